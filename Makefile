@@ -1,0 +1,143 @@
+# Tiffin: `make` lists the targets. Set-up happens by itself, inside .venvs/, and only when something changed.
+
+UV_VERSION := 0.13.9
+PYTHON     ?= $(shell command -v python3.11 || command -v python3)
+ENVS       := sdk data model dev notebooks
+TESTED     := data model
+UV         := .venvs/uv/bin/uv
+STATE      ?= .tiffin
+
+# tests/ mirrors the source; each stage is tested in the environment of its image, the rest in dev.
+DATA_TESTS  := tests/ingest tests/validate
+MODEL_TESTS := tests/serving_wire tests/train tests/evaluate tests/register tests/deploy tests/local/server
+# They need a Docker engine, and make one if need be.
+IMAGE_TESTS := tests/images
+NOTEBOOK_TESTS := tests/notebooks
+# Files of tests go to as many workers as there are cores. PYTEST=... for other options: PYTEST='-x -k ingest'.
+PYTEST      ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
+DEV_TESTS   := tests $(addprefix --ignore=,$(DATA_TESTS) $(MODEL_TESTS) $(IMAGE_TESTS) $(NOTEBOOK_TESTS))
+
+ifdef CI
+export UV_NO_PROGRESS := 1
+endif
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test test-dev test-data test-model check compile golden lock bench bench-images format clean notebooks test-notebooks images images-push images-digest diff-specs publish test-images
+
+##@ Use
+
+help: ## List the targets.
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venvs/sdk/.ready .venvs/data/.ready .venvs/model/.ready ## Make the virtualenvs of the suite in .venvs/.
+
+run: setup ## Run the training pipeline on generated data, then ask the model a prediction by gRPC.
+	@.venvs/sdk/bin/tiffin demo --state $(STATE)
+
+compile: .venvs/sdk/.ready ## Compile every pipeline and component into build/.
+	@.venvs/sdk/bin/tiffin compile --output build
+
+notebooks: .venvs/notebooks/.ready setup ## Open the notebooks in JupyterLab.
+	@cd notebooks && PATH="$(CURDIR)/.venvs/notebooks/bin:$$PATH" jupyter lab
+
+##@ Release
+
+images: .venvs/sdk/.ready ## Build the images with docker or buildah. BASE=... BASE_DIGEST=sha256:... for another base.
+	@.venvs/sdk/bin/python -m tiffin.docker build
+
+images-push: .venvs/sdk/.ready ## Push the images to the registry in TIFFIN_IMAGE_PREFIX, such as registry.example/team.
+	@.venvs/sdk/bin/python -m tiffin.docker push
+
+images-digest: .venvs/sdk/.ready ## Write build/images/digests.json, which released specs pin: TIFFIN_IMAGE_DIGESTS=FILE make compile.
+	@.venvs/sdk/bin/python -m tiffin.docker digests
+
+diff-specs: .venvs/sdk/.ready ## Show how the specs in build/ differ from those of the newest release.
+	@.ci/diff-specs
+
+publish: .venvs/sdk/.ready ## Upload the pipelines to the backend that KF_PIPELINES_ENDPOINT names.
+	@.venvs/sdk/bin/tiffin publish
+
+test-images: .venvs/dev/.ready ## Build the images and run the training pipeline in them. TAXI=FILE.csv for Chicago's taxi trips.
+	@TIFFIN_IMAGE_PREFIX=localhost/tiffin $(if $(TAXI),TAXI_CSV=$(abspath $(TAXI))) \
+	  .venvs/dev/bin/python -m pytest --timeout=2400 $(IMAGE_TESTS)
+
+##@ Develop
+
+test: test-dev test-data test-model ## Run all tests, each in the environment of its image.
+
+test-dev: .venvs/dev/.ready setup
+	@.venvs/dev/bin/python -m pytest $(PYTEST) $(DEV_TESTS)
+
+test-data: .venvs/data/.tested
+	@.venvs/data/bin/python -m pytest $(PYTEST) $(DATA_TESTS)
+
+test-model: .venvs/model/.tested
+	@.venvs/model/bin/python -m pytest $(PYTEST) $(MODEL_TESTS)
+
+test-notebooks: .venvs/notebooks/.ready setup ## Execute the notebooks against real local runs.
+	@.venvs/notebooks/bin/python -m pytest $(NOTEBOOK_TESTS)
+
+check: .venvs/dev/.ready ## Lint, check types, import rules and formatting.
+	@.venvs/dev/bin/ruff format --check .
+	@.venvs/dev/bin/ruff check .
+	@.venvs/dev/bin/mypy components pipelines
+	@.venvs/dev/bin/lint-imports
+
+golden: .venvs/dev/.ready ## Write the goldens of interfaces and manifests anew, to be reviewed in the diff.
+	@.venvs/dev/bin/python -m pytest -q tests/goldens/test_interfaces.py --update-goldens
+	@.venvs/dev/bin/python tests/manifest_rendering.py
+
+bench: setup ## Print each figure beside its peer's. BENCH='--set data=... --set label=...' for other data.
+	@.venvs/sdk/bin/python tests/benchmarks/pipeline.py $(BENCH)
+	@.venvs/data/bin/python tests/benchmarks/tfdv.py 2>/dev/null
+	@.venvs/model/bin/python tests/benchmarks/serving.py
+
+format: .venvs/dev/.ready ## Format the code and mend what ruff can mend.
+	@.venvs/dev/bin/ruff format .
+	@.venvs/dev/bin/ruff check --fix .
+	@.venvs/dev/bin/python notebooks/strip.py notebooks/*.ipynb
+
+lock: $(UV) ## Resolve the environments again into locks/, without addresses.
+	@for env in sdk dev notebooks data model; do \
+	  case $$env in data|model) config=locks/image.toml;; *) config=locks/laptop.toml;; esac; \
+	  echo "locks/$$env.txt"; \
+	  $(UV) pip compile --quiet --config-file $$config --python-version 3.11 --upgrade --generate-hashes \
+	    --no-emit-index-url --no-header --no-annotate --extra $$env pyproject.toml -o locks/$$env.txt || exit 1; \
+	done
+	@for env in $(TESTED); do \
+	  echo "locks/test-$$env.txt"; \
+	  $(UV) pip compile --quiet --config-file locks/image.toml --python-version 3.11 --upgrade --generate-hashes \
+	    --no-emit-index-url --no-header --no-annotate --extra test -c locks/$$env.txt pyproject.toml -o locks/test-$$env.txt || exit 1; \
+	done
+
+bench-images: .venvs/dev/.ready ## Print what the images weigh and how long they take to start, with the share of each import.
+	@TIFFIN_IMAGE_PREFIX=localhost/tiffin .venvs/dev/bin/python -m pytest --timeout=2400 tests/images/test_images.py -k "weighs or soon or pushed"
+
+clean: ## Remove everything that was built: environments, state, specs.
+	git clean -Xfdq .
+
+# --- environments: uv in a venv of its own, then one virtualenv per lock file ---
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "error: Tiffin needs Python 3.11, found $$($(PYTHON) --version 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 1; }
+	@echo "Setting up uv $(UV_VERSION) in .venvs/uv"
+	@$(PYTHON) -m venv .venvs/uv
+	@.venvs/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+.venvs/%/.synced: locks/%.txt | $(UV)
+	@echo "Setting up the $* environment in .venvs/$*"
+	@test -x .venvs/$*/bin/python || $(UV) venv --quiet --python $(PYTHON) .venvs/$*
+	@$(UV) pip sync --require-hashes --compile-bytecode --python .venvs/$*/bin/python $<
+	@touch $@
+
+.venvs/%/.ready: .venvs/%/.synced pyproject.toml
+	@$(UV) pip install --quiet --no-deps --python .venvs/$*/bin/python --editable .
+	@touch $@
+
+.venvs/%/.tested: locks/test-%.txt .venvs/%/.ready
+	@$(UV) pip install --quiet --require-hashes --compile-bytecode --python .venvs/$*/bin/python -r $<
+	@touch $@
+
+.PRECIOUS: .venvs/%/.synced .venvs/%/.ready .venvs/%/.tested
