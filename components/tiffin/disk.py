@@ -1,0 +1,240 @@
+"""Files on local disk: listing, locked compare-and-swap, and folders that appear complete or not at all."""
+
+import contextlib
+import fcntl
+import glob
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from tiffin.errors import Conflict, InputError, StorageError, did_you_mean, explain
+
+_CHUNK_BYTES = 1 << 20
+# One lock for a folder, held while something in it changes. It stays: removing a lock file races with its next holder.
+_LOCK = ".lock"
+# A folder under this suffix belongs to a publication that runs, or that was interrupted.
+_UNFINISHED = ".unfinished-"
+
+
+@contextlib.contextmanager
+def explained(doing: str, path: str | Path) -> Iterator[None]:
+    """Turn the operating system's errors into a StorageError that says what could not be done, and what to do."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        if error.filename is None:  # a failed write carries no name
+            error.filename = str(path)
+        reason = explain(error) or f"{error.strerror or error}. Check the path and that the disk is mounted."
+        raise StorageError(f"Could not {doing} '{path}'. {reason}") from error
+
+
+def list_files(location: str) -> list[tuple[str, int]]:
+    """Return path and size in bytes of each data file at `location`: a file, a folder or a glob; sorted by path."""
+    path = Path(location)
+    with explained("list", location):
+        if path.is_dir():
+            found = sorted(_walk(path))
+            if not found:
+                raise InputError(
+                    f"A folder of data should hold at least one file whose name starts with neither '.' nor '_'. "
+                    f"Received: '{location}' with none. Check the path."
+                )
+        elif path.exists():
+            if not path.is_file():
+                raise InputError(
+                    f"Data should be a file, a folder or a glob. Received: '{location}', which is a device or a pipe. "
+                    "Write its content to a file first."
+                )
+            found = [path]
+        else:
+            found = [Path(name) for name in _match(location)]
+        return [(os.path.abspath(name), name.stat().st_size) for name in found]
+
+
+def _match(pattern: str) -> list[str]:
+    hidden = os.path.basename(pattern).startswith((".", "_"))
+    matched = sorted(
+        name
+        for name in glob.glob(pattern, recursive=True)
+        if os.path.isfile(name) and (hidden or not os.path.basename(name).startswith("_"))
+    )
+    if matched:
+        return matched
+    if glob.has_magic(pattern):
+        raise InputError(
+            f"A glob should match at least one file. Received: '{pattern}', which matches none. "
+            "Check the pattern; '**' matches folders within folders."
+        )
+    folder = os.path.dirname(pattern) or "."
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    where = f"The folder holds {len(names)} other names." if names else f"The folder '{folder}' is empty or not there."
+    raise InputError(
+        f"There should be a file or a folder at '{pattern}'. Received: a path where nothing is."
+        f"{did_you_mean(os.path.basename(pattern), names) or ' ' + where + ' Check the path.'}"
+    )
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Yield the data files under `root`, following links but entering no folder twice."""
+    entered = {os.path.realpath(root)}
+    for folder, folders, files in os.walk(root, onerror=_fail, followlinks=True):
+        for name in list(folders):
+            real = os.path.realpath(os.path.join(folder, name))
+            if name.startswith((".", "_")) or real in entered:
+                folders.remove(name)
+            entered.add(real)
+        for name in files:
+            file = Path(folder, name)
+            if not name.startswith((".", "_")) and file.is_file():
+                yield file
+
+
+def _fail(error: OSError) -> None:
+    # What is not there holds nothing; what cannot be read may hold anything.
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def find(root: str, names: set[str]) -> list[str]:
+    """Return the paths under `root` of files with one of these base names, sorted."""
+    found = []
+    with explained("search", root):
+        for folder, folders, files in os.walk(root, onerror=_fail):
+            # A publication that runs or was interrupted is not there yet.
+            folders[:] = [name for name in folders if _UNFINISHED not in name]
+            found += [os.path.join(folder, name) for name in files if name in names]
+    return sorted(found)
+
+
+def digest(path: str | Path) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal."""
+    with explained("read", path), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read(path: str) -> tuple[bytes, str] | None:
+    """Return a file's content and its SHA-256, or None if it is not there."""
+    with explained("read", path):
+        try:
+            content = Path(path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return content, hashlib.sha256(content).hexdigest()
+
+
+def compare_and_swap(path: str, content: bytes, expected: str | None) -> str:
+    """Replace a file's content if its SHA-256 is still `expected` (None: it does not exist), and return the new one."""
+    with explained("write", path), _locked(os.path.dirname(path)):
+        current = read(path)
+        if (current[1] if current else None) != expected:
+            raise changed(path, expected)
+        _replace(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def changed(uri: str, expected: str | None) -> Conflict:
+    """Return the error of a compare-and-swap that lost."""
+    was = "not exist yet" if expected is None else "be as it was when it was read"
+    return Conflict(f"'{uri}' should {was}. Received: another content, written meanwhile. Read it again, then retry.")
+
+
+@contextlib.contextmanager
+def _locked(folder: str) -> Iterator[None]:
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, _LOCK), "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _replace(path: str, content: bytes) -> None:
+    """Write `content` beside `path`, make it durable, then rename it to `path`."""
+    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{uuid.uuid4().hex}")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(os.path.dirname(path))
+
+
+def _sync_folder(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def publish_folder(local: Path, path: str) -> None:
+    """Copy the folder `local` beside `path`, make it durable, then rename it to `path`."""
+    parent, name = os.path.split(path)
+    with explained("publish", path), _locked(parent):
+        for sibling in os.listdir(parent):
+            # The lock is ours, so whoever left this is gone.
+            if sibling.startswith(f".{name}{_UNFINISHED}"):
+                shutil.rmtree(os.path.join(parent, sibling))
+        if os.path.lexists(path):
+            if _same_content(local, Path(path)):
+                return
+            raise taken(path)
+        temporary = os.path.join(parent, f".{name}{_UNFINISHED}{uuid.uuid4().hex}")
+        try:
+            for name in relative_files(local):
+                _copy_durably(local / name, Path(temporary, name))
+            os.rename(temporary, path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        _sync_folder(parent)
+
+
+def taken(uri: str) -> Conflict:
+    """Return the error of a publication whose name holds something else."""
+    return Conflict(
+        f"A published folder never changes. Received: '{uri}', which holds other files already. "
+        "Publish under a new name, such as the next version."
+    )
+
+
+def _copy_durably(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with explained("copy", source), open(source, "rb") as reader, open(target, "xb") as writer:
+        shutil.copyfileobj(reader, writer, _CHUNK_BYTES)
+        writer.flush()
+        os.fsync(writer.fileno())
+    _sync_folder(str(target.parent))
+
+
+def relative_files(root: Path) -> list[str]:
+    """Return the paths of all files under `root`, relative to it, with `/` between parts; sorted."""
+    return sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if not file.is_dir())
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    names = relative_files(one)
+    return (
+        other.is_dir()
+        and names == relative_files(other)
+        and all((one / name).stat().st_size == (other / name).stat().st_size for name in names)
+        and all(digest(one / name) == digest(other / name) for name in names)
+    )
+
+
+def delete(path: str) -> None:
+    """Remove a file, or a folder with all it holds; do nothing if it is not there."""
+    with explained("delete", path):
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.unlink(path)

@@ -1,0 +1,54 @@
+"""The only place that names a container image: its tag is the package's version."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+from tiffin.errors import InputError
+from tiffin.version import __version__
+
+# A team that builds its own images compiles with its own registry in front.
+_PREFIX = os.environ.get("TIFFIN_IMAGE_PREFIX", "tiffin")
+
+
+def _name(environment: str) -> str:
+    name = f"{_PREFIX}/{environment}:{__version__}"
+    # Released specs name an image by its content too; the file is what `make images-digest` wrote after a push.
+    file = os.environ.get("TIFFIN_IMAGE_DIGESTS")
+    if not file:
+        return name
+    try:
+        digest = json.loads(Path(file).read_bytes())[name]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"TIFFIN_IMAGE_DIGESTS should name a file with the digest of '{name}'. Received: '{file}' "
+            f"({type(error).__name__}: {error}). Push the images, then run `make images-digest`."
+        ) from None
+    return f"{name}@{digest}"
+
+
+DATA = _name("data")
+MODEL = _name("model")
+
+# uid and gid that both images run as. A cluster that sets another one may: nothing in them is the user's own.
+USER = 10001
+
+# The last part of an image's name is the environment (extra and lock file) that it is built from.
+ENVIRONMENTS = ("data", "model")
+
+
+def environment(image: str) -> str:
+    """Return the environment that `image` is built from: `data` or `model`.
+
+    Raises:
+        InputError: The image is not one of Tiffin's.
+    """
+    match = re.search(r"([^/:@]+)(:[^/@]+)?(@[^/]+)?$", image)
+    name = match.group(1) if match else ""
+    if name not in ENVIRONMENTS:
+        raise InputError(
+            f"The image should be one of Tiffin's, {' or '.join(ENVIRONMENTS)}, to run without Docker. "
+            f"Received: image='{image}'. Run this spec on a cluster or with Docker."
+        )
+    return name

@@ -1,0 +1,44 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tiffin import __version__
+
+PROGRAM = "from tiffin import images; print(images.DATA, images.MODEL)"
+DIGESTS = {f"registry.example/t/{name}:{__version__}": f"sha256:{name[0] * 64}" for name in ("data", "model")}
+
+
+def names(**variables: str) -> subprocess.CompletedProcess[str]:
+
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, env={**os.environ, **variables}
+    )
+
+
+def test_tags_are_the_packages_version() -> None:
+    assert names().stdout.split() == [f"tiffin/data:{__version__}", f"tiffin/model:{__version__}"]
+
+
+def test_a_digests_file_pins_the_names(tmp_path: Path) -> None:
+    file = tmp_path / "digests.json"
+    file.write_text(json.dumps(DIGESTS))
+
+    done = names(TIFFIN_IMAGE_PREFIX="registry.example/t", TIFFIN_IMAGE_DIGESTS=str(file))
+
+    assert done.stdout.split() == [f"{name}@{digest}" for name, digest in DIGESTS.items()]
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", json.dumps(DIGESTS)])
+def test_a_digests_file_without_the_images_is_refused(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "digests.json"
+    if content is not None:
+        file.write_text(content)
+
+    done = names(TIFFIN_IMAGE_DIGESTS=str(file))
+
+    assert f"should name a file with the digest of 'tiffin/data:{__version__}'" in done.stderr
+    assert "make images-digest" in done.stderr

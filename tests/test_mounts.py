@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+from kfp import dsl, kubernetes
+
+import toy_pipelines as toys
+from tiffin.adjustments import Adjustments, adjust
+from tiffin.compilation import compile_pipeline
+from tiffin.errors import InputError
+
+
+def mount(spec: bytes, settings: list[str]) -> bytes:
+    return adjust(spec, Adjustments(mounts=tuple(settings)))
+
+
+def test_a_mount_is_what_kfp_kubernetes_writes(tmp_path: Path) -> None:
+    @dsl.pipeline(name="mounted")
+    def mounted():
+        kubernetes.mount_pvc(toys.say_more(number=1), pvc_name="serving", mount_path="/serving")
+
+    @dsl.pipeline(name="mounted")
+    def unmounted():
+        toys.say_more(number=1)
+
+    expected = toys.write_spec(mounted, tmp_path).read_bytes()
+    plain = toys.write_spec(unmounted, tmp_path).read_bytes()
+
+    assert mount(plain, []) == plain
+    assert mount(plain, ["say=serving:/serving"]) == expected
+
+
+def test_a_mount_stands_beside_what_the_step_asks_for_already() -> None:
+    spec = mount(compile_pipeline("training"), ["deploy-model=serving:/serving", "train=data:/data"])
+
+    assert spec.count(b"pvcMount:") == 2
+    assert spec.count(b"configMapName: tiffin") == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["deploy-model=serving"],
+            "--mount should be step=claim:/path, such as deploy-model=tiffin-serving-root:/serving",
+        ),
+        (["deploy-model=serving:relative"], "--mount should be step=claim:/path"),
+        (["depoly=serving:/serving"], "--mount should name a step: deploy-model, .*Received: 'depoly'"),
+        (["deploy=a:/x", "deploy=b:/x"], "should name a path once for a step. Received: 'deploy=b:/x'"),
+    ],
+)
+def test_a_wrong_mount_says_what_is_one(settings: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        mount(compile_pipeline("training"), settings)

@@ -1,0 +1,92 @@
+"""Artifacts written by hand, so that a stage is tested without the stage before it."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tiffin import artifacts
+
+_KINDS = {pa.int64(): "INT", pa.float64(): "FLOAT", pa.string(): "STRING"}
+
+
+def write_examples(folder: Path, splits: dict[str, pa.Table | list[pa.Table]], version: str = "d1") -> Path:
+    """Write an examples artifact: a table for each split, or one for each shard of it."""
+    manifest: dict[str, Any] = {"format": 1, "version": version, "splits": {}, "rows": 0}
+    for split, tables in splits.items():
+        shards = tables if isinstance(tables, list) else [tables]
+        names = [f"{artifacts.SHARDS}/{split}-{index:05d}.parquet" for index in range(len(shards))]
+        for name, table in zip(names, shards, strict=True):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, path)
+        rows = sum(table.num_rows for table in shards)
+        manifest["splits"][split] = {"rows": rows, "shards": names}
+        manifest["rows"] += rows
+        manifest["columns"] = [{"name": field.name, "type": _KINDS[field.type]} for field in shards[0].schema]
+        sample = shards[0].slice(0, 20).to_pylist()
+        (folder / artifacts.SAMPLE_ROWS).write_text("".join(json.dumps(row) + "\n" for row in sample))
+    artifacts.write_json(folder / artifacts.MANIFEST, manifest)
+    return folder
+
+
+def table(**columns: list[Any]) -> pa.Table:
+    """Return a table of whole numbers, numbers and text, as ingest writes them."""
+    return pa.table({name: pa.array(values, _type(values)) for name, values in columns.items()})
+
+
+def _type(values: list[Any]) -> pa.DataType:
+    present = [value for value in values if value is not None]
+    if all(isinstance(value, str) for value in present):
+        return pa.string()
+    return pa.int64() if all(isinstance(value, int) for value in present) else pa.float64()
+
+
+def write_statistics(folder: Path, rows: pa.Table, split: str = "train") -> Path:
+    """Write a statistics artifact as validate does, with exact quantiles: TFDV is in another environment."""
+    import numpy as np
+    from tensorflow_metadata.proto.v0 import statistics_pb2
+
+    kinds = statistics_pb2.FeatureNameStatistics
+    found = statistics_pb2.DatasetFeatureStatisticsList()
+    dataset = found.datasets.add(name=split, num_examples=rows.num_rows)
+    for name in rows.column_names:
+        present = [value for value in rows[name].to_pylist() if value is not None]
+        feature = dataset.features.add()
+        feature.path.step.append(name)
+        if rows.schema.field(name).type == pa.string():
+            feature.type = kinds.STRING
+            stats = feature.string_stats
+            counts = sorted(((present.count(word), word) for word in set(present)), reverse=True)
+            stats.unique = len(counts)
+            for count, word in counts:
+                stats.rank_histogram.buckets.add(label=word, sample_count=count)
+        else:
+            feature.type = kinds.INT if rows.schema.field(name).type == pa.int64() else kinds.FLOAT
+            stats = feature.num_stats
+            if present:
+                stats.min, stats.max = min(present), max(present)
+                edges = np.quantile(present, np.linspace(0, 1, 33), method="nearest")
+                histogram = stats.histograms.add(type=statistics_pb2.Histogram.QUANTILES)
+                for low, high in itertools.pairwise(edges):
+                    histogram.buckets.add(low_value=low, high_value=high)
+        stats.common_stats.num_non_missing = len(present)
+        stats.common_stats.num_missing = rows.num_rows - len(present)
+    artifacts.write_bytes(folder / artifacts.STATISTICS, found.SerializeToString(deterministic=True))
+    return folder
+
+
+def write_schema(folder: Path, rows: pa.Table) -> Path:
+    """Write a schema artifact that names the columns and their types."""
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    types = {pa.int64(): schema_pb2.INT, pa.float64(): schema_pb2.FLOAT, pa.string(): schema_pb2.BYTES}
+    schema = schema_pb2.Schema()
+    for field in rows.schema:
+        schema.feature.add(name=field.name, type=types[field.type])
+    artifacts.write_bytes(folder / artifacts.SCHEMA, text_format.MessageToString(schema).encode())
+    return folder
