@@ -1,0 +1,371 @@
+"""From CSV or Parquet to the examples artifact: typed, split, addressed by the digest of its content."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from tiffin import artifacts, storage
+from tiffin.errors import DataError, InputError, did_you_mean
+from tiffin.ingest import sample
+from tiffin.ingest.expressions import order_derived
+from tiffin.ingest.sources import (
+    FRACTIONS,
+    INTEGERS,
+    MOMENTS,
+    TEXTS,
+    Column,
+    Rejected,
+    base_type,
+    common_type,
+    csv_header,
+    csv_relation,
+    csv_types,
+    damaged,
+    is_parquet,
+    parquet_columns,
+    plain_name,
+    quoted_name,
+    rejected_rows,
+    said,
+    too_many_rejected,
+    unreadable,
+)
+from tiffin.ingest.splits import check_weights, split_expression
+
+# The column of each row's split: a name that no column of the data can have.
+_SPLIT = '"tiffin split"'
+_SAMPLE_ROWS = 20
+_REJECTED_LISTED = 1000
+
+
+def ingest(
+    data: str,
+    output: str | Path,
+    *,
+    derive: Mapping[str, str] | None = None,
+    exclude: Sequence[str] = (),
+    splits: Mapping[str, float] | None = None,
+    key: str = "",
+    delimiter: str = "",
+    max_bad_share: float = 0.01,
+    data_root: str = "",
+) -> dict[str, Any]:
+    """Read CSV or Parquet into an examples artifact and return its manifest.
+
+    Args:
+        data: A file, a folder or a glob, local or `gs://`, or `sample:deliveries[?rows=N&seed=S]`.
+        output: Folder of the examples artifact.
+        derive: New columns, name to SQL expression over one row.
+        exclude: Columns to drop, after new ones are derived.
+        splits: Split name to weight. Defaults to `{"train": 2, "eval": 1}`.
+        key: Column whose value decides the split; empty for the whole row.
+        delimiter: Of CSV; empty to find out.
+        max_bad_share: Largest share of rows that may be unreadable, from 0 to 1. Defaults to 0.01.
+        data_root: Where the Parquet shards live once per data version; empty to keep them inside the artifact.
+
+    A column's name keeps its letters, digits and `_`; other signs become `_`, it begins with a letter and is no keyword of
+    Python. The manifest lists what was renamed.
+    Expressions, `exclude` and `key` use the new names.
+
+    Raises:
+        InputError: A parameter or a file breaks a rule.
+        DataError: There is no row, or too many cannot be read.
+        StorageError: A place cannot be read or written.
+    """
+    if not 0 <= max_bad_share <= 1:
+        raise InputError(f"max_bad_share should be from 0 to 1. Received: max_bad_share={max_bad_share}.")
+    derive = dict(derive or {})
+    weights = check_weights(splits or {"train": 2, "eval": 1})
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=output, prefix=".ingest-")))
+        connection = stack.enter_context(_connection(scratch))
+        files = stack.enter_context(_local_files(data, scratch))
+        columns, rejected = _load(connection, files, delimiter, max_bad_share)
+        columns, renamed = _rename(connection, columns)
+        table_columns = _finish_columns(connection, columns, derive, exclude, split_expression(weights, columns, key))
+        manifest = {
+            "format": 1,
+            "sources": [source for _, source in files],
+            "columns": [asdict(column) for column in table_columns],
+            "renamed": renamed,
+            "derive": derive,
+            "exclude": sorted(exclude),
+            "key": key,
+            "set_aside": {"rows": len(rejected), "listed": artifacts.REJECTED if rejected else None},
+            **_write_shards(connection, table_columns, list(weights), scratch),
+        }
+        sample = _json_lines(_sample_rows(connection, table_columns))
+        # All is written before anything is put in its place: a disk that fills up leaves nothing half-written.
+        artifacts.write_bytes(scratch / "artifact" / artifacts.SAMPLE_ROWS, sample)
+        if rejected:
+            listed = _json_lines(asdict(row) for row in rejected[:_REJECTED_LISTED])
+            artifacts.write_bytes(scratch / "artifact" / artifacts.REJECTED, listed)
+        _place(manifest, scratch, output, data_root)
+    return manifest
+
+
+@contextmanager
+def _connection(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    try:
+        # On disk, so that data larger than memory spills instead of failing.
+        with duckdb.connect(str(scratch / "ingest.duckdb")) as connection:
+            connection.execute(
+                "SET TimeZone='UTC'; SET autoinstall_known_extensions=false; SET autoload_known_extensions=false"
+            )
+            connection.execute("SET enable_progress_bar=false")
+            yield connection
+    except duckdb.Error as error:
+        said(error)  # Raises what a full disk is; the rest is a bug of ours.
+        raise
+
+
+@contextmanager
+def _local_files(data: str, scratch: Path) -> Iterator[list[tuple[Path, dict[str, Any]]]]:
+    """Yield each source's local path and its record for the manifest, fetching what is not local."""
+    if data.startswith("sample:"):
+        path = scratch / "sample.csv"
+        sample.write_sample_uri(data, path)
+        yield [(path, {"uri": data, "digest": storage.digest(path), "size_bytes": path.stat().st_size})]
+        return
+    if not data:
+        raise InputError("data should be a file, a folder or a glob. Received: data=''. Pass --set data=PATH.")
+    with ExitStack() as stack:
+        found = []
+        for source in storage.list_files(data):
+            path = stack.enter_context(storage.local_copy(source.uri))
+            record = {"uri": source.uri, "digest": storage.digest(path), "size_bytes": source.size_bytes}
+            if source.generation:
+                record["generation"] = source.generation
+            found.append((path, record))
+        yield found
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    files: Sequence[tuple[Path, Mapping[str, Any]]],
+    delimiter: str,
+    max_bad_share: float,
+) -> tuple[list[Column], list[Rejected]]:
+    """Read every file into the table `source` and return its columns and the rows set aside."""
+    uris = {path: str(record["uri"]) for path, record in files}
+    first = files[0][0]
+    found: dict[Path, list[Column]] = {}
+    separators: dict[Path, str] = {}
+    for path, uri in uris.items():
+        if is_parquet(path):
+            found[path] = parquet_columns(connection, path, uri)
+        else:
+            separators[path], header = csv_header(path, uri, delimiter)
+            found[path] = [Column(name, "VARCHAR") for name in header]
+        if odd := sorted({column.name for column in found[path]} ^ {column.name for column in found[first]}):
+            raise InputError(
+                f"All files should have the same columns. Received: '{uri}', which differs from '{uris[first]}' in "
+                f"{', '.join(odd)}. Ingest them apart, or mend the header."
+            )
+    if separators:
+        _find_csv_types(connection, found, separators, uris, max_bad_share)
+    by_file = {uris[path]: {column.name: column.type for column in columns} for path, columns in found.items()}
+    columns = [
+        Column(column.name, common_type(column.name, {uri: types[column.name] for uri, types in by_file.items()}))
+        for column in found[first]
+    ]
+    types = {column.name: column.type for column in columns}
+    connection.execute(f"CREATE TABLE source ({', '.join(f'{quoted_name(c.name)} {c.type}' for c in columns)})")
+    for path, here in found.items():
+        if path in separators:
+            typed = [Column(column.name, types[column.name]) for column in here]
+            relation = csv_relation(path, separators[path], typed, rejects=True)
+        else:
+            relation = f"read_parquet('{_escaped(path)}')"
+        try:
+            connection.execute(f"INSERT INTO source BY NAME SELECT * FROM {relation}")
+        except duckdb.Error as error:
+            raise (unreadable if path in separators else damaged)(uris[path], error) from None
+    rejected = rejected_rows(connection, {str(path): uri for path, uri in uris.items()}) if separators else []
+    kept = connection.execute("SELECT count(*) FROM source").fetchall()[0][0]
+    if kept + len(rejected) == 0:
+        raise DataError(
+            f"The data should have at least one row. Received: '{uris[first]}' with a header only. Pass data."
+        )
+    if len(rejected) > max_bad_share * (kept + len(rejected)):
+        raise too_many_rejected(rejected, kept + len(rejected), max_bad_share)
+    return columns, rejected
+
+
+def _find_csv_types(
+    connection: duckdb.DuckDBPyConnection,
+    found: dict[Path, list[Column]],
+    separators: Mapping[Path, str],
+    uris: Mapping[Path, str],
+    max_bad_share: float,
+) -> None:
+    """Give the columns of the CSV files their types, found from the values of all of them."""
+    texts = [
+        f"FROM {csv_relation(path, delimiter, found[path], rejects=False)}" for path, delimiter in separators.items()
+    ]
+    names = [column.name for column in found[next(iter(separators))]]
+    try:
+        typed = csv_types(connection, " UNION ALL BY NAME ".join(texts), names, max_bad_share)
+    except duckdb.Error as error:
+        raise unreadable("', '".join(uris[path] for path in separators), error) from None
+    types = {column.name: column.type for column in typed}
+    for path in separators:
+        found[path] = [Column(column.name, types[column.name]) for column in found[path]]
+
+
+def _rename(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> tuple[list[Column], dict[str, str]]:
+    """Give each column a name that TensorFlow takes, and return the columns and old name to new where they differ."""
+    renamed = {column.name: name for column in columns if (name := plain_name(column.name)) != column.name}
+    final = [Column(renamed.get(column.name, column.name), column.type) for column in columns]
+    lower = [column.name.lower() for column in final]
+    for column, name in zip(columns, lower, strict=True):
+        if lower.count(name) > 1:
+            same = [c.name for c, other in zip(columns, lower, strict=True) if other == name]
+            raise InputError(
+                f"Columns should differ in more than case and signs, which become '_'. Received: "
+                f"{', '.join(repr(other) for other in same)}. Rename '{column.name}' in the source."
+            )
+    for old, new in renamed.items():
+        connection.execute(f"ALTER TABLE source RENAME COLUMN {quoted_name(old)} TO {quoted_name(new)}")
+    return final, renamed
+
+
+def _finish_columns(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[Column],
+    derive: Mapping[str, str],
+    exclude: Sequence[str],
+    split: str,
+) -> list[Column]:
+    """Make the view `examples` with the final columns and the split of each row, and return those columns."""
+    names = [column.name for column in columns]
+    for name in exclude:
+        if name not in [*names, *derive]:
+            raise InputError(
+                f"exclude should list columns of the data. Received: '{name}'.{did_you_mean(name, [*names, *derive])} "
+                f"The columns are: {', '.join([*names, *derive])}."
+            )
+    relation = f"(SELECT *, {split} AS {_SPLIT} FROM source)"
+    for name in order_derived(connection, derive, names):
+        relation = f"(SELECT *, (\n{derive[name]}\n) AS {quoted_name(name)} FROM {relation})"
+    try:
+        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    except duckdb.Error as error:
+        raise InputError(
+            f"The expressions should fit the columns' types ({said(error)}). Received: derive={derive}. "
+            f"The columns are: {', '.join(f'{column.name} {column.type}' for column in columns)}."
+        ) from None
+    kept = [(row[0], row[1]) for row in described if row[0] != _SPLIT.strip('"') and row[0] not in exclude]
+    if not kept:
+        raise InputError(
+            f"At least one column should be left. Received: exclude={list(exclude)}, which names them all."
+        )
+    final = [_final_column(name, type_) for name, type_ in kept]
+    selected = ", ".join(f"{sql} AS {quoted_name(column.name)}" for column, sql in final)
+    connection.execute(f"CREATE TEMP VIEW examples AS SELECT {_SPLIT}, {selected} FROM {relation}")
+    return [column for column, _ in final]
+
+
+def _final_column(name: str, type_: str) -> tuple[Column, str]:
+    """Return the column as it is kept, as TFDV and TensorFlow both take it, and the SQL that makes it.
+
+    Truth becomes 0 and 1, a moment the seconds since 1970.
+    """
+    base, sql = base_type(type_), quoted_name(name)
+    if base in INTEGERS or base == "BOOLEAN":
+        return Column(name, "INT"), f"CAST({sql} AS BIGINT)"
+    if base in FRACTIONS:
+        return Column(name, "FLOAT"), f"CASE WHEN isfinite(CAST({sql} AS DOUBLE)) THEN CAST({sql} AS DOUBLE) END"
+    if base in MOMENTS:
+        return Column(name, "INT"), f"CAST(floor(epoch(CAST({sql} AS TIMESTAMP))) AS BIGINT)"
+    if base in TEXTS or base == '"NULL"':
+        return Column(name, "STRING"), f"CAST({sql} AS VARCHAR)"
+    raise InputError(
+        f"A column should hold numbers, truth, text or moments. Received: column '{name}' of type {type_}. "
+        "Exclude it, or derive plain columns from it."
+    )
+
+
+def _write_shards(
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], splits: Sequence[str], scratch: Path
+) -> dict[str, Any]:
+    """Write a Parquet file per split and return the manifest's `splits`, `rows` and `version`."""
+    names = ", ".join(quoted_name(column.name) for column in columns)
+    row = f"to_json(struct_pack({', '.join(f'{quoted_name(c.name)} := {quoted_name(c.name)}' for c in columns)}))::VARCHAR"
+    folder = scratch / "shards" / artifacts.SHARDS
+    folder.mkdir(parents=True)
+    try:
+        # Materialized once: the expressions run one time, and the digest and the shards see the same rows.
+        connection.execute("CREATE TABLE final AS SELECT * FROM examples")
+        digests = connection.execute(
+            # The digest of a set of rows: the sum of their digests, so that no order of reading changes it.
+            f"SELECT {_SPLIT}, count(*), sum(md5_number_lower({row})::HUGEINT)::VARCHAR, "
+            f"sum(md5_number_upper({row})::HUGEINT)::VARCHAR FROM final GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+        content = [[asdict(column) for column in columns], digests]
+        version = "d" + hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+        found = dict.fromkeys(splits, 0) | {split: rows for split, rows, _, _ in digests}
+        result = {}
+        for split, rows in sorted(found.items()):
+            shard = folder / f"{split}-00000.parquet"
+            connection.execute(
+                f"COPY (SELECT {names} FROM final WHERE {_SPLIT} = '{split}') TO '{_escaped(shard)}' "
+                "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+            )
+            result[split] = {"rows": rows, "shards": [f"{artifacts.SHARDS}/{shard.name}"]}
+    except duckdb.Error as error:
+        raise InputError(
+            f"The expressions should have a value for each row ({said(error)}). "
+            "Use TRY_CAST or CASE where some rows have none."
+        ) from None
+    return {"version": version, "splits": result, "rows": sum(found.values())}
+
+
+def _place(manifest: dict[str, Any], scratch: Path, output: Path, data_root: str) -> None:
+    """Complete the manifest's shard locations and put the shards and the artifact's files in their places."""
+    whole = scratch / "artifact"
+    if data_root:
+        # A manifest is read from other folders, so the locations in it are absolute.
+        home = storage.join(data_root if "://" in data_root else str(Path(data_root).resolve()), manifest["version"])
+        for split in manifest["splits"].values():
+            split["shards"] = [storage.join(home, *shard.split("/")) for shard in split["shards"]]
+        artifacts.write_json(whole / artifacts.MANIFEST, manifest)
+        if not storage.exists(storage.join(home, "complete.json")):
+            artifacts.write_json(scratch / "shards" / "complete.json", {"version": manifest["version"]})
+            storage.publish_folder(scratch / "shards", home)
+    else:
+        artifacts.write_json(whole / artifacts.MANIFEST, manifest)
+        target = output / artifacts.SHARDS
+        if target.exists():  # A retry over the same output folder.
+            target.rename(scratch / "replaced")
+        (scratch / "shards" / artifacts.SHARDS).rename(target)
+    # The manifest comes last: an artifact that has one is whole.
+    for name in (artifacts.REJECTED, artifacts.SAMPLE_ROWS, artifacts.MANIFEST):
+        if (whole / name).exists():
+            (whole / name).replace(output / name)
+
+
+def _sample_rows(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> list[dict[str, Any]]:
+    """Return a few rows, of the eval split where there is one, as they would be sent to a model server."""
+    names = ", ".join(quoted_name(column.name) for column in columns)
+    rows = connection.execute(
+        f"SELECT {names} FROM final ORDER BY {_SPLIT} <> 'eval', {_SPLIT} LIMIT {_SAMPLE_ROWS}"
+    ).fetchall()
+    return [dict(zip([column.name for column in columns], row, strict=True)) for row in rows]
+
+
+def _json_lines(records: Any) -> bytes:
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("'", "''")

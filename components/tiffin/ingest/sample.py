@@ -1,0 +1,121 @@
+"""A seeded data set of a delivery service, so that everything runs without a file.
+
+Will an order arrive late? Distance, kitchen, weather and the hour decide, with noise. It has what real data has: numbers,
+categories, a timestamp, missing values, a column that is nearly always missing, and a few rows that cannot be read.
+"""
+
+import csv
+import math
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from tiffin.errors import InputError
+
+COLUMNS = (
+    "order_id", "ordered_at", "weekday", "hour", "zone", "kitchen", "vehicle", "weather", "temperature_celsius",
+    "distance_km", "items", "basket", "payment", "courier_months", "promised_minutes", "coupon", "late",
+)  # fmt: skip
+_ZONES = {"harbour": 1.2, "old town": 1.5, "hills": 1.35, "campus": 0.9, "station": 1.0, "suburb": 0.8}
+_KITCHENS = {f"kitchen {number:02d}": 8 + (number * 7) % 13 for number in range(1, 25)}
+_VEHICLES = {"bike": 15.0, "e-bike": 20.0, "scooter": 26.0, "car": 22.0}
+_WEATHER = {"clear": 1.0, "rain": 1.25, "storm": 1.6, "snow": 1.8}
+_BAD_ROW_EVERY = 500
+
+
+def write_sample(path: str | Path, rows: int = 20_000, seed: int = 7) -> None:
+    """Write the data set as CSV; the same rows and seed give the same bytes.
+
+    Args:
+        path: File to write, whole or not at all.
+        rows: Number of rows, at least 1, of which one in 500 cannot be read. Defaults to 20,000.
+        seed: Of the generator. Defaults to 7.
+
+    Raises:
+        InputError: `rows` is not positive.
+    """
+    if rows < 1:
+        raise InputError(f"rows should be at least 1. Received: rows={rows}.")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    chance = random.Random(seed)  # noqa: S311 - a repeatable sample, not a secret
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            for number in range(rows):
+                row = _row(number, chance)
+                if number % _BAD_ROW_EVERY == _BAD_ROW_EVERY // 2:
+                    row = _broken(row, chance)
+                writer.writerow(row)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_sample_uri(uri: str, path: str | Path) -> None:
+    """Write the data set that `sample:deliveries[?rows=N&seed=S]` names.
+
+    Raises:
+        InputError: There is no such sample or option.
+    """
+    parts = urlsplit(uri)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    unknown = sorted(options.keys() - {"rows", "seed"})
+    whole = all(value.isdecimal() for value in options.values())
+    if parts.path != "deliveries" or unknown or not whole:
+        raise InputError(
+            f"A sample should be 'sample:deliveries' with whole numbers rows and seed, such as "
+            f"'sample:deliveries?rows=20000&seed=7'. Received: '{uri}'."
+        )
+    write_sample(path, **{name: int(value) for name, value in options.items()})
+
+
+def _row(number: int, chance: random.Random) -> list[object]:
+    day = datetime(2025, 1, 6, tzinfo=UTC) + timedelta(days=chance.randrange(364))
+    hour = min(23, max(9, round(chance.choice((chance.gauss(12.5, 1.2), chance.gauss(19.2, 1.6))))))
+    moment = day + timedelta(hours=hour, minutes=chance.randrange(60), seconds=chance.randrange(60))
+    zone = chance.choices(list(_ZONES), weights=(10, 25, 8, 20, 22, 15))[0]
+    kitchen = chance.choice(list(_KITCHENS))
+    weather = chance.choices(list(_WEATHER), weights=(70, 22, 4, 4))[0]
+    distance = round(min(12.0, chance.lognormvariate(0.9, 0.55)), 2)
+    vehicle = chance.choices(list(_VEHICLES), weights=(30, 40, 20, 10 + 4 * distance))[0]
+    items = min(15, 1 + int(chance.expovariate(0.5)))
+    months = min(60, int(chance.expovariate(0.08)))
+    rush = 1.0 + 0.35 * math.exp(-((hour - 19.5) ** 2) / 2) + 0.2 * math.exp(-((hour - 12.5) ** 2) / 2)
+    minutes = _KITCHENS[kitchen] * (1 + 0.06 * items) * rush
+    minutes += 60 * distance / _VEHICLES[vehicle] * _ZONES[zone] * _WEATHER[weather] * (1.15 if months < 2 else 1.0)
+    promised = 5 * round((_KITCHENS[kitchen] * 1.4 + 60 * distance / 20 * 1.3 + 4) / 5)
+    late = minutes * chance.lognormvariate(0, 0.16) > promised
+    temperature = 11 - 12 * math.cos(2 * math.pi * day.timetuple().tm_yday / 365) + chance.gauss(0, 4)
+    return [
+        f"D{number:07d}",
+        moment.strftime("%Y-%m-%d %H:%M:%S"),
+        day.strftime("%A").lower(),
+        hour,
+        zone,
+        kitchen,
+        "" if chance.random() < 0.03 else vehicle,
+        "" if chance.random() < 0.08 else weather,
+        "" if chance.random() < 0.05 else round(temperature, 1),
+        distance,
+        items,
+        round(items * chance.uniform(4, 11), 2),
+        chance.choices(("card", "wallet", "cash"), weights=(6, 3, 1))[0],
+        months,
+        promised,
+        "WELCOME" if chance.random() < 0.0005 else "",
+        int(late),
+    ]
+
+
+def _broken(row: list[object], chance: random.Random) -> list[object]:
+    """Return the row as faulty exports write it: cut short, with a value too many, or with words for a number."""
+    kind = chance.randrange(3)
+    if kind == 0:
+        return row[:6]
+    if kind == 1:
+        return [*row, "?"]
+    return [*row[:9], "unknown", *row[10:]]

@@ -1,0 +1,361 @@
+"""Source files as DuckDB relations: what columns they have, of what types, and which rows cannot be read.
+
+A CSV column's type is what all but `max_bad_share` of its values are, so that a few bad values are set aside as bad rows
+instead of turning a column of numbers into text.
+"""
+
+import contextlib
+import csv
+import errno
+import gzip
+import io
+import keyword
+import os
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from tiffin.errors import DataError, InputError
+
+# What stands for a missing value in CSV. (pandas' list less the words that may be values, such as "None".)
+MISSING = ("", "NA", "N/A", "NULL", "null", "NaN", "nan")
+# DuckDB's types of whole and of other numbers.
+INTEGERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UINTEGER", "USMALLINT", "UTINYINT", "UBIGINT")
+FRACTIONS = ("DOUBLE", "FLOAT", "DECIMAL", "HUGEINT", "UHUGEINT")
+MOMENTS = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE")
+TEXTS = ("VARCHAR", "ENUM", "UUID", "BLOB", "TIME", "TIME WITH TIME ZONE")
+# Of a column without a value in a file: any type will do.
+NO_TYPE = "NULL"
+_HEAD_BYTES = 1 << 20
+_HEAD_ROWS = 100
+_END = 1 << 62
+_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a source: its name and DuckDB type."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row that was set aside: where it stands and why."""
+
+    source: str
+    line: int
+    column: str
+    reason: str
+    text: str
+
+
+def is_parquet(path: Path) -> bool:
+    """Return whether `path` is named as, or begins as, a Parquet file."""
+    if path.name.lower().endswith((".parquet", ".pq")):
+        return True
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def parquet_columns(connection: duckdb.DuckDBPyConnection, path: Path, uri: str) -> list[Column]:
+    """Return the columns of a Parquet file.
+
+    Raises:
+        InputError: The file is not Parquet or is damaged.
+    """
+    try:
+        rows = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+    except duckdb.Error as error:
+        raise damaged(uri, error) from None
+    return [Column(row[0], NO_TYPE if row[1] == '"NULL"' else row[1]) for row in rows]
+
+
+def damaged(uri: str, error: duckdb.Error) -> InputError:
+    """Return the error for a Parquet file that cannot be read."""
+    return InputError(f"'{uri}' should be a whole Parquet file ({said(error)}). Write or copy it again.")
+
+
+def unreadable(uri: str, error: duckdb.Error) -> InputError:
+    """Return the error for a CSV file that cannot be read at all."""
+    return InputError(
+        f"'{uri}' should be CSV with quotes that close and line ends of one kind ({said(error)}). Mend the file."
+    )
+
+
+def csv_header(path: Path, uri: str, delimiter: str) -> tuple[str, list[str]]:
+    """Return the delimiter of a CSV file and the column names of its header.
+
+    Where nobody says, the delimiter is the one of comma, semicolon, tab and pipe that splits the header and most of the
+    first 100 rows into the same number of columns, more than one.
+
+    Args:
+        path: Local path of the file.
+        uri: What the user calls the file.
+        delimiter: One character or its name (`comma`, `semicolon`, `tab`, `pipe`); empty to find out.
+
+    Raises:
+        InputError: The file is empty, is not UTF-8 text, or its header is not one of a CSV with this delimiter.
+    """
+    delimiter = _DELIMITERS.get(delimiter, delimiter)
+    if len(delimiter) > 1 or delimiter in ('"', "\n", "\r"):
+        raise InputError(
+            f"delimiter should be one character, or one of {', '.join(sorted(_DELIMITERS))}. Received: delimiter={delimiter!r}."
+        )
+    try:
+        with _open(path) as file:
+            start = file.read(_HEAD_BYTES)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"'{uri}' should be a whole gzip file ({error}). Write or copy it again.") from None
+    first_line = start.splitlines()[0] if start else b""
+    if not first_line.strip():
+        raise InputError(
+            f"'{uri}' should be a CSV file with a header line. Received: an empty {'first line' if start else 'file'}. "
+            "Pass a file with data."
+        )
+    try:
+        first_line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(
+            f"'{uri}' should be CSV in UTF-8, or Parquet. Received: other bytes in its first line. Convert it first."
+        ) from None
+    text = start.decode("utf-8-sig", errors="replace")
+    candidates = [delimiter] if delimiter else [",", ";", "\t", "|"]
+    names: list[str] = []
+    most = (0, 0)
+    for candidate in candidates:
+        rows = _first_rows(text, candidate)
+        width = len(rows[0])
+        score = (sum(len(row) == width for row in rows), width) if width > 1 else (0, 1)
+        if score > most:
+            delimiter, names, most = candidate, rows[0], score
+    if len(names) == 1 and candidates == [delimiter]:
+        near = [other for other in (",", ";", "\t", "|") if other in names[0]]
+        if near:
+            raise InputError(
+                f"'{uri}' should have columns separated by {delimiter!r}. Received: the one column '{names[0][:60]}'. "
+                f"Pass delimiter='{near[0]}', or leave it empty to find out."
+            )
+    names = [name.strip() or f"column{index}" for index, name in enumerate(names)]
+    lower = [name.lower() for name in names]
+    twice = sorted({name for name in names if lower.count(name.lower()) > 1})
+    if twice:
+        raise InputError(
+            f"Columns should have names that differ in more than case. Received: '{uri}' with "
+            f"{', '.join(repr(name) for name in twice)} {lower.count(twice[0].lower())} times. Mend the header."
+        )
+    return delimiter, names
+
+
+def _first_rows(text: str, delimiter: str) -> list[list[str]]:
+    rows = []
+    # A value longer than the csv module takes ends the look at the file, not the reading of it.
+    with contextlib.suppress(csv.Error):
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+            rows += [row] if row else []
+            if len(rows) == _HEAD_ROWS:
+                break
+    return rows or [[""]]
+
+
+def csv_types(
+    connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str], max_bad_share: float
+) -> list[Column]:
+    """Return each column with the type that all but `max_bad_share` of its present values have, half of them at least.
+
+    Args:
+        connection: Any DuckDB connection.
+        relation: SQL of the values as text, of all files together: a column is of one type.
+        names: The columns.
+        max_bad_share: From 0 to 1.
+    """
+    least = max(1 - max_bad_share, 0.5)
+    rows = _counts(
+        connection,
+        relation,
+        names,
+        "count(x)",
+        "count(TRY_CAST(x AS DOUBLE))",
+        "count(TRY_CAST(x AS DOUBLE)) FILTER (contains(x, '.') OR contains(x, 'e') OR contains(x, 'E') OR contains(x, 'n'))",
+        # 01234 is a postal code or an identifier: as a number it would lose its zero.
+        "count(*) FILTER (starts_with(x, '0') AND length(x) > 1 AND NOT contains(x, '.') AND NOT contains(lower(x), 'e'))",
+    )
+    types = {}
+    for name, (present, number, fraction, padded) in rows.items():
+        if present == 0:
+            types[name] = NO_TYPE
+        elif number >= present * least and not padded:
+            types[name] = "DOUBLE" if fraction else "BIGINT"
+    # The slower questions are asked only of the columns they are still open for.
+    whole = [name for name, type_ in types.items() if type_ == "BIGINT"]
+    for name, (fitting,) in _counts(connection, relation, whole, "count(TRY_CAST(x AS BIGINT))").items():
+        if fitting < rows[name][1]:  # More digits than 64 bits hold.
+            types[name] = "DOUBLE"
+    texts = [name for name in names if name not in types]
+    questions = ("count(*) FILTER (lower(x) IN ('true', 'false'))", "count(TRY_CAST(x AS TIMESTAMP))")
+    for name, (truth, moment) in _counts(connection, relation, texts, *questions).items():
+        needed = rows[name][0] * least
+        types[name] = "BOOLEAN" if truth >= needed else "TIMESTAMP" if moment >= needed else "VARCHAR"
+    moments = [name for name in texts if types[name] == "TIMESTAMP"]
+    # As a plain TIMESTAMP, 12:00+02:00 would be noon in UTC.
+    zoned = r"count(*) FILTER (regexp_matches(x, ':\d\d(\.\d+)?\s*([+-]\d|[A-Za-z]{2})'))"
+    for name, (offsets,) in _counts(connection, relation, moments, zoned).items():
+        if offsets:
+            types[name] = "TIMESTAMP WITH TIME ZONE"
+    return [Column(name, types[name]) for name in names]
+
+
+def common_type(name: str, types: Mapping[str, str]) -> str:
+    """Return the type that holds a column's values of all files.
+
+    Args:
+        name: The column.
+        types: What the user calls each file, to the column's type there.
+
+    Raises:
+        InputError: There is none.
+    """
+    distinct = dict.fromkeys(type_ for type_ in types.values() if type_ != NO_TYPE)
+    bases = {base_type(type_) for type_ in distinct}
+    if len(distinct) < 2:
+        return next(iter(distinct), "VARCHAR")
+    if bases <= {*INTEGERS, *FRACTIONS}:
+        return "BIGINT" if bases <= set(INTEGERS) else "DOUBLE"
+    if bases <= set(MOMENTS):
+        return "TIMESTAMP"
+    if bases <= set(TEXTS):
+        return "VARCHAR"
+    (one, first), (other, second) = ((next(u for u in types if types[u] == t), t) for t in list(distinct)[:2])
+    raise InputError(
+        f"A column should be of one type in all files. Received: '{name}', {first} in '{one}' and {second} in "
+        f"'{other}'. Ingest them apart, or write them again with one type."
+    )
+
+
+def base_type(type_: str) -> str:
+    """Return a DuckDB type without its parameters: `DECIMAL(5,2)` is a `DECIMAL`, `DECIMAL(5,2)[]` is a list."""
+    return type_ if type_.endswith("]") else type_.split("(", 1)[0]
+
+
+def _counts(
+    connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str], *questions: str
+) -> dict[str, tuple[int, ...]]:
+    """Return the answers to each question (SQL with `x` for a value) about each column, in one pass over the file."""
+    if not names:
+        return {}
+    selected = [
+        re.sub(r"\bx\b", quoted_name(name).replace("\\", r"\\"), question) for name in names for question in questions
+    ]
+    row = connection.execute(f"SELECT {', '.join(selected)} FROM ({relation})").fetchall()[0]
+    width = len(questions)
+    return {name: row[index * width : (index + 1) * width] for index, name in enumerate(names)}
+
+
+def csv_relation(path: Path, delimiter: str, columns: Sequence[Column], *, rejects: bool) -> str:
+    """Return the SQL that reads a CSV file with these columns, keeping rejected rows for `rejected_rows`."""
+    types = ", ".join(f"'{_quoted(column.name)}': '{column.type}'" for column in columns)
+    missing = ", ".join(f"'{word}'" for word in MISSING)
+    keep = "store_rejects=true, rejects_limit=0" if rejects else "ignore_errors=true"
+    return (
+        f"read_csv('{_quoted(str(path))}', auto_detect=false, header=true, delim='{_quoted(delimiter)}', quote='\"', "
+        f"escape='\"', columns={{{types}}}, nullstr=[{missing}], {keep})"
+    )
+
+
+def rejected_rows(connection: duckdb.DuckDBPyConnection, uris: Mapping[str, str]) -> list[Rejected]:
+    """Return the rows that `csv_relation` set aside on this connection, in order, one entry for each.
+
+    Args:
+        connection: The connection that read the files.
+        uris: Local path to what the user calls the file.
+
+    Raises:
+        DataError: A quote that never closes swallowed the rows after it.
+    """
+    rows = connection.execute(
+        "SELECT s.file_path, e.line_byte_position, any_value(coalesce(e.column_name, '') ORDER BY e.column_idx), "
+        "any_value(e.error_message ORDER BY e.column_idx), any_value(e.csv_line) "
+        "FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) "
+        "GROUP BY s.file_path, e.line, e.line_byte_position ORDER BY s.file_path, e.line_byte_position"
+    ).fetchall()
+    found = []
+    for path in dict.fromkeys(row[0] for row in rows):
+        here = [row for row in rows if row[0] == path]
+        # DuckDB numbers records; a person's editor numbers lines, and quoted values may hold line ends.
+        lines = _line_numbers(Path(path), [row[1] for row in here])
+        for line, (_, _, column, message, text) in zip(lines, here, strict=True):
+            reason = _first_line(message)
+            if "unterminated quote" in reason and text.split("\n", 1)[0].count('"') % 2:
+                _check_last_line(Path(path), uris[path], line, text)
+            found.append(Rejected(uris[path], line, column, reason, text[:500]))
+    return found
+
+
+def _check_last_line(path: Path, uri: str, line: int, text: str) -> None:
+    """Raise unless a quote that never closes is on the last line: it makes one value of everything after it."""
+    last = _line_numbers(path, [_END])[0]
+    if line < last - 1:
+        raise DataError(
+            f"A quote that opens should close. Received: {uri}:{line}: {_first_line(text)[:80]}, whose quote does not, so the "
+            "rows after it cannot be told apart. Close the quote, or remove it."
+        )
+
+
+def _line_numbers(path: Path, positions: Sequence[int]) -> list[int]:
+    """Return the line, from 1, that holds each byte position; positions rise."""
+    numbers, line, at = [], 1, 0
+    with _open(path) as file:
+        for position in positions:
+            while at < position and (block := file.read(min(1 << 20, position - at))):
+                line += block.count(b"\n")
+                at += len(block)
+            numbers.append(line)
+    return numbers
+
+
+def too_many_rejected(rejected: Sequence[Rejected], total: int, max_bad_share: float) -> DataError:
+    """Return the error for a share of bad rows past the limit, with the first few of them."""
+    first = "; ".join(f"{row.source}:{row.line}: {row.reason}" for row in rejected[:3])
+    return DataError(
+        f"At most {max_bad_share:.2%} of the rows should be unreadable (max_bad_share). Received: {len(rejected)} of {total}, "
+        f"{len(rejected) / total:.2%}. The first: {first}. Mend the data, pass its delimiter, or raise max_bad_share."
+    )
+
+
+def plain_name(name: str) -> str:
+    """Return `name` as TensorFlow takes it for an input of a signature, which is a parameter of a Python function."""
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", name.strip())
+    if not plain[:1].isalpha():
+        plain = f"c_{plain.lstrip('_')}"
+    return f"{plain}_" if keyword.iskeyword(plain) or plain == "self" else plain
+
+
+def quoted_name(name: str) -> str:
+    """Return `name` as a SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _first_line(message: object) -> str:
+    return str(message).strip().split("\n", 1)[0]
+
+
+def said(error: duckdb.Error) -> str:
+    """Return the first line of DuckDB's message; a full disk is raised as the OSError that it is."""
+    for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        if os.strerror(number) in str(error):
+            raise OSError(number, os.strerror(number)) from None
+    return _first_line(error)
+
+
+def _open(path: Path) -> Any:
+    return gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")
