@@ -1,0 +1,192 @@
+"""The client for asyncio: the methods of `tiffin.serving.Client`, awaited.
+
+async with AsyncClient("localhost:8500") as client:
+    predictions = await client.predict("taxi", {"trip_miles": [2.5], "company": ["Blue"]})
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+
+from tiffin.errors import ServingError
+from tiffin.serving import connection, messages, model_config, signatures, wire
+from tiffin.serving.connection import Tls
+from tiffin.serving.messages import ClassScore, VersionStatus
+from tiffin.serving.signatures import Signature
+from tiffin.serving.tensors import Array
+
+
+class AsyncClient:
+    """A connection to a model server for one event loop; arguments and errors are those of `tiffin.serving.Client`."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout_seconds: float = 30.0,
+        tls: bool | Tls = False,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        self.address = connection.parse_address(address)
+        self.timeout_seconds = timeout_seconds
+        self._headers = connection.headers(metadata or {})
+        self._channel = connection.open_channel(address, tls, grpc.aio)
+        self._calls = connection.open_calls(self._channel)
+        self._signatures: dict[messages.Which, dict[str, Signature]] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; calls in flight are cancelled."""
+        await self._channel.close()
+
+    async def predict(
+        self,
+        model: str,
+        inputs: Any,
+        signature: str = "",
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        outputs: Iterable[str] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> dict[str, Array]:
+        """Ask a model for predictions; see `Client.predict`."""
+        columns = signatures.as_columns(inputs)
+        which = (model, version, label)
+        known = which in self._signatures
+        try:
+            return await self._predict(columns, signature, which, outputs, timeout_seconds)
+        except ServingError as error:
+            # The server may have moved to a version that takes other types since its metadata was fetched.
+            before = self._signatures.pop(which, None)
+            if error.code != "INVALID_ARGUMENT" or not known or signatures.are_typed(columns):
+                raise
+            self._signatures[which] = await self.metadata(model, version=version, label=label)
+            if self._signatures[which] == before:
+                raise
+        return await self._predict(columns, signature, which, outputs, timeout_seconds)
+
+    async def _predict(
+        self,
+        columns: Mapping[str, Any],
+        signature: str,
+        which: messages.Which,
+        outputs: Iterable[str] | None,
+        timeout_seconds: float | None,
+    ) -> dict[str, Array]:
+        model, version, label = which
+        if signatures.are_typed(columns):
+            arrays = dict(columns)
+        else:
+            if which not in self._signatures:
+                self._signatures[which] = await self.metadata(model, version=version, label=label)
+            arrays = messages.convert(columns, self._signatures[which], signature)
+        request = messages.predict_request(which, arrays, signature, outputs)
+        return messages.read_predictions(await self._call("Predict", request, model, timeout_seconds))
+
+    async def explain(
+        self,
+        model: str,
+        inputs: Any,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        outputs: Iterable[str] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> dict[str, Array]:
+        """Ask for scores and how much each input added to them; see `Client.explain`."""
+        return await self.predict(
+            model, inputs, "explain", version=version, label=label, outputs=outputs, timeout_seconds=timeout_seconds
+        )
+
+    async def classify(
+        self,
+        model: str,
+        inputs: Any,
+        signature: str = "",
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> list[list[ClassScore]]:
+        """Ask for the classes of rows; see `Client.classify`."""
+        request = messages.examples_request("Classify", (model, version, label), inputs, signature)
+        return messages.read_classifications(await self._call("Classify", request, model, timeout_seconds))
+
+    async def regress(
+        self,
+        model: str,
+        inputs: Any,
+        signature: str = "",
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Array:
+        """Ask for one number per row; see `Client.regress`."""
+        request = messages.examples_request("Regress", (model, version, label), inputs, signature)
+        return messages.read_regressions(await self._call("Regress", request, model, timeout_seconds))
+
+    async def metadata(
+        self,
+        model: str,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> dict[str, Signature]:
+        """Return the model's signatures by name; see `Client.metadata`."""
+        request = messages.metadata_request((model, version, label))
+        return messages.read_metadata(await self._call("GetModelMetadata", request, model, timeout_seconds))
+
+    async def status(
+        self, model: str, version: int | None = None, timeout_seconds: float | None = None
+    ) -> list[VersionStatus]:
+        """Return version, state and error of the model's versions, newest first."""
+        request = messages.status_request((model, version, None))
+        return messages.read_status(await self._call("GetModelStatus", request, model, timeout_seconds))
+
+    async def wait_until_available(self, model: str, version: int | None = None, timeout_seconds: float = 60.0) -> None:
+        """Wait until the server answers for this version; see `Client.wait_until_available`."""
+        deadline = time.monotonic() + timeout_seconds
+        for pause in messages.pauses_seconds():
+            left = max(deadline - time.monotonic(), 0.001)
+            try:
+                versions = await self.status(model, timeout_seconds=min(left, self.timeout_seconds))
+                if messages.is_loaded(versions, model, version):
+                    return
+                last: Any = versions
+            except ServingError as error:
+                if error.code not in messages.PASSING_CODES:
+                    raise
+                last = error
+            if time.monotonic() + pause > deadline:
+                raise messages.too_late(self.address, model, version, timeout_seconds, last)
+            await asyncio.sleep(pause)
+
+    async def reload_config(self, config: Any, timeout_seconds: float | None = None) -> None:
+        """Tell the server which models and versions to serve; see `Client.reload_config`."""
+        message = model_config.read_config(config) if isinstance(config, str) else config
+        request = wire.ReloadConfigRequest(config=message)
+        messages.check_reload(await self._call("HandleReloadConfigRequest", request, "", timeout_seconds))
+
+    async def _call(self, method: str, request: Any, model: str, timeout_seconds: float | None) -> Any:
+        timeout = self.timeout_seconds if timeout_seconds is None else timeout_seconds
+        try:
+            response = await self._calls[method](request, timeout=timeout, metadata=self._headers)
+        except grpc.RpcError as error:
+            raise connection.explain(error, method, model, self.address) from None
+        except grpc.aio.UsageError as error:
+            raise connection.closed(error) from None
+        if response is None:  # what grpc.aio returns where grpc raises INTERNAL
+            raise connection.failure(method, model, self.address, "INTERNAL", "The answer is no message of its type")
+        return response

@@ -1,0 +1,251 @@
+"""Requests built from plain values, and plain values read from replies: what both clients share."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tiffin.errors import InputError, ServingError
+from tiffin.serving import tensors, wire
+from tiffin.serving.signatures import Signature, as_columns, cast, is_missing, read_signature
+from tiffin.serving.tensors import Array
+
+DEFAULT_SIGNATURE = "serving_default"
+
+# Which model is asked: its name, and a version, or a label, or neither for the server's choice.
+Which = tuple[str, int | None, str | None]
+
+
+class VersionStatus(NamedTuple):
+    """Where a version of a model stands.
+
+    Attributes:
+        version: Its number.
+        state: `START`, `LOADING`, `AVAILABLE`, `UNLOADING` or `END`.
+        error: Why it did not load; empty if it did.
+    """
+
+    version: int
+    state: str
+    error: str
+
+
+class ClassScore(NamedTuple):
+    """A class and its score; the label is empty if the model names no classes."""
+
+    label: str
+    score: float
+
+
+def fill_spec(spec: Any, which: Which, signature: str = "") -> None:
+    """Write which model is asked into a ModelSpec.
+
+    Raises:
+        InputError: Both a version and a label are given, or the version is no version.
+    """
+    model, version, label = which
+    if version is not None and label is not None:
+        raise InputError(f"Give a version or a label, not both. Received: version={version}, label='{label}'.")
+    spec.name = model
+    spec.signature_name = signature
+    if version is not None:
+        if isinstance(version, bool) or not isinstance(version, int | np.integer) or not 0 <= version < 1 << 63:
+            raise InputError(
+                f"A version should be a whole number from 0. Received: version={version!r}. Give its number."
+            )
+        spec.version.value = version
+    if label is not None:
+        spec.version_label = label
+
+
+def predict_request(
+    which: Which, arrays: Mapping[str, Array], signature: str = "", outputs: Iterable[str] | None = None
+) -> Any:
+    """Return a PredictRequest; `outputs` names the outputs wanted, all if None."""
+    request = wire.PredictRequest()
+    fill_spec(request.model_spec, which, signature)
+    for name, array in arrays.items():
+        tensors.to_proto(array, request.inputs[name])
+    request.output_filter.extend(outputs or ())
+    return request
+
+
+def read_predictions(response: Any) -> dict[str, Array]:
+    """Return the outputs of a PredictResponse by name, in alphabetical order."""
+    return {name: tensors.from_proto(response.outputs[name]) for name in sorted(response.outputs)}
+
+
+def examples_request(method: str, which: Which, inputs: Any, signature: str = "") -> Any:
+    """Return the request of Classify or Regress, with one tf.Example per row."""
+    request = wire.METHODS[method].request()
+    fill_spec(request.model_spec, which, signature)
+    columns = {name: _as_list(name, values) for name, values in as_columns(inputs).items()}
+    if len({len(values) for values in columns.values()}) != 1:
+        lengths = ", ".join(f"{name}: {len(values)}" for name, values in columns.items())
+        raise InputError(f"All columns should have the same number of rows. Received: {lengths or 'no column'}.")
+    for row in zip(*columns.values(), strict=True):
+        fill_example(request.input.example_list.examples.add(), dict(zip(columns, row, strict=True)))
+    # An empty list is sent as one, so that the server says what it thinks of it.
+    request.input.example_list.SetInParent()
+    return request
+
+
+def _as_list(name: str, values: Any) -> list[Any]:
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
+        return list(values)
+    raise InputError(f"Column '{name}' should be a list with a value per row. Received: {values!r:.80}. Put it in one.")
+
+
+def fill_example(example: Any, row: Mapping[str, Any]) -> None:
+    """Write a row into a tf.Example: text as bytes, whole numbers and booleans as int64, others as float.
+
+    A missing value leaves its feature out, so that the model's default applies. A list makes several values.
+    """
+    for name, value in row.items():
+        values = value if isinstance(value, list | tuple) else [value]
+        if all(is_missing(item) for item in values):
+            continue
+        feature = example.features.feature[name]
+        if all(isinstance(item, str | bytes) for item in values):
+            feature.bytes_list.value.extend(item.encode() if isinstance(item, str) else item for item in values)
+        elif all(isinstance(item, bool | np.bool_ | int | np.integer) for item in values):
+            if not all(-(1 << 63) <= item < 1 << 63 for item in values):
+                raise InputError(f"'{name}' should fit 64 bits. Received: {value!r:.80}. Send it as text or a float.")
+            feature.int64_list.value.extend(map(int, values))
+        elif all(is_missing(item) or isinstance(item, int | float | np.number) for item in values):
+            feature.float_list.value.extend(math.nan if is_missing(item) else float(item) for item in values)
+        else:
+            raise InputError(
+                f"'{name}' should be text, numbers or a list of one of them. "
+                f"Received: {value!r:.80} ({type(value).__name__}). Convert it first."
+            )
+
+
+def read_classifications(response: Any) -> list[list[ClassScore]]:
+    """Return the classes of each row of a ClassificationResponse."""
+    return [[ClassScore(found.label, found.score) for found in row.classes] for row in response.result.classifications]
+
+
+def read_regressions(response: Any) -> Array:
+    """Return the value of each row of a RegressionResponse, with shape `[batch]`."""
+    return np.array([row.value for row in response.result.regressions], np.float32)
+
+
+def metadata_request(which: Which) -> Any:
+    """Return the request for a model's signatures."""
+    request = wire.GetModelMetadataRequest(metadata_field=["signature_def"])
+    fill_spec(request.model_spec, which)
+    return request
+
+
+def read_metadata(response: Any) -> dict[str, Signature]:
+    """Return the signatures of a GetModelMetadataResponse by name.
+
+    Raises:
+        ServingError: There are none in it.
+    """
+    found = wire.SignatureDefMap()
+    # The type's URL is not compared: servers differ in its prefix, and there is one field to ask for.
+    try:
+        found.ParseFromString(response.metadata["signature_def"].value)
+    except Exception as error:  # protobuf's implementations share no class for it
+        raise ServingError(
+            f"The model's metadata should be a map of signatures. Received: {error}. Look at the server's log.",
+            "DATA_LOSS",
+        ) from error
+    return {name: read_signature(found.signature_def[name]) for name in sorted(found.signature_def)}
+
+
+def status_request(which: Which) -> Any:
+    """Return the request for the states of a model's versions."""
+    request = wire.GetModelStatusRequest()
+    fill_spec(request.model_spec, which)
+    return request
+
+
+def read_status(response: Any) -> list[VersionStatus]:
+    """Return the versions of a GetModelStatusResponse, newest first as servers send them."""
+    states = wire.ModelVersionStatus.DESCRIPTOR.enum_types_by_name["State"].values_by_number
+    return [
+        VersionStatus(
+            found.version,
+            states[found.state].name if found.state in states else str(found.state),
+            (found.status.error_message or f"error {found.status.error_code}") if found.status.error_code else "",
+        )
+        for found in response.model_version_status
+    ]
+
+
+def check_reload(response: Any) -> None:
+    """Raise what a ReloadConfigResponse reports, for servers that set its status only.
+
+    Raises:
+        ServingError: The server did not take the config.
+    """
+    if response.status.error_code:
+        codes = wire.StatusProto.DESCRIPTOR.enum_types_by_name["Code"].values_by_number
+        code = codes[response.status.error_code].name if response.status.error_code in codes else "UNKNOWN"
+        raise ServingError(
+            f"The server should take the config. Received: {code}: {response.status.error_message} "
+            "It goes on with the previous one; correct the config.",
+            code,
+        )
+
+
+def find_signature(signatures: Mapping[str, Signature], name: str) -> Signature | None:
+    """Return the signature that a request with this `signature_name` uses, or None if there is none."""
+    return signatures.get(name or DEFAULT_SIGNATURE)
+
+
+def is_loaded(versions: Iterable[VersionStatus], model: str, version: int | None) -> bool:
+    """Return whether a version (None: any) is available.
+
+    Raises:
+        ServingError: It has failed to load for good.
+    """
+    for found in versions:
+        if version not in (None, found.version):
+            continue
+        if found.state == "AVAILABLE":
+            return True
+        if version is not None and found.state == "END" and found.error:
+            raise ServingError(
+                f"Version {version} of model '{model}' did not load: {found.error} Look at the server's log.",
+                "FAILED_PRECONDITION",
+            )
+    return False
+
+
+# While these last, a server may still be starting or loading.
+PASSING_CODES = ("UNAVAILABLE", "NOT_FOUND", "DEADLINE_EXCEEDED")
+
+
+def pauses_seconds() -> Iterator[float]:
+    """Yield how long to wait before asking a server that is loading again: short at first, then up to a second."""
+    pause = 0.05
+    while True:
+        yield pause
+        pause = min(pause * 1.5, 1.0)
+
+
+def too_late(address: str, model: str, version: int | None, timeout_seconds: float, last: object) -> ServingError:
+    """Return the error of a wait that ended, with what was heard `last`: the versions' states or an error."""
+    what = f"Version {version} of model '{model}'" if version is not None else f"Model '{model}'"
+    if isinstance(last, list):
+        last = (
+            ", ".join(f"version {found.version} {found.state} {found.error}".strip() for found in last) or "no version"
+        )
+    return ServingError(
+        f"{what} should be available at {address} within {timeout_seconds:g} s. Received last: {last} "
+        "Look at the server's log and at the config that it follows.",
+        "DEADLINE_EXCEEDED",
+    )
+
+
+def convert(columns: Mapping[str, Any], known: Mapping[str, Signature], signature: str) -> dict[str, Array]:
+    """Convert columns to what a signature takes; one that the model lacks is left to the server to refuse."""
+    found = find_signature(known, signature)
+    return cast(columns, found) if found else {name: np.asarray(values) for name, values in columns.items()}

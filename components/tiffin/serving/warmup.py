@@ -1,0 +1,132 @@
+"""Warm-up requests inside a SavedModel: the server runs them before a version counts as available.
+
+They are a TFRecord file of PredictionLog messages in `assets.extra/`, see
+https://www.tensorflow.org/tfx/serving/saved_model_warmup. Each record is framed as
+
+    length (8 bytes) · masked CRC32C of the length (4) · the message · masked CRC32C of the message (4)
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+
+from tiffin.artifacts import write_bytes
+from tiffin.errors import InputError
+from tiffin.serving import messages, signatures, wire
+from tiffin.serving.signatures import Signature
+from tiffin.serving.tensors import Array
+
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+
+# What the server reads at most; more than that fails the load.
+_MAX_RECORDS = 1000
+_MASK_DELTA = 0xA282EAD8
+
+
+def write_warmup(
+    saved_model: str | Path,
+    model: str,
+    inputs: Any,
+    *,
+    batch_sizes: Sequence[int] = (1, 64),
+    signature_names: Iterable[str] = ("",),
+    requests_per_size: int = 3,
+) -> Path:
+    """Write warm-up requests for Predict into a SavedModel, replacing those that it has.
+
+    Args:
+        saved_model: The folder with `saved_model.pb`, before it is published.
+        model: The name under which it will be served.
+        inputs: Real rows, as `tiffin.serving.Client.predict` takes them; values that are no numpy arrays are
+            converted to what the signature takes.
+        batch_sizes: Rows per request. Rows are used in turn, and again where there are fewer.
+        signature_names: The signatures to warm up. Defaults to `serving_default`.
+        requests_per_size: Requests for each batch size and signature.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: There are no rows, or they do not fit the signature, or the requests are too many.
+    """
+    names = list(signature_names)
+    count = len(names) * len(batch_sizes) * requests_per_size
+    if not 0 < count <= _MAX_RECORDS or min(batch_sizes) < 1:
+        raise InputError(
+            f"Warm-up should be 1 to {_MAX_RECORDS} requests of at least one row. Received: {len(names)} signatures, "
+            f"batch_sizes={list(batch_sizes)}, requests_per_size={requests_per_size}, {count} in all. Choose others."
+        )
+    known = read_signatures(saved_model)
+    content = bytearray()
+    for name in names:
+        arrays = _arrays(inputs, known, name)
+        start = 0
+        for size in batch_sizes:
+            for _ in range(requests_per_size):
+                batch = {key: array[np.arange(start, start + size) % len(array)] for key, array in arrays.items()}
+                start += size
+                log = wire.PredictionLog()
+                log.predict_log.request.CopyFrom(messages.predict_request((model, None, None), batch, name))
+                content += frame_record(log.SerializeToString(deterministic=True))
+    path = Path(saved_model, WARMUP_FILE)
+    write_bytes(path, bytes(content))
+    return path
+
+
+def _arrays(inputs: Any, known: dict[str, Signature], name: str) -> dict[str, Array]:
+    signature = messages.find_signature(known, name)
+    if signature is None:
+        raise InputError(
+            f"A signature to warm up should be one of the model's: {', '.join(known)}. Received: '{name}'. Choose one."
+        )
+    arrays = signatures.cast(signatures.as_columns(inputs), signature)
+    absent = sorted(set(signature.inputs) - set(arrays))
+    rows = {len(array) for array in arrays.values() if array.ndim}
+    if absent or len(rows) != 1 or 0 in rows:
+        raise InputError(
+            "Warm-up should have at least one row, with as many values for every input. "
+            f"Received: {sorted(rows)} rows, without {', '.join(absent) or 'nothing'}. Pass rows of the evaluation data."
+        )
+    return arrays
+
+
+def read_signatures(saved_model: str | Path) -> dict[str, Signature]:
+    """Return the signatures of a SavedModel by name, without TensorFlow.
+
+    Raises:
+        InputError: There is no SavedModel for serving in the folder.
+    """
+    path = Path(saved_model, "saved_model.pb")
+    try:
+        content = wire.SavedModel.FromString(path.read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"A SavedModel should hold saved_model.pb. Received: '{saved_model}' ({error.strerror})."
+        ) from None
+    except Exception as error:
+        # protobuf's implementations share no class for a message that cannot be read
+        raise InputError(f"'{path}' should be a SavedModel. Received: {error}. Export the model again.") from error
+    graphs = [graph for graph in content.meta_graphs if "serve" in graph.meta_info_def.tags]
+    if not graphs:
+        raise InputError(f"'{path}' should hold a graph with the tag 'serve'. Received: none. Export it for serving.")
+    # TensorFlow keeps initializers among the signatures, with names that start with underscores.
+    return {
+        name: signatures.read_signature(definition)
+        for name, definition in sorted(graphs[0].signature_def.items())
+        if not name.startswith("__")
+    }
+
+
+def frame_record(content: bytes) -> bytes:
+    """Return a record as TFRecord files hold it."""
+    length = struct.pack("<Q", len(content))
+    return length + _masked_crc(length) + content + _masked_crc(content)
+
+
+def _masked_crc(content: bytes) -> bytes:
+    crc = google_crc32c.value(content)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF)

@@ -1,0 +1,126 @@
+import math
+
+import numpy as np
+import pytest
+
+import rest_server
+from tiffin.errors import InputError, ServingError
+from tiffin.serving.rest import RestClient
+
+TAXI = ("taxi", None, None)
+
+
+def arrays(miles=1.5, company=b"a"):
+    return {
+        "miles": np.array([[miles]], "f4"),
+        "passengers": np.array([[2]], "i8"),
+        "company": np.array([[company]], object),
+    }
+
+
+@pytest.fixture
+def server():
+    with rest_server.serve() as served:
+        yield served
+
+
+@pytest.fixture
+def client(server):
+    client = RestClient(server.address, timeout_seconds=10)
+    yield client
+    client.close()
+
+
+def test_predict(client, server):
+    assert client.predict(TAXI, arrays(), "", ["scores"]) == [{"scores": 5.0}]
+    assert server.requests[-1] == (
+        "/v1/models/taxi:predict",
+        {"instances": [{"miles": [1.5], "passengers": [2], "company": ["a"]}]},
+    )
+
+
+def test_several_outputs_keep_their_names(client):
+    assert client.predict(TAXI, arrays(), "explain", []) == [{"scores": 5.0, "attributions": [3.0, 2]}]
+
+
+def test_nan_goes_and_comes(client):
+    assert client.predict(TAXI, arrays(math.nan), "", ["scores"]) == [{"scores": None}]
+
+
+def test_bytes_that_are_no_text(client, server):
+    client.predict(TAXI, arrays(company=b"\xff"), "", ["scores"])
+
+    assert server.requests[-1][1]["instances"][0]["company"] == [{"b64": "/w=="}]
+
+
+def test_version_and_label(client, server):
+    client.predict(("taxi", 3, None), arrays(), "", ["scores"])
+    client.predict(("taxi", None, "a/b"), arrays(), "", ["scores"])
+
+    assert [path for path, _ in server.requests] == [
+        "/v1/models/taxi/versions/3:predict",
+        "/v1/models/taxi/labels/a%2Fb:predict",
+    ]
+
+
+def test_metadata(client):
+    signatures = client.metadata(TAXI)
+
+    assert signatures["explain"].inputs["company"].dtype == "string"
+    assert signatures["serving_default"].inputs["miles"].shape == (None, 1)
+
+
+def test_unavailable_is_tried_again(client, server):
+    server.failures = [503, 503]
+
+    assert client.predict(TAXI, arrays(), "", ["scores"]) == [{"scores": 5.0}]
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "INVALID_ARGUMENT"), (404, "NOT_FOUND"), (429, "RESOURCE_EXHAUSTED"), (500, "INTERNAL")]
+)
+def test_errors_have_grpcs_codes(client, server, status, code):
+    server.failures = [status]
+    with pytest.raises(
+        ServingError, match=rf"predict on model 'taxi' at .* failed with {code}: asked to fail"
+    ) as caught:
+        client.predict(TAXI, arrays(), "", ["scores"])
+
+    assert caught.value.code == code
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"<html>", "not JSON, but '<html>'"),
+        (b"[]", "not an object"),
+        (b"{}", "should hold a prediction per row"),
+        (b'{"predictions": [1, 2]}', "should hold a prediction per row"),
+        (b'{"error": "late"}', "late"),
+    ],
+)
+def test_answers_that_are_none(client, server, body, reason):
+    server.body = body
+    with pytest.raises(ServingError, match=reason):
+        client.predict(TAXI, arrays(), "", ["scores"])
+
+
+def test_metadata_that_is_none(client, server):
+    server.body = b'{"metadata": {"signature_def": 3}}'
+    with pytest.raises(ServingError, match="should be a map of signatures"):
+        client.metadata(TAXI)
+
+
+def test_nobody_answers():
+    with pytest.raises(ServingError, match=r"UNAVAILABLE.*8501 for REST") as caught:
+        RestClient("127.0.0.1:9").metadata(TAXI)
+
+    assert caught.value.code == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize("address", ["", "ftp://host", "host:port", "http://"])
+def test_addresses_that_are_none(address):
+    with pytest.raises(InputError, match="should be host:port or http://host:port"):
+        RestClient(address)

@@ -1,0 +1,59 @@
+"""Warm-up requests of a real SavedModel, read back with TensorFlow's own reader and messages."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from tiffin.serving import warmup
+
+
+@pytest.fixture(scope="module")
+def saved_model(tmp_path_factory):
+    module = tf.Module()
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, 1], tf.float32, "miles"), tf.TensorSpec([None, 1], tf.string, "company")]
+    )
+    def score(miles, company):
+        return {"scores": miles + tf.cast(tf.strings.length(company), tf.float32)}
+
+    folder = tmp_path_factory.mktemp("model")
+    tf.saved_model.save(module, str(folder), {"serving_default": score})
+    return folder
+
+
+def test_signatures_are_those_that_tensorflow_reads(saved_model):
+    [(name, signature)] = warmup.read_signatures(saved_model).items()
+    theirs = tf.saved_model.load(str(saved_model)).signatures[name]
+
+    specs = theirs.structured_input_signature[1]
+    assert {key: (spec.dtype, spec.shape) for key, spec in signature.inputs.items()} == {
+        key: (spec.dtype.name, tuple(spec.shape)) for key, spec in specs.items()
+    }
+    assert list(signature.outputs) == list(theirs.structured_outputs)
+
+
+def test_tensorflow_reads_the_records_and_the_model_answers_them(saved_model):
+    rows = [{"miles": 1.5, "company": "Blue"}, {"miles": None, "company": None}]
+    path = warmup.write_warmup(saved_model, "taxi", rows, batch_sizes=(1, 5), requests_per_size=2)
+    records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
+    requests = [prediction_log_pb2.PredictionLog.FromString(record).predict_log.request for record in records]
+
+    assert [request.inputs["miles"].tensor_shape.dim[0].size for request in requests] == [1, 1, 5, 5]
+    answer = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
+    scores = [
+        answer(**{name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()})["scores"]
+        for request in requests
+    ]
+    assert scores[0].numpy().tolist() == [[5.5]]
+    assert np.isnan(scores[1].numpy()).all()
+
+
+def test_a_record_is_framed_as_tensorflow_frames_it(tmp_path):
+    contents = [b"", b"tiffin", bytes(range(256)) * 50]
+    with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
+        for content in contents:
+            writer.write(content)
+
+    assert (tmp_path / "theirs").read_bytes() == b"".join(map(warmup.frame_record, contents))
