@@ -1,0 +1,157 @@
+"""Counters and histograms under TF Serving's names, and the page Prometheus reads.
+
+Names, labels and buckets are those of tensorflow/serving's servables/tensorflow/util.cc,
+servables/tensorflow/saved_model_warmup_util.cc and batching/batching_session.cc, and of tensorflow's
+cc/saved_model/loader.cc; the page is that of util/prometheus_exporter.cc. As there, no label names the version.
+"""
+
+import bisect
+import dataclasses
+import re
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+PATH = "/monitoring/prometheus/metrics"
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """One metric: its full name, its labels' names, and the limits of its buckets, none for a counter."""
+
+    name: str
+    labels: tuple[str, ...]
+    limits: tuple[float, ...] = ()
+
+
+def _exponential(scale: float, growth: float, count: int) -> tuple[float, ...]:
+    return tuple(scale * growth**power for power in range(count))
+
+
+_LATENCY = _exponential(10, 1.8, 33)
+METRICS = {
+    metric.name.rsplit("/", 1)[-1]: metric
+    for metric in (
+        Metric("/tensorflow/cc/saved_model/load_attempt_count", ("model_path", "status")),
+        Metric("/tensorflow/cc/saved_model/load_latency", ("model_path",)),
+        Metric(
+            "/tensorflow/serving/batching_session/queuing_latency", ("thread_pool_name",), _exponential(100, 1.2, 52)
+        ),
+        Metric("/tensorflow/serving/batching_session/wrapped_run_count", ()),
+        Metric("/tensorflow/serving/model_warmup_latency", ("model_path", "status"), _LATENCY),
+        Metric("/tensorflow/serving/model_warmup_records_read", ("model_path", "status")),
+        Metric("/tensorflow/serving/request_count", ("model_name", "status")),
+        Metric("/tensorflow/serving/request_example_count_total", ("model",)),
+        Metric("/tensorflow/serving/request_example_counts", ("model",), _exponential(1, 2, 15)),
+        Metric("/tensorflow/serving/request_latency", ("model_name", "API", "entrypoint"), _LATENCY),
+        Metric("/tensorflow/serving/runtime_latency", ("model_name", "API", "runtime"), _LATENCY),
+    )
+}
+
+
+class Metrics:
+    """The values of all metrics of one process."""
+
+    def __init__(self) -> None:
+        # metric -> labels' values -> counts per bucket and the sum; a counter has its count alone
+        self._cells: dict[str, dict[tuple[str, ...], list[float]]] = {name: {} for name in METRICS}
+        self._lock = threading.Lock()
+
+    def count(self, name: str, labels: tuple[str, ...], step: float = 1) -> None:
+        """Raise a counter."""
+        with self._lock:
+            self._cell(name, labels)[0] += step
+
+    def observe(self, name: str, labels: tuple[str, ...], value: float) -> None:
+        """Add a value to a histogram."""
+        bucket = bisect.bisect_right(METRICS[name].limits, value)
+        with self._lock:
+            cell = self._cell(name, labels)
+            cell[bucket] += 1
+            cell[-1] += value
+
+    def count_examples(self, model: str, examples: int) -> None:
+        """Record the size of a request for MultiInference."""
+        self.observe("request_example_counts", (model,), examples)
+        self.count("request_example_count_total", (model,), examples)
+
+    def count_request(self, model: str, status: str, api: str, entrypoint: str, micros: float) -> None:
+        """Record the end of a request; its latency counts only where it went well."""
+        if status == "OK":
+            self.observe("request_latency", (model, api, entrypoint), micros)
+        self.count("request_count", (model, status))
+
+    def count_prediction(self, model: str, runtime_micros: float, micros: float) -> None:
+        """Record a Predict over gRPC that went well, at once."""
+        runtime = bisect.bisect_right(_LATENCY, runtime_micros)
+        whole = bisect.bisect_right(_LATENCY, micros)
+        with self._lock:
+            cell = self._cell("runtime_latency", (model, "Predict", "TF1"))
+            cell[runtime] += 1
+            cell[-1] += runtime_micros
+            cell = self._cell("request_latency", (model, "Predict", "GRPC"))
+            cell[whole] += 1
+            cell[-1] += micros
+            self._cell("request_count", (model, "OK"))[0] += 1
+
+    def exported(self) -> list[Any]:
+        """Return all values as plain lists, to be merged elsewhere."""
+        with self._lock:
+            return [
+                [name, list(labels), list(cell)]
+                for name, cells in self._cells.items()
+                for labels, cell in cells.items()
+            ]
+
+    def merge(self, exported: Iterable[Any]) -> None:
+        """Add the values of another process."""
+        with self._lock:
+            for name, labels, values in exported:
+                cell = self._cell(name, tuple(labels))
+                cell[:] = [one + other for one, other in zip(cell, values, strict=True)]
+
+    def first(self, name: str) -> int:
+        """Return a counter's first value, as HandleReloadConfigRequest reports it; 0 for what has none."""
+        metric = METRICS.get(name.rsplit("/", 1)[-1])
+        if metric is None or metric.name != name or metric.limits:
+            return 0
+        with self._lock:
+            cells = self._cells[name.rsplit("/", 1)[-1]]
+            return int(cells[min(cells)][0]) if cells else 0
+
+    def page(self) -> str:
+        """Return the page for Prometheus."""
+        lines: list[str] = []
+        with self._lock:
+            for key, metric in sorted(METRICS.items(), key=lambda item: item[1].name):
+                name = re.sub("[^a-zA-Z0-9_]", ":", metric.name)
+                lines.append(f"# TYPE {name} {'histogram' if metric.limits else 'counter'}")
+                for labels, cell in sorted(self._cells[key].items()):
+                    shown = [f'{label}="{_escaped(value)}"' for label, value in zip(metric.labels, labels, strict=True)]
+                    lines.extend(_lines(name, shown, metric, cell))
+        return "\n".join(lines) + "\n"
+
+    def _cell(self, name: str, labels: tuple[str, ...]) -> list[float]:
+        cells = self._cells[name]
+        cell = cells.get(labels)
+        if cell is None:
+            limits = METRICS[name].limits
+            cell = cells[labels] = [0] * (len(limits) + 2) if limits else [0]
+        return cell
+
+
+def _lines(name: str, labels: Sequence[str], metric: Metric, cell: Sequence[float]) -> Iterable[str]:
+    if not metric.limits:
+        yield f"{name}{{{','.join(labels)}}} {int(cell[0])}"
+        return
+    total = 0
+    for limit, count in zip([*(f"{limit:g}" for limit in metric.limits), "+Inf"], cell[:-1], strict=True):
+        total += int(count)
+        limited = ",".join([*labels, f'le="{limit}"'])
+        yield f"{name}_bucket{{{limited}}} {total}"
+    yield f"{name}_sum{{{','.join(labels)}}} {cell[-1]:g}"
+    yield f"{name}_count{{{','.join(labels)}}} {total}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,98 @@
+"""The state of every version of every model, as GetModelStatus tells it.
+
+Follows tensorflow/serving's core/servable_state_monitor.cc: states are never forgotten, an unloaded version stays
+as END.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+START, LOADING, AVAILABLE, UNLOADING, END = 10, 20, 30, 40, 50
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What is known of one version.
+
+    Attributes:
+        state: One of START, LOADING, AVAILABLE, UNLOADING, END.
+        code: The name of the status code of its health, `OK` where nothing is wrong.
+        message: What is wrong.
+        sequence: Rises with each event, so that a waiter can leave out what happened before.
+    """
+
+    state: int
+    code: str = "OK"
+    message: str = ""
+    sequence: int = 0
+
+
+class Board:
+    """The states of all versions, and the labels."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, dict[int, State]] = {}
+        self.labels: dict[str, dict[str, int]] = {}
+        self.sequence = 0
+
+    def set(self, model: str, version: int, state: int, error: Exception | None = None) -> None:
+        """Record an event; `error` is a ServingError where something is wrong."""
+        self.sequence += 1
+        code, message = ("OK", "") if error is None else (getattr(error, "code", "UNKNOWN"), str(error))
+        self.versions.setdefault(model, {})[version] = State(state, code, message, self.sequence)
+
+    def reached(self, models: Iterable[str], since: int) -> dict[tuple[str, int], State] | None:
+        """Return the newest version of each model that is AVAILABLE or at its END, None until all have one.
+
+        Args:
+            models: The models to wait for.
+            since: Events up to this sequence number do not count.
+        """
+        found = {}
+        for model in models:
+            versions = self.versions.get(model, {})
+            for version in sorted(versions, reverse=True):
+                if versions[version].sequence > since and versions[version].state in (AVAILABLE, END):
+                    found[model, version] = versions[version]
+                    break
+            else:
+                return None
+        return found
+
+    def is_available(self, model: str, version: int) -> bool:
+        """Return whether a version can be asked."""
+        state = self.versions.get(model, {}).get(version)
+        return state is not None and state.state == AVAILABLE
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all of it as plain lists and dicts, newest version first."""
+        return {
+            "models": {
+                model: [[version, state.state, state.code, state.message] for version, state in _newest(versions)]
+                for model, versions in self.versions.items()
+            },
+            "labels": self.labels,
+        }
+
+
+def failure(found: dict[tuple[str, int], State], noun: str) -> str | None:
+    """Return the text for models that did not become available, None if all did.
+
+    The texts are those of core/load_servables_fast.cc (`servable(s)`) and model_servers/server_core.cc
+    (`model(s)`).
+    """
+    failed = [(key, state) for key, state in sorted(found.items()) if state.state != AVAILABLE]
+    if not failed:
+        return None
+    listed = "".join(
+        f"{{{{name: {model} version: {version}}}"
+        + (f" due to error: {state.code}: {state.message}" if state.code != "OK" else "")
+        + "}, "
+        for (model, version), state in failed
+    )
+    return f"{len(failed)} {noun} did not become available: {{{listed}}}"
+
+
+def _newest(versions: dict[int, State]) -> list[tuple[int, State]]:
+    return sorted(versions.items(), reverse=True)

@@ -1,0 +1,152 @@
+"""The HTTP server under the REST API and the metrics page.
+
+After tensorflow/serving's model_servers/http_server.cc and its util/net_http over libevent.
+"""
+
+import http.server
+import logging
+import socket
+import threading
+import urllib.parse
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from tiffin.errors import ServingError
+from tiffin.local.server import configs, messages, metrics, rest
+
+_log = logging.getLogger(__name__)
+_UNZIPPED_BYTES = 1 << 28  # of a gzipped body: a few bytes can unfold to any number
+
+
+def start(options: Any, answer: Callable[[str, str, bytes, str], rest.Reply], page: Callable[[], str]) -> Any:
+    """Start the HTTP server, if there is to be one.
+
+    Args:
+        options: The flags.
+        answer: Answers a request of the REST API.
+        page: Returns the metrics page.
+
+    Returns:
+        The server, None where there is none.
+
+    Raises:
+        ServingError: The monitoring configuration cannot be read.
+    """
+    if not options.rest_api_port:
+        return None
+    if options.rest_api_port == options.port:
+        _log.error(
+            "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST API. "
+            "Skipped exporting HTTP/REST API."
+        )
+        return None
+    config = messages.message_class("MonitoringConfig")()
+    if options.monitoring_config_file:
+        configs.read_text(options.monitoring_config_file, config)
+    prometheus = config.prometheus_config
+    path = (prometheus.path or metrics.PATH) if prometheus.enable else None
+    handler = _handler(answer, path, page, threading.BoundedSemaphore(max(1, options.rest_api_num_threads)))
+    address = f"{options.host}:{options.rest_api_port}"
+    try:
+        server = _Server((options.host, options.rest_api_port), handler, bind_and_activate=False)
+        if options.processes > 1:
+            server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        server.server_bind()
+        server.server_activate()
+    except OSError as error:
+        _log.error("Failed to start HTTP Server at %s: %s", address, error.strerror)
+        return None
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="http", daemon=True).start()
+    _log.info("Exporting HTTP/REST API at:%s ...", address)
+    return server
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A client that went away is its own affair; anything else is a bug.
+        _log.debug("HTTP connection from %s ended", client_address, exc_info=True)
+
+
+def _handler(
+    answer: Callable[[str, str, bytes, str], rest.Reply],
+    metrics_path: str | None,
+    page: Callable[[], str],
+    slots: threading.BoundedSemaphore,
+) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        # Else a reply of two writes waits for the client's delayed acknowledgement.
+        disable_nagle_algorithm = True
+        wbufsize = -1
+
+        def respond(self) -> None:
+            try:
+                body = _body(self.rfile, self.headers)
+            except (ValueError, zlib.error, ServingError):
+                self.close_connection = True
+                self.reply(400, {"Content-Type": "text/html"}, _page(400, "Bad Request"))
+                return
+            path = urllib.parse.urlsplit(self.path).path
+            if metrics_path is not None and path == metrics_path:
+                self.reply(200, {"Content-Type": "text/plain"}, page().encode())
+                return
+            if not rest.OURS.fullmatch(path):
+                self.reply(404, {"Content-Type": "text/html"}, _page(404, "Not Found"))
+                return
+            with slots:
+                try:
+                    reply = answer(self.command, path, body, self.headers.get("Origin", ""))
+                except Exception:  # noqa: BLE001 - whatever a request brings about, the server answers
+                    _log.exception("A bug of this server, not of the request:")
+                    reply = (500, {"Content-Type": "application/json"}, b'{\n    "error": "Internal"\n}')
+            del body
+            self.reply(*reply)
+
+        def reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            _log.debug(format, *args)
+
+    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
+        setattr(Handler, f"do_{method}", Handler.respond)
+    return Handler
+
+
+def _body(file: Any, headers: Any) -> bytes:
+    if headers.get("Transfer-Encoding", "").lower() == "chunked":
+        body = b"".join(iter(lambda: _chunk(file), b""))
+    else:
+        length = int(headers.get("Content-Length", 0))
+        if length < 0:
+            raise ValueError("Content-Length")
+        body = file.read(length)
+    if headers.get("Content-Encoding", "").lower() == "gzip":
+        unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        body = unzip.decompress(body, _UNZIPPED_BYTES)
+        if unzip.unconsumed_tail:
+            raise ValueError("Content-Encoding")
+    return bytes(body)
+
+
+def _chunk(file: Any) -> bytes:
+    size = int(file.readline(64).split(b";")[0], 16)
+    content = file.read(size)
+    file.readline(8)
+    return bytes(content)
+
+
+def _page(status: int, reason: str) -> bytes:
+    return (
+        f"<HTML><HEAD>\n<TITLE>{status} {reason}</TITLE>\n</HEAD><BODY>\n<H1>{reason}</H1>\n</BODY></HTML>\n".encode()
+    )

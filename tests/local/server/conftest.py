@@ -1,0 +1,306 @@
+"""Servers over real sockets, and the tiny SavedModels they serve."""
+
+import contextlib
+import json
+import os
+import pathlib
+import runpy
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+CONFIG = "model_config_list {{ {} }}"
+MODEL = 'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" {more} }}'
+
+
+class Server:
+    """A server process, and the ways to talk to it."""
+
+    def __init__(self, nursery: Any, port: int, rest_port: int, log: pathlib.Path, argv: list[str]) -> None:
+        self._nursery = nursery
+        self.port, self.rest_port, self.log_path = port, rest_port, log
+        self.pid = nursery({"argv": argv, "log": str(log)})
+        self.address = f"127.0.0.1:{port}"
+        self._channels: list[Any] = []
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def channel(self, *options: tuple[str, Any]) -> Any:
+        channel = grpc.insecure_channel(
+            self.address, [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1), *options]
+        )
+        self._channels.append(channel)
+        return channel
+
+    def wait(self, seconds: float = 60) -> "Server":
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.status() is not None:
+                break
+            if self.is_open() and (not self.rest_port or self.is_open(self.rest_port)):
+                return self
+            time.sleep(0.02)
+        pytest.fail(f"The server did not start:\n{self.log[-4000:]}")
+
+    def is_open(self, port: int = 0) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port or self.port), 1):
+            return True
+        return False
+
+    def status(self) -> int | None:
+        return self._nursery({"poll": self.pid})
+
+    def exit(self, seconds: float = 30) -> int:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            status = self.status()
+            if status is not None:
+                return status
+            time.sleep(0.02)
+        pytest.fail(f"The server did not end:\n{self.log[-4000:]}")
+
+    def stop(self) -> int:
+        for channel in self._channels:
+            channel.close()
+        if self.status() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+        return self.exit()
+
+    def call(self, method: str, request: Any, response: Any, timeout: float = 30) -> Any:
+        """Call a method by name; `Predict` and the like are found by their service."""
+        service = "ModelService" if method in ("GetModelStatus", "HandleReloadConfigRequest") else "PredictionService"
+        if not self._channels:
+            self.channel()
+        call = self._channels[0].unary_unary(f"/tensorflow.serving.{service}/{method}")
+        content = request if isinstance(request, bytes) else request.SerializeToString()
+        return response.FromString(call(content, timeout=timeout, wait_for_ready=True))
+
+    def rest(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> tuple[int, str]:
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.rest_port}{path}", content, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def resident_mib(self) -> float:
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict[str, Any]], Any]]:
+    """Forks servers from a process that has imported TensorFlow: an import each would be most of the tests' time."""
+    log = tmp_path_factory.mktemp("nursery") / "log"
+    command = [sys.executable, str(pathlib.Path(__file__).with_name("nursery.py"))]
+    with (
+        log.open("w") as file,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        stdin, stdout = process.stdin, process.stdout
+        assert json.loads(stdout.readline()) == "ready"
+
+        def order(message: dict[str, Any]) -> Any:
+            stdin.write(json.dumps(message) + "\n")
+            stdin.flush()
+            return json.loads(stdout.readline())
+
+        yield order
+        stdin.close()
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def launch(
+    nursery: Any, free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Server]]:
+    """Start a server with some flags; it may not have opened its port yet."""
+    started: list[Server] = []
+
+    def start(*flags: str, rest: bool = False) -> Server:
+        folder = tmp_path_factory.mktemp("server")
+        port, rest_port = free_port(), free_port() if rest else 0
+        argv = [f"--port={port}", f"--rest_api_port={rest_port}", "--file_system_poll_wait_seconds=0.1", *flags]
+        server = Server(nursery, port, rest_port, folder / "log", argv)
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def write_config() -> Callable[..., str]:
+    """Return a model configuration file's text: models as (name, path, more text)."""
+
+    def write(*models: tuple[str, Any, str]) -> str:
+        return CONFIG.format("".join(MODEL.format(name=name, path=path, more=more) for name, path, more in models))
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def saved_models(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder with `score` (versions 1 to 3), `tools` and `broken`; see tiny_models.py."""
+    root = tmp_path_factory.mktemp("models")
+    builders = runpy.run_path(str(pathlib.Path(__file__).with_name("tiny_models.py")))
+    save_score, save_tools = builders["save_score"], builders["save_tools"]
+    save_score(root / "score" / "1", 1.0)
+    for version in (2, 3):
+        save_score(root / "score" / str(version), float(version))
+    save_tools(root / "tools" / "00000123")
+    (root / "broken" / "1").mkdir(parents=True)
+    (root / "broken" / "1" / "saved_model.pb").write_bytes(b"\xff\xff not a model")
+    return root
+
+
+@pytest.fixture
+def models(saved_models: pathlib.Path, tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
+    """Copy versions of `score` to a base path of the test's own."""
+
+    def copy(*versions: int, name: str = "score") -> pathlib.Path:
+        (tmp_path / name).mkdir(exist_ok=True)
+        for version in versions:
+            # Complete before it has its name, as a deployment has to be.
+            shutil.copytree(saved_models / "score" / str(version), tmp_path / f"{name}-{version}.partial")
+            (tmp_path / f"{name}-{version}.partial").rename(tmp_path / name / str(version))
+        return tmp_path / name
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def predict_request() -> Callable[..., Any]:
+    """Return a PredictRequest from arrays or lists by alias."""
+    import numpy as np
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2
+
+    def make(
+        model: str | None = "score",
+        inputs: dict[str, Any] | None = None,
+        *,
+        signature: str = "",
+        version: int | None = None,
+        label: str = "",
+        outputs: tuple[str, ...] = (),
+    ) -> Any:
+        request = predict_pb2.PredictRequest(output_filter=outputs)
+        if model is not None:
+            request.model_spec.name = model
+            request.model_spec.signature_name = signature
+        if version is not None:
+            request.model_spec.version.value = version
+        if label:
+            request.model_spec.version_label = label
+        for alias, value in (inputs if inputs is not None else {"x": [[1.0, 1.0, 1.0]]}).items():
+            is_floats = isinstance(value, list) and isinstance(np.array(value).flat[0], float)
+            array = np.array(value, np.float32) if is_floats else value
+            proto = value if hasattr(value, "tensor_shape") else tf.make_tensor_proto(array)
+            request.inputs[alias].CopyFrom(proto)
+        return request
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def predict(predict_request: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the outputs as arrays; the arguments are those of `predict_request`."""
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2
+
+    def call(server: Server, *arguments: Any, **named: Any) -> dict[str, Any]:
+        response = server.call("Predict", predict_request(*arguments, **named), predict_pb2.PredictResponse)
+        return {alias: tf.make_ndarray(tensor) for alias, tensor in response.outputs.items()}
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def fails() -> Callable[..., None]:
+    """Check that a call ends with a code and exactly a text."""
+
+    def check(code: str, text: str, call: Callable[[], Any]) -> None:
+        with pytest.raises(grpc.RpcError) as caught:
+            call()
+        assert (caught.value.code().name, caught.value.details()) == (code, text)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., None]:
+    """Wait until something holds."""
+
+    def wait(holds: Callable[[], Any], seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, "it did not come about"
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def states() -> Callable[..., dict[int, int]]:
+    """Return a model's versions and their states, newest first; empty where nothing is known."""
+    from tensorflow_serving.apis import get_model_status_pb2
+
+    def ask(server: Server, model: str = "score", **spec: Any) -> dict[int, int]:
+        request = get_model_status_pb2.GetModelStatusRequest()
+        request.model_spec.name = model
+        try:
+            response = server.call("GetModelStatus", request, get_model_status_pb2.GetModelStatusResponse)
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.NOT_FOUND:
+                raise
+            return {}
+        return {status.version: status.state for status in response.model_version_status}
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def reload(write_config: Callable[..., str]) -> Callable[..., Any]:
+    """Call HandleReloadConfigRequest with models as for `write_config`, or with a text."""
+    from google.protobuf import text_format
+    from tensorflow_serving.apis import model_management_pb2
+
+    def call(server: Server, *models: Any, metrics: tuple[str, ...] = (), timeout: float = 30) -> Any:
+        request = model_management_pb2.ReloadConfigRequest(metric_names=metrics)
+        text = models[0] if models and isinstance(models[0], str) else write_config(*models)
+        text_format.Parse(text, request.config)
+        response = model_management_pb2.ReloadConfigResponse
+        return server.call("HandleReloadConfigRequest", request, response, timeout)
+
+    return call

@@ -1,0 +1,201 @@
+"""Whatever comes in: an error in the server's own words, the server lives, memory returns."""
+
+import concurrent.futures
+import json
+import socket
+
+import grpc
+import hypothesis
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import strategies
+from tensorflow_serving.apis import predict_pb2
+
+METHODS = ("Predict", "Classify", "Regress", "MultiInference", "GetModelMetadata", "GetModelStatus")
+BOUNDED = hypothesis.settings(
+    max_examples=120,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+)
+JSON = strategies.recursive(
+    strategies.none()
+    | strategies.booleans()
+    | strategies.integers()
+    | strategies.floats()
+    | strategies.text(max_size=5)
+    | strategies.just({"b64": "AAAA"}),
+    lambda inner: (
+        strategies.lists(inner, max_size=4)
+        | strategies.dictionaries(strategies.sampled_from(["x", "a", "b", "b64"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@pytest.fixture(scope="module")
+def server(launch, saved_models, write_config, tmp_path_factory):
+    config = tmp_path_factory.mktemp("config") / "models"
+    config.write_text(write_config(("score", saved_models / "score", ""), ("tools", saved_models / "tools", "")))
+    return launch(f"--model_config_file={config}", rest=True).wait()
+
+
+@pytest.fixture(autouse=True)
+def lives(server, predict):
+    yield
+    assert predict(server)["y"].tolist() == [[9.0]]
+    assert "A bug of this server" not in server.log
+
+
+class Reply:
+    """Takes any bytes."""
+
+    @staticmethod
+    def FromString(content):  # noqa: N802 - as protobuf names it
+        return content
+
+
+def code_of(server, method, content):
+    try:
+        server.call(method, content, Reply)
+    except grpc.RpcError as error:
+        assert error.code() != grpc.StatusCode.UNKNOWN  # noqa: PT017
+        return error.code().name
+    return "OK"
+
+
+@BOUNDED
+@hypothesis.given(strategies.sampled_from(METHODS), strategies.binary(max_size=200))
+def test_any_bytes(server, method, content):
+    code_of(server, method, content)
+
+
+@BOUNDED
+@hypothesis.given(strategies.data())
+def test_damaged_requests(server, predict_request, data):
+    request = data.draw(
+        strategies.sampled_from(
+            [
+                predict_request(),
+                predict_request("score", {"a": [1.0], "b": [2.0]}, signature="two", outputs=("sum",)),
+                predict_request("tools", {"inputs": ["a", "b"]}, signature="other"),
+            ]
+        )
+    )
+    content = bytearray(request.SerializeToString())
+    if data.draw(strategies.booleans()):
+        del content[data.draw(strategies.integers(0, len(content) - 1)) :]
+    for _ in range(data.draw(strategies.integers(0, 3))):
+        if content:
+            content[data.draw(strategies.integers(0, len(content) - 1))] = data.draw(strategies.integers(0, 255))
+    code_of(server, "Predict", bytes(content))
+
+
+@BOUNDED
+@hypothesis.given(
+    strategies.integers(-2, 30),
+    strategies.lists(strategies.integers(-3, 6) | strategies.sampled_from([1 << 31, 1 << 40, 1 << 62]), max_size=4),
+    strategies.binary(max_size=64),
+    strategies.lists(strategies.floats(width=32), max_size=20),
+)
+def test_any_tensor(server, dtype, sizes, content, values):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "score"
+    tensor = request.inputs["x"]
+    tensor.dtype = dtype
+    for size in sizes:
+        tensor.tensor_shape.dim.add(size=size)
+    tensor.tensor_content = content
+    tensor.float_val.extend(values)
+    assert code_of(server, "Predict", request.SerializeToString()) in ("OK", "INVALID_ARGUMENT")
+
+
+@BOUNDED
+@hypothesis.given(strategies.sampled_from(["score", "tools"]), strategies.sampled_from(["instances", "inputs"]), JSON)
+def test_any_json(server, model, key, value):
+    status, text = server.rest(f"/v1/models/{model}:predict", json.dumps({key: value}).encode())
+    assert status in (200, 400, 501)
+    if status != 200:
+        assert set(json.loads(text)) == {"error"}
+
+
+@BOUNDED
+@hypothesis.given(JSON)
+def test_any_examples(server, value):
+    body = json.dumps({"signature_name": "regress_flat", "examples": [value]}).encode()
+    assert server.rest("/v1/models/tools:regress", body)[0] in (200, 400)
+
+
+def test_truncated_requests_are_internal_errors(server, predict_request):
+    content = predict_request().SerializeToString()
+    assert code_of(server, "Predict", content[:-3]) == "INTERNAL"
+
+
+def test_ten_thousand_inputs(server, predict_request):
+    request = predict_request(inputs={f"x{index}": [1.0] for index in range(10_000)})
+    with pytest.raises(grpc.RpcError, match=r"input size does not match signature: 10000!=1") as caught:
+        server.call("Predict", request, predict_pb2.PredictResponse)
+    assert caught.value.details().endswith("...TRUNCATED")
+
+
+def test_strings_where_numbers_belong(server, predict_request, fails):
+    call = lambda: server.call("Predict", predict_request(inputs={"x": ["a"]}), predict_pb2.PredictResponse)  # noqa: E731
+    fails("INVALID_ARGUMENT", "Expects arg[0] to be float but string is provided", call)
+
+
+def test_deep_json(server):
+    body = b'{"instances": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    status, text = server.rest("/v1/models/score:predict", body)
+    assert (status, "error" in json.loads(text)) == (400, True)
+    body = b'{"instances": ' + b"[" * 300 + b"1" + b"]" * 300 + b"}"
+    assert server.rest("/v1/models/score:predict", body)[0] == 400
+
+
+def test_long_numbers(server):
+    assert server.rest("/v1/models/score:predict", b'{"instances": [' + b"9" * 10_000 + b"]}")[0] == 400
+
+
+def test_connections_that_break(server):
+    for content in (b"POST /v1/models/score:predict HTTP/1.1\r\nContent-Length: 100\r\n\r\n{", b"\x00\xff\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", server.rest_port)) as connection:
+            connection.sendall(content)
+    with socket.create_connection(("127.0.0.1", server.rest_port), 10) as connection:
+        connection.sendall(b"POST /v1/x HTTP/1.1\r\nContent-Length: nonsense\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_memory_returns(server, predict_request, predict):
+    """Large requests, good and bad, over both APIs: the process does not grow with their number."""
+    ones = np.ones((200_000, 3), np.float32)
+    huge = tf.make_tensor_proto(ones[:1])
+    huge.tensor_shape.dim[0].size = 1 << 34
+    body = b'{"instances": [' + b",".join([b"[1.0,1.0,1.0]"] * 200_000) + b"]}"
+    bad = b"[" + b"1," * 8_000_000
+
+    def turn():
+        predict(server, inputs={"x": ones})
+        assert code_of(server, "Predict", predict_request(inputs={"x": huge}).SerializeToString()) == "INVALID_ARGUMENT"
+        assert server.rest("/v1/models/score:predict", body)[0] == 200
+        assert server.rest("/v1/models/score:predict", bad)[0] == 400
+
+    turn()
+    before = server.resident_mib()
+    for _ in range(3):
+        turn()
+    assert server.resident_mib() < before + 150
+
+
+def test_a_hundred_megabytes_of_json(server):
+    status, text = server.rest("/v1/models/score:predict", b" " * 100_000_000)
+    assert (status, json.loads(text)["error"]) == (400, "JSON Parse error: The document is empty. at offset: 100000000")
+    status, text = server.rest("/v1/models/score:predict", b'{"instances": ["' + b"x" * 100_000_000 + b'"]}')
+    assert (status, len(text) < 10_000) == (400, True)
+
+
+def test_many_at_once(server, predict):
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        results = pool.map(
+            lambda row: predict(server, inputs={"x": [[row, 0.0, 0.0]]})["y"].item(), map(float, range(200))
+        )
+        assert list(results) == [row + 3.0 for row in range(200)]

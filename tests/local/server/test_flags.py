@@ -1,0 +1,218 @@
+"""The command line, the ways to listen, health, and how the program starts and ends."""
+
+import subprocess
+import sys
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+from tensorflow_serving.apis import predict_pb2
+
+from tiffin.local.server import flags
+
+
+def test_forms_of_a_flag():
+    options, unknown, wrong = flags.parse(
+        ["--port=1", "-rest_api_port=2", "--enable_batching", "-enable_model_warmup=false", "--host=::1"]
+        + ["--model_config_file_poll_wait_seconds=0.5", "--model_name=a=b"]
+    )
+    assert (options.port, options.rest_api_port, options.enable_batching, options.enable_model_warmup) == (
+        1,
+        2,
+        True,
+        False,
+    )
+    assert (options.host, options.model_config_file_poll_wait_seconds, options.model_name) == ("::1", 0.5, "a=b")
+    assert (unknown, wrong) == ([], [])
+
+
+def test_defaults():
+    options, _, _ = flags.parse([])
+    assert (options.port, options.rest_api_port, options.model_name, options.rest_api_timeout_in_ms) == (
+        8500,
+        0,
+        "default",
+        30000,
+    )
+    assert (options.max_num_load_retries, options.load_retry_interval_micros) == (5, 60_000_000)
+    assert (options.file_system_poll_wait_seconds, options.model_config_file_poll_wait_seconds) == (1, 0)
+    assert (options.saved_model_tags, options.enable_model_warmup, options.num_load_threads) == ("serve", True, 0)
+
+
+def test_unknown_and_wrong():
+    _, unknown, wrong = flags.parse(["--foo=1", "--port", "9", "--enable_batching=maybe", "--grpc_max_threads=x"])
+    assert unknown == ["--foo=1", "--port", "9"]
+    assert wrong == [
+        "Couldn't interpret value maybe for flag enable_batching.",
+        "Couldn't interpret value x for flag grpc_max_threads.",
+    ]
+
+
+def test_every_flag_is_in_the_usage():
+    usage = flags.usage("program")
+    assert all(f"--{flag.name}=" in usage for flag in flags.FLAGS)
+
+
+def test_flags_that_cannot_be_honoured_say_so():
+    options, _, _ = flags.parse(["--use_alts_credentials", "--prefer_tflite_model=true", "--enable_profiler=false"])
+    assert flags.unsupported(options) == [
+        "--use_alts_credentials is not supported by this server and has no effect: ALTS works on Google Cloud only.",
+        "--prefer_tflite_model is not supported by this server and has no effect: SavedModels only.",
+    ]
+
+
+def failing(launch, *argv):
+    server = launch(*argv)
+    assert server.exit() == 255
+    return server.log
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        ([], "Both server_options.model_base_path and server_options.model_config_file are empty!"),
+        (
+            ["--port=0", "--model_base_path=/m"],
+            "At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.",
+        ),
+        (
+            ["--model_base_path=/m", "--use_alts_credentials", "--ssl_config_file=/f"],
+            "Either use_alts_credentials must be false or ssl_config_file must be empty.",
+        ),
+        (
+            ["--model_base_path=/m", "--tensorflow_session_parallelism=1", "--tensorflow_intra_op_parallelism=1"]
+            + ["--tensorflow_inter_op_parallelism=1"],
+            "Either configure server_options.tensorflow_session_parallelism or "
+            "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
+            "separately. You cannot configure all.",
+        ),
+        (
+            ["--model_base_path=p"],
+            "Expected model default to have an absolute path or URI; got base_path()=p",
+        ),
+    ],
+)
+def test_flags_that_contradict(launch, argv, text):
+    assert f"Failed to start server. Error: INVALID_ARGUMENT: {text}" in failing(launch, *argv)
+
+
+def test_a_missing_configuration(launch):
+    text = "Failed to start server. Error: NOT_FOUND: /nowhere; No such file or directory"
+    assert text in failing(launch, "--model_config_file=/nowhere")
+
+
+def test_wrong_values_print_the_usage(launch):
+    log = failing(launch, "--grpc_max_threads=x")
+    assert "Couldn't interpret value x for flag grpc_max_threads." in log
+    assert "--model_base_path=" in log
+
+
+def test_unknown_flags_are_printed_only(launch, saved_models, predict):
+    server = launch("--foo=1", "--enable_profiler", "--model_name=score", f"--model_base_path={saved_models / 'score'}")
+    assert predict(server.wait())["y"].tolist() == [[9.0]]
+    assert server.log.startswith("unknown argument: --foo=1\nusage: ")
+    assert "--enable_profiler is not supported by this server and has no effect" in server.log
+
+
+def test_a_port_that_is_taken(launch, saved_models):
+    argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
+    first = launch(*argv).wait()
+    for more in ([], ["--processes=2"]):
+        log = failing(launch, *argv, *more, f"--port={first.port}")
+        assert "Failed to start server. Error: INVALID_ARGUMENT: Failed to BuildAndStart gRPC server" in log
+
+
+def test_version_from_the_command_line():
+    command = [sys.executable, "-m", "tiffin.local.server", "--version"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("TensorFlow ModelServer: 2.21")
+    assert "TensorFlow Library: 2.21" in result.stdout
+
+
+def test_unix_socket_and_channel_arguments(launch, saved_models, tmp_path, predict_request, eventually):
+    path = tmp_path / "socket"
+    server = launch(
+        "--port=0",
+        f"--grpc_socket_path={path}",
+        "--grpc_channel_arguments=grpc.max_connection_age_ms=60000,grpc.max_receive_message_length=1000",
+        "--model_name=score",
+        f"--model_base_path={saved_models / 'score'}",
+    )
+    eventually(path.exists)
+    with grpc.insecure_channel(f"unix:{path}") as channel:
+        call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        reply = predict_pb2.PredictResponse.FromString(call(predict_request().SerializeToString(), timeout=20))
+        assert list(reply.outputs["y"].float_val) == [9.0]
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"\x0a" * 2000, timeout=20)
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert server.stop() == 0
+
+
+def certificate(folder, name, issuer=None):
+    """Write a key and a certificate; return their paths."""
+    key, file = folder / f"{name}.key", folder / f"{name}.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(file)]
+    command += ["-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost"]
+    if issuer:
+        command += ["-CA", str(issuer[1]), "-CAkey", str(issuer[0])]
+    subprocess.run(command, check=True, capture_output=True)
+    return key, file
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_ssl(launch, saved_models, tmp_path, predict_request, verify):
+    key, file = certificate(tmp_path, "localhost")
+
+    def quoted(path):
+        return '"' + path.read_text().replace("\n", "\\n") + '"'
+
+    text = f"server_key: {quoted(key)} server_cert: {quoted(file)} custom_ca: {quoted(file)} client_verify: {str(verify).lower()}"
+    (tmp_path / "ssl").write_text(text)
+    argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
+    server = launch(*argv, f"--ssl_config_file={tmp_path / 'ssl'}").wait()
+
+    def ask(credentials):
+        with grpc.secure_channel(f"localhost:{server.port}", credentials) as channel:
+            call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+            return call(predict_request().SerializeToString(), timeout=10)
+
+    pem = file.read_bytes()
+    if verify:
+        with pytest.raises(grpc.RpcError) as caught:
+            ask(grpc.ssl_channel_credentials(pem))
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert ask(grpc.ssl_channel_credentials(pem, key.read_bytes(), pem))
+    else:
+        assert ask(grpc.ssl_channel_credentials(pem))
+
+
+def test_health(launch, saved_models):
+    argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
+
+    def check(server, service):
+        with grpc.insecure_channel(server.address) as channel:
+            call = channel.unary_unary("/grpc.health.v1.Health/Check")
+            request = health_pb2.HealthCheckRequest(service=service).SerializeToString()
+            return health_pb2.HealthCheckResponse.FromString(call(request, timeout=10)).status
+
+    server = launch(*argv, "--enable_grpc_healthcheck_service").wait()
+    assert [check(server, name) for name in ("", "ModelService", "PredictionService")] == [1, 1, 1]
+    with pytest.raises(grpc.RpcError) as caught:
+        check(server, "no such service")
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+    with pytest.raises(grpc.RpcError) as caught:
+        check(launch(*argv).wait(), "")
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_session_settings(launch, saved_models, tmp_path, predict):
+    (tmp_path / "session").write_text("allow_soft_placement: true")
+    server = launch(
+        "--model_name=score",
+        f"--model_base_path={saved_models / 'score'}",
+        f"--tensorflow_session_config_file={tmp_path / 'session'}",
+        "--tensorflow_intra_op_parallelism=1",
+        "--mixed_precision=bfloat16",
+    )
+    assert predict(server.wait())["y"].tolist() == [[9.0]]

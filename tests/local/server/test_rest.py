@@ -1,0 +1,379 @@
+"""The REST API and the metrics page."""
+
+import base64
+import gzip
+import http.client
+import json
+import re
+
+import pytest
+
+PAGE = "/monitoring/prometheus/metrics"
+
+
+@pytest.fixture(scope="module")
+def server(launch, saved_models, write_config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rest")
+    labels = 'model_version_policy { specific { versions: 1 versions: 2 } } version_labels { key: "old" value: 1 }'
+    models = (("score", saved_models / "score", labels), ("tools", saved_models / "tools", ""))
+    (folder / "config").write_text(write_config(*models))
+    (folder / "monitoring").write_text("prometheus_config { enable: true }")
+    flags = [f"--model_config_file={folder / 'config'}", f"--monitoring_config_file={folder / 'monitoring'}"]
+    return launch(*flags, "--allow_version_labels_for_unavailable_models", rest=True).wait()
+
+
+@pytest.fixture
+def post(server):
+    def send(body, model="score", verb="predict", at=""):
+        return server.rest(f"/v1/models/{model}{at}:{verb}", body)
+
+    return send
+
+
+@pytest.fixture
+def refused(post):
+    """Check that a request gets a code and exactly a text."""
+
+    def check(code, text, body, **more):
+        status, reply = post(body, **more)
+        assert (json.loads(reply)["error"], status) == (text, code)
+
+    return check
+
+
+def test_instances(post):
+    body = {"instances": [[1, 1, 1], [0.5, 0, 0]]}
+    assert post(body) == (200, '{\n    "predictions": [[8.0], [2.5]\n    ]\n}')
+    assert json.loads(post({"instances": [{"x": [1, 1, 1]}]})[1]) == {"predictions": [[8.0]]}
+
+
+def test_inputs(post):
+    text = '{\n    "outputs": [\n        [\n            8.0\n        ]\n    ]\n}'
+    assert post({"inputs": [[1, 1, 1]]}) == (200, text)
+    assert post({"inputs": {"x": [[1, 1, 1]]}}) == (200, text)
+
+
+def test_several_inputs_and_outputs(post):
+    body = {"signature_name": "two", "instances": [{"a": 1.5, "b": 1}, {"a": 2, "b": 3}]}
+    status, reply = post(body)
+    assert (status, json.loads(reply)) == (
+        200,
+        {"predictions": [{"difference": 0.5, "sum": 2.5}, {"difference": -1.0, "sum": 5.0}]},
+    )
+    assert reply.startswith(
+        '{\n    "predictions": [\n        {\n            "difference": 0.5,\n            "sum": 2.5\n'
+    )
+    status, reply = post({"signature_name": "two", "inputs": {"a": [1, 2], "b": [1, 3]}})
+    assert json.loads(reply) == {"outputs": {"difference": [0.0, -1.0], "sum": [2.0, 5.0]}}
+
+
+@pytest.mark.parametrize("at", ["/versions/1", "/labels/old"])
+def test_version_and_label(post, at):
+    assert json.loads(post({"instances": [[1, 1, 1]]}, at=at)[1]) == {"predictions": [[7.0]]}
+
+
+def test_paths_are_case_insensitive(server):
+    body = {"instances": [[1, 1, 1]]}
+    assert server.rest("/V1/Models/score/Versions/1:predict", body)[0] == 200
+    assert server.rest("/v1/models/score/METADATA")[0] == 200
+
+
+def test_types(post):
+    row = {
+        "long": -(2**63),
+        "text": "é",
+        "flag": True,
+        "double": 0.1,
+        "byte": 255,
+        "int": -1,
+    }
+    text, reply = {"b64": base64.b64encode(b"\xff\x00").decode()}, None
+    status, reply = post({"signature_name": "types", "instances": [row, {**row, "text": "a"}]}, "tools")
+    assert status == 200, reply
+    first = json.loads(reply)["predictions"][0]
+    assert first == {**row, "text_bytes": {"b64": base64.b64encode("é".encode()).decode()}}
+    status, reply = post({"signature_name": "types", "instances": [{**row, "text": text}]}, "tools")
+    assert json.loads(reply)["predictions"][0]["text_bytes"] == text
+
+
+def test_numbers_print_as_there(post):
+    body = (
+        '{"signature_name": "types", "inputs": {"long": [1], "text": ["a"], "flag": [true], "byte": [1], "int": [1], '
+    )
+    body += '"double": [3, 0.1, 1e300, 1234567, NaN, Infinity, -Infinity, 1e-7, 0.30000000000000004]}}'
+    reply = post(body.encode(), "tools")[1]
+    numbers = re.search(r'"double": \[([^]]*)\]', reply)[1].replace(" ", "").replace("\n", "").split(",")
+    assert numbers == [
+        "3.0",
+        "0.1",
+        "1e+300",
+        "1234567.0",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1e-07",
+        "0.30000000000000004",
+    ]
+
+
+def test_classify_and_regress(post):
+    examples = {"examples": [{"x": 0.25}, {"x": [0.5]}]}
+    body = {"signature_name": "classify", **examples}
+    assert post(body, "tools", "classify") == (
+        200,
+        '{\n    "results": [[["no", 0.5], ["yes", 0.5]], [["no", 0.0], ["yes", 1.0]]\n    ]\n}',
+    )
+    assert post(examples, "tools", "regress") == (200, '{\n    "results": [0.5, 1.0]\n}')
+    context = {"context": {"x": 2.0}, "examples": [{}, {"x": 1.0}]}
+    assert json.loads(post(context, "tools", "regress")[1]) == {"results": [4.0, 2.0]}
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (
+            {"context": {}},
+            "JSON Value: {\n    \"context\": {}\n} When method is classify, key 'examples' is expected and was not found",
+        ),
+        ({"examples": 1}, "JSON Value: {\n    \"examples\": 1\n} Expecting 'examples' value to be an list/array"),
+        ({"examples": []}, "JSON Value: {\n    \"examples\": []\n} 'examples' value is an empty array"),
+        ({"examples": [1]}, "Example must be JSON object but got JSON Number"),
+        ({"examples": [{"x": None}]}, "Feature: x has element with unexpected JSON type: Null"),
+        ({"examples": [{"x": [[1]]}]}, "Feature: x has element with unexpected JSON type: Array"),
+        ({"examples": [{"x": [1, 0.5]}]}, "Unexpected element type in feature: x expecting type: int64"),
+        ({"examples": [{"x": ["a", 1]}]}, "Unexpected element type in feature: x expecting type: bytes"),
+        ({"examples": [{"x": 2**63}]}, "Feature: x has uint64_t element. Only int64_t is supported."),
+    ],
+)
+def test_example_errors(refused, body, text):
+    refused(400, text, body, model="tools", verb="regress")
+
+
+def test_status(server):
+    status, text = server.rest("/v1/models/score/versions/2")
+    assert status == 200
+    assert text == (
+        '{\n "model_version_status": [\n  {\n   "version": "2",\n   "state": "AVAILABLE",\n   "status": {\n'
+        '    "error_code": "OK",\n    "error_message": ""\n   }\n  }\n ]\n}\n'
+    )
+    assert [one["version"] for one in json.loads(server.rest("/v1/models/score")[1])["model_version_status"]] == [
+        "2",
+        "1",
+    ]
+
+
+def test_metadata(server):
+    status, text = server.rest("/v1/models/score/metadata")
+    document = json.loads(text)
+    assert (status, document["model_spec"]) == (200, {"name": "score", "signature_name": "", "version": "2"})
+    signature = document["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    assert signature["inputs"]["x"]["dtype"] == "DT_FLOAT"
+    assert server.rest("/v1/models/score/labels/old/metadata")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code", "text"),
+    [
+        ("/v1/models/m", None, 404, "Could not find any versions of model m"),
+        ("/v1/models/score/versions/7", None, 404, "Could not find version 7 of model score"),
+        ("/v1/models", None, 400, "Missing model name in request."),
+        ("/v1/nonsense", None, 400, "Malformed request: GET /v1/nonsense"),
+        ("/v1/models/../../etc/passwd", None, 400, "Malformed request: GET /v1/models/../../etc/passwd"),
+        ("/v1/models/score", b"{}", 400, "Malformed request: POST /v1/models/score"),
+        ("/v1/models/score:PREDICT", b"{}", 400, "Malformed request: POST /v1/models/score:PREDICT"),
+        ("/v1/models/score:explain", b"{}", 400, "Malformed request: POST /v1/models/score:explain"),
+        ("/v1/models/m:predict", b"{}", 404, "Servable not found for request: Latest(m)"),
+        ("/v1/models/score/versions/7:predict", b"{}", 404, "Servable not found for request: Specific(score, 7)"),
+        ("/v1/models/score/labels/no:predict", b"{}", 400, "Unrecognized servable version label: no"),
+        (
+            f"/v1/models/score/versions/{2**64}:predict",
+            b"{}",
+            400,
+            f"Failed to convert version: {2**64} to numeric.",
+        ),
+    ],
+)
+def test_path_errors(server, path, body, code, text):
+    status, reply = server.rest(path, body)
+    assert (json.loads(reply)["error"], status) == (text, code)
+
+
+def test_other_methods_and_places(server):
+    assert json.loads(server.rest("/v1/models/score", method="DELETE")[1])["error"] == (
+        "Malformed request: DELETE /v1/models/score"
+    )
+    status, text = server.rest("/")
+    assert (status, "Not Found" in text) == (404, True)
+
+
+X = "JSON Value: "
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"", "JSON Parse error: The document is empty"),
+        (b"hello", "JSON Parse error: Invalid value. at offset: 0"),
+        (b'{"instances": [1', "JSON Parse error: Missing a comma or ] after an array element. at offset: 16"),
+        (b'{"instances": 1', "JSON Parse error: Missing a comma or } after an object member. at offset: 15"),
+        (b"{1: 2}", "JSON Parse error: Missing a name for object member. at offset: 1"),
+        (b"[1, 2]", "JSON Value: [1, 2] Is not object"),
+        (b"{}", "Missing 'inputs' or 'instances' key"),
+        (
+            {"signature_name": 1},
+            "JSON Value: {\n    \"signature_name\": 1\n} not formatted correctly. 'signature_name' key must be a string value.",
+        ),
+        ({"signature_name": "s"}, 'Serving signature name: "s" not found in signature def'),
+        (
+            {"instances": [], "inputs": []},
+            'JSON Value: {\n    "instances": [],\n    "inputs": []\n} Not formatted correctly expecting only one of '
+            "'inputs' or 'instances' keys to exist ",
+        ),
+        ({"instances": 1}, "JSON Value: {\n    \"instances\": 1\n} Expecting 'instances' to be an list/array"),
+        ({"instances": []}, "JSON Value: {\n    \"instances\": []\n} No values in 'instances' array"),
+        ({"inputs": [["a"]]}, 'JSON Value: "a" Type: String is not of expected type: float'),
+        ({"inputs": [[True, 1.0]]}, "JSON Value: true Type: True is not of expected type: float"),
+        ({"inputs": [[1, [1]]]}, "Encountered list at unexpected level: 2 expected < 2"),
+        ({"inputs": [[1], 1]}, "JSON Value: 1 found at incorrect level: 2 in the JSON DOM. Expected at level: 2"),
+        ({"inputs": [[1], [1, 2]]}, "Encountered list at unexpected size: 2 at level: 1 expected size: 1"),
+        ({"inputs": {"y": [[1]]}}, "Missing named input: x in 'inputs' object."),
+        (
+            {"instances": [{"y": 1}]},
+            "Failed to process element: 0 key: y of 'instances' list. Error: INVALID_ARGUMENT: JSON object: does not "
+            "have named input: y",
+        ),
+        ({"instances": [{"x": [1]}, 1]}, "Expecting object but got list at item 1 of input list"),
+        ({"instances": [1, {"x": 1}]}, "Expecting value/list but got object at item 1 of input list"),
+        (
+            {"instances": [[1], [1, 2]]},
+            "Failed to process element: 1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting tensor size: 1 but "
+            "got: 2",
+        ),
+        (
+            {"signature_name": "two", "instances": [1]},
+            "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
+            "tensorinfo_map",
+        ),
+        (
+            {"signature_name": "two", "instances": [{"a": 1}]},
+            "Failed to process element: 0 of 'instances' list. JSON object: {\n    \"a\": 1\n} keys must be equal to: a,b",
+        ),
+        (
+            {"signature_name": "two", "inputs": [1]},
+            "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
+            "tensorinfo_map",
+        ),
+        (
+            {"inputs": ["x" * 400]},
+            f'JSON Value: "{"x" * 400}" Type: String is not of expected type: float',
+        ),
+    ],
+)
+def test_predict_errors(refused, body, text):
+    refused(400, text, body)
+
+
+def test_text_errors(refused):
+    base = {"signature_name": "other"}
+    refused(400, "JSON Value: 1 Type: Number is not of expected type: string", {**base, "inputs": [1]}, model="tools")
+    text = 'JSON Value: {\n    "b64": 1\n} not formatted correctly for base64 data'
+    refused(400, text, {**base, "inputs": [{"b64": 1}]}, model="tools")
+    refused(400, "Unable to base64 decode", {**base, "inputs": [{"b64": "?"}]}, model="tools")
+
+
+def test_output_errors(refused):
+    body = {"signature_name": "half", "inputs": [1.0]}
+    refused(400, "Failed to write JSON value for tensor type: half", body, model="tools")
+    body = {"signature_name": "scalar", "instances": [1.0]}
+    refused(400, "Tensor name: y has no shape information ", body, model="tools")
+    body = {"signature_name": "pair", "instances": [1.0, 2.0]}
+    refused(400, "Tensor name: y has inconsistent batch size: 2 expecting: 1", body, model="tools")
+    body = {"signature_name": "half_in", "inputs": [1.0]}
+    refused(501, "Conversion of JSON Value: 1.0 to type: half", body, model="tools")
+
+
+def test_errors_of_the_run(post):
+    status, reply = post({"instances": [[1, 2]]})
+    assert (status, "Matrix size-incompatible" in reply) == (400, True)
+
+
+def test_timeout(launch, saved_models):
+    flags = ["--model_name=tools", f"--model_base_path={saved_models / 'tools'}", "--rest_api_timeout_in_ms=50"]
+    server = launch(*flags, "--rest_api_enable_cors_support", rest=True).wait()
+    body = {"signature_name": "slow", "inputs": [100000]}
+    status, reply = server.rest("/v1/models/tools:predict", body)
+    assert (status, json.loads(reply)["error"]) == (504, "Timed out waiting for notification")
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=10)
+    connection.request("OPTIONS", "/v1/models/tools:predict", headers={"Origin": "http://here"})
+    response = connection.getresponse()
+    response.read()
+    assert (response.status, response.getheader("Access-Control-Allow-Origin")) == (200, "*")
+    connection.request("OPTIONS", "/v1/models/tools:predict")
+    assert connection.getresponse().status == 400
+    connection.close()
+
+
+def test_gzip_and_chunks(server):
+    body = json.dumps({"instances": [[1, 1, 1]]}).encode()
+    headers = {"Content-Encoding": "gzip"}
+    status, reply = server.rest("/v1/models/score:predict", gzip.compress(body), **headers)
+    assert (status, json.loads(reply)) == (200, {"predictions": [[8.0]]})
+    assert server.rest("/v1/models/score:predict", b"no gzip", **headers)[0] == 400
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=10)
+    connection.request("POST", "/v1/models/score:predict", iter([body[:5], body[5:]]), encode_chunked=True)
+    assert json.loads(connection.getresponse().read()) == {"predictions": [[8.0]]}
+    connection.close()
+
+
+def metric(server, name, **labels):
+    page = server.rest(PAGE)[1]
+    shown = ",".join(f'{label}="{value}"' for label, value in labels.items())
+    found = re.search(rf"^:tensorflow:serving:{name}{{{re.escape(shown)}}} (\S+)$", page, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_metrics(server, post, predict, fails):
+    counted = {"model_name": "score", "status": "OK"}
+    before = metric(server, "request_count", **counted)
+    for _ in range(20):
+        predict(server)
+    post({"instances": [[1, 1, 1]]})
+    assert metric(server, "request_count", **counted) == before + 21
+    wrong = {"model_name": "score", "status": "FAILED_PRECONDITION"}
+    before = metric(server, "request_count", **wrong)
+    fails(
+        "FAILED_PRECONDITION",
+        'Serving signature key "s" not found.',
+        lambda: predict(server, signature="s"),
+    )
+    assert metric(server, "request_count", **wrong) == before + 1
+    grpc_latency = {"model_name": "score", "API": "Predict", "entrypoint": "GRPC"}
+    assert metric(server, "request_latency_count", **grpc_latency) >= 20
+    rest_latency = {"model_name": "score", "API": "predict", "entrypoint": "REST"}
+    assert metric(server, "request_latency_count", **rest_latency) >= 1
+    assert metric(server, "runtime_latency_sum", model_name="score", API="Predict", runtime="TF1") > 0
+
+
+def test_the_metrics_page(server, predict):
+    predict(server)
+    page = server.rest(PAGE)[1]
+    assert "# TYPE :tensorflow:serving:request_count counter\n" in page
+    assert "# TYPE :tensorflow:serving:request_latency histogram\n" in page
+    pattern = ':tensorflow:serving:request_latency_bucket{model_name="score",API="Predict",entrypoint="GRPC",le="'
+    limits = [line[len(pattern) :].split('"')[0] for line in page.splitlines() if line.startswith(pattern)]
+    assert (len(limits), limits[:3], limits[-1]) == (34, ["10", "18", "32.4"], "+Inf")
+    for name in ("model_warmup_latency", "request_example_counts", "batching_session:queuing_latency"):
+        assert f"# TYPE :tensorflow:serving:{name} histogram" in page
+    assert "version" not in page.replace("model_path", "")
+
+
+def test_no_metrics_unless_asked(launch, saved_models):
+    flags = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
+    assert launch(*flags, rest=True).wait().rest(PAGE)[0] == 404
+
+
+def test_metrics_at_another_place(launch, saved_models, tmp_path):
+    (tmp_path / "monitoring").write_text('prometheus_config { enable: true path: "/metrics" }')
+    flags = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
+    server = launch(*flags, f"--monitoring_config_file={tmp_path / 'monitoring'}", rest=True).wait()
+    assert server.rest("/metrics")[0] == 200
