@@ -1,0 +1,29 @@
+"""`tiffin compile`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tiffin.cli import adjustment_options, debug_option
+
+if TYPE_CHECKING:
+    from tiffin.adjustments import Adjustments
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[PIPELINE|COMPONENT]...")
+@click.option(
+    "--output", "-o", default="build", show_default=True, type=click.Path(), help="Folder that takes the files."
+)
+@adjustment_options
+@debug_option
+def compile(names: tuple[str, ...], output: str, adjustments: "Adjustments") -> None:
+    """Compile pipelines and components to YAML; all of them where none is named.
+
+    Writes <pipeline>-<version>.yaml, components/<component>/component.yaml with a README.md beside it, and an index of
+    all components. The same source gives the same bytes.
+    """
+    from tiffin.compilation import write_specs
+
+    for path in write_specs(output, names, adjustments):
+        click.echo(path)

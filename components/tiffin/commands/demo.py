@@ -1,0 +1,60 @@
+"""`tiffin demo`: what `make run` runs."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tiffin import artifacts
+from tiffin.cli import debug_option, state_option
+
+
+@click.command()
+@state_option
+@debug_option
+def demo(state: str) -> int:
+    """Train on generated deliveries, serve the model, ask it one prediction by gRPC, and stop the server again."""
+    from tiffin.local import serving
+    from tiffin.local.results import show_run
+    from tiffin.local.runs import run_pipeline
+
+    was_running = serving.find_server(state) is not None
+    try:
+        result = run_pipeline("training", state, ["data=sample:deliveries"])
+        # Whatever it left running is stopped below.
+        result.left_server = None
+        show_run(result, "", sys.stdout)
+        if result.exit_status == 0:
+            with serving.running_server(state) as address:
+                _ask(result.folder, str((result.model or {})["name"]), address)
+    finally:
+        if not was_running:
+            serving.stop_server(state)
+    return result.exit_status
+
+
+def _ask(folder: Path, model: str, address: str) -> None:
+    """Ask the server about a row that the model has not seen, and print the answer beside the truth."""
+    from tiffin.serving import Client
+
+    rows = next(folder.rglob(artifacts.SAMPLE_ROWS)).read_text().splitlines()
+    training = artifacts.read_json(next(folder.rglob(artifacts.TRAINING)))
+    row: dict[str, Any] = json.loads(rows[0])
+    with Client(address) as client:
+        answer = client.predict(model, {name: [row[name]] for name in training["columns"]})
+
+    click.echo(f"\nAsked {model} at {address} by gRPC about a row of the eval split:")
+    click.echo(f"  {', '.join(f'{name} {row[name]}' for name in training['columns'])}")
+    for name, values in answer.items():
+        click.echo(f"  {name:<10} {_text(values[0])}")
+    click.echo(f"  true label {training['label']} = {row[training['label']]}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode()
+    if getattr(value, "ndim", 0):
+        return ", ".join(_text(item) for item in value)
+    return f"{value:.4f}" if isinstance(value, float) or getattr(value, "dtype", None) == "float32" else str(value)

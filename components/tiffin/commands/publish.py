@@ -1,0 +1,56 @@
+"""`tiffin publish`."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from tiffin.cli import adjustment_options, debug_option
+from tiffin.kubeflow.options import connection_options
+
+if TYPE_CHECKING:
+    from tiffin.adjustments import Adjustments
+
+
+@click.command()
+@click.argument("pipelines", nargs=-1, metavar="[PIPELINE|SPEC.yaml]...")
+@connection_options
+@click.option("--shared", is_flag=True, help="For all namespaces, where the backend has several.")
+@adjustment_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@debug_option
+def publish(
+    *,
+    pipelines: tuple[str, ...],
+    host: str | None,
+    namespace: str | None,
+    token_file: str | None,
+    ca_file: str | None,
+    shared: bool,
+    adjustments: "Adjustments",
+    as_json: bool,
+) -> None:
+    """Upload pipelines to a Kubeflow Pipelines backend, or new versions of them; all where none is named.
+
+    A version is named for the package's version and a digest of the spec: the same spec again makes nothing new.
+    """
+    from tiffin.compilation import pipeline_names
+    from tiffin.kubeflow.connection import connect
+    from tiffin.kubeflow.publication import publish_spec
+    from tiffin.kubeflow.specs import load_spec
+
+    if adjustments and len(pipelines) != 1:
+        raise click.UsageError(
+            "--size, --deadline and --mount should come with one pipeline, whose steps they name. Publish each by itself."
+        )
+    # Everything is read before anything is sent.
+    specs = [load_spec(pipeline, adjustments) for pipeline in pipelines or pipeline_names()]
+    backend = connect(host, namespace, token_file, ca_file)
+    for spec in specs:
+        published = publish_spec(backend, spec, shared=shared)
+        if as_json:
+            click.echo(json.dumps(published.to_json()))
+        else:
+            click.echo(
+                f"{published.version} {'published' if published.is_new else 'is there already'} at {backend.host}"
+            )

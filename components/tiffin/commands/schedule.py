@@ -1,0 +1,109 @@
+"""`tiffin schedule`."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from tiffin.cli import adjustment_options, debug_option
+from tiffin.kubeflow.options import connection_options, run_options
+
+if TYPE_CHECKING:
+    from tiffin.adjustments import Adjustments
+
+
+@click.group()
+@debug_option
+def schedule() -> None:
+    """Run pipelines again and again on a Kubeflow Pipelines backend."""
+
+
+@schedule.command("set")
+@click.argument("name")
+@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml")
+@click.option("--cron", required=True, metavar="LINE", help="As in crontab, such as '0 3 * * mon-fri', or @daily. UTC.")
+@run_options
+@connection_options
+@adjustment_options
+@debug_option
+def set_(
+    *,
+    name: str,
+    pipeline: str,
+    cron: str,
+    settings: tuple[str, ...],
+    file: str | None,
+    experiment: str | None,
+    service_account: str,
+    pipeline_root: str,
+    shared: bool,
+    host: str | None,
+    namespace: str | None,
+    token_file: str | None,
+    ca_file: str | None,
+    adjustments: "Adjustments",
+) -> None:
+    """Create the recurring run NAME, or replace it; the same again changes nothing, but lets a paused one fire.
+
+    The backend's clock is UTC, unless its administrator set CRON_SCHEDULE_TIMEZONE.
+    """
+    from tiffin.kubeflow.connection import connect
+    from tiffin.kubeflow.cron import read_cron
+    from tiffin.kubeflow.publication import publish_spec
+    from tiffin.kubeflow.schedule import set_recurring
+    from tiffin.kubeflow.specs import load_spec
+    from tiffin.kubeflow.submission import find_experiment, run_settings
+    from tiffin.parameters import gather_parameters
+
+    line = read_cron(cron)
+    spec = load_spec(pipeline, adjustments)
+    arguments = gather_parameters(spec.parameters, settings, file)
+    backend = connect(host, namespace, token_file, ca_file)
+    published = publish_spec(backend, spec, shared=shared)
+    experiment_id = find_experiment(backend, experiment or spec.name)
+    wanted = run_settings(published, experiment_id, arguments, service_account, pipeline_root)
+    recurring, became = set_recurring(backend, name, line, published, wanted)
+    click.echo(f"{recurring.name} {became}: {published.version} at {recurring.cron}")
+
+
+@schedule.command("list")
+@connection_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@debug_option
+def list_(
+    *, host: str | None, namespace: str | None, token_file: str | None, ca_file: str | None, as_json: bool
+) -> None:
+    """List the recurring runs of the namespace."""
+    from tiffin.kubeflow.connection import connect
+    from tiffin.kubeflow.schedule import list_recurring
+
+    found = list_recurring(connect(host, namespace, token_file, ca_file))
+    for one in found:
+        if as_json:
+            click.echo(json.dumps(one.to_json(), ensure_ascii=False))
+        else:
+            click.echo(f"{one.name}  {'on' if one.enabled else 'paused'}  {one.cron or 'no cron line'}")
+    if not found and not as_json:
+        click.echo("There are no recurring runs.")
+
+
+def _changes(action: str, done: str, about: str) -> click.Command:
+    @click.command(action, help=about)
+    @click.argument("name")
+    @connection_options
+    @debug_option
+    def change(
+        *, name: str, host: str | None, namespace: str | None, token_file: str | None, ca_file: str | None
+    ) -> None:
+        from tiffin.kubeflow.connection import connect
+        from tiffin.kubeflow.schedule import change_recurring
+
+        change_recurring(connect(host, namespace, token_file, ca_file), name, action)
+        click.echo(f"{name} {done}.")
+
+    return change
+
+
+schedule.add_command(_changes("pause", "paused", "Keep the recurring run NAME from firing until it is resumed."))
+schedule.add_command(_changes("resume", "resumed", "Let the recurring run NAME fire again."))
+schedule.add_command(_changes("delete", "deleted", "Delete the recurring run NAME. Its runs stay."))

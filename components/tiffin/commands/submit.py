@@ -1,0 +1,76 @@
+"""`tiffin submit`."""
+
+import datetime
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from tiffin.cli import adjustment_options, debug_option
+from tiffin.kubeflow.options import connection_options, run_options
+
+if TYPE_CHECKING:
+    from tiffin.adjustments import Adjustments
+
+
+@click.command()
+@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml")
+@run_options
+@click.option("--name", help="Of the run. Defaults to the pipeline's name and the time.")
+@click.option("--wait/--no-wait", default=False, help="Follow the run until it ends.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="How long to wait. The run goes on.")
+@click.option("--poll", type=click.FloatRange(min=0.05), default=3, show_default=True, metavar="SECONDS", hidden=True)
+@connection_options
+@adjustment_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object last; progress goes to standard error.")
+@debug_option
+def submit(
+    *,
+    pipeline: str,
+    settings: tuple[str, ...],
+    file: str | None,
+    experiment: str | None,
+    service_account: str,
+    pipeline_root: str,
+    shared: bool,
+    name: str | None,
+    wait: bool,
+    timeout: float | None,
+    poll: float,
+    host: str | None,
+    namespace: str | None,
+    token_file: str | None,
+    ca_file: str | None,
+    adjustments: "Adjustments",
+    as_json: bool,
+) -> int:
+    """Run a pipeline, or a compiled spec, on a Kubeflow Pipelines backend.
+
+    Its parameters are checked before anything is sent, and it is published if it is not there yet. With --wait the exit
+    status is that of `tiffin run`: 0 when the run succeeded, 3 when a gate stopped it, 1 when it failed otherwise, 2
+    when an argument breaks a rule. Ctrl-C leaves the run alone.
+    """
+    from tiffin.kubeflow.connection import connect
+    from tiffin.kubeflow.publication import publish_spec
+    from tiffin.kubeflow.specs import load_spec
+    from tiffin.kubeflow.submission import find_experiment, follow_run, run_settings, show_end, submit_run
+    from tiffin.parameters import gather_parameters
+
+    stream = sys.stderr if as_json else sys.stdout
+    spec = load_spec(pipeline, adjustments)
+    arguments = gather_parameters(spec.parameters, settings, file)
+    backend = connect(host, namespace, token_file, ca_file)
+    published = publish_spec(backend, spec, shared=shared)
+    experiment = experiment or spec.name
+    wanted = run_settings(published, find_experiment(backend, experiment), arguments, service_account, pipeline_root)
+    run_name = name or f"{spec.name} {datetime.datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+    submission = submit_run(backend, spec, published, experiment, run_name, wanted)
+    if wait:
+        follow_run(backend, spec, submission, stream, timeout_seconds=timeout, poll_seconds=poll)
+        show_end(submission, stream)
+    else:
+        click.echo(f"{published.version} runs: {submission.url}", file=stream)
+    if as_json:
+        click.echo(json.dumps(submission.to_json(), ensure_ascii=False))
+    return submission.exit_status if wait else 0

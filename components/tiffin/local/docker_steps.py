@@ -1,0 +1,224 @@
+"""A run's steps in containers: each in its own, without privileges, and each end told from the others.
+
+kfp.local looks `docker_task_handler.DockerTaskHandler` up whenever it runs a task. kfp's own removes the container as it
+ends and takes one that is gone by then for a success; so a handler of ours waits, looks how it ended, and removes it.
+"""
+
+import contextlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tiffin.local.docker_engine import OWNER, owner
+from tiffin.local.results import tail
+from tiffin.local.specs import function_of
+from tiffin.local.tasks import RunTask, folder_of
+
+# For a step whose spec sets no limit.
+_MEMORY = "4g"
+
+# What these hold is in their metadata; they have no file.
+_WITHOUT_FILE = {"system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics"}
+
+_REFUSED = re.compile(
+    r"(?:PermissionError|OSError|FileNotFoundError|StorageError): \[Errno (?P<number>13|28|30|122)\] "
+    r"(?P<why>[^:]+): '(?P<path>[^']+)'|(?P<shell>[^ :]+): (?P<reason>Read-only file system|Permission denied)"
+)
+
+
+class Containers:
+    """The containers of a run's steps.
+
+    Args:
+        client: Of the engine.
+        arguments: What kfp.local.DockerRunner passes on to `docker run`, for every step.
+        memory: Name of a component's function -> its limit, as `docker run` takes it.
+        prepare: Called with a function's name before its step starts; returns further mounts.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        arguments: Mapping[str, Any],
+        memory: Mapping[str, str],
+        prepare: Callable[[str], list[Any]],
+    ) -> None:
+        self.stopped = False
+        self._client = client
+        self._arguments = dict(arguments)
+        self._memory = memory
+        self._prepare = prepare
+        self._volumes: dict[str, Any] = {}
+        self._running: dict[str, Any] = {}
+
+    def runner(self) -> Any:
+        """Return kfp's runner."""
+        from kfp import local
+
+        return local.DockerRunner(**self._arguments)
+
+    @contextlib.contextmanager
+    def task_runner(self, run_task: RunTask) -> Iterator[None]:
+        """Have kfp.local run every task of this process through `run_task`."""
+        from kfp.local import docker_task_handler, status
+
+        containers = self
+        original = docker_task_handler.DockerTaskHandler
+
+        class TaskHandler(original):  # type: ignore[misc, valid-type]
+            def run(self) -> Any:
+                containers._volumes = self.get_volumes_to_mount(containers._client)
+                command = self.full_command
+                code = run_task(folder_of(command), self.image, function_of(command), command, self.env_vars)
+                return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
+
+        docker_task_handler.DockerTaskHandler = TaskHandler
+        try:
+            yield
+        finally:
+            docker_task_handler.DockerTaskHandler = original
+
+    def run(self, image: str, function: str, command: list[str], variables: Mapping[str, str], log: Path) -> int:
+        """Run a step's container to its end and return its exit status, 1 where it is not to be believed.
+
+        Args:
+            image: To run.
+            function: Name of the component's function.
+            command: The program and its arguments.
+            variables: Its environment variables, beside the image's.
+            log: File that its output is added to, and what is to say about its end.
+        """
+        import docker
+
+        memory = self._memory.get(function, _MEMORY)
+        mounts = [*self._arguments.get("mounts", []), *self._prepare(function)]
+        # A volume, not memory, for temporary files: those count against the step's limit.
+        mounts.append(docker.types.Mount("/tmp", None, type="volume"))  # noqa: S108 - inside the container
+        arguments = {key: value for key, value in self._arguments.items() if key not in ("mounts", "environment")}
+        container = self._client.containers.create(
+            image,
+            command,
+            environment=dict(variables),
+            volumes=self._volumes,
+            mounts=mounts,
+            mem_limit=memory,
+            memswap_limit=memory,
+            labels={OWNER: owner()},
+            **arguments,
+        )
+        self._running[container.id] = container
+        try:
+            with log.open("ab") as output:
+                if not self.stopped:
+                    container.start()
+                    for chunk in container.logs(stream=True, follow=True):
+                        output.write(chunk)
+                        output.flush()
+                    container.wait()
+                container.reload()
+                code, reason = judge(container.attrs["State"], command, log, memory)
+                if reason and not self.stopped:
+                    output.write(f"error: {reason}\n".encode())
+            return code
+        finally:
+            self._running.pop(container.id, None)
+            container.remove(force=True, v=True)
+
+    def stop(self) -> None:
+        """End every container and start no further one. Returns at once; safe in a signal handler."""
+        self.stopped = True
+        threading.Thread(target=_kill, args=(list(self._running.values()),), daemon=True).start()
+
+
+def _kill(containers: list[Any]) -> None:
+    from docker.errors import APIError
+
+    for container in containers:
+        with contextlib.suppress(APIError):
+            container.kill()
+
+
+def judge(state: Mapping[str, Any], command: list[str], log: Path, memory: str) -> tuple[int, str]:
+    """Return a container's exit status and, where its own last words do not say it, why it failed.
+
+    Args:
+        state: What the engine says about it.
+        command: Of the container, which names its outputs.
+        log: Its output.
+        memory: Its limit.
+    """
+    code = int(state["ExitCode"])
+    if state.get("OOMKilled"):
+        return code or 137, (
+            f"The container was killed for memory: it needed more than its limit of {_readable(memory)}. "
+            "Give the step more in the spec (tiffin compile --size STEP=memory=...), or less to do."
+        )
+    if code == 0:
+        missing = missing_outputs(command)
+        if not missing:
+            return 0, ""
+        return 1, (
+            f"The container ended with status 0 and without its outputs: {', '.join(missing)}. "
+            "A program that ends early may have said why in the log."
+        )
+    refused = next((match for line in reversed(tail(log, 60)) if (match := _REFUSED.search(line))), None)
+    if refused:
+        path, why = refused["path"] or refused["shell"], refused["why"] or refused["reason"]
+        return code, (
+            f"The container could not write '{path}': {why}. Its root is read-only and its user is not root: let it write "
+            "to its outputs, to /tmp and to what is mounted for it, and make these writable for that user."
+        )
+    if code > 128 and not any(line.startswith("error: ") for line in tail(log, 40)):
+        return code, f"The container was ended by signal {code - 128}, and not for its memory's limit."
+    return code, ""
+
+
+def missing_outputs(command: list[str]) -> list[str]:
+    """Return the outputs that a step's command names and that are not there, sorted."""
+    outputs = json.loads(command[command.index("--executor_input") + 1]).get("outputs", {})
+    written: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        written = json.loads(Path(outputs["outputFile"]).read_bytes())
+    missing = []
+    for name, about in outputs.get("parameters", {}).items():
+        if name not in written.get("parameterValues", {}) and not Path(about["outputFile"]).exists():
+            missing.append(name)
+    for name, about in outputs.get("artifacts", {}).items():
+        for artifact in about.get("artifacts", []):
+            there = artifact.get("type", {}).get("schemaTitle") in _WITHOUT_FILE and written
+            # An artifact that the program has moved elsewhere is what the program says it is.
+            moved = written.get("artifacts", {}).get(name, {}).get("artifacts", [artifact])
+            if not there and not any(_exists(found.get("uri", "")) for found in moved):
+                missing.append(name)
+    return sorted(set(missing))
+
+
+def _exists(uri: str) -> bool:
+    return "://" in uri or Path(uri).exists()
+
+
+def memory_limits(spec: Path) -> dict[str, str]:
+    """Return the memory limit of each component's function in a spec; of two, the larger.
+
+    Args:
+        spec: Compiled file.
+    """
+    document = next(yaml.load_all(spec.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    limits: dict[str, int] = {}
+    for executor in document["deploymentSpec"]["executors"].values():
+        container = executor.get("container", {})
+        # kfp writes the limit twice: in thousand millions of bytes, and as it was given.
+        size = container.get("resources", {}).get("memoryLimit")
+        if size:
+            function = function_of([*container.get("command", []), *container.get("args", [])])
+            limits[function] = max(limits.get(function, 0), round(float(size) * 1e9))
+    return {function: str(size) for function, size in limits.items()}
+
+
+def _readable(memory: str) -> str:
+    return f"{int(memory) / 2**30:.3g} GiB" if memory.isdigit() else memory

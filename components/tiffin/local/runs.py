@@ -1,0 +1,266 @@
+"""A run of a compiled spec on this machine: kfp.local orders the steps, virtualenvs stand in for the images."""
+
+import contextlib
+import datetime
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from tiffin import images
+from tiffin.artifacts import write_bytes, write_json
+from tiffin.errors import InputError, TiffinError
+from tiffin.local.companion import accompany
+from tiffin.local.environments import find_environment
+from tiffin.local.interpreters import Interpreter, private_folder, warm_interpreters
+from tiffin.local.machine import Machine, shared_variables
+from tiffin.local.places import Place, Virtualenvs
+from tiffin.local.processes import guarded_processes
+from tiffin.local.progress import StepProgress, shown
+from tiffin.local.results import Run, conclude
+from tiffin.local.specs import Spec, read_spec
+from tiffin.parameters import gather_parameters
+
+
+def run_pipeline(
+    pipeline: str,
+    state: str | Path,
+    settings: Iterable[str] = (),
+    file: str | Path | None = None,
+    *,
+    cold: bool = False,
+    docker: bool = False,
+    stop_server: bool = False,
+    stream: TextIO = sys.stdout,
+) -> Run:
+    """Run a pipeline of Tiffin, or any compiled spec over its images.
+
+    Args:
+        pipeline: Name of a pipeline, or path of a spec.
+        state: Folder for artifacts, logs, MLflow's data base and the serving root.
+        settings: `key=value` each, for the pipeline's parameters.
+        file: YAML file of parameters. Defaults to none.
+        cold: Whether each step starts an interpreter of its own. Defaults to False.
+        docker: Whether each step runs in a container of its image. Defaults to False.
+        stop_server: Whether a model server that this run starts is stopped at its end. Defaults to False.
+        stream: Where progress is shown. Defaults to standard output.
+
+    Raises:
+        InputError: The pipeline, the spec or a parameter breaks a rule. Nothing ran.
+        TiffinError: A virtualenv is missing, or no Docker engine answers. Nothing ran.
+    """
+    started = time.monotonic()
+    state = Path(state).absolute()
+    path = _spec_path(pipeline)
+    if docker:
+        return _run_in_containers(pipeline, path, state, settings, file, stream)
+    with contextlib.ExitStack() as stack:
+        private = stack.enter_context(private_folder())
+        folder = stack.enter_context(_run_folder(state, path.stem if path else pipeline))
+        variables = shared_variables(state)
+        early = _early_environments(path)
+        interpreters: dict[str, Interpreter] = {}
+        if not cold:
+            interpreters = stack.enter_context(warm_interpreters(early, private, folder / "logs", variables))
+
+        spec = read_spec(path or _compile(pipeline, folder))
+        arguments = gather_parameters(spec.parameters, settings, file)
+        for name in spec.environments:
+            find_environment(name)
+        for name in interpreters.keys() - set(spec.environments):
+            interpreters.pop(name).stop()
+        run = Run(spec.name, spec.version, folder, [StepProgress(step.name) for step in spec.steps])
+        machine = Machine(state, private, interpreters, variables)
+        deploys = any(step.function == "deploy_model" for step in spec.steps) and not arguments.get("serving_address")
+        with (
+            _server(run, machine, stop_server) if deploys else contextlib.nullcontext(),
+            guarded_processes(private) as processes,
+        ):
+            _execute(run, spec, arguments, Virtualenvs(machine, processes), private, stream)
+        run.seconds = time.monotonic() - started
+        write_json(folder / "run.json", run.to_json())
+    return run
+
+
+def _run_in_containers(
+    pipeline: str, path: Path | None, state: Path, settings: Iterable[str], file: str | Path | None, stream: TextIO
+) -> Run:
+    from tiffin.local.docker_runs import containers_of
+
+    started = time.monotonic()
+    with private_folder() as private, _run_folder(state, path.stem if path else pipeline) as folder:
+        spec = read_spec(path or _compile(pipeline, folder))
+        arguments = gather_parameters(spec.parameters, settings, file)
+        run = Run(spec.name, spec.version, folder, [StepProgress(step.name) for step in spec.steps])
+        with containers_of(spec, arguments, state, folder) as containers:
+            _execute(run, spec, arguments, containers, private, stream)
+        run.seconds = time.monotonic() - started
+        write_json(folder / "run.json", run.to_json())
+    return run
+
+
+@contextlib.contextmanager
+def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
+    """Have a model server at hand, unless the user's environment names one already."""
+    if "TIFFIN_SERVING_ADDRESS" in os.environ:
+        yield
+        return
+    interpreter = machine.interpreters.get("model")
+    companion = accompany(machine.state, interpreter)
+    machine.variables["TIFFIN_SERVING_ADDRESS"] = companion.server.address
+    try:
+        yield
+    finally:
+        companion.call_off()
+        if interpreter is not None and not interpreter.is_ready:
+            interpreter.stop()
+        # A server left behind by a run that deployed nothing would only surprise.
+        stop = stop or run.state != "SUCCEEDED"
+        companion.finish(stop)
+        if companion.started and not stop:
+            run.left_server = companion.server.address
+
+
+def _spec_path(pipeline: str) -> Path | None:
+    """Return the path if `pipeline` is one, None if it is a name that can be compiled."""
+    if pipeline.endswith((".yaml", ".yml")) or "/" in pipeline:
+        return Path(pipeline)
+    from tiffin.compilation import check_pipeline
+
+    check_pipeline(pipeline)
+    return None
+
+
+def _early_environments(path: Path | None) -> list[str]:
+    """Return the environments to warm up before the spec is known.
+
+    Compiling takes a second, in which one core is idle: a pipeline by name warms up all there are, and lets go of those
+    that it turns out not to need.
+    """
+    if path is not None:
+        return read_spec(path).environments
+    found = []
+    for name in images.ENVIRONMENTS:
+        with contextlib.suppress(TiffinError):
+            find_environment(name)
+            found.append(name)
+    return found
+
+
+def _compile(pipeline: str, folder: Path) -> Path:
+    from tiffin.compilation import compile_pipeline
+
+    path = folder / "spec.yaml"
+    write_bytes(path, compile_pipeline(pipeline))
+    return path
+
+
+@contextlib.contextmanager
+def _run_folder(state: Path, name: str) -> Iterator[Path]:
+    """Make a folder for one run, removed again if the run is refused before its first step."""
+    now = datetime.datetime.now().astimezone()
+    for attempt in range(100):
+        folder = state / "runs" / f"{name}-{now:%Y%m%d-%H%M%S}{f'-{attempt}' if attempt else ''}"
+        try:
+            (folder / "logs").mkdir(parents=True)
+            break
+        except FileExistsError:
+            # Two runs in one second; the next name is free.
+            continue
+        except NotADirectoryError:
+            raise InputError(f"--state should be a folder. Received: '{state}', a file. Choose another one.") from None
+    try:
+        yield folder
+    except TiffinError:
+        shutil.rmtree(folder)
+        raise
+
+
+def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, private: Path, stream: TextIO) -> None:
+    from kfp import components, local
+
+    title = f"{run.pipeline} {run.version or ''}".rstrip() + f" in {_relative(run.folder)}"
+    with (
+        shown(run.steps, title, stream) as changed,
+        _interruptible(place),
+        (run.folder / "logs" / "kfp.log").open("w", buffering=1) as chatter,
+        contextlib.redirect_stdout(chatter),
+        contextlib.redirect_stderr(chatter),
+    ):
+        # A retry runs the same task again.
+        taken: dict[Path, StepProgress] = {}
+
+        def run_task(task: Path, image: str, function: str, command: list[str], variables: dict[str, str]) -> int:
+            if task not in taken:
+                taken[task] = _take_step(run, task.name)
+            step = taken[task]
+            log = run.folder / "logs" / f"{step.name}.log"
+            step.begin(log)
+            changed(step)
+            status = None
+            try:
+                status = place.run(image, function, command, variables, log)
+            finally:
+                step.end("succeeded" if status == 0 else "interrupted" if place.stopped else "failed")
+                changed(step)
+            return status
+
+        problem = ""
+        try:
+            # kfp deletes its workspace folder at the end.
+            local.init(
+                place.runner(),
+                pipeline_root=str(run.folder / "artifacts"),
+                workspace_root=str(private / "workspace"),
+            )
+            with place.task_runner(run_task):
+                components.load_component_from_file(str(spec.path))(**arguments)
+        except Exception as error:  # noqa: BLE001 - kfp reports failed steps so, and its own mistakes are kept in its log
+            traceback.print_exc(file=chatter)
+            problem = str(error)
+        finally:
+            for step in run.steps:
+                if step.state == "waiting":
+                    step.end("skipped")
+    conclude(run, problem)
+
+
+def _take_step(run: Run, name: str) -> StepProgress:
+    """Return the step that a task is; the later rounds of a loop get lines of their own."""
+    step = next((step for step in run.steps if step.name == name and step.state == "waiting"), None)
+    if step is None:
+        count = sum(other.name == name or other.name.startswith(f"{name}.") for other in run.steps)
+        step = StepProgress(f"{name}.{count + 1}" if count else name)
+        run.steps.append(step)
+    return step
+
+
+@contextlib.contextmanager
+def _interruptible(place: Place) -> Iterator[None]:
+    """Have Ctrl-C, and a polite kill, end the steps before they end this process."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        place.stop()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _relative(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return relative if not relative.startswith("..") else str(path)

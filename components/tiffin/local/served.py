@@ -1,0 +1,116 @@
+"""The process of the model server: follows the serving root, and runs what stands in for TensorFlow Serving.
+
+    python -m tiffin.local.served --state=.tiffin --host=127.0.0.1 --port=8500
+
+TensorFlow Serving follows one config file. Here every model has its own, so that deployments of two models never meet;
+this process merges them whenever one changes.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from tiffin.artifacts import write_bytes
+from tiffin.errors import TiffinError, explain
+from tiffin.local import serving
+
+_POLL_SECONDS = 0.2
+
+
+def main() -> int:
+    """Serve until SIGTERM, Ctrl-C, or the end of the state folder."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    options = parser.parse_args()
+    # TensorFlow comes with it; the merging alone needs none of it.
+    from tiffin.local.server import main as serve
+
+    # No folder should be kept busy by a server in the background.
+    os.chdir("/")
+    config = serving.server_folder(options.state) / "models.config"
+    sources: dict[Path, tuple[int, bytes]] = {}
+    merge_configs(options.state, config, sources)
+    threading.Thread(target=_follow, args=(options.state, config, sources), daemon=True).start()
+    try:
+        return serve(
+            [
+                f"--port={options.port}",
+                f"--host={options.host}",
+                f"--model_config_file={config}",
+                f"--model_config_file_poll_wait_seconds={_POLL_SECONDS}",
+                # A model that fails to load here is broken, not unlucky: whoever deploys it should hear so at once.
+                "--max_num_load_retries=0",
+            ]
+        )
+    finally:
+        serving.record_path(options.state).unlink(missing_ok=True)
+
+
+def _follow(state: Path, config: Path, sources: dict[Path, tuple[int, bytes]]) -> None:
+    """Merge the configs whenever one changes; end the process when its folder is gone."""
+    while config.parent.is_dir():
+        try:
+            merge_configs(state, config, sources)
+        except Exception as error:  # noqa: BLE001 - the next round may do better, and the server goes on meanwhile
+            _log(f"could not merge the configs: {explain(error) or repr(error)}")
+        time.sleep(_POLL_SECONDS)
+    _log("the state folder is gone")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def merge_configs(state: Path, config: Path, sources: dict[Path, tuple[int, bytes]]) -> bool:
+    """Write the configs of all models as one, if any of them changed.
+
+    A config that cannot be read, such as one in the middle of being written, counts as it was before.
+
+    Args:
+        state: The state folder.
+        config: File to write.
+        sources: Path -> time of change and content of each config as last read; updated.
+
+    Returns:
+        Whether the file was written.
+    """
+    from tiffin.serving.model_config import format_config, read_config
+
+    changed = not config.exists()
+    found = sorted(serving.serving_root(state).glob("*/stable.config"))
+    for path in [path for path in sources if path not in found]:
+        del sources[path]
+        changed = True
+    for path in found:
+        with contextlib.suppress(FileNotFoundError):
+            modified = path.stat().st_mtime_ns
+            before, content = sources.get(path, (0, b""))
+            if modified == before:
+                continue
+            try:
+                content = path.read_bytes()
+                read_config(content.decode())
+                changed = True
+            except (ValueError, TiffinError) as error:
+                _log(f"{path} cannot be read, so its last good content stands: {error}")
+                content = sources[path][1] if path in sources else b""
+            sources[path] = (modified, content)
+    if changed:
+        merged = read_config("model_config_list {}")
+        for _, (_, content) in sorted(sources.items()):
+            merged.model_config_list.config.extend(read_config(content.decode()).model_config_list.config)
+        write_bytes(config, format_config(merged).encode())
+    return changed
+
+
+def _log(text: str) -> None:
+    sys.stderr.write(f"tiffin serve: {text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""A warm interpreter: imports the heavy modules once, then forks for every step.
+
+`interpreters.py` runs it as `python -m tiffin.local.zygote --socket FD --lifeline FD --ready FILE MODULE...`.
+A step's process has the semantics of `python -m MODULE`: its own arguments, environment, folder, standard files,
+session, random numbers and exit status. What it inherits is memory with modules in it.
+
+Nothing here may start a thread, run a TensorFlow op or open a gRPC channel: none of these survives a fork.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from tiffin.local import steps
+from tiffin.local.handover import FORWARDED, STARTED
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Import, then serve requests until the process at the other end of the lifeline is gone."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--socket", type=int, required=True)
+    parser.add_argument("--lifeline", type=int, required=True)
+    parser.add_argument("--ready", required=True)
+    parser.add_argument("--then", action="append", default=[])
+    parser.add_argument("modules", nargs="*")
+    options = parser.parse_args()
+    die_with_parent()
+    listener = socket.socket(fileno=options.socket)
+    before = dict(os.environ)
+    import_quietly(options.modules)
+    Path(options.ready).touch()
+    serve(listener, options.lifeline, options.then, before)
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when its parent ends, where it can (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def import_quietly(modules: list[str]) -> None:
+    """Import `modules`, leaving the root logger as a fresh interpreter has it; a missing one is reported, not fatal."""
+    os.environ["_KFP_RUNTIME"] = "true"
+    for module in modules:
+        started = time.monotonic()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                importlib.import_module(module)
+        except Exception as error:  # noqa: BLE001 - the step that needs it will say so in its own log
+            _log(f"could not import {module}: {type(error).__name__}: {error}")
+        else:
+            _log(f"imported {module} in {time.monotonic() - started:.1f} s")
+    # absl puts a handler on the root logger, which would make the executor's basicConfig do nothing.
+    logging.root.handlers.clear()
+    logging.root.setLevel(logging.WARNING)
+    # Objects in the permanent generation are not visited by the collector, so their pages stay shared.
+    gc.freeze()
+
+
+def serve(listener: socket.socket, lifeline: int, later: list[str], before: dict[str, str]) -> None:
+    """Fork for every request; import the modules of `later` one by one while there is none.
+
+    Args:
+        listener: Where requests arrive.
+        lifeline: A pipe that never carries a byte: its end means that the runner is gone.
+        later: Modules that save time once they are there, but that no step should wait for.
+        before: The environment before the imports, to tell which variables the imports set.
+    """
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_read, False)
+    os.set_blocking(wake_write, False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    selector = selectors.DefaultSelector()
+    selector.register(listener, selectors.EVENT_READ)
+    selector.register(lifeline, selectors.EVENT_READ)
+    selector.register(wake_read, selectors.EVENT_READ)
+    children: dict[int, socket.socket] = {}
+    own = [listener.fileno(), lifeline, wake_read, wake_write, selector.fileno()]
+
+    while True:
+        ready = [key.fileobj for key, _ in selector.select(0 if later else None)]
+        if not ready and later:
+            import_quietly([later.pop(0)])
+        for file in ready:
+            if isinstance(file, socket.socket) and file is not listener:
+                _forward(file, next(process for process, other in children.items() if other is file))
+            elif file is listener:
+                connection, _ = listener.accept()
+                imported = {name: value for name, value in os.environ.items() if name not in before}
+                process = _start(connection, imported, [*own, *(other.fileno() for other in children.values())])
+                if process:
+                    children[process] = connection
+                    selector.register(connection, selectors.EVENT_READ)
+            elif file == lifeline:
+                for process in children:
+                    _kill(process)
+                os._exit(0)
+            else:
+                os.read(wake_read, 4096)
+        for process in _ended(children):
+            selector.unregister(children.pop(process))
+
+
+def _ended(children: dict[int, socket.socket]) -> list[int]:
+    """Return the children that have ended, after telling each one's client how."""
+    ended = []
+    for process, connection in children.items():
+        finished, status = os.waitpid(process, os.WNOHANG)
+        if finished:
+            with contextlib.suppress(OSError):
+                connection.sendall(struct.pack("i", status))
+            ended.append(process)
+    return ended
+
+
+def _start(connection: socket.socket, imported: dict[str, str], own: list[int]) -> int:
+    """Fork for one request; return the child's process id, or 0 where there is nothing to wait for."""
+    connection.settimeout(10)
+    try:
+        request, files = _receive(connection)
+    except (OSError, ValueError, struct.error) as error:
+        _log(f"dropped a request that broke off: {error}")
+        connection.close()
+        return 0
+    connection.settimeout(None)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    process = os.fork()
+    if process == 0:
+        _become(request, files, connection, imported, own)
+    for file in files:
+        os.close(file)
+    if request["detached"]:
+        # The child forked once more and ended, so the server belongs to nobody here.
+        os.waitpid(process, 0)
+        connection.close()
+        return 0
+    with contextlib.suppress(OSError):
+        connection.sendall(STARTED)
+    return process
+
+
+def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    head, files, _flags, _address = socket.recv_fds(connection, 4, 16)
+    size = struct.unpack("I", head)[0]
+    payload = bytearray()
+    while len(payload) < size:
+        part = connection.recv(size - len(payload))
+        if not part:
+            raise ValueError(f"{len(payload)} of {size} bytes arrived")
+        payload += part
+    return json.loads(payload), files
+
+
+def _become(
+    request: dict[str, Any], files: list[int], connection: socket.socket, imported: dict[str, str], own: list[int]
+) -> None:
+    """Turn this fork into the process that was asked for. Never returns."""
+    try:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if request["detached"]:
+            if os.fork():
+                os._exit(0)
+            connection.sendall(STARTED + struct.pack("i", os.getpid()))
+        else:
+            die_with_parent()
+        for number in FORWARDED:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for standard, file in enumerate(files[:3]):
+            os.dup2(file, standard)
+        for file in [*files[:3], connection.fileno(), *own]:
+            os.close(file)
+        connection.detach()
+        os.umask(request["umask"])
+        os.chdir(request["folder"])
+        environment = {**imported, **request["environment"]}
+        os.environ.clear()
+        os.environ.update(environment)
+    except BaseException as error:  # noqa: BLE001 - falling back into the loop above would make a second one
+        _log(f"could not start a step: {error}")
+        os._exit(1)
+    steps.run_module(request["arguments"])
+
+
+def _forward(connection: socket.socket, process: int) -> None:
+    numbers: bytes = b""
+    with contextlib.suppress(OSError):
+        numbers = connection.recv(64)
+    if not numbers:
+        # The step's `python3` is gone: so is everything that it started.
+        _kill(process)
+    for number in numbers:
+        with contextlib.suppress(OSError):
+            os.kill(process, number)
+
+
+def _kill(process: int) -> None:
+    with contextlib.suppress(OSError):
+        os.killpg(process, signal.SIGKILL)
+
+
+def _log(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    main()

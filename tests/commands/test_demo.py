@@ -1,0 +1,30 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from tiffin.local import serving
+
+CODE = "import sys; from tiffin.cli import main; sys.argv[0] = 'tiffin'; main()"
+
+
+def test_the_main_job_ends_with_an_answer_and_leaves_no_server(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, "demo", "--state", str(state)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "training 0.1.0 SUCCEEDED in " in done.stdout
+    asked, row, *answer, truth = done.stdout.rpartition("\n\n")[2].splitlines()
+    assert asked.startswith("Asked model at 127.0.0.1:")
+    assert "distance_km" in row
+    assert any(line.startswith("  probability ") for line in answer)
+    assert truth.startswith("  true label late = ")
+    assert done.stderr == ""
+    assert serving.find_server(state) is None
+    # Nothing is left beside the state folder, such as MLflow's default folder for artifacts.
+    assert list(tmp_path.iterdir()) == [state]

@@ -1,0 +1,274 @@
+"""`tiffin publish` as a process, against a backend in another one."""
+
+import datetime
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+import command_line
+import kfp_backend
+import toy_pipelines as toys
+
+TOKEN = "eyJhbGciOi-top-secret"
+
+
+def tiffin(*arguments: Any, **variables: str) -> tuple[int, str, str]:
+    """Run the command; the token is never shown."""
+    status, output, errors = command_line.tiffin(*arguments, **variables)
+    assert TOKEN not in output + errors
+    return status, output, errors
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    return toys.write_spec(toys.toy, tmp_path)
+
+
+def test_the_same_spec_again_makes_nothing_new(backend: kfp_backend.Server, spec: Path) -> None:
+    first = tiffin("publish", spec, "--host", backend.address)
+    second = tiffin("publish", spec, "--host", backend.address)
+    tiffin("publish", spec, "--size", "read-text=large", "--deadline", "read-text=2h", "--host", backend.address)
+
+    state = backend.state()
+    names = [version["name"] for version in state["versions"].values()]
+    assert first[0] == second[0] == 0
+    assert first[1] == f"{names[0]} published at {backend.address}\n"
+    assert second[1] == f"{names[0]} is there already at {backend.address}\n"
+    assert [pipeline["name"] for pipeline in state["pipelines"].values()] == ["toy"]
+    assert len(names) == 2
+    assert state["specs"][names[0]] == spec.read_text()
+
+
+def test_every_pipeline_is_published_where_none_is_named(backend: kfp_backend.Server) -> None:
+    from tiffin.compilation import pipeline_names
+
+    status, output, errors = tiffin("publish", "--json", "--host", backend.address)
+
+    assert (status, errors) == (0, "")
+    assert output.count('"new": true') == len(pipeline_names())
+    assert [one["name"] for one in backend.state()["pipelines"].values()] == pipeline_names()
+
+
+def test_two_jobs_at_once_make_one_version(backend: kfp_backend.Server, spec: Path) -> None:
+    jobs = [command_line.start("publish", spec, "--host", backend.address) for _ in range(3)]
+    ends = [(*job.communicate(timeout=60), job.returncode) for job in jobs]
+
+    state = backend.state()
+    assert [status for _, _, status in ends] == [0, 0, 0]
+    assert sum(" published at " in output for output, _, _ in ends) == 1
+    assert len(state["pipelines"]) == len(state["versions"]) == 1
+
+
+def test_whoever_comes_second_takes_what_the_first_made(backend: kfp_backend.Server, spec: Path) -> None:
+    # Both looked before either made it: the second is refused, and looks again.
+    backend.fail("POST .*/pipelines$", 409, {"message": "Already exist error"}, after=True)
+    backend.fail("upload_version", 409, {"error_message": "Failed to create a pipeline version"}, after=True)
+
+    status, output, _ = tiffin("publish", spec, "--host", backend.address)
+
+    state = backend.state()
+    assert (status, "is there already" in output) == (0, True)
+    assert len(state["pipelines"]) == len(state["versions"]) == 1
+
+
+@pytest.mark.parametrize("fault", [0, 503])
+def test_an_interrupted_publication_is_mended_by_the_same_command(
+    backend: kfp_backend.Server, spec: Path, fault: int
+) -> None:
+    backend.fail("upload_version", fault, {"error_message": "upstream connect error"})
+
+    broken = tiffin("publish", spec, "--host", backend.address)
+    between = backend.state()
+    mended = tiffin("publish", spec, "--host", backend.address)
+
+    state = backend.state()
+    assert broken[0] == 1
+    assert broken[2].startswith(f"error: The backend at {backend.address} should answer. Received: ")
+    assert (len(between["pipelines"]), len(between["versions"])) == (1, 0)
+    assert mended[0] == 0
+    assert (len(state["pipelines"]), len(state["versions"])) == (1, 1)
+
+
+def test_a_lost_answer_is_looked_for(backend: kfp_backend.Server, spec: Path) -> None:
+    backend.fail("upload_version", 0, after=True)
+    backend.fail("GET .*/versions", 502, "<html>bad gateway</html>", times=2)
+
+    status, output, _ = tiffin("publish", spec, "--host", backend.address)
+
+    assert (status, "is there already" in output) == (0, True)
+    assert len(backend.state()["versions"]) == 1
+
+
+def test_the_right_version_is_found_among_many(backend: kfp_backend.Server, tmp_path: Path) -> None:
+    specs = [toys.write_spec(pipeline, tmp_path) for pipeline in (toys.toy, toys.gated, toys.looping, toys.waiting)]
+    for _ in range(2):
+        status, output, _ = tiffin("publish", *specs, "--host", backend.address)
+
+        assert status == 0
+    assert output.count("is there already") == len(backend.state()["versions"]) == 4
+
+
+def test_a_shared_backend_asks_for_a_namespace(backend: kfp_backend.Server, spec: Path) -> None:
+    backend.set(multi_user=True, forbidden_namespaces=["theirs"])
+
+    nowhere = tiffin("publish", spec, "--host", backend.address)
+    forbidden = tiffin("publish", spec, "--host", backend.address, "--namespace", "theirs")
+    own = tiffin("publish", spec, "--host", backend.address, "--namespace", "mine")
+    shared = tiffin("publish", spec, "--host", backend.address, "--namespace", "mine", "--shared")
+
+    assert nowhere[0] == 2
+    assert "--namespace should name your profile" in nowhere[2]
+    assert forbidden[0] == 1
+    assert "You should be allowed to read pipelines and runs in the namespace 'theirs'" in forbidden[2]
+    assert "403 (User 'ann@example.com' is not authorized" in forbidden[2]
+    assert own[0] == shared[0] == 0
+    assert [one.get("namespace") for one in backend.state()["pipelines"].values()] == ["mine", None]
+
+
+def test_a_token_is_sent_and_never_shown(backend: kfp_backend.Server, spec: Path, tmp_path: Path) -> None:
+    backend.set(token=TOKEN)
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    (tmp_path / "empty").write_text("")
+
+    none = tiffin("publish", spec, "--host", backend.address, "--debug")
+    wrong = tiffin("publish", spec, "--host", backend.address, TIFFIN_KFP_TOKEN="stale-token")
+    by_file = tiffin("publish", spec, "--host", backend.address, "--token-file", tmp_path / "token")
+    by_variable = tiffin("publish", spec, "--host", backend.address, TIFFIN_KFP_TOKEN=TOKEN)
+    empty = tiffin("publish", spec, "--host", backend.address, "--token-file", tmp_path / "empty")
+    # A token that the server refuses is repeated by it, and left out by us.
+    backend.set(token="another")
+    refused = tiffin("publish", spec, "--host", backend.address, TIFFIN_KFP_TOKEN=TOKEN)
+
+    assert none[0] == wrong[0] == refused[0] == 1
+    assert "should accept who you are. Received: 401" in none[2]
+    assert "stale-token" not in wrong[2]
+    assert "Pass a fresh token by --token-file" in refused[2]
+    assert by_file[0] == by_variable[0] == 0
+    assert (empty[0], "--token-file should hold one token" in empty[2]) == (2, True)
+
+
+def test_a_pods_own_token_and_a_sessions_cookie_are_taken(
+    backend: kfp_backend.Server, spec: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "projected").write_text(TOKEN)
+    backend.set(token=TOKEN)
+
+    in_pod = tiffin("publish", spec, "--host", backend.address, KF_PIPELINES_SA_TOKEN_PATH=str(tmp_path / "projected"))
+    backend.set(token="", cookie=f"session={TOKEN}")
+    with_cookie = tiffin("publish", spec, "--host", backend.address, TIFFIN_KFP_COOKIE=f"session={TOKEN}")
+    refused = tiffin("publish", spec, "--host", backend.address, TIFFIN_KFP_COOKIE=f"other={TOKEN}")
+
+    assert in_pod[0] == with_cookie[0] == 0
+    assert (refused[0], "401 (no session for …)" in refused[2]) == (1, True)
+
+
+def test_an_older_backend_is_told_from_a_wrong_spec(backend: kfp_backend.Server, tmp_path: Path) -> None:
+    backend.set(unknown_fields=["literals"])
+    broken = toys.write_spec(toys.toy, tmp_path)
+    broken.write_text(broken.read_text().replace("schemaVersion: 2.1.0", "schemaVersion: [1]"))
+
+    older = tiffin("publish", "training", "--host", backend.address)
+    wrong = tiffin("publish", broken, "--host", backend.address)
+
+    assert older[0] == wrong[0] == 1
+    assert "is older than the spec needs: it does not know 'literals', which KFP 2.16 brought" in older[2]
+    assert "refused the request. Received: 400 (invalid v2 pipeline spec" in wrong[2]
+
+
+def test_a_host_that_is_down_is_said_at_once(spec: Path) -> None:
+    started = time.monotonic()
+    status, _, errors = tiffin("publish", spec, "--host", "http://127.0.0.1:9")
+
+    assert status == 1
+    assert "The backend at http://127.0.0.1:9 should answer. Received: Connection refused. Check --host" in errors
+    assert time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        ("http://no-such-host.invalid", "should have an address. Received: none for its name"),
+        ("ftp://x", "--host should be an address, such as https://"),
+        ("http://a b", "--host should be an address, such as https://"),
+    ],
+)
+def test_a_wrong_host_is_explained(spec: Path, host: str, message: str) -> None:
+    status, _, errors = tiffin("publish", spec, "--host", host)
+
+    assert status in {1, 2}
+    assert message in errors
+
+
+def test_no_host_at_all_is_explained(spec: Path, tmp_path: Path) -> None:
+    status, _, errors = tiffin("publish", spec, HOME=str(tmp_path), KUBECONFIG=str(tmp_path / "none"))
+
+    assert status == 2
+    assert "--host should be the address of the KFP API, such as http://localhost:8080" in errors
+
+
+def test_a_page_that_is_no_api_is_told_from_one(backend: kfp_backend.Server, spec: Path) -> None:
+    backend.fail("healthz", 200, "<html>Log in</html>")
+    page = tiffin("publish", spec, "--host", backend.address)
+    backend.fail("healthz", 302, headers={"Location": "https://login.example.com/?state=1"})
+    redirect = tiffin("publish", spec, "--host", backend.address)
+    missing = tiffin("publish", spec, "--host", f"{backend.address}/nowhere")
+
+    assert page[0] == redirect[0] == missing[0] == 1
+    assert "should be the KFP API. Received: a page that is not JSON, such as a login" in page[2]
+    assert "a redirect to login.example.com, as before a login" in redirect[2]
+    assert "Received: 404 (Not Found)" in missing[2]
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    path.write_bytes(
+        built.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path
+
+
+def test_tls_is_checked_and_its_failures_told_apart(certificate: Path, spec: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.pem").write_text("no certificate")
+    with kfp_backend.serve(certificate) as server:
+        trusted = tiffin("publish", spec, "--host", server.address.removeprefix("https://"), "--ca-file", certificate)
+        unknown = tiffin("publish", spec, "--host", server.address)
+        other_name = tiffin(
+            "publish", spec, "--host", server.address.replace("localhost", "127.0.0.1"), "--ca-file", certificate
+        )
+        plain = tiffin("publish", spec, "--host", server.address.replace("https", "http"))
+        bad = tiffin("publish", spec, "--host", server.address, "--ca-file", tmp_path / "bad.pem")
+        missing = tiffin("publish", spec, "--host", server.address, "--ca-file", tmp_path / "none.pem")
+    with kfp_backend.serve() as server:
+        no_tls = tiffin("publish", spec, "--host", server.address.replace("http", "https"))
+
+    assert trusted[0] == 0
+    assert unknown[0] == other_name[0] == plain[0] == no_tls[0] == 1
+    assert "should have a certificate to trust" in unknown[2]
+    assert "Pass --ca-file with the authority" in unknown[2]
+    assert "check the name in --host" in other_name[2]
+    assert "Write https:// in --host" in plain[2]
+    assert "write http:// in --host" in no_tls[2]
+    assert bad[0] == missing[0] == 2
+    assert "--ca-file should be a PEM file" in bad[2]

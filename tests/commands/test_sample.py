@@ -1,0 +1,23 @@
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from tiffin.cli import main
+
+
+def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
+    one, two, other = (tmp_path / name for name in ("one.csv", "two.csv", "other.csv"))
+    for path, seed in ((one, 7), (two, 7), (other, 8)):
+        result = CliRunner().invoke(main, ["sample", str(path), "--rows", "1000", "--seed", str(seed)])
+        assert (result.exit_code, result.output) == (0, f"{path}\n")
+
+    assert one.read_bytes() == two.read_bytes() != other.read_bytes()
+    assert one.read_text().count("\n") > 900
+
+
+def test_no_rows_are_a_bad_argument(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["sample", str(tmp_path / "a.csv"), "--rows", "0"])
+
+    assert result.exit_code == 2
+    assert "error: Invalid value for '--rows': 0 is not in the range x>=1." in result.output
+    assert list(tmp_path.iterdir()) == []

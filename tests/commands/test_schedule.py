@@ -1,0 +1,119 @@
+"""`tiffin schedule` as a process, against a backend in another one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import command_line
+import kfp_backend
+import toy_pipelines as toys
+from command_line import tiffin
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    return toys.write_spec(toys.toy, tmp_path)
+
+
+def recurring(backend: kfp_backend.Server) -> list[tuple[str, str, str]]:
+    found = backend.state()["recurring"].values()
+    return [(one["display_name"], one["trigger"]["cron_schedule"]["cron"], one["status"]) for one in found]
+
+
+def set_nightly(backend: kfp_backend.Server, spec: Path, *more: Any, cron: str = "0 3 * * *") -> tuple[int, str, str]:
+    return tiffin("schedule", "set", "nightly", spec, "--cron", cron, *more, "--host", backend.address)
+
+
+def test_a_recurring_run_is_made_once_and_replaced_when_it_changes(backend: kfp_backend.Server, spec: Path) -> None:
+    outputs = [
+        set_nightly(backend, spec)[1],
+        set_nightly(backend, spec)[1],
+        set_nightly(backend, spec, cron="30 4 * * mon")[1],
+        set_nightly(backend, spec, "--set", "times=5", cron="30 4 * * mon")[1],
+    ]
+
+    became = [output.split()[1] for output in outputs]
+    assert became == ["created:", "unchanged:", "replaced:", "replaced:"]
+    assert recurring(backend) == [("nightly", "0 30 4 * * mon", "ENABLED")]
+    (one,) = backend.state()["recurring"].values()
+    assert one["runtime_config"]["parameters"] == {"times": 5}
+    assert (one["max_concurrency"], one["no_catchup"]) == ("1", True)
+
+
+def test_no_moment_has_two_that_fire(backend: kfp_backend.Server, spec: Path) -> None:
+    set_nightly(backend, spec)
+    before = len(backend.state()["requests"])
+    set_nightly(backend, spec, cron="@hourly")
+
+    asked = [line for line in backend.state()["requests"][before:] if "GET" not in line and "recurring" in line]
+    assert [line.split()[0] + line.rpartition(":")[1] for line in asked] == ["POST", "DELETE", "POST:"]
+
+
+@pytest.mark.parametrize("fault", ["DELETE .*/recurringruns", "POST .*:enable"])
+def test_an_interrupted_replacement_is_mended_by_the_same_command(
+    backend: kfp_backend.Server, spec: Path, fault: str
+) -> None:
+    set_nightly(backend, spec)
+    backend.fail(fault, 503)
+
+    broken = set_nightly(backend, spec, cron="@daily")
+    firing = [one for one in recurring(backend) if one[2] == "ENABLED"]
+    mended = set_nightly(backend, spec, cron="@daily")
+
+    assert (broken[0], mended[0]) == (1, 0)
+    assert len(firing) <= 1
+    assert recurring(backend) == [("nightly", "@daily", "ENABLED")]
+
+
+def test_two_jobs_at_once_leave_one(backend: kfp_backend.Server, spec: Path) -> None:
+    arguments = ("schedule", "set", "nightly", spec, "--cron", "@daily", "--host", backend.address)
+    jobs = [command_line.start(*arguments) for _ in range(3)]
+    for job in jobs:
+        job.communicate(timeout=60)
+
+    assert [job.returncode for job in jobs] == [0, 0, 0]
+    assert recurring(backend) == [("nightly", "@daily", "ENABLED")]
+
+
+def test_pausing_resuming_listing_and_deleting(backend: kfp_backend.Server, spec: Path) -> None:
+    at = ("--host", backend.address)
+    empty = tiffin("schedule", "list", *at)
+    set_nightly(backend, spec)
+    for name in ("a", "b"):
+        tiffin("schedule", "set", name, spec, "--cron", "@weekly", *at)
+    tiffin("schedule", "pause", "nightly", *at)
+    paused = tiffin("schedule", "list", *at)
+    listed = tiffin("schedule", "list", "--json", *at)
+    resumed = set_nightly(backend, spec)
+    tiffin("schedule", "pause", "nightly", *at)
+    tiffin("schedule", "resume", "nightly", *at)
+    unknown = tiffin("schedule", "pause", "nihgtly", *at)
+    tiffin("schedule", "delete", "a", *at)
+
+    assert empty[1] == "There are no recurring runs.\n"
+    assert paused[1] == "a  on  @weekly\nb  on  @weekly\nnightly  paused  0 0 3 * * *\n"
+    assert [json.loads(line)["enabled"] for line in listed[1].splitlines()] == [True, True, False]
+    assert "nightly resumed: " in resumed[1]
+    assert unknown[0] == 2
+    assert "Received: 'nihgtly'. Did you mean 'nightly'?" in unknown[2]
+    assert sorted(recurring(backend)) == [("b", "@weekly", "ENABLED"), ("nightly", "0 0 3 * * *", "ENABLED")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--cron", "0 3 * *"], "A cron line should have five fields"),
+        (["--cron", "@daily", "--set", "txet=a"], "Did you mean 'text'?"),
+        ([], "Missing option '--cron'"),
+    ],
+)
+def test_nothing_is_sent_before_the_arguments_are_checked(
+    backend: kfp_backend.Server, spec: Path, arguments: list[str], message: str
+) -> None:
+    status, _, errors = tiffin("schedule", "set", "nightly", spec, *arguments, "--host", backend.address)
+
+    assert status == 2
+    assert message in errors
+    assert backend.state()["requests"] == []

@@ -1,0 +1,101 @@
+"""The version against the newest release, the newest tag v* in the history: its goldens are the interfaces it had."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import tiffin
+from tiffin.compilation import compile_component
+from tiffin.interfaces import find_shortfall, read_interface
+
+ROOT = Path(__file__).parents[2]
+GOLDENS = "tests/goldens/interfaces"
+
+
+def git(repository, *arguments):
+    options = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
+    return subprocess.run(
+        ["git", *options, *arguments], cwd=repository, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def newest_release(repository):
+    """Return version and interfaces of the newest release; None where there is none."""
+    found = subprocess.run(
+        ["git", "describe", "--tags", "--abbrev=0", "--match=v*"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode:
+        return None
+    tag = found.stdout.strip()
+    files = git(repository, "ls-tree", "-r", "--name-only", tag, GOLDENS).split()
+    return tag.removeprefix("v"), {
+        Path(file).stem: json.loads(git(repository, "show", f"{tag}:{file}")) for file in files
+    }
+
+
+def check_version(repository, interfaces, version):
+    release = newest_release(repository)
+    if release is None:
+        return
+    since, released = release
+    needed, changes = find_shortfall(released, since, interfaces, version)
+    if changes:
+        lines = "\n  ".join(changes)
+        pytest.fail(f"Since {since}:\n  {lines}\nThe version should be {needed} or above. It is {version}: raise it.")
+
+
+def test_the_version_says_what_changed_since_the_newest_release():
+    interfaces = {name: read_interface(compile_component(name)).to_json() for name in tiffin.COMPONENTS}
+
+    check_version(ROOT, json.loads(json.dumps(interfaces)), tiffin.__version__)
+
+
+@pytest.fixture
+def released(tmp_path):
+    """Return a repository that released version 0.1.0 with one component, and that component's interface."""
+    interface = {"inputs": {"rows": {"type": "int", "default": 1}}, "outputs": {}}
+    golden = tmp_path / GOLDENS / "count.json"
+    golden.parent.mkdir(parents=True)
+    golden.write_text(json.dumps({"version": "0.1.0", "image": "data", "descriptions": {}, **interface}))
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "a release")
+    git(tmp_path, "tag", "v0.1.0")
+    return tmp_path, interface
+
+
+def test_before_the_first_release_any_version_will_do(tmp_path):
+    git(tmp_path, "init", "-q")
+
+    check_version(tmp_path, {"count": {"inputs": {}, "outputs": {}}}, "0.1.0")
+
+
+def test_what_is_as_released_keeps_its_version(released):
+    repository, interface = released
+
+    check_version(repository, {"count": interface}, "0.1.0")
+
+
+def test_goldens_written_anew_do_not_hide_a_change(released):
+    repository, _ = released
+    (repository / GOLDENS / "count.json").write_text(json.dumps({"version": "0.1.0", "inputs": {}, "outputs": {}}))
+    git(repository, "commit", "-qam", "a change")
+
+    with pytest.raises(pytest.fail.Exception, match=r"input removed: rows\nThe version should be 0\.2\.0 or above"):
+        check_version(repository, {"count": {"inputs": {}, "outputs": {}}}, "0.1.1")
+    check_version(repository, {"count": {"inputs": {}, "outputs": {}}}, "0.2.0")
+
+
+def test_a_compatible_change_asks_for_a_patch(released):
+    repository, interface = released
+    wider = {**interface, "outputs": {"total": "int"}}
+
+    with pytest.raises(pytest.fail.Exception, match=r"breaks nothing: output added: total\n.* 0\.1\.1 or above"):
+        check_version(repository, {"count": wider}, "0.1.0")
+    check_version(repository, {"count": wider}, "0.1.1")

@@ -1,0 +1,302 @@
+import contextlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tiffin.local import interpreters
+from tiffin.local.environments import find_python
+from tiffin.local.interpreters import Interpreter, fork_detached, private_folder, warm_interpreters
+
+# The executor's command takes the place of the module's path: what it runs is up to --component_module_path.
+SOURCE = """
+import atexit, json, os, random, signal, sys, threading, time
+def step(what: str):
+    if what == "describe":
+        import numpy
+        print(json.dumps({
+            "argv": sys.argv, "cwd": os.getcwd(), "path": sys.path[1], "email": "email" in sys.modules,
+            "numpy": float(numpy.random.rand()), "random": random.random(), "session": os.getsid(0) == os.getpid(),
+            "umask": os.umask(0), "secret": os.environ.get("SECRET"), "files": sorted(map(int, os.listdir("/proc/self/fd"))),
+            "stdin": sys.stdin.read(), "main": sys.modules["__main__"].__spec__.name, "executable": sys.executable,
+            "path_variable": os.environ["PATH"],
+        }))
+    if what == "fail": raise ValueError("a bug")
+    if what == "exit": sys.exit(7)
+    if what == "words": sys.exit("some words")
+    if what == "kill": os.kill(os.getpid(), signal.SIGKILL)
+    if what == "abort": os.abort()
+    if what == "late":
+        atexit.register(lambda: print("at exit"))
+        threading.Thread(target=lambda: (time.sleep(0.2), print("thread"))).start()
+        sys.stdout.write("no newline ")
+    if what == "wait":
+        try:
+            print("waiting", os.getpid(), flush=True)
+            time.sleep(60)
+        finally:
+            print("cleaned up", flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with private_folder() as made:
+        (made / "step.py").write_text(SOURCE)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def interpreter(folder: Path) -> Iterator[Interpreter]:
+    # The machinery is the same whatever is imported; these are quick.
+    before = interpreters.MODULES
+    interpreters.MODULES = {"model": (("email", "numpy", "kfp.dsl.executor", "no_such_module"), ("wsgiref",))}
+    with contextlib.ExitStack() as stack:
+        try:
+            started = stack.enter_context(warm_interpreters(["model"], folder, folder, {"TIFFIN_TEST": "1"}))
+        finally:
+            interpreters.MODULES = before
+        yield started["model"]
+
+
+def start(bin_folder: Path | None, folder: Path, what: str, **options: object) -> subprocess.Popen[str]:
+    """Start a step as kfp does: `python3 -m kfp.dsl.executor_main` from a PATH."""
+    executor_input = {
+        "inputs": {"parameterValues": {"what": what}},
+        "outputs": {"outputFile": str(folder / "output.json")},
+    }
+    virtualenv = str(Path(find_python("model")).parent)
+    path = os.pathsep.join([*([str(bin_folder)] if bin_folder else []), virtualenv, os.environ["PATH"]])
+    arguments = ["--component_module_path", str(folder / "step.py"), "--function_to_execute", "step"]
+    return subprocess.Popen(
+        ["sh", "-c", 'python3 -m kfp.dsl.executor_main "$@"', "sh", *arguments]
+        + ["--executor_input", json.dumps(executor_input)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PATH": path, "_KFP_RUNTIME": "true", "SECRET": "\udce9 é"},
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def finish(step: subprocess.Popen[str], text: str = "") -> tuple[int, list[str], str]:
+    """Return status, the step's own lines and its errors."""
+    with step:
+        out, err = step.communicate(text, timeout=60)
+    own = "\n".join(line for line in out.splitlines() if "[KFP Executor" not in line)
+    return step.returncode, own.rpartition("}\n")[2].splitlines() if "Traceback" in err else own.splitlines(), err
+
+
+def describe(bin_folder: Path | None, folder: Path, cwd: Path) -> dict[str, object]:
+    status, lines, err = finish(start(bin_folder, folder, "describe", cwd=cwd, umask=0o027), "some input")
+    assert status == 0, err
+    return dict(json.loads(next(line for line in lines if line.startswith('{"argv"'))))
+
+
+def test_a_step_sees_what_a_fresh_process_sees(interpreter: Interpreter, folder: Path, tmp_path: Path) -> None:
+    warm = describe(interpreter.bin, folder, tmp_path)
+    cold = describe(None, folder, tmp_path)
+
+    assert warm.pop("email") is True
+    assert cold.pop("email") is False
+    # A session of its own, so that all it starts can be ended with it.
+    assert (warm.pop("session"), cold.pop("session")) == (True, False)
+    assert str(warm.pop("path_variable")).endswith(str(cold.pop("path_variable")))
+    for drawn in ("numpy", "random"):
+        assert warm.pop(drawn) != cold.pop(drawn)
+    assert warm == cold
+
+
+def test_two_steps_draw_different_numbers(interpreter: Interpreter, folder: Path, tmp_path: Path) -> None:
+    first, second = (describe(interpreter.bin, folder, tmp_path) for _ in range(2))
+
+    assert first["numpy"] != second["numpy"]
+    assert first["random"] != second["random"]
+
+
+@pytest.mark.parametrize(
+    ("what", "status"), [("nothing", 0), ("fail", 1), ("exit", 7), ("words", 1), ("kill", 137), ("abort", 134)]
+)
+def test_a_step_ends_as_a_fresh_process_ends(interpreter: Interpreter, folder: Path, what: str, status: int) -> None:
+    warm = finish(start(interpreter.bin, folder, what))
+    cold = finish(start(None, folder, what))
+
+    assert warm[0] == cold[0] == status
+    # The frames of runpy differ; those of the step do not.
+    assert warm[2].splitlines()[-1:] == cold[2].splitlines()[-1:]
+    assert "zygote.py" not in warm[2]
+    assert "steps.py" not in warm[2]
+
+
+def test_threads_and_exit_functions_run_to_their_end(interpreter: Interpreter, folder: Path) -> None:
+    warm = finish(start(interpreter.bin, folder, "late"))
+    cold = finish(start(None, folder, "late"))
+
+    assert warm[0] == cold[0] == 0
+    assert warm[1] == cold[1]
+    assert warm[1][-1].endswith("at exit")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_reach_the_step(interpreter: Interpreter, folder: Path, number: signal.Signals) -> None:
+    step = start(interpreter.bin, folder, "wait", start_new_session=True)
+    lines = iter(step.stdout or [])
+    waiting = next(line for line in lines if line.startswith("waiting"))
+    os.killpg(step.pid, number)
+    rest = "".join(lines)
+    step.communicate(timeout=10)
+
+    assert step.returncode == -number
+    # Python turns SIGINT into an exception and dies of SIGTERM, in a fresh process too.
+    assert ("cleaned up" in rest) == (number == signal.SIGINT)
+    assert until(lambda: not Path(f"/proc/{waiting.split()[1]}").exists())
+
+
+def test_a_step_does_not_outlive_its_python3(interpreter: Interpreter, folder: Path) -> None:
+    step = start(interpreter.bin, folder, "wait", start_new_session=True)
+    waiting = next(line for line in step.stdout or [] if line.startswith("waiting"))
+    os.killpg(step.pid, signal.SIGKILL)
+    step.communicate(timeout=10)
+
+    assert until(lambda: not Path(f"/proc/{waiting.split()[1]}").exists())
+
+
+def test_other_commands_go_to_the_real_interpreter(interpreter: Interpreter) -> None:
+    out = subprocess.run(
+        [
+            interpreter.bin / "python3",
+            "-c",
+            "import sys; print(sys.executable, 'email' in sys.modules, sys.argv[1:])",
+            "a b",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert out == f"{find_python('model')} False ['a b']\n"
+
+
+@pytest.mark.parametrize("environment", ["data", "model"])
+def test_what_steps_wait_for_can_be_imported(environment: str, tmp_path: Path) -> None:
+    with private_folder() as own, warm_interpreters([environment], own, tmp_path, {}) as started:
+        interpreter, deadline = started[environment], time.monotonic() + 120
+        while not interpreter.is_ready and time.monotonic() < deadline:
+            time.sleep(0.1)
+        said = interpreter.log.read_text()
+
+    for module in interpreters.MODULES[environment][0]:
+        assert f"imported {module} in " in said, said
+
+
+def test_what_cannot_be_imported_is_in_the_log(interpreter: Interpreter) -> None:
+    deadline = time.monotonic() + 60
+    # What no step waits for is imported last.
+    while "imported wsgiref in 0." not in (said := interpreter.log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert "could not import no_such_module: ModuleNotFoundError" in said
+    assert "imported email in 0." in said
+    assert "imported wsgiref in 0." in said
+
+
+def test_a_step_costs_little_more_than_nothing(interpreter: Interpreter, folder: Path) -> None:
+    started = time.monotonic()
+    finish(start(interpreter.bin, folder, "nothing"))
+
+    # About 0.06 s on a quiet machine; a fresh process takes 0.3 s.
+    assert time.monotonic() - started < 2
+
+
+def test_a_detached_process_outlives_the_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreters, "MODULES", {"model": ((), ())})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sleeper.py").write_text("import time\nprint('asleep', flush=True)\ntime.sleep(60)\n")
+    with private_folder() as folder, (tmp_path / "out").open("wb") as out, open(os.devnull, "rb") as nothing:
+        with warm_interpreters(["model"], folder, folder, {}) as started:
+            pid = fork_detached(started["model"], ["sleeper"], (nothing.fileno(), out.fileno(), out.fileno()))
+            assert until(lambda: (tmp_path / "out").read_text() == "asleep\n")
+        try:
+            time.sleep(0.2)
+            os.kill(pid, 0)
+
+            assert os.getsid(pid) != os.getsid(0)
+        finally:
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_an_interpreter_that_does_not_start_costs_only_warmth(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpreters, "MODULES", {"model": (("antigravity_of_tests",), ())})
+    (tmp_path / "antigravity_of_tests.py").write_text("import os\nos._exit(1)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with private_folder() as private, warm_interpreters(["model"], private, private, {}) as started:
+        status, _, err = finish(start(started["model"].bin, folder, "exit"))
+
+    assert status == 7
+    assert err.startswith("tiffin: the warm interpreter did not start, so this step starts cold.\n")
+
+
+def test_an_interpreter_that_is_killed_takes_the_step_along_and_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpreters, "MODULES", {"model": ((), ())})
+    with private_folder() as private, warm_interpreters(["model"], private, private, {}) as started:
+        step = start(started["model"].bin, folder, "wait")
+        waiting = next(line for line in step.stdout or [] if line.startswith("waiting"))
+        started["model"].process.kill()
+        _, err = step.communicate(timeout=10)
+
+        assert step.returncode == 137
+        assert "the warm interpreter of this step was killed; it may have run out of memory" in err
+        assert until(lambda: not Path(f"/proc/{waiting.split()[1]}").exists())
+
+
+def test_nothing_is_left_when_the_run_is_killed(tmp_path: Path) -> None:
+    code = f"""
+        import time
+        from pathlib import Path
+        from tiffin.local import interpreters
+        interpreters.MODULES = {{"model": ((), ())}}
+        folder = Path({str(tmp_path)!r})
+        with interpreters.warm_interpreters(["model"], folder, folder, {{}}) as started:
+            print(started["model"].process.pid, flush=True)
+            time.sleep(60)
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        pid = int(run.stdout.readline())
+        assert until((tmp_path / "model.ready").exists)
+        run.kill()
+
+    assert until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2])
+
+
+def test_the_folder_is_private_and_its_path_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with private_folder() as folder:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert len(str(folder / "model.sock")) < 100
+    assert not folder.exists()
+
+
+def until(condition: Callable[[], bool], seconds: float = 15) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True

@@ -1,0 +1,142 @@
+import io
+from pathlib import Path
+
+import pytest
+
+from tiffin.artifacts import write_json
+from tiffin.local.progress import StepProgress
+from tiffin.local.results import Run, conclude, error_line, show_run, tail
+
+
+def make_run(folder: Path, *states: str) -> Run:
+    steps = [StepProgress(f"step-{number}", state) for number, state in enumerate(states)]  # type: ignore[arg-type]
+    for step in steps:
+        step.log = folder / f"{step.name}.log"
+        step.seconds = 1.23456
+    return Run("toy", "0.1.0", folder, steps)
+
+
+def write_summary(folder: Path, **values: object) -> None:
+    write_json(folder / "artifacts" / "toy-1" / "summarize-run" / "summary" / "summary.json", values)
+
+
+def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    conclude(run, "")
+
+    assert run.exit_status == 0
+    assert run.to_json() == {
+        "pipeline": "toy",
+        "version": "0.1.0",
+        "state": "SUCCEEDED",
+        "reason": "",
+        "seconds": 0,
+        "steps": [],
+        "data_version": None,
+        "metrics": None,
+        "verdict": None,
+        "model": None,
+        "serving": None,
+    }
+
+
+def test_the_summary_tells_what_the_run_brought(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "succeeded", "skipped")
+    write_summary(tmp_path, state="SUCCEEDED", model={"name": "m", "version": 2}, data_version="d", reason="as good")
+    conclude(run, "")
+
+    assert (run.state, run.reason, run.model, run.data_version) == ("SUCCEEDED", "", {"name": "m", "version": 2}, "d")
+    assert run.to_json()["steps"][0] == {
+        "name": "step-0",
+        "state": "succeeded",
+        "seconds": 1.235,
+        "log": str(tmp_path / "step-0.log"),
+    }
+
+
+def test_a_gate_is_told_apart_from_a_failure(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "failed")
+    write_summary(tmp_path, state="FAILED", stopped_by="evaluation", reason="auc 0.5 is below 0.9")
+    conclude(run, "")
+
+    assert (run.exit_status, run.reason) == (3, "auc 0.5 is below 0.9")
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ("Traceback\nerror: The file is empty.\n", "The file is empty."),
+        ("error: The file is empty.\nsome last words\n", "The file is empty."),
+        ("Segmentation fault\n", "The step step-0 failed."),
+        ("", "The step step-0 failed."),
+    ],
+)
+def test_a_failed_steps_last_error_is_the_reason(tmp_path: Path, log: str, reason: str) -> None:
+    run = make_run(tmp_path, "failed")
+    (tmp_path / "step-0.log").write_text(log)
+    conclude(run, "kfp says so too")
+
+    assert (run.exit_status, run.reason) == (1, reason)
+
+
+def test_what_kfp_says_is_the_reason_where_no_step_failed(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "succeeded")
+    write_summary(tmp_path, state="SUCCEEDED")
+    conclude(run, "no such input")
+
+    assert (run.exit_status, run.reason) == (1, "no such input")
+
+
+def test_a_broken_summary_is_as_good_as_none(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "succeeded")
+    write_summary(tmp_path)
+    next(tmp_path.rglob("summary.json")).write_text("{")
+    conclude(run, "")
+
+    assert (run.state, run.metrics) == ("SUCCEEDED", None)
+
+
+def test_a_tail_leaves_out_what_every_log_says(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"x" * 100_000 + b"\n[KFP Executor 1 INFO]: Looking\n\nI0000 port.cc\none\n\xff two\n")
+
+    assert tail(tmp_path / "none") == []
+    assert tail(log, 2) == ["one", "\ufffd two"]
+    assert error_line(log) is None
+
+
+def test_words_for_a_success(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "succeeded")
+    write_summary(tmp_path, model={"name": "m", "version": 2}, metrics={"auc": 0.9512345678, "rows": 5}, serving="h:1")
+    conclude(run, "")
+    run.seconds, run.left_server = 61.23, "h:1"
+    stream = io.StringIO()
+    show_run(run, "tiffin serve --stop", stream)
+
+    assert [line.rstrip() for line in stream.getvalue().splitlines()] == [
+        "",
+        "toy 0.1.0 SUCCEEDED in 61.2 s",
+        "  metrics auc 0.951235, rows 5",
+        "  model   m version 2",
+        "  serving h:1",
+        "A model server runs at h:1. Stop it with: tiffin serve --stop",
+    ]
+
+
+def test_words_for_a_failure_quote_the_log(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "failed")
+    (tmp_path / "step-0.log").write_text("reading\nerror: [data] is empty.\n")
+    conclude(run, "")
+    stream = io.StringIO()
+    show_run(run, "", stream)
+
+    assert [line.rstrip() for line in stream.getvalue().splitlines()] == [
+        "",
+        "The last lines of step-0:",
+        "  reading",
+        "  error: [data] is empty.",
+        f"Its whole log: {tmp_path / 'step-0.log'}",
+        "",
+        "toy 0.1.0 FAILED in 0.0 s",
+        "  reason  [data] is empty.",
+    ]

@@ -1,0 +1,212 @@
+import io
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import toy_pipelines as toys
+from tiffin.errors import InputError, TiffinError
+from tiffin.local import interpreters
+from tiffin.local.results import Run
+from tiffin.local.runs import run_pipeline
+
+
+@pytest.fixture(autouse=True)
+def light_interpreters(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The machinery is the same whatever is imported; TensorFlow itself has one test at the end.
+    light = {"data": (("kfp.dsl.executor", "mailbox"), ()), "model": (("kfp.dsl.executor", "mailbox"), ("wsgiref",))}
+    monkeypatch.setattr(interpreters, "MODULES", light)
+
+
+def run(pipeline: object, state: Path, *settings: str, cold: bool = False) -> tuple[Run, str]:
+    stream = io.StringIO()
+    spec = toys.write_spec(pipeline, state.parent)
+    return run_pipeline(str(spec), state, settings, cold=cold, stream=stream), stream.getvalue()
+
+
+def log_of(result: Run, name: str) -> str:
+    step = next(step for step in result.steps if step.name == name)
+    assert step.log
+    return step.log.read_text()
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_steps_run_in_the_environments_of_their_images(
+    tmp_path: Path, cold: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    temporary = set(os.listdir(interpreters.tempfile.gettempdir()))
+    result, shown = run(toys.toy, Path("state"), "text=x y'z\"", "times=3", cold=cold)
+
+    assert result.exit_status == 0
+    assert [(step.name, step.state) for step in result.steps] == [
+        ("write-text", "succeeded"),
+        ("read-text", "succeeded"),
+    ]
+    assert "read x y'z\"x y'z\"x y'z\"" in log_of(result, "read-text")
+    assert f"modules {[] if cold else ['mailbox']}" in log_of(result, "read-text").replace(", 'wsgiref'", "")
+    assert f"cwd {tmp_path}" in log_of(result, "write-text")
+    assert "KFP" not in shown
+    assert json.loads((result.folder / "run.json").read_text()) == result.to_json()
+    left = set(os.listdir(interpreters.tempfile.gettempdir())) - temporary
+    assert not [name for name in left if name.startswith("tiffin-")]
+
+
+def test_steps_know_where_to_keep_things(tmp_path: Path) -> None:
+    result, _ = run(toys.toy, tmp_path / "state")
+    text = log_of(result, "read-text")
+
+    assert f"'TIFFIN_SERVING_ROOT': '{tmp_path}/state/serving'" in text
+    assert f"'MLFLOW_TRACKING_URI': 'sqlite:///{tmp_path}/state/mlflow.db'" in text
+    assert "'TF_CPP_MIN_LOG_LEVEL': '2'" in text
+    assert "TIFFIN_DEBUG" not in text
+
+
+def test_what_the_user_has_set_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example")
+    monkeypatch.setenv("TIFFIN_SERVING_ROOT", "gs://bucket/serving")
+    result, _ = run(toys.toy, tmp_path / "state")
+    text = log_of(result, "read-text")
+
+    assert "'MLFLOW_TRACKING_URI': 'http://mlflow.example'" in text
+    assert "'TIFFIN_SERVING_ROOT': 'gs://bucket/serving'" in text
+
+
+def test_a_notebook_s_plots_are_not_the_steps_business(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    result, _ = run(toys.drawing, tmp_path / "state", cold=True)
+
+    assert result.exit_status == 0, result.reason
+    assert "backend agg" in log_of(result, "draw")
+
+
+def test_a_condition_that_is_false_skips(tmp_path: Path) -> None:
+    result, shown = run(toys.toy, tmp_path / "state", "times=1")
+
+    assert [(step.name, step.state) for step in result.steps] == [("write-text", "succeeded"), ("read-text", "skipped")]
+    assert result.exit_status == 0
+    assert shown.splitlines()[-1] == "  read-text   skipped"
+
+
+@pytest.mark.parametrize("cold", [False, True])
+@pytest.mark.parametrize(
+    ("fail", "reason"),
+    [
+        ("mistake", "`fail` should be empty. Received: fail='mistake'. Leave it out."),
+        ("bug", "The step read-text failed."),
+        ("exit", "The step read-text failed."),
+        ("signal", "The step read-text failed."),
+    ],
+)
+def test_a_failed_step_fails_the_run(tmp_path: Path, fail: str, reason: str, cold: bool) -> None:
+    result, _ = run(toys.toy, tmp_path / "state", f"fail={fail}", cold=cold)
+
+    assert (result.exit_status, result.state, result.reason) == (1, "FAILED", reason)
+    assert result.failed_step
+    assert result.failed_step.name == "read-text"
+    assert ("Traceback" in log_of(result, "read-text")) == (fail == "bug")
+    assert ("ZeroDivisionError: a bug" in log_of(result, "read-text")) == (fail == "bug")
+
+
+def test_the_exit_step_summarizes(tmp_path: Path) -> None:
+    result, _ = run(toys.gated, tmp_path / "state")
+
+    assert [(step.name, step.state) for step in result.steps] == [
+        ("stop-run", "skipped"),
+        ("say-more", "succeeded"),
+        ("summarize-run", "succeeded"),
+    ]
+    assert (result.exit_status, result.model, result.metrics) == (0, {"name": "toy", "version": 1}, {"auc": 0.5})
+
+
+def test_a_gate_stops_the_run_with_its_reason(tmp_path: Path) -> None:
+    result, _ = run(toys.gated, tmp_path / "state", "gate=evaluation")
+
+    assert [(step.name, step.state) for step in result.steps] == [
+        ("stop-run", "failed"),
+        ("say-more", "skipped"),
+        ("summarize-run", "succeeded"),
+    ]
+    assert (result.exit_status, result.reason, result.stopped_by) == (3, "the gate is shut", "evaluation")
+
+
+def test_the_rounds_of_a_loop_have_lines_and_logs_of_their_own(tmp_path: Path) -> None:
+    result, _ = run(toys.looping, tmp_path / "state")
+
+    assert {step.name for step in result.steps} == {"say-more", "say-more.2", "say-more.3"}
+    assert {step.state for step in result.steps} == {"succeeded"}
+    numbers = [log_of(result, step.name).partition("\nnumber ")[2][0] for step in result.steps]
+    assert sorted(numbers) == ["1", "2", "3"]
+
+
+def test_a_retry_that_succeeds_makes_good_for_the_failure(tmp_path: Path) -> None:
+    result, shown = run(toys.retrying, tmp_path / "state", f"note={tmp_path / 'note'}")
+
+    assert [(step.name, step.state) for step in result.steps] == [("succeed-later", "succeeded")]
+    assert result.exit_status == 0
+    assert [line.split()[1] for line in shown.splitlines()[1:]] == ["running", "failed", "running", "succeeded"]
+    # Both attempts are in one log.
+    assert "error: not yet" in log_of(result, "succeed-later")
+    assert log_of(result, "succeed-later").count("Looking for component") == 2
+
+
+def test_only_what_the_spec_needs_is_warmed_up(tmp_path: Path) -> None:
+    result, _ = run(toys.looping, tmp_path / "state")
+
+    assert [path.name for path in (result.folder / "logs").glob("interpreter-*")] == ["interpreter-model.log"]
+
+
+def test_runs_of_one_state_folder_do_not_meet(tmp_path: Path) -> None:
+    spec = toys.write_spec(toys.toy, tmp_path)
+    code = "import sys; from tiffin.cli import main; main()"
+    command = [sys.executable, "-c", code, "run", str(spec), "--state", str(tmp_path / "state"), "--json", "--cold"]
+    outputs: list[dict[str, object]] = []
+
+    def start(text: str) -> None:
+        process = interpreters.subprocess.run([*command, "--set", f"text={text}"], capture_output=True, check=False)
+        outputs.append(json.loads(process.stdout))
+
+    threads = [threading.Thread(target=start, args=(text,)) for text in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [output["state"] for output in outputs] == ["SUCCEEDED", "SUCCEEDED"]
+    assert len(list((tmp_path / "state" / "runs").iterdir())) == 2
+
+
+@pytest.mark.parametrize("settings", [["times=x"], ["tims=1"], ["text"]])
+def test_nothing_is_left_of_a_run_that_was_refused(tmp_path: Path, settings: list[str]) -> None:
+    with pytest.raises(InputError):
+        run(toys.toy, tmp_path / "state", *settings)
+
+    assert list((tmp_path / "state" / "runs").iterdir()) == []
+
+
+def test_a_missing_environment_ends_the_run_before_its_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIFFIN_VENVS", str(tmp_path / "none"))
+    with pytest.raises(TiffinError, match="Run `make setup`"):
+        run(toys.toy, tmp_path / "state")
+
+    assert list((tmp_path / "state" / "runs").iterdir()) == []
+
+
+def test_a_state_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+
+    with pytest.raises(InputError, match="--state should be a folder"):
+        run(toys.toy, tmp_path / "state")
+
+
+def test_a_step_builds_and_fits_a_model_in_a_warm_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreters, "MODULES", {"model": (("tensorflow", "keras", "kfp.dsl.executor"), ())})
+    result, _ = run(toys.fitting, tmp_path / "state")
+
+    assert result.exit_status == 0, result.reason
+    assert all("warm True loss" in log_of(result, step.name) for step in result.steps)

@@ -1,0 +1,194 @@
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tiffin.errors import ServingError, TiffinError
+from tiffin.local import interpreters, serving
+from tiffin.local.companion import accompany
+from tiffin.local.interpreters import private_folder, warm_interpreters
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "state"
+    yield path
+    serving.stop_server(path)
+
+
+def test_no_server_runs_for_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    assert serving.find_server(tmp_path / "none") is None
+    assert serving.stop_server(tmp_path / "none") is None
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_record_of_a_dead_server_counts_for_nothing(state: Path) -> None:
+    # Its process id belongs to somebody else now: this test.
+    serving.server_folder(state).mkdir(parents=True)
+    (serving.server_folder(state) / "lock").touch()
+    serving.record_path(state).write_text(json.dumps({"address": "127.0.0.1:1", "pid": os.getpid()}))
+
+    assert serving.find_server(state) is None
+    assert serving.stop_server(state) is None
+
+
+def test_a_server_starts_is_found_and_stops(state: Path) -> None:
+    server, started = serving.start_server(state)
+    assert started
+    assert serving.start_server(state) == (server, False)
+    serving.wait_until_open(server)
+
+    assert serving.find_server(state) == server
+    record = json.loads(serving.record_path(state).read_text())
+    assert (record["pid"], record["address"], record["state"]) == (server.pid, server.address, str(state))
+    assert server.pid
+    assert os.getsid(server.pid) != os.getsid(0)
+    assert serving.stop_server(state) == server
+    assert serving.find_server(state) is None
+    assert not serving.is_open(server.address)
+    assert not serving.record_path(state).exists()
+
+
+def test_two_starts_at_once_start_one_server(state: Path) -> None:
+    results: list[tuple[serving.Server, bool]] = []
+    threads = [threading.Thread(target=lambda: results.append(serving.start_server(state))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [started for _, started in results].count(True) == 1
+    assert len({server.address for server, _ in results}) == 1
+
+
+def test_a_server_for_a_block_ends_with_it(state: Path) -> None:
+    with serving.running_server(state) as address:
+        assert serving.is_open(address)
+        with serving.running_server(state) as again:
+            assert again == address
+        assert serving.is_open(address)
+
+    assert serving.find_server(state) is None
+
+
+def test_a_server_ends_when_its_state_folder_is_gone(state: Path) -> None:
+    server, _ = serving.start_server(state)
+    serving.wait_until_open(server)
+    shutil.rmtree(state)
+
+    assert until(lambda: not serving.is_open(server.address))
+
+
+def test_a_server_that_was_killed_is_seen_to_be_gone(state: Path) -> None:
+    server, _ = serving.start_server(state)
+    assert server.pid
+    os.kill(server.pid, signal.SIGKILL)
+
+    with pytest.raises(ServingError, match=r"ended before it answered\. See .*server\.log\."):
+        serving.wait_until_open(server)
+    assert serving.record_path(state).exists()
+    assert serving.find_server(state) is None
+
+
+def test_the_default_port_gives_way_and_a_chosen_one_does_not(state: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(TiffinError, match=rf"--port should be free on 127\.0\.0\.1\. Received: {port} \(Address"),
+            serving.starting_server(state, port=port),
+        ):
+            pass
+        assert serving.find_server(state) is None
+    with serving.starting_server(state, port=port) as (server, locks):
+        assert (server.address, server.pid) == (f"127.0.0.1:{port}", None)
+        assert locks
+
+
+def test_a_port_is_reserved_before_its_server_binds_it(state: Path, tmp_path: Path) -> None:
+    """Two state folders that start a server in the same moment never get the same port."""
+    with serving.starting_server(state) as (first, _), serving.starting_server(tmp_path / "other") as (second, _):
+        assert first.address != second.address
+        port = int(first.address.rpartition(":")[2])
+        with (
+            pytest.raises(TiffinError, match=rf"{port} \(another model server of Tiffin's holds it\)"),
+            serving.starting_server(tmp_path / "third", port=port),
+        ):
+            pass
+    # Nobody started one, so the port is free again.
+    with serving.starting_server(tmp_path / "third", port=port) as (server, _):
+        assert server.address == first.address
+
+
+def test_a_start_that_is_called_off_leaves_nothing(
+    state: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "slow_of_tests.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(interpreters, "MODULES", {"model": (("slow_of_tests",), ())})
+    with private_folder() as folder, warm_interpreters(["model"], folder, folder, {}) as started:
+        companion = accompany(state, started["model"])
+        assert companion.started
+        assert serving.find_server(state) == companion.server
+        companion.call_off()
+        started["model"].stop()
+        companion.finish(stop=True)
+
+    assert serving.find_server(state) is None
+
+
+def test_a_server_forked_from_a_warm_interpreter_outlives_it(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreters, "MODULES", {"model": (("tensorflow",), ())})
+    with private_folder() as folder, warm_interpreters(["model"], folder, folder, {}) as started:
+        companion = accompany(state, started["model"])
+        companion.finish(stop=False)
+        server = serving.find_server(state)
+        assert server
+        assert server.address == companion.server.address
+    serving.wait_until_open(server)
+
+    assert "Running gRPC ModelServer" in server.log.read_text()
+    assert serving.stop_server(state) == server
+
+
+def test_a_run_that_ends_does_not_stop_the_server_under_another(state: Path) -> None:
+    first = accompany(state, None)
+    second = accompany(state, None)
+    assert (first.started, second.started) == (True, False)
+    first.finish(stop=True)
+
+    assert serving.find_server(state)
+    second.finish(stop=True)
+    # Whoever did not start it does not stop it.
+    assert serving.find_server(state)
+    third = accompany(state, None)
+    third.started = True
+    third.finish(stop=True)
+    assert serving.find_server(state) is None
+
+
+def test_a_server_in_the_background_holds_nobodys_output_open(state: Path) -> None:
+    code = f"from tiffin.local import serving; print(serving.start_server({str(state)!r})[0].address)"
+    # This returns when the last process that holds the pipe has closed it.
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout
+
+    server = serving.find_server(state)
+    assert server
+    assert out == f"{server.address}\n"

@@ -1,0 +1,237 @@
+"""The wiring of the training pipeline, as its spec says it."""
+
+from dataclasses import dataclass
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from tiffin.compilation import compile_pipeline
+
+# The parts of KFP's spec that the pipeline uses. One that is not in this list may be newer than the backends that are to
+# run it: find out which backend came to read it first, and add it only if that one is not newer than the oldest that
+# Tiffin supports.
+SPEC_PARTS = {
+    "ArtifactSpec": "artifact_type description",
+    "ArtifactTypeSchema": "schema_title schema_version",
+    "CachingOptions": "enable_cache",
+    "ComponentInputsSpec": "artifacts parameters",
+    "ComponentOutputsSpec": "artifacts parameters",
+    "ComponentRef": "name",
+    "ComponentSpec": "dag executor_label input_definitions output_definitions",
+    "DagSpec": "tasks",
+    "InputArtifactSpec": "component_input_artifact task_output_artifact",
+    "InputParameterSpec": "component_input_parameter runtime_value task_final_status task_output_parameter",
+    "ParameterSpec": "default_value description is_optional literals parameter_type",
+    "PipelineInfo": "description display_name name",
+    "PipelineSpec": "components deployment_spec pipeline_info root schema_version sdk_version",
+    "PipelineTaskInfo": "name",
+    "PipelineTaskSpec": "caching_options component_ref dependent_tasks inputs retry_policy task_info trigger_policy",
+    "RetryPolicy": "backoff_duration backoff_factor backoff_max_duration max_retry_count",
+    "TaskFinalStatus": "producer_task",
+    "TaskInputsSpec": "artifacts parameters",
+    "TaskOutputArtifactSpec": "output_artifact_key producer_task",
+    "TaskOutputParameterSpec": "output_parameter_key producer_task",
+    "TriggerPolicy": "condition strategy",
+    "ValueOrRuntimeParameter": "constant",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task and what must hold for it to run.
+
+    Attributes:
+        spec: As the compiled pipeline holds it.
+        conditions: Those of the groups around it and its own, outermost first.
+        groups: The names of the groups around it.
+    """
+
+    spec: dict
+    conditions: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    @property
+    def component(self):
+        return self.spec["componentRef"]["name"].removeprefix("comp-")
+
+
+@pytest.fixture(scope="module")
+def spec():
+    return next(yaml.safe_load_all(compile_pipeline("training")))
+
+
+@pytest.fixture(scope="module")
+def tasks(spec):
+    found = {}
+
+    def walk(dag, conditions, groups):
+        for name, task in dag["tasks"].items():
+            condition = task.get("triggerPolicy", {}).get("condition")
+            here = (*conditions, condition) if condition else conditions
+            component = spec["components"][task["componentRef"]["name"]]
+            if "dag" in component:
+                walk(component["dag"], here, (*groups, name))
+            else:
+                found[name] = Task(task, here, groups)
+
+    walk(spec["root"]["dag"], (), ())
+    return found
+
+
+def inputs(task, kind="parameters"):
+    return task.spec["inputs"].get(kind, {})
+
+
+def test_its_steps(tasks):
+    assert sorted(tasks) == [
+        "deploy-model", "evaluate-model", "ingest-examples", "register-model", "stop-run", "stop-run-2", "summarize-run",
+        "train-model", "validate-examples",
+    ]  # fmt: skip
+
+
+class TestGates:
+    VALID = "inputs.parameter_values['pipelinechannel--validate-examples-valid'] == true"
+    PASSED = "inputs.parameter_values['pipelinechannel--evaluate-model-passed'] == true"
+
+    @pytest.mark.parametrize(
+        ("name", "conditions"),
+        [
+            ("ingest-examples", ()),
+            ("validate-examples", ()),
+            ("train-model", (VALID,)),
+            ("evaluate-model", (VALID,)),
+            ("register-model", (VALID, PASSED)),
+            ("deploy-model", (VALID, PASSED)),
+        ],
+    )
+    def test_stand_before_what_they_guard(self, tasks, name, conditions):
+        assert tasks[name].conditions == conditions
+
+    def test_stop_the_run_where_they_do_not_pass(self, tasks):
+        stops = {
+            inputs(task)["gate"]["runtimeValue"]["constant"]: task for name, task in tasks.items() if "stop" in name
+        }
+
+        assert stops["validation"].conditions == (f"!({self.VALID})",)
+        assert stops["evaluation"].conditions == (self.VALID, f"!({self.PASSED})")
+        for gate, step in (("validation", "validate-examples"), ("evaluation", "evaluate-model")):
+            assert inputs(stops[gate])["reason"]["componentInputParameter"] == f"pipelinechannel--{step}-reason"
+
+    def test_are_truths_and_not_words(self, spec):
+        for name, output in (("validate-examples", "valid"), ("evaluate-model", "passed")):
+            definition = spec["components"][f"comp-{name}"]["outputDefinitions"]["parameters"][output]
+            assert definition["parameterType"] == "BOOLEAN"
+
+    def test_deployment_waits_for_the_registered_version(self, tasks):
+        assert inputs(tasks["deploy-model"])["version"]["taskOutputParameter"] == {
+            "outputParameterKey": "version",
+            "producerTask": "register-model",
+        }
+
+
+class TestCache:
+    def test_serves_nothing_but_training(self, tasks):
+        cached = [name for name, task in tasks.items() if task.spec.get("cachingOptions", {}).get("enableCache")]
+
+        assert cached == ["train-model"]
+
+    def test_of_training_follows_the_content_of_the_data(self, tasks):
+        assert inputs(tasks["train-model"])["data_version"]["componentInputParameter"] == (
+            "pipelinechannel--ingest-examples-data_version"
+        )
+
+    def test_is_turned_off_by_saying_so(self, tasks):
+        # Without this field a backend decides by itself.
+        assert all("cachingOptions" in task.spec for task in tasks.values())
+
+
+class TestExit:
+    def test_the_summary_comes_last_whatever_happened(self, tasks):
+        summary = tasks["summarize-run"]
+        [around] = {task.groups[0] for task in tasks.values() if task is not summary}
+
+        assert summary.spec["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+        assert summary.spec["dependentTasks"] == [around]
+        assert inputs(summary)["status"]["taskFinalStatus"] == {"producerTask": around}
+        assert inputs(summary)["pipeline"]["runtimeValue"]["constant"] == "training"
+
+
+class TestForm:
+    @pytest.fixture
+    def parameters(self, spec):
+        return spec["root"]["inputDefinitions"]["parameters"]
+
+    def test_every_field_has_a_default_that_is_not_none(self, parameters):
+        assert {name for name, field in parameters.items() if field.get("defaultValue") is None} == set()
+        assert "None" not in [field["defaultValue"] for field in parameters.values()]
+
+    def test_every_field_is_described(self, parameters):
+        assert {name for name, field in parameters.items() if not field.get("description")} == set()
+
+    def test_a_field_has_the_default_of_the_component_that_takes_it(self, spec, parameters):
+        differing = {}
+        for name, component in spec["components"].items():
+            if "executorLabel" not in component:
+                continue
+            for field, about in component.get("inputDefinitions", {}).get("parameters", {}).items():
+                pair = about.get("defaultValue"), parameters.get(field, {}).get("defaultValue")
+                if None not in pair and pair[0] != pair[1]:
+                    differing[name, field] = pair
+
+        # A component alone may be given no label and checks none.
+        assert differing == {("comp-validate-examples", "label"): ("", "late")}
+
+    def test_every_field_is_used(self, tasks, parameters):
+        used = {
+            value["componentInputParameter"].removeprefix("pipelinechannel--")
+            for task in tasks.values()
+            for value in inputs(task).values()
+            if "componentInputParameter" in value
+        }
+
+        assert set(parameters) <= used
+
+
+class TestSpec:
+    def test_its_parts_are_those_that_supported_backends_read(self, spec):
+        found = {}
+
+        def walk(message):
+            for field, value in message.ListFields():
+                if field.containing_type.file.package != "ml_pipelines":
+                    continue
+                found.setdefault(field.containing_type.name, set()).add(field.name)
+                if field.message_type is None:
+                    continue
+                if field.message_type.GetOptions().map_entry:
+                    parts = value.values() if field.message_type.fields_by_name["value"].message_type else []
+                else:
+                    parts = [value] if hasattr(value, "ListFields") else value
+                for part in parts:
+                    walk(part)
+
+        walk(json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec()))
+        allowed = {(name, part) for name, parts in SPEC_PARTS.items() for part in parts.split()}
+
+        assert {(name, part) for name, parts in found.items() for part in parts} - allowed == set()
+
+    def test_its_artifacts_are_of_kinds_that_every_backend_knows(self, spec):
+        titles = {
+            artifact["artifactType"]["schemaTitle"]
+            for component in spec["components"].values()
+            for kind in ("inputDefinitions", "outputDefinitions")
+            for artifact in component.get(kind, {}).get("artifacts", {}).values()
+        }
+
+        assert {title.split(".")[0] for title in titles} == {"system"}
+
+    def test_nothing_is_installed_when_a_step_runs(self, spec):
+        for executor in spec["deploymentSpec"]["executors"].values():
+            command = " ".join(executor["container"]["command"])
+            assert "pip install" not in command
+            assert "ensurepip" not in command
+
+    def test_it_is_the_same_bytes_twice(self):
+        assert compile_pipeline("training") == compile_pipeline("training")

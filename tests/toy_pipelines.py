@@ -1,0 +1,206 @@
+"""Small pipelines over Tiffin's images, for the tests of the local runner."""
+
+# ruff: noqa: T201 - what a step prints is its log
+
+from pathlib import Path
+from typing import Any
+
+from kfp import compiler, dsl
+
+from tiffin import images
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def write_text(text: str, times: int, written: dsl.Output[dsl.Artifact]) -> bool:
+    """Write a text."""
+    import os
+    import sys
+
+    print("argv", sys.argv[1:2], "cwd", os.getcwd(), "pid", os.getpid())
+    with open(written.path, "w") as file:
+        file.write(text * times)
+    return times > 1
+
+
+@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+def read_text(written: dsl.Input[dsl.Artifact], fail: str):
+    """Read a text, and fail as told."""
+    import os
+    import signal
+    import sys
+
+    from tiffin.errors import InputError, reported
+
+    with open(written.path) as file:
+        print("read", file.read())
+    print("modules", [name for name in ("mailbox", "wsgiref") if name in sys.modules])
+    print(
+        "variables", {name: value for name, value in os.environ.items() if name.startswith(("TIFFIN", "MLFLOW", "TF"))}
+    )
+    with reported():
+        if fail == "mistake":
+            raise InputError("`fail` should be empty. Received: fail='mistake'. Leave it out.")
+    if fail == "bug":
+        raise ZeroDivisionError("a bug")
+    if fail == "exit":
+        sys.exit(7)
+    if fail == "signal":
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+def say_more(number: int):
+    """Print a number."""
+    print("number", number)
+
+
+@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+def summarize_run(summary: dsl.Output[dsl.Artifact], gate: str, status: dsl.PipelineTaskFinalStatus):
+    """Write a summary as the real one does."""
+    from tiffin.artifacts import write_json
+
+    write_json(
+        summary.path + "/summary.json",
+        {
+            "pipeline": "toy",
+            "state": "FAILED" if gate else status.state,
+            "reason": "the gate is shut" if gate else "",
+            "stopped_by": gate or None,
+            "data_version": "d1",
+            "metrics": {"auc": 0.5},
+            "verdict": {"passed": not gate, "reason": "as told"},
+            "model": None if gate else {"name": "toy", "version": 1},
+            "serving": None,
+        },
+    )
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def stop_run(reason: str):
+    """Fail for a reason."""
+    import sys
+
+    print(f"error: {reason}", file=sys.stderr)
+    sys.exit(1)
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def wait(seconds: float, note: str):
+    """Note the process id, then wait; a temporary file tells whether it ended in order."""
+    import os
+    import time
+    from pathlib import Path
+
+    try:
+        Path(note).write_text(str(os.getpid()))
+        time.sleep(seconds)
+    finally:
+        Path(note).unlink()
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def foreign():
+    """Run in an image that is not Tiffin's."""
+
+
+@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+def fit_model() -> float:
+    """Build and fit a small Keras model, and say whether TensorFlow was there already."""
+    import sys
+
+    warm = "tensorflow" in sys.modules
+    import keras
+    import numpy as np
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(loss="mse")
+    loss = model.fit(np.ones((64, 2)), np.zeros(64), verbose=0).history["loss"][0]
+    print("warm", warm, "loss", loss)
+    return float(loss)
+
+
+@dsl.pipeline
+def toy(text: str = "ab", times: int = 2, fail: str = "", share: float = 0.5, names: list = [], about: dict = {}):  # noqa: B006
+    """Write a text, then read it.
+
+    Args:
+        text: What to write.
+    """
+    written = write_text(text=text, times=times)
+    with dsl.If(written.outputs["Output"] == True):  # noqa: E712
+        read_text(written=written.outputs["written"], fail=fail)
+
+
+@dsl.pipeline
+def gated(gate: str = ""):
+    """Stop where a gate is named, and summarize."""
+    end = summarize_run(gate=gate)
+    with dsl.ExitHandler(end):
+        with dsl.If(gate != ""):
+            stop_run(reason="the gate is shut")
+        with dsl.Else():
+            say_more(number=1)
+
+
+@dsl.pipeline
+def looping():
+    """Run one component three times."""
+    with dsl.ParallelFor([1, 2, 3]) as number:
+        say_more(number=number)
+
+
+@dsl.pipeline
+def waiting(note: str, seconds: float = 60.0):
+    """Wait, so that a test can interrupt."""
+    say_more(number=1).after(wait(seconds=seconds, note=note))
+
+
+@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+def succeed_later(note: str):
+    """Fail the first time."""
+    import sys
+    from pathlib import Path
+
+    if not Path(note).exists():
+        Path(note).touch()
+        sys.exit("error: not yet")
+
+
+@dsl.pipeline
+def retrying(note: str):
+    """Retry a step once."""
+    succeed_later(note=note).set_retry(1, backoff_duration="0s")
+
+
+@dsl.pipeline
+def abroad():
+    """Use an image that has no virtualenv."""
+    foreign()
+
+
+@dsl.pipeline
+def fitting():
+    """Fit a model in two steps."""
+    first = fit_model()
+    fit_model().after(first)
+
+
+@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+def draw():
+    """Print what matplotlib would draw with."""
+    import os
+
+    print("backend", os.environ["MPLBACKEND"])
+
+
+@dsl.pipeline
+def drawing():
+    """Draw."""
+    draw()
+
+
+def write_spec(pipeline: Any, folder: Path) -> Path:
+    """Compile a pipeline into `folder` and return the file."""
+    path = folder / f"{pipeline.name}.yaml"
+    compiler.Compiler().compile(pipeline, str(path))
+    return path
