@@ -1,0 +1,220 @@
+"""A connection to a backend: kfp.Client finds its address and credentials, and one function sends every request.
+
+kfp.Client's own calls are not used: it asks a host that is down for 25 seconds, with tracebacks; a certificate it does
+not trust ends in an AttributeError, and a login page in an answer without content.
+"""
+
+import contextlib
+import io
+import json
+import os
+import re
+import ssl
+import time
+import urllib.parse
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import kfp
+import kfp_server_api
+import urllib3
+from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
+
+from tiffin.errors import BackendError, InputError
+from tiffin.kubeflow.refusals import network_faults, redacted, refusal, what_it_said
+
+_PROJECTED_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - a path
+_PASSING = {429, 502, 503, 504}
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A backend that answered.
+
+    Attributes:
+        host: Its address.
+        namespace: Profile namespace; empty where there are no profiles.
+        pool: Connections to it.
+        headers: Returns the headers of a request, with credentials that may be renewed in between.
+    """
+
+    host: str
+    namespace: str
+    pool: urllib3.PoolManager = field(repr=False)
+    headers: Callable[[], dict[str, str]] = field(repr=False)
+
+    def run_url(self, run_id: str) -> str:
+        """Return where the dashboard shows a run."""
+        return f"{os.environ.get('KF_PIPELINES_UI_ENDPOINT') or self.host}/#/runs/details/{run_id}"
+
+
+def connect(
+    host: str | None = None,
+    namespace: str | None = None,
+    token_file: str | Path | None = None,
+    ca_file: str | Path | None = None,
+) -> Backend:
+    """Find the backend and ask it whether it is well.
+
+    Args:
+        host: Address of the KFP API. Defaults to that of the cluster around this pod, or of the kubeconfig.
+        namespace: Profile namespace. Defaults to none.
+        token_file: File with a bearer token. Defaults to TIFFIN_KFP_TOKEN in the environment, then to what kfp.Client
+            finds: IAP's variables, a pod's projected token, the kubeconfig, ~/.config/kfp/context.json.
+        ca_file: PEM file of the authority that signed the host's certificate. Defaults to the public ones.
+
+    Raises:
+        InputError: There is no host, a file cannot be read, or the backend has profiles and no namespace is given.
+        BackendError: The backend does not answer as it should.
+    """
+    client = _client(host, token_file, ca_file)
+    pool: urllib3.PoolManager = client.rest_client.pool_manager
+
+    def headers() -> dict[str, str]:
+        found = dict(client.default_headers)
+        if client.cookie:
+            found["Cookie"] = client.cookie
+        client.update_params_for_auth(found, [], ["Bearer"])
+        return found
+
+    address = client.configuration.host.rstrip("/")
+    backend = Backend(address if "://" in address else f"http://{address}", namespace or "", pool, headers)
+    health = request(backend, "GET", "/apis/v2beta1/healthz", attempts=1)
+    if health.get("multi_user") and not namespace:
+        raise InputError(
+            f"--namespace should name your profile: the backend at {backend.host} is shared by several. "
+            "Received: none. Add --namespace NAME, or set TIFFIN_NAMESPACE."
+        )
+    return backend
+
+
+def request(
+    backend: Backend,
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, Any] | None = None,
+    body: Mapping[str, Any] | None = None,
+    file: tuple[str, bytes] | None = None,
+    attempts: int = 4,
+) -> dict[str, Any]:
+    """Send a request and return its answer.
+
+    Args:
+        backend: Of `connect`.
+        method: Such as `GET`, which is repeated after a passing fault; nothing else is.
+        path: From `/apis` on.
+        query: Its parameters; empty ones are left out. Defaults to none.
+        body: Sent as JSON. Defaults to none.
+        file: Name and content of a file to upload. Defaults to none.
+        attempts: How often a GET is sent before a fault counts. Defaults to 4.
+
+    Raises:
+        BackendError: No answer came, or one that says no.
+    """
+    pairs = {key: str(value) for key, value in (query or {}).items() if value not in (None, "")}
+    url = backend.host + path + (f"?{urllib.parse.urlencode(pairs)}" if pairs else "")
+    attempts = attempts if method == "GET" else 1
+    for attempt in range(1, attempts + 1):
+        try:
+            return _send(backend, method, url, body, file)
+        except BackendError as error:
+            if attempt == attempts or error.status not in (0, *_PASSING):
+                raise
+            time.sleep(min(0.5 * 2**attempt, 10))
+    raise AssertionError  # the last attempt returns or raises
+
+
+class _Client(kfp.Client):  # type: ignore[misc]
+    def get_kfp_healthz(self, sleep_duration: int = 5) -> kfp_server_api.V2beta1GetHealthzResponse:
+        """Say nothing: the constructor would ask five times, five seconds apart. `connect` asks once."""
+        return kfp_server_api.V2beta1GetHealthzResponse(multi_user=False)
+
+
+def _client(host: str | None, token_file: str | Path | None, ca_file: str | Path | None) -> Any:
+    """Return kfp's API client, with what kfp.Client finds out about the host and the credentials."""
+    token = _read_token(token_file) if token_file else os.environ.get("TIFFIN_KFP_TOKEN", "").strip()
+    if ca_file:
+        try:
+            ssl.create_default_context(cafile=ca_file)
+        except OSError as error:  # an SSLError is one
+            said = getattr(error, "reason", None) or error.strerror
+            raise InputError(
+                f"--ca-file should be a PEM file. Received: '{ca_file}' ({said}). Check the path."
+            ) from None
+    if host and "://" not in host:
+        host = f"https://{host}"
+    if host and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", host):
+        raise InputError(
+            f"--host should be an address, such as https://kubeflow.example.com/pipeline. Received: '{host}'."
+        )
+    projected = os.environ.get("KF_PIPELINES_SA_TOKEN_PATH") or _PROJECTED_TOKEN
+    in_pod = not token and Path(projected).is_file()
+    # kfp warns about versions long gone, and prints where it finds no kubeconfig.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        client = _Client(
+            host=host,
+            existing_token=token or None,
+            cookies=os.environ.get("TIFFIN_KFP_COOKIE"),
+            ssl_ca_cert=str(ca_file) if ca_file else None,
+            credentials=ServiceAccountTokenVolumeCredentials() if in_pod else None,
+        )
+    found: Any = client.runs.api_client
+    if not host and found.configuration.host == kfp_server_api.Configuration().host:
+        raise InputError(
+            "--host should be the address of the KFP API, such as http://localhost:8080 behind "
+            "`kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80`. Received: none, and there is neither a "
+            "kubeconfig nor a pod's account. Add --host, or set KF_PIPELINES_ENDPOINT."
+        )
+    return found
+
+
+def _read_token(path: str | Path) -> str:
+    try:
+        token = Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        token = ""
+    if not token or any(character.isspace() for character in token):
+        raise InputError(f"--token-file should hold one token. Received: '{path}'. Check the path and the file.")
+    return token
+
+
+def _send(
+    backend: Backend,
+    method: str,
+    url: str,
+    body: Mapping[str, Any] | None,
+    file: tuple[str, bytes] | None,
+) -> dict[str, Any]:
+    headers = {**backend.headers(), "Accept": "application/json"}
+    options: dict[str, Any] = {}
+    if file:
+        options["fields"] = {"uploadfile": (file[0], file[1], "application/octet-stream")}
+    elif body is not None:
+        headers["Content-Type"] = "application/json"
+        options["body"] = json.dumps(body)
+    with network_faults(backend.host):
+        # `request` knows what may be sent again, and a redirect leads to a login.
+        answer = backend.pool.request(
+            method, url, headers=headers, timeout=urllib3.Timeout(connect=10, read=60),
+            retries=False, redirect=False, **options,
+        )  # fmt: skip
+    content = answer.data.decode(errors="replace")
+    if not 200 <= answer.status < 300:
+        said = redacted(what_it_said(content), headers)
+        raise refusal(backend.host, backend.namespace, method, answer.status, answer.headers, said)
+    try:
+        decoded = json.loads(content or "{}")
+    except ValueError:
+        decoded = None
+    if not isinstance(decoded, dict):
+        raise BackendError(
+            f"The host {backend.host} should be the KFP API. Received: a page that is not JSON, such as a login. "
+            "Check --host; on Kubeflow it often ends in /pipeline. Behind a login, pass a token or a cookie.",
+            answer.status,
+        )
+    return decoded
