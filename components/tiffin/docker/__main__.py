@@ -1,0 +1,48 @@
+"""The images' command line, for the Makefile: `python -m tiffin.docker build|push|digests`, in a checkout."""
+
+import argparse
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from tiffin.artifacts import write_json
+from tiffin.docker import builder
+from tiffin.errors import reported
+
+OUTPUT = Path("build/images")
+
+
+def main() -> int:
+    """Build, push or pin the images."""
+    parser = argparse.ArgumentParser(prog="python -m tiffin.docker")
+    parser.add_argument("action", choices=("build", "push", "digests"))
+    parser.add_argument("--base", default=os.environ.get("BASE") or builder.BASE)
+    parser.add_argument("--digest", default=os.environ.get("BASE_DIGEST") or "")
+    options = parser.parse_args()
+    with reported():
+        program = builder.find_program()
+        if options.action == "digests":
+            for name, digest in builder.write_digests(program, OUTPUT / "digests.json").items():
+                sys.stdout.write(f"{name}@{digest}\n")
+            return 0
+        names = builder.image_names()
+        if options.action == "push":
+            # A core compresses one layer: two images, two cores.
+            with ThreadPoolExecutor() as pool:
+                digests = dict(
+                    zip(names.values(), pool.map(partial(builder.push, program), names.values()), strict=True)
+                )
+            write_json(OUTPUT / "pushed.json", digests)
+            sys.stdout.write("".join(f"{name}@{digest}\n" for name, digest in digests.items()))
+            return 0
+        for environment, name in names.items():
+            builder.build(program, Path.cwd(), environment, options.base, options.digest)
+            builder.copy_materials(program, name, OUTPUT / f"{environment}.cdx.json")
+            sys.stdout.write(f"{name}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""The base of the images, and what stands in for it where no registry can be reached: Debian's own Python."""
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tiffin.docker.builder import BASE
+from tiffin.docker.engine import CLIENT
+from tiffin.errors import TiffinError
+
+_PULL_SECONDS = 180
+
+
+def ensure_base(name: str = BASE) -> bool:
+    """Have the base image in the engine: it is there, it is pulled, or a stand-in of that name is made.
+
+    Returns:
+        Whether it is a stand-in.
+
+    Raises:
+        TiffinError: The stand-in cannot be made.
+    """
+    label = _output([CLIENT, "image", "inspect", "--format", '{{index .Config.Labels "tiffin.stand-in"}}', name])
+    if label is not None:
+        return label == "true"
+    if _output([CLIENT, "pull", "--quiet", name], _PULL_SECONDS) is not None:
+        return False
+    make_stand_in(name)
+    return True
+
+
+def make_stand_in(name: str) -> None:
+    """Make an image from Debian bookworm with python3 and pip.
+
+    Raises:
+        TiffinError: Debian's packages cannot be reached, or this user is not root.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder, "base.tar")
+        made = subprocess.run(
+            [
+                # What it mounts and unmounts in the new root must not reach this machine's own /dev.
+                "unshare", "--mount", "--propagation=private",
+                "mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,python3-pip,ca-certificates,usr-is-merged",
+                # The package that merges /usr afterwards would bring all of Perl.
+                "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+                # As the official image has it.
+                "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+                "--dpkgopt=path-exclude=/usr/share/locale/*", "bookworm", str(archive),
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "TMPDIR": folder},
+        )  # fmt: skip
+        if made.returncode != 0:
+            raise TiffinError(
+                f"No registry has '{name}' for this machine, and no stand-in could be made: {made.stderr.strip()[-300:]}. "
+                "Load the image by hand, or give this machine access to a registry or to Debian's packages."
+            )
+        subprocess.run(
+            [
+                CLIENT,
+                "import",
+                "--change",
+                "LABEL tiffin.stand-in=true",
+                "--change",
+                'CMD ["python3"]',
+                str(archive),
+                name,
+            ],
+            capture_output=True,
+            check=True,
+        )
+
+
+def _output(command: list[str], timeout: float | None = None) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

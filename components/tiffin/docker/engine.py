@@ -1,0 +1,122 @@
+"""A Docker engine for tests: the one that answers, or Debian's, started in a private data root on a private socket."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tiffin.errors import TiffinError
+from tiffin.local.docker_engine import refuse_podman
+
+CLIENT = "/usr/bin/docker"
+_DAEMON = "/usr/sbin/dockerd"
+
+
+@contextlib.contextmanager
+def running_engine() -> Iterator[str]:
+    """Yield the address of an engine, and have it in DOCKER_HOST meanwhile.
+
+    One that answers is used as it is. Otherwise Debian's is installed where it is missing, started, and stopped at the
+    end, with all that it kept.
+
+    Raises:
+        TiffinError: What answers is podman, or an engine is needed and this user may not start one.
+    """
+    before = os.environ.get("DOCKER_HOST")
+    if answers():
+        yield before or "unix:///var/run/docker.sock"
+        return
+    if before:
+        raise TiffinError(
+            f"DOCKER_HOST should name an engine that answers. Received: '{before}'. Start it, or unset it."
+        )
+    install()
+    with tempfile.TemporaryDirectory(prefix="tiffin-engine-", dir=os.environ.get("TIFFIN_ENGINE_ROOT")) as folder:
+        os.environ["DOCKER_HOST"] = f"unix://{folder}/docker.sock"
+        try:
+            with _daemon(Path(folder)):
+                yield os.environ["DOCKER_HOST"]
+        finally:
+            del os.environ["DOCKER_HOST"]
+
+
+def answers() -> bool:
+    """Return whether an engine answers at DOCKER_HOST or the usual socket.
+
+    Raises:
+        TiffinError: It is podman.
+    """
+    for client in (CLIENT, shutil.which("docker")):
+        if not client or not Path(client).exists():
+            continue
+        answer = subprocess.run(
+            [client, "version", "--format", "{{json .Server}}"], capture_output=True, text=True, check=False
+        )
+        if answer.returncode == 0 and answer.stdout.strip() not in ("", "null"):
+            refuse_podman(json.loads(answer.stdout), os.environ.get("DOCKER_HOST", "the usual socket"))
+            return True
+    return False
+
+
+def install() -> None:
+    """Install Debian's engine where it is missing.
+
+    Raises:
+        TiffinError: This is no Debian, or this user is not root.
+    """
+    packages = [
+        package
+        for package, program in (("docker.io", _DAEMON), ("docker.io", CLIENT), ("mmdebstrap", "/usr/bin/mmdebstrap"))
+        if not Path(program).exists()
+    ]
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise TiffinError(
+            "No Docker engine answers. Starting Debian's own needs root and apt-get. Start an engine, or name one in "
+            "DOCKER_HOST."
+        )
+    if packages:
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for arguments in (["update"], ["install", "--no-install-recommends", "--yes", *sorted(set(packages))]):
+            subprocess.run(["apt-get", "-qq", *arguments], env=environment, stdout=sys.stderr, check=True)
+
+
+@contextlib.contextmanager
+def _daemon(folder: Path) -> Iterator[None]:
+    log = folder / "dockerd.log"
+    had_bridge = Path("/sys/class/net/docker0").exists()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                # Whatever ends this process, however suddenly, the daemon goes with it.
+                "setpriv", "--pdeathsig=TERM",
+                _DAEMON, f"--data-root={folder / 'data'}", f"--exec-root={folder / 'exec'}",
+                f"--pidfile={folder / 'pid'}", f"--host=unix://{folder}/docker.sock",
+            ],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while not answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                lines = log.read_text(errors="replace").splitlines()
+                raise TiffinError("Docker's engine did not start. It said: " + " / ".join(lines[-3:]))
+            time.sleep(0.2)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if not had_bridge and shutil.which("ip"):
+            subprocess.run(["ip", "link", "delete", "docker0"], capture_output=True, check=False)

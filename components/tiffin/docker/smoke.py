@@ -1,0 +1,87 @@
+"""What an image has to be able to do after the trimming. Run inside its build.
+
+python -m tiffin.docker.smoke data|model
+"""
+
+import importlib
+import pkgutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tiffin
+
+# The stages of each image: every module of them has to import.
+STAGES = {
+    "data": ("ingest", "validate", "summarize"),
+    "model": ("train", "evaluate", "register", "deploy", "serving", "local.server"),
+}
+
+
+def main() -> int:
+    """Check the environment of this interpreter as the image named on the command line."""
+    name = sys.argv[1]
+    for stage in STAGES[name]:
+        package = importlib.import_module(f"tiffin.{stage}")
+        for module in pkgutil.iter_modules(package.__path__, f"tiffin.{stage}."):
+            # A component's declaration imports the whole of kfp, which only those who compile it have.
+            if not module.name.endswith((".component", ".__main__")):
+                importlib.import_module(module.name)
+    CHECKS[name]()
+    sys.stdout.write(f"tiffin {tiffin.__version__}: the image '{name}' works\n")
+    return 0
+
+
+def check_data() -> None:
+    """Write Parquet with DuckDB, read it, and have TFDV find statistics, a schema and an anomaly."""
+    import duckdb
+    import pyarrow.parquet
+
+    from tiffin.validate.tfdv import tfdv
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows.parquet")
+        rows: Any = duckdb.sql("SELECT i AS a, 'x' || (i % 3) AS b FROM range(100) t(i)")
+        rows.write_parquet(str(path))
+        table = pyarrow.parquet.read_table(path)
+    statistics = tfdv.generate_statistics_from_dataframe(table.to_pandas())
+    schema = tfdv.infer_schema(statistics)
+    other = tfdv.generate_statistics_from_dataframe(table.select(["a"]).to_pandas())
+    anomalies = tfdv.validate_statistics(other, schema)
+    if set(anomalies.anomaly_info) != {"b"}:
+        raise SystemExit(f"TFDV should miss the column b. Received: {anomalies}")
+
+
+def check_model() -> None:
+    """Fit, export and load a Keras model, also as TensorFlow Serving does; score it; keep a run in MLflow."""
+    import keras
+    import mlflow
+    import numpy as np
+    import tensorflow as tf
+    from sklearn import metrics
+
+    inputs = keras.Input((2,))
+    network = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(inputs))
+    network.compile("adamw", "binary_crossentropy")
+    rows = np.random.default_rng(1).normal(size=(64, 2)).astype("float32")
+    labels = (rows.sum(axis=1) > 0).astype("float32")
+    network.fit(rows, labels, epochs=2, verbose=0)
+    with tempfile.TemporaryDirectory() as folder:
+        network.export(folder, verbose=False)
+        served = tf.saved_model.load(folder).signatures["serving_default"](tf.constant(rows))
+        with tf.compat.v1.Session(graph=tf.Graph()) as session:
+            tf.compat.v1.saved_model.load(session, ["serve"], folder)
+        client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+        client.create_registered_model("smoke")
+    scores = next(iter(served.values())).numpy()[:, 0]
+    if not np.allclose(scores, network.predict(rows, verbose=0)[:, 0], atol=1e-5):
+        raise SystemExit("The exported model should answer as the one that was trained does.")
+    metrics.roc_auc_score(labels, scores)
+
+
+CHECKS: dict[str, Callable[[], None]] = {"data": check_data, "model": check_model}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from tiffin.docker import builder
+from tiffin.errors import InputError, TiffinError
+
+DIGEST = f"sha256:{'a' * 64}"
+
+
+def test_buildahs_digests_are_those_of_what_was_pushed() -> None:
+    assert builder.find_digest(["buildah"], "r/data:1", {"r/data:1": DIGEST}) == DIGEST
+
+    with pytest.raises(TiffinError, match="should be in a registry, which gives it its digest"):
+        builder.find_digest(["buildah"], "r/model:1", {"r/data:1": DIGEST})
+
+
+def test_images_are_built_in_a_checkout(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Images are built in a checkout of Tiffin"):
+        builder.build(["docker"], tmp_path, "data")
+
+
+def test_a_failed_build_says_what_to_look_at(tmp_path: Path) -> None:
+    (tmp_path / "locks").mkdir()
+    folder = tmp_path / "components" / "tiffin" / "docker"
+    folder.mkdir(parents=True)
+    (folder / "data.Dockerfile").write_text("FROM scratch\n")
+
+    with pytest.raises(TiffinError, match=r"`false build` failed; .* pip's own settings and certificates are honoured"):
+        builder.build(["false"], tmp_path, "data")

@@ -1,0 +1,42 @@
+import importlib.metadata
+
+from tiffin.docker.materials import make_bill
+
+STATUS = """Package: libc6
+Status: install ok installed
+Architecture: amd64
+Version: 2.36-9+deb12u14
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: amd64
+Version: 1
+"""
+
+
+def test_debians_packages_are_those_that_are_installed() -> None:
+    bill = make_bill("data", "", STATUS)
+
+    debian = [part["purl"] for part in bill["components"] if part["purl"].startswith("pkg:deb/")]
+    assert debian == ["pkg:deb/debian/libc6@2.36-9%2Bdeb12u14?arch=amd64"]
+    assert bill["metadata"]["component"]["name"] == "tiffin/data"
+
+
+def test_pythons_packages_have_the_digests_of_the_lock() -> None:
+    version = importlib.metadata.version("click")
+    digests = "".join(f" \\\n    --hash=sha256:{letter * 64}" for letter in "ab")
+    lock = f"click=={version}{digests}\nrich==1 \\\n    --hash=sha256:{'c' * 64}\n"
+
+    bill = make_bill("data", lock, "")
+
+    click = next(part for part in bill["components"] if part["name"] == "click")
+    assert click["purl"] == f"pkg:pypi/click@{version}"
+    assert [entry["value"] for entry in click["properties"]] == ["a" * 64, "b" * 64]
+
+
+def test_the_same_packages_give_the_same_bill() -> None:
+    bill = make_bill("model", "", STATUS)
+    purls = [part["purl"] for part in bill["components"]]
+
+    assert bill == make_bill("model", "", STATUS)
+    assert purls == sorted(set(purls))

@@ -1,0 +1,61 @@
+import configparser
+from pathlib import Path
+
+import pytest
+
+from tiffin.docker.settings import MOUNTED, find_certificates, make_configuration
+
+
+def read(text: str) -> dict[str, str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(text)
+    return dict(parser["global"])
+
+
+def test_without_settings_there_are_none() -> None:
+    assert read(make_configuration([], {}, has_certificates=False)) == {}
+
+
+def test_the_settings_that_mean_the_same_in_a_build_are_kept() -> None:
+    lines = [
+        "global.index-url='https://name:word@mirror.example/simple'",
+        "global.trusted-host='mirror.example'",
+        ":env:.default-timeout='180'",
+        "global.cert='/somewhere/ca.pem'",
+        "install.user='true'",
+        "not a setting",
+    ]
+
+    assert read(make_configuration(lines, {}, has_certificates=True)) == {
+        "index-url": "https://name:word@mirror.example/simple",
+        "trusted-host": "mirror.example",
+        "timeout": "180",
+        "cert": MOUNTED,
+    }
+
+
+def test_of_links_the_folders_of_this_machine_are_left_out() -> None:
+    lines = ["global.find-links='/wheels\\nhttps://wheels.example/a'"]
+
+    assert read(make_configuration(lines, {}, has_certificates=False)) == {"find-links": "https://wheels.example/a"}
+    assert read(make_configuration(["global.find-links='/wheels'"], {}, has_certificates=False)) == {}
+
+
+def test_later_settings_win_and_uvs_index_stands_in_for_none() -> None:
+    environment = {"UV_DEFAULT_INDEX": "https://uv.example/simple"}
+    lines = ["global.index-url='https://a.example'", ":env:.index-url='https://b.example'"]
+
+    assert read(make_configuration(lines, environment, False))["index-url"] == "https://b.example"
+    assert read(make_configuration([], environment, False))["index-url"] == "https://uv.example/simple"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_certificates_are_pips_else_the_environments(tmp_path: Path, there: bool) -> None:
+    pips, other = tmp_path / "pip.pem", tmp_path / "other.pem"
+    other.write_text("x")
+    if there:
+        pips.write_text("x")
+
+    found = find_certificates([f"global.cert='{pips}'"], {"SSL_CERT_FILE": str(other)})
+
+    assert found == (pips if there else other)

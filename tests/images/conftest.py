@@ -1,0 +1,83 @@
+"""An engine, a registry and the images, made once for all tests here. What they weigh and take is said at the end."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from containers import FIGURES, environment_of_a_run
+from tiffin.docker import base, builder
+from tiffin.docker.engine import running_engine
+
+ROOT = Path(__file__).parents[2]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for name, figure in FIGURES.items():
+        terminalreporter.write_line(f"{name}: {figure}")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[str]:
+    started = time.monotonic()
+    with running_engine() as address:
+        FIGURES["engine, seconds"] = round(time.monotonic() - started, 1)
+        yield address
+
+
+@pytest.fixture(scope="session")
+def images(engine: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Build both images as `make images` does; they share the machine as the steps of one build do."""
+    started = time.monotonic()
+    stand_in = base.ensure_base()
+    FIGURES["base"] = f"{'a stand-in' if stand_in else 'the registry`s'}, {time.monotonic() - started:.1f} s"
+    logs = tmp_path_factory.mktemp("builds")
+
+    def build(environment: str) -> float:
+        begun = time.monotonic()
+        with (logs / f"{environment}.log").open("wb") as log:
+            code = (
+                "import sys; from pathlib import Path; from tiffin.docker import builder; "
+                "builder.build(builder.find_program(), Path(sys.argv[1]), sys.argv[2])"
+            )
+            done = subprocess.run(
+                [sys.executable, "-c", code, str(ROOT), environment], stdout=log, stderr=log, env=environment_of_a_run()
+            )
+        assert done.returncode == 0, (logs / f"{environment}.log").read_text()[-3000:]
+        return time.monotonic() - begun
+
+    names = builder.image_names()
+    with ThreadPoolExecutor() as pool:
+        for environment, seconds in zip(names, pool.map(build, names), strict=True):
+            FIGURES[f"{environment}: build, seconds"] = round(seconds, 1)
+    return names
+
+
+@pytest.fixture(scope="session")
+def registry(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Debian's registry, on a port of this machine: `make images-push` needs one to push to."""
+    if not shutil.which("docker-registry"):
+        for arguments in (["update"], ["install", "--no-install-recommends", "--yes", "docker-registry"]):
+            subprocess.run(
+                ["apt-get", "-qq", *arguments], env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, check=True
+            )
+    folder = tmp_path_factory.mktemp("registry")
+    config = folder / "config.yml"
+    config.write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder / 'data'}}}}}\nhttp: {{addr: 127.0.0.1:5017}}\n"
+    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
+    try:
+        yield "127.0.0.1:5017"
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(folder)

@@ -1,0 +1,68 @@
+"""The ends of containers, each told from the others in the run's summary."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import faulty_pipelines as faulty
+from containers import docker, tiffin
+
+pytestmark = pytest.mark.usefixtures("images")
+
+
+def run(folder: Path, how: str, **options: str) -> tuple[int, dict, str]:
+    spec = faulty.write_spec(faulty.fail_as_told, folder, **options)
+    done = tiffin("run", str(spec), "--docker", "--json", "--set", f"how={how}", cwd=folder)
+    summary = json.loads(done.stdout) if done.stdout else {}
+    return done.returncode, summary, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("memory", "killed for memory: it needed more than its limit of 0.293 GiB"),
+        ("silence", "ended with status 0 and without its outputs: Output, done"),
+        ("read-only", "could not write '/opt/tiffin/new': Read-only file system"),
+        ("not mine", "could not write '/etc/passwd': "),
+        ("signal", "was ended by signal 9, and not for its memory's limit"),
+        ("bug", "The step fail-as-told failed."),
+    ],
+)
+def test_each_end_has_its_reason(tmp_path: Path, how: str, reason: str) -> None:
+    status, summary, _ = run(tmp_path, how)
+
+    assert (status, summary["state"]) == (1, "FAILED")
+    assert reason in summary["reason"]
+    assert [(step["name"], step["state"]) for step in summary["steps"]] == [("fail-as-told", "failed")]
+
+
+def test_a_step_has_no_privileges_and_reaches_nothing(tmp_path: Path) -> None:
+    status, summary, log = run(tmp_path, "")
+
+    assert (status, summary["state"]) == (0, "SUCCEEDED"), log
+    found = json.loads(next(tmp_path.rglob("fail-as-told/done")).read_text())
+    assert found.pop("uid") != 0
+    assert found == {"capabilities": 0, "no new privileges": 1, "root": "ro", "reached": []}
+
+
+def test_an_image_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    status, summary, log = run(tmp_path, "", image="localhost/tiffin/data:0.0.0")
+
+    assert (status, summary) == (2, {})
+    assert "Received: localhost/tiffin/data:0.0.0, not there. Run `make images`" in log
+
+
+def test_an_image_that_is_none_of_tiffins_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    status, summary, log = run(tmp_path, "", image="python:3.11-slim-bookworm")
+
+    assert (status, summary) == (2, {})
+    assert "should be one of Tiffin's, data or model" in log
+    assert "python:3.11-slim-bookworm" in log
+
+
+def test_nothing_of_a_run_is_left_in_the_engine(tmp_path: Path) -> None:
+    run(tmp_path, "bug")
+
+    assert docker("ps", "--all", "--quiet", "--filter", "label=tiffin.owner") == ""
+    assert docker("network", "ls", "--quiet", "--filter", "label=tiffin.owner") == ""

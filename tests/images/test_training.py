@@ -1,0 +1,127 @@
+"""The training pipeline in containers: what it leaves behind, not only that it ends well.
+
+TAXI_CSV names a file with Chicago's taxi trips to train on; without it, the generated deliveries are trained on.
+"""
+
+import json
+import math
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from containers import FIGURES, tiffin
+
+TAXI = os.environ.get("TAXI_CSV")
+SETTINGS = (
+    {
+        "data": TAXI,
+        "derive": '{"big_tipper": "tips > 0.2 * fare"}',
+        "exclude": '["tips"]',
+        "label": "big_tipper",
+    }
+    if TAXI
+    else {"data": "sample:deliveries", "label": "late"}
+)
+# Of a model that learned what there is to learn; a guess has 0.5.
+LEAST_AUC = 0.93 if TAXI else 0.75
+
+
+@pytest.fixture(scope="module")
+def run(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("training")
+    settings = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
+    done = tiffin("run", "training", "--docker", "--json", *settings, cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    summary = json.loads(done.stdout)
+    FIGURES["training in containers"] = {
+        "seconds": summary["seconds"],
+        "steps": {step["name"]: step["seconds"] for step in summary["steps"] if step["seconds"] is not None},
+        "metrics": summary["metrics"],
+    }
+    return folder, summary
+
+
+def artifact(folder: Path, step: str, name: str) -> Path:
+    return next(folder.rglob(f"{step}/{name}"))
+
+
+def test_the_run_succeeds_and_its_model_has_learned(run: tuple[Path, dict[str, Any]]) -> None:
+    _, summary = run
+
+    assert summary["state"] == "SUCCEEDED"
+    assert summary["model"] == {"name": "model", "version": 1}
+    assert summary["verdict"]["passed"] is True
+    assert summary["metrics"]["auc"] > LEAST_AUC
+    assert summary["metrics"]["log_loss"] < summary["metrics"]["baseline_log_loss"]
+
+
+def test_the_data_is_whole(run: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = run
+    manifest = json.loads((artifact(folder, "ingest-examples", "examples") / "manifest.json").read_text())
+
+    assert manifest["version"] == summary["data_version"]
+    assert set(manifest["splits"]) == {"train", "eval"}
+    rows = sum(split["rows"] for split in manifest["splits"].values())
+    # 40 of the generated rows are broken on purpose.
+    expected, broken = (len(Path(TAXI).read_text().splitlines()) - 1, 0) if TAXI else (20_000, 40)
+    assert (rows, manifest["set_aside"]["rows"]) == (expected - broken, broken)
+    shards = list(artifact(folder, "ingest-examples", "examples").rglob("*.parquet"))
+    assert shards
+    assert all(shard.read_bytes()[:4] == b"PAR1" for shard in shards)
+
+
+def test_the_model_is_complete_and_tells_what_it_was_trained_on(run: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = run
+    model = artifact(folder, "train-model", "model")
+    record = json.loads((model / "training.json").read_text())
+
+    assert (model / "saved_model" / "saved_model.pb").stat().st_size > 10_000
+    assert (model / "saved_model" / "variables" / "variables.index").is_file()
+    assert (record["label"], record["data_version"]) == (SETTINGS["label"], summary["data_version"])
+    assert record["losses"] == sorted(record["losses"], reverse=True) or record["losses"][-1] < record["losses"][0]
+
+
+def test_the_registry_holds_the_version_and_heard_of_it_by_http(run: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = run
+    with sqlite3.connect(folder / ".tiffin" / "mlflow.db") as registry:
+        versions = registry.execute("SELECT name, version, source FROM model_versions").fetchall()
+        tags = dict(registry.execute("SELECT key, value FROM model_version_tags").fetchall())
+        auc = registry.execute("SELECT value FROM metrics WHERE key = 'auc'").fetchone()
+
+    assert [(name, version) for name, version, _ in versions] == [("model", 1)]
+    source = Path(versions[0][2].removeprefix("file://"))
+    assert (source / "saved_model" / "saved_model.pb").is_file()
+    assert tags["tiffin.data_version"] == summary["data_version"]
+    assert auc[0] == pytest.approx(summary["metrics"]["auc"])
+    log = next(folder.glob(".tiffin/runs/*/logs/tracking.log")).read_text()
+    assert "/api/2.0/mlflow/model-versions/create" in log
+
+
+def test_the_version_is_served_and_answered(run: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = run
+    served = folder / ".tiffin" / "serving" / "model"
+    deployment = json.loads((artifact(folder, "deploy-model", "deployment") / "deployment.json").read_text())
+
+    assert (served / "versions" / "1" / "saved_model.pb").is_file()
+    assert str(served / "versions") in (served / "stable.config").read_text()
+    assert deployment["version"] == 1
+    numbers = [value for value in _numbers(deployment["answer"]) if not isinstance(value, bool)]
+    assert numbers
+    assert all(math.isfinite(number) for number in numbers)
+
+
+def test_no_file_of_a_step_is_roots(run: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = run
+    files = [path for path in folder.glob(".tiffin/runs/*/artifacts/**/*") if path.is_file()]
+
+    assert files
+    assert {path.stat().st_uid for path in files} == {os.getuid() or 10001}
+
+
+def _numbers(value: Any) -> list[Any]:
+    if isinstance(value, list | dict):
+        return [number for part in (value.values() if isinstance(value, dict) else value) for number in _numbers(part)]
+    return [value] if isinstance(value, int | float) else []
