@@ -1,0 +1,213 @@
+"""What schemas cannot say: security, images, secrets, and references that lead somewhere."""
+
+import functools
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from manifest_rendering import COMBINATIONS, ROOT, render_all
+from tiffin.version import __version__
+
+WORKLOADS = ("Deployment", "StatefulSet", "Job")
+PROJECT = (ROOT / "pyproject.toml").read_text()
+
+
+@functools.cache
+def load(text: str) -> dict[str, Any]:
+    """Return a resource. Most are the same in many combinations."""
+    return dict(yaml.load(text, yaml.CSafeLoader))
+
+
+class Cluster:
+    """The resources of one combination, by kind."""
+
+    def __init__(self, combination: tuple[str, tuple[str, ...]]) -> None:
+        self.resources = [load(text) for text in render_all()[combination].values()]
+
+    def of(self, *kinds: str) -> list[dict[str, Any]]:
+        return [resource for resource in self.resources if resource["kind"] in kinds]
+
+    def names(self, *kinds: str) -> set[str]:
+        return {resource["metadata"]["name"] for resource in self.of(*kinds)}
+
+    def pods(self) -> dict[str, dict[str, Any]]:
+        return {workload["metadata"]["name"]: workload["spec"]["template"] for workload in self.of(*WORKLOADS)}
+
+    def matching(self, selector: dict[str, str]) -> list[dict[str, Any]]:
+        return [pod for pod in self.pods().values() if selector.items() <= pod["metadata"]["labels"].items()]
+
+
+@pytest.fixture(params=COMBINATIONS, ids=lambda combination: "+".join([combination[0], *combination[1]]))
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    return Cluster(request.param)
+
+
+def port_names(pod: dict[str, Any]) -> set[Any]:
+    return {value for c in pod["spec"]["containers"] for p in c.get("ports", []) for value in p.values()}
+
+
+def test_pods_follow_the_restricted_standard_and_more(cluster: Cluster) -> None:
+    allowed_volumes = {"configMap", "emptyDir", "persistentVolumeClaim"}
+    for name, pod in cluster.pods().items():
+        spec = pod["spec"]
+        assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"} & spec.keys()
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["runAsUser"] > 0, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert spec["automountServiceAccountToken"] is False, name
+        for volume in spec["volumes"]:
+            assert volume.keys() - {"name"} <= allowed_volumes, name
+        for container in spec["containers"]:
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False, name
+            assert context["capabilities"] == {"drop": ["ALL"]}, name
+            assert context["readOnlyRootFilesystem"] is True, name
+            assert "privileged" not in context, name
+            assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"], name
+            assert not any("hostPort" in port for port in container.get("ports", [])), name
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+            assert "memory" in container["resources"]["limits"], name
+
+
+def test_what_runs_for_ever_has_probes(cluster: Cluster) -> None:
+    for workload in cluster.of("Deployment", "StatefulSet"):
+        for container in workload["spec"]["template"]["spec"]["containers"]:
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
+
+
+def test_no_secret_is_in_them(cluster: Cluster) -> None:
+    assert not cluster.of("Secret")
+    for pod in cluster.pods().values():
+        for variable in (v for container in pod["spec"]["containers"] for v in container.get("env", [])):
+            if re.search("PASSWORD|TOKEN|SECRET|KEY", variable["name"]):
+                assert variable["valueFrom"].keys() == {"secretKeyRef"}, variable
+
+
+def test_roles_name_what_they_allow(cluster: Cluster) -> None:
+    assert not cluster.of("ClusterRole", "ClusterRoleBinding")
+    for role in cluster.of("Role"):
+        for rule in role["rules"]:
+            assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+            if {"secrets", "configmaps"} & set(rule["resources"]):
+                assert rule["resourceNames"]
+                assert rule["verbs"] == ["get"]
+
+
+def test_every_pod_is_closed_but_for_what_is_allowed(cluster: Cluster) -> None:
+    closed = [
+        policy["spec"]["podSelector"]["matchLabels"]
+        for policy in cluster.of("NetworkPolicy")
+        if policy["spec"].keys() == {"podSelector", "policyTypes"}
+    ]
+    assert closed == [{"app.kubernetes.io/part-of": "tiffin"}]
+    assert len(cluster.matching(closed[0])) == len(cluster.pods())
+    for policy in cluster.of("NetworkPolicy"):
+        pods = cluster.matching(policy["spec"]["podSelector"]["matchLabels"])
+        assert pods, policy["metadata"]["name"]
+        for rule in policy["spec"].get("ingress", []):
+            for port in rule["ports"]:
+                assert all(port["port"] in port_names(pod) for pod in pods)
+
+
+def test_references_lead_somewhere(cluster: Cluster) -> None:
+    for service in cluster.of("Service"):
+        pods = cluster.matching(service["spec"]["selector"])
+        assert len(pods) == 1, service["metadata"]["name"]
+        for port in service["spec"]["ports"]:
+            assert port["targetPort"] in port_names(pods[0])
+    for autoscaler in cluster.of("HorizontalPodAutoscaler"):
+        assert autoscaler["spec"]["scaleTargetRef"]["name"] in cluster.names("Deployment")
+        assert autoscaler["spec"]["minReplicas"] <= autoscaler["spec"]["maxReplicas"]
+    for budget in cluster.of("PodDisruptionBudget"):
+        assert len(cluster.matching(budget["spec"]["selector"]["matchLabels"])) == 1
+    for binding in cluster.of("RoleBinding"):
+        assert binding["roleRef"]["name"] in cluster.names("Role")
+        assert {subject["name"] for subject in binding["subjects"]} <= cluster.names("ServiceAccount")
+    for route in cluster.of("GRPCRoute", "VirtualService"):
+        hosts = re.findall(r"'(?:name|host)': '(tiffin-(?:stable|candidate))'", str(route))
+        assert set(hosts) == {"tiffin-stable", "tiffin-candidate"} <= cluster.names("Service")
+
+
+def test_pods_use_what_is_there(cluster: Cluster) -> None:
+    templates = {
+        template["metadata"]["name"]
+        for workload in cluster.of("StatefulSet")
+        for template in workload["spec"]["volumeClaimTemplates"]
+    }
+    for name, pod in cluster.pods().items():
+        spec = pod["spec"]
+        assert spec.get("serviceAccountName") in cluster.names("ServiceAccount") | {None}
+        volumes = {volume["name"] for volume in spec["volumes"]}
+        mounts = {mount["name"] for container in spec["containers"] for mount in container["volumeMounts"]}
+        assert volumes | templates >= mounts, name
+        assert mounts >= volumes, name
+        text = str(spec)
+        assert set(re.findall(r"'claimName': '([^']+)'", text)) <= cluster.names("PersistentVolumeClaim")
+        maps = re.findall(
+            r"'(?:configMap|configMapRef|configMapKeyRef)': {(?:'key': '[^']+', )?'name': '([^']+)'", text
+        )
+        assert set(maps) <= cluster.names("ConfigMap"), name
+
+
+def test_traffic_starts_at_the_stable_servers(cluster: Cluster) -> None:
+    for route in cluster.of("GRPCRoute"):
+        assert [backend["weight"] for backend in route["spec"]["rules"][0]["backendRefs"]] == [100, 0]
+    for route in cluster.of("VirtualService"):
+        assert [backend["weight"] for backend in route["spec"]["http"][0]["route"]] == [100, 0]
+
+
+def test_everything_lies_in_the_namespace_and_is_part_of_tiffin(cluster: Cluster) -> None:
+    assert len({resource["metadata"]["namespace"] for resource in cluster.resources}) == 1
+    for resource in cluster.resources:
+        assert resource["metadata"]["labels"]["app.kubernetes.io/part-of"] == "tiffin", resource["metadata"]["name"]
+
+
+def test_steps_find_their_settings(cluster: Cluster) -> None:
+    settings = next(config["data"] for config in cluster.of("ConfigMap") if config["metadata"]["name"] == "tiffin")
+
+    assert settings.keys() >= {"TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS", "MLFLOW_TRACKING_URI"}
+    assert settings["TIFFIN_SERVING_ADDRESS"].removesuffix(":8500") in cluster.names("Service")
+    if "mlflow" in cluster.names("Deployment"):
+        assert settings["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
+        assert "mlflow" in cluster.names("Service")
+
+
+def test_a_profile_injects_no_proxy() -> None:
+    for combination in COMBINATIONS:
+        injected = [
+            pod["metadata"]["labels"].get("sidecar.istio.io/inject") for pod in Cluster(combination).pods().values()
+        ]
+        assert set(injected) == ({"false"} if combination[0] == "kubeflow" else {None})
+
+
+def test_images_are_those_of_this_version(cluster: Cluster) -> None:
+    used = {container["image"] for pod in cluster.pods().values() for container in pod["spec"]["containers"]}
+    serving = {image for image in used if image.startswith("tensorflow/serving:")}
+    api = re.search(r'"tensorflow-serving-api==(\d+\.\d+)\.\*"', PROJECT)
+
+    assert f"tiffin/model:{__version__}" in used
+    assert len(serving) == 1
+    assert api
+    assert serving.pop().startswith(f"tensorflow/serving:{api.group(1)}.")
+    assert all(re.search(r":\d+\.\d+", image) for image in used)
+
+
+def test_servers_and_steps_are_the_same_user() -> None:
+    """What steps write to a volume, servers can read."""
+    dockerfile = (ROOT / "components" / "tiffin" / "docker" / "model.Dockerfile").read_text()
+    pods = Cluster(("local", ())).pods()
+
+    for name in ("tiffin-stable", "tiffin-candidate", "tiffin-seed"):
+        context = pods[name]["spec"]["securityContext"]
+        assert f"USER {context['runAsUser']}:{context['runAsGroup']}" in dockerfile
+        assert context["fsGroup"] == context["runAsGroup"]
+
+
+def test_the_gpu_image_is_the_same_version() -> None:
+    def image(*options: str) -> str:
+        containers = Cluster(("gcp", options)).pods()["tiffin-stable"]["spec"]["containers"]
+        return str(containers[0]["image"])
+
+    assert image("gpu") == f"{image()}-gpu"

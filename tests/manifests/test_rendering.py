@@ -1,0 +1,56 @@
+import re
+
+import pytest
+import yaml
+
+from manifest_rendering import COMBINATIONS, GOLDENS, OVERLAYS, ROOT, SINGLE, changed, golden, render_all, split
+
+MANIFESTS = ROOT / "manifests"
+RESOURCES = sorted(path for path in MANIFESTS.rglob("*.yaml") if path.name != "kustomization.yaml")
+
+
+@pytest.mark.parametrize(("overlay", "options"), COMBINATIONS, ids="+".join)
+def test_a_combination_renders_its_goldens(overlay: str, options: tuple[str, ...]) -> None:
+    expected = split(golden(overlay).read_text())
+    for option in options:
+        added = split(golden(overlay, (option,)).read_text())
+        expected |= added
+
+    assert render_all()[overlay, options] == expected, "run `make golden` and review the difference"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_two_options_change_the_same_resource(overlay: str) -> None:
+    seen: dict[str, str] = {}
+    for _, (option,) in (single for single in SINGLE if single[0] == overlay):
+        for key in changed(overlay, option):
+            assert key not in seen, f"{option} and {seen[key]} change {key}"
+            seen[key] = option
+
+
+def test_each_golden_belongs_to_a_combination() -> None:
+    expected = {golden(overlay) for overlay in OVERLAYS} | {golden(*single) for single in SINGLE}
+
+    assert set(GOLDENS.iterdir()) == expected
+
+
+def test_every_file_is_used_and_none_lies_deeper_than_two_folders() -> None:
+    used = set()
+    for path in MANIFESTS.rglob("kustomization.yaml"):
+        kustomization = yaml.safe_load(path.read_text())
+        entries = kustomization.get("resources", []) + [patch["path"] for patch in kustomization.get("patches", [])]
+        used |= {(path.parent / entry).resolve() for entry in entries}
+        assert len(path.relative_to(MANIFESTS).parts) <= 3
+
+    assert set(RESOURCES) <= used
+
+
+@pytest.mark.parametrize("path", RESOURCES, ids=lambda path: str(path.relative_to(MANIFESTS)))
+def test_a_file_holds_one_resource(path) -> None:
+    assert len(list(yaml.safe_load_all(path.read_text()))) == 1
+
+
+def test_images_are_named_in_kustomizations_only() -> None:
+    for path in RESOURCES:
+        for image in re.findall(r"^\s*(?:- )?image: (.+)$", path.read_text(), re.MULTILINE):
+            assert re.fullmatch(r"[a-z-]+", image), f"{path} names {image}"

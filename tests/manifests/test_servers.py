@@ -1,0 +1,130 @@
+"""The commands in the manifests, run: the seed writes what the servers start from, and these answer their probes."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import yaml
+
+from manifest_rendering import OVERLAYS, ROOT, render
+from tiffin import storage
+from tiffin.serving import model_config
+
+MODEL_SERVER = ROOT / ".venvs" / "model" / "bin" / "tiffin-model-server"
+
+
+def container(key: str, overlay: str = "local") -> dict[str, Any]:
+    spec = yaml.safe_load(render(overlay)[key])["spec"]["template"]["spec"]
+    return dict(spec["containers"][0])
+
+
+def seed(root: Path, overlay: str = "local") -> None:
+    job = container("Job/tiffin-seed", overlay)
+    assert job["command"][0] == "python"
+    environment = os.environ | {"TIFFIN_SERVING_ROOT": str(root), "TIFFIN_MODEL": "taxi"}
+    subprocess.run([sys.executable, *job["command"][1:], *job["args"]], env=environment, check=True)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_seed_lists_no_model_where_nothing_is_deployed(tmp_path: Path, overlay: str) -> None:
+    seed(tmp_path, overlay)
+
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.config")} == {
+        "taxi/stable.config",
+        "taxi/candidate.config",
+    }
+    for track in ("stable", "candidate"):
+        text = storage.read_text(storage.join(str(tmp_path), "taxi", f"{track}.config"))
+        assert text, "TensorFlow Serving cannot map an empty file into memory"
+        assert model_config.read_config(text) == model_config.make_config()
+
+
+def test_the_seed_leaves_alone_what_is_deployed(tmp_path: Path) -> None:
+    deployed = model_config.make_config([model_config.make_model("taxi", "/serving/taxi/versions", [3])])
+    uri = storage.join(str(tmp_path), "taxi", "stable.config")
+    storage.compare_and_swap(uri, model_config.format_config(deployed).encode(), None)
+
+    seed(tmp_path)
+
+    assert model_config.read_config(storage.read_text(uri)) == deployed
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def expand(argument: str, values: dict[str, str]) -> str:
+    """Replace $(NAME) as Kubernetes does."""
+    return re.sub(r"\$\((\w+)\)", lambda found: values[found.group(1)], argument)
+
+
+@pytest.mark.parametrize("track", ["stable", "candidate"])
+def test_a_server_reads_its_own_configuration(track: str) -> None:
+    pod = yaml.safe_load(render("gcp")[f"Deployment/tiffin-{track}"])["spec"]["template"]
+    settings = yaml.safe_load(render("gcp")["ConfigMap/tiffin"])["data"]
+    values = {}
+    for variable in pod["spec"]["containers"][0]["env"]:
+        source = variable["valueFrom"]
+        if "fieldRef" in source:
+            label = re.fullmatch(r"metadata\.labels\['(.+)'\]", source["fieldRef"]["fieldPath"])
+            assert label
+            values[variable["name"]] = pod["metadata"]["labels"][label.group(1)]
+        else:
+            values[variable["name"]] = settings[source["configMapKeyRef"]["key"]]
+
+    args = [expand(argument, values) for argument in pod["spec"]["containers"][0]["args"]]
+
+    assert f"--model_config_file=gs://YOUR-BUCKET/serving/model/{track}.config" in args
+
+
+def test_a_server_with_these_flags_answers_its_probe_before_the_first_deployment(tmp_path: Path) -> None:
+    seed(tmp_path)
+    serving = container("Deployment/tiffin-stable")
+    port = free_port()
+    monitoring = tmp_path / "monitoring.config"
+    monitoring.write_text(yaml.safe_load(render("local")["ConfigMap/tiffin-monitoring"])["data"][monitoring.name])
+    values = {"TIFFIN_SERVING_ROOT": str(tmp_path), "TIFFIN_MODEL": "taxi", "TIFFIN_TRACK": "stable"}
+    args = [expand(argument, values) for argument in serving["args"]]
+    args = [argument.replace("/etc/tiffin/", f"{tmp_path}/") for argument in args]
+    args = [f"--port={port}" if argument == "--port=8500" else argument for argument in args]
+    args = [f"--rest_api_port={free_port()}" if argument == "--rest_api_port=8501" else argument for argument in args]
+    log = tmp_path / "log"
+
+    with log.open("w") as stream, subprocess.Popen([MODEL_SERVER, *args], stdout=stream, stderr=stream) as server:
+        try:
+            answers = [
+                ask(port, serving[probe]["grpc"]["service"], server) for probe in ("startupProbe", "livenessProbe")
+            ]
+        finally:
+            server.kill()
+
+    assert answers == [SERVING, SERVING], log.read_text()
+    assert "unknown" not in log.read_text().lower()
+
+
+# grpc.health.v1.HealthCheckResponse(status=SERVING)
+SERVING = b"\x08\x01"
+
+
+def ask(port: int, service: str, server: "subprocess.Popen[bytes]", seconds: float = 60) -> bytes:
+    """Return the bytes that the health service answers about `service`."""
+    request = b"\x0a" + bytes([len(service)]) + service.encode()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return bytes(check(request, timeout=5))
+            except grpc.RpcError as error:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    return str(error).encode()
+                time.sleep(0.2)
