@@ -1,0 +1,110 @@
+"""The notebooks run from top to bottom, each in a folder of its own, against real local runs and servers."""
+
+import base64
+import os
+import re
+import shutil
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import kfp_backend
+from tiffin.local.serving import find_server, stop_server
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    stop_server(tmp_path / ".tiffin")
+
+
+def execute(name: str, folder: Path, **variables: str) -> Any:
+    """Run a notebook as `make notebooks` does, with the environment's commands on the path, and return it."""
+    notebook = nbformat.read(shutil.copy(NOTEBOOKS / f"{name}.ipynb", folder), as_version=4)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    client = NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    try:
+        client.execute(env={**os.environ, "PATH": path, **variables})
+    finally:
+        # To look at, with its plots, in pytest's folder of temporary files.
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+    return notebook
+
+
+def outputs(notebook: Any) -> list[Any]:
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def said(notebook: Any) -> str:
+    """Return all that a notebook printed or showed as text; what is printed comes in pieces."""
+    return "".join(
+        output.text if output.output_type == "stream" else output.data.get("text/plain", "") + "\n"
+        for output in outputs(notebook)
+    )
+
+
+def check_plots(notebook: Any) -> None:
+    """Fail unless each cell that draws a plot shows one of a readable size, and nothing complained."""
+    for cell in notebook.cells:
+        drawn = [
+            output.data["image/png"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
+        ]
+        assert len(drawn) == cell.source.count("plt.show()")
+        for picture in drawn:
+            width, height = struct.unpack(">II", base64.b64decode(picture)[16:24])
+            assert 350 <= width <= 1200
+            assert 150 <= height <= 900
+    complaints = [o.text for o in outputs(notebook) if o.output_type == "stream" and o.name == "stderr"]
+    assert complaints == []
+
+
+def test_quickstart(folder: Path) -> None:
+    notebook = execute("quickstart", folder)
+
+    check_plots(notebook)
+    assert "('SUCCEEDED', '')" in said(notebook)
+    assert "passed - log_loss" in said(notebook)
+    assert "probability" in said(notebook)
+    assert find_server(folder / ".tiffin") is None
+
+
+def test_query_serving(folder: Path) -> None:
+    notebook = execute("query_serving", folder)
+    text = said(notebook)
+
+    check_plots(notebook)
+    assert "AVAILABLE" in text
+    errors = re.findall(r"^(InputError|ServingError) (\w*) ?- ", text, re.MULTILINE)
+    assert errors == [
+        ("ServingError", "NOT_FOUND"),
+        ("ServingError", "NOT_FOUND"),
+        ("ServingError", "FAILED_PRECONDITION"),
+        ("InputError", ""),
+        ("InputError", ""),
+        ("ServingError", "UNAVAILABLE"),
+    ]
+    assert find_server(folder / ".tiffin") is None
+
+
+def test_reuse_components_and_submit(folder: Path) -> None:
+    with kfp_backend.serve() as backend:
+        notebook = execute("reuse_components", folder, KF_PIPELINES_ENDPOINT=backend.address)
+        (run,) = backend.state()["runs"].values()
+
+    check_plots(notebook)
+    assert "('SUCCEEDED', '')" in said(notebook)
+    assert "Did you mean 'label'?" in said(notebook)
+    assert "compare-networks" in run["display_name"]
+    assert run["runtime_config"]["parameters"]["data"] == "sample:deliveries"
+    page = next(
+        output.data["text/markdown"] for output in outputs(notebook) if "text/markdown" in output.get("data", {})
+    )
+    assert page.startswith("# infer_schema\n")
