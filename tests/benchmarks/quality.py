@@ -1,0 +1,59 @@
+"""Quality of the default model beside scikit-learn's gradient boosting, trained and measured on the same rows.
+
+    python tests/benchmarks/quality.py RUN
+
+RUN is the folder of a run of `tiffin run training`, such as .tiffin/runs/training-...
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import log_loss, roc_auc_score
+
+from tiffin import artifacts
+from tiffin.evaluate.evaluation import evaluate
+from tiffin.train.training import train
+
+
+def main(run: str) -> None:
+    """Print AUC, log loss and seconds of training of both."""
+    steps = next(Path(run).glob("artifacts/*/train-model")).parent
+    examples, statistics, schema = (
+        steps / name
+        for name in ("ingest-examples/examples", "validate-examples/statistics", "validate-examples/schema")
+    )
+    label = artifacts.read_json(steps / "train-model/model" / artifacts.TRAINING)["label"]
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        record = train(examples, statistics, schema, folder, label)
+        seconds = time.perf_counter() - start
+        found = evaluate(folder, examples, Path(folder, "evaluation"))["metrics"]
+    print(f"{'':<45} {'AUC':>7} {'log loss':>9} {'train s':>8}")
+    print(f"{'tiffin train_model, defaults':<45} {found['auc']:7.4f} {found['log_loss']:9.4f} {seconds:8.1f}")
+    start = time.perf_counter()
+    (x, y), (x_eval, y_eval) = (_frame(examples, split, record["columns"], label) for split in ("train", "eval"))
+    boosting = HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=1).fit(x, y)
+    seconds = time.perf_counter() - start
+    p = boosting.predict_proba(x_eval)[:, 1]
+    print(
+        f"{'scikit-learn HistGradientBoostingClassifier':<45} {roc_auc_score(y_eval, p):7.4f} {log_loss(y_eval, p):9.4f} {seconds:8.1f}"
+    )
+
+
+def _frame(examples: Path, split: str, columns: list[str], label: str):
+    frame = pq.read_table(Path(examples, "data", f"{split}-00000.parquet")).to_pandas()
+    for name in columns:
+        if frame[name].dtype == object or str(frame[name].dtype) in ("str", "string"):
+            # scikit-learn takes at most 255 categories a column.
+            kept = frame[name].value_counts().index[:250]
+            frame[name] = frame[name].where(frame[name].isin(kept)).astype("category")
+    return frame[columns], np.asarray(frame[label])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
