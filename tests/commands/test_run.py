@@ -19,7 +19,7 @@ CODE = "import sys; from tiffin.cli import main; sys.argv[0] = 'tiffin'; main()"
 COMMAND = [sys.executable, "-c", CODE, "run"]
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -143,7 +143,7 @@ def test_an_interruption_ends_the_steps_first(tmp_path: Path, number: signal.Sig
         assert until(lambda: bool(note.read_text()))
         step = int(note.read_text())
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert err == "\nInterrupted.\n"

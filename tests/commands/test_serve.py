@@ -66,7 +66,7 @@ def test_a_server_in_the_foreground_serves_until_it_is_told_to_stop(state: Path,
             assert status == 0
             assert re.match(running, said)
         process.send_signal(number)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
 
     assert (process.returncode, err) == (0, "\nStopping the server.\n")
     assert serving.find_server(state) is None

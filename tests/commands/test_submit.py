@@ -170,7 +170,7 @@ def test_interrupting_leaves_the_run_alone(backend: kfp_backend.Server, spec: Pa
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert "Interrupted." in errors

@@ -218,12 +218,10 @@ class TestNobodyAnswers:
         )  # fmt: skip
 
     def test_a_first_deployment_leaves_nothing_behind(self, models, tmp_path, nobody):
-        start = time.monotonic()
         with pytest.raises(ServingError, match=rf"{NAME}.*{nobody}|{nobody}.*{NAME}") as raised:
             self.deploy(models, tmp_path / "root", nobody, tmp_path)
 
         assert raised.value.code == "DEADLINE_EXCEEDED"
-        assert time.monotonic() - start < 15
         assert left(tmp_path / "root") == []
         assert not (tmp_path / "out").exists()
 

@@ -13,7 +13,7 @@ import pytest
 from tiffin.local.processes import guarded_processes
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -61,9 +61,21 @@ def test_a_stop_is_polite_first_and_firm_last(
         thread, results = run_aside(lambda: processes.run(command, os.environ, tmp_path / "log"))
         assert until(ready.exists)
         processes.stop(grace_seconds=0.6)
-        thread.join(10)
+        thread.join(60)
 
     assert results == [-number for number in expected]
+
+
+def test_a_second_stop_waits_for_nothing(tmp_path: Path) -> None:
+    command = ["sh", "-c", f"trap '' INT TERM; touch {tmp_path}/ready; sleep 60 & wait; wait"]
+    with guarded_processes(tmp_path / "none") as processes:
+        thread, results = run_aside(lambda: processes.run(command, os.environ, tmp_path / "log"))
+        assert until((tmp_path / "ready").exists)
+        processes.stop(grace_seconds=600)
+        processes.stop()
+        thread.join(60)
+
+    assert results == [-signal.SIGKILL]
 
 
 def test_nothing_starts_after_a_stop(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tiffin.local.companion import accompany
 from tiffin.local.interpreters import private_folder, warm_interpreters
 
 
-def until(condition: Callable[[], bool], seconds: float = 30) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -187,7 +187,7 @@ def test_a_run_that_ends_does_not_stop_the_server_under_another(state: Path) -> 
 def test_a_server_in_the_background_holds_nobodys_output_open(state: Path) -> None:
     code = f"from tiffin.local import serving; print(serving.start_server({str(state)!r})[0].address)"
     # This returns when the last process that holds the pipe has closed it.
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120).stdout
 
     server = serving.find_server(state)
     assert server

@@ -265,10 +265,9 @@ class TestWaiting:
     def test_a_version_that_comes(self, client, server):
         server.versions = [(3, "LOADING", 0, "")]
         threading.Timer(0.3, lambda: server.versions.insert(0, (3, "AVAILABLE", 0, ""))).start()
-        started = time.monotonic()
-        client.wait_until_available("taxi", 3, timeout_seconds=10)
+        client.wait_until_available("taxi", 3, timeout_seconds=60)
 
-        assert 0.2 < time.monotonic() - started < 5
+        assert server.versions[0][:2] == (3, "AVAILABLE")
 
     def test_a_server_that_comes(self, connect):
         with socket.socket() as probe:
@@ -279,24 +278,22 @@ class TestWaiting:
         def start_later():
             time.sleep(0.3)
             with model_servers.serve(address):
-                ready.wait(20)
+                ready.wait(120)
 
         thread = threading.Thread(target=start_later)
         thread.start()
         try:
             with connect(address) as client:
-                client.wait_until_available("taxi", 2, timeout_seconds=15)
+                client.wait_until_available("taxi", 2, timeout_seconds=60)
         finally:
             ready.set()
             thread.join()
 
     def test_a_version_that_fails_ends_the_wait(self, client, server):
         server.versions = [(3, "END", 9, "Could not find SavedModel.")]
-        started = time.monotonic()
         with pytest.raises(ServingError, match=r"Version 3 of model 'taxi' did not load: Could not find SavedModel"):
-            client.wait_until_available("taxi", 3, timeout_seconds=30)
-
-        assert time.monotonic() - started < 5
+            # Longer than a test may take: only an answer at once passes.
+            client.wait_until_available("taxi", 3, timeout_seconds=3600)
 
     def test_too_late(self, client, server):
         server.versions = [(3, "LOADING", 0, "")]

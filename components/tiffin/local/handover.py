@@ -15,7 +15,6 @@ import sys
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 EXECUTOR = ["-m", "kfp.dsl.executor_main"]
-STARTED = b"s"
 
 
 def main(path: str, python: str, *arguments: str) -> None:
@@ -25,11 +24,12 @@ def main(path: str, python: str, *arguments: str) -> None:
     # Until the step runs, Ctrl-C ends this process without a traceback of its own.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    if not start(connection, path, list(arguments[1:])):
+    step = start(connection, path, list(arguments[1:]))
+    if not step:
         say("the warm interpreter did not start, so this step starts cold.")
         os.execv(python, [python, *arguments])  # noqa: S606 - as above
     for number in FORWARDED:
-        signal.signal(number, lambda number, _frame: connection.send(bytes([number])))
+        signal.signal(number, lambda number, _frame: pass_on(step, number))
     try:
         status = connection.recv(4, socket.MSG_WAITALL)
     except OSError:
@@ -40,14 +40,29 @@ def main(path: str, python: str, *arguments: str) -> None:
     end_like(struct.unpack("i", status)[0])
 
 
-def start(connection: socket.socket, path: str, arguments: list[str]) -> bool:
-    """Connect and have the step started; return whether it was. Waits while the interpreter still imports."""
+def start(connection: socket.socket, path: str, arguments: list[str]) -> int:
+    """Connect and have the step started; return its process id, or 0. Waits while the interpreter still imports."""
     try:
         connection.connect(path)
         send_request(connection, arguments, (0, 1, 2))
-        return connection.recv(1) == STARTED
+        return receive_process(connection)
     except OSError:
-        return False
+        return 0
+
+
+def receive_process(connection: socket.socket) -> int:
+    """Return the process id of what was asked for, or 0 where the warm interpreter ended before it started."""
+    reply = connection.recv(4, socket.MSG_WAITALL)
+    return struct.unpack("i", reply)[0] if len(reply) == 4 else 0
+
+
+def pass_on(step: int, number: int) -> None:
+    """Signal the step itself: the warm interpreter may be in the middle of an import, and would do so seconds late."""
+    try:
+        os.kill(step, number)
+    except ProcessLookupError:
+        # It has just ended, and how is on its way.
+        return
 
 
 def send_request(

@@ -11,7 +11,6 @@ import shlex
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -161,10 +160,7 @@ def fork_detached(interpreter: Interpreter, arguments: list[str], files: tuple[i
         connection.settimeout(timeout)
         connection.connect(str(interpreter.socket))
         handover.send_request(connection, arguments, files, detached=True)
-        reply = b""
-        while len(reply) < 5:
-            part = connection.recv(5 - len(reply))
-            if not part:
-                raise OSError(f"the warm interpreter ended; see {interpreter.log}")
-            reply += part
-    return int(struct.unpack("i", reply[1:])[0])
+        process = handover.receive_process(connection)
+    if not process:
+        raise OSError(f"the warm interpreter ended; see {interpreter.log}")
+    return process

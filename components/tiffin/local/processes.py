@@ -71,15 +71,23 @@ class Processes:
             self._running.discard(process.pid)
             self._tell("-", process.pid)
 
-    def stop(self, grace_seconds: float = 3) -> None:
+    def stop(self, grace_seconds: float = 10) -> None:
         """End every process and start no further one. Returns at once; safe in a signal handler.
 
         SIGINT comes first and lets Python remove its temporary files. What goes on for half of `grace_seconds` gets
-        SIGTERM; what goes on to its end is killed.
+        SIGTERM; what goes on to its end is killed, and so is everything that still runs at a second call: whoever
+        presses Ctrl-C twice does not want to wait.
+
+        Args:
+            grace_seconds: How long a process may take to end. Defaults to 10, as `docker stop` gives a container.
         """
         # No lock: the handler may have interrupted the thread that holds it.
-        self._stopped = True
         groups = list(self._running)
+        if self._stopped:
+            for group in groups:
+                _signal(group, signal.SIGKILL)
+            return
+        self._stopped = True
         for group in groups:
             _signal(group, signal.SIGINT)
         threading.Thread(target=_insist, args=(groups, grace_seconds), daemon=True).start()

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from tiffin.local import steps
-from tiffin.local.handover import FORWARDED, STARTED
+from tiffin.local.handover import FORWARDED
 
 _PR_SET_PDEATHSIG = 1
 
@@ -101,7 +101,8 @@ def serve(listener: socket.socket, lifeline: int, later: list[str], before: dict
             import_quietly([later.pop(0)])
         for file in ready:
             if isinstance(file, socket.socket) and file is not listener:
-                _forward(file, next(process for process, other in children.items() if other is file))
+                # Nothing is ever sent here: the step's `python3` is gone, and so is everything that it started.
+                _kill(next(process for process, other in children.items() if other is file))
             elif file is listener:
                 connection, _ = listener.accept()
                 imported = {name: value for name, value in os.environ.items() if name not in before}
@@ -154,7 +155,7 @@ def _start(connection: socket.socket, imported: dict[str, str], own: list[int]) 
         connection.close()
         return 0
     with contextlib.suppress(OSError):
-        connection.sendall(STARTED)
+        connection.sendall(struct.pack("i", process))
     return process
 
 
@@ -181,7 +182,7 @@ def _become(
         if request["detached"]:
             if os.fork():
                 os._exit(0)
-            connection.sendall(STARTED + struct.pack("i", os.getpid()))
+            connection.sendall(struct.pack("i", os.getpid()))
         else:
             die_with_parent()
         for number in FORWARDED:
@@ -201,18 +202,6 @@ def _become(
         _log(f"could not start a step: {error}")
         os._exit(1)
     steps.run_module(request["arguments"])
-
-
-def _forward(connection: socket.socket, process: int) -> None:
-    numbers: bytes = b""
-    with contextlib.suppress(OSError):
-        numbers = connection.recv(64)
-    if not numbers:
-        # The step's `python3` is gone: so is everything that it started.
-        _kill(process)
-    for number in numbers:
-        with contextlib.suppress(OSError):
-            os.kill(process, number)
 
 
 def _kill(process: int) -> None:

@@ -65,7 +65,7 @@ class Server:
     def status(self) -> int | None:
         return self._nursery({"poll": self.pid})
 
-    def exit(self, seconds: float = 30) -> int:
+    def exit(self, seconds: float = 90) -> int:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             status = self.status()
@@ -262,7 +262,7 @@ def fails() -> Callable[..., None]:
 def eventually() -> Callable[..., None]:
     """Wait until something holds."""
 
-    def wait(holds: Callable[[], Any], seconds: float = 20) -> None:
+    def wait(holds: Callable[[], Any], seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < deadline, "it did not come about"

@@ -141,10 +141,10 @@ def test_unix_socket_and_channel_arguments(launch, saved_models, tmp_path, predi
     eventually(path.exists)
     with grpc.insecure_channel(f"unix:{path}") as channel:
         call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
-        reply = predict_pb2.PredictResponse.FromString(call(predict_request().SerializeToString(), timeout=20))
+        reply = predict_pb2.PredictResponse.FromString(call(predict_request().SerializeToString(), timeout=60))
         assert list(reply.outputs["y"].float_val) == [9.0]
         with pytest.raises(grpc.RpcError) as caught:
-            call(b"\x0a" * 2000, timeout=20)
+            call(b"\x0a" * 2000, timeout=60)
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert server.stop() == 0
 
@@ -175,7 +175,7 @@ def test_ssl(launch, saved_models, tmp_path, predict_request, verify):
     def ask(credentials):
         with grpc.secure_channel(f"localhost:{server.port}", credentials) as channel:
             call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
-            return call(predict_request().SerializeToString(), timeout=10)
+            return call(predict_request().SerializeToString(), timeout=60)
 
     pem = file.read_bytes()
     if verify:
@@ -194,7 +194,7 @@ def test_health(launch, saved_models):
         with grpc.insecure_channel(server.address) as channel:
             call = channel.unary_unary("/grpc.health.v1.Health/Check")
             request = health_pb2.HealthCheckRequest(service=service).SerializeToString()
-            return health_pb2.HealthCheckResponse.FromString(call(request, timeout=10)).status
+            return health_pb2.HealthCheckResponse.FromString(call(request, timeout=60)).status
 
     server = launch(*argv, "--enable_grpc_healthcheck_service").wait()
     assert [check(server, name) for name in ("", "ModelService", "PredictionService")] == [1, 1, 1]

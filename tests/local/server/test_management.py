@@ -160,7 +160,7 @@ def test_reload_waits_while_others_are_served(fresh, saved_models, reload, predi
     assert not ended.wait(1), "a new model without a version is waited for"
     assert predict(fresh)["y"].tolist() == [[9.0]]
     (tmp_path / "new" / "1").symlink_to(saved_models / "score" / "1")
-    thread.join(20)
+    thread.join(90)
     assert ended.is_set()
     assert predict(fresh, "new")["y"].tolist() == [[7.0]]
 

@@ -303,7 +303,7 @@ def test_timeout(launch, saved_models):
     body = {"signature_name": "slow", "inputs": [100000]}
     status, reply = server.rest("/v1/models/tools:predict", body)
     assert (status, json.loads(reply)["error"]) == (504, "Timed out waiting for notification")
-    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
     connection.request("OPTIONS", "/v1/models/tools:predict", headers={"Origin": "http://here"})
     response = connection.getresponse()
     response.read()
@@ -319,7 +319,7 @@ def test_gzip_and_chunks(server):
     status, reply = server.rest("/v1/models/score:predict", gzip.compress(body), **headers)
     assert (status, json.loads(reply)) == (200, {"predictions": [[8.0]]})
     assert server.rest("/v1/models/score:predict", b"no gzip", **headers)[0] == 400
-    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
     connection.request("POST", "/v1/models/score:predict", iter([body[:5], body[5:]]), encode_chunked=True)
     assert json.loads(connection.getresponse().read()) == {"predictions": [[8.0]]}
     connection.close()
