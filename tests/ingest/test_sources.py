@@ -292,6 +292,17 @@ class TestSeveralFiles:
 
         assert [row["x"] for row in ingested(data=f"{ingested.source}/a?.csv").rows] == [1, 2]
 
+    @pytest.mark.parametrize("table", [False, True])
+    def test_a_name_with_signs_of_a_glob_is_that_file_alone(self, ingested, table):
+        def content(number):
+            return pa.table({"x": [number]}) if table else f"x\n{number}\n"
+
+        path = ingested.write(content(1), "day[1]*.csv")
+        ingested.write(content(2), "day1*.csv")
+        ingested.write(content(3), "day1.csv")
+
+        assert ingested(data=str(path)).rows == [{"x": 1}]
+
     def test_may_have_their_columns_in_another_order_and_another_delimiter(self, ingested):
         found = ingested({"1.csv": "a,b\n1,x\n", "2.csv": "b;a\ny;2\n"})
 

@@ -114,6 +114,13 @@ class TestParquet:
         assert [row.values for row in rows] == [{"a": 1, "b": 1.5, "c": "x"}, {"a": None, "b": None, "c": None}]
         assert not isinstance(rows[0].values["b"], decimal.Decimal)
 
+    def test_a_name_with_signs_of_a_glob_is_that_file_alone(self, tmp_path):
+        for value, name in enumerate(["day[1].parquet", "day1.parquet"]):
+            duckdb.execute(f"COPY (SELECT {value} a) TO '{tmp_path / name}'")
+        with open_rows(str(tmp_path / "day[1].parquet")) as source:
+            assert source.total == 1
+            assert [row.values for row in source.rows] == [{"a": 0}]
+
     @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"x" * 100 + b"PAR1"])
     def test_a_corrupt_file(self, tmp_path, content):
         with pytest.raises(InputError, match=r"'a.parquet' should be a Parquet file. Received: "):

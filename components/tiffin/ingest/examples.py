@@ -1,7 +1,5 @@
 """From CSV or Parquet to the examples artifact: typed, split, addressed by the digest of its content."""
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,13 +13,14 @@ from tiffin import artifacts, storage
 from tiffin.errors import DataError, InputError, did_you_mean
 from tiffin.ingest import sample
 from tiffin.ingest.expressions import order_derived
+from tiffin.ingest.rejects import Rejected, rejected_rows, too_many_rejected
+from tiffin.ingest.shards import SPLIT, json_lines, place, sample_rows, write_shards
 from tiffin.ingest.sources import (
     FRACTIONS,
     INTEGERS,
     MOMENTS,
     TEXTS,
     Column,
-    Rejected,
     base_type,
     common_type,
     csv_header,
@@ -30,18 +29,14 @@ from tiffin.ingest.sources import (
     damaged,
     is_parquet,
     parquet_columns,
+    parquet_relation,
     plain_name,
     quoted_name,
-    rejected_rows,
     said,
-    too_many_rejected,
     unreadable,
 )
 from tiffin.ingest.splits import check_weights, split_expression
 
-# The column of each row's split: a name that no column of the data can have.
-_SPLIT = '"tiffin split"'
-_SAMPLE_ROWS = 20
 _REJECTED_LISTED = 1000
 
 
@@ -101,15 +96,15 @@ def ingest(
             "exclude": sorted(exclude),
             "key": key,
             "set_aside": {"rows": len(rejected), "listed": artifacts.REJECTED if rejected else None},
-            **_write_shards(connection, table_columns, list(weights), scratch),
+            **write_shards(connection, table_columns, list(weights), scratch),
         }
-        sample = _json_lines(_sample_rows(connection, table_columns))
+        sample = json_lines(sample_rows(connection, table_columns))
         # All is written before anything is put in its place: a disk that fills up leaves nothing half-written.
         artifacts.write_bytes(scratch / "artifact" / artifacts.SAMPLE_ROWS, sample)
         if rejected:
-            listed = _json_lines(asdict(row) for row in rejected[:_REJECTED_LISTED])
+            listed = json_lines(asdict(row) for row in rejected[:_REJECTED_LISTED])
             artifacts.write_bytes(scratch / "artifact" / artifacts.REJECTED, listed)
-        _place(manifest, scratch, output, data_root)
+        place(manifest, scratch, output, data_root)
     return manifest
 
 
@@ -185,7 +180,7 @@ def _load(
             typed = [Column(column.name, types[column.name]) for column in here]
             relation = csv_relation(path, separators[path], typed, rejects=True)
         else:
-            relation = f"read_parquet('{_escaped(path)}')"
+            relation = parquet_relation(path)
         try:
             connection.execute(f"INSERT INTO source BY NAME SELECT * FROM {relation}")
         except duckdb.Error as error:
@@ -254,7 +249,7 @@ def _finish_columns(
                 f"exclude should list columns of the data. Received: '{name}'.{did_you_mean(name, [*names, *derive])} "
                 f"The columns are: {', '.join([*names, *derive])}."
             )
-    relation = f"(SELECT *, {split} AS {_SPLIT} FROM source)"
+    relation = f"(SELECT *, {split} AS {SPLIT} FROM source)"
     for name in order_derived(connection, derive, names):
         relation = f"(SELECT *, (\n{derive[name]}\n) AS {quoted_name(name)} FROM {relation})"
     try:
@@ -264,14 +259,14 @@ def _finish_columns(
             f"The expressions should fit the columns' types ({said(error)}). Received: derive={derive}. "
             f"The columns are: {', '.join(f'{column.name} {column.type}' for column in columns)}."
         ) from None
-    kept = [(row[0], row[1]) for row in described if row[0] != _SPLIT.strip('"') and row[0] not in exclude]
+    kept = [(row[0], row[1]) for row in described if row[0] != SPLIT.strip('"') and row[0] not in exclude]
     if not kept:
         raise InputError(
             f"At least one column should be left. Received: exclude={list(exclude)}, which names them all."
         )
     final = [_final_column(name, type_) for name, type_ in kept]
     selected = ", ".join(f"{sql} AS {quoted_name(column.name)}" for column, sql in final)
-    connection.execute(f"CREATE TEMP VIEW examples AS SELECT {_SPLIT}, {selected} FROM {relation}")
+    connection.execute(f"CREATE TEMP VIEW examples AS SELECT {SPLIT}, {selected} FROM {relation}")
     return [column for column, _ in final]
 
 
@@ -293,79 +288,3 @@ def _final_column(name: str, type_: str) -> tuple[Column, str]:
         f"A column should hold numbers, truth, text or moments. Received: column '{name}' of type {type_}. "
         "Exclude it, or derive plain columns from it."
     )
-
-
-def _write_shards(
-    connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], splits: Sequence[str], scratch: Path
-) -> dict[str, Any]:
-    """Write a Parquet file per split and return the manifest's `splits`, `rows` and `version`."""
-    names = ", ".join(quoted_name(column.name) for column in columns)
-    row = f"to_json(struct_pack({', '.join(f'{quoted_name(c.name)} := {quoted_name(c.name)}' for c in columns)}))::VARCHAR"
-    folder = scratch / "shards" / artifacts.SHARDS
-    folder.mkdir(parents=True)
-    try:
-        # Materialized once: the expressions run one time, and the digest and the shards see the same rows.
-        connection.execute("CREATE TABLE final AS SELECT * FROM examples")
-        digests = connection.execute(
-            # The digest of a set of rows: the sum of their digests, so that no order of reading changes it.
-            f"SELECT {_SPLIT}, count(*), sum(md5_number_lower({row})::HUGEINT)::VARCHAR, "
-            f"sum(md5_number_upper({row})::HUGEINT)::VARCHAR FROM final GROUP BY 1 ORDER BY 1"
-        ).fetchall()
-        content = [[asdict(column) for column in columns], digests]
-        version = "d" + hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-        found = dict.fromkeys(splits, 0) | {split: rows for split, rows, _, _ in digests}
-        result = {}
-        for split, rows in sorted(found.items()):
-            shard = folder / f"{split}-00000.parquet"
-            connection.execute(
-                f"COPY (SELECT {names} FROM final WHERE {_SPLIT} = '{split}') TO '{_escaped(shard)}' "
-                "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
-            )
-            result[split] = {"rows": rows, "shards": [f"{artifacts.SHARDS}/{shard.name}"]}
-    except duckdb.Error as error:
-        raise InputError(
-            f"The expressions should have a value for each row ({said(error)}). "
-            "Use TRY_CAST or CASE where some rows have none."
-        ) from None
-    return {"version": version, "splits": result, "rows": sum(found.values())}
-
-
-def _place(manifest: dict[str, Any], scratch: Path, output: Path, data_root: str) -> None:
-    """Complete the manifest's shard locations and put the shards and the artifact's files in their places."""
-    whole = scratch / "artifact"
-    if data_root:
-        # A manifest is read from other folders, so the locations in it are absolute.
-        home = storage.join(data_root if "://" in data_root else str(Path(data_root).resolve()), manifest["version"])
-        for split in manifest["splits"].values():
-            split["shards"] = [storage.join(home, *shard.split("/")) for shard in split["shards"]]
-        artifacts.write_json(whole / artifacts.MANIFEST, manifest)
-        if not storage.exists(storage.join(home, "complete.json")):
-            artifacts.write_json(scratch / "shards" / "complete.json", {"version": manifest["version"]})
-            storage.publish_folder(scratch / "shards", home)
-    else:
-        artifacts.write_json(whole / artifacts.MANIFEST, manifest)
-        target = output / artifacts.SHARDS
-        if target.exists():  # A retry over the same output folder.
-            target.rename(scratch / "replaced")
-        (scratch / "shards" / artifacts.SHARDS).rename(target)
-    # The manifest comes last: an artifact that has one is whole.
-    for name in (artifacts.REJECTED, artifacts.SAMPLE_ROWS, artifacts.MANIFEST):
-        if (whole / name).exists():
-            (whole / name).replace(output / name)
-
-
-def _sample_rows(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> list[dict[str, Any]]:
-    """Return a few rows, of the eval split where there is one, as they would be sent to a model server."""
-    names = ", ".join(quoted_name(column.name) for column in columns)
-    rows = connection.execute(
-        f"SELECT {names} FROM final ORDER BY {_SPLIT} <> 'eval', {_SPLIT} LIMIT {_SAMPLE_ROWS}"
-    ).fetchall()
-    return [dict(zip([column.name for column in columns], row, strict=True)) for row in rows]
-
-
-def _json_lines(records: Any) -> bytes:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
-
-
-def _escaped(path: Path) -> str:
-    return str(path).replace("'", "''")

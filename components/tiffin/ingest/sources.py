@@ -7,6 +7,7 @@ instead of turning a column of numbers into text.
 import contextlib
 import csv
 import errno
+import glob
 import gzip
 import io
 import keyword
@@ -20,7 +21,7 @@ from typing import Any
 
 import duckdb
 
-from tiffin.errors import DataError, InputError
+from tiffin.errors import InputError
 
 # What stands for a missing value in CSV. (pandas' list less the words that may be values, such as "None".)
 MISSING = ("", "NA", "N/A", "NULL", "null", "NaN", "nan")
@@ -33,7 +34,6 @@ TEXTS = ("VARCHAR", "ENUM", "UUID", "BLOB", "TIME", "TIME WITH TIME ZONE")
 NO_TYPE = "NULL"
 _HEAD_BYTES = 1 << 20
 _HEAD_ROWS = 100
-_END = 1 << 62
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
 
 
@@ -43,17 +43,6 @@ class Column:
 
     name: str
     type: str
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A row that was set aside: where it stands and why."""
-
-    source: str
-    line: int
-    column: str
-    reason: str
-    text: str
 
 
 def is_parquet(path: Path) -> bool:
@@ -71,10 +60,15 @@ def parquet_columns(connection: duckdb.DuckDBPyConnection, path: Path, uri: str)
         InputError: The file is not Parquet or is damaged.
     """
     try:
-        rows = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+        rows = connection.execute(f"DESCRIBE SELECT * FROM {parquet_relation(path)}").fetchall()
     except duckdb.Error as error:
         raise damaged(uri, error) from None
     return [Column(row[0], NO_TYPE if row[1] == '"NULL"' else row[1]) for row in rows]
+
+
+def parquet_relation(path: Path) -> str:
+    """Return the SQL that reads a Parquet file."""
+    return f"read_parquet('{_one_file(path)}')"
 
 
 def damaged(uri: str, error: duckdb.Error) -> InputError:
@@ -109,7 +103,7 @@ def csv_header(path: Path, uri: str, delimiter: str) -> tuple[str, list[str]]:
             f"delimiter should be one character, or one of {', '.join(sorted(_DELIMITERS))}. Received: delimiter={delimiter!r}."
         )
     try:
-        with _open(path) as file:
+        with open_csv(path) as file:
             start = file.read(_HEAD_BYTES)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"'{uri}' should be a whole gzip file ({error}). Write or copy it again.") from None
@@ -259,72 +253,12 @@ def _counts(
 
 def csv_relation(path: Path, delimiter: str, columns: Sequence[Column], *, rejects: bool) -> str:
     """Return the SQL that reads a CSV file with these columns, keeping rejected rows for `rejected_rows`."""
-    types = ", ".join(f"'{_quoted(column.name)}': '{column.type}'" for column in columns)
+    types = ", ".join(f"'{escaped(column.name)}': '{column.type}'" for column in columns)
     missing = ", ".join(f"'{word}'" for word in MISSING)
     keep = "store_rejects=true, rejects_limit=0" if rejects else "ignore_errors=true"
     return (
-        f"read_csv('{_quoted(str(path))}', auto_detect=false, header=true, delim='{_quoted(delimiter)}', quote='\"', "
+        f"read_csv('{_one_file(path)}', auto_detect=false, header=true, delim='{escaped(delimiter)}', quote='\"', "
         f"escape='\"', columns={{{types}}}, nullstr=[{missing}], {keep})"
-    )
-
-
-def rejected_rows(connection: duckdb.DuckDBPyConnection, uris: Mapping[str, str]) -> list[Rejected]:
-    """Return the rows that `csv_relation` set aside on this connection, in order, one entry for each.
-
-    Args:
-        connection: The connection that read the files.
-        uris: Local path to what the user calls the file.
-
-    Raises:
-        DataError: A quote that never closes swallowed the rows after it.
-    """
-    rows = connection.execute(
-        "SELECT s.file_path, e.line_byte_position, any_value(coalesce(e.column_name, '') ORDER BY e.column_idx), "
-        "any_value(e.error_message ORDER BY e.column_idx), any_value(e.csv_line) "
-        "FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) "
-        "GROUP BY s.file_path, e.line, e.line_byte_position ORDER BY s.file_path, e.line_byte_position"
-    ).fetchall()
-    found = []
-    for path in dict.fromkeys(row[0] for row in rows):
-        here = [row for row in rows if row[0] == path]
-        # DuckDB numbers records; a person's editor numbers lines, and quoted values may hold line ends.
-        lines = _line_numbers(Path(path), [row[1] for row in here])
-        for line, (_, _, column, message, text) in zip(lines, here, strict=True):
-            reason = _first_line(message)
-            if "unterminated quote" in reason and text.split("\n", 1)[0].count('"') % 2:
-                _check_last_line(Path(path), uris[path], line, text)
-            found.append(Rejected(uris[path], line, column, reason, text[:500]))
-    return found
-
-
-def _check_last_line(path: Path, uri: str, line: int, text: str) -> None:
-    """Raise unless a quote that never closes is on the last line: it makes one value of everything after it."""
-    last = _line_numbers(path, [_END])[0]
-    if line < last - 1:
-        raise DataError(
-            f"A quote that opens should close. Received: {uri}:{line}: {_first_line(text)[:80]}, whose quote does not, so the "
-            "rows after it cannot be told apart. Close the quote, or remove it."
-        )
-
-
-def _line_numbers(path: Path, positions: Sequence[int]) -> list[int]:
-    """Return the line, from 1, that holds each byte position; positions rise."""
-    numbers, line, at = [], 1, 0
-    with _open(path) as file:
-        for position in positions:
-            while at < position and (block := file.read(min(1 << 20, position - at))):
-                line += block.count(b"\n")
-                at += len(block)
-            numbers.append(line)
-    return numbers
-
-
-def too_many_rejected(rejected: Sequence[Rejected], total: int, max_bad_share: float) -> DataError:
-    """Return the error for a share of bad rows past the limit, with the first few of them."""
-    first = "; ".join(f"{row.source}:{row.line}: {row.reason}" for row in rejected[:3])
-    return DataError(
-        f"At most {max_bad_share:.2%} of the rows should be unreadable (max_bad_share). Received: {len(rejected)} of {total}, "
-        f"{len(rejected) / total:.2%}. The first: {first}. Mend the data, pass its delimiter, or raise max_bad_share."
     )
 
 
@@ -341,11 +275,13 @@ def quoted_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
+def escaped(text: object) -> str:
+    """Return a text as it stands between the quotes of a SQL string."""
+    return str(text).replace("'", "''")
 
 
-def _first_line(message: object) -> str:
+def first_line(message: object) -> str:
+    """Return the first line of a message, which says what is wrong; the rest shows DuckDB's own options."""
     return str(message).strip().split("\n", 1)[0]
 
 
@@ -354,8 +290,14 @@ def said(error: duckdb.Error) -> str:
     for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         if os.strerror(number) in str(error):
             raise OSError(number, os.strerror(number)) from None
-    return _first_line(error)
+    return first_line(error)
 
 
-def _open(path: Path) -> Any:
+def _one_file(path: Path) -> str:
+    """Return a path for a SQL string in which DuckDB sees no glob: `[`, `*` and `?` may be part of a name."""
+    return escaped(glob.escape(str(path)))
+
+
+def open_csv(path: Path) -> Any:
+    """Open a CSV file, which gzip may have packed, for reading its bytes."""
     return gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")

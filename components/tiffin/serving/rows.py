@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import decimal
+import glob
 import io
 import json
 import sys
@@ -165,12 +166,14 @@ def _open_parquet(path: Path) -> Iterator[Source]:
         import duckdb
     except ImportError:
         raise InputError("Parquet needs the package duckdb, which is not here. Install it, or pass CSV.") from None
+    # DuckDB takes a path for a glob.
+    pattern = glob.escape(str(path))
     done = 0
 
     def read(connection: Any) -> Iterator[Row]:
         nonlocal done
         try:
-            result = connection.execute("SELECT * FROM read_parquet(?)", [str(path)])
+            result = connection.execute("SELECT * FROM read_parquet(?)", [pattern])
             names = [column[0] for column in result.description]
             while chunk := result.fetchmany(_PARQUET_ROWS):
                 for values in chunk:
@@ -183,7 +186,7 @@ def _open_parquet(path: Path) -> Iterator[Source]:
         # After two seconds it would draw on standard output, which belongs to the answers.
         connection.execute("SET enable_progress_bar = false")
         try:
-            total = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [str(path)]).fetchone()
+            total = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [pattern]).fetchone()
         except duckdb.Error as error:
             raise _broken_parquet(path, error) from None
         yield Source(read(connection), False, int(total[0]) if total else None, lambda: done)
@@ -194,7 +197,7 @@ def _plain(value: Any) -> Any:
 
 
 def _broken_parquet(path: Path, error: Exception) -> InputError:
-    reason = str(error).splitlines()[0].replace(str(path), path.name)
+    reason = str(error).splitlines()[0].replace(glob.escape(str(path)), path.name)
     return InputError(f"'{path.name}' should be a Parquet file. Received: {reason}. Write it again.")
 
 
