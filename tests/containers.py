@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tiffin.docker.engine import CLIENT
+from tiffin.docker.engine import find_client
 
 CODE = "import sys; from tiffin.cli import main; sys.argv[0] = 'tiffin'; main()"
 
@@ -22,7 +22,9 @@ def environment_of_a_run(**more: str) -> dict[str, str]:
 
 def docker(*arguments: str, **options: Any) -> str:
     """Run Docker's client and return what it says."""
-    return subprocess.run([CLIENT, *arguments], capture_output=True, text=True, check=True, **options).stdout.strip()
+    return subprocess.run(
+        [find_client(), *arguments], capture_output=True, text=True, check=True, **options
+    ).stdout.strip()
 
 
 def inspect(name: str) -> dict[str, Any]:

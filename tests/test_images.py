@@ -19,8 +19,9 @@ def names(**variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_tags_are_the_packages_version() -> None:
-    assert names().stdout.split() == [f"tiffin/data:{__version__}", f"tiffin/model:{__version__}"]
+@pytest.mark.parametrize("variables", [{}, {"TIFFIN_IMAGE_PREFIX": ""}])
+def test_tags_are_the_packages_version(variables: dict[str, str]) -> None:
+    assert names(**variables).stdout.split() == [f"tiffin/data:{__version__}", f"tiffin/model:{__version__}"]
 
 
 def test_a_digests_file_pins_the_names(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tiffin.errors import InputError
 from tiffin.version import __version__
 
 # A team that builds its own images compiles with its own registry in front.
-_PREFIX = os.environ.get("TIFFIN_IMAGE_PREFIX", "tiffin")
+_PREFIX = os.environ.get("TIFFIN_IMAGE_PREFIX") or "tiffin"
 
 
 def _name(environment: str) -> str:

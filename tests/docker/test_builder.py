@@ -25,6 +25,8 @@ def test_a_failed_build_says_what_to_look_at(tmp_path: Path) -> None:
     folder = tmp_path / "components" / "tiffin" / "docker"
     folder.mkdir(parents=True)
     (folder / "data.Dockerfile").write_text("FROM scratch\n")
+    # Set-up's own virtualenv, whose pip is asked for its settings.
+    (tmp_path / ".venvs").symlink_to(Path(__file__).parents[2] / ".venvs")
 
     with pytest.raises(TiffinError, match=r"`false build` failed; .* pip's own settings and certificates are honoured"):
         builder.build(["false"], tmp_path, "data")

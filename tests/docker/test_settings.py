@@ -3,7 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.docker.settings import MOUNTED, find_certificates, make_configuration
+from tiffin.docker.settings import MOUNTED, find_certificates, list_settings, make_configuration, write_settings
+from tiffin.errors import TiffinError
+
+ROOT = Path(__file__).parents[2]
 
 
 def read(text: str) -> dict[str, str]:
@@ -59,3 +62,31 @@ def test_certificates_are_pips_else_the_environments(tmp_path: Path, there: bool
     found = find_certificates([f"global.cert='{pips}'"], {"SSL_CERT_FILE": str(other)})
 
     assert found == (pips if there else other)
+
+
+def test_pip_itself_is_asked_though_the_environments_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://mirror.example/simple\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.setenv("PIP_TRUSTED_HOST", "mirror.example")
+    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    arguments = write_settings(folder, ROOT)
+
+    assert arguments[:2] == ["--secret", f"id=pip,src={folder / 'pip.conf'}"]
+    written = read((folder / "pip.conf").read_text())
+    assert written["index-url"] == "https://mirror.example/simple"
+    assert written["trusted-host"] == "mirror.example"
+
+
+def test_without_pip_a_build_says_so(tmp_path: Path) -> None:
+    with pytest.raises(TiffinError, match=r"`pip config list`\. Received: .*No module named pip\. Run `make setup`"):
+        list_settings(tmp_path)
+
+
+def test_a_broken_configuration_stops_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pip.conf").write_text("no section")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+
+    with pytest.raises(TiffinError, match=r"File contains no section headers"):
+        list_settings(ROOT)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 
 from containers import FIGURES, environment_of_a_run
 from tiffin.docker import base, builder
-from tiffin.docker.engine import running_engine
+from tiffin.docker.engine import install_packages, running_engine
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,19 +65,20 @@ def images(engine: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 def registry(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Debian's registry, on a port of this machine: `make images-push` needs one to push to."""
     if not shutil.which("docker-registry"):
-        for arguments in (["update"], ["install", "--no-install-recommends", "--yes", "docker-registry"]):
-            subprocess.run(
-                ["apt-get", "-qq", *arguments], env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, check=True
-            )
+        assert os.geteuid() == 0, "Install Debian's docker-registry first, or run this as root."
+        install_packages(["docker-registry"])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
     folder = tmp_path_factory.mktemp("registry")
     config = folder / "config.yml"
     config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder / 'data'}}}}}\nhttp: {{addr: 127.0.0.1:5017}}\n"
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder / 'data'}}}}}\nhttp: {{addr: {address}}}\n"
     )
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
     try:
-        yield "127.0.0.1:5017"
+        yield address
     finally:
         process.terminate()
         process.wait()

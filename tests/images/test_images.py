@@ -15,7 +15,7 @@ import faulty_pipelines as faulty
 from containers import FIGURES, docker, environment_of_a_run, inspect, tiffin
 from tiffin import __version__
 from tiffin.docker import builder
-from tiffin.docker.engine import CLIENT
+from tiffin.docker.engine import find_client
 from tiffin.images import USER
 
 ENVIRONMENTS = ["data", "model"]
@@ -88,7 +88,7 @@ def test_bytecode_is_compiled_and_never_checked(images: dict[str, str], environm
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_the_first_line_of_work_comes_soon(images: dict[str, str], environment: str) -> None:
     command = [
-        CLIENT,
+        find_client(),
         "run",
         "--rm",
         "--read-only",
@@ -125,7 +125,7 @@ def test_the_bill_of_materials_names_what_is_installed(
     images: dict[str, str], environment: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "bill.json"
-    builder.copy_materials([CLIENT], images[environment], file)
+    builder.copy_materials([find_client()], images[environment], file)
     bill = json.loads(file.read_text())
     program = "import importlib.metadata as m; print(*sorted({d.name for d in m.distributions()}))"
     installed = inside(images[environment], "python3", "-c", program).split()

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tiffin.docker.builder import BASE
-from tiffin.docker.engine import CLIENT
+from tiffin.docker.engine import find_client
 from tiffin.errors import TiffinError
 
 _PULL_SECONDS = 180
@@ -21,10 +21,11 @@ def ensure_base(name: str = BASE) -> bool:
     Raises:
         TiffinError: The stand-in cannot be made.
     """
-    label = _output([CLIENT, "image", "inspect", "--format", '{{index .Config.Labels "tiffin.stand-in"}}', name])
+    client = find_client()
+    label = _output([client, "image", "inspect", "--format", '{{index .Config.Labels "tiffin.stand-in"}}', name])
     if label is not None:
         return label == "true"
-    if _output([CLIENT, "pull", "--quiet", name], _PULL_SECONDS) is not None:
+    if _output([client, "pull", "--quiet", name], _PULL_SECONDS) is not None:
         return False
     make_stand_in(name)
     return True
@@ -62,7 +63,7 @@ def make_stand_in(name: str) -> None:
             )
         subprocess.run(
             [
-                CLIENT,
+                find_client(),
                 "import",
                 "--change",
                 "LABEL tiffin.stand-in=true",

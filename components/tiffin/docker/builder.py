@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tiffin import images
-from tiffin.artifacts import read_json, write_json
+from tiffin.artifacts import read_json, write_bytes, write_json
 from tiffin.docker.settings import write_settings
 from tiffin.errors import InputError, TiffinError
 from tiffin.version import __version__
@@ -33,9 +33,8 @@ def find_program() -> list[str]:
     chosen = os.environ.get("TIFFIN_BUILDER")
     if chosen:
         return [chosen]
-    # Debian's client builds with BuildKit as it is; another one first on the PATH may ask for a plug-in.
-    for docker in ("/usr/bin/docker", shutil.which("docker")):
-        if docker and Path(docker).exists() and _answers([docker, "version", "--format", "{{.Server.Version}}"]):
+    for docker in docker_clients():
+        if _answers([docker, "version", "--format", "{{.Server.Version}}"]):
             return [docker]
     buildah = shutil.which("buildah")
     if buildah:
@@ -44,6 +43,15 @@ def find_program() -> list[str]:
         "Building images needs Docker's engine or buildah. Received: neither answers. Start one, install buildah, or run "
         "`make test-images`, which brings an engine of its own."
     )
+
+
+def docker_clients() -> list[str]:
+    """Return the clients of Docker that are here.
+
+    Debian's comes first: it builds with BuildKit as it is, where another one on the PATH may ask for a plug-in.
+    """
+    found = ("/usr/bin/docker", shutil.which("docker"))
+    return [client for client in dict.fromkeys(found) if client and Path(client).exists()]
 
 
 def build(program: Sequence[str], root: Path, environment: str, base: str = BASE, digest: str = "") -> str:
@@ -70,7 +78,7 @@ def build(program: Sequence[str], root: Path, environment: str, base: str = BASE
         "BASE": base, "DIGEST": digest, "VERSION": __version__, "REVISION": _revision(root), "SOURCE": _source(root),
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        command = [*program, "build", "--file", str(file), "--tag", name, *write_settings(Path(folder))]
+        command = [*program, "build", "--file", str(file), "--tag", name, *write_settings(Path(folder), root)]
         for key, value in labels.items():
             command += ["--build-arg", f"{key}={value}"]
         if is_docker(program):
@@ -157,8 +165,9 @@ def copy_materials(program: Sequence[str], name: str, file: Path) -> None:
         return
     container = subprocess.run([*program, "from", name], capture_output=True, text=True, check=True).stdout.strip()
     try:
-        mounted = subprocess.run([*program, "mount", container], capture_output=True, text=True, check=True).stdout
-        shutil.copyfile(mounted.strip() + SBOM, file)
+        # Not `buildah mount`, which a user other than root may use in `buildah unshare` only.
+        command = [*program, "run", container, "--", "cat", SBOM]
+        write_bytes(file, subprocess.run(command, capture_output=True, check=True).stdout)
     finally:
         subprocess.run([*program, "rm", container], capture_output=True, check=True)
 

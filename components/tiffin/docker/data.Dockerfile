@@ -38,19 +38,6 @@ RUN cp -r /package/opt/tiffin/. /opt/tiffin/ \
     && /opt/tiffin/bin/python -m tiffin.docker.materials data /build/lock.txt /build/status /package/opt/tiffin/sbom.cdx.json
 
 FROM ${BASE}${DIGEST:+@${DIGEST}}
-ARG BASE
-ARG DIGEST
-ARG VERSION=0
-ARG REVISION=
-ARG SOURCE=
-LABEL org.opencontainers.image.title="tiffin/data" \
-      org.opencontainers.image.description="Tiffin's components: ingest, statistics, schema, validation, summaries" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.source="${SOURCE}" \
-      org.opencontainers.image.base.name="${BASE}" \
-      org.opencontainers.image.base.digest="${DIGEST}"
 # A number that a cluster can check (runAsNonRoot), and a name for it, which some libraries look up.
 RUN groupadd --gid 10001 tiffin && useradd --no-log-init --no-create-home --home-dir /tmp --uid 10001 --gid 10001 tiffin
 COPY --from=packages /opt/tiffin /opt/tiffin
@@ -64,3 +51,17 @@ ENV PATH=/opt/tiffin/bin:$PATH \
     MLFLOW_DISABLE_TELEMETRY=true
 WORKDIR /tmp
 USER 10001:10001
+# Last, so that a new revision changes no layer.
+ARG BASE
+ARG DIGEST
+ARG VERSION=0
+ARG REVISION=
+ARG SOURCE=
+LABEL org.opencontainers.image.title="tiffin/data" \
+      org.opencontainers.image.description="Tiffin's components: ingest, statistics, schema, validation, summaries" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.base.name="${BASE}" \
+      org.opencontainers.image.base.digest="${DIGEST}"

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tiffin.docker.builder import docker_clients
 from tiffin.errors import TiffinError
 from tiffin.local.docker_engine import refuse_podman
 
-CLIENT = "/usr/bin/docker"
+_CLIENT = "/usr/bin/docker"
 _DAEMON = "/usr/sbin/dockerd"
+# Asked by Debian's packages whether their services may start; 101 says no.
+_POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 @contextlib.contextmanager
@@ -47,15 +50,25 @@ def running_engine() -> Iterator[str]:
             del os.environ["DOCKER_HOST"]
 
 
+def find_client() -> str:
+    """Return Docker's client.
+
+    Raises:
+        TiffinError: There is none.
+    """
+    clients = docker_clients()
+    if not clients:
+        raise TiffinError("Docker's client should be installed. Received: none on the PATH. Install docker.io.")
+    return clients[0]
+
+
 def answers() -> bool:
     """Return whether an engine answers at DOCKER_HOST or the usual socket.
 
     Raises:
         TiffinError: It is podman.
     """
-    for client in (CLIENT, shutil.which("docker")):
-        if not client or not Path(client).exists():
-            continue
+    for client in docker_clients():
         answer = subprocess.run(
             [client, "version", "--format", "{{json .Server}}"], capture_output=True, text=True, check=False
         )
@@ -73,7 +86,7 @@ def install() -> None:
     """
     packages = [
         package
-        for package, program in (("docker.io", _DAEMON), ("docker.io", CLIENT), ("mmdebstrap", "/usr/bin/mmdebstrap"))
+        for package, program in (("docker.io", _DAEMON), ("docker.io", _CLIENT), ("mmdebstrap", "/usr/bin/mmdebstrap"))
         if not Path(program).exists()
     ]
     if os.geteuid() != 0 or not shutil.which("apt-get"):
@@ -82,9 +95,22 @@ def install() -> None:
             "DOCKER_HOST."
         )
     if packages:
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for arguments in (["update"], ["install", "--no-install-recommends", "--yes", *sorted(set(packages))]):
+        install_packages(sorted(set(packages)))
+
+
+def install_packages(names: Sequence[str]) -> None:
+    """Install packages of Debian's as root, without starting the services in them."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    ours = not _POLICY.exists()
+    if ours:
+        _POLICY.write_text("#!/bin/sh\nexit 101\n")
+        _POLICY.chmod(0o755)
+    try:
+        for arguments in (["update"], ["install", "--no-install-recommends", "--yes", *names]):
             subprocess.run(["apt-get", "-qq", *arguments], env=environment, stdout=sys.stderr, check=True)
+    finally:
+        if ours:
+            _POLICY.unlink()
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from tiffin.errors import TiffinError
+
 # Settings of pip that mean the same inside a build.
 _KEPT = (
     "index-url", "extra-index-url", "find-links", "trusted-host", "proxy", "timeout", "default-timeout", "retries", "no-index",
@@ -24,18 +26,23 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
 MOUNTED = "/run/secrets/certificates.pem"
 
 
-def write_settings(folder: Path) -> list[str]:
+def write_settings(folder: Path, root: Path) -> list[str]:
     """Write pip's settings and the certificates of this machine into a folder.
+
+    Args:
+        folder: To write into.
+        root: The checkout.
 
     Returns:
         What to add to `docker build` or `buildah build`.
+
+    Raises:
+        TiffinError: There is no pip to ask for its settings.
     """
-    listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
-    ).stdout
-    certificates = find_certificates(listed.splitlines(), os.environ)
+    lines = list_settings(root)
+    certificates = find_certificates(lines, os.environ)
     configuration = folder / "pip.conf"
-    configuration.write_text(make_configuration(listed.splitlines(), os.environ, certificates is not None))
+    configuration.write_text(make_configuration(lines, os.environ, certificates is not None))
     arguments = ["--secret", f"id=pip,src={configuration}"]
     if certificates is not None:
         arguments += ["--secret", f"id=certificates,src={certificates}"]
@@ -44,6 +51,26 @@ def write_settings(folder: Path) -> list[str]:
         if os.environ.get(name):
             arguments += ["--build-arg", name]
     return arguments
+
+
+def list_settings(root: Path) -> list[str]:
+    """Return what `pip config list` says on this machine: files, environment and all.
+
+    Args:
+        root: The checkout. Set-up's own virtualenv in it has a pip; those that uv makes have none.
+
+    Raises:
+        TiffinError: There is no pip, or it does not say.
+    """
+    python = root / ".venvs" / "uv" / "bin" / "python"
+    command = [str(python) if python.exists() else sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        raise TiffinError(
+            f"A build takes pip's settings from `pip config list`. Received: {' '.join(listed.stderr.split())[-300:]}. "
+            "Run `make setup` in the checkout, and mend pip's configuration file where that is what it names."
+        )
+    return listed.stdout.splitlines()
 
 
 def make_configuration(lines: Iterable[str], environment: Mapping[str, str], has_certificates: bool) -> str:

@@ -1,0 +1,85 @@
+"""The other program that builds, pushes and pins images: buildah, on an image that takes a moment."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from containers import environment_of_a_run
+from tiffin import __version__
+from tiffin.docker import builder
+from tiffin.docker.engine import install_packages
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = """
+ARG BASE=python:3.11-slim-bookworm
+FROM ${BASE}
+# All that has to run in it is cat, which prints the bill.
+COPY busybox /bin/cat
+COPY bill.json /opt/tiffin/sbom.cdx.json
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf ["/bin/cat", "/etc/pip.conf"]
+USER 10001:10001
+ARG VERSION=0
+ARG REVISION=
+LABEL org.opencontainers.image.version="${VERSION}"
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    missing = [
+        package
+        for package, program in (("buildah", "buildah"), ("busybox-static", "busybox"))
+        if not shutil.which(program)
+    ]
+    if missing:
+        assert os.geteuid() == 0, f"Install Debian's {' and '.join(missing)} first, or run this as root."
+        install_packages(missing)
+    root = tmp_path_factory.mktemp("checkout")
+    (root / "locks").mkdir()
+    # Set-up's own virtualenv, whose pip is asked for its settings.
+    (root / ".venvs").symlink_to(ROOT / ".venvs")
+    folder = root / "components" / "tiffin" / "docker"
+    folder.mkdir(parents=True)
+    for environment in ("data", "model"):
+        (folder / f"{environment}.Dockerfile").write_text(DOCKERFILE)
+    shutil.copy(shutil.which("busybox") or "", root / "busybox")
+    (root / "bill.json").write_text('{"bomFormat": "CycloneDX"}')
+    return root
+
+
+def test_buildah_builds_pushes_and_pins(checkout: Path, registry: str, tmp_path: Path) -> None:
+    # As a registry on this machine: without TLS.
+    (tmp_path / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n')
+    # A store of its own, which goes with the folder.
+    (tmp_path / "storage.conf").write_text(
+        f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/store"\nrunroot = "{tmp_path}/run"\n'
+    )
+    settings = environment_of_a_run(
+        TIFFIN_BUILDER="buildah",
+        TIFFIN_IMAGE_PREFIX=f"{registry}/buildah",
+        BASE="scratch",
+        CONTAINERS_REGISTRIES_CONF=str(tmp_path / "registries.conf"),
+        CONTAINERS_STORAGE_CONF=str(tmp_path / "storage.conf"),
+    )
+    for action in ("build", "push", "digests"):
+        subprocess.run([sys.executable, "-m", "tiffin.docker", action], cwd=checkout, env=settings, check=True)
+
+    output = checkout / "build" / "images"
+    for environment in ("data", "model"):
+        assert json.loads((output / f"{environment}.cdx.json").read_text()) == {"bomFormat": "CycloneDX"}
+    digests = json.loads((output / "digests.json").read_text())
+    assert list(digests) == [f"{registry}/buildah/{name}:{__version__}" for name in ("data", "model")]
+    for name, digest in digests.items():
+        about = json.loads(
+            subprocess.run(
+                ["buildah", "inspect", "--type", "image", name], env=settings, capture_output=True, check=True
+            ).stdout
+        )
+        assert about["OCIv1"]["config"]["User"] == "10001:10001"
+        assert about["OCIv1"]["config"]["Labels"]["org.opencontainers.image.version"] == __version__
+        assert builder.find_digest(["buildah"], name, digests) == digest
