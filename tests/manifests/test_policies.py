@@ -111,6 +111,26 @@ def test_every_pod_is_closed_but_for_what_is_allowed(cluster: Cluster) -> None:
                 assert all(port["port"] in port_names(pod) for pod in pods)
 
 
+def test_every_pod_can_ask_for_names(cluster: Cluster) -> None:
+    """Of the cluster's own pods, of NodeLocal DNSCache on the node, and on GKE of Cloud DNS as well."""
+    reached: list[tuple[str, str, Any]] = []
+    for policy in cluster.of("NetworkPolicy"):
+        if len(cluster.matching(policy["spec"]["podSelector"]["matchLabels"])) < len(cluster.pods()):
+            continue
+        reached += [
+            (peer.get("ipBlock", {}).get("cidr") or str(peer), port.get("protocol", "TCP"), port["port"])
+            for rule in policy["spec"].get("egress", [])
+            for peer in rule["to"]
+            for port in rule["ports"]
+        ]
+    on_gke = "tiffin-allow-google" in cluster.names("NetworkPolicy")
+
+    for protocol in ("UDP", "TCP"):
+        assert any("kube-system" in peer for peer, *rest in reached if rest == [protocol, 53])
+        assert ("169.254.20.10/32", protocol, 53) in reached
+        assert (("169.254.169.254/32", protocol, 53) in reached) is on_gke
+
+
 def test_references_lead_somewhere(cluster: Cluster) -> None:
     for service in cluster.of("Service"):
         pods = cluster.matching(service["spec"]["selector"])
@@ -211,3 +231,15 @@ def test_the_gpu_image_is_the_same_version() -> None:
         return str(containers[0]["image"])
 
     assert image("gpu") == f"{image()}-gpu"
+
+
+def test_a_rollout_waits_for_no_spare_gpu(cluster: Cluster) -> None:
+    for workload in cluster.of("Deployment"):
+        [container] = workload["spec"]["template"]["spec"]["containers"]
+        if "nvidia.com/gpu" in container["resources"]["limits"]:
+            assert workload["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+
+
+def test_a_job_that_is_done_stands_in_no_new_ones_way(cluster: Cluster) -> None:
+    """A Job's image cannot be changed, so `kubectl apply` with a new one is refused while the old Job is there."""
+    assert {job["spec"]["ttlSecondsAfterFinished"] for job in cluster.of("Job")} == {0}
