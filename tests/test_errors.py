@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tiffin import errors
+from tiffin.errors import EXPLAINED
 
 
 class TestTree:
@@ -91,15 +92,15 @@ class TestReported:
 
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "after\n", "")
 
-    def test_one_line_and_status_one(self):
+    def test_one_line_and_a_status_of_its_own(self):
         ended = self.run("raise InputError('Say this.')")
 
-        assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "error: Say this.\n")
+        assert (ended.returncode, ended.stdout, ended.stderr) == (EXPLAINED, "", "error: Say this.\n")
 
     def test_the_traceback_on_demand(self):
         ended = self.run("raise InputError('Say this.')", TIFFIN_DEBUG="1")
 
-        assert ended.returncode == 1
+        assert ended.returncode == EXPLAINED
         assert ended.stderr.startswith("Traceback")
         assert ended.stderr.endswith("error: Say this.\n")
 

@@ -168,8 +168,23 @@ def succeed_later(note: str):
 
 @dsl.pipeline
 def retrying(note: str):
-    """Retry a step once."""
-    succeed_later(note=note).set_retry(1, backoff_duration="0s")
+    """Retry a step once, on a cluster after an hour."""
+    succeed_later(note=note).set_retry(1, backoff_duration="3600s")
+
+
+@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+def explain():
+    """Fail as Tiffin's own components do for a user's mistake."""
+    from tiffin.errors import InputError, reported
+
+    with reported():
+        raise InputError("The data should be there.")
+
+
+@dsl.pipeline
+def explaining():
+    """Retry a step that says what is wrong."""
+    explain().set_retry(2, backoff_duration="3600s")
 
 
 @dsl.pipeline

@@ -87,11 +87,18 @@ def explain(error: BaseException) -> str | None:
     return None
 
 
+# How a step ends that has said what is wrong: EX_DATAERR of sysexits.h. A second attempt at once would say it again.
+EXPLAINED = 65
+
+
 @contextlib.contextmanager
-def reported() -> Iterator[None]:
-    """End the process with status 1 and one line on standard error for an error a user can put right.
+def reported(status: int = EXPLAINED) -> Iterator[None]:
+    """End the process with one line on standard error for an error a user can put right.
 
     With `TIFFIN_DEBUG=1` in the environment the traceback is printed too. Bugs of ours keep their traceback.
+
+    Args:
+        status: Of the process. Defaults to `EXPLAINED`, by which a run on one machine tells such an end from others.
     """
     try:
         yield
@@ -102,4 +109,4 @@ def reported() -> Iterator[None]:
         if os.environ.get("TIFFIN_DEBUG") == "1":
             traceback.print_exc()
         print(f"error: {message}", file=sys.stderr, flush=True)  # noqa: T201
-        raise SystemExit(1) from error
+        raise SystemExit(status) from error

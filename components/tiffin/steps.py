@@ -1,6 +1,6 @@
 """What a step asks of a cluster beyond its inputs: a title, a size, retries, a deadline, settings and credentials.
 
-A run on one machine passes over all of it.
+A run on one machine passes over all of it but the retries, between which it does not wait.
 """
 
 from collections.abc import Iterable

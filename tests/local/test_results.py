@@ -66,6 +66,7 @@ def test_a_gate_is_told_apart_from_a_failure(tmp_path: Path) -> None:
     ("log", "reason"),
     [
         ("Traceback\nerror: The file is empty.\n", "The file is empty."),
+        ("Traceback (most recent call last):\n  File x\nValueError: a bug\n", "ValueError: a bug"),
         ("error: The file is empty.\nsome last words\n", "The file is empty."),
         ("Segmentation fault\n", "The step step-0 failed."),
         ("", "The step step-0 failed."),

@@ -1,15 +1,18 @@
+import contextlib
 import io
 import json
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import toy_pipelines as toys
-from tiffin.errors import InputError, TiffinError
-from tiffin.local import interpreters
+from tiffin.errors import InputError, ServingError, TiffinError
+from tiffin.local import interpreters, runs
+from tiffin.local.processes import Processes, guarded_processes
 from tiffin.local.results import Run
 from tiffin.local.runs import run_pipeline
 
@@ -96,7 +99,7 @@ def test_a_condition_that_is_false_skips(tmp_path: Path) -> None:
     ("fail", "reason"),
     [
         ("mistake", "`fail` should be empty. Received: fail='mistake'. Leave it out."),
-        ("bug", "The step read-text failed."),
+        ("bug", "ZeroDivisionError: a bug"),
         ("exit", "The step read-text failed."),
         ("signal", "The step read-text failed."),
     ],
@@ -151,6 +154,33 @@ def test_a_retry_that_succeeds_makes_good_for_the_failure(tmp_path: Path) -> Non
     # Both attempts are in one log.
     assert "error: not yet" in log_of(result, "succeed-later")
     assert log_of(result, "succeed-later").count("Looking for component") == 2
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_what_a_step_explains_is_said_once_and_at_once(tmp_path: Path, cold: bool) -> None:
+    result, shown = run(toys.explaining, tmp_path / "state", cold=cold)
+
+    assert (result.exit_status, result.reason) == (1, "The data should be there.")
+    assert [line.split()[1] for line in shown.splitlines()[1:]] == ["running", "failed"]
+    assert log_of(result, "explain").count("error: ") == 1
+
+
+def test_what_goes_wrong_after_the_steps_takes_nothing_of_theirs_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def stubborn(*_: object) -> Iterator[Processes]:
+        with guarded_processes(tmp_path / "none") as processes:
+            yield processes
+        raise ServingError("The model server should end.")
+
+    monkeypatch.setattr(runs, "guarded_processes", stubborn)
+    with pytest.raises(ServingError):
+        run(toys.explaining, tmp_path / "state")
+
+    (folder,) = (tmp_path / "state" / "runs").iterdir()
+    assert json.loads((folder / "run.json").read_text())["reason"] == "The data should be there."
+    assert "error: " in (folder / "logs" / "explain.log").read_text()
 
 
 def test_only_what_the_spec_needs_is_warmed_up(tmp_path: Path) -> None:

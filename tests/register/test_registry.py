@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tiffin import artifacts
-from tiffin.errors import InputError
+from tiffin.errors import EXPLAINED, InputError
 from tiffin.register.registry import register
 
 # MLflow's own tables, made when it first opens a database.
@@ -171,7 +171,7 @@ class TestUnreachable:
         )  # fmt: skip
         errors = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
 
-        assert ended.returncode == 1, ended.stderr
+        assert ended.returncode == EXPLAINED, ended.stderr
         assert len(errors) == 1, ended.stderr
         assert "Traceback" not in ended.stderr
         assert not (tmp_path / "out").exists()

@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--base", default=os.environ.get("BASE") or builder.BASE)
     parser.add_argument("--digest", default=os.environ.get("BASE_DIGEST") or "")
     options = parser.parse_args()
-    with reported():
+    with reported(1):
         program = builder.find_program()
         if options.action == "digests":
             for name, digest in builder.write_digests(program, OUTPUT / "digests.json").items():

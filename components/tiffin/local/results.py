@@ -143,11 +143,15 @@ def _without_input(lines: list[str]) -> Iterator[str]:
 
 
 def error_line(log: Path) -> str | None:
-    """Return what a step that failed said in its last line `error: ...`; None where it said nothing of the kind."""
-    for line in reversed(tail(log, 40)):
+    """Return what a step that failed said last: its line `error: ...`, else the last line of its traceback.
+
+    None where it said nothing of the kind.
+    """
+    lines = tail(log, 200)
+    for line in reversed(lines):
         if line.startswith("error: "):
             return line.removeprefix("error: ")
-    return None
+    return lines[-1] if "Traceback (most recent call last):" in lines else None
 
 
 def show_run(run: Run, stop_command: str, stream: TextIO) -> None:

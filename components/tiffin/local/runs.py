@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from tiffin import images
 from tiffin.artifacts import write_bytes, write_json
-from tiffin.errors import InputError, TiffinError
+from tiffin.errors import EXPLAINED, InputError, TiffinError
 from tiffin.local.companion import accompany
 from tiffin.local.environments import find_environment
 from tiffin.local.interpreters import Interpreter, private_folder, warm_interpreters
@@ -26,6 +26,8 @@ from tiffin.local.progress import StepProgress, shown
 from tiffin.local.results import Run, conclude
 from tiffin.local.specs import Spec, read_spec
 from tiffin.parameters import gather_parameters
+
+_RECORD = "run.json"
 
 
 def run_pipeline(
@@ -83,8 +85,7 @@ def run_pipeline(
             guarded_processes(private) as processes,
         ):
             _execute(run, spec, arguments, Virtualenvs(machine, processes), private, stream)
-        run.seconds = time.monotonic() - started
-        write_json(folder / "run.json", run.to_json())
+            _record(run, started)
     return run
 
 
@@ -100,9 +101,13 @@ def _run_in_containers(
         run = Run(spec.name, spec.version, folder, [StepProgress(step.name) for step in spec.steps])
         with containers_of(spec, arguments, state, folder) as containers:
             _execute(run, spec, arguments, containers, private, stream)
-        run.seconds = time.monotonic() - started
-        write_json(folder / "run.json", run.to_json())
+            _record(run, started)
     return run
+
+
+def _record(run: Run, started: float) -> None:
+    run.seconds = time.monotonic() - started
+    write_json(run.folder / _RECORD, run.to_json())
 
 
 @contextlib.contextmanager
@@ -178,7 +183,9 @@ def _run_folder(state: Path, name: str) -> Iterator[Path]:
     try:
         yield folder
     except TiffinError:
-        shutil.rmtree(folder)
+        # What goes wrong after the steps, such as a server that does not end, takes nothing of theirs along.
+        if not (folder / _RECORD).exists():
+            shutil.rmtree(folder)
         raise
 
 
@@ -195,8 +202,11 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
     ):
         # A retry runs the same task again.
         taken: dict[Path, StepProgress] = {}
+        explained: set[Path] = set()
 
         def run_task(task: Path, image: str, function: str, command: list[str], variables: dict[str, str]) -> int:
+            if task in explained:
+                return EXPLAINED
             if task not in taken:
                 taken[task] = _take_step(run, task.name)
             step = taken[task]
@@ -206,6 +216,8 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
             status = None
             try:
                 status = place.run(image, function, command, variables, log)
+                if status == EXPLAINED:
+                    explained.add(task)
             finally:
                 step.end("succeeded" if status == 0 else "interrupted" if place.stopped else "failed")
                 changed(step)
@@ -220,7 +232,10 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
                 workspace_root=str(private / "workspace"),
             )
             with place.task_runner(run_task):
-                components.load_component_from_file(str(spec.path))(**arguments)
+                pipeline = components.load_component_from_file(str(spec.path))
+                if (graph := pipeline.component_spec.implementation.graph) is not None:
+                    _drop_waits(graph)
+                pipeline(**arguments)
         except Exception as error:  # noqa: BLE001 - kfp reports failed steps so, and its own mistakes are kept in its log
             traceback.print_exc(file=chatter)
             problem = str(error)
@@ -229,6 +244,13 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
                 if step.state == "waiting":
                     step.end("skipped")
     conclude(run, problem)
+
+
+def _drop_waits(spec: Any) -> None:
+    """Take the waits between retries out of a pipeline's spec: what a cluster recovers from in time does not happen here."""
+    for component in (spec.root, *spec.components.values()):
+        for task in component.dag.tasks.values():
+            task.retry_policy.ClearField("backoff_duration")
 
 
 def _take_step(run: Run, name: str) -> StepProgress:
