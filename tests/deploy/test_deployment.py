@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
 import gcs_emulator
 from tiffin import storage
@@ -104,6 +106,29 @@ class TestServed:
         with Client(address) as client:
             answer = client.predict(NAME, {"km": [9.5, None], "items": [2, 3], "kitchen": ["thai", None]})
         assert answer["probability"].shape == (2,)
+
+    def test_every_signature_was_warmed_up_with_rows_of_the_examples(self, server, models):
+        root, _ = server
+        folder = Path(root, NAME, "versions", "1")
+        records = tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests"))
+        logs = [prediction_log_pb2.PredictionLog.FromString(record.numpy()) for record in records]
+        asked = Counter()
+        for log in logs:
+            kind = log.WhichOneof("log_type")
+            asked[kind, getattr(log, kind).request.model_spec.signature_name or "serving_default"] += 1
+        first = json.loads((models.binary.examples / "sample_rows.jsonl").read_text().splitlines()[0])
+
+        # 16 requests of one row and 16 of 64 rows.
+        assert asked == {
+            ("predict_log", "serving_default"): 32,
+            ("predict_log", "explain"): 32,
+            ("predict_log", "examples"): 32,
+            ("classify_log", "examples"): 32,
+        }
+        assert tf.make_ndarray(logs[0].predict_log.request.inputs["items"]).tolist() == [first["items"]]
+        log = Path(root, "log").read_text()
+        assert f"Starting to read warmup data for model at {folder}" in log
+        assert "Number of warmup records read: 128." in log
 
     def test_the_next_takes_its_place(self, deployed, server):
         root, address = server
@@ -203,7 +228,7 @@ def broken(model, folder):
             }
 
     module = Broken()
-    signatures = {"serving_default": module.serve, "explain": module.serve}
+    signatures = dict.fromkeys(("serving_default", "explain", "examples"), module.serve)
     tf.saved_model.save(module, str(folder / "saved_model"), signatures=signatures)
     shutil.copy(model / "training.json", folder / "training.json")
     return folder

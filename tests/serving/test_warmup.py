@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tiffin.errors import InputError
-from tiffin.serving import warmup, wire
+from tiffin.serving import tensors, warmup, wire
 
 NUMBERS = {value.name: value.number for value in wire.DataType.values}
 
@@ -23,14 +23,32 @@ def saved_model(tmp_path):
     return tmp_path
 
 
-def read(path):
-    """Return the requests of a file, trusting its checksums."""
-    content, requests = path.read_bytes(), []
+@pytest.fixture
+def with_examples(saved_model):
+    """The same with signatures of serialized examples: `scored` for Classify, `valued` for Regress, `other` for none."""
+    content = wire.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
+    known = content.meta_graphs[0].signature_def
+    for signature, outputs in {"scored": ("classes", "scores"), "valued": ("outputs",), "other": ("y",)}.items():
+        known[signature].inputs["inputs"].dtype = NUMBERS["DT_STRING"]
+        known[signature].inputs["inputs"].tensor_shape.dim.add(size=-1)
+        for name in outputs:
+            known[signature].outputs[name].dtype = NUMBERS["DT_FLOAT"]
+    (saved_model / "saved_model.pb").write_bytes(content.SerializeToString())
+    return saved_model
+
+
+def logs(path):
+    """Return the records of a file, trusting its checksums."""
+    content, found = path.read_bytes(), []
     while content:
         size = int.from_bytes(content[:8], "little")
-        requests.append(wire.PredictionLog.FromString(content[12 : 12 + size]).predict_log.request)
+        found.append(wire.PredictionLog.FromString(content[12 : 12 + size]))
         content = content[16 + size :]
-    return requests
+    return found
+
+
+def read(path):
+    return [log.predict_log.request for log in logs(path)]
 
 
 def test_a_known_record():
@@ -59,6 +77,51 @@ def test_signatures_and_again(saved_model):
 
     assert [request.model_spec.signature_name for request in read(path)] == ["", "explain"]
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_each_signature_and_size_has_enough_requests(saved_model):
+    """Sixteen, all of one size after the other, so that a server's first impression is of one size."""
+    path = warmup.write_warmup(saved_model, "taxi", {"miles": [1.0], "company": ["a"]})
+
+    assert [request.inputs["miles"].tensor_shape.dim[0].size for request in read(path)] == [1] * 16 + [64] * 16
+
+
+def test_examples_are_classified_and_predicted(with_examples):
+    rows = [{"miles": 1.5, "company": "a", "trips": 2}, {"miles": None, "company": None, "trips": None}]
+    one = {"batch_sizes": [2], "requests_per_size": 1}
+    predicted, classified = logs(warmup.write_warmup(with_examples, "taxi", rows, signature_names=["scored"], **one))
+
+    assert (predicted.WhichOneof("log_type"), classified.WhichOneof("log_type")) == ("predict_log", "classify_log")
+    first, second = classified.classify_log.request.input.example_list.examples
+    assert first.features.feature["miles"].float_list.value == [1.5]
+    assert first.features.feature["company"].bytes_list.value == [b"a"]
+    assert first.features.feature["trips"].int64_list.value == [2]
+    assert not second.features.feature, "a missing value has no feature"
+    serialized = tensors.from_proto(predicted.predict_log.request.inputs["inputs"])
+    assert [wire.Example.FromString(content) for content in serialized] == [first, second]
+    spec = classified.classify_log.request.model_spec
+    assert (spec.name, spec.signature_name) == ("taxi", "scored")
+
+
+@pytest.mark.parametrize(
+    ("signature", "rows", "kinds"),
+    [
+        ("valued", [{"miles": 1.0}], ["predict_log", "regress_log"]),
+        ("other", {"inputs": [b""]}, ["predict_log"]),
+        ("scored", {"inputs": [b""]}, ["predict_log"]),  # serialized already, by whoever knows how
+    ],
+)
+def test_calls_follow_from_the_names_of_outputs(with_examples, signature, rows, kinds):
+    path = warmup.write_warmup(
+        with_examples, "taxi", rows, signature_names=[signature], batch_sizes=[1], requests_per_size=1
+    )
+
+    assert [log.WhichOneof("log_type") for log in logs(path)] == kinds
+
+
+def test_examples_count_for_both_calls(with_examples):
+    with pytest.raises(InputError, match=r"requests_per_size=251, 1004 in all"):
+        warmup.write_warmup(with_examples, "taxi", [{"miles": 1.0}], signature_names=["scored"], requests_per_size=251)
 
 
 def test_signatures_are_read_without_tensorflow(saved_model):

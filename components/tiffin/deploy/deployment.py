@@ -112,7 +112,7 @@ def _publish(saved_model: Path, folder: str, name: str, rows: list[dict[str, Any
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch, "saved_model")
         shutil.copytree(saved_model, copy)
-        warmup.write_warmup(copy, name, rows, signature_names=("", "explain"))
+        warmup.write_warmup(copy, name, rows, signature_names=("", "explain", "examples"))
         storage.publish_folder(copy, folder)
 
 

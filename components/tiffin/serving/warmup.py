@@ -7,7 +7,7 @@ https://www.tensorflow.org/tfx/serving/saved_model_warmup. Each record is framed
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 # What the server reads at most; more than that fails the load.
 _MAX_RECORDS = 1000
 _MASK_DELTA = 0xA282EAD8
+# The only input of a signature for Classify and Regress: serialized tf.Examples.
+_EXAMPLES = "inputs"
 
 
 def write_warmup(
@@ -34,9 +36,12 @@ def write_warmup(
     *,
     batch_sizes: Sequence[int] = (1, 64),
     signature_names: Iterable[str] = ("",),
-    requests_per_size: int = 3,
+    requests_per_size: int = 16,
 ) -> Path:
-    """Write warm-up requests for Predict into a SavedModel, replacing those that it has.
+    """Write warm-up requests into a SavedModel, replacing those that it has.
+
+    A signature that takes serialized tf.Examples gets the rows as such, and requests for Classify or Regress, where it
+    has their outputs, beside those for Predict.
 
     Args:
         saved_model: The folder with `saved_model.pb`, before it is published.
@@ -45,7 +50,8 @@ def write_warmup(
             converted to what the signature takes.
         batch_sizes: Rows per request. Rows are used in turn, and again where there are fewer.
         signature_names: The signatures to warm up. Defaults to `serving_default`.
-        requests_per_size: Requests for each batch size and signature.
+        requests_per_size: Requests for each batch size, signature and call. Defaults to 16, after which
+            `tiffin-model-server` has chosen how to run a signature.
 
     Returns:
         The file.
@@ -53,37 +59,57 @@ def write_warmup(
     Raises:
         InputError: There are no rows, or they do not fit the signature, or the requests are too many.
     """
-    names = list(signature_names)
-    count = len(names) * len(batch_sizes) * requests_per_size
+    known = read_signatures(saved_model)
+    columns = signatures.as_columns(inputs)
+    chosen = {name: _find(known, name) for name in signature_names}
+    calls = {name: _calls(signature, columns) for name, signature in chosen.items()}
+    count = sum(map(len, calls.values())) * len(batch_sizes) * requests_per_size
     if not 0 < count <= _MAX_RECORDS or min(batch_sizes) < 1:
         raise InputError(
-            f"Warm-up should be 1 to {_MAX_RECORDS} requests of at least one row. Received: {len(names)} signatures, "
+            f"Warm-up should be 1 to {_MAX_RECORDS} requests of at least one row. Received: {len(chosen)} signatures, "
             f"batch_sizes={list(batch_sizes)}, requests_per_size={requests_per_size}, {count} in all. Choose others."
         )
-    known = read_signatures(saved_model)
     content = bytearray()
-    for name in names:
-        arrays = _arrays(inputs, known, name)
+    for name, signature in chosen.items():
+        arrays = _serialized(columns) if len(calls[name]) > 1 else signatures.cast(columns, signature)
+        _check(arrays, signature)
         start = 0
         for size in batch_sizes:
             for _ in range(requests_per_size):
                 batch = {key: array[np.arange(start, start + size) % len(array)] for key, array in arrays.items()}
                 start += size
-                log = wire.PredictionLog()
-                log.predict_log.request.CopyFrom(messages.predict_request((model, None, None), batch, name))
-                content += frame_record(log.SerializeToString(deterministic=True))
+                for call in calls[name]:
+                    content += frame_record(_log(call, model, name, batch).SerializeToString(deterministic=True))
     path = Path(saved_model, WARMUP_FILE)
     write_bytes(path, bytes(content))
     return path
 
 
-def _arrays(inputs: Any, known: dict[str, Signature], name: str) -> dict[str, Array]:
+def _find(known: dict[str, Signature], name: str) -> Signature:
     signature = messages.find_signature(known, name)
     if signature is None:
         raise InputError(
             f"A signature to warm up should be one of the model's: {', '.join(known)}. Received: '{name}'. Choose one."
         )
-    arrays = signatures.cast(signatures.as_columns(inputs), signature)
+    return signature
+
+
+def _calls(signature: Signature, columns: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the calls that a signature answers; Classify and Regress are told by the names TF Serving asks for."""
+    if list(signature.inputs) == [_EXAMPLES] and _EXAMPLES not in columns:
+        if list(signature.outputs) == ["outputs"]:
+            return ("Predict", "Regress")
+        if {"classes", "scores"} & set(signature.outputs) and len(signature.outputs) <= 2:
+            return ("Predict", "Classify")
+    return ("Predict",)
+
+
+def _serialized(columns: Mapping[str, Any]) -> dict[str, Array]:
+    examples = messages.examples_request("Classify", ("", None, None), columns).input.example_list.examples
+    return {_EXAMPLES: np.array([example.SerializeToString(deterministic=True) for example in examples], object)}
+
+
+def _check(arrays: Mapping[str, Array], signature: Signature) -> None:
     absent = sorted(set(signature.inputs) - set(arrays))
     rows = {len(array) for array in arrays.values() if array.ndim}
     if absent or len(rows) != 1 or 0 in rows:
@@ -91,7 +117,18 @@ def _arrays(inputs: Any, known: dict[str, Signature], name: str) -> dict[str, Ar
             "Warm-up should have at least one row, with as many values for every input. "
             f"Received: {sorted(rows)} rows, without {', '.join(absent) or 'nothing'}. Pass rows of the evaluation data."
         )
-    return arrays
+
+
+def _log(call: str, model: str, signature: str, batch: Mapping[str, Array]) -> Any:
+    log, which = wire.PredictionLog(), (model, None, None)
+    if call == "Predict":
+        log.predict_log.request.CopyFrom(messages.predict_request(which, batch, signature))
+        return log
+    request = (log.classify_log if call == "Classify" else log.regress_log).request
+    messages.fill_spec(request.model_spec, which, signature)
+    for example in batch[_EXAMPLES]:
+        request.input.example_list.examples.add().ParseFromString(example)
+    return log
 
 
 def read_signatures(saved_model: str | Path) -> dict[str, Signature]:
