@@ -3,9 +3,23 @@
 import os
 import re
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+
+def clear_settings(remove: Callable[[str], None]) -> None:
+    """Keep the developer's settings out: of what Tiffin or its tools read from the environment, nothing stays."""
+    for name in list(os.environ):
+        # TIFFIN_ENGINE_ROOT is the tests' own: where the engine that they start keeps its data.
+        if re.match(r"(TIFFIN|MLFLOW|KF|KFP|_KFP|GOOGLE|AWS)_", name) and name != "TIFFIN_ENGINE_ROOT":
+            remove(name)
+
+
+# Now, before a test imports Tiffin, which names its images by TIFFIN_IMAGE_PREFIX on import. Fixtures that live longer
+# than one test start processes in this environment, too.
+clear_settings(os.environ.__delitem__)
 
 # A shell has what it starts in the background ignore Ctrl-C, and so would every process of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,10 +37,8 @@ def update_goldens(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the developer's settings out: nothing that Tiffin or its tools read from the environment is set."""
-    for name in list(os.environ):
-        if re.match(r"(TIFFIN|MLFLOW|KFP|_KFP|GOOGLE|AWS)_", name):
-            monkeypatch.delenv(name)
+    """Start every test without settings, whatever was set since the session began."""
+    clear_settings(monkeypatch.delenv)
 
 
 @pytest.fixture(scope="session")

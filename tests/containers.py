@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# No registry is asked for an image of this name. It is set before Tiffin is imported, which reads it then.
+os.environ["TIFFIN_IMAGE_PREFIX"] = PREFIX = "localhost/tiffin"
+
 from tiffin.docker.engine import find_client
 
 CODE = "import sys; from tiffin.cli import main; sys.argv[0] = 'tiffin'; main()"
@@ -17,7 +20,7 @@ FIGURES: dict[str, Any] = {}
 
 def environment_of_a_run(**more: str) -> dict[str, str]:
     """Return this process's environment with what the tests' own clean-up took away."""
-    return {**os.environ, "TIFFIN_IMAGE_PREFIX": "localhost/tiffin", **more}
+    return {**os.environ, "TIFFIN_IMAGE_PREFIX": PREFIX, **more}
 
 
 def docker(*arguments: str, **options: Any) -> str:
