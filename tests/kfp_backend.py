@@ -54,6 +54,10 @@ class Server:
         fault = {"path": path, "status": status, "body": body, "times": times, "after": after, "headers": headers or {}}
         self._call("/_fail", fault)
 
+    def meet(self, path: str, count: int) -> None:
+        """Answer the next so many requests whose method and path match when all of them have taken effect."""
+        self._call("/_meet", {"path": path, "count": count})
+
     def reset(self) -> None:
         """Forget everything."""
         self._call("/_reset", {})

@@ -1,7 +1,7 @@
 """The process behind `kfp_backend`: what it answers, and what it complains of."""
 
+import contextlib
 import datetime
-import itertools
 import json
 import re
 import ssl
@@ -9,10 +9,13 @@ import sys
 import threading
 import time
 import urllib.parse
+import uuid
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+# How the API is reached by way of the cluster's own, as with a kubeconfig.
+KUBE_PROXY = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
 PAGE = 2  # small, so that lists of a few have several pages
 CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13, 503: 14}
 
@@ -52,10 +55,11 @@ class Store:
         self.runs: dict[str, Any] = {}
         self.looks: dict[str, int] = {}
         self.recurring: dict[str, Any] = {}
-        self.numbers = itertools.count(1)
+        self.meetings: list[dict[str, Any]] = []
 
     def new_id(self) -> str:
-        return f"00000000-0000-4000-8000-{next(self.numbers):012d}"
+        # In no order, as the backend's: of two ids the greater may be the older.
+        return str(uuid.uuid4())
 
     def now(self) -> str:
         # Seconds, as the backend keeps them: those of one second cannot be told apart.
@@ -110,19 +114,24 @@ def check_spec(content: bytes) -> None:
                 raise RefusalError(400, f'invalid v2 pipeline spec: proto:\xa0(line 1:7): unknown field "{name}"')
 
 
-def list_items(items: list[dict[str, Any]], query: dict[str, str], name: str) -> dict[str, Any]:
+def list_items(items: list[dict[str, Any]], query: dict[str, str], name: str, id_name: str) -> dict[str, Any]:
+    """Return a page, which begins at its token's item, or at the next one where that is gone meanwhile."""
+
+    def place(item: dict[str, Any]) -> str:
+        return f"{item['created_at']} {item[id_name]}"
+
     for predicate in json.loads(query.get("filter", "{}")).get("predicates", []):
         assert predicate["operation"] == "EQUALS"
         items = [item for item in items if item.get(predicate["key"]) == predicate["string_value"]]
     if "namespace" in query:
         items = [item for item in items if item.get("namespace", "") == query["namespace"]]
-    start = int(query.get("page_token", 0))
     size = min(int(query.get("page_size", PAGE)), PAGE)
     page: dict[str, Any] = {"total_size": len(items)}
-    if items[start : start + size]:
-        page[name] = items[start : start + size]
-    if start + size < len(items):
-        page["next_page_token"] = str(start + size)
+    left = sorted((item for item in items if place(item) >= query.get("page_token", "")), key=place)
+    if left:
+        page[name] = left[:size]
+    if left[size:]:
+        page["next_page_token"] = place(left[size])
     return page
 
 
@@ -182,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def handle_request(self) -> None:
-        url = urllib.parse.urlsplit(self.path)
+        url = urllib.parse.urlsplit(self.path.removeprefix(KUBE_PROXY))
         query = dict(urllib.parse.parse_qsl(url.query))
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if url.path.startswith("/_"):
@@ -198,6 +207,7 @@ class Handler(BaseHTTPRequestHandler):
             answer, model = self.route(url.path, query, body)
             if model:
                 check_against(model, answer)
+            self.meet(f"{self.command} {url.path}")
             if fault:
                 self.answer_fault(fault)
                 return
@@ -233,6 +243,11 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/_fail":
             STORE.faults.append(json.loads(body))
             self.answer(200, {})
+        elif path == "/_meet":
+            meeting = json.loads(body)
+            barrier = threading.Barrier(meeting["count"])
+            STORE.meetings.append({"path": meeting["path"], "left": meeting["count"], "barrier": barrier})
+            self.answer(200, {})
         else:
             names = ("requests", "complaints", "pipelines", "versions", "specs", "experiments", "runs", "recurring")
             self.answer(200, {name: getattr(STORE, name) for name in names})
@@ -244,6 +259,16 @@ class Handler(BaseHTTPRequestHandler):
                     fault["times"] -= 1
                     return fault
         return None
+
+    def meet(self, line: str) -> None:
+        with STORE.lock:
+            meeting = next((one for one in STORE.meetings if one["left"] and re.search(one["path"], line)), None)
+            if meeting is None:
+                return
+            meeting["left"] -= 1
+        # Whoever waits in vain goes on alone.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meeting["barrier"].wait(20)
 
     def answer_fault(self, fault: dict[str, Any]) -> None:
         if fault["status"] == 0:
@@ -283,7 +308,9 @@ class Handler(BaseHTTPRequestHandler):
         if need in STORE.settings["forbidden_namespaces"]:
             need_namespace(need, "list pipelines")
         items = [item for item in STORE.pipelines.values() if item.get("namespace", "") == need]
-        return list_items(items, {**query, "namespace": need}, "pipelines"), "V2beta1ListPipelinesResponse"
+        return list_items(
+            items, {**query, "namespace": need}, "pipelines", "pipeline_id"
+        ), "V2beta1ListPipelinesResponse"
 
     def POST_pipelines(self, _item: str, _verb: str, _query: Any, sent: dict[str, Any]) -> tuple[Any, str]:  # noqa: N802
         check_against("V2beta1Pipeline", sent)
@@ -291,7 +318,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def GET_pipelines_versions(self, item: str, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
         items = [version for version in STORE.versions.values() if version["pipeline_id"] == item]
-        return list_items(items, query, "pipeline_versions"), "V2beta1ListPipelineVersionsResponse"
+        return list_items(
+            items, query, "pipeline_versions", "pipeline_version_id"
+        ), "V2beta1ListPipelineVersionsResponse"
 
     def POST_pipelines_upload_version(self, query: dict[str, str], body: bytes) -> tuple[Any, str]:  # noqa: N802
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
@@ -309,7 +338,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def GET_experiments(self, _item: str, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
         need_namespace(query.get("namespace", ""), "list experiments")
-        return list_items(list(STORE.experiments.values()), query, "experiments"), "V2beta1ListExperimentsResponse"
+        return list_items(
+            list(STORE.experiments.values()), query, "experiments", "experiment_id"
+        ), "V2beta1ListExperimentsResponse"
 
     def POST_experiments(self, _item: str, _verb: str, _query: Any, sent: dict[str, Any]) -> tuple[Any, str]:  # noqa: N802
         check_against("V2beta1Experiment", sent)
@@ -329,7 +360,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def GET_recurringruns(self, _item: str, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
         need_namespace(query.get("namespace", ""), "list recurring runs")
-        return list_items(list(STORE.recurring.values()), query, "recurringRuns"), "V2beta1ListRecurringRunsResponse"
+        return list_items(
+            list(STORE.recurring.values()), query, "recurringRuns", "recurring_run_id"
+        ), "V2beta1ListRecurringRunsResponse"
 
     def POST_recurringruns(self, item: str | None, verb: str, _query: Any, sent: dict[str, Any]) -> tuple[Any, str]:  # noqa: N802
         if item:

@@ -42,6 +42,23 @@ def test_a_recurring_run_is_made_once_and_replaced_when_it_changes(backend: kfp_
     assert (one["max_concurrency"], one["no_catchup"]) == ("1", True)
 
 
+def test_another_experiment_or_account_replaces_it(backend: kfp_backend.Server, spec: Path) -> None:
+    trainer = ("--service-account", "trainer")
+    calls = [
+        ((*trainer, "--experiment", "a"), "created:"),
+        ((*trainer, "--experiment", "a"), "unchanged:"),
+        ((*trainer, "--experiment", "b"), "replaced:"),
+        (("--experiment", "b"), "replaced:"),
+        (("--experiment", "b"), "unchanged:"),
+    ]
+
+    assert [set_nightly(backend, spec, *options)[1].split()[1] for options, _ in calls] == [end for _, end in calls]
+    (one,) = backend.state()["recurring"].values()
+    experiments = backend.state()["experiments"]
+    assert experiments[one["experiment_id"]]["display_name"] == "b"
+    assert one["service_account"] == "pipeline-runner"
+
+
 def test_no_moment_has_two_that_fire(backend: kfp_backend.Server, spec: Path) -> None:
     set_nightly(backend, spec)
     before = len(backend.state()["requests"])

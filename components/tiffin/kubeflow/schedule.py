@@ -1,5 +1,6 @@
 """Recurring runs: one of each name, made, replaced, paused, resumed and deleted on a backend."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from tiffin.kubeflow.connection import Backend, request
 from tiffin.kubeflow.publication import Published, pages
 
 _PATH = "/apis/v2beta1/recurringruns"
+# Each look of one hand's ends the chance of one other's; so many hands at once do not occur.
+_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Recurring:
         enabled: Whether it fires.
         version_id: Of the pipeline version that runs.
         parameters: Values of parameters.
-        service_account: That its pods act as.
+        experiment_id: Of the experiment that its runs are filed under.
+        description: Says which account was asked for.
         pipeline_root: Where artifacts go.
         created_at: When it was made.
     """
@@ -33,7 +37,8 @@ class Recurring:
     enabled: bool
     version_id: str
     parameters: dict[str, Any]
-    service_account: str
+    experiment_id: str
+    description: str
     pipeline_root: str
     created_at: str
 
@@ -61,7 +66,8 @@ def set_recurring(
     """Have exactly one recurring run of a name, with this cron line and these settings.
 
     The new one is made paused and enabled when the old one is gone, so that no moment has both; whatever interrupts
-    this, the same call mends. Two that ask for the same at once agree on the one that was made first.
+    this, the same call mends. Of several that are made at once the newest stands, by an order that every caller sees
+    alike, and nobody deletes it for an older one: so one always stands, and whoever asked for it is who hears so.
 
     Args:
         backend: Of `connect`.
@@ -76,45 +82,35 @@ def set_recurring(
     Raises:
         BackendError: The backend does not answer, or refuses, or somebody else changed it at the same time.
     """
-    before = _named(backend, name)
-    if not any(_is_as_wanted(one, cron, published, settings) for one in before):
-        request(
-            backend,
-            "POST",
-            _PATH,
-            body={
-                "display_name": name,
-                "namespace": backend.namespace,
-                "mode": "DISABLE",
-                "trigger": {"cron_schedule": {"cron": cron}},
-                # One at a time, and none for the times that it was paused.
-                "max_concurrency": "1",
-                "no_catchup": True,
-                **settings,
-            },
-        )
-    now = _named(backend, name)
-    kept = next((one for one in now if _is_as_wanted(one, cron, published, settings)), None)
-    if kept is None:
-        raise BackendError(
-            f"The recurring run '{name}' should change by one hand at a time. Received: another change in between, which "
-            "stands. Set it again if yours should."
-        )
-    for other in now:
-        if other.recurring_id != kept.recurring_id:
-            _delete(backend, other)
-    if not kept.enabled:
-        request(backend, "POST", f"{_PATH}/{kept.recurring_id}:enable")
+    before = now = _named(backend, name)
     known = {one.recurring_id for one in before}
-    if not before:
-        return kept, "created"
-    if kept.recurring_id not in known or len(before) > 1:
-        return kept, "replaced"
-    return kept, "unchanged" if kept.enabled else "resumed"
+    made = ""
+    for _ in range(_ATTEMPTS):
+        newest = now[-1] if now else None
+        if newest and (newest.recurring_id == made or _is_as_wanted(newest, cron, published, settings)):
+            if newest.enabled and len(now) == 1:
+                return newest, _became(before, newest)
+            for older in now[:-1]:
+                _try(backend, "DELETE", older.recurring_id)
+            if not newest.enabled:
+                _try(backend, "POST", f"{newest.recurring_id}:enable")
+        elif now is not before and (newest is None or newest.recurring_id not in known):
+            break
+        else:
+            if made:
+                # It was made in the same second as one before it, and their ids say that it is the older one.
+                _try(backend, "DELETE", made)
+                time.sleep(1)
+            made = _make(backend, name, cron, published, settings)
+        # Only a look says what stands.
+        now = _named(backend, name)
+    if made:
+        _try(backend, "DELETE", made)
+    raise _contended(name)
 
 
-def change_recurring(backend: Backend, name: str, action: str) -> int:
-    """Pause, resume or delete the recurring runs of a name, and return how many there were.
+def change_recurring(backend: Backend, name: str, action: str) -> None:
+    """Pause, resume or delete the recurring runs of a name.
 
     Args:
         backend: Of `connect`.
@@ -122,7 +118,8 @@ def change_recurring(backend: Backend, name: str, action: str) -> int:
         action: `pause`, `resume` or `delete`.
 
     Raises:
-        InputError: There is none of that name.
+        InputError: There is none of that name, or there are several to resume, which would all fire.
+        BackendError: The backend does not answer, or refuses, or somebody else changes it all the time.
     """
     found = _named(backend, name)
     if not found:
@@ -131,28 +128,76 @@ def change_recurring(backend: Backend, name: str, action: str) -> int:
             f"The name should be that of a recurring run: {', '.join(known) or 'there is none yet'}. "
             f"Received: '{name}'.{did_you_mean(name, known)}"
         )
-    for one in found:
-        if action == "delete":
-            _delete(backend, one)
-        else:
-            verb = "disable" if action == "pause" else "enable"
-            request(backend, "POST", f"{_PATH}/{one.recurring_id}:{verb}")
-    return len(found)
+    for _ in range(_ATTEMPTS):
+        if action == "resume" and len(found) > 1:
+            raise InputError(
+                f"The name to resume should be of one recurring run. Received: {len(found)} of that name, '{name}', "
+                "as an interrupted `schedule set` leaves them. Set it again, or delete it."
+            )
+        left = [one for one in found if action == "delete" or one.enabled != (action == "resume")]
+        if not left and (found or action == "delete"):
+            return
+        for one in left:
+            if action == "delete":
+                _try(backend, "DELETE", one.recurring_id)
+            else:
+                _try(backend, "POST", f"{one.recurring_id}:{'disable' if action == 'pause' else 'enable'}")
+        found = _named(backend, name)
+    raise _contended(name)
 
 
 def _named(backend: Backend, name: str) -> list[Recurring]:
-    return sorted(
-        (one for one in list_recurring(backend) if one.name == name), key=lambda one: (one.created_at, one.recurring_id)
+    """Return the recurring runs of a name in the order that decides which of them stands: the last one does.
+
+    A backend keeps seconds, and its ids are random: among those of one second they decide.
+    """
+    return [one for one in list_recurring(backend) if one.name == name]
+
+
+def _make(backend: Backend, name: str, cron: str, published: Published, settings: Mapping[str, Any]) -> str:
+    body = {
+        "display_name": name,
+        "description": _describe(settings),
+        "namespace": backend.namespace,
+        "mode": "DISABLE",
+        "trigger": {"cron_schedule": {"cron": cron}},
+        # One at a time, and none for the times that it was paused.
+        "max_concurrency": "1",
+        "no_catchup": True,
+        **settings,
+    }
+    made: str = request(backend, "POST", _PATH, body=body)["recurring_run_id"]
+    return made
+
+
+def _try(backend: Backend, method: str, what: str) -> None:
+    """Change a recurring run that somebody else may have deleted meanwhile; the next look says what stands."""
+    try:
+        request(backend, method, f"{_PATH}/{what}")
+    except BackendError as error:
+        if error.status != 404:
+            raise
+
+
+def _became(before: list[Recurring], one: Recurring) -> str:
+    if not before:
+        return "created"
+    if len(before) > 1 or one.recurring_id != before[0].recurring_id:
+        return "replaced"
+    return "unchanged" if before[0].enabled else "resumed"
+
+
+def _contended(name: str) -> BackendError:
+    return BackendError(
+        f"The recurring run '{name}' should change by one hand at a time. Received: another change in between, which "
+        "stands. Look at `schedule list`, and repeat yours if it should stand instead."
     )
 
 
-def _delete(backend: Backend, one: Recurring) -> None:
-    try:
-        request(backend, "DELETE", f"{_PATH}/{one.recurring_id}")
-    except BackendError as error:
-        # Somebody else was quicker.
-        if error.status != 404:
-            raise
+def _describe(settings: Mapping[str, Any]) -> str:
+    """Return a description that says which account was asked for: a backend fills its own in where none was."""
+    account = settings.get("service_account")
+    return f"Set by Tiffin, to run as {account or 'whom the backend chooses'}."
 
 
 def _is_as_wanted(one: Recurring, cron: str, published: Published, settings: Mapping[str, Any]) -> bool:
@@ -160,10 +205,10 @@ def _is_as_wanted(one: Recurring, cron: str, published: Published, settings: Map
     return (
         one.cron == cron
         and one.version_id == published.version_id
+        and one.experiment_id == settings["experiment_id"]
         and one.parameters == runtime["parameters"]
         and one.pipeline_root == runtime.get("pipeline_root", "")
-        # A backend fills its own account in where none was asked for.
-        and settings.get("service_account", one.service_account) == one.service_account
+        and one.description == _describe(settings)
     )
 
 
@@ -176,7 +221,8 @@ def _read(item: Mapping[str, Any]) -> Recurring:
         enabled=item.get("status") == "ENABLED",
         version_id=item.get("pipeline_version_reference", {}).get("pipeline_version_id", ""),
         parameters=runtime.get("parameters", {}),
-        service_account=item.get("service_account", ""),
+        experiment_id=item.get("experiment_id", ""),
+        description=item.get("description", ""),
         pipeline_root=runtime.get("pipeline_root", ""),
         created_at=item.get("created_at", ""),
     )
