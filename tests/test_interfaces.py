@@ -1,6 +1,8 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
+from kfp import compiler, dsl
 
 from tiffin.compilation import compile_component
 from tiffin.interfaces import Change, compare_interfaces, find_shortfall, read_interface, required_version
@@ -41,6 +43,8 @@ def test_an_interface_without_anything_can_be_compared() -> None:
         (changed({"seed": {"type": "int", "default": 1}}), Change("input added, optional", "seed")),
         (changed({"note": {"type": "str", "default": None}}), Change("input added, optional", "note")),
         (changed({"label": {"type": "str", "default": ""}}), Change("input made optional", "label")),
+        (changed({"base": {"type": "Model", "default": None}}), Change("input added, optional", "base")),
+        (changed({"examples": {"type": "Dataset", "default": None}}), Change("input made optional", "examples")),
         (changed(outputs={"rows": "int"}), Change("output added", "rows")),
     ],
 )
@@ -114,6 +118,26 @@ def test_what_kfp_passes_itself_is_optional() -> None:
     inputs = read_interface(compile_component("summarize_run")).to_json()["inputs"]
 
     assert inputs == {"pipeline": {"type": "str"}, "status": {"type": "PipelineTaskFinalStatus", "default": None}}
+
+
+@dsl.component(base_image="tiffin/model:1", install_kfp_package=False)
+def tune(examples: dsl.Input[dsl.Dataset], base: dsl.Input[dsl.Model] = None, epochs: int = 8) -> None: ...
+
+
+def test_an_artifact_may_be_optional_too(tmp_path: Path) -> None:
+    compiler.Compiler().compile(tune, str(tmp_path / "component.yaml"))
+    inputs = read_interface((tmp_path / "component.yaml").read_bytes()).to_json()["inputs"]
+
+    assert inputs == {
+        "base": {"type": "Model", "default": None},
+        "examples": {"type": "Dataset"},
+        "epochs": {"type": "int", "default": 8},
+    }
+    without = {"inputs": {"examples": {"type": "Dataset"}}, "outputs": {}}
+    with_base = {"inputs": {"examples": {"type": "Dataset"}, "base": inputs["base"]}, "outputs": {}}
+    required = {"inputs": {"examples": {"type": "Dataset"}, "base": {"type": "Model"}}, "outputs": {}}
+    assert compare_interfaces(without, with_base) == [Change("input added, optional", "base")]
+    assert compare_interfaces(with_base, required) == [Change("input made required", "base")]
 
 
 @pytest.mark.parametrize(

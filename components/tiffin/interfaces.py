@@ -34,7 +34,7 @@ class Port:
         description: One line.
         is_artifact: Whether it is an artifact, not a parameter.
         is_required: Whether a pipeline has to pass it.
-        default: What it is where none is passed; None where there is no default.
+        default: What it is where none is passed; None where there is no default, as for every artifact.
     """
 
     name: str
@@ -130,7 +130,13 @@ def _description(spec: bytes) -> str:
 
 def _ports(definitions: Mapping[str, Any]) -> list[Port]:
     artifacts = [
-        Port(name, about["artifactType"]["schemaTitle"].split(".")[-1], _words(about), True)
+        Port(
+            name,
+            about["artifactType"]["schemaTitle"].split(".")[-1],
+            _words(about),
+            True,
+            is_required=not about.get("isOptional", False),
+        )
         for name, about in sorted(definitions.get("artifacts", {}).items())
     ]
     parameters = [
