@@ -13,6 +13,8 @@ MODEL_TESTS := tests/serving_wire tests/train tests/evaluate tests/register test
 # They need a Docker engine, and make one if need be.
 IMAGE_TESTS := tests/images
 NOTEBOOK_TESTS := tests/notebooks
+# What the images train on, where it lies beside the checkout; the generated deliveries elsewhere.
+TAXI        ?= $(wildcard ../shared/data/chicago_taxi.csv)
 # Files of tests go to as many workers as there are cores. PYTEST=... for other options: PYTEST='-x -k ingest'.
 PYTEST      ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 DEV_TESTS   := tests $(addprefix --ignore=,$(DATA_TESTS) $(MODEL_TESTS) $(IMAGE_TESTS) $(NOTEBOOK_TESTS))
@@ -35,10 +37,11 @@ run: setup ## Run the training pipeline on generated data, then ask the model a 
 	@.venvs/sdk/bin/tiffin demo --state $(STATE)
 
 compile: .venvs/sdk/.ready ## Compile every pipeline and component into build/.
+	@rm -rf build/components build/*.yaml  # those of another version; build/images stays
 	@.venvs/sdk/bin/tiffin compile --output build
 
 notebooks: .venvs/notebooks/.ready setup ## Open the notebooks in JupyterLab.
-	@cd notebooks && PATH="$(CURDIR)/.venvs/notebooks/bin:$$PATH" jupyter lab
+	@cd notebooks && PATH="$(CURDIR)/.venvs/notebooks/bin:$$PATH" jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root)
 
 ##@ Release
 
@@ -58,8 +61,7 @@ publish: .venvs/sdk/.ready ## Upload the pipelines to the backend that KF_PIPELI
 	@.venvs/sdk/bin/tiffin publish
 
 test-images: .venvs/dev/.ready ## Build the images and run the training pipeline in them. TAXI=FILE.csv for Chicago's taxi trips.
-	@TIFFIN_IMAGE_PREFIX=localhost/tiffin $(if $(TAXI),TAXI_CSV=$(abspath $(TAXI))) \
-	  .venvs/dev/bin/python -m pytest --timeout=2400 $(IMAGE_TESTS)
+	@$(if $(TAXI),TAXI_CSV=$(abspath $(TAXI))) .venvs/dev/bin/python -m pytest --timeout=2400 $(IMAGE_TESTS)
 
 ##@ Develop
 
@@ -111,7 +113,7 @@ lock: $(UV) ## Resolve the environments again into locks/, without addresses.
 	done
 
 bench-images: .venvs/dev/.ready ## Print what the images weigh and how long they take to start, with the share of each import.
-	@TIFFIN_IMAGE_PREFIX=localhost/tiffin .venvs/dev/bin/python -m pytest --timeout=2400 tests/images/test_images.py -k "weighs or soon or pushed"
+	@.venvs/dev/bin/python -m pytest --timeout=2400 tests/images/test_images.py -k "weighs or soon or pushed"
 
 clean: ## Remove everything that was built: environments, state, specs.
 	git clean -Xfdq .

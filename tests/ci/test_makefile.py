@@ -1,0 +1,73 @@
+"""What the Makefile decides by where and by whom it is called, as `make --dry-run` shows it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A Makefile whose environments are there, and newer than all that they are made from."""
+    folder = tmp_path / "checkout"
+    shutil.copytree(ROOT / "locks", folder / "locks")
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    for environment in ("sdk", "data", "model", "dev", "notebooks"):
+        made = folder / ".venvs" / environment
+        made.mkdir(parents=True)
+        (made / "bin").symlink_to(ROOT / ".venvs" / environment / "bin")
+        for stamp in (".synced", ".ready"):
+            (made / stamp).touch()
+    (folder / ".venvs" / "uv").symlink_to(ROOT / ".venvs" / "uv")
+    return folder
+
+
+def lines(checkout: Path, *arguments: str, path: str = "") -> str:
+    done = subprocess.run(
+        ["make", "--dry-run", *arguments],
+        cwd=checkout,
+        env={"PATH": path + "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_images_train_on_the_taxi_trips_where_they_are(checkout: Path) -> None:
+    assert "TAXI_CSV" not in lines(checkout, "test-images")
+
+    trips = checkout.parent / "shared" / "data" / "chicago_taxi.csv"
+    trips.parent.mkdir(parents=True)
+    trips.touch()
+
+    assert f"TAXI_CSV={trips} " in lines(checkout, "test-images")
+    assert f"TAXI_CSV={checkout}/mine.csv " in lines(checkout, "test-images", "TAXI=mine.csv")
+    assert "TAXI_CSV" not in lines(checkout, "test-images", "TAXI=")
+
+
+@pytest.mark.parametrize(("uid", "allowed"), [(0, True), (1000, False)])
+def test_jupyter_is_told_that_root_means_it(checkout: Path, tmp_path: Path, uid: int, allowed: bool) -> None:
+    identity = tmp_path / "bin" / "id"
+    identity.parent.mkdir()
+    identity.write_text(f"#!/bin/sh\necho {uid}\n")
+    identity.chmod(0o755)
+
+    assert ("--allow-root" in lines(checkout, "notebooks", path=f"{identity.parent}:")) is allowed
+
+
+def test_specs_of_another_version_go_and_digests_stay(checkout: Path) -> None:
+    stale = ["build/training-0.0.1.yaml", "build/components/gone/component.yaml"]
+    kept = ["build/images/digests.json"]
+    for name in stale + kept:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).touch()
+
+    subprocess.run(["make", "compile"], cwd=checkout, check=True, capture_output=True)
+
+    assert [name for name in stale + kept if (checkout / name).exists()] == kept
+    assert len(list((checkout / "build").glob("training-*.yaml"))) == 1
