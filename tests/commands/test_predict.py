@@ -140,6 +140,15 @@ def test_rest(run, rows):
     ]
 
 
+def test_rest_explains(run):
+    with rest_server.serve() as rest:
+        done = run("-", "--rest", "--signature", "explain", address=rest.address, stdin=ROWS.splitlines()[0])
+
+    assert done.exit_code == 0
+    # Lists have no size to sort by and come after numbers.
+    assert done.stdout == '{"row": 1, "outputs": {"scores": 5.0, "attributions": [3.0, 2]}}\n'
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "reason"),
     [

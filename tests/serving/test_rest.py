@@ -43,6 +43,30 @@ def test_several_outputs_keep_their_names(client):
     assert client.predict(TAXI, arrays(), "explain", []) == [{"scores": 5.0, "attributions": [3.0, 2]}]
 
 
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("[]", []),
+        ("4", 4),
+        ("[4]", 4),
+        ("[[4]]", 4),
+        ("[[1, 2]]", [[1, 2]]),
+        ("[[NaN]]", None),
+        ('["é"]', "é"),
+        ('[{"b64": "w6k="}]', "é"),
+        ('[{"b64": "/w=="}]', {"b64": "/w=="}),
+        ('[[{"b64": "w6k="}, {"b64": "/w=="}]]', [["é", {"b64": "/w=="}]]),
+        ('[{"b64": 1}]', {"b64": 1}),
+        ('[{"b": 1}]', {"b": 1}),
+    ],
+)
+def test_values_are_those_of_grpc(client, server, sent, read):
+    """As in TestSplitRows: only a row's single value loses its dimensions."""
+    server.body = b'{"predictions": [{"y": %s}]}' % sent.encode()
+
+    assert client.predict(TAXI, arrays(), "", ["y"]) == [{"y": read}]
+
+
 def test_nan_goes_and_comes(client):
     assert client.predict(TAXI, arrays(math.nan), "", ["scores"]) == [{"scores": None}]
 

@@ -66,6 +66,18 @@ def test_few_requests_find_a_bad_row():
     assert len(asked) == 13  # the batch, then two halves at each of six levels
 
 
+@pytest.mark.parametrize(
+    "code", ["OUT_OF_RANGE", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN", "DATA_LOSS"]
+)
+def test_a_row_may_be_at_fault_with_other_codes(code):
+    def ask(arrays):
+        if 2 in arrays["x"]:
+            raise ServingError("no", code)
+        return double(arrays)
+
+    assert [answer.outputs for answer in answer_rows(rows(1, 2, 3), INPUTS, ask)] == [{"y": 2}, None, {"y": 6}]
+
+
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED", "NOT_FOUND", "UNAUTHENTICATED"])
 def test_a_server_that_is_at_fault_ends_it(code):
     def ask(arrays):
@@ -109,11 +121,20 @@ class TestSplitRows:
             "column": np.array([[0.3], [np.nan]], "f4"),
             "wide": np.array([[1.0, np.inf], [2.0, 3.0]]),
             "text": np.array([b"a", b"\xff"], object),
+            "deep": np.array([[[4]], [[5]]]),
+            "row": np.array([[[1, 2]], [[3, 4]]]),
         }
 
         assert split_rows(outputs, 2) == [
-            {"flat": 1, "column": 0.3, "wide": [1.0, None], "text": "a"},
-            {"flat": 2, "column": None, "wide": [2.0, 3.0], "text": {"b64": "/w=="}},
+            {"flat": 1, "column": 0.3, "wide": [1.0, None], "text": "a", "deep": 4, "row": [[1, 2]]},
+            {
+                "flat": 2,
+                "column": None,
+                "wide": [2.0, 3.0],
+                "text": {"b64": "/w=="},
+                "deep": 5,
+                "row": [[3, 4]],
+            },
         ]
 
     @pytest.mark.parametrize("array", [np.array(1.0), np.ones(3)])

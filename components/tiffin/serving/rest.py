@@ -15,6 +15,7 @@ from tiffin.errors import InputError, ServingError
 from tiffin.serving import connection, wire
 from tiffin.serving.messages import Which
 from tiffin.serving.signatures import Signature, read_signature
+from tiffin.serving.stream import plain
 from tiffin.serving.tensors import Array
 
 DEFAULT_PORT = 8501
@@ -157,7 +158,19 @@ def _plain_input(value: Any) -> Any:
 
 
 def _plain_output(value: Any) -> Any:
+    """Return what a row has of an output as `split_rows` does: its only value without the dimensions around it."""
+    only = value
+    while isinstance(only, list) and len(only) == 1:
+        only = only[0]
+    return _read(value if isinstance(only, list) else only)
+
+
+def _read(value: Any) -> Any:
     if isinstance(value, list):
-        # As with gRPC, [batch, 1] is a value per row.
-        return _plain_output(value[0]) if len(value) == 1 else [_plain_output(item) for item in value]
-    return None if isinstance(value, float) and value - value != 0 else value
+        return [_read(item) for item in value]
+    if isinstance(value, dict):  # the server's form of strings in outputs whose names end in _bytes
+        try:
+            value = base64.b64decode(value["b64"])
+        except (KeyError, TypeError, ValueError):
+            return value
+    return plain(value)

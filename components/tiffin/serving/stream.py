@@ -15,7 +15,16 @@ from tiffin.serving.signatures import TensorSpec, cast_column
 from tiffin.serving.tensors import Array
 
 # With these codes the values of some row may be at fault. With others the server is: no row will fare better.
-_CODES_OF_ROWS = ("INVALID_ARGUMENT", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN", "DATA_LOSS")
+# FAILED_PRECONDITION is how a server that batches refuses rows of another shape than those that it joins them with.
+_CODES_OF_ROWS = (
+    "INVALID_ARGUMENT",
+    "OUT_OF_RANGE",
+    "FAILED_PRECONDITION",
+    "RESOURCE_EXHAUSTED",
+    "INTERNAL",
+    "UNKNOWN",
+    "DATA_LOSS",
+)
 
 # From arrays with one element per row to the outputs of each row.
 Ask = Callable[[Mapping[str, Array]], Sequence[Mapping[str, Any]]]
