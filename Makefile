@@ -92,6 +92,7 @@ golden: .venvs/dev/.ready ## Write the goldens of interfaces and manifests anew,
 bench: setup ## Print each figure beside its peer's. BENCH='--set data=... --set label=...' for other data.
 	@.venvs/sdk/bin/python tests/benchmarks/pipeline.py $(BENCH)
 	@.venvs/data/bin/python tests/benchmarks/tfdv.py 2>/dev/null
+	@.venvs/sdk/bin/python tests/benchmarks/client.py
 	@.venvs/model/bin/python tests/benchmarks/serving.py
 
 format: .venvs/dev/.ready ## Format the code and mend what ruff can mend.

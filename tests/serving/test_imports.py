@@ -1,0 +1,97 @@
+"""What `tiffin.serving` asks of whoever installs and imports it; `make bench` prints the seconds."""
+
+import importlib.metadata
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from packaging.requirements import Requirement
+
+import tiffin
+
+# typing_extensions and Cython's own modules come with grpc; `google` is a namespace of many packages.
+ALLOWED = (
+    "grpc",
+    "google.protobuf",
+    "google._upb",
+    "numpy",
+    "tiffin",
+    "typing_extensions",
+    "cython_runtime",
+    "_cython_",
+)
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the modules that a statement adds to those of a bare interpreter."""
+    script = f"import sys; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stdout.split())
+
+
+def foreign(modules: set[str]) -> set[str]:
+    """Return those that are not Python's own."""
+    return {name for name in modules if name.split(".")[0] not in sys.stdlib_module_names}
+
+
+def test_the_package_alone_loads_next_to_nothing():
+    assert foreign(loaded_by("import tiffin.serving")) <= {
+        "tiffin",
+        "tiffin.errors",
+        "tiffin.serving",
+        "tiffin.version",
+    }
+
+
+@pytest.mark.parametrize("name", ["Client", "AsyncClient"])
+def test_a_client_loads_grpc_protobuf_and_numpy_alone(name):
+    loaded = loaded_by(f"from tiffin.serving import {name}")
+
+    assert {"grpc", "google.protobuf", "numpy"} <= loaded
+    assert {module for module in foreign(loaded) - {"google"} if not module.startswith(ALLOWED)} == set()
+
+
+def test_a_client_loads_no_more_of_tiffin_than_it_needs():
+    ours = {
+        name.removeprefix("tiffin.") for name in loaded_by("from tiffin.serving import Client") if "tiffin." in name
+    }
+
+    assert ours == {"errors", "version", "serving"} | {
+        f"serving.{name}"
+        for name in ("client", "connection", "messages", "model_config", "signatures", "tensors", "wire")
+    }
+
+
+def test_grpc_and_numpy_are_nearly_all_that_a_client_loads():
+    """Modules rather than seconds: a machine's load does not change their number."""
+    ours = loaded_by("from tiffin.serving import Client") - loaded_by("import grpc, numpy")
+
+    # Tiffin's own, and of protobuf what makes messages from our .proto files.
+    assert len(ours) < 60, sorted(ours)
+
+
+def needed(name: str, extra: str = "") -> set[str]:
+    """Return the distributions that an installation brings, itself included."""
+    found = {name}
+    for text in importlib.metadata.requires(name) or ():
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+            found |= needed(requirement.name)
+    return found
+
+
+def mebibytes(name: str) -> float:
+    """Return what a distribution's files weigh, and as much again for the bytecode of its modules."""
+    files = importlib.metadata.files(name) or ()
+    paths = [path for path in (pathlib.Path(str(file.locate())) for file in files) if path.is_file()]
+    if name == "tiffin":  # an editable installation lists no modules
+        paths = list(pathlib.Path(tiffin.__file__).parent.rglob("*.py"))
+    return sum(path.stat().st_size * (2 if path.suffix == ".py" else 1) for path in paths) / 2**20
+
+
+def test_the_extra_client_adds_less_than_60_mb_to_numpy():
+    names = needed("tiffin", "client")
+
+    assert names == {"tiffin", "grpcio", "protobuf", "typing-extensions", "numpy"}
+    assert 10 < sum(mebibytes(name) for name in names - {"numpy"}) < 60
