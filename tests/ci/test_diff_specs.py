@@ -1,8 +1,10 @@
 """`.ci/diff-specs` in a clone of this repository, with a release of its own."""
 
+import hashlib
 import os
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -24,12 +26,14 @@ def clone(tmp_path: Path) -> Path:
     """A repository with one commit, without tags, and with this checkout's environments and script."""
     folder = tmp_path / "clone"
     ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("components", "pipelines", ".ci"):
+    for name in ("components", "pipelines", "locks", ".ci"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     git(folder, "init", "--quiet")
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "--message", "first")
-    (folder / ".venvs").symlink_to(ROOT / ".venvs")
+    (folder / ".venvs").mkdir()
+    for name in ("sdk", "uv"):
+        (folder / ".venvs" / name).symlink_to(ROOT / ".venvs" / name)
     return folder
 
 
@@ -45,6 +49,64 @@ def compile_specs(folder: Path) -> None:
         capture_output=True,
     )
     shutil.rmtree(source)
+
+
+def write_kfp(folder: Path, version: str) -> str:
+    """Write a wheel of a kfp that knows its version, and return the lock of it."""
+    wheel = folder / f"kfp-{version}-py3-none-any.whl"
+    about = f"kfp-{version}.dist-info"
+    files = {
+        "kfp.py": f'__version__ = "{version}"\n',
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: kfp\nVersion: {version}\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+        archive.writestr(f"{about}/RECORD", "".join(f"{name},,\n" for name in [*files, f"{about}/RECORD"]))
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return f"--no-index\n--find-links {folder}\nkfp=={version} --hash=sha256:{digest}\n"
+
+
+# A release whose specs say by which kfp they were compiled, as those of kfp do.
+RELEASE = """
+import pathlib
+import kfp
+
+def main(arguments):
+    folder = pathlib.Path(arguments[arguments.index("--output") + 1])
+    (folder / "components").mkdir(parents=True)
+    (folder / "training-0.0.9.yaml").write_text(f"sdkVersion: kfp-{kfp.__version__}\\n")
+"""
+
+
+def test_a_release_is_compiled_by_its_own_kfp(clone: Path, tmp_path: Path) -> None:
+    (clone / "locks" / "sdk.txt").write_text(write_kfp(tmp_path, "1.2.3"))
+    (clone / "components" / "tiffin" / "cli.py").write_text(RELEASE)
+    git(clone, "commit", "--quiet", "--all", "--message", "release")
+    git(clone, "tag", "v0.0.9")
+    shutil.copy(ROOT / "locks" / "sdk.txt", clone / "locks")
+    (clone / "build" / "components").mkdir(parents=True)
+    (clone / "build" / "training-0.1.0.yaml").write_text("sdkVersion: kfp-2.17.0\n")
+
+    first, second = diff_specs(clone), diff_specs(clone)
+
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert "-sdkVersion: kfp-1.2.3\n+sdkVersion: kfp-2.17.0\n" in first.stdout
+    assert "Setting up the sdk environment of v0.0.9" in first.stderr
+    assert second.stderr == "", "the environment is kept"
+
+
+def test_two_versions_of_a_spec_are_refused(clone: Path) -> None:
+    git(clone, "tag", "v0.0.9")
+    compile_specs(clone)
+    (spec,) = (clone / "build").glob("training-*.yaml")
+    shutil.copy(spec, spec.with_name("training-0.0.8.yaml"))
+
+    done = diff_specs(clone)
+
+    assert done.returncode == 2
+    assert "more than one version of training.yaml in build/. Run make compile" in done.stderr
 
 
 def test_without_specs_it_says_what_to_run(clone: Path) -> None:
