@@ -139,19 +139,32 @@ _ADJUSTMENTS = (
         metavar="STEP=TIME",
         help="How long its pod may run, such as train-model=12h, in s, m, h or d.",
     ),
-    click.option(
-        "--mount",
-        "mounts",
-        multiple=True,
-        metavar="STEP=CLAIM:PATH",
-        help="Mount a volume, such as deploy-model=tiffin-serving-root:/serving.",
-    ),
+)
+_mount_option = functools.partial(
+    click.option,
+    "--mount",
+    "mounts",
+    multiple=True,
+    metavar="STEP=CLAIM:PATH",
+    help="Mount a volume, such as deploy-model=tiffin-serving-root:/serving.",
 )
 
 
 def adjustment_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that change a pipeline's steps; it gets them as `adjustments`."""
+    return _adjusted(command, _mount_option())
 
+
+def backend_adjustment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give them to a command to a backend, whose cluster TIFFIN_MOUNT may describe.
+
+    Said once for all of these commands, it has them make one version and not two. What is compiled for review is not
+    changed by where it is compiled.
+    """
+    return _adjusted(command, _mount_option(envvar="TIFFIN_MOUNT", show_envvar=True))
+
+
+def _adjusted(command: Callable[..., Any], mount: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def adjusted(
         *arguments: Any, sizes: tuple[str, ...], deadlines: tuple[str, ...], mounts: tuple[str, ...], **options: Any
@@ -160,7 +173,7 @@ def adjustment_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
         return command(*arguments, adjustments=Adjustments(sizes, deadlines, mounts), **options)
 
-    for option in reversed(_ADJUSTMENTS):
+    for option in (mount, *reversed(_ADJUSTMENTS)):
         adjusted = option(adjusted)
     return adjusted
 

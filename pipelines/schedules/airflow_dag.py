@@ -23,6 +23,11 @@ with DAG(
         bash_command="tiffin submit training --params training.yaml --wait --timeout 14400",
         cwd=str(Path(__file__).parent),
         append_env=True,
+        # As in manifests/: where the serving root is gs://, as in the overlay gcp, there is nothing to mount.
+        env={
+            "TIFFIN_MOUNT": "deploy-model=tiffin-serving-root:/serving",
+            "TIFFIN_SERVICE_ACCOUNT": "tiffin-pipeline",
+        },
         skip_on_exit_code=3,
         execution_timeout=timedelta(hours=5),
     )

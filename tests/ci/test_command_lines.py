@@ -1,6 +1,11 @@
-"""The command lines in the files of CI servers and schedulers: read out of the files, then run, or dry-run by make."""
+"""The command lines in the files of CI servers and schedulers, read out of the files.
 
-import ast
+Those that compile, compare, publish and submit are run, with the settings of the files, against a backend in a process of
+its own. `make check`, the tests and the images are dry-run only: CI runs all of them beside this test, where a second time
+would cost it an hour, and tests/images runs what builds, pushes and pins.
+"""
+
+import json
 import os
 import re
 import shlex
@@ -11,14 +16,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+import airflow_stand_in
 import kfp_backend
+from manifest_rendering import render
+from tiffin.docker import builder
 from tiffin.kubeflow.cron import read_cron
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = ROOT / "pipelines" / "schedules"
 SERVERS = (ROOT / ".github" / "workflows" / "ci.yml", ROOT / ".gitlab-ci.yml", ROOT / "Jenkinsfile")
 NIGHTLY = (SCHEDULES / "airflow_dag.py", SCHEDULES / "crontab")
-# Seconds, and nothing is sent or downloaded. The others are dry-run.
+# Seconds, and nothing is sent or downloaded.
 CHEAP = ("compile", "diff-specs")
 
 
@@ -33,18 +41,30 @@ def commands(path: Path) -> list[str]:
         assert len(found) == len(re.findall(r"\b(?:sh|bat|powershell)\b", text))
         return found
     if path.suffix == ".py":
-        keywords = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.keyword))
-        return [ast.literal_eval(keyword.value) for keyword in keywords if keyword.arg == "bash_command"]
+        return [task.bash_command for task in airflow_stand_in.load(path).tasks]
     document = yaml.safe_load(text)
     if path.name == ".gitlab-ci.yml":
         return [line for job in document.values() if isinstance(job, dict) for line in job.get("script", [])]
     return [step["run"] for job in document["jobs"].values() for step in job["steps"] if "run" in step]
 
 
+def settings(path: Path) -> dict[str, str]:
+    """Return the variables that a file itself gives to the line that submits."""
+    text = path.read_text()
+    if path.name == "crontab":
+        found = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
+    elif path.name == "Jenkinsfile":
+        found = dict(re.findall(r"^ +(\w+) = '(.*)'$", text, re.MULTILINE))
+    elif path.name == ".gitlab-ci.yml":
+        found = yaml.safe_load(text)["release"]["variables"]
+    else:
+        job = yaml.safe_load(text)["jobs"]["release"]
+        found = job["env"] | job["steps"][-1]["env"]
+    return {name: value for name, value in found.items() if "${{" not in value}
+
+
 LINES = [(path, line) for path in (*SERVERS, *NIGHTLY) for line in commands(path)]
 TARGETS = sorted({line.removeprefix("make ") for _, line in LINES if line.startswith("make ")})
-# Line -> the folder it is run in: its own for Airflow and cron.
-SUBMISSIONS = {line: SCHEDULES if path in NIGHTLY else ROOT for path, line in LINES if not line.startswith("make ")}
 
 
 @pytest.mark.parametrize("path", SERVERS, ids=lambda path: path.name)
@@ -52,7 +72,7 @@ def test_a_server_goes_all_the_way(path: Path) -> None:
     steps = [line.removeprefix("make ") for line in commands(path)]
 
     assert steps[:-1] == [
-        "check", "test", "test-notebooks", "compile", "diff-specs",
+        "check", "test", "test-notebooks", "compile", "diff-specs", "test-images",
         "images", "images-push", "images-digest", "compile", "publish",
     ]  # fmt: skip
     assert steps[-1].startswith(".venvs/sdk/bin/tiffin submit training ")
@@ -80,42 +100,111 @@ def test_the_cheap_targets_run() -> None:
         assert done.returncode == 0 or "The history is cut off" in done.stderr, done.stderr
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def backend() -> Iterator[kfp_backend.Server]:
     with kfp_backend.serve() as server:
         server.set(multi_user=True, token="secret")
         yield server
 
 
-@pytest.mark.parametrize("line", SUBMISSIONS)
-def test_a_submission_is_taken_by_a_backend(backend: kfp_backend.Server, tmp_path: Path, line: str) -> None:
-    token = tmp_path / "token"
-    token.write_text("secret")
-    folder = SUBMISSIONS[line]
-    line = line.replace("/opt/tiffin", str(ROOT)).replace("/etc/tiffin/token", str(token))
-    before = backend.state()["runs"]
-    environment = {
+@pytest.fixture
+def given(backend: kfp_backend.Server, tmp_path: Path) -> dict[str, str]:
+    """What a server, or a machine with cron, has in its environment besides what the file says."""
+    digests = tmp_path / "digests.json"
+    digests.write_text(json.dumps(dict.fromkeys(builder.image_names().values(), f"sha256:{'0' * 64}")))
+    return {
         "PATH": f"{ROOT}/.venvs/sdk/bin:{os.environ['PATH']}",
         "HOME": str(tmp_path),
         "KF_PIPELINES_ENDPOINT": backend.address,
         "TIFFIN_NAMESPACE": "team-a",
-    } | ({} if "--token-file" in line else {"TIFFIN_KFP_TOKEN": "secret"})
+        "TIFFIN_IMAGE_DIGESTS": str(digests),
+    }
 
-    done = subprocess.run(shlex.split(line), cwd=folder, env=environment, capture_output=True, text=True)
+
+def check_submission(backend: kfp_backend.Server) -> None:
+    """Hold what a backend got to what the files ask for: one run, of one version, that deploys where servers read."""
+    state = backend.state()
+    [run], [version] = state["runs"].values(), state["versions"].values()
+    parameters = yaml.safe_load((SCHEDULES / "training.yaml").read_text())
+    assert run["runtime_config"]["parameters"].items() >= parameters.items()
+    [(folder, claim)] = deploys_to(state["specs"][version["name"]]).items()
+    for overlay in ("local", "kubeflow"):
+        resources = render(overlay)
+        assert yaml.safe_load(resources["ConfigMap/tiffin"])["data"]["TIFFIN_SERVING_ROOT"] == folder
+        assert f"PersistentVolumeClaim/{claim}" in resources
+        assert f"ServiceAccount/{run['service_account']}" in resources
+
+
+def deploys_to(spec: str) -> dict[str, str]:
+    """Return path -> claim of the volumes that a spec's step deploy-model mounts."""
+    executors = list(yaml.safe_load_all(spec))[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return {one["mountPath"]: one["constant"] for one in executors["exec-deploy-model"].get("pvcMount", [])}
+
+
+@pytest.mark.parametrize("path", SERVERS, ids=lambda path: path.name)
+def test_a_server_publishes_and_submits_one_version(
+    backend: kfp_backend.Server, given: dict[str, str], path: Path
+) -> None:
+    environment = settings(path) | given | {"TIFFIN_KFP_TOKEN": "secret"}
+    for line in commands(path)[-2:]:
+        done = subprocess.run(shlex.split(line), cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    check_submission(backend)
+
+
+def test_cron_submits(backend: kfp_backend.Server, given: dict[str, str], tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret")
+    [line] = commands(NIGHTLY[1])
+    line = line.replace("/opt/tiffin", str(ROOT)).replace("/etc/tiffin/token", str(token))
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, env=settings(NIGHTLY[1]) | given, capture_output=True, text=True
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    runs = [run for key, run in backend.state()["runs"].items() if key not in before]
-    parameters = yaml.safe_load((SCHEDULES / "training.yaml").read_text())
-    assert len(runs) == 1
-    assert runs[0]["runtime_config"]["parameters"].items() >= parameters.items()
+    check_submission(backend)
+
+
+class TestAirflow:
+    @pytest.fixture
+    def task(self, given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> airflow_stand_in.BashOperator:
+        for name, value in (given | {"TIFFIN_KFP_TOKEN": "secret"}).items():
+            monkeypatch.setenv(name, value)
+        [task] = airflow_stand_in.load(NIGHTLY[0]).tasks
+        return task
+
+    def test_submits(self, backend: kfp_backend.Server, task: airflow_stand_in.BashOperator) -> None:
+        task.execute()
+
+        check_submission(backend)
+
+    def test_skips_a_run_that_a_gate_stopped(
+        self, backend: kfp_backend.Server, task: airflow_stand_in.BashOperator
+    ) -> None:
+        backend.set(pictures=[{"state": "FAILED", "tasks": {"validate-examples": "SUCCEEDED", "stop-run-2": "FAILED"}}])
+
+        with pytest.raises(airflow_stand_in.AirflowSkipException):
+            task.execute()
+
+    def test_fails_with_the_run(self, backend: kfp_backend.Server, task: airflow_stand_in.BashOperator) -> None:
+        backend.set(pictures=[{"state": "FAILED", "tasks": {"ingest-examples": "FAILED"}}])
+
+        with pytest.raises(airflow_stand_in.AirflowException):
+            task.execute()
+
+    def test_waits_longer_than_the_command(self, task: airflow_stand_in.BashOperator) -> None:
+        words = shlex.split(task.bash_command)
+
+        assert task.execution_timeout
+        assert task.execution_timeout.total_seconds() > int(words[words.index("--timeout") + 1])
 
 
 def test_the_nights_are_cron_lines() -> None:
     line = next(line for line in NIGHTLY[1].read_text().splitlines() if "tiffin submit" in line)
-    dag = re.search(r'schedule="([^"]+)"', NIGHTLY[0].read_text())
+    dag = airflow_stand_in.load(NIGHTLY[0])
 
-    assert dag
-    assert read_cron(" ".join(line.split()[:5])) == read_cron(dag.group(1)) == "0 0 3 * * *"
+    assert read_cron(" ".join(line.split()[:5])) == read_cron(dag.schedule) == "0 0 3 * * *"
     assert "%" not in line, "cron would end the command there"
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.cli import adjustment_options, debug_option
+from tiffin.cli import backend_adjustment_options, debug_option
 from tiffin.kubeflow.options import connection_options
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.argument("pipelines", nargs=-1, metavar="[PIPELINE|SPEC.yaml]...")
 @connection_options
 @click.option("--shared", is_flag=True, help="For all namespaces, where the backend has several.")
-@adjustment_options
+@backend_adjustment_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @debug_option
 def publish(
@@ -39,12 +39,14 @@ def publish(
     from tiffin.kubeflow.publication import publish_spec
     from tiffin.kubeflow.specs import load_spec
 
-    if adjustments and len(pipelines) != 1:
+    chosen = pipelines or pipeline_names()
+    if adjustments and len(chosen) != 1:
         raise click.UsageError(
-            "--size, --deadline and --mount should come with one pipeline, whose steps they name. Publish each by itself."
+            "--size, --deadline and --mount, or TIFFIN_MOUNT, should come with one pipeline, whose steps they name. "
+            "Publish each by itself."
         )
     # Everything is read before anything is sent.
-    specs = [load_spec(pipeline, adjustments) for pipeline in pipelines or pipeline_names()]
+    specs = [load_spec(pipeline, adjustments) for pipeline in chosen]
     backend = connect(host, namespace, token_file, ca_file)
     for spec in specs:
         published = publish_spec(backend, spec, shared=shared)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.cli import adjustment_options, debug_option
+from tiffin.cli import backend_adjustment_options, debug_option
 from tiffin.kubeflow.options import connection_options, run_options
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def schedule() -> None:
 @click.option("--cron", required=True, metavar="LINE", help="As in crontab, such as '0 3 * * mon-fri', or @daily. UTC.")
 @run_options
 @connection_options
-@adjustment_options
+@backend_adjustment_options
 @debug_option
 def set_(
     *,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.cli import adjustment_options, debug_option
+from tiffin.cli import backend_adjustment_options, debug_option
 from tiffin.kubeflow.options import connection_options, run_options
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="How long to wait. The run goes on.")
 @click.option("--poll", type=click.FloatRange(min=0.05), default=3, show_default=True, metavar="SECONDS", hidden=True)
 @connection_options
-@adjustment_options
+@backend_adjustment_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object last; progress goes to standard error.")
 @debug_option
 def submit(

@@ -30,7 +30,13 @@ _RUN = (
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a parameter; may be repeated."),
     click.option("--params", "file", type=click.Path(), metavar="FILE.yaml", help="Set parameters from a YAML file."),
     click.option("--experiment", help="That runs are filed under. Defaults to the pipeline's name."),
-    click.option("--service-account", default="", help="That the pods act as. Defaults to the backend's."),
+    click.option(
+        "--service-account",
+        envvar="TIFFIN_SERVICE_ACCOUNT",
+        show_envvar=True,
+        default="",
+        help="That the pods act as. Defaults to the backend's.",
+    ),
     click.option("--pipeline-root", default="", metavar="URI", help="For artifacts. Defaults to the backend's."),
     click.option("--shared", is_flag=True, help="Keep the pipeline where all namespaces see it."),
 )
