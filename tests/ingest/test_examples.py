@@ -14,7 +14,7 @@ import pytest
 import gcs_emulator
 from ingesting import Ingest
 from tiffin import artifacts
-from tiffin.errors import InputError
+from tiffin.errors import EXPLAINED, InputError
 from tiffin.ingest.examples import ingest
 
 TRIPS = "id,miles,company\n" + "".join(f"{number},{number / 8},c{number % 3}\n" for number in range(60))
@@ -85,6 +85,11 @@ class TestManifest:
             InputError, match=rf"exclude should list columns of the data\. Received: '{name}'.*are: fare, n"
         ):
             ingested("fare\n1\n", exclude=[name], derive={"n": "1"})
+
+    @pytest.mark.parametrize("name", [1.0, None, ["fare"], {"fare": 1}])
+    def test_drops_only_names(self, ingested, name):
+        with pytest.raises(InputError, match=r"exclude should list columns' names\. Received: "):
+            ingested("fare,n\n1,2\n", exclude=[name])
 
     def test_keeps_a_column(self, ingested):
         with pytest.raises(InputError, match="At least one column should be left"):
@@ -270,8 +275,8 @@ class TestFullDisk:
             ended = run_step(data, output, 0 if room in DISKS else size * 1024)
             left = list(output.rglob("*"))
 
-        assert (ended.returncode, len(ended.stderr.splitlines()), left) == (1, 1, []), ended.stderr
-        assert ended.stderr.startswith("error: Could not write")
+        assert (ended.returncode, len(ended.stderr.splitlines()), left) == (EXPLAINED, 1, []), ended.stderr
+        assert ended.stderr.startswith(f"error: Could not write '{output}")
         assert "Free space there, or choose another folder." in ended.stderr
 
     def test_is_no_matter_where_there_is_room(self, data, tmp_path):

@@ -84,7 +84,9 @@ class TestValues:
         assert ingested("trip miles\n4\n", derive={"n": "trip_miles / 2"}).rows == [{"trip_miles": 4, "n": 2.0}]
 
     def test_that_some_row_does_not_have(self, ingested):
-        with pytest.raises(InputError, match=r"have a value for each row \(Conversion Error.*Use TRY_CAST or CASE"):
+        with pytest.raises(
+            InputError, match=r"have a value for each row \(Conversion Error.*Received: derive=\{.*Use TRY_CAST or CASE"
+        ):
             ingested(ROWS, derive={"n": "CAST(b AS INTEGER)"})
 
         assert ingested.left() == []

@@ -77,9 +77,21 @@ class TestDialect:
         with pytest.raises(InputError, match=r"separated by ';'\. Received: the one column 'a,b'\. Pass delimiter=','"):
             ingested(GOOD, delimiter=";")
 
-    @pytest.mark.parametrize("delimiter", ["::", '"', "\n"])
+    def test_a_delimiter_that_nobody_guesses(self, ingested):
+        with pytest.raises(InputError, match=r"the one column 'a\^b', whose '\^' each row has .* Pass delimiter='\^'"):
+            ingested(GOOD.replace(",", "^"))
+
+    @pytest.mark.parametrize("content", ["price_($)\n1\n2\n", "a-b\n1-2\n3-4\n", "a^b\n", "mail@\nx@y\nnone\n"])
+    def test_one_column_is_no_mistake(self, ingested, content):
+        if content == "a^b\n":
+            with pytest.raises(DataError, match="header only"):
+                ingested(content)
+        else:
+            assert len(ingested(content).manifest["columns"]) == 1
+
+    @pytest.mark.parametrize("delimiter", ["::", '"', "\n", "a", "1"])
     def test_no_delimiter_at_all(self, ingested, delimiter):
-        with pytest.raises(InputError, match=r"delimiter should be one character, or one of .*comma.*tab"):
+        with pytest.raises(InputError, match=r"delimiter should be one character that is no letter .*comma.*tab"):
             ingested(GOOD, delimiter=delimiter)
 
     @pytest.mark.parametrize("content", [b"a,stra\xdfe\n1,2\n", GOOD.encode("utf-16"), bytes(range(128, 256)) * 9])
@@ -426,6 +438,25 @@ class TestParquet:
             ):
                 ingested(content, "data.parquet")
             assert ingested.left() == []
+
+
+class TestLargeNumbers:
+    TABLE = pa.table({"id": pa.array([1, (1 << 64) - 1], pa.uint64()), "x": [1, 2]})
+
+    def test_that_no_int64_holds_are_refused_by_name(self, ingested):
+        with pytest.raises(
+            InputError, match=r"below 2\^63\. Received: column 'id' with 18446744073709551615\. List it in exclude"
+        ):
+            ingested(self.TABLE, "data.parquet")
+        assert ingested.left() == []
+
+    def test_may_be_derived_from_and_dropped(self, ingested):
+        found = ingested(self.TABLE, "data.parquet", derive={"name": "CAST(id AS VARCHAR)"}, exclude=["id"])
+
+        assert [row["name"] for row in found.rows] == ["1", "18446744073709551615"]
+
+    def test_that_fit_stay(self, ingested):
+        assert ingested(pa.table({"id": pa.array([7, None], pa.uint64())}), "data.parquet").rows[0] == {"id": 7}
 
 
 class TestGzip:

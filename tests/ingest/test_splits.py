@@ -92,6 +92,28 @@ class TestARowStays:
 
         assert found[0] == found[1] == found[2]
 
+    @pytest.mark.parametrize(
+        ("values", "other"),
+        [
+            ([str(number) for number in range(300)], ["X0"]),
+            ([f"{number / 8}" for number in range(300)], ["none yet"]),
+            ([f"2025-01-06 12:00:{second:02d}" for second in range(60)], ["later", "tomorrow", "in the end"]),
+            ([f"2025-01-06 12:{minute:02d}:00+02:00" for minute in range(60)], ["later", "tomorrow", "in the end"]),
+            (["true", "False", "TRUE"], ["maybe", "perhaps"]),
+            (["1234", "77"], ["01234"]),
+        ],
+    )
+    def test_when_another_row_makes_its_column_one_of_text(self, ingested, values, other):
+        def places(values):
+            content = "a,b\n" + "".join(f"{value},{n}\n" for n, value in enumerate(values))
+            found = ingested(content, splits=WEIGHTS, key="a", max_bad_share=0)
+            return found.types["a"], {row["b"]: split for split, rows in found.splits.items() for row in rows}
+
+        before, after = places(values), places(values + other)
+
+        assert (before[0] == "STRING", after[0]) == (False, "STRING")
+        assert {row: after[1][row] for row in before[1]} == before[1]
+
     def test_when_columns_are_derived_and_dropped(self, ingested):
         content = "a,b\n" + "".join(f"{number},{number % 7}\n" for number in range(200))
         plain = ingested(content, splits=WEIGHTS)

@@ -10,27 +10,21 @@ from typing import Any
 import duckdb
 
 from tiffin import artifacts, storage
-from tiffin.errors import DataError, InputError, did_you_mean
+from tiffin.errors import DataError, InputError
 from tiffin.ingest import sample
-from tiffin.ingest.expressions import order_derived
+from tiffin.ingest.columns import check_range, finish_columns, rename
+from tiffin.ingest.headers import csv_header
 from tiffin.ingest.rejects import Rejected, rejected_rows, too_many_rejected
-from tiffin.ingest.shards import SPLIT, json_lines, place, sample_rows, write_shards
+from tiffin.ingest.shards import json_lines, place, sample_rows, write_shards
 from tiffin.ingest.sources import (
-    FRACTIONS,
-    INTEGERS,
-    MOMENTS,
-    TEXTS,
     Column,
-    base_type,
     common_type,
-    csv_header,
     csv_relation,
     csv_types,
     damaged,
     is_parquet,
     parquet_columns,
     parquet_relation,
-    plain_name,
     quoted_name,
     said,
     unreadable,
@@ -55,7 +49,7 @@ def ingest(
     """Read CSV or Parquet into an examples artifact and return its manifest.
 
     Args:
-        data: A file, a folder or a glob, local or `gs://`, or `sample:deliveries[?rows=N&seed=S]`.
+        data: A file, a folder or a glob, local, `gs://` or `s3://`, or `sample:deliveries[?rows=N&seed=S]`.
         output: Folder of the examples artifact.
         derive: New columns, name to SQL expression over one row.
         exclude: Columns to drop, after new ones are derived.
@@ -81,12 +75,14 @@ def ingest(
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        stack.enter_context(_named_disk(output))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=output, prefix=".ingest-")))
         connection = stack.enter_context(_connection(scratch))
         files = stack.enter_context(_local_files(data, scratch))
         columns, rejected = _load(connection, files, delimiter, max_bad_share)
-        columns, renamed = _rename(connection, columns)
-        table_columns = _finish_columns(connection, columns, derive, exclude, split_expression(weights, columns, key))
+        columns, renamed = rename(connection, columns)
+        check_range(connection, [column for column in columns if column.name not in exclude])
+        table_columns = finish_columns(connection, columns, derive, exclude, split_expression(weights, columns, key))
         manifest = {
             "format": 1,
             "sources": [source for _, source in files],
@@ -96,7 +92,7 @@ def ingest(
             "exclude": sorted(exclude),
             "key": key,
             "set_aside": {"rows": len(rejected), "listed": artifacts.REJECTED if rejected else None},
-            **write_shards(connection, table_columns, list(weights), scratch),
+            **write_shards(connection, table_columns, list(weights), derive, scratch),
         }
         sample = json_lines(sample_rows(connection, table_columns))
         # All is written before anything is put in its place: a disk that fills up leaves nothing half-written.
@@ -106,6 +102,17 @@ def ingest(
             artifacts.write_bytes(scratch / "artifact" / artifacts.REJECTED, listed)
         place(manifest, scratch, output, data_root)
     return manifest
+
+
+@contextmanager
+def _named_disk(output: Path) -> Iterator[None]:
+    """Name the folder where a disk is full: DuckDB says no more than that one is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(output)) from None
 
 
 @contextmanager
@@ -215,76 +222,3 @@ def _find_csv_types(
     types = {column.name: column.type for column in typed}
     for path in separators:
         found[path] = [Column(column.name, types[column.name]) for column in found[path]]
-
-
-def _rename(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> tuple[list[Column], dict[str, str]]:
-    """Give each column a name that TensorFlow takes, and return the columns and old name to new where they differ."""
-    renamed = {column.name: name for column in columns if (name := plain_name(column.name)) != column.name}
-    final = [Column(renamed.get(column.name, column.name), column.type) for column in columns]
-    lower = [column.name.lower() for column in final]
-    for column, name in zip(columns, lower, strict=True):
-        if lower.count(name) > 1:
-            same = [c.name for c, other in zip(columns, lower, strict=True) if other == name]
-            raise InputError(
-                f"Columns should differ in more than case and signs, which become '_'. Received: "
-                f"{', '.join(repr(other) for other in same)}. Rename '{column.name}' in the source."
-            )
-    for old, new in renamed.items():
-        connection.execute(f"ALTER TABLE source RENAME COLUMN {quoted_name(old)} TO {quoted_name(new)}")
-    return final, renamed
-
-
-def _finish_columns(
-    connection: duckdb.DuckDBPyConnection,
-    columns: Sequence[Column],
-    derive: Mapping[str, str],
-    exclude: Sequence[str],
-    split: str,
-) -> list[Column]:
-    """Make the view `examples` with the final columns and the split of each row, and return those columns."""
-    names = [column.name for column in columns]
-    for name in exclude:
-        if name not in [*names, *derive]:
-            raise InputError(
-                f"exclude should list columns of the data. Received: '{name}'.{did_you_mean(name, [*names, *derive])} "
-                f"The columns are: {', '.join([*names, *derive])}."
-            )
-    relation = f"(SELECT *, {split} AS {SPLIT} FROM source)"
-    for name in order_derived(connection, derive, names):
-        relation = f"(SELECT *, (\n{derive[name]}\n) AS {quoted_name(name)} FROM {relation})"
-    try:
-        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-    except duckdb.Error as error:
-        raise InputError(
-            f"The expressions should fit the columns' types ({said(error)}). Received: derive={derive}. "
-            f"The columns are: {', '.join(f'{column.name} {column.type}' for column in columns)}."
-        ) from None
-    kept = [(row[0], row[1]) for row in described if row[0] != SPLIT.strip('"') and row[0] not in exclude]
-    if not kept:
-        raise InputError(
-            f"At least one column should be left. Received: exclude={list(exclude)}, which names them all."
-        )
-    final = [_final_column(name, type_) for name, type_ in kept]
-    selected = ", ".join(f"{sql} AS {quoted_name(column.name)}" for column, sql in final)
-    connection.execute(f"CREATE TEMP VIEW examples AS SELECT {SPLIT}, {selected} FROM {relation}")
-    return [column for column, _ in final]
-
-
-def _final_column(name: str, type_: str) -> tuple[Column, str]:
-    """Return the column as it is kept, as TFDV and TensorFlow both take it, and the SQL that makes it.
-
-    Truth becomes 0 and 1, a moment the seconds since 1970.
-    """
-    base, sql = base_type(type_), quoted_name(name)
-    if base in INTEGERS or base == "BOOLEAN":
-        return Column(name, "INT"), f"CAST({sql} AS BIGINT)"
-    if base in FRACTIONS:
-        return Column(name, "FLOAT"), f"CASE WHEN isfinite(CAST({sql} AS DOUBLE)) THEN CAST({sql} AS DOUBLE) END"
-    if base in MOMENTS:
-        return Column(name, "INT"), f"CAST(floor(epoch(CAST({sql} AS TIMESTAMP))) AS BIGINT)"
-    if base in TEXTS or base == '"NULL"':
-        return Column(name, "STRING"), f"CAST({sql} AS VARCHAR)"
-    raise InputError(
-        f"A column should hold numbers, truth, text or moments. Received: column '{name}' of type {type_}. "
-        "Exclude it, or derive plain columns from it."
-    )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,11 @@ _SAMPLE_ROWS = 20
 
 
 def write_shards(
-    connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], splits: Sequence[str], scratch: Path
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[Column],
+    splits: Sequence[str],
+    derive: Mapping[str, str],
+    scratch: Path,
 ) -> dict[str, Any]:
     """Write a Parquet file per split and return the manifest's `splits`, `rows` and `version`.
 
@@ -27,6 +31,7 @@ def write_shards(
         connection: With the view `examples`, which holds each row's split; the table `final` is made of it.
         columns: Those to write.
         splits: Their names; one without rows gets an empty file.
+        derive: The expressions in the view, for the error.
         scratch: Folder to write below, in `shards/`.
 
     Raises:
@@ -56,8 +61,11 @@ def write_shards(
             )
             result[split] = {"rows": rows, "shards": [f"{artifacts.SHARDS}/{shard.name}"]}
     except duckdb.Error as error:
+        reason = said(error)
+        if not derive:
+            raise
         raise InputError(
-            f"The expressions should have a value for each row ({said(error)}). "
+            f"The expressions should have a value for each row ({reason}). Received: derive={dict(derive)}. "
             "Use TRY_CAST or CASE where some rows have none."
         ) from None
     return {"version": version, "splits": result, "rows": sum(found.values())}

@@ -4,16 +4,12 @@ A CSV column's type is what all but `max_bad_share` of its values are, so that a
 instead of turning a column of numbers into text.
 """
 
-import contextlib
-import csv
 import errno
 import glob
 import gzip
-import io
 import keyword
 import os
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +28,6 @@ MOMENTS = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS
 TEXTS = ("VARCHAR", "ENUM", "UUID", "BLOB", "TIME", "TIME WITH TIME ZONE")
 # Of a column without a value in a file: any type will do.
 NO_TYPE = "NULL"
-_HEAD_BYTES = 1 << 20
-_HEAD_ROWS = 100
-_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
 
 
 @dataclass(frozen=True)
@@ -81,81 +74,6 @@ def unreadable(uri: str, error: duckdb.Error) -> InputError:
     return InputError(
         f"'{uri}' should be CSV with quotes that close and line ends of one kind ({said(error)}). Mend the file."
     )
-
-
-def csv_header(path: Path, uri: str, delimiter: str) -> tuple[str, list[str]]:
-    """Return the delimiter of a CSV file and the column names of its header.
-
-    Where nobody says, the delimiter is the one of comma, semicolon, tab and pipe that splits the header and most of the
-    first 100 rows into the same number of columns, more than one.
-
-    Args:
-        path: Local path of the file.
-        uri: What the user calls the file.
-        delimiter: One character or its name (`comma`, `semicolon`, `tab`, `pipe`); empty to find out.
-
-    Raises:
-        InputError: The file is empty, is not UTF-8 text, or its header is not one of a CSV with this delimiter.
-    """
-    delimiter = _DELIMITERS.get(delimiter, delimiter)
-    if len(delimiter) > 1 or delimiter in ('"', "\n", "\r"):
-        raise InputError(
-            f"delimiter should be one character, or one of {', '.join(sorted(_DELIMITERS))}. Received: delimiter={delimiter!r}."
-        )
-    try:
-        with open_csv(path) as file:
-            start = file.read(_HEAD_BYTES)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"'{uri}' should be a whole gzip file ({error}). Write or copy it again.") from None
-    first_line = start.splitlines()[0] if start else b""
-    if not first_line.strip():
-        raise InputError(
-            f"'{uri}' should be a CSV file with a header line. Received: an empty {'first line' if start else 'file'}. "
-            "Pass a file with data."
-        )
-    try:
-        first_line.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(
-            f"'{uri}' should be CSV in UTF-8, or Parquet. Received: other bytes in its first line. Convert it first."
-        ) from None
-    text = start.decode("utf-8-sig", errors="replace")
-    candidates = [delimiter] if delimiter else [",", ";", "\t", "|"]
-    names: list[str] = []
-    most = (0, 0)
-    for candidate in candidates:
-        rows = _first_rows(text, candidate)
-        width = len(rows[0])
-        score = (sum(len(row) == width for row in rows), width) if width > 1 else (0, 1)
-        if score > most:
-            delimiter, names, most = candidate, rows[0], score
-    if len(names) == 1 and candidates == [delimiter]:
-        near = [other for other in (",", ";", "\t", "|") if other in names[0]]
-        if near:
-            raise InputError(
-                f"'{uri}' should have columns separated by {delimiter!r}. Received: the one column '{names[0][:60]}'. "
-                f"Pass delimiter='{near[0]}', or leave it empty to find out."
-            )
-    names = [name.strip() or f"column{index}" for index, name in enumerate(names)]
-    lower = [name.lower() for name in names]
-    twice = sorted({name for name in names if lower.count(name.lower()) > 1})
-    if twice:
-        raise InputError(
-            f"Columns should have names that differ in more than case. Received: '{uri}' with "
-            f"{', '.join(repr(name) for name in twice)} {lower.count(twice[0].lower())} times. Mend the header."
-        )
-    return delimiter, names
-
-
-def _first_rows(text: str, delimiter: str) -> list[list[str]]:
-    rows = []
-    # A value longer than the csv module takes ends the look at the file, not the reading of it.
-    with contextlib.suppress(csv.Error):
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
-            rows += [row] if row else []
-            if len(rows) == _HEAD_ROWS:
-                break
-    return rows or [[""]]
 
 
 def csv_types(

@@ -56,10 +56,23 @@ def split_expression(splits: Mapping[str, float], columns: Sequence[Column], key
 
 
 def _text(column: Column) -> str:
-    """Return the SQL for a value's text, the same in a wider type: 5 and 5.0 are one, as are a day and its midnight."""
+    """Return the SQL for a value's text, the same in a wider type: 5 and 5.0 are one, as are a day and its midnight.
+
+    The widest type is text: one bad row more, and a column of numbers becomes one of text, in which each value has to be
+    found again as the number, moment or truth that it was.
+    """
     name, base = quoted_name(column.name), base_type(column.type)
     if base in INTEGERS or base in FRACTIONS:
         text = f"CAST({name} AS DOUBLE)::VARCHAR"
     else:
-        text = f"CAST({name} AS TIMESTAMP)::VARCHAR" if base in MOMENTS else f"{name}::VARCHAR"
+        text = f"CAST({name} AS TIMESTAMP)::VARCHAR" if base in MOMENTS else _read_text(f"{name}::VARCHAR")
     return f"coalesce({text}, chr(0))"
+
+
+def _read_text(text: str) -> str:
+    # Only what begins as a number or a moment does is read as one, which is most of the cost.
+    return (
+        f"coalesce(CASE WHEN ascii(ltrim({text})) BETWEEN ascii('+') AND ascii('9') THEN "
+        f"coalesce(TRY_CAST({text} AS DOUBLE)::VARCHAR, TRY_CAST({text} AS TIMESTAMPTZ)::TIMESTAMP::VARCHAR) "
+        f"WHEN length({text}) < 6 AND lower({text}) IN ('true', 'false') THEN lower({text}) END, {text})"
+    )
