@@ -1,0 +1,143 @@
+"""The states on a version's way, and what a server refuses at its start or has no ear for."""
+
+import concurrent.futures
+import shutil
+import threading
+import time
+
+import grpc
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+START, LOADING, AVAILABLE, UNLOADING, END = 10, 20, 30, 40, 50
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+LONG = 3000  # turns of the signature `slow`: a few seconds
+
+
+def versions(*numbers):
+    return f"model_version_policy {{ specific {{ {' '.join(f'versions: {number}' for number in numbers)} }} }}"
+
+
+@pytest.fixture
+def tools(saved_models, tmp_path, predict_request):
+    """A base path with versions 1 to 3 of `tools`, of which 3 takes its time to warm up."""
+    for number in (1, 2, 3):
+        shutil.copytree(saved_models / "tools" / "00000123", tmp_path / "tools" / str(number))
+    file = tmp_path / "tools" / "3" / WARMUP
+    file.parent.mkdir(exist_ok=True)
+    log = prediction_log_pb2.PredictionLog()
+    log.predict_log.request.CopyFrom(predict_request("tools", {"n": [LONG]}, signature="slow"))
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        writer.write(log.SerializeToString())
+    return tmp_path / "tools"
+
+
+@pytest.fixture
+def start(launch, write_config, tmp_path, tools):
+    def run(policy, *flags):
+        (tmp_path / "config").write_text(write_config(("tools", tools, policy)))
+        return launch(f"--model_config_file={tmp_path / 'config'}", *flags).wait()
+
+    return run
+
+
+@pytest.fixture
+def busy(predict):
+    """Ask a version for something long, and return what becomes of it."""
+
+    def ask(server, version):
+        pool = concurrent.futures.ThreadPoolExecutor(1)
+        running = pool.submit(predict, server, "tools", {"n": [LONG]}, signature="slow", version=version)
+        pool.shutdown(wait=False)
+        time.sleep(0.5)  # until it has arrived
+        return running
+
+    return ask
+
+
+def test_no_version_no_state(launch, tmp_path, states):
+    (tmp_path / "config").write_text("model_config_list {}")
+    assert states(launch(f"--model_config_file={tmp_path / 'config'}").wait()) == {}
+
+
+def test_start_and_loading(start, tools, reload, states, predict, fails, eventually):
+    """One version loads after the other, the newest first; neither can be asked before it is AVAILABLE."""
+    server = start(versions(1))
+    reload(server, ("tools", tools, versions(1, 2, 3)))
+    eventually(lambda: states(server, "tools") == {3: LOADING, 2: START, 1: AVAILABLE})
+    for version in (2, 3):
+        text = f"Servable not found for request: Specific(tools, {version})"
+        fails("NOT_FOUND", text, lambda v=version: predict(server, "tools", {"n": [1]}, signature="slow", version=v))
+    assert predict(server, "tools", {"n": [1]}, signature="slow")["done"].tolist() == [1.0]
+    eventually(lambda: states(server, "tools") == {3: AVAILABLE, 2: AVAILABLE, 1: AVAILABLE})
+
+
+def test_unloading(start, tools, reload, states, predict, fails, eventually, busy):
+    """A version that leaves takes no more requests, and ends when those in flight have."""
+    server = start(versions(1, 2))
+    eventually(lambda: states(server, "tools") == {2: AVAILABLE, 1: AVAILABLE})
+    running = busy(server, 1)
+    reload(server, ("tools", tools, versions(2)))
+    eventually(lambda: states(server, "tools") == {2: AVAILABLE, 1: UNLOADING})
+    text = "Servable not found for request: Specific(tools, 1)"
+    fails("NOT_FOUND", text, lambda: predict(server, "tools", {"n": [1]}, signature="slow", version=1))
+    assert running.result()["done"].tolist() == [LONG]
+    eventually(lambda: states(server, "tools") == {2: AVAILABLE, 1: END})
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_threads_that_unload(start, tools, reload, states, eventually, busy, threads):
+    """Without one the manager itself waits for the requests in flight, and loads nothing meanwhile."""
+    shutil.rmtree(tools / "3" / "assets.extra")
+    server = start(versions(1, 2), f"--num_unload_threads={threads}")
+    eventually(lambda: states(server, "tools") == {2: AVAILABLE, 1: AVAILABLE})
+    seen, stopped = set(), threading.Event()
+
+    def watch():
+        while not stopped.is_set():
+            found = states(server, "tools")
+            seen.add((found.get(1), found.get(3)))
+
+    watcher = threading.Thread(target=watch)
+    running = busy(server, 1)
+    watcher.start()
+    reload(server, ("tools", tools, versions(2, 3)))
+    eventually(lambda: states(server, "tools").get(3) == AVAILABLE)
+    stopped.set()
+    watcher.join()
+    running.result()
+    assert ((UNLOADING, AVAILABLE) in seen) == (threads == 1)
+    assert ((END, AVAILABLE) in seen) or threads == 1
+    eventually(lambda: states(server, "tools") == {3: AVAILABLE, 2: AVAILABLE, 1: END})
+
+
+def test_all_of_the_text_of_a_failed_reload(launch, saved_models, reload, fails, tmp_path):
+    (tmp_path / "config").write_text("model_config_list {}")
+    server = launch(f"--model_config_file={tmp_path / 'config'}", "--max_num_load_retries=0").wait()
+    path = saved_models / "broken"
+    reason = f"DATA_LOSS: Can't parse {path}/1/saved_model.pb as binary proto"
+    text = f"1 model(s) did not become available: {{{{{{name: bad version: 1}} due to error: {reason}}}, }}"
+    fails("UNKNOWN", text, lambda: reload(server, ("bad", path, "")))
+    text = "2 model(s) did not become available: {"
+    text += "".join(f"{{{{name: {name} version: 1}} due to error: {reason}}}, " for name in ("worse", "worst"))
+    fails("UNKNOWN", f"{text}}}", lambda: reload(server, ("worse", path, ""), ("worst", path, "")))
+
+
+def test_request_logging_at_the_start(launch, saved_models, write_config, tmp_path):
+    """It comes after the models have loaded, as there."""
+    logging = "logging_config { sampling_config { sampling_rate: 0.5 } }"
+    (tmp_path / "config").write_text(write_config(("score", saved_models / "score", logging)))
+    server = launch(f"--model_config_file={tmp_path / 'config'}")
+    assert server.exit() == 255
+    text = "Failed to start server. Error: INVALID_ARGUMENT: No request-logger-creator provided."
+    assert server.log.index("Successfully loaded servable version {name: score version: 3}") < server.log.index(text)
+
+
+def test_no_reflection(launch, saved_models):
+    server = launch("--model_name=score", f"--model_base_path={saved_models / 'score'}").wait()
+    for version in ("v1alpha", "v1"):
+        call = server.channel().stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
+        with pytest.raises(grpc.RpcError) as caught:
+            list(call(iter([b""]), timeout=60))
+        assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
