@@ -1,6 +1,7 @@
 """The version against the newest release, the newest tag v* in the history: its goldens are the interfaces it had."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -22,7 +23,20 @@ def git(repository, *arguments):
 
 
 def newest_release(repository):
-    """Return version and interfaces of the newest release; None where there is none."""
+    """Return version and interfaces of the newest release.
+
+    Where the history cannot say, the test that asks is skipped, and pytest's summary says why:
+
+    - A source tarball has no history, and who builds from one cannot get it.
+    - A clone without a tag v* is as it is before the first release, unless its tags were left behind.
+    - In a shallow clone the newest tag may lie below what was cloned. Where nobody reads what is skipped, in CI, it
+      fails: there the depth is a setting of ours.
+
+    A history that is there and cannot be read fails.
+    """
+    # A tarball may lie inside somebody else's repository, whose tags are not ours.
+    if not (repository / ".git").exists():
+        pytest.skip("A source tarball has no history, so the version was not compared with the newest release's.")
     found = subprocess.run(
         ["git", "describe", "--tags", "--abbrev=0", "--match=v*"],
         cwd=repository,
@@ -30,20 +44,23 @@ def newest_release(repository):
         text=True,
         check=False,
     )
-    if found.returncode:
-        return None
-    tag = found.stdout.strip()
-    files = git(repository, "ls-tree", "-r", "--name-only", tag, GOLDENS).split()
-    return tag.removeprefix("v"), {
-        Path(file).stem: json.loads(git(repository, "show", f"{tag}:{file}")) for file in files
-    }
+    if not found.returncode:
+        tag = found.stdout.strip()
+        files = git(repository, "ls-tree", "-r", "--name-only", tag, GOLDENS).split()
+        return tag.removeprefix("v"), {
+            Path(file).stem: json.loads(git(repository, "show", f"{tag}:{file}")) for file in files
+        }
+    if git(repository, "rev-parse", "--is-shallow-repository").strip() == "true":
+        say = pytest.fail if os.environ.get("CI") else pytest.skip
+        say(
+            "A shallow clone should have its newest tag v*. Received: none, so the version was not compared with the "
+            "newest release's. Run `git fetch --unshallow --tags`, or clone with all history (fetch-depth: 0)."
+        )
+    pytest.skip("There is no tag v* in the history: any version will do before the first release. Or fetch the tags.")
 
 
 def check_version(repository, interfaces, version):
-    release = newest_release(repository)
-    if release is None:
-        return
-    since, released = release
+    since, released = newest_release(repository)
     needed, changes = find_shortfall(released, since, interfaces, version)
     if changes:
         lines = "\n  ".join(changes)
@@ -70,10 +87,41 @@ def released(tmp_path):
     return tmp_path, interface
 
 
-def test_before_the_first_release_any_version_will_do(tmp_path):
+def test_before_the_first_release_it_is_said_that_any_version_will_do(tmp_path):
     git(tmp_path, "init", "-q")
 
-    check_version(tmp_path, {"count": {"inputs": {}, "outputs": {}}}, "0.1.0")
+    with pytest.raises(pytest.skip.Exception, match=r"no tag v\* in the history: any version will do"):
+        check_version(tmp_path, {"count": {"inputs": {}, "outputs": {}}}, "0.1.0")
+
+
+def test_a_source_tarball_is_not_held_to_history_nor_to_that_of_what_it_lies_in(released):
+    repository, interface = released
+    tarball = repository / "vendored"
+    tarball.mkdir()
+
+    with pytest.raises(pytest.skip.Exception, match="A source tarball has no history"):
+        check_version(tarball, {"count": interface}, "0.1.0")
+
+
+@pytest.mark.parametrize(("ci", "end"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_a_shallow_clone_says_that_its_tags_are_missing(released, tmp_path_factory, monkeypatch, ci, end):
+    monkeypatch.setenv("CI", ci)
+    repository, interface = released
+    git(repository, "commit", "-qm", "since", "--allow-empty")
+    shallow = tmp_path_factory.mktemp("shallow")
+    git(shallow, "clone", "-q", "--depth=1", f"file://{repository}", ".")
+
+    with pytest.raises(end, match="Run `git fetch --unshallow --tags`"):
+        check_version(shallow, {"count": interface}, "0.1.0")
+    git(shallow, "fetch", "-q", "--unshallow", "--tags")
+    check_version(shallow, {"count": interface}, "0.1.0")
+
+
+def test_a_history_that_cannot_be_read_fails(tmp_path):
+    (tmp_path / ".git").write_text("gitdir: nowhere")
+
+    with pytest.raises(subprocess.CalledProcessError):
+        check_version(tmp_path, {"count": {"inputs": {}, "outputs": {}}}, "0.1.0")
 
 
 def test_what_is_as_released_keeps_its_version(released):
