@@ -74,7 +74,9 @@ def training(
         deadline_seconds: How long the server may take to serve the new version.
     """
     # Files and samples change behind the same name, which is all that KFP's cache would see: only training is cached, by
-    # the data's version. Retries are for what a second attempt may mend; a gate's failure is its result.
+    # the data's version. Retries are for what a second attempt may mend, such as a node that went away. A gate is not among
+    # that: validate and evaluate succeed whatever they find, and the branch on their verdict ends in stop_run, which fails
+    # once, as a result.
     end = set_up(summarize_run(pipeline="training"), "Summarize").set_caching_options(False)
     with dsl.ExitHandler(end, name="run"):
         ingested = ingest_examples(
