@@ -1,10 +1,15 @@
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 from kfp import dsl, kubernetes
 
 import toy_pipelines as toys
 from tiffin.adjustments import Adjustments, adjust
+from tiffin.cli import adjustment_options, backend_adjustment_options
 from tiffin.compilation import compile_pipeline
 from tiffin.errors import InputError
 
@@ -51,3 +56,25 @@ def test_a_mount_stands_beside_what_the_step_asks_for_already() -> None:
 def test_a_wrong_mount_says_what_is_one(settings: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         mount(compile_pipeline("training"), settings)
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "mounts"),
+    [
+        (backend_adjustment_options, [], ["deploy-model=root:/serving", "train-model=data:/data"]),
+        (backend_adjustment_options, ["--mount", "deploy-model=other:/serving"], ["deploy-model=other:/serving"]),
+        (adjustment_options, [], []),
+    ],
+    ids=["backend", "command line", "compile"],
+)
+def test_commands_to_a_backend_take_mounts_from_the_environment(
+    options: Callable[..., Any], words: list[str], mounts: list[str]
+) -> None:
+    @click.command()
+    @options
+    def command(adjustments: Adjustments) -> None:
+        click.echo("\n".join(adjustments.mounts))
+
+    done = CliRunner(env={"TIFFIN_MOUNT": "deploy-model=root:/serving train-model=data:/data"}).invoke(command, words)
+
+    assert done.output.split() == mounts
