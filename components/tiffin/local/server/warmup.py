@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+from tensorflow.python.lib.io import _pywrap_record_io
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tiffin.errors import ServingError
@@ -48,7 +49,8 @@ def warm_up(model: Model, metrics: Metrics, iterations: int = 1, check_method: b
     start = time.perf_counter()
     count = 0
     try:
-        for record in tf.compat.v1.io.tf_record_iterator(path):
+        # What `tf_record_iterator` comes down to, without its warning that it is deprecated.
+        for record in _pywrap_record_io.RecordIterator(path, ""):
             log = _parsed(record, path)
             for _ in range(max(1, iterations)):
                 _run(model, log, check_method)
