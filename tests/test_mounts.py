@@ -35,10 +35,11 @@ def test_a_mount_is_what_kfp_kubernetes_writes(tmp_path: Path) -> None:
 
 
 def test_a_mount_stands_beside_what_the_step_asks_for_already() -> None:
-    spec = mount(compile_pipeline("training"), ["deploy-model=serving:/serving", "train=data:/data"])
+    plain = compile_pipeline("training")
+    spec = mount(plain, ["deploy-model=serving:/serving", "train=data:/data"])
 
     assert spec.count(b"pvcMount:") == 2
-    assert spec.count(b"configMapName: tiffin") == 2
+    assert spec.count(b"configMapName: tiffin") == plain.count(b"configMapName: tiffin") > 0
 
 
 @pytest.mark.parametrize(
