@@ -1,5 +1,6 @@
 """The process behind `kfp_backend`: what it answers, and what it complains of."""
 
+import base64
 import contextlib
 import datetime
 import json
@@ -14,6 +15,8 @@ from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from kfp_backend_checks import RefusalError, check_against, check_spec
+
 # How the API is reached by way of the cluster's own, as with a kubeconfig.
 KUBE_PROXY = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
 PAGE = 2  # small, so that lists of a few have several pages
@@ -21,8 +24,11 @@ CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13, 503: 14}
 
 SETTINGS: dict[str, Any] = {
     "multi_user": False,
+    # One, or a list of those that are good while they are renewed.
     "token": "",
     "cookie": "",
+    # Of a proxy in front: `user:password`.
+    "login": "",
     # What an older backend does not know of a spec.
     "unknown_fields": [],
     "forbidden_namespaces": [],
@@ -31,11 +37,6 @@ SETTINGS: dict[str, Any] = {
     # A cron run's own account, where none is asked for.
     "service_account": "pipeline-runner",
 }
-
-
-class RefusalError(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        self.status, self.message = status, message
 
 
 class Store:
@@ -67,51 +68,6 @@ class Store:
 
 
 STORE = Store()
-
-
-def check_against(model: str, value: Any, where: str = "$") -> None:
-    """Fail where a value is not what kfp-server-api's model says: names, types, enums, and int64 as strings."""
-    import kfp_server_api
-
-    simple = {"str": str, "int": int, "bool": bool, "float": float}
-    if model == "object":
-        return
-    if model in simple:
-        assert type(value) is simple[model], f"{where}: {value!r} is no {model}"
-    elif model == "datetime":
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", value), f"{where}: {value!r} is no timestamp"
-    elif match := re.fullmatch(r"list\[(.*)\]", model):
-        for index, item in enumerate(value):
-            check_against(match[1], item, f"{where}[{index}]")
-    elif match := re.fullmatch(r"dict\(str, (.*)\)", model):
-        for name, item in value.items():
-            check_against(match[1], item, f"{where}.{name}")
-    else:
-        found = getattr(kfp_server_api, model)
-        if not found.openapi_types:
-            assert value in found.allowable_values, f"{where}: {value!r} is none of {found.allowable_values}"
-            return
-        names = {name: attribute for attribute, name in found.attribute_map.items()}
-        for name, item in value.items():
-            assert name in names, f"{where}.{name}: {model} has no such field"
-            check_against(found.openapi_types[names[name]], item, f"{where}.{name}")
-
-
-def check_spec(content: bytes) -> None:
-    import yaml
-    from google.protobuf import json_format
-    from kfp.pipeline_spec import pipeline_spec_pb2
-
-    for document in yaml.safe_load_all(content):
-        message = pipeline_spec_pb2.PipelineSpec() if "root" in document else pipeline_spec_pb2.PlatformSpec()
-        try:
-            json_format.ParseDict(document, message)
-        except json_format.ParseError as error:
-            raise RefusalError(400, f"invalid v2 pipeline spec: {error}") from None
-        for name in STORE.settings["unknown_fields"]:
-            if f'"{name}"' in json.dumps(document):
-                # protojson's own words.
-                raise RefusalError(400, f'invalid v2 pipeline spec: proto:\xa0(line 1:7): unknown field "{name}"')
 
 
 def list_items(items: list[dict[str, Any]], query: dict[str, str], name: str, id_name: str) -> dict[str, Any]:
@@ -280,7 +236,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def check_credentials(self) -> None:
         token, cookie = STORE.settings["token"], STORE.settings["cookie"]
-        if token and self.headers.get("authorization") != f"Bearer {token}":
+        basic = f"Basic {base64.b64encode(STORE.settings['login'].encode()).decode()}"
+        if STORE.settings["login"] and self.headers.get("authorization") != basic:
+            raise RefusalError(401, f"bad login {self.headers.get('authorization')}")
+        tokens = [token] if isinstance(token, str) else token
+        if token and self.headers.get("authorization") not in [f"Bearer {one}" for one in tokens]:
             # Some proxies repeat what they were sent.
             raise RefusalError(401, f"Request header error: bad token {self.headers.get('authorization')}")
         if cookie and self.headers.get("cookie") != cookie:
@@ -330,7 +290,7 @@ class Handler(BaseHTTPRequestHandler):
         if query.get("pipelineid") not in STORE.pipelines:
             raise RefusalError(400, "Failed to create a pipeline version")
         content = part.get_payload(decode=True)
-        check_spec(content)
+        check_spec(content, STORE.settings["unknown_fields"])
         version = {name: query[name] for name in ("name", "display_name")} | {"pipeline_id": query["pipelineid"]}
         version = add(STORE.versions, version, "pipeline_version_id", ("name", "pipeline_id"))
         STORE.specs[version["name"]] = content.decode()

@@ -1,32 +1,24 @@
-"""A connection to a backend: kfp.Client finds its address and credentials, and one function sends every request.
+"""A connection to a backend: `credentials` finds its address and who asks, and one function sends every request.
 
 kfp.Client's own calls are not used: it asks a host that is down for 25 seconds, with tracebacks; a certificate it does
 not trust ends in an AttributeError, and a login page in an answer without content.
 """
 
-import contextlib
-import io
 import json
 import os
-import re
-import ssl
 import time
 import urllib.parse
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import kfp
-import kfp_server_api
 import urllib3
-from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
 from tiffin.errors import BackendError, InputError
+from tiffin.kubeflow.credentials import find_client, split_login
 from tiffin.kubeflow.refusals import network_faults, redacted, refusal, what_it_said
 
-_PROJECTED_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - a path
 _PASSING = {429, 502, 503, 504}
 
 
@@ -35,7 +27,7 @@ class Backend:
     """A backend that answered.
 
     Attributes:
-        host: Its address.
+        host: Its address, without credentials: it is shown.
         namespace: Profile namespace; empty where there are no profiles.
         pool: Connections to it.
         headers: Returns the headers of a request, with credentials that may be renewed in between.
@@ -48,7 +40,8 @@ class Backend:
 
     def run_url(self, run_id: str) -> str:
         """Return where the dashboard shows a run."""
-        return f"{os.environ.get('KF_PIPELINES_UI_ENDPOINT') or self.host}/#/runs/details/{run_id}"
+        dashboard, _ = split_login(os.environ.get("KF_PIPELINES_UI_ENDPOINT") or self.host)
+        return f"{dashboard.rstrip('/')}/#/runs/details/{run_id}"
 
 
 def connect(
@@ -60,27 +53,29 @@ def connect(
     """Find the backend and ask it whether it is well.
 
     Args:
-        host: Address of the KFP API. Defaults to that of the cluster around this pod, or of the kubeconfig.
+        host: Address of the KFP API; a `user:password@` in it is sent as such. Defaults to KF_PIPELINES_ENDPOINT in the
+            environment, then to the cluster around this pod, or of the kubeconfig.
         namespace: Profile namespace. Defaults to none.
-        token_file: File with a bearer token. Defaults to TIFFIN_KFP_TOKEN in the environment, then to what kfp.Client
-            finds: IAP's variables, a pod's projected token, the kubeconfig, ~/.config/kfp/context.json.
+        token_file: File with a bearer token, read again for each request. Defaults to TIFFIN_KFP_TOKEN in the
+            environment, then to what kfp.Client finds: IAP's variables, a pod's projected token, the kubeconfig,
+            ~/.config/kfp/context.json.
         ca_file: PEM file of the authority that signed the host's certificate. Defaults to the public ones.
 
     Raises:
         InputError: There is no host, a file cannot be read, or the backend has profiles and no namespace is given.
         BackendError: The backend does not answer as it should.
     """
-    client = _client(host, token_file, ca_file)
+    client = find_client(host, token_file, ca_file)
     pool: urllib3.PoolManager = client.rest_client.pool_manager
+    address, login = split_login(client.configuration.host.rstrip("/"))
 
     def headers() -> dict[str, str]:
         found = dict(client.default_headers)
         if client.cookie:
             found["Cookie"] = client.cookie
         client.update_params_for_auth(found, [], ["Bearer"])
-        return found
+        return {"authorization": login, **found} if login else found
 
-    address = client.configuration.host.rstrip("/")
     backend = Backend(address if "://" in address else f"http://{address}", namespace or "", pool, headers)
     health = request(backend, "GET", "/apis/v2beta1/healthz", attempts=1)
     if health.get("multi_user") and not namespace:
@@ -126,61 +121,6 @@ def request(
                 raise
             time.sleep(min(0.5 * 2**attempt, 10))
     raise AssertionError  # the last attempt returns or raises
-
-
-class _Client(kfp.Client):  # type: ignore[misc]
-    def get_kfp_healthz(self, sleep_duration: int = 5) -> kfp_server_api.V2beta1GetHealthzResponse:
-        """Say nothing: the constructor would ask five times, five seconds apart. `connect` asks once."""
-        return kfp_server_api.V2beta1GetHealthzResponse(multi_user=False)
-
-
-def _client(host: str | None, token_file: str | Path | None, ca_file: str | Path | None) -> Any:
-    """Return kfp's API client, with what kfp.Client finds out about the host and the credentials."""
-    token = _read_token(token_file) if token_file else os.environ.get("TIFFIN_KFP_TOKEN", "").strip()
-    if ca_file:
-        try:
-            ssl.create_default_context(cafile=ca_file)
-        except OSError as error:  # an SSLError is one
-            said = getattr(error, "reason", None) or error.strerror
-            raise InputError(
-                f"--ca-file should be a PEM file. Received: '{ca_file}' ({said}). Check the path."
-            ) from None
-    if host and "://" not in host:
-        host = f"https://{host}"
-    if host and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", host):
-        raise InputError(
-            f"--host should be an address, such as https://kubeflow.example.com/pipeline. Received: '{host}'."
-        )
-    projected = os.environ.get("KF_PIPELINES_SA_TOKEN_PATH") or _PROJECTED_TOKEN
-    in_pod = not token and Path(projected).is_file()
-    # kfp warns about versions long gone, and prints where it finds no kubeconfig.
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        client = _Client(
-            host=host,
-            existing_token=token or None,
-            cookies=os.environ.get("TIFFIN_KFP_COOKIE"),
-            ssl_ca_cert=str(ca_file) if ca_file else None,
-            credentials=ServiceAccountTokenVolumeCredentials() if in_pod else None,
-        )
-    found: Any = client.runs.api_client
-    if not host and found.configuration.host == kfp_server_api.Configuration().host:
-        raise InputError(
-            "--host should be the address of the KFP API, such as http://localhost:8080 behind "
-            "`kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80`. Received: none, and there is neither a "
-            "kubeconfig nor a pod's account. Add --host, or set KF_PIPELINES_ENDPOINT."
-        )
-    return found
-
-
-def _read_token(path: str | Path) -> str:
-    try:
-        token = Path(path).read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        token = ""
-    if not token or any(character.isspace() for character in token):
-        raise InputError(f"--token-file should hold one token. Received: '{path}'. Check the path and the file.")
-    return token
 
 
 def _send(

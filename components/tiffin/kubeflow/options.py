@@ -21,7 +21,8 @@ _CONNECTION = (
     click.option(
         "--token-file",
         type=click.Path(),
-        help="File with a bearer token. TIFFIN_KFP_TOKEN and TIFFIN_KFP_COOKIE in the environment serve as well.",
+        help="File with a bearer token, read again for each request. TIFFIN_KFP_TOKEN and TIFFIN_KFP_COOKIE in the "
+        "environment serve as well, and what kfp.Client reads for IAP.",
     ),
     click.option("--ca-file", type=click.Path(), help="PEM file of the authority that signed the host's certificate."),
 )

@@ -63,7 +63,7 @@ def refusal(host: str, namespace: str, method: str, status: int, headers: Mappin
     where = f" in the namespace '{namespace}'" if namespace else ""
     unknown = re.search(r'unknown field \\?"(\w+)', said)
     if 300 <= status < 400:
-        place = urllib.parse.urlsplit(headers.get("Location", "")).netloc or "another page"
+        place = urllib.parse.urlsplit(headers.get("Location", "")).netloc.rpartition("@")[2] or "another page"
         message = (
             f"The backend at {host} should answer. Received: a redirect to {place}, as before a login. "
             "Pass a token by --token-file, or a session's cookie in TIFFIN_KFP_COOKIE."
@@ -113,7 +113,7 @@ def redacted(text: str, headers: Mapping[str, str]) -> str:
     for name, value in headers.items():
         if name.lower() in {"authorization", "cookie"}:
             cookies = (cookie.partition("=")[2] for cookie in re.split("; *", value))
-            for secret in (value, value.removeprefix("Bearer "), *cookies):
+            for secret in (value, value.partition(" ")[2], *cookies):
                 if len(secret) > 3:
                     text = text.replace(secret, "…")
     return text

@@ -197,7 +197,7 @@ def _contended(name: str) -> BackendError:
 def _describe(settings: Mapping[str, Any]) -> str:
     """Return a description that says which account was asked for: a backend fills its own in where none was."""
     account = settings.get("service_account")
-    return f"Set by Tiffin, to run as {account or 'whom the backend chooses'}."
+    return f"Set by Tiffin. Runs as {account or 'the account that the backend chooses'}."
 
 
 def _is_as_wanted(one: Recurring, cron: str, published: Published, settings: Mapping[str, Any]) -> bool:
