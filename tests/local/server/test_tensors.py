@@ -8,6 +8,7 @@ from hypothesis import strategies
 from hypothesis.extra import numpy as arrays
 from tensorflow.core.framework import tensor_pb2
 
+from tiffin.errors import ServingError
 from tiffin.local.server import tensors, wire
 
 TYPES = ("f4", "f8", "i4", "u1", "i2", "i1", "c8", "i8", "?", "u2", "c16", "f2", "u4", "u8")
@@ -53,6 +54,36 @@ def test_values_are_repeated_or_left_out(values, expected):
     proto = tensor_pb2.TensorProto(dtype=9, int64_val=values)
     proto.tensor_shape.dim.add(size=3)
     assert tensors.decode(proto).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "error"),
+    [
+        ([-1], ValueError),
+        ([0, -1], ValueError),
+        ([1 << 62, 4], ValueError),
+        ([1 << 40, 1 << 40, 0], ValueError),
+        ([1] * 255, ValueError),
+        ([(1 << 62) - 1] * 100_000, ValueError),
+        ([1] * 254, ServingError),
+        ([1] * 65, ServingError),
+    ],
+)
+def test_shapes_that_are_none(sizes, error):
+    """Those TensorFlow refuses, and those numpy cannot hold; the rank alone is enough to refuse a long one."""
+    proto = tensor_pb2.TensorProto(dtype=1, float_val=[1.0])
+    for size in sizes:
+        proto.tensor_shape.dim.add(size=size)
+    with pytest.raises(error):
+        tensors.decode(proto)
+
+
+@pytest.mark.parametrize("sizes", [[0, 1 << 20, 1 << 20], [1] * 64, []])
+def test_shapes_at_the_limits(sizes):
+    proto = tensor_pb2.TensorProto(dtype=1, float_val=[1.0])
+    for size in sizes:
+        proto.tensor_shape.dim.add(size=size)
+    assert tensors.decode(proto).shape == tuple(sizes)
 
 
 def test_names_of_types():

@@ -194,8 +194,9 @@ def _dense(value: Any, type_: int) -> Any:
         if not first:
             break
         first = first[0]
-    if len(shape) >= tensors.MAX_DIMENSIONS:
+    if len(shape) > tensors.MAX_DIMENSIONS:
         raise invalid(f"tensor parsing error: {len(shape)} dimensions")
+    tensors.check_dimensions(len(shape))
     leaves: list[Any] = []
     _fill(value, 0, shape, type_, leaves)
     dtype = tensors.numpy_type(type_)

@@ -7,19 +7,20 @@ replies are put together as wire bytes without a message object.
 """
 
 import functools
-import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from tensorflow.python.framework import dtypes
 
+from tiffin.errors import ServingError
 from tiffin.local.server import wire
 
 # Unfilled elements repeat the last value, so a request of a few bytes can declare any size. TensorFlow lets the
 # allocator say no; here a declared surplus above this many bytes is a parsing error, long before memory is short.
 SURPLUS_BYTES = 1 << 30
-MAX_DIMENSIONS = 64  # numpy's limit
+MAX_DIMENSIONS = 254  # TensorFlow's limit
+_NUMPY_DIMENSIONS = 64
 
 _FLOAT, _DOUBLE, STRING, _BOOL, _HALF, _BFLOAT16 = 1, 2, 7, 10, 19, 14
 
@@ -73,6 +74,7 @@ def decode(proto: Any) -> Any:
 
     Raises:
         ValueError: The message is no tensor: an impossible shape, type or number of bytes.
+        ServingError: It has more dimensions than numpy holds.
     """
     enum = proto.dtype
     if enum not in _LAYOUT:
@@ -135,14 +137,32 @@ def _head(enum: int, sizes: tuple[int, ...]) -> bytes:
 
 
 def shape(proto: Any) -> tuple[tuple[int, ...], int]:
-    """Return the sizes of a TensorShapeProto and their product; raise ValueError where it is no full shape."""
-    if proto.unknown_rank:
-        raise ValueError("unknown rank")
+    """Return the sizes of a TensorShapeProto and their product.
+
+    Raises:
+        ValueError: It is no full shape, by the rules of core/framework/tensor_shape.cc `IsValid`.
+        ServingError: It has more dimensions than numpy holds.
+    """
+    # The rank comes first: the product of a hundred thousand large sizes alone would take minutes.
+    if proto.unknown_rank or len(proto.dim) > MAX_DIMENSIONS:
+        raise ValueError("rank")
     sizes = tuple([dimension.size for dimension in proto.dim])
-    count = math.prod(sizes)
-    if len(sizes) > MAX_DIMENSIONS or count >= 1 << 63 or (sizes and min(sizes) < 0):
-        raise ValueError("shape")
+    count = 1
+    for size in sizes:
+        count *= size
+        if size < 0 or count >= 1 << 63:
+            raise ValueError("shape")
+    check_dimensions(len(sizes))
     return sizes, count
+
+
+def check_dimensions(count: int) -> None:
+    """Raise a ServingError for a tensor that TensorFlow would take and numpy cannot hold."""
+    if count > _NUMPY_DIMENSIONS:
+        raise ServingError(
+            f"Tensors of more than {_NUMPY_DIMENSIONS} dimensions cannot be fed by this server; got {count}",
+            "UNIMPLEMENTED",
+        )
 
 
 def _strings(values: Iterable[bytes], shape: tuple[int, ...], count: int) -> Any:
