@@ -45,6 +45,26 @@ def test_the_port_waits_for_a_version(start, tmp_path, models, predict, eventual
     assert predict(server)["y"].tolist() == [[7.0]]
 
 
+def test_a_file_system_that_is_not_known(start, models, reload, states, predict, eventually):
+    """It is logged and ends the poll, as a missing folder does; the next configuration is heard."""
+    path = models(1)
+    server = start(path).wait()
+    reload(server, ("score", "s3://bucket/score", ""))
+    text = "Could not find base path s3://bucket/score for servable score with error UNIMPLEMENTED: "
+    eventually(lambda: f"encountered a filesystem access error: {text}" in server.log)
+    assert predict(server)["y"].tolist() == [[7.0]]
+    reload(server, ("score", path, ""))
+    models(2)
+    eventually(lambda: states(server) == {2: AVAILABLE, 1: END})
+    assert "bug" not in server.log
+
+
+def test_a_start_on_a_file_system_that_is_not_known(start, eventually):
+    server = start("s3://bucket/score")
+    eventually(lambda: "with error UNIMPLEMENTED: " in server.log)
+    assert server.stop() == 0
+
+
 def test_a_version_that_fails_ends_the_start(start, saved_models):
     line = failed_text(start(saved_models / "broken"), 1)
     assert f"{{name: score version: 1}} due to error: DATA_LOSS: Can't parse {saved_models}" in line

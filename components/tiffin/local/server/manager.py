@@ -250,6 +250,9 @@ class Manager:
                 _log.info("Finished adding/updating models")
             except ServingError as caught:
                 error = caught
+            except Exception as caught:  # noqa: BLE001 - whatever a configuration brings about, whoever sent it hears
+                _log.exception("A bug of this server, not of the configuration:")
+                error = ServingError(f"{type(caught).__name__}: {caught}", "INTERNAL")
             self._reloads.popleft()
             # Whoever waits must find the models: publish before saying that they are there.
             self._publish(self.board.snapshot())

@@ -3,6 +3,7 @@
 Events reach the manager through a queue, so that it stays single-threaded.
 """
 
+import contextlib
 import logging
 import queue
 import threading
@@ -17,6 +18,7 @@ from tiffin.local.server import configs, models
 from tiffin.local.server.manager import Manager
 
 _log = logging.getLogger(__name__)
+_AFTER_BUG_SECONDS = 1.0  # a bug that comes again with each turn must not fill the log at full speed
 
 
 class Owner:
@@ -69,13 +71,18 @@ class Owner:
 
     def _run(self) -> None:
         while not self._stopping:
-            wait = self._manager.step()
             try:
-                self._inbox.get(timeout=wait)()
-                while True:
-                    self._inbox.get_nowait()()
-            except queue.Empty:
-                continue
+                self._turn()
+            except Exception:  # noqa: BLE001 - without this thread nothing would load, unload or be polled any more
+                _log.exception("A bug of this server:")
+                time.sleep(_AFTER_BUG_SECONDS)
+
+    def _turn(self) -> None:
+        wait = self._manager.step()
+        with contextlib.suppress(queue.Empty):
+            self._inbox.get(timeout=wait)()
+            while True:
+                self._inbox.get_nowait()()
 
     def _follow_file(self, wait: float) -> None:
         path = self._options.model_config_file

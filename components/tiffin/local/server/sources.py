@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tiffin.errors import ServingError
+from tiffin.local.server import codes
 
 _log = logging.getLogger(__name__)
 _INT64 = range(-(2**63), 2**63)
@@ -63,23 +64,28 @@ def _wanted(model: Any) -> dict[int, str]:
 
 
 def exists(model: Any) -> None:
-    """Raise a ServingError where a model's base path is missing."""
-    if not (_gfile().exists(model.base_path) if "://" in model.base_path else os.path.exists(model.base_path)):
+    """Raise a ServingError where a model's base path is missing, or on a file system that TensorFlow does not know."""
+    reason = f"NOT_FOUND: {model.base_path} not found"
+    if "://" in model.base_path:
+        gfile, failed = _file_systems()
+        try:
+            is_there = gfile.exists(model.base_path)
+        except failed as caught:
+            error = codes.from_tensorflow(caught)
+            is_there, reason = False, f"{error.code}: {error}"
+    else:
+        is_there = os.path.exists(model.base_path)
+    if not is_there:
         raise ServingError(
-            f"Could not find base path {model.base_path} for servable {model.name} with error "
-            f"NOT_FOUND: {model.base_path} not found",
+            f"Could not find base path {model.base_path} for servable {model.name} with error {reason}",
             "INVALID_ARGUMENT",
         )
 
 
 def _versions(model: Any) -> dict[int, str]:
     exists(model)
-    try:
-        listed = _gfile().listdir(model.base_path) if "://" in model.base_path else os.listdir(model.base_path)
-    except OSError as error:
-        raise ServingError(f"{model.base_path}; {error.strerror}", "FAILED_PRECONDITION") from error
     versions: dict[int, str] = {}
-    for child in sorted(name.rstrip("/") for name in listed):
+    for child in sorted(name.rstrip("/") for name in _listed(model.base_path)):
         # absl::SimpleAtoi: blanks around and a sign are fine, 00000123 is 123.
         if not re.fullmatch(r"\s*[+-]?[0-9]+\s*", child) or (version := int(child)) not in _INT64:
             continue
@@ -94,9 +100,24 @@ def _versions(model: Any) -> dict[int, str]:
     return versions
 
 
-def _gfile() -> Any:
-    # TensorFlow's file systems know gs://; local paths go without them, so that the owner of the model state
-    # stays free of TensorFlow's threads and can fork.
+def _listed(path: str) -> list[str]:
+    if "://" in path:
+        gfile, failed = _file_systems()
+        try:
+            return list(gfile.listdir(path))
+        except failed as error:
+            raise codes.from_tensorflow(error) from error
+    try:
+        return os.listdir(path)
+    except OSError as error:
+        raise ServingError(f"{path}; {error.strerror}", "FAILED_PRECONDITION") from error
+
+
+def _file_systems() -> tuple[Any, type[Any]]:
+    """Return TensorFlow's file systems, which know gs://, and what they raise.
+
+    Local paths go without them, so that the owner of the model state stays free of TensorFlow's threads and can fork.
+    """
     import tensorflow as tf
 
-    return tf.io.gfile
+    return tf.io.gfile, tf.errors.OpError
