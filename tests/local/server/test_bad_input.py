@@ -1,6 +1,7 @@
 """Whatever comes in: an error in the server's own words, the server lives, memory returns."""
 
 import concurrent.futures
+import contextlib
 import json
 import socket
 
@@ -9,10 +10,19 @@ import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
 from hypothesis import strategies
-from tensorflow_serving.apis import predict_pb2
+from tensorflow_serving.apis import model_management_pb2, predict_pb2
 
-METHODS = ("Predict", "Classify", "Regress", "MultiInference", "GetModelMetadata", "GetModelStatus")
+METHODS = (
+    "Predict",
+    "Classify",
+    "Regress",
+    "MultiInference",
+    "GetModelMetadata",
+    "GetModelStatus",
+    "HandleReloadConfigRequest",
+)
 BOUNDED = hypothesis.settings(
     max_examples=120,
     deadline=None,
@@ -142,6 +152,83 @@ def test_ten_thousand_inputs(server, predict_request):
 def test_strings_where_numbers_belong(server, predict_request, fails):
     call = lambda: server.call("Predict", predict_request(inputs={"x": ["a"]}), predict_pb2.PredictResponse)  # noqa: E731
     fails("INVALID_ARGUMENT", "Expects arg[0] to be float but string is provided", call)
+
+
+def varint(number):
+    octets = []
+    while number > 127:
+        octets.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*octets, number])
+
+
+def delimited(field, content):
+    return varint(field << 3 | 2) + varint(len(content)) + content
+
+
+def raw_predict(spec, shape):
+    """Return a PredictRequest for `score` of a ModelSpec's and a TensorShapeProto's bytes."""
+    tensor = b"\x08\x01" + delimited(2, shape) + delimited(4, np.ones(3, np.float32).tobytes())
+    return delimited(1, spec) + delimited(2, delimited(1, b"x") + delimited(2, tensor))
+
+
+SPEC, SHAPE = delimited(1, b"score"), delimited(2, b"\x08\x01") + delimited(2, b"\x08\x03")
+
+
+def test_a_hundred_thousand_dimensions(server, fails):
+    content = raw_predict(SPEC, delimited(2, b"\x08" + varint((1 << 62) - 1)) * 100_000)
+    fails("INVALID_ARGUMENT", "tensor parsing error: x", lambda: server.call("Predict", content, Reply))
+
+
+def test_more_dimensions_than_numpy_holds(server, fails):
+    text = "Tensors of more than 64 dimensions cannot be fed by this server; got 100"
+    content = raw_predict(SPEC, delimited(2, b"\x08\x01") * 100)
+    fails("UNIMPLEMENTED", text, lambda: server.call("Predict", content, Reply))
+    body = b'{"instances": ' + b"[" * 100 + b"1" + b"]" * 100 + b"}"
+    assert server.rest("/v1/models/score:predict", body)[0] in (400, 501)
+
+
+@pytest.mark.parametrize("place", ["spec", "shape"])
+def test_memory_returns_after_unknown_fields(server, predict, place):
+    for _ in range(20):
+        predict(server)
+    before = server.resident_mib()
+    for letter in range(60):
+        unknown = delimited(15, bytes([letter]) * 4_000_000)
+        content = raw_predict(SPEC + unknown, SHAPE) if place == "spec" else raw_predict(SPEC, SHAPE + unknown)
+        assert code_of(server, "Predict", content) == "OK"
+    assert server.resident_mib() < before + 120
+
+
+@pytest.fixture(scope="module")
+def reloaded(launch, saved_models):
+    return launch("--model_name=score", f"--model_base_path={saved_models / 'score'}").wait()
+
+
+@hypothesis.settings(BOUNDED, max_examples=60)
+@hypothesis.given(strategies.data())
+def test_any_configuration(reloaded, reload, predict, eventually, saved_models, write_config, data):
+    """A good configuration after each bad one: whatever was asked for, the manager goes on."""
+    good = ("score", saved_models / "score", "")
+    request = model_management_pb2.ReloadConfigRequest()
+    text_format.Parse(write_config(good), request.config)
+    model = request.config.model_config_list.config[0]
+    model.base_path = data.draw(
+        strategies.sampled_from([model.base_path, "s3://b/m", "nope://", "://", "", "/", "/\0", "p", "/nowhere"])
+    )
+    content = bytearray(request.SerializeToString())
+    if data.draw(strategies.booleans()):
+        content[data.draw(strategies.integers(0, len(content) - 1))] = data.draw(strategies.integers(0, 255))
+    if b"score" in content:  # a new model may have no version, and then TF Serving waits for ever
+        code_of(reloaded, "HandleReloadConfigRequest", bytes(content))
+
+    def is_well():
+        with contextlib.suppress(grpc.RpcError):  # the model may still be on its way out, or in again
+            reload(reloaded, good)
+            return predict(reloaded)["y"].tolist() == [[9.0]]
+
+    eventually(is_well)
+    assert "A bug of this server" not in reloaded.log
 
 
 def test_deep_json(server):

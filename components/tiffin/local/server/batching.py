@@ -198,13 +198,15 @@ class Queue:
         deadlines = [task.deadline for task in batch.tasks]
         if all(deadline is not None and deadline <= now for deadline in deadlines):
             raise ServingError("Run() timeout exceeded while waiting in batching queue", "RESOURCE_EXHAUSTED")
+        # The batch has as long as the most patient of its tasks.
+        timeout_ms = 0 if None in deadlines else max(1, int((max(filter(None, deadlines)) - now) * 1000))
         size = batches.padded_size(batch.size, self._parameters.allowed_batch_sizes)
         padding = size - batch.size
         merged = [
             batches.merged([task.arrays[index] for task in batch.tasks], padding, name, self._parameters)
             for index, name in enumerate(self._runner.feeds)
         ]
-        outputs = [np.asarray(output) for output in self._runner(merged)]
+        outputs = [np.asarray(output) for output in self._runner(merged, timeout_ms)]
         self._scheduler.metrics.count("wrapped_run_count", ())
         cuts = np.cumsum([task.size for task in batch.tasks])
         for output in outputs:

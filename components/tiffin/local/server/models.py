@@ -23,7 +23,6 @@ from tiffin.local.server.signatures import Runner, Signature
 from tiffin.local.server.states import AVAILABLE
 
 _log = logging.getLogger(__name__)
-_MAX_PLANS = 1024
 
 
 class Model:
@@ -122,24 +121,25 @@ class Catalog:
         self.plans: dict[bytes, Any] = {}
         self._available: dict[tuple[str, int], Model] = {}
         self._latest: dict[str, Model] = {}
+        self._updating = threading.Lock()
 
-    def update(self, states: dict[str, Any]) -> None:
-        """Take the manager's states: exactly the AVAILABLE versions can be asked from now on."""
-        available = {
-            (name, version): self.loaded[name, version]
-            for name, versions in states["models"].items()
-            for version, state, _, _ in versions
-            if state == AVAILABLE and (name, version) in self.loaded
-        }
-        latest = {name: available[name, version] for name, version in sorted(available)}
-        self.states, self._available, self._latest = states, available, latest
-        self.plans = {}
+    def update(self, states: dict[str, Any] | None = None) -> None:
+        """Take the manager's states: exactly the AVAILABLE versions can be asked from now on.
 
-    def keep_plan(self, spec: bytes, plan: Any) -> None:
-        """Keep the plan for a ModelSpec until the models change, if its model can still be asked."""
-        plans = self.plans
-        if plan[0] is self._available.get((plan[0].name, plan[0].version)) and len(plans) < _MAX_PLANS:
-            plans[spec] = plan
+        Args:
+            states: The states. Defaults to those there are, for a model that came after them.
+        """
+        with self._updating:
+            states = self.states if states is None else states
+            available = {
+                (name, version): self.loaded[name, version]
+                for name, versions in states["models"].items()
+                for version, state, _, _ in versions
+                if state == AVAILABLE and (name, version) in self.loaded
+            }
+            latest = {name: available[name, version] for name, version in sorted(available)}
+            self.states, self._available, self._latest = states, available, latest
+            self.plans = {}
 
     def find(self, spec: Any) -> Model:
         """Return the model a ModelSpec asks for.

@@ -19,7 +19,10 @@ from tiffin.local.server.models import Catalog
 from tiffin.local.server.predict import response_spec
 from tiffin.local.server.signatures import DEFAULT_SIGNATURE, Runner
 
+_MAX_PLANS = 1024
 _MAX_SHAPES = 4096
+# Longer ones are rare, and hold fields that TensorFlow knows nothing of: kept, they would fill the memory.
+_MAX_SHAPE_BYTES, _MAX_SPEC_BYTES = 256, 1024
 _CONTENT_BYTES = {1: "float_val", 2: "double_val"}
 _Shape = tuple[tuple[int, ...], int]
 
@@ -34,10 +37,14 @@ class Plans:
         self._catalog, self._metrics, self._as_content = catalog, metrics, as_content
         self._request = messages.message_class("PredictBytes").FromString
         self._tensor = messages.message_class("TensorBytes").FromString
-        self._shapes: dict[bytes, _Shape | None] = {}
+        self._shapes: dict[bytes, _Shape] = {}
 
-    def answer(self, content: bytes) -> bytes | None:
+    def answer(self, content: bytes, timeout_ms: int = 0) -> bytes | None:
         """Return the reply to a request, None where it has to go the whole way.
+
+        Args:
+            content: The request.
+            timeout_ms: Give up after so many milliseconds; 0 never does.
 
         Raises:
             ServingError: The model's run failed.
@@ -61,7 +68,7 @@ class Plans:
             arrays.append(array)
         began = time.perf_counter()
         try:
-            outputs = runner.run(arrays)
+            outputs = runner.run(arrays, timeout_ms)
         except (tf.errors.OpError, UnicodeDecodeError) as caught:
             # The run itself failed: a second one, on the whole way, could do something twice.
             error = codes.from_run(caught)
@@ -81,7 +88,11 @@ class Plans:
     def learn(self, content: bytes) -> None:
         """Keep a plan for requests like this one, which went well."""
         request = self._request(content)
-        if request.ByteSize() != len(content) or request.model_spec in self._catalog.plans:
+        # The table before the model: a change of the models between the two makes the plan one for the old table.
+        plans = self._catalog.plans
+        if request.ByteSize() != len(content) or request.model_spec in plans:
+            return
+        if len(request.model_spec) > _MAX_SPEC_BYTES or len(plans) >= _MAX_PLANS:
             return
         spec = messages.message_class("ModelSpec").FromString(request.model_spec)
         try:
@@ -92,12 +103,12 @@ class Plans:
         signature = model.signatures[name]
         aliases = list(signature.outputs)
         runner = signature.runner(aliases)
-        if request.output_filter or not isinstance(runner, Runner) or not runner.is_settled:
+        if request.output_filter or not isinstance(runner, Runner):
             return
         types = [(alias, info.dtype) for alias, info in signature.inputs.items()]
         heads = [wire.delimited(1, alias.encode()) for alias in aliases]
         tail = wire.delimited(2, response_spec(spec.name, model.version, name))
-        self._catalog.keep_plan(request.model_spec, (model, types, runner, heads, tail))
+        plans[request.model_spec] = (model, types, runner, heads, tail)
 
     def _array(self, content: bytes | None, type_: int) -> Any:
         if content is None:
@@ -119,15 +130,16 @@ class Plans:
     def _decoded(self, content: bytes) -> Any:
         try:
             return tensors.decode(messages.tensor(content))
-        except ValueError:
+        except (ValueError, ServingError):
             return None
 
     def _shape(self, content: bytes) -> _Shape | None:
         try:
             shape = tensors.shape(messages.tensor_shape(content))
-        except ValueError:
-            shape = None
-        if len(self._shapes) >= _MAX_SHAPES:
-            self._shapes.clear()
-        self._shapes[content] = shape
+        except (ValueError, ServingError):
+            return None
+        if len(content) <= _MAX_SHAPE_BYTES:
+            if len(self._shapes) >= _MAX_SHAPES:
+                self._shapes.clear()
+            self._shapes[content] = shape
         return shape

@@ -31,7 +31,8 @@ _log = logging.getLogger(__name__)
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
 _MANAGEMENT_THREADS = 8
-Respond = Callable[[bytes], bytes]
+_NO_DEADLINE_SECONDS = 2**31 / 1000  # RunOptions.timeout_in_ms is an int32
+Respond = Callable[[bytes, int], bytes]  # a request, and the milliseconds it has: 0 where it has all the time
 
 
 def handlers(
@@ -51,14 +52,14 @@ def handlers(
     reloads = futures.ThreadPoolExecutor(_MANAGEMENT_THREADS, "reload")
     predictions = {name: _method(respond) for name, respond in _predictions(catalog, options, metrics).items()}
     predictions["GetModelMetadata"] = _method(
-        _plain(get_model_metadata_pb2.GetModelMetadataRequest, lambda r: management.model_metadata(catalog, r)), pool
+        _plain(get_model_metadata_pb2.GetModelMetadataRequest, lambda r, _: management.model_metadata(catalog, r)), pool
     )
     management_methods = {
         "GetModelStatus": _method(
-            _plain(get_model_status_pb2.GetModelStatusRequest, lambda r: management.model_status(catalog, r)), pool
+            _plain(get_model_status_pb2.GetModelStatusRequest, lambda r, _: management.model_status(catalog, r)), pool
         ),
         "HandleReloadConfigRequest": _method(
-            _plain(model_management_pb2.ReloadConfigRequest, lambda r: management.reload_config(r, reload, collect)),
+            _plain(model_management_pb2.ReloadConfigRequest, lambda r, _: management.reload_config(r, reload, collect)),
             reloads,
         ),
     }
@@ -74,35 +75,36 @@ def _predictions(catalog: Catalog, options: Any, metrics: Metrics) -> dict[str, 
 
     plans = Plans(catalog, metrics, as_content)
 
-    def run_predict(request: Any) -> bytes:
+    def run_predict(request: Any, timeout_ms: int) -> bytes:
         _check_spec(request)
-        return predict(catalog.find(request.model_spec), request, as_content, check_method=check, metrics=metrics)
+        model = catalog.find(request.model_spec)
+        return predict(model, request, as_content, check_method=check, metrics=metrics, timeout_ms=timeout_ms)
 
     whole_way = _counted(predict_pb2.PredictRequest, "Predict", metrics, run_predict)
 
-    def answer_predict(content: bytes) -> bytes:
+    def answer_predict(content: bytes, timeout_ms: int) -> bytes:
         try:
-            reply = plans.answer(content)
+            reply = plans.answer(content, timeout_ms)
         except DecodeError:
             reply = None
         if reply is None:
-            reply = whole_way(content)
+            reply = whole_way(content, timeout_ms)
             plans.learn(content)
         return reply
 
-    def run_classify(request: Any) -> bytes:
+    def run_classify(request: Any, timeout_ms: int) -> bytes:
         _check_spec(request)
         model = catalog.find(request.model_spec)
-        return _bytes(inference.classify(model, request, check, metrics=metrics))
+        return _bytes(inference.classify(model, request, check, metrics=metrics, timeout_ms=timeout_ms))
 
-    def run_regress(request: Any) -> bytes:
+    def run_regress(request: Any, timeout_ms: int) -> bytes:
         _check_spec(request)
         model = catalog.find(request.model_spec)
-        return _bytes(inference.regress(model, request, check, metrics=metrics))
+        return _bytes(inference.regress(model, request, check, metrics=metrics, timeout_ms=timeout_ms))
 
-    def run_inference(request: Any) -> Any:
+    def run_inference(request: Any, timeout_ms: int) -> Any:
         spec = request.tasks[0].model_spec if request.tasks else messages.message_class("ModelSpec")()
-        return inference.infer(catalog.find(spec), request, check, metrics=metrics)
+        return inference.infer(catalog.find(spec), request, check, metrics=metrics, timeout_ms=timeout_ms)
 
     inference_request = messages.message_class("InferenceRequest")
     return {
@@ -130,17 +132,17 @@ def _parse(message: Any, content: bytes) -> Any:
         raise ServingError(f"Failed to parse {message.DESCRIPTOR.name}", "INTERNAL") from error
 
 
-def _plain(message: Any, respond: Callable[[Any], Any]) -> Respond:
-    return lambda content: _bytes(respond(_parse(message, content)))
+def _plain(message: Any, respond: Callable[[Any, int], Any]) -> Respond:
+    return lambda content, timeout_ms: _bytes(respond(_parse(message, content), timeout_ms))
 
 
-def _counted(message: Any, api: str, metrics: Metrics, respond: Callable[[Any], bytes]) -> Respond:
-    def handle(content: bytes) -> bytes:
+def _counted(message: Any, api: str, metrics: Metrics, respond: Callable[[Any, int], bytes]) -> Respond:
+    def handle(content: bytes, timeout_ms: int) -> bytes:
         start = time.perf_counter()
         request = _parse(message, content)
         status = "INTERNAL"
         try:
-            response = respond(request)
+            response = respond(request, timeout_ms)
             status = "OK"
         except ServingError as error:
             status = error.code
@@ -155,8 +157,12 @@ def _counted(message: Any, api: str, metrics: Metrics, respond: Callable[[Any], 
 
 def _method(respond: Respond, pool: futures.ThreadPoolExecutor | None = None) -> Any:
     def handle(content: bytes, context: Any) -> bytes:
+        seconds = context.time_remaining()
         try:
-            return respond(content)
+            if seconds <= 0:
+                # It waited for a thread until nobody waits for it any more: those behind it come first.
+                raise ServingError("Deadline Exceeded", "DEADLINE_EXCEEDED")
+            return respond(content, 0 if seconds >= _NO_DEADLINE_SECONDS else max(1, int(seconds * 1000)))
         except ServingError as error:
             code, text = error.code, codes.truncated(str(error))
         except MemoryError:

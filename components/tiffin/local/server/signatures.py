@@ -4,6 +4,11 @@ A signature runs through a session's callable. With `inter_op_thread_pool=-1` th
 which is many times faster for the narrow graphs that are served mostly, but slower for wide ones, which lose the
 parallelism between ops; so the first calls are timed both ways and the faster way stays. Warm-up requests are
 the first calls where a model has them.
+
+Nothing can stop what runs in the caller's thread. So a run with a time limit takes a slower way that can be stopped,
+until the runs of late were so quick that the limit is far off: most clients set a deadline of seconds for a model of
+microseconds. One run that suddenly takes a hundred times as long as those before it goes on past its limit, the next
+one does not.
 """
 
 import threading
@@ -12,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tensorflow.core.protobuf import config_pb2
+from tensorflow.python.client import pywrap_tf_session
 
 from tiffin.errors import ServingError
 from tiffin.local.server import tensors
@@ -23,6 +29,9 @@ REGRESS_METHOD = "tensorflow/serving/regress"
 
 _SETTLING_CALLS = 3  # of each way, before the timed ones: the first builds the executor
 _TIMED_CALLS = 5
+_MARGIN = 100  # a limit this many times the slowest run of late is far off
+_FORGETTING = 0.95  # of the slowest run, with each further one
+_UNKNOWN_MS = 60_000.0  # the slowest run, before there are any
 _MAX_RUNNERS = 128  # distinct output filters that keep their callable
 
 
@@ -44,7 +53,11 @@ class Runner:
         self._ways = [self._callable(-1), self._callable(0)]
         self._times: list[list[float]] = [[], []]
         self._chosen: Any = None
-        self._limited: dict[int, Any] = {}
+        self._slowest_ms = _UNKNOWN_MS
+        self._feed_outputs, self._fetch_outputs = (
+            [session.graph.get_tensor_by_name(name)._as_tf_output() for name in names]
+            for names in (self.feeds, self._fetches)
+        )
 
     def __call__(self, arrays: Sequence[Any], timeout_ms: int = 0) -> list[Any]:
         """Return the fetched arrays.
@@ -54,22 +67,24 @@ class Runner:
             timeout_ms: Give up after so many milliseconds; 0 never does.
         """
         self.check(arrays)
-        if timeout_ms:
-            if timeout_ms not in self._limited:
-                self._limited[timeout_ms] = self._callable(0, timeout_ms)
-            return list(self._limited[timeout_ms](*arrays))
-        return self.run(arrays)
+        return self.run(arrays, timeout_ms)
 
     @property
     def is_settled(self) -> bool:
         """Whether the faster way has been chosen."""
         return self._chosen is not None
 
-    def run(self, arrays: Sequence[Any]) -> list[Any]:
+    def run(self, arrays: Sequence[Any], timeout_ms: int = 0) -> list[Any]:
         """Return the fetched arrays, for arrays of the right types."""
-        if self._chosen is not None:
-            return self._chosen(*arrays)  # type: ignore[no-any-return]
-        return self._timed(arrays)
+        start = time.perf_counter()
+        try:
+            if timeout_ms and timeout_ms < self._slowest_ms * _MARGIN:
+                return self._limited(arrays, timeout_ms)
+            if self._chosen is not None:
+                return self._chosen(*arrays)  # type: ignore[no-any-return]
+            return self._timed(arrays)
+        finally:
+            self._slowest_ms = max((time.perf_counter() - start) * 1000, self._slowest_ms * _FORGETTING)
 
     def check(self, arrays: Sequence[Any]) -> None:
         """Raise a ServingError where an array is not of its feed's type."""
@@ -91,10 +106,22 @@ class Runner:
             self._chosen = self._ways[0 if inline <= pooled else 1]
         return list(outputs)
 
-    def _callable(self, pool: int, timeout_ms: int = 0) -> Any:
+    def _limited(self, arrays: Sequence[Any], timeout_ms: int) -> list[Any]:
+        # A callable's limit is that of its making: this is what `Session.run` comes down to, without the handling of
+        # feeds and fetches that makes it slow.
+        options = config_pb2.RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
+        buffer = pywrap_tf_session.TF_NewBufferFromString(options)
+        try:
+            feeds = dict(zip(self._feed_outputs, arrays, strict=True))
+            return pywrap_tf_session.TF_SessionRun_wrapper(  # type: ignore[no-any-return]
+                self._session._session, buffer, feeds, self._fetch_outputs, [], None
+            )
+        finally:
+            pywrap_tf_session.TF_DeleteBuffer(buffer)
+
+    def _callable(self, pool: int) -> Any:
         options = config_pb2.CallableOptions(feed=self.feeds, fetch=self._fetches)
         options.run_options.inter_op_thread_pool = pool
-        options.run_options.timeout_in_ms = timeout_ms
         return self._session._make_callable_from_options(options)
 
 

@@ -1,0 +1,92 @@
+"""Time limits of requests: gRPC deadlines and the REST timeout reach the session."""
+
+import concurrent.futures
+import json
+import time
+
+import grpc
+import numpy as np
+import pytest
+from tensorflow_serving.apis import classification_pb2, inference_pb2, predict_pb2, regression_pb2
+
+LONG = 1_000_000  # matrix products: minutes, for any machine
+
+
+@pytest.fixture(scope="module")
+def server(launch, saved_models, write_config, tmp_path_factory):
+    config = tmp_path_factory.mktemp("config") / "models"
+    config.write_text(write_config(("score", saved_models / "score", ""), ("tools", saved_models / "tools", "")))
+    return launch(f"--model_config_file={config}", "--grpc_max_threads=2", rest=True).wait()
+
+
+def slow(server, predict_request, products, timeout):
+    request = predict_request("tools", {"n": np.array([products], np.int32)}, signature="slow")
+    try:
+        response = server.call("Predict", request, predict_pb2.PredictResponse, timeout)
+    except grpc.RpcError as error:
+        return error.code().name
+    return list(response.outputs["done"].float_val)
+
+
+def test_runs_past_their_deadline_free_their_threads(server, predict_request, predict):
+    assert slow(server, predict_request, 1, 60) == [1.0]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        codes = list(pool.map(lambda _: slow(server, predict_request, LONG, 1), range(2)))
+    assert codes == ["DEADLINE_EXCEEDED"] * 2
+    assert predict(server)["y"].tolist() == [[9.0]]
+
+
+def test_a_request_that_expired_while_it_waited_does_not_run(server, predict_request, predict):
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        codes = list(pool.map(lambda _: slow(server, predict_request, LONG, 2), range(10)))
+    assert codes == ["DEADLINE_EXCEEDED"] * 10
+    assert predict(server)["y"].tolist() == [[9.0]]
+
+
+@pytest.mark.parametrize(
+    ("method", "response"),
+    [
+        ("Classify", classification_pb2.ClassificationResponse),
+        ("Regress", regression_pb2.RegressionResponse),
+        ("MultiInference", inference_pb2.MultiInferenceResponse),
+    ],
+)
+def test_calls_with_a_deadline_are_answered(server, method, response):
+    if method == "MultiInference":
+        request = inference_pb2.MultiInferenceRequest()
+        for name, kind in (("classify", "classify"), ("regress_flat", "regress")):
+            task = request.tasks.add(method_name=f"tensorflow/serving/{kind}")
+            task.model_spec.name, task.model_spec.signature_name = "tools", name
+    else:
+        kinds = {"Classify": classification_pb2.ClassificationRequest, "Regress": regression_pb2.RegressionRequest}
+        request = kinds[method]()
+        request.model_spec.name = "tools"
+        request.model_spec.signature_name = {"Classify": "classify", "Regress": "regress_flat"}[method]
+    request.input.example_list.examples.add().features.feature["x"].float_list.value.append(3.0)
+    assert "6" in str(server.call(method, request, response, timeout=60))
+
+
+def test_no_deadline_at_all(server, predict_request):
+    call = server.channel().unary_unary("/tensorflow.serving.PredictionService/Predict")
+    for _ in range(30):
+        reply = predict_pb2.PredictResponse.FromString(call(predict_request().SerializeToString()))
+        assert list(reply.outputs["y"].float_val) == [9.0]
+
+
+def test_many_requests_with_a_deadline(server, predict):
+    """The quick ones go without their limit after a while."""
+    for row in range(500):
+        assert predict(server, inputs={"x": [[float(row), 0.0, 0.0]]})["y"].tolist() == [[row + 3.0]]
+
+
+def test_a_batch_has_the_time_of_its_most_patient_task(launch, saved_models, predict_request):
+    flags = ["--model_name=tools", f"--model_base_path={saved_models / 'tools'}", "--enable_batching"]
+    server = launch(*flags, "--rest_api_timeout_in_ms=1000", rest=True).wait()
+    assert slow(server, predict_request, 1, 60) == [1.0]
+    body = {"signature_name": "slow", "inputs": [LONG]}
+    status, reply = server.rest("/v1/models/tools:predict", body)
+    assert (status, json.loads(reply)["error"]) == (504, "Timed out waiting for notification")
+    assert slow(server, predict_request, LONG, 1) == "DEADLINE_EXCEEDED"
+    start = time.monotonic()
+    while slow(server, predict_request, 1, 60) != [1.0]:
+        assert time.monotonic() < start + 90
