@@ -113,4 +113,7 @@ def _log(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    from tiffin.local.server import leave
+
+    leave(status)

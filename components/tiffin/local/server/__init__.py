@@ -9,26 +9,50 @@ Nothing heavy is imported before `main` runs, so that a process forked from one 
 call it; threads start after that.
 """
 
-__all__ = ["main"]
+from typing import NoReturn
+
+__all__ = ["leave", "main"]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT.
 
     Args:
-        argv: The arguments after the program's name. Defaults to the command line.
+        argv: The arguments after the program's name. Defaults to the command line; then the process ends with the
+            server.
 
     Returns:
         The exit status: 0 after a clean stop, 255 where the server could not start.
     """
     import sys
 
+    if argv is None:
+        leave(_main(sys.argv[1:]))
+    return _main(argv)
+
+
+def leave(status: int) -> NoReturn:
+    """End the process now.
+
+    At a common end Python joins the threads of its pools: one with a reload that waits for a model would keep the
+    process for ever, one with a long run for longer than the grace that requests in flight are given.
+    """
+    import os
+    import sys
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _main(arguments: list[str]) -> int:
+    import sys
+
     from tiffin.local.server import flags
 
-    arguments = sys.argv[1:] if argv is None else argv
     options, unknown, wrong = flags.parse(arguments)
     usage = flags.usage("tiffin-model-server")
-    if wrong or arguments[:1] == ["--help"]:
+    if wrong or unknown[:1] == ["--help"]:
         sys.stderr.write("".join(f"{text}\n" for text in wrong))
         sys.stdout.write(usage)
         return 255
