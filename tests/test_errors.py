@@ -67,6 +67,7 @@ class TestExplain:
                 OSError(errno.ENOSPC, "x", "/data/a"),
                 "Could not write '/data/a': No space left on device. Free space there",
             ),
+            (OSError(errno.ENOSPC, "x", "/from", None, "/to"), "Could not write '/to': No space left on device."),
             (OSError(errno.ENOSPC, "x"), "Could not write: No space left on device. Free space there"),
             (OSError(errno.EFBIG, "x"), "Could not write: File too large."),
             (OSError(errno.EDQUOT, "x"), "Could not write: Disk quota exceeded."),

@@ -80,7 +80,9 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, TiffinError):
         return str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        where = f" '{error.filename}'" if error.filename else ""
+        # A copy names what it reads first, then what it writes.
+        name = error.filename2 or error.filename
+        where = f" '{name}'" if name else ""
         return f"Could not write{where}: {os.strerror(error.errno)}. Free space there, or choose another folder."
     if isinstance(error, PermissionError):
         return f"Could not open '{error.filename}': {error.strerror}. Give this user access, or choose another place."

@@ -138,6 +138,13 @@ class TestBadInput:
 
         assert not (tmp_path / "out").exists()
 
+    def test_a_password_in_a_parameter(self, model, evaluation, tmp_path, database, monkeypatch):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
+        with pytest.raises(InputError, match=r"tracking_uri should hold no password"):
+            register(model, evaluation, tmp_path / "out", "taxi", tracking_uri="http://ada:hunter2@mlflow:5000")
+
+        assert not (tmp_path / "out").exists()
+
     def test_a_model_that_did_not_pass(self, model, tmp_path, name, database):
         artifacts.write_json(
             tmp_path / "bad" / "verdict.json", {**VERDICT, "passed": False, "reason": "auc is too low."}
@@ -180,7 +187,9 @@ class TestUnreachable:
     def test_nobody_listens(self, model, evaluation, tmp_path):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
-            error = self.register(model, evaluation, tmp_path, f"http://u:secret@127.0.0.1:{taken.getsockname()[1]}")
+            # The environment may hold a password; no parameter may.
+            address = f"http://u:secret@127.0.0.1:{taken.getsockname()[1]}"
+            error = self.register(model, evaluation, tmp_path, "", MLFLOW_TRACKING_URI=address)
 
         assert error.startswith("error: MLflow at 'http://***@127.0.0.1:")
         assert "should take the model. Received: " in error

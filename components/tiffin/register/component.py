@@ -26,7 +26,7 @@ def register_model(
         model: Output of train_model.
         evaluation: Output of evaluate_model. A model that did not pass is refused.
         model_name: Name in the registry: letters, digits, '_', '-' and '.'.
-        tracking_uri: MLflow's address. Empty for MLFLOW_TRACKING_URI in the step's environment.
+        tracking_uri: MLflow's address, without a password. Empty for MLFLOW_TRACKING_URI in the step's environment.
         experiment: MLflow's experiment. Empty for the model's name.
         run: Identifier of the pipeline run, by which a retry finds its version. Empty to always make a new one.
 

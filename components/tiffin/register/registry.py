@@ -1,15 +1,16 @@
 """The MLflow record of a model: a run with parameters and metrics, and a version in the model registry."""
 
-import fcntl
+import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from tiffin import artifacts
-from tiffin.errors import InputError, StorageError
+from tiffin.errors import InputError, StorageError, explain
+from tiffin.register.parameters import check_model_name, check_tracking_uri
 
 # MLflow reports its use to its makers unless it is told not to.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -20,10 +21,14 @@ from alembic.util.exc import CommandError as AlembicError
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from sqlalchemy.exc import SQLAlchemyError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+from tiffin.register import database
+
 _LONGEST_VALUE = 500
+# It prints the traceback of every error that it raises too, a hundred lines before the one that says what is wrong.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def register(
@@ -56,16 +61,13 @@ def register(
         InputError: A parameter breaks a rule, or the model did not pass.
         StorageError: MLflow does not answer or refuses.
     """
+    check_model_name(name)
+    check_tracking_uri(tracking_uri)
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri:
         raise InputError(
             "tracking_uri should be MLflow's address. Received: tracking_uri='' and no MLFLOW_TRACKING_URI in the "
             "environment. Pass one, such as http://mlflow:5000 or sqlite:////path/mlflow.db."
-        )
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"model_name should be up to 128 letters, digits, '_', '-' and '.', the first a letter or digit. "
-            f"Received: model_name='{name}'."
         )
     verdict = artifacts.read_json(Path(evaluation) / artifacts.VERDICT)
     if not verdict["passed"]:
@@ -97,20 +99,11 @@ def register(
 
 
 def _client(uri: str) -> MlflowClient:
-    """Return a client whose store is ready.
-
-    MLflow makes the tables of a SQLite file on first use, which takes seconds, and two processes that do so at once break
-    each other.
-    """
-    if not uri.startswith("sqlite:///"):
+    """Return a client whose store is ready."""
+    path = database.path_of(uri)
+    # The first client adds MLflow's default experiment, which two at once cannot.
+    with database.prepared(path) if path is not None else nullcontext():
         return MlflowClient(uri)
-    path = Path(uri.removeprefix("sqlite:///"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        client = MlflowClient(uri)
-        client.search_registered_models(max_results=1)
-    return client
 
 
 def _find(client: MlflowClient, name: str, run: str) -> tuple[int, str] | None:
@@ -131,7 +124,6 @@ def _create(
     tags: dict[str, str],
 ) -> tuple[int, str]:
     run_id = client.create_run(_experiment(client, uri, experiment), tags=tags).info.run_id
-    state = "FAILED"
     try:
         settings = {**record["settings"], "label": record["label"], "task": record["task"], "rows": record["rows"]}
         params = [Param(key, str(value)[:_LONGEST_VALUE]) for key, value in settings.items()]
@@ -146,13 +138,24 @@ def _create(
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+        client.set_terminated(run_id, "FINISHED")
         # The source is where the files lie: `runs:/` addresses are resolved by some of MLflow's stores only.
         source = client.get_run(run_id).info.artifact_uri.rstrip("/") + "/model"
-        version = int(client.create_model_version(name, source, run_id, tags=tags).version)
-        state = "FINISHED"
-        return version, run_id
-    finally:
-        client.set_terminated(run_id, state)
+        # Last, so that a version is whole when it appears.
+        return int(client.create_model_version(name, source, run_id, tags=tags).version), run_id
+    except BaseException:
+        _discard(client, run_id)
+        raise
+
+
+def _discard(client: MlflowClient, run_id: str) -> None:
+    """Remove the files of a run that failed and mark it so, as far as that is possible."""
+    # Whatever goes wrong here comes after the error that the user has to hear of.
+    with suppress(Exception):
+        # An answer that got lost may have been that of a new version, which needs its files.
+        if not client.search_model_versions(f"run_id = '{run_id}'"):
+            get_artifact_repository(client.get_run(run_id).info.artifact_uri).delete_artifacts()
+            client.set_terminated(run_id, "FAILED")
 
 
 def _experiment(client: MlflowClient, uri: str, name: str) -> str:
@@ -160,9 +163,8 @@ def _experiment(client: MlflowClient, uri: str, name: str) -> str:
     if found is not None:
         return str(found.experiment_id)
     # Without a server, MLflow would put the files below the folder that a step happens to run in.
-    location = (
-        str(Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlflow") if uri.startswith("sqlite:") else None
-    )
+    path = database.path_of(uri)
+    location = str(path.resolve().parent / "mlflow") if path is not None else None
     try:
         return str(client.create_experiment(name, artifact_location=location))
     except MlflowException as error:
@@ -176,6 +178,8 @@ def _explained(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, AlembicError, OSError) as error:
+        if full := database.find_full_disk(error, database.path_of(uri)):
+            raise StorageError(explain(full)) from error
         said = (str(error).strip() or repr(error)).splitlines()[0]
         message = f"MLflow at '{uri}' should take the model. Received: {said}. Check the address, its access and that it runs."
         # A password may be part of the address.
