@@ -8,8 +8,8 @@ UV         := .venvs/uv/bin/uv
 STATE      ?= .tiffin
 
 # tests/ mirrors the source; each stage is tested in the environment of its image, the rest in dev.
-DATA_TESTS  := tests/ingest tests/validate
-MODEL_TESTS := tests/serving_wire tests/train tests/evaluate tests/register tests/deploy tests/local/server
+DATA_TESTS  := tests/ingest tests/validate tests/summarize tests/test_s3.py
+MODEL_TESTS := tests/test_s3.py tests/serving_wire tests/train tests/evaluate tests/register tests/deploy tests/local/server
 # They need a Docker engine, and make one if need be.
 IMAGE_TESTS := tests/images
 NOTEBOOK_TESTS := tests/notebooks
@@ -110,7 +110,7 @@ lock: $(UV) ## Resolve the environments again into locks/, without addresses.
 	@for env in $(TESTED); do \
 	  echo "locks/test-$$env.txt"; \
 	  $(UV) pip compile --quiet --config-file locks/image.toml --python-version 3.11 --upgrade --generate-hashes \
-	    --no-emit-index-url --no-header --no-annotate --extra test -c locks/$$env.txt pyproject.toml -o locks/test-$$env.txt || exit 1; \
+	    --no-emit-index-url --no-header --no-annotate --extra test --extra test-s3 -c locks/$$env.txt pyproject.toml -o locks/test-$$env.txt || exit 1; \
 	done
 
 bench-images: .venvs/dev/.ready ## Print what the images weigh and how long they take to start, with the share of each import.

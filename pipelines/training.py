@@ -48,7 +48,7 @@ def training(
     """Ingest, validate, train, evaluate, register and deploy; a gate that does not pass stops what comes after it.
 
     Args:
-        data: A file, a folder or a glob, local or gs://, CSV or Parquet; or sample:deliveries, generated data.
+        data: A file, a folder or a glob, local, gs:// or s3://, CSV or Parquet; or sample:deliveries, generated data.
         label: Column to predict.
         derive: New columns, name to SQL expression over one row, such as {"big_tipper": "tips > 0.2 * fare"}.
         exclude: Columns to drop, after new ones are derived.
@@ -77,7 +77,7 @@ def training(
     # the data's version. Retries are for what a second attempt may mend, such as a node that went away. A gate is not among
     # that: validate and evaluate succeed whatever they find, and the branch on their verdict ends in stop_run, which fails
     # once, as a result.
-    end = set_up(summarize_run(pipeline="training"), "Summarize").set_caching_options(False)
+    end = set_up(summarize_run(pipeline="training"), "Summarize", uses_s3=True).set_caching_options(False)
     with dsl.ExitHandler(end, name="run"):
         ingested = ingest_examples(
             data=data,
@@ -89,11 +89,13 @@ def training(
             max_bad_share=max_bad_share,
             data_root=data_root,
         )
-        set_up(ingested, "Ingest", size="medium", retries=2, deadline_hours=6).set_caching_options(False)
+        set_up(ingested, "Ingest", size="medium", retries=2, deadline_hours=6, uses_s3=True).set_caching_options(False)
         validated = validate_examples(
             examples=ingested.outputs["examples"], label=label, expected_schema=expected_schema
         )
-        set_up(validated, "Validate", size="medium", retries=2, deadline_hours=6).set_caching_options(False)
+        set_up(validated, "Validate", size="medium", retries=2, deadline_hours=6, uses_s3=True).set_caching_options(
+            False
+        )
         with dsl.If(validated.outputs["valid"] == True, name="valid"):  # noqa: E712 - kfp builds a condition
             trained = train_model(
                 examples=ingested.outputs["examples"],
@@ -110,11 +112,13 @@ def training(
                 seed=seed,
                 data_version=ingested.outputs["data_version"],
             )
-            set_up(trained, "Train", size="medium", retries=2, deadline_hours=48)
+            set_up(trained, "Train", size="medium", retries=2, deadline_hours=48, uses_s3=True)
             evaluated = evaluate_model(
                 examples=ingested.outputs["examples"], model=trained.outputs["model"], thresholds=thresholds
             )
-            set_up(evaluated, "Evaluate", size="medium", retries=2, deadline_hours=6).set_caching_options(False)
+            set_up(evaluated, "Evaluate", size="medium", retries=2, deadline_hours=6, uses_s3=True).set_caching_options(
+                False
+            )
             with dsl.If(evaluated.outputs["passed"] == True, name="passed"):  # noqa: E712
                 registered = register_model(
                     model=trained.outputs["model"],

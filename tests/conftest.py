@@ -13,7 +13,7 @@ def clear_settings(remove: Callable[[str], None]) -> None:
     """Keep the developer's settings out: of what Tiffin or its tools read from the environment, nothing stays."""
     for name in list(os.environ):
         # TIFFIN_ENGINE_ROOT is the tests' own: where the engine that they start keeps its data.
-        if re.match(r"(TIFFIN|MLFLOW|KF|KFP|_KFP|GOOGLE|AWS)_", name) and name != "TIFFIN_ENGINE_ROOT":
+        if re.match(r"(TIFFIN|MLFLOW|KF|KFP|_KFP|GOOGLE|AWS|MINIO)_", name) and name != "TIFFIN_ENGINE_ROOT":
             remove(name)
 
 

@@ -110,8 +110,10 @@ class TestListFiles:
         ("location", "message"),
         [
             ("", "location should be a path"),
-            ("s3://b/x", r"start with file:// or gs://. Received: 's3://b/x'"),
+            ("ftp://b/x", r"start with file://, gs://, s3:// or minio://. Received: 'ftp://b/x'"),
             ("gs://", "Name the bucket"),
+            ("s3://", "An S3 URI should be s3://bucket/name"),
+            ("minio:///x", "A MinIO URI should be minio://bucket/name"),
             ("file://host/x", "third slash"),
             ("a\0b", "location should be a path"),
         ],
@@ -352,11 +354,17 @@ class TestFailures:
 
         assert "StorageError: gs:// locations need the package google-cloud-storage" in done.stderr
 
+    def test_without_the_library_of_s3(self):
+        script = "import sys; sys.modules['pyarrow'] = None\nfrom tiffin import storage; storage.read('s3://b/x')"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+        assert "StorageError: s3:// and minio:// locations need the package pyarrow" in done.stderr
+
     def test_import_is_light(self):
-        script = "import sys, tiffin.storage; print('google.cloud.storage' in sys.modules, 'requests' in sys.modules)"
+        script = "import sys, tiffin.storage; print({'google.cloud.storage', 'requests', 'pyarrow'} & {*sys.modules})"
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-        assert done.stdout == "False False\n"
+        assert done.stdout == "set()\n"
 
     def test_full_disk_by_a_limit(self, tmp_path):
         """A limit on file size fails a write half way, as a full disk does."""

@@ -4,14 +4,13 @@ import base64
 import contextlib
 import functools
 import os
-import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tiffin import disk
-from tiffin.errors import InputError, StorageError, did_you_mean
+from tiffin import buckets, disk
+from tiffin.errors import InputError, StorageError
 
 try:
     import google_crc32c
@@ -41,12 +40,7 @@ def _connect(process: int, emulator: str | None) -> Any:
 
 def _bucket(uri: str) -> Any:
     client = _connect(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST"))
-    return client.bucket(_split(uri)[0])
-
-
-def _split(uri: str) -> tuple[str, str]:
-    bucket, _, name = uri[len("gs://") :].partition("/")
-    return bucket, name
+    return client.bucket(buckets.split(uri)[0])
 
 
 def _retry() -> Any:
@@ -61,7 +55,7 @@ def _explained(doing: str, uri: str) -> Iterator[None]:
     except (StorageError, InputError):
         raise
     except Exception as error:
-        reason = _reason(error, _split(uri)[0])
+        reason = _reason(error, buckets.split(uri)[0])
         if reason is None:
             raise
         raise StorageError(f"Could not {doing} '{uri}'. {reason}") from error
@@ -122,63 +116,29 @@ def _uri(blob: Any) -> str:
 
 def list_files(location: str) -> list[tuple[str, int, str]]:
     """Return URI, size in bytes and generation of each data object at `location`: an object, a prefix or a glob."""
-    name = _split(location)[1]
+    bucket, name = buckets.split(location)
+
+    def get(name: str) -> buckets.Entry | None:
+        blob = _bucket(location).get_blob(name, retry=_retry())
+        return None if blob is None else _entry(blob)
+
+    def siblings(prefix: str) -> set[str]:
+        return {blob.name[len(prefix) :].split("/")[0] for blob in _list(location, prefix)}
+
     with _explained("list", location):
-        blob = _bucket(location).get_blob(name, retry=_retry()) if name and not name.endswith("/") else None
-        if blob is not None:
-            found = [blob]
-        elif re.search(r"[*?\[]", name):
-            found = list(_match(location, name))
-        else:
-            folder = name.rstrip("/") + "/" if name else ""
-            found = [
-                blob
-                for blob in _list(location, folder)
-                # An object named `folder/` is how consoles show an empty folder.
-                if not any(part == "" or part.startswith((".", "_")) for part in blob.name[len(folder) :].split("/"))
-            ]
+        found = buckets.select(name, get, lambda prefix, flat: map(_entry, _list(location, prefix, flat=flat)))
         if not found:
-            raise InputError(_nothing(location, name))
-        return [(_uri(blob), int(blob.size), str(blob.generation)) for blob in found]
+            raise buckets.nothing(location, siblings)
+        return [(f"gs://{bucket}/{entry.name}", entry.size_bytes, entry.generation) for entry in found]
 
 
-def _match(location: str, name: str) -> Iterator[Any]:
-    prefix = re.split(r"[*?\[]", name, maxsplit=1)[0]
-    pattern = _glob_pattern(name)
-    hidden = name.rpartition("/")[2].startswith((".", "_"))
-    for blob in _list(location, prefix, flat="/" not in name[len(prefix) :] and "**" not in name):
-        base = blob.name.rpartition("/")[2]
-        if pattern.fullmatch(blob.name) and base and (hidden or not base.startswith((".", "_"))):
-            yield blob
-
-
-def _glob_pattern(glob: str) -> re.Pattern[str]:
-    wildcards = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-
-    def translate(part: str) -> str:
-        if len(part) > 1 and part[0] == "[":
-            return f"[^{part[2:]}" if part[1] == "!" else part
-        return wildcards.get(part) or re.escape(part)
-
-    return re.compile("".join(map(translate, re.findall(r"\*\*/|\*\*|\[!?[^\]^\\]+\]|.", glob, re.DOTALL))))
-
-
-def _nothing(location: str, name: str) -> str:
-    if re.search(r"[*?\[]", name):
-        return (
-            f"A glob should match at least one object. Received: '{location}', which matches none. "
-            "Check the pattern; '**' matches folders within folders."
-        )
-    folder = name.rstrip("/").rpartition("/")[0]
-    prefix = folder + "/" if folder else ""
-    names = {blob.name[len(prefix) :].split("/")[0] for blob in _list(location, prefix)}
-    hint = did_you_mean(name.rstrip("/").rpartition("/")[2], names) or " Check its name."
-    return f"There should be an object or a folder at '{location}'. Received: a name where nothing is.{hint}"
+def _entry(blob: Any) -> buckets.Entry:
+    return buckets.Entry(blob.name, int(blob.size), str(blob.generation))
 
 
 def _get(uri: str) -> tuple[Any, Any] | None:
     """Return the object's metadata and a handle pinned to that generation, or None."""
-    bucket, name = _bucket(uri), _split(uri)[1]
+    bucket, name = _bucket(uri), buckets.split(uri)[1]
     blob = bucket.get_blob(name, retry=_retry())
     return None if blob is None else (blob, bucket.blob(name, generation=blob.generation))
 
@@ -206,7 +166,7 @@ def read(uri: str) -> tuple[bytes, str] | None:
 def compare_and_swap(uri: str, content: bytes, expected: str | None) -> str:
     """Replace an object if its generation is still `expected` (None: it does not exist), and return the new one."""
     with _explained("write", uri):
-        blob = _bucket(uri).blob(_split(uri)[1])
+        blob = _bucket(uri).blob(buckets.split(uri)[1])
         blob.metadata = {_WRITE_ID: uuid.uuid4().hex}
         written = dict(blob.metadata)
         try:
@@ -222,7 +182,7 @@ def compare_and_swap(uri: str, content: bytes, expected: str | None) -> str:
 def publish_folder(local: Path, uri: str) -> None:
     """Upload the folder `local` to `uri`, files at its top last; never replace an object that differs."""
     with _explained("publish", uri):
-        prefix = _split(uri)[1].rstrip("/") + "/"
+        prefix = buckets.split(uri)[1].rstrip("/") + "/"
         present = {blob.name[len(prefix) :]: blob.crc32c for blob in _list(uri, prefix) if blob.name != prefix}
         names = disk.relative_files(local)
         if any(name not in names or crc != _crc32c(local / name) for name, crc in present.items()):
@@ -233,7 +193,7 @@ def publish_folder(local: Path, uri: str) -> None:
 
 
 def _upload_new(path: Path, uri: str) -> None:
-    blob = _bucket(uri).blob(_split(uri)[1])
+    blob = _bucket(uri).blob(buckets.split(uri)[1])
     try:
         blob.upload_from_filename(str(path), if_generation_match=0, checksum="crc32c", retry=_retry())
     except exceptions.PreconditionFailed:
@@ -254,7 +214,7 @@ def _crc32c(path: Path) -> str:
 
 def exists(uri: str) -> bool:
     """Return whether there is an object, or one below it as in a folder."""
-    name = _split(uri)[1].rstrip("/")
+    name = buckets.split(uri)[1].rstrip("/")
     with _explained("look at", uri):
         if not name:
             return bool(_bucket(uri).exists(retry=_retry()))
@@ -264,7 +224,7 @@ def exists(uri: str) -> bool:
 
 def delete(uri: str) -> None:
     """Remove an object, or all objects below it as in a folder; do nothing if there are none."""
-    name = _split(uri)[1].rstrip("/")
+    name = buckets.split(uri)[1].rstrip("/")
     with _explained("delete", uri):
         bucket = _bucket(uri)
         for found in [name, *(blob.name for blob in _list(uri, name + "/"))]:
@@ -274,7 +234,7 @@ def delete(uri: str) -> None:
 
 def find(root_uri: str, names: set[str]) -> list[str]:
     """Return the URIs of the objects under `root_uri` with one of these base names, sorted."""
-    name = _split(root_uri)[1].rstrip("/")
+    name = buckets.split(root_uri)[1].rstrip("/")
     with _explained("search", root_uri):
         return [
             _uri(blob) for blob in _list(root_uri, name + "/" if name else "") if blob.name.rpartition("/")[2] in names

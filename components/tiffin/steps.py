@@ -15,6 +15,15 @@ from tiffin.sizes import set_size
 SETTINGS = "tiffin"
 CREDENTIALS = "tiffin-credentials"
 
+# What tiffin.s3 reads from the environment. The keys of Kubeflow Pipelines' own store, in a secret that it puts into each
+# namespace of users, keep names of their own. As AWS_ACCESS_KEY_ID they would come before a role of the service account,
+# and so lock users of AWS out of their buckets on every cluster that has the secret; and where the user's own credentials
+# are there too, one variable would have two sources, of which only the last counts.
+STORE_SETTINGS = ("AWS_ENDPOINT_URL", "AWS_REGION", "MINIO_ENDPOINT_URL")
+STORE_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+KUBEFLOWS_CREDENTIALS = "mlpipeline-minio-artifact"
+KUBEFLOWS_KEYS = {"accesskey": "MINIO_ACCESS_KEY", "secretkey": "MINIO_SECRET_KEY"}
+
 
 def set_up(
     task: Any,
@@ -25,6 +34,7 @@ def set_up(
     deadline_hours: float = 1,
     settings: Iterable[str] = (),
     credentials: Iterable[str] = (),
+    uses_s3: bool = False,
 ) -> Any:
     """Say what a task asks of a cluster, and return the task.
 
@@ -37,7 +47,11 @@ def set_up(
         deadline_hours: How long its pod may run.
         settings: Environment variables taken from the config map `tiffin`.
         credentials: Environment variables taken from the secret `tiffin-credentials`.
+        uses_s3: Whether it gets what `s3://` and `minio://` locations need, the keys of Kubeflow's own store among it.
     """
+    if uses_s3:
+        settings, credentials = (*settings, *STORE_SETTINGS), (*credentials, *STORE_CREDENTIALS)
+        kubernetes.use_secret_as_env(task, KUBEFLOWS_CREDENTIALS, KUBEFLOWS_KEYS, optional=True)
     set_size(task, size)
     task.set_display_name(title)
     if retries:

@@ -1,7 +1,9 @@
-"""Local disk and Google Cloud Storage behind the same functions.
+"""Local disk, Google Cloud Storage and S3 behind the same functions.
 
-A location is a path, `file:///path` or `gs://bucket/path`. Google's library is imported when the first `gs://`
-location is used, and honours `STORAGE_EMULATOR_HOST`.
+A location is a path, `file:///path`, `gs://bucket/path`, `s3://bucket/path` or, for Kubeflow Pipelines' own store,
+`minio://bucket/path`. A store's library is imported when its first location is used. Google's honours
+`STORAGE_EMULATOR_HOST`; what S3's takes from the environment is in `tiffin.s3`. S3 is read, and takes published folders,
+but holds no state that changes.
 
 State that several processes change is read with its version and written by compare-and-swap:
 
@@ -31,9 +33,9 @@ class SourceFile:
     """A file of data.
 
     Attributes:
-        uri: Absolute path on local disk, or `gs://bucket/name`.
+        uri: Absolute path on local disk, or a URI such as `gs://bucket/name`.
         size_bytes: Its size.
-        generation: The generation of a Cloud Storage object; empty for a local file.
+        generation: The generation of a Cloud Storage object; empty elsewhere.
     """
 
     uri: str
@@ -83,6 +85,7 @@ def read(uri: str) -> tuple[bytes, str] | None:
     """Return the content and a token of its version, or None if there is no such file.
 
     The token is what `compare_and_swap` expects: the generation on Cloud Storage, a digest on local disk.
+    S3's tag is for telling contents apart alone.
     """
     place, name = _resolve(uri)
     found: tuple[bytes, str] | None = (place or disk).read(name)
@@ -114,6 +117,7 @@ def compare_and_swap(uri: str, content: bytes, expected: str | None) -> str:
 
     Raises:
         Conflict: The version is another one.
+        InputError: The place is S3.
     """
     place, name = _resolve(uri)
     token: str = (place or disk).compare_and_swap(name, content, expected)
@@ -132,7 +136,7 @@ def write_new(uri: str, content: bytes) -> None:
 def publish_folder(local: Path, uri: str) -> None:
     """Put the content of the folder `local` at `uri`, once and for all.
 
-    On local disk it appears under its name complete or not at all. Cloud Storage has no folders to rename: there
+    On local disk it appears under its name complete or not at all. Cloud Storage and S3 have no folders to rename: there
     the files at the top of the folder come last, and its readers wait until a config names it. Publishing the same
     content again does nothing, and completes a publication that was interrupted.
 
@@ -189,26 +193,35 @@ def join(root: str, *parts: str) -> str:
     return "/".join([root.rstrip("/") if root.strip("/") else "", *parts]) if parts else root
 
 
+# Scheme -> what its URIs are called.
+_STORES = {"gs": "A Cloud Storage", "s3": "An S3", "minio": "A MinIO"}
+_KNOWN = "file://, gs://, s3:// or minio://"
+
+
 def _resolve(uri: str) -> tuple[types.ModuleType | None, str]:
     """Return the module for a remote place, or None for local disk, and the location as that module takes it."""
     if not uri or "\0" in uri:
-        raise InputError(f"A location should be a path, or start with file:// or gs://. Received: {uri!r}. Give one.")
+        raise InputError(f"A location should be a path, or start with {_KNOWN}. Received: {uri!r}. Give one.")
     match = _SCHEME.match(uri)
     if not match:
         return None, os.path.abspath(uri)
-    scheme = match.group(1).lower()
+    scheme, rest = match.group(1).lower(), uri[match.end() :]
     if scheme == "file":
         parsed = urllib.parse.urlsplit(uri)
         if parsed.netloc not in ("", "localhost") or not parsed.path.startswith("/"):
             raise InputError(f"A file URI should be file:///absolute/path. Received: '{uri}'. Add the third slash.")
-        return None, os.path.abspath(urllib.parse.unquote(uri[len("file://") + len(parsed.netloc) :]))
+        return None, os.path.abspath(urllib.parse.unquote(rest[len(parsed.netloc) :]))
+    if scheme not in _STORES:
+        raise InputError(
+            f"A location should be a path, or start with {_KNOWN}. Received: '{uri}'. "
+            "Copy it to one of these first, or mount it as a folder."
+        )
+    if not rest or rest.startswith("/"):
+        raise InputError(f"{_STORES[scheme]} URI should be {scheme}://bucket/name. Received: '{uri}'. Name the bucket.")
     if scheme == "gs":
-        if not re.match(r"[^/]", uri[len("gs://") :]):
-            raise InputError(f"A Cloud Storage URI should be gs://bucket/name. Received: '{uri}'. Name the bucket.")
         from tiffin import gcs
 
-        return gcs, uri
-    raise InputError(
-        f"A location should be a path, or start with file:// or gs://. Received: '{uri}'. "
-        f"Copy it to one of these first, or mount it as a folder."
-    )
+        return gcs, f"{scheme}://{rest}"
+    from tiffin import s3
+
+    return s3, f"{scheme}://{rest}"

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import gcs_emulator
+import s3_server
 from ingesting import Ingest
-from tiffin import artifacts
+from tiffin import artifacts, storage
 from tiffin.errors import EXPLAINED, InputError
 from tiffin.ingest.examples import ingest
 
@@ -213,6 +214,15 @@ class TestDataRoot:
         assert artifacts.shard_uris(ingested.output, "train") == [f"gs://bucket/{name}"]
         assert pq.read_table(tmp_path / "copy.parquet").num_rows == 60
         assert ingested.left() == ["manifest.json", "sample_rows.jsonl"]
+
+    def test_in_a_bucket_on_s3(self, ingested):
+        ingested.write(TRIPS)
+        with s3_server.serve() as store:
+            for _ in range(2):  # The second time all is there.
+                ingest(str(ingested.source), ingested.output, splits={"train": 1}, data_root=f"s3://{store.name}/root")
+            [uri] = artifacts.shard_uris(ingested.output, "train")
+            with storage.local_copy(uri) as path:
+                assert pq.read_table(path).num_rows == 60
 
 
 STEP = """

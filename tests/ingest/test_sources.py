@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gcs_emulator
+import s3_server
 from tiffin.errors import DataError, InputError
 
 GOOD = "a,b\n" + "".join(f"{number},x{number % 3}\n" for number in range(300))
@@ -364,6 +365,20 @@ class TestSeveralFiles:
         assert found.rows == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
         assert [(row["source"], row["line"]) for row in found.rejected] == [("gs://bucket/trips/b.csv.gz", 3)]
         assert all(source["generation"] for source in found.manifest["sources"])
+
+    def test_in_a_bucket_on_s3(self, ingested, tmp_path):
+        pq.write_table(pa.table({"a": [1]}), tmp_path / "1.parquet")
+        pq.write_table(pa.table({"a": [2]}), tmp_path / "2.parquet")
+        with s3_server.serve() as store:
+            for name in ("1.parquet", "2.parquet"):
+                store.put(f"trips/{name}", (tmp_path / name).read_bytes())
+            store.put("trips/readme.txt", b"not data")
+            found = ingested(data=f"s3://{store.name}/trips/*.parquet")
+
+        assert found.rows == [{"a": 1}, {"a": 2}]
+        assert [source["uri"] for source in found.manifest["sources"]] == [
+            "s3://bucket/trips/1.parquet", "s3://bucket/trips/2.parquet",
+        ]  # fmt: skip
 
 
 class TestParquet:

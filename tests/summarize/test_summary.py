@@ -1,8 +1,11 @@
 """The summary of a run: that it always comes, and says how the run ended."""
 
+import json
+
 import pytest
 
 import gcs_emulator
+import s3_server
 from tiffin import artifacts
 from tiffin.errors import InputError
 from tiffin.summarize.summary import summarize
@@ -142,6 +145,38 @@ class TestInABucket:
         assert found["state"] == "SUCCEEDED"
         assert found["reason"].startswith("The steps' reports could not be read: ")
         assert artifacts.read_json(tmp_path / "out" / "summary.json") == found
+
+
+MINIO = {"MINIO_ENDPOINT_URL": "ADDRESS", "MINIO_ACCESS_KEY": "KEY", "MINIO_SECRET_KEY": "SECRET"}
+
+
+class TestInKubeflowsStore:
+    """KFP hands its default store's URIs over as minio://, and those of a root on S3 as s3://."""
+
+    RUN = "v2/artifacts/training/run"
+
+    @pytest.mark.parametrize(("scheme", "variables"), [("minio", MINIO), ("minio", {}), ("s3", {})])
+    def test_reports_are_found(self, tmp_path, scheme, variables):
+        with s3_server.serve(**variables) as store:
+            store.put(f"{self.RUN}/ingest-examples/1/examples/manifest.json", b'{"version": "d7"}')
+            store.put(f"{self.RUN}/evaluate-model/2/evaluation/verdict.json", json.dumps(PASSED).encode())
+            store.put("v2/artifacts/training/other/ingest-examples/1/examples/manifest.json", b'{"version": "d8"}')
+            found = self.end(tmp_path, f"{scheme}://{store.name}")
+
+        assert (found["data_version"], found["reason"]) == ("d7", PASSED["reason"])
+
+    def test_a_place_that_cannot_be_listed(self, tmp_path):
+        with s3_server.serve(**MINIO) as store:
+            store.denied = True
+            found = self.end(tmp_path, f"minio://{store.name}")
+
+        assert found["reason"].startswith("The steps' reports could not be read: ")
+        assert "mlpipeline-minio-artifact" in found["reason"]
+        assert s3_server.SECRET not in found["reason"]
+
+    def end(self, tmp_path, bucket):
+        uri = f"{bucket}/{self.RUN}/summarize-run/9/summary"
+        return summarize(tmp_path / "out", uri, "summarize-run", "training", {"state": "SUCCEEDED"})
 
 
 def test_a_summary_that_is_not_there(tmp_path):

@@ -25,7 +25,7 @@ def ingest_examples(
     Rows that cannot be read are set aside with their line number and reason.
 
     Args:
-        data: A file, a folder or a glob, local or gs://, CSV or Parquet; or sample:deliveries, generated data.
+        data: A file, a folder or a glob, local, gs:// or s3://, CSV or Parquet; or sample:deliveries, generated data.
         derive: New columns, name to SQL expression over one row, such as {"big_tipper": "tips > 0.2 * fare"}.
         exclude: Columns to drop, after new ones are derived.
         splits: Split name to weight.

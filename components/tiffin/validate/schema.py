@@ -52,7 +52,7 @@ def infer(
 
 
 def read(location: str | Path) -> schema_pb2.Schema:
-    """Read a schema from a schema artifact or a `schema.pbtxt`, local or `gs://`.
+    """Read a schema from a schema artifact or a `schema.pbtxt`, local, `gs://` or `s3://`.
 
     Raises:
         InputError: It is not there, or is no schema.
