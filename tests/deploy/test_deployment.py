@@ -342,6 +342,7 @@ class TestBadInput:
         ("changed", "message"),
         [
             ({"serving_root": ""}, "serving_root should say where models are served.*no TIFFIN_SERVING_ROOT"),
+            ({"serving_root": "s3://bucket/root"}, r"TensorFlow Serving reads no S3\. Received: 's3://bucket/root'"),
             ({"address": ""}, "serving_address should say where models are served.*no TIFFIN_SERVING_ADDRESS"),
             ({"version": 0}, "version should be at least 1.*version=0"),
             ({"deadline_seconds": 0}, "deadline_seconds above 0.*deadline_seconds=0"),

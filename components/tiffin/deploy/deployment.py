@@ -74,6 +74,11 @@ def deploy(
             f"version should be at least 1 and deadline_seconds above 0. Received: version={version}, "
             f"deadline_seconds={deadline_seconds}."
         )
+    if root.lower().startswith(("s3://", "minio://")):
+        raise InputError(
+            f"serving_root should be a path or start with gs://: TensorFlow Serving reads no S3. Received: '{root}'. "
+            "Mount a volume that its servers share, and pass its path."
+        )
     if "://" not in root:
         root = str(Path(root).resolve())
     folder = storage.join(root, name, VERSIONS, str(version))
