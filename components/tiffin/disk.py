@@ -208,11 +208,18 @@ def taken(uri: str) -> Conflict:
 
 def _copy_durably(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with explained("copy", source), open(source, "rb") as reader, open(target, "xb") as writer:
-        shutil.copyfileobj(reader, writer, _CHUNK_BYTES)
+    with explained("write", target), open(target, "xb") as writer:
+        writer.writelines(_chunks(source))
         writer.flush()
         os.fsync(writer.fileno())
     _sync_folder(str(target.parent))
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    # What goes wrong in a write is not thrown in here, so that each error names its own file.
+    with explained("read", path), open(path, "rb") as reader:
+        while chunk := reader.read(_CHUNK_BYTES):
+            yield chunk
 
 
 def relative_files(root: Path) -> list[str]:

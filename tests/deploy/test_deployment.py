@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 import socket
 import subprocess
@@ -78,8 +79,9 @@ def history(root):
 
 
 def left(root):
-    """Return the files below a serving root, without locks."""
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name != ".lock")
+    """Return the files below a serving root, without locks and history."""
+    files = [path.relative_to(root) for path in root.rglob("*") if path.is_file() and path.name != ".lock"]
+    return sorted(str(path) for path in files if "history" not in path.parts)
 
 
 class TestServed:
@@ -146,6 +148,7 @@ class TestServed:
         last = history(root)[-1]
 
         assert (last["who"], last["why"]) == ("ada", "a test")
+        assert [record["why"] for record in history(root)] == ["a test"] * 3
         assert (last["from"], last["to"]) == (config_of(2, root=root), config_of(3, root=root))
         assert last["at"].endswith("+00:00")
         assert len(history(root)) == 3
@@ -156,6 +159,57 @@ class TestServed:
         deployed(3)
 
         assert storage.read(f"{root}/{NAME}/stable.config") == before
+        assert len(history(Path(root))) == 3
+
+    def test_a_version_that_comes_too_late_is_refused(self, deployed, server, tmp_path):
+        root = Path(server[0])
+        before = left(root)
+        with pytest.raises(Conflict, match=r"not replace a newer version\. Received: .* version 2, .* version 3\."):
+            deployed(2)
+
+        assert (root / NAME / "stable.config").read_text() == config_of(3, root=root)
+        assert left(root) == before
+        assert not (tmp_path / "out").exists()
+
+    def test_going_back_on_purpose(self, deployed, server):
+        root = Path(server[0])
+        deployed(2, replace_newer=True)
+        deployed(3)
+
+        changes = [(record["from"], record["to"]) for record in history(root)[-2:]]
+        two, three = config_of(2, root=root), config_of(3, root=root)
+        assert changes == [(three, two), (two, three)]
+
+    @pytest.mark.parametrize("refused", ["the history", "the artifact"])
+    def test_a_deployment_that_cannot_be_written_down_is_taken_back(self, server, models, tmp_path, refused):
+        """A file where a folder should be is refused as a full disk is."""
+        root, address = Path(server[0]), server[1]
+        before, told = left(root), history(root)
+        given = {
+            "model": models.binary.model, "examples": models.binary.examples, "output": tmp_path / "out", "name": NAME,
+            "version": 4, "serving_root": str(root), "address": address, "deadline_seconds": 60,
+        }  # fmt: skip
+        blocked = root / NAME / "history" if refused == "the history" else tmp_path / "out"
+        aside = tmp_path / "aside"
+        if blocked.exists():
+            blocked.rename(aside)
+        blocked.write_bytes(b"")
+        try:
+            with pytest.raises(OSError, match=re.escape(str(blocked))):
+                deploy(**given)
+        finally:
+            blocked.unlink()
+            if aside.exists():
+                aside.rename(blocked)
+
+        assert (root / NAME / "stable.config").read_text() == config_of(3, root=root)
+        assert left(root) == before
+        changes = [(record["from"], record["to"]) for record in history(root)[len(told) :]]
+        three, four = config_of(3, root=root), config_of(4, root=root)
+        assert changes == ([] if refused == "the history" else [(three, four), (four, three)])
+
+    def test_what_was_taken_back_says_why(self, server):
+        assert history(Path(server[0]))[-1]["why"].startswith("taken back: ")
 
     def test_a_version_that_holds_another_model_is_refused(self, deployed, server, models, tmp_path):
         root, _ = server
@@ -169,6 +223,7 @@ class TestServed:
                 1,
                 serving_root=root,
                 address=server[1],
+                replace_newer=True,
             )
 
         assert storage.read(f"{root}/{NAME}/stable.config") == before
@@ -249,6 +304,8 @@ class TestNobodyAnswers:
         assert raised.value.code == "DEADLINE_EXCEEDED"
         assert left(tmp_path / "root") == []
         assert not (tmp_path / "out").exists()
+        new = config_of(1, root=tmp_path / "root")
+        assert [(record["from"], record["to"]) for record in history(tmp_path / "root")] == [(None, new), (new, None)]
 
     def test_a_later_one_leaves_what_was_there(self, models, tmp_path, nobody):
         root = tmp_path / "root"
@@ -260,7 +317,10 @@ class TestNobodyAnswers:
         assert (root / NAME / "stable.config").read_text() == config_of(4)
 
     def test_a_version_that_was_there_before_stays(self, models, tmp_path, nobody, server):
-        self.deploy(models, server[0], server[1], tmp_path, version=1, deadline=60)
+        deploy(
+            models.binary.model, models.binary.examples, tmp_path / "out", NAME, 1, serving_root=server[0],
+            address=server[1], deadline_seconds=60, replace_newer=True,
+        )  # fmt: skip
         shutil.rmtree(tmp_path / "out")
         shutil.copytree(f"{server[0]}/{NAME}/versions/1", tmp_path / "root" / NAME / "versions" / "1")
         with pytest.raises(ServingError):
@@ -290,15 +350,16 @@ class TestNobodyAnswers:
             with pytest.raises(ServingError):
                 self.deploy(models, f"gs://{bucket.name}/root", nobody, tmp_path)
 
-            assert list(bucket.objects) == []
+            assert [name for name in bucket.objects if "/history/" not in name] == []
+            assert len(bucket.objects) == 2
 
 
 class Overtaken(dict):
-    """The objects of a bucket in which somebody else deploys while we publish our version."""
+    """The objects of a bucket in which somebody else deploys just before we change the configuration."""
 
     def __setitem__(self, name, value):
         super().__setitem__(name, value)
-        if "/versions/1/" in name and (config := f"root/{NAME}/stable.config") not in self:
+        if "/history/" in name and (config := f"root/{NAME}/stable.config") not in self:
             super().__setitem__(config, gcs_emulator.Object(config_of(8).encode(), 1, {}))
 
 

@@ -19,6 +19,7 @@ def deploy_model(
     serving_address: str = "",
     deadline_seconds: float = 120.0,
     why: str = "",
+    replace_newer: bool = False,
 ) -> NamedTuple("Deployed", address=str):  # type: ignore[valid-type]
     """Put a registered model version into service and wait until TensorFlow Serving answers from it.
 
@@ -34,6 +35,7 @@ def deploy_model(
         serving_address: host:port of the model server's gRPC. Empty for TIFFIN_SERVING_ADDRESS in the step's environment.
         deadline_seconds: How long the server may take to serve the version.
         why: Reason for the history.
+        replace_newer: Whether the version may take the place of a newer one, to go back on purpose.
 
     Returns:
         deployment: deployment.json, what serves where, and the server's first answer.
@@ -46,7 +48,7 @@ def deploy_model(
 
         result = deploy(
             model.path, examples.path, deployment.path, model_name, version, serving_root=serving_root,
-            address=serving_address, deadline_seconds=deadline_seconds, why=why,
+            address=serving_address, deadline_seconds=deadline_seconds, why=why, replace_newer=replace_newer,
         )  # fmt: skip
         print(f"{model_name} version {version} answers at {result['address']}: {result['answer']}")  # noqa: T201
         return (result["address"],)

@@ -18,12 +18,15 @@ from typing import Any
 import numpy as np
 
 from tiffin import artifacts, storage
-from tiffin.errors import Conflict, InputError, ServingError
+from tiffin.errors import Conflict, InputError, ServingError, StorageError
 from tiffin.serving import Client, model_config, warmup
 
 VERSIONS = "versions"
 STABLE = "stable.config"
 HISTORY = "history"
+
+# What storage.read returns: a file's bytes, and the token by which a later write knows them again.
+_Content = tuple[bytes, str]
 
 
 def deploy(
@@ -37,10 +40,12 @@ def deploy(
     address: str = "",
     deadline_seconds: float = 120.0,
     why: str = "",
+    replace_newer: bool = False,
 ) -> dict[str, Any]:
     """Deploy a model version, wait until the server serves it, ask it one real prediction, and return the deployment.
 
-    If the server does not serve it in time, the configuration goes back to what it was and the version's files are removed.
+    Where that fails, the configuration goes back to what it was and the version's files are removed. The history tells both
+    changes.
 
     Args:
         model: Folder of the model artifact.
@@ -52,10 +57,11 @@ def deploy(
         address: `host:port` of the model server's gRPC; empty for the environment's TIFFIN_SERVING_ADDRESS.
         deadline_seconds: How long the server may take, above 0. Defaults to 120.
         why: For the history.
+        replace_newer: Whether the version may take the place of a newer one. Defaults to False.
 
     Raises:
         InputError: A parameter breaks a rule.
-        Conflict: Another deployment changed the configuration meanwhile.
+        Conflict: Another deployment changed the configuration meanwhile, or put a newer version into service.
         ServingError: The server did not serve the version in time, or its answer is no prediction.
     """
     root = serving_root or os.environ.get("TIFFIN_SERVING_ROOT", "")
@@ -84,28 +90,48 @@ def deploy(
     folder = storage.join(root, name, VERSIONS, str(version))
     config_uri = storage.join(root, name, STABLE)
     before = storage.read(config_uri)
+    if not replace_newer:
+        _refuse_newer(config_uri, before, name, version)
     record = artifacts.read_json(Path(model) / artifacts.TRAINING)
     rows = _real_rows(examples, record["columns"])
 
     entry = model_config.make_model(name, storage.join(root, name, VERSIONS), [version])
-    content = model_config.format_config(model_config.make_config([entry]))
+    content = model_config.format_config(model_config.make_config([entry])).encode()
     existed = storage.exists(folder)
     _publish(Path(model) / artifacts.SAVED_MODEL, folder, name, rows)
     try:
-        after = storage.compare_and_swap(config_uri, content.encode(), before[1] if before else None)
+        # A retry after the change has nothing to change.
+        after = before if before and before[0] == content else _change(config_uri, version, before, content, why)
         try:
             answer = _ask(address, name, version, rows[0], deadline_seconds)
-        except BaseException:
-            _restore(config_uri, before, after)
+            deployment = {"model": name, "version": version, "address": address, "config": config_uri, "answer": answer}
+            artifacts.write_json(Path(output) / artifacts.DEPLOYMENT, deployment)
+        except BaseException as error:
+            if after != before:
+                _restore(config_uri, version, before, after, error)
             raise
     except BaseException:
-        if not existed:
+        now = storage.read(config_uri)
+        # A configuration that could not be put back goes on naming the version.
+        if not existed and (now is None or now[0] != content):
             storage.delete(folder)
         raise
-    deployment = {"model": name, "version": version, "address": address, "config": config_uri, "answer": answer}
-    _remember(storage.join(root, name, HISTORY), version, before, content, why)
-    artifacts.write_json(Path(output) / artifacts.DEPLOYMENT, deployment)
     return deployment
+
+
+def _refuse_newer(config_uri: str, before: _Content | None, name: str, version: int) -> None:
+    """Raise a Conflict if a version newer than this one is in service.
+
+    Compare-and-swap sees only what changes while one deployment runs. Of two pipeline runs at once, the one that trained
+    first may deploy last, and would put the older model into service without anybody having asked for it.
+    """
+    entry = model_config.find_model(model_config.read_config(before[0].decode()), name) if before else None
+    newest = max(model_config.specific_versions(entry), default=version) if entry else version
+    if newest > version:
+        raise Conflict(
+            f"A deployment should not replace a newer version. Received: {name} version {version}, while '{config_uri}' "
+            f"names version {newest}. Deploy a newer one; to go back on purpose, set replace_newer."
+        )
 
 
 def _publish(saved_model: Path, folder: str, name: str, rows: list[dict[str, Any]]) -> None:
@@ -165,25 +191,43 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def _restore(config_uri: str, before: tuple[bytes, str] | None, after: str) -> None:
-    """Put the configuration back, unless somebody has changed it since."""
+def _change(config_uri: str, version: int, before: _Content | None, content: bytes | None, why: str) -> _Content | None:
+    """Change the configuration from `before` to `content`, None for no file, record it, and return what is there now."""
+    # Before the change, so that none is without its record. A record without its change could only come from a process
+    # that was killed in between; the next one tells where the configuration was by then.
+    record = _remember(config_uri, version, before, content, why)
     try:
-        if before is not None:
-            storage.compare_and_swap(config_uri, before[0], after)
-        elif (now := storage.read(config_uri)) is not None and now[1] == after:
-            storage.delete(config_uri)
-    except Conflict:
-        print("the configuration was changed meanwhile and stays as it is", flush=True)  # noqa: T201 - the step's log
+        if content is not None:
+            return content, storage.compare_and_swap(config_uri, content, before[1] if before else None)
+        if storage.read(config_uri) != before:
+            raise Conflict(f"'{config_uri}' should be as it was when it was read. Received: another content.")
+        storage.delete(config_uri)
+        return None
+    except BaseException:
+        storage.delete(record)
+        raise
 
 
-def _remember(history: str, version: int, before: tuple[bytes, str] | None, content: str, why: str) -> None:
+def _restore(
+    config_uri: str, version: int, before: _Content | None, after: _Content | None, error: BaseException
+) -> None:
+    """Put the configuration back, unless somebody has changed it since. What hinders it must not hide the first error."""
+    try:
+        _change(config_uri, version, after, before[0] if before else None, f"taken back: {error}")
+    except StorageError as hindered:
+        print(f"the configuration stays as it is: {hindered}", flush=True)  # noqa: T201 - the step's log
+
+
+def _remember(config_uri: str, version: int, before: _Content | None, content: bytes | None, why: str) -> str:
+    """Add a change to the history, and return the record's address."""
     now = datetime.now(UTC)
     record = {
         "at": now.isoformat(timespec="microseconds"),
         "who": os.environ.get("TIFFIN_USER") or os.environ.get("USER") or "unknown",
         "why": why,
         "from": before[0].decode() if before else None,
-        "to": content,
+        "to": content.decode() if content is not None else None,
     }
-    name = f"{now:%Y%m%dT%H%M%S.%fZ}-{version}.json"
-    storage.write_new(storage.join(history, name), (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+    uri = storage.join(config_uri.rpartition("/")[0], HISTORY, f"{now:%Y%m%dT%H%M%S.%fZ}-{version}.json")
+    storage.write_new(uri, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+    return uri
