@@ -38,6 +38,42 @@ SPEC_PARTS = {
 }
 
 
+def from_settings(*names):
+    return {name: f"configMap tiffin: {name}" for name in names}
+
+
+def from_credentials(*names):
+    return {name: f"secret tiffin-credentials: {name}" for name in names}
+
+
+# What reads and writes data may find it in S3, or in the store of Kubeflow Pipelines.
+STORE = (
+    from_settings("AWS_ENDPOINT_URL", "AWS_REGION", "MINIO_ENDPOINT_URL")
+    | from_credentials("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    | {
+        "MINIO_ACCESS_KEY": "secret mlpipeline-minio-artifact: accesskey",
+        "MINIO_SECRET_KEY": "secret mlpipeline-minio-artifact: secretkey",
+    }
+)
+TRACKING = from_settings("MLFLOW_TRACKING_URI") | from_credentials(
+    "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
+)
+SERVING = from_settings("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS")
+
+# Step -> its title, its retries, the hours that its pod may run, and variable -> where in the namespace that comes from.
+STEPS = {
+    "ingest-examples": ("Ingest", 2, 6, STORE),
+    "validate-examples": ("Validate", 2, 6, STORE),
+    "train-model": ("Train", 2, 48, STORE),
+    "evaluate-model": ("Evaluate", 2, 6, STORE),
+    "register-model": ("Register", 3, 1, TRACKING),
+    "deploy-model": ("Deploy", 3, 1, SERVING),
+    "stop-run": ("Stop: the model is not good enough", 0, 1, {}),
+    "stop-run-2": ("Stop: the data is not valid", 0, 1, {}),
+    "summarize-run": ("Summarize", 0, 1, STORE),
+}
+
+
 @dataclass(frozen=True)
 class Task:
     """A task and what must hold for it to run.
@@ -58,8 +94,20 @@ class Task:
 
 
 @pytest.fixture(scope="module")
-def spec():
-    return next(yaml.safe_load_all(compile_pipeline("training")))
+def documents():
+    return list(yaml.safe_load_all(compile_pipeline("training")))
+
+
+@pytest.fixture(scope="module")
+def spec(documents):
+    return documents[0]
+
+
+@pytest.fixture(scope="module")
+def executors(documents):
+    """What the steps ask of Kubernetes, by step."""
+    found = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-"): executor for name, executor in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +133,51 @@ def inputs(task, kind="parameters"):
 
 
 def test_its_steps(tasks):
-    assert sorted(tasks) == [
-        "deploy-model", "evaluate-model", "ingest-examples", "register-model", "stop-run", "stop-run-2", "summarize-run",
-        "train-model", "validate-examples",
-    ]  # fmt: skip
+    assert tasks.keys() == STEPS.keys()
+
+
+class TestSteps:
+    def test_have_titles(self, tasks):
+        assert {name: task.spec["taskInfo"]["name"] for name, task in tasks.items()} == {
+            name: title for name, (title, *_) in STEPS.items()
+        }
+
+    def test_are_tried_again_where_that_may_mend_something(self, tasks):
+        for name, (_, retries, *_) in STEPS.items():
+            policy = {
+                "maxRetryCount": retries,
+                "backoffDuration": "30s",
+                "backoffFactor": 2.0,
+                "backoffMaxDuration": "600s",
+            }
+            assert tasks[name].spec.get("retryPolicy") == (policy if retries else None), name
+
+    def test_are_alone_in_being_tried_again(self, spec):
+        """A branch that failed is not run again as a whole: the gate in it would be, too."""
+        groups = [component["dag"] for component in spec["components"].values() if "dag" in component]
+        tasks = [task for dag in (spec["root"]["dag"], *groups) for task in dag["tasks"].values()]
+
+        assert sum("retryPolicy" in task for task in tasks) == sum(retries > 0 for _, retries, *_ in STEPS.values())
+
+    def test_have_deadlines(self, executors):
+        assert {name: int(executor["activeDeadlineSeconds"]) for name, executor in executors.items()} == {
+            name: hours * 3600 for name, (_, _, hours, _) in STEPS.items()
+        }
+
+    @pytest.mark.parametrize("step", STEPS)
+    def test_take_from_the_namespace_what_they_need_and_no_more(self, executors, step):
+        found = {}
+        for kind in ("configMap", "secret"):
+            for source in executors[step].get(f"{kind}AsEnv", []):
+                name = source[f"{kind}Name"]
+                # Both names of one field: backends before 2.5 read the one, later ones the other.
+                assert source[f"{kind}NameParameter"] == {"runtimeValue": {"constant": name}}
+                assert source["optional"] is True, "a run must start where it is not there"
+                for pair in source["keyToEnv"]:
+                    assert pair["envVar"] not in found
+                    found[pair["envVar"]] = f"{kind} {name}: {pair[f'{kind}Key']}"
+
+        assert found == STEPS[step][-1]
 
 
 class TestGates:
