@@ -46,7 +46,8 @@ def server(tmp_path_factory):
     flags = [
         f"--port={port}",
         f"--model_config_file={config}",
-        "--model_config_file_poll_wait_seconds=0.2",
+        "--model_config_file_poll_wait_seconds=1",
+        "--poll_wait_millis=200",
         "--max_num_load_retries=0",
     ]
     with (root / "log").open("w") as log:

@@ -44,7 +44,8 @@ def main() -> int:
                 f"--port={options.port}",
                 f"--host={options.host}",
                 f"--model_config_file={config}",
-                f"--model_config_file_poll_wait_seconds={_POLL_SECONDS}",
+                "--model_config_file_poll_wait_seconds=1",
+                f"--poll_wait_millis={round(_POLL_SECONDS * 1000)}",
                 # A model that fails to load here is broken, not unlucky: whoever deploys it should hear so at once.
                 "--max_num_load_retries=0",
             ]

@@ -203,7 +203,7 @@ def test_the_configuration_file_is_followed(launch, saved_models, write_config, 
     """A file half written, invalid or gone is logged, and what served goes on serving."""
     config = tmp_path / "config"
     config.write_text("model_config_list {}")
-    flags = [f"--model_config_file={config}", "--model_config_file_poll_wait_seconds=0.1"]
+    flags = [f"--model_config_file={config}", "--model_config_file_poll_wait_seconds=1"]
     server = launch(*flags, "--max_num_load_retries=0").wait()
     assert states(server) == {}
     text = write_config(("score", saved_models / "score", "model_version_policy { specific { versions: 1 } }"))

@@ -47,8 +47,10 @@ _LIMIT = 1024
 
 
 def truncated(text: str) -> str:
-    """Return a text as gRPC gives it (model_servers/grpc_status_util.cc)."""
-    return text[:_LIMIT] + "...TRUNCATED" if len(text) > _LIMIT else text
+    """Return a text as gRPC gives it, cut after 1024 bytes (model_servers/grpc_status_util.cc)."""
+    content = text.encode(errors="replace")
+    # Half a character at the cut is what a client would make of it.
+    return content[:_LIMIT].decode(errors="replace") + "...TRUNCATED" if len(content) > _LIMIT else text
 
 
 def invalid(text: str) -> ServingError:

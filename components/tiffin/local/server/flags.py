@@ -1,4 +1,4 @@
-"""The command line of `tensorflow_model_server`, under its names, plus three flags of our own.
+"""The command line of `tensorflow_model_server`, under its names, plus a few flags of our own.
 
 The flags, defaults and texts are those of tensorflow/serving's model_servers/main.cc; the way values are read is
 that of tensorflow's tsl/util/command_line_flags.cc: `--flag=value` or `-flag=value`, a bare `--flag` is true, a
@@ -7,7 +7,8 @@ value that does not fit prints the usage and ends the server, an unknown flag is
 
 import dataclasses
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from typing import Any
 
 from tiffin.local.server.codes import invalid
@@ -24,12 +25,14 @@ class Flag:
         default: Its default, which also gives its type.
         text: What it does, for the usage.
         unsupported: Why this server cannot honour the flag, or an empty string.
+        harmless: The value of such a flag that asks for nothing. Defaults to the flag's default.
     """
 
     name: str
     default: Any
     text: str
     unsupported: str = ""
+    harmless: Any = None
 
 
 FLAGS = (
@@ -54,8 +57,8 @@ FLAGS = (
     Flag("model_config_file", "", "If non-empty, read an ascii ModelServerConfig protobuf from this file."),
     Flag(
         "model_config_file_poll_wait_seconds",
-        0.0,
-        "Interval in seconds, fractions allowed, between polls of model_config_file. Zero: read exactly once.",
+        0,
+        "Interval in seconds between polls of model_config_file. Zero: read exactly once.",
     ),
     Flag("model_name", "default", "Name of model (ignored if --model_config_file flag is set)."),
     Flag("model_base_path", "", "Path to export (ignored if --model_config_file is set, otherwise required)."),
@@ -65,8 +68,8 @@ FLAGS = (
     Flag("load_retry_interval_micros", 60_000_000, "Microseconds between load retries. Negative: no wait."),
     Flag(
         "file_system_poll_wait_seconds",
-        1.0,
-        "Interval in seconds, fractions allowed, between polls for new versions. Zero: once. Negative: never.",
+        1,
+        "Interval in seconds between polls for new versions. Zero: once. Negative: never.",
     ),
     Flag("flush_filesystem_caches", True, "Flush filesystem caches after loads.", "Python keeps no such cache"),
     Flag("tensorflow_session_parallelism", 0, "Threads for running a session. Auto-configured by default."),
@@ -91,12 +94,12 @@ FLAGS = (
         "only the signatures are ever kept",
     ),
     Flag("prefer_tflite_model", False, "Prefer model.tflite to saved_model.pb.", "SavedModels only"),
-    Flag("num_tflite_pools", 0, "Number of TFLite interpreters in a pool.", "SavedModels only"),
-    Flag("num_tflite_interpreters_per_pool", 0, "TFLite interpreters per pool.", "SavedModels only"),
+    Flag("num_tflite_pools", CPUS, "Number of TFLite interpreters in a pool.", "SavedModels only"),
+    Flag("num_tflite_interpreters_per_pool", 1, "TFLite interpreters per pool.", "SavedModels only"),
     Flag("enable_signature_method_name_check", False, "Enable method_name check for SignatureDef."),
-    Flag("xla_cpu_compilation_enabled", False, "Enable XLA:CPU JIT.", "the switch is not open to Python"),
-    Flag("xla_gpu_compilation_enabled", False, "Enable XLA:GPU JIT.", "the switch is not open to Python"),
-    Flag("enable_profiler", False, "Enable profiler service.", "the service is not open to Python"),
+    Flag("xla_cpu_compilation_enabled", False, "Enable XLA:CPU JIT."),
+    Flag("xla_gpu_compilation_enabled", False, "Enable XLA:CPU JIT and XLA:GPU JIT."),
+    Flag("enable_profiler", True, "Enable profiler service.", "the service is not open to Python", harmless=False),
     Flag("thread_pool_factory_config_file", "", "If non-empty, read a ThreadPoolConfig.", "not open to Python"),
     Flag("mixed_precision", "", "Specify mixed_precision mode (bfloat16)."),
     Flag("skip_initialize_tpu", False, "Whether to skip auto initializing TPU.", "there is no TPU support"),
@@ -104,14 +107,31 @@ FLAGS = (
     Flag("enable_serialization_as_tensor_content", False, "Serialize predict responses as tensor content."),
     # Tiffin's own. The host is loopback because this server is for development; TF Serving takes 0.0.0.0.
     Flag("host", "127.0.0.1", "Tiffin: address to listen on."),
+    Flag(
+        "poll_wait_millis",
+        0,
+        "Tiffin: if positive, the interval in milliseconds of the polls above that have one in seconds.",
+    ),
     Flag("processes", 1, "Tiffin: processes that share the ports; one more owns the state of the models."),
 )
 
 
-class Options:
-    """The value of each flag as an attribute of the flag's name."""
+_POLLS = ("model_config_file_poll_wait_seconds", "file_system_poll_wait_seconds")
+_INT64 = frozenset(
+    (
+        "load_retry_interval_micros",
+        "tensorflow_session_parallelism",
+        "tensorflow_intra_op_parallelism",
+        "tensorflow_inter_op_parallelism",
+    )
+)
 
-    def __init__(self, values: dict[str, Any]) -> None:
+
+class Options:
+    """The value of each flag as an attribute of the flag's name, and the names of those that were `given`."""
+
+    def __init__(self, values: dict[str, Any], given: Collection[str] = ()) -> None:
+        self.given = frozenset(given)
         self.__dict__.update(values)
 
     def __getattr__(self, name: str) -> Any:
@@ -129,7 +149,7 @@ def parse(argv: list[str]) -> tuple[Options, list[str], list[str]]:
     """
     values = {flag.name: flag.default for flag in FLAGS}
     known = {flag.name: flag for flag in FLAGS}
-    unknown, wrong = [], []
+    given, unknown, wrong = [], [], []
     for argument in argv:
         name, equals, value = argument.removeprefix("-").removeprefix("-").partition("=")
         flag = known.get(name)
@@ -137,10 +157,19 @@ def parse(argv: list[str]) -> tuple[Options, list[str], list[str]]:
             unknown.append(argument)
             continue
         try:
-            values[name] = _reader(flag.default)(value) if equals else True
+            values[name] = _reader(flag)(value) if equals else True
+            given.append(name)
         except ValueError:
             wrong.append(f"Couldn't interpret value {value} for flag {name}.")
-    return Options(values), unknown, wrong
+    for name in _POLLS:
+        if values[name] > 0 and values["poll_wait_millis"] > 0:
+            values[name] = values["poll_wait_millis"] / 1000
+    return Options(values, given), unknown, wrong
+
+
+def address(host: str, port: int) -> str:
+    """Return an address as one text; an IPv6 host needs brackets in it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def check(options: Any) -> None:
@@ -173,17 +202,13 @@ def unsupported(options: Options) -> list[str]:
     return [
         f"--{flag.name} is not supported by this server and has no effect: {flag.unsupported}."
         for flag in FLAGS
-        if flag.unsupported and getattr(options, flag.name) != flag.default
+        if flag.unsupported and flag.name in options.given and getattr(options, flag.name) != _harmless(flag)
     ]
 
 
 def usage(program: str) -> str:
     """Return the list of flags, in the form TF Serving prints."""
-    kinds = {bool: "bool", int: "int64", float: "float", str: "string"}
-    lines = [
-        f"\t{'--' + flag.name + '=' + _shown(flag.default):<48}\t{kinds[type(flag.default)]}\t{flag.text}"
-        for flag in FLAGS
-    ]
+    lines = [f"\t{'--' + flag.name + '=' + _shown(flag.default):<48}\t{_kind(flag)}\t{flag.text}" for flag in FLAGS]
     return "\n".join([f"usage: {program}", "Flags:", *lines, ""])
 
 
@@ -191,8 +216,31 @@ def _shown(default: Any) -> str:
     return f'"{default}"' if isinstance(default, str) else str(default).lower()
 
 
-def _reader(default: Any) -> Callable[[str], Any]:
-    return _read_bool if isinstance(default, bool) else type(default)
+def _harmless(flag: Flag) -> Any:
+    return flag.default if flag.harmless is None else flag.harmless
+
+
+def _kind(flag: Flag) -> str:
+    kinds = {bool: "bool", int: "int32", float: "float", str: "string"}
+    return "int64" if flag.name in _INT64 else kinds[type(flag.default)]
+
+
+def _reader(flag: Flag) -> Callable[[str], Any]:
+    readers: dict[str, Callable[[str], Any]] = {
+        "bool": _read_bool,
+        "int32": lambda value: read_int(value, 32),
+        "int64": lambda value: read_int(value, 64),
+        "float": float,
+        "string": str,
+    }
+    return readers[_kind(flag)]
+
+
+def read_int(value: str, bits: int) -> int:
+    """Return a number that fits; raise ValueError where there is none. int() alone takes underscores too."""
+    if not re.fullmatch(r"\s*[+-]?[0-9]+", value) or not -(1 << bits - 1) <= int(value) < 1 << bits - 1:
+        raise ValueError(value)
+    return int(value)
 
 
 def _read_bool(value: str) -> bool:

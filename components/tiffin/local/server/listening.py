@@ -9,7 +9,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tiffin.errors import ServingError
-from tiffin.local.server import configs, messages, rest, services, web
+from tiffin.local.server import configs, flags, messages, rest, services, web
 from tiffin.local.server.codes import invalid
 from tiffin.local.server.metrics import Metrics
 from tiffin.local.server.models import Catalog
@@ -49,7 +49,7 @@ def open_ports(
     def close() -> None:
         if pages is not None:
             pages.shutdown()
-        server.stop(_GRACE_SECONDS).wait()
+        server.stop(_GRACE_SECONDS).wait(_GRACE_SECONDS + 1)
 
     return close
 
@@ -61,12 +61,12 @@ def _start(handlers: list[Any], options: Any) -> Any:
         ServingError: A port cannot be had.
     """
     # With batching a thread waits for its batch, so all that TF Serving would have are needed.
-    threads = max(1, options.grpc_max_threads)
-    threads = threads if options.enable_batching else min(_THREADS, threads)
+    is_asked_for = options.enable_batching or "grpc_max_threads" in options.given
+    threads = max(1, options.grpc_max_threads) if is_asked_for else _THREADS
     server = grpc.server(
-        futures.ThreadPoolExecutor(threads, "grpc"), handlers=handlers, options=_channel_arguments(options)
+        futures.ThreadPoolExecutor(threads, "grpc"), handlers=handlers, options=channel_arguments(options)
     )
-    addresses = [f"{options.host}:{options.port}"] if options.port else []
+    addresses = [flags.address(options.host, options.port)] if options.port else []
     addresses += [f"unix:{options.grpc_socket_path}"] if options.grpc_socket_path else []
     credentials = _credentials(options)
     for address in addresses:
@@ -93,7 +93,8 @@ def _add_health(server: Any) -> None:
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
 
 
-def _channel_arguments(options: Any) -> list[tuple[str, Any]]:
+def channel_arguments(options: Any) -> list[tuple[str, Any]]:
+    """Return the gRPC server's settings; raise a ServingError where a given one is none."""
     # The port is ours alone unless several processes share it: a second server must not take half the requests.
     arguments: dict[str, Any] = {
         "grpc.max_receive_message_length": -1,
@@ -101,10 +102,14 @@ def _channel_arguments(options: Any) -> list[tuple[str, Any]]:
         "grpc.so_reuseport": int(options.processes > 1),
     }
     for argument in filter(None, options.grpc_channel_arguments.split(",")):
-        key, equals, value = argument.partition("=")
-        if not equals:
+        key, *values = argument.split("=")
+        if not values:
             raise invalid(f"grpc_channel_arguments: '{argument}' should be of the form key=value")
-        arguments[key] = int(value) if value.lstrip("-").isdigit() else value
+        value = values[0]
+        try:
+            arguments[key] = flags.read_int(value.rstrip(), 32)
+        except ValueError:
+            arguments[key] = value  # gRPC takes numbers and texts
     return list(arguments.items())
 
 

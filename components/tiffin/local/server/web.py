@@ -5,6 +5,7 @@ After tensorflow/serving's model_servers/http_server.cc and its util/net_http ov
 
 import http.server
 import logging
+import re
 import socket
 import threading
 import urllib.parse
@@ -12,11 +13,14 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from tiffin.errors import ServingError
-from tiffin.local.server import configs, messages, metrics, rest
+from tiffin.local.server import configs, flags, messages, metrics, rest
 
 _log = logging.getLogger(__name__)
 _UNZIPPED_BYTES = 1 << 28  # of a gzipped body: a few bytes can unfold to any number
+_BODY_BYTES = 2**31 - 1  # as much as a gRPC message
+_PIECE_BYTES = 1 << 20  # a body is read in pieces, so that one that is only declared takes no memory
+_LINE_BYTES, _TRAILERS = 1 << 16, 100
+_WAIT_SECONDS = 50  # libevent's limit for a read or a write, and for a connection that says nothing
 
 
 def start(options: Any, answer: Callable[[str, str, bytes, str], rest.Reply], page: Callable[[], str]) -> Any:
@@ -47,15 +51,15 @@ def start(options: Any, answer: Callable[[str, str, bytes, str], rest.Reply], pa
     prometheus = config.prometheus_config
     path = (prometheus.path or metrics.PATH) if prometheus.enable else None
     handler = _handler(answer, path, page, threading.BoundedSemaphore(max(1, options.rest_api_num_threads)))
-    address = f"{options.host}:{options.rest_api_port}"
+    address = flags.address(options.host, options.rest_api_port)
     try:
         server = _Server((options.host, options.rest_api_port), handler, bind_and_activate=False)
         if options.processes > 1:
             server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         server.server_bind()
         server.server_activate()
-    except OSError as error:
-        _log.error("Failed to start HTTP Server at %s: %s", address, error.strerror)
+    except (OSError, OverflowError) as error:
+        _log.error("Failed to start HTTP Server at %s: %s", address, error)
         return None
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="http", daemon=True).start()
     _log.info("Exporting HTTP/REST API at:%s ...", address)
@@ -65,6 +69,10 @@ def start(options: Any, answer: Callable[[str, str, bytes, str], rest.Reply], pa
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], *arguments: Any, **named: Any) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, *arguments, **named)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         # A client that went away is its own affair; anything else is a bug.
@@ -82,13 +90,16 @@ def _handler(
         # Else a reply of two writes waits for the client's delayed acknowledgement.
         disable_nagle_algorithm = True
         wbufsize = -1
+        timeout = _WAIT_SECONDS
 
         def respond(self) -> None:
             try:
                 body = _body(self.rfile, self.headers)
-            except (ValueError, zlib.error, ServingError):
-                self.close_connection = True
-                self.reply(400, {"Content-Type": "text/html"}, _page(400, "Bad Request"))
+            except (ValueError, zlib.error):
+                self.refuse(400, "Bad Request")
+                return
+            except (OverflowError, MemoryError):
+                self.refuse(413, "Request Entity Too Large")
                 return
             path = urllib.parse.urlsplit(self.path).path
             if metrics_path is not None and path == metrics_path:
@@ -105,6 +116,11 @@ def _handler(
                     reply = (500, {"Content-Type": "application/json"}, b'{\n    "error": "Internal"\n}')
             del body
             self.reply(*reply)
+
+        def refuse(self, status: int, reason: str) -> None:
+            # Where this request ends, and the next one begins, nobody can say.
+            self.close_connection = True
+            self.reply(status, {"Content-Type": "text/html"}, _page(status, reason))
 
         def reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
             self.send_response(status)
@@ -124,26 +140,65 @@ def _handler(
 
 
 def _body(file: Any, headers: Any) -> bytes:
-    if headers.get("Transfer-Encoding", "").lower() == "chunked":
-        body = b"".join(iter(lambda: _chunk(file), b""))
+    """Return a request's body.
+
+    Raises:
+        ValueError: It is not of HTTP's form, or not the gzip it says.
+        OverflowError: It is too long.
+        ConnectionError: It ends before its end.
+    """
+    body = bytearray()
+    if "Transfer-Encoding" in headers:
+        if headers["Transfer-Encoding"].strip().lower() != "chunked":
+            raise ValueError("Transfer-Encoding")
+        while size := _number(_line(file).split(b";")[0].decode("latin-1"), "[0-9a-fA-F]+", 16):
+            _read(file, size, body)
+            if _line(file).strip():
+                raise ValueError("a chunk's end")
+        _skip_trailers(file)
     else:
-        length = int(headers.get("Content-Length", 0))
-        if length < 0:
-            raise ValueError("Content-Length")
-        body = file.read(length)
+        _read(file, _number(headers.get("Content-Length", "0"), "[0-9]+", 10), body)
     if headers.get("Content-Encoding", "").lower() == "gzip":
         unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        body = unzip.decompress(body, _UNZIPPED_BYTES)
+        unzipped = unzip.decompress(body, _UNZIPPED_BYTES)
         if unzip.unconsumed_tail:
             raise ValueError("Content-Encoding")
+        return unzipped
     return bytes(body)
 
 
-def _chunk(file: Any) -> bytes:
-    size = int(file.readline(64).split(b";")[0], 16)
-    content = file.read(size)
-    file.readline(8)
-    return bytes(content)
+def _number(text: str, form: str, base: int) -> int:
+    # int() alone takes signs, blanks and underscores too.
+    if not re.fullmatch(form, text.strip()):
+        raise ValueError("length")
+    return int(text, base)
+
+
+def _line(file: Any) -> bytes:
+    line: bytes = file.readline(_LINE_BYTES + 1)
+    if len(line) > _LINE_BYTES:
+        raise ValueError("line")
+    if not line.endswith(b"\n"):
+        raise ConnectionError
+    return line
+
+
+def _skip_trailers(file: Any) -> None:
+    for _ in range(_TRAILERS):
+        if not _line(file).strip():
+            return
+    raise ValueError("trailers")
+
+
+def _read(file: Any, size: int, body: bytearray) -> None:
+    if len(body) + size > _BODY_BYTES:
+        raise OverflowError("body")
+    while size:
+        piece = file.read(min(size, _PIECE_BYTES))
+        if not piece:
+            raise ConnectionError
+        body += piece
+        size -= len(piece)
 
 
 def _page(status: int, reason: str) -> bytes:
