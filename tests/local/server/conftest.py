@@ -149,7 +149,7 @@ def launch(
     def start(*flags: str, rest: bool = False) -> Server:
         folder = tmp_path_factory.mktemp("server")
         port, rest_port = free_port(), free_port() if rest else 0
-        argv = [f"--port={port}", f"--rest_api_port={rest_port}", "--file_system_poll_wait_seconds=0.1", *flags]
+        argv = [f"--port={port}", f"--rest_api_port={rest_port}", "--poll_wait_millis=100", *flags]
         server = Server(nursery, port, rest_port, folder / "log", argv)
         started.append(server)
         return server
@@ -171,10 +171,11 @@ def write_config() -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A folder with `score` (versions 1 to 3), `tools` and `broken`; see tiny_models.py."""
+    """A folder with `score` (versions 1 to 3), `tools`, `compiled` and `broken`; see tiny_models.py."""
     root = tmp_path_factory.mktemp("models")
     builders = runpy.run_path(str(pathlib.Path(__file__).with_name("tiny_models.py")))
     save_score, save_tools = builders["save_score"], builders["save_tools"]
+    builders["save_compiled"](root / "compiled" / "1")
     save_score(root / "score" / "1", 1.0)
     for version in (2, 3):
         save_score(root / "score" / str(version), float(version))

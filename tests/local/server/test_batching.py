@@ -6,7 +6,11 @@ import re
 import grpc
 import numpy as np
 import pytest
+from google.protobuf import text_format
 from tensorflow_serving.apis import predict_pb2
+
+from tiffin.errors import ServingError
+from tiffin.local.server import batches, messages
 
 
 @pytest.fixture
@@ -42,6 +46,9 @@ def test_requests_share_a_run(start, predict):
     assert runs(server) == 1
     page = server.rest("/monitoring/prometheus/metrics")[1]
     assert 'batching_session:queuing_latency_count{thread_pool_name="batch_threads"} 8' in page
+    assert "batching_session:input_batch_size_count{} 8" in page
+    assert "batching_session:processed_batch_size_sum{} 8" in page
+    assert 'batching_session:padding_size_sum{execution_batch_size="8"} 0' in page
 
 
 def test_task_sizes(start, predict, fails):
@@ -72,6 +79,10 @@ def test_large_tasks_are_split(start, predict):
 def test_padding_to_allowed_sizes(start, predict):
     server = start("max_batch_size { value: 8 } allowed_batch_sizes: 4 allowed_batch_sizes: 8")
     assert predict(server, inputs={"x": np.ones((3, 3), np.float32)})["y"].tolist() == [[9.0]] * 3
+    page = server.rest("/monitoring/prometheus/metrics")[1]
+    assert 'batching_session:padding_size_sum{execution_batch_size="4"} 1' in page
+    assert "batching_session:processed_batch_size_sum{} 4" in page
+    assert "batching_session:input_batch_size_sum{} 3" in page
 
 
 def test_allowed_sizes_end_with_the_largest(launch, saved_models, tmp_path):
@@ -80,6 +91,60 @@ def test_allowed_sizes_end_with_the_largest(launch, saved_models, tmp_path):
     server = launch(*flags, "--enable_batching", f"--batching_parameters_file={tmp_path / 'batching'}")
     assert server.exit() == 255
     assert "Last entry in allowed_batch_sizes must match max_batch_size; last entry was 4; expected 8" in server.log
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_threads_have_to_be_positive(launch, saved_models, tmp_path, threads):
+    (tmp_path / "batching").write_text(f"num_batch_threads {{ value: {threads} }}")
+    flags = ["--model_name=score", f"--model_base_path={saved_models / 'score'}", "--enable_batching"]
+    for more in ([], ["--processes=2"]):
+        server = launch(*flags, f"--batching_parameters_file={tmp_path / 'batching'}", *more)
+        assert server.exit() == 255
+        text = f"Failed to start server. Error: INVALID_ARGUMENT: num_batch_threads must be positive; was {threads}"
+        assert text in server.log
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ("max_batch_size { value: 0 }", "input_batch_size_limit must be positive; was 0"),
+        ("max_batch_size { value: -3 }", "input_batch_size_limit must be positive; was -3"),
+        ("batch_timeout_micros { value: -1 }", "batch_timeout_micros must be non-negative; was -1"),
+        ("max_enqueued_batches { value: -1 }", "max_enqueued_batches must be positive; was -1"),
+        (
+            "max_enqueued_batches { value: 0 } enable_large_batch_splitting { value: true }",
+            "max_enqueued_batches must be positive; was 0",
+        ),
+        (
+            "max_batch_size { value: 8 } max_execution_batch_size { value: 16 }"
+            " enable_large_batch_splitting { value: true }",
+            "When enable_large_batch_splitting is true, input_batch_size_limit must be greater than or equal to "
+            "max_execution_batch_size.1816",
+        ),
+    ],
+)
+def test_parameters_that_are_impossible(parameters, text):
+    """They fail each load of a model, in the words of TensorFlow's shared_batch_scheduler.h."""
+    message = text_format.Parse(parameters, messages.message_class("BatchingParameters")())
+    with pytest.raises(ServingError) as caught:
+        batches.read_parameters(message)
+    assert (caught.value.code, str(caught.value)) == ("INVALID_ARGUMENT", text)
+
+
+def test_no_enqueued_batches_are_one(start, predict):
+    server = start("max_enqueued_batches { value: 0 }")
+    assert predict(server)["y"].tolist() == [[9.0]]
+
+
+def test_the_parameters_are_read_once(launch, models, predict, states, eventually, tmp_path):
+    (tmp_path / "batching").write_text("max_batch_size { value: 4 }")
+    path = models(1)
+    flags = ["--model_name=score", f"--model_base_path={path}", "--enable_batching"]
+    server = launch(*flags, f"--batching_parameters_file={tmp_path / 'batching'}").wait()
+    (tmp_path / "batching").unlink()
+    models(2)
+    eventually(lambda: states(server) == {2: 30, 1: 50})
+    assert predict(server)["y"].tolist() == [[8.0]]
 
 
 def test_a_full_queue(start, predict):

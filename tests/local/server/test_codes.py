@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tiffin.local.server import batches, batching, configs, flags, messages, metrics, models
+from tiffin.local.server import batches, batching, codes, configs, flags, messages, metrics, sessions
 
 PAGE = "/monitoring/prometheus/metrics"
 
@@ -151,7 +151,7 @@ def test_parallelism_of_sessions(launch, saved_models, predict):
     """One number for both pools of threads, or one for each; 0 leaves it to TensorFlow."""
 
     def pools(*argv):
-        config = models.session_config(flags.parse(list(argv))[0])
+        config = sessions.config(flags.parse(list(argv))[0])
         return config.intra_op_parallelism_threads, config.inter_op_parallelism_threads
 
     assert pools() == (0, 0)
@@ -160,3 +160,18 @@ def test_parallelism_of_sessions(launch, saved_models, predict):
     assert pools("--tensorflow_intra_op_parallelism=2") == (2, 0)
     argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
     assert predict(launch(*argv, "--tensorflow_session_parallelism=1").wait())["y"].tolist() == [[9.0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a" * 1024, "a" * 1024),
+        ("a" * 1025, "a" * 1024 + "...TRUNCATED"),
+        ("é" * 512, "é" * 512),
+        ("é" * 513, "é" * 512 + "...TRUNCATED"),
+        ("a" + "é" * 512, "a" + "é" * 511 + "\ufffd...TRUNCATED"),
+    ],
+)
+def test_texts_are_cut_after_bytes(text, expected):
+    """As C++ counts; half a character is what clients make of it."""
+    assert codes.truncated(text) == expected

@@ -1,5 +1,7 @@
 """The command line, the ways to listen, health, and how the program starts and ends."""
 
+import concurrent.futures
+import socket
 import subprocess
 import sys
 
@@ -8,13 +10,13 @@ import pytest
 from grpc_health.v1 import health_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from tiffin.local.server import flags
+from tiffin.local.server import flags, listening
 
 
 def test_forms_of_a_flag():
     options, unknown, wrong = flags.parse(
         ["--port=1", "-rest_api_port=2", "--enable_batching", "-enable_model_warmup=false", "--host=::1"]
-        + ["--model_config_file_poll_wait_seconds=0.5", "--model_name=a=b"]
+        + ["--model_config_file_poll_wait_seconds=5", "--model_name=a=b", "--per_process_gpu_memory_fraction=0.5"]
     )
     assert (options.port, options.rest_api_port, options.enable_batching, options.enable_model_warmup) == (
         1,
@@ -22,7 +24,10 @@ def test_forms_of_a_flag():
         True,
         False,
     )
-    assert (options.host, options.model_config_file_poll_wait_seconds, options.model_name) == ("::1", 0.5, "a=b")
+    assert (options.host, options.model_config_file_poll_wait_seconds, options.model_name) == ("::1", 5, "a=b")
+    assert options.per_process_gpu_memory_fraction == 0.5
+    assert "port" in options.given
+    assert "rest_api_timeout_in_ms" not in options.given
     assert (unknown, wrong) == ([], [])
 
 
@@ -48,16 +53,51 @@ def test_unknown_and_wrong():
     ]
 
 
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--file_system_poll_wait_seconds=0.5",
+        "--model_config_file_poll_wait_seconds=1.0",
+        "--port=1_0",
+        "--port=",
+        "--port=9 ",
+        "--max_num_load_retries=2147483648",
+        "--load_retry_interval_micros=9223372036854775808",
+    ],
+)
+def test_numbers_that_do_not_fit(argument):
+    """TF Serving's are int32, a few int64; the interval of a poll is whole seconds."""
+    _, unknown, wrong = flags.parse([argument])
+    name, _, value = argument.removeprefix("--").partition("=")
+    assert (unknown, wrong) == ([], [f"Couldn't interpret value {value} for flag {name}."])
+
+
+def test_polls_in_milliseconds():
+    """A flag of our own; what is off stays off."""
+    options, _, _ = flags.parse(["--poll_wait_millis=50"])
+    assert (options.file_system_poll_wait_seconds, options.model_config_file_poll_wait_seconds) == (0.05, 0)
+    options, _, _ = flags.parse(["--poll_wait_millis=50", "--file_system_poll_wait_seconds=-1"])
+    assert options.file_system_poll_wait_seconds == -1
+
+
 def test_every_flag_is_in_the_usage():
     usage = flags.usage("program")
     assert all(f"--{flag.name}=" in usage for flag in flags.FLAGS)
 
 
 def test_flags_that_cannot_be_honoured_say_so():
-    options, _, _ = flags.parse(["--use_alts_credentials", "--prefer_tflite_model=true", "--enable_profiler=false"])
+    given = ["--use_alts_credentials", "--prefer_tflite_model=true", "--enable_profiler=false"]
+    options, _, _ = flags.parse([*given, "--num_tflite_interpreters_per_pool=1", "--xla_cpu_compilation_enabled"])
     assert flags.unsupported(options) == [
         "--use_alts_credentials is not supported by this server and has no effect: ALTS works on Google Cloud only.",
         "--prefer_tflite_model is not supported by this server and has no effect: SavedModels only.",
+    ]
+
+
+def test_a_default_that_cannot_be_honoured_says_so_where_it_is_asked_for():
+    assert flags.unsupported(flags.parse([])[0]) == []
+    assert [line.split()[0] for line in flags.unsupported(flags.parse(["--enable_profiler"])[0])] == [
+        "--enable_profiler"
     ]
 
 
@@ -105,6 +145,86 @@ def test_wrong_values_print_the_usage(launch):
     log = failing(launch, "--grpc_max_threads=x")
     assert "Couldn't interpret value x for flag grpc_max_threads." in log
     assert "--model_base_path=" in log
+
+
+def test_help_is_the_first_argument_that_no_flag_takes(launch):
+    log = failing(launch, "--port=1", "--help", "--model_base_path=/m")
+    assert "usage: tiffin-model-server" in log
+    assert "Failed to start" not in log
+
+
+def test_a_session_configuration_that_is_not_there(launch, saved_models, tmp_path):
+    """It is read once, at the start."""
+    argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
+    text = "Failed to start server. Error: NOT_FOUND: /nope; No such file or directory"
+    for more in ([], ["--processes=2"]):
+        assert text in failing(launch, *argv, "--tensorflow_session_config_file=/nope", *more)
+    (tmp_path / "session").write_text("nonsense")
+    text = f"Failed to start server. Error: INVALID_ARGUMENT: Invalid protobuf file: '{tmp_path / 'session'}'"
+    assert text in failing(launch, *argv, f"--tensorflow_session_config_file={tmp_path / 'session'}")
+
+
+@pytest.mark.parametrize("file", ["model_config_file", "ssl_config_file", "tensorflow_session_config_file"])
+def test_files_on_a_file_system_that_is_not_known(launch, saved_models, file):
+    argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}", f"--{file}=nope://bucket/file"]
+    assert "Failed to start server. Error: UNIMPLEMENTED: File system scheme 'nope'" in failing(launch, *argv)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("a=--5", "--5"),
+        ("a=-5", -5),
+        ("a= +7 ", 7),
+        ("a=2147483648", "2147483648"),
+        ("a=1_0", "1_0"),
+        ("a=", ""),
+        ("a=b=c", "b"),
+    ],
+)
+def test_channel_arguments_are_numbers_or_texts(given, expected):
+    options, _, _ = flags.parse([f"--grpc_channel_arguments={given}"])
+    assert dict(listening.channel_arguments(options))["a"] == expected
+
+
+def test_a_rest_port_that_is_none(launch, saved_models, predict):
+    argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
+    server = launch(*argv, "--rest_api_port=99999").wait()
+    assert predict(server)["y"].tolist() == [[9.0]]
+    assert "Failed to start HTTP Server at 127.0.0.1:99999: " in server.log
+
+
+def test_an_ipv6_host(launch, saved_models, predict_request):
+    argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}", "--host=::1"]
+    server = launch(*argv, rest=True)
+    with grpc.insecure_channel(f"[::1]:{server.port}") as channel:
+        call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        content = predict_request().SerializeToString()
+        reply = predict_pb2.PredictResponse.FromString(call(content, timeout=60, wait_for_ready=True))
+    assert list(reply.outputs["y"].float_val) == [9.0]
+    with socket.create_connection(("::1", server.rest_port), 30) as connection:
+        connection.sendall(b"GET /v1/models/score HTTP/1.0\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    assert f"Exporting HTTP/REST API at:[::1]:{server.rest_port} ..." in server.log
+
+
+def test_xla_is_off_unless_a_flag_turns_it_on(launch, saved_models, predict):
+    argv = ["--model_name=compiled", f"--model_base_path={saved_models / 'compiled'}"]
+    with pytest.raises(grpc.RpcError, match="XLA compilation disabled"):
+        predict(launch(*argv).wait(), "compiled", {"x": [1.0, 2.0]})
+    server = launch(*argv, "--xla_cpu_compilation_enabled").wait()
+    assert predict(server, "compiled", {"x": [1.0, 2.0]})["y"].tolist() == [2.0, 4.0]
+
+
+def test_threads_that_are_asked_for(launch, saved_models, predict_request, predict):
+    """Four slow runs do not hold the fifth request, where there are five threads."""
+    argv = ["--model_name=tools", f"--model_base_path={saved_models / 'tools'}", "--grpc_max_threads=5"]
+    server = launch(*argv).wait()
+    predict(server, "tools", {"n": [1]}, signature="slow")
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(predict, server, "tools", {"n": [3000]}, signature="slow") for _ in range(4)]
+        assert predict(server, "tools", {"x": [1.0]}, signature="half")["y"].tolist() == [1.0]
+        assert [one.result()["done"].tolist() for one in running] == [[3000.0]] * 4
 
 
 def test_unknown_flags_are_printed_only(launch, saved_models, predict):

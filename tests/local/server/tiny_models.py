@@ -32,6 +32,17 @@ def save_score(path: pathlib.Path, bias: float) -> None:
     file.write_bytes(saved.SerializeToString())
 
 
+def save_compiled(path: pathlib.Path) -> None:
+    """Save y = 2x by a function that XLA is to compile."""
+    import tensorflow as tf
+
+    doubled = tf.function(lambda x: x * 2.0, jit_compile=True)
+    signature = [tf.TensorSpec([None], tf.float32, name="x")]
+    module = tf.Module()
+    module.score = tf.function(lambda x: {"y": doubled(x)}, input_signature=signature)
+    tf.saved_model.save(module, str(path), signatures={"serving_default": module.score})
+
+
 def save_tools(path: pathlib.Path) -> None:
     """Save signatures for examples, for every type, and for a run that takes its time."""
     import tensorflow as tf
@@ -74,6 +85,7 @@ def save_tools(path: pathlib.Path) -> None:
             lambda inputs: {"classes": classes(inputs), "scores": tf.stack([1 - parsed(inputs), parsed(inputs)], 1)}
         ),
         "classify_scores": function(lambda inputs: {"scores": parsed(inputs)[:, None]}),
+        "classify_bytes": function(lambda inputs: {"classes": tf.fill([tf.size(inputs), 1], b"\xff\xfe")}),
         "classify_flat": function(lambda inputs: {"scores": parsed(inputs)}),
         "classify_labels": function(lambda inputs: {"classes": classes(inputs)}),
         "three": function(lambda inputs: {"a": inputs, "b": inputs, "c": inputs}),

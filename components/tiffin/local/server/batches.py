@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tiffin.errors import ServingError
 from tiffin.local.server import configs, messages
@@ -40,7 +41,7 @@ def read_parameters(message: Any) -> Parameters:
     """Return the parameters that a BatchingParameters message asks for.
 
     Raises:
-        ServingError: The allowed sizes do not end with the largest one.
+        ServingError: A size or a limit is impossible, or the allowed sizes do not end with the largest one.
     """
     defaults = Parameters()
     size = message.max_batch_size.value if message.HasField("max_batch_size") else defaults.max_batch_size
@@ -55,33 +56,58 @@ def read_parameters(message: Any) -> Parameters:
             f"{allowed[-1]}; expected {size}"
         )
     queued = message.HasField("max_enqueued_batches")
+    batches = message.max_enqueued_batches.value if queued else defaults.max_enqueued_batches
+    if batches == 0 and not execution:
+        batches = 1  # for the sake of models that rely on it, says shared_batch_scheduler.h
+    _check_queue(size, message.batch_timeout_micros.value, batches, execution)
     return Parameters(
         size,
         message.batch_timeout_micros.value,
-        message.max_enqueued_batches.value if queued else defaults.max_enqueued_batches,
+        batches,
         allowed,
         message.pad_variable_length_inputs,
         execution,
     )
 
 
-def for_model(path: str, options: Any) -> Parameters | None:
+def check_threads(message: Any) -> None:
+    """Raise a ServingError where a BatchingParameters message asks for no threads (shared_batch_scheduler.h)."""
+    if message.HasField("num_batch_threads") and message.num_batch_threads.value < 1:
+        raise invalid(f"num_batch_threads must be positive; was {message.num_batch_threads.value}")
+
+
+def _check_queue(size: int, timeout_micros: int, batches: int, execution: int) -> None:
+    # shared_batch_scheduler.h, `AddQueueAfterRewritingOptions`
+    if size <= 0:
+        raise invalid(f"input_batch_size_limit must be positive; was {size}")
+    if timeout_micros < 0:
+        raise invalid(f"batch_timeout_micros must be non-negative; was {timeout_micros}")
+    if batches <= 0:
+        raise invalid(f"max_enqueued_batches must be positive; was {batches}")
+    if execution > size:
+        raise invalid(
+            "When enable_large_batch_splitting is true, input_batch_size_limit must be greater than or equal to "
+            f"max_execution_batch_size.1{size}{execution}"  # the values follow the sentence there
+        )
+
+
+def for_model(path: str, options: Any, common: Any) -> Parameters | None:
     """Return the parameters for a model, None where it is not to be batched.
 
     Args:
         path: The model's directory.
         options: The flags.
+        common: The BatchingParameters of all models.
 
     Raises:
-        ServingError: The model's own parameters cannot be read.
+        ServingError: The parameters are impossible, or the model's own cannot be read.
     """
-    message = messages.message_class("BatchingParameters")()
-    if options.enable_per_model_batching_parameters:
-        file = os.path.join(path, "batching_params.pbtxt")
-        return read_parameters(configs.read_text(file, message)) if os.path.exists(file) else None
-    if options.batching_parameters_file:
-        configs.read_text(options.batching_parameters_file, message)
-    return read_parameters(message)
+    if not options.enable_per_model_batching_parameters:
+        return read_parameters(common)
+    file = os.path.join(path, "batching_params.pbtxt")
+    if not (tf.io.gfile.exists(file) if "://" in file else os.path.exists(file)):
+        return None
+    return read_parameters(configs.read_text(file, messages.message_class("BatchingParameters")()))
 
 
 def common_size(arrays: Sequence[Any]) -> int:

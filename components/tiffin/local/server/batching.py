@@ -50,7 +50,7 @@ class Scheduler:
             metrics: Takes waiting times and runs.
         """
         self.pool = message.thread_pool_name.value or "batch_threads"
-        self.metrics = metrics
+        self.parameters, self.metrics = message, metrics
         self.wake = threading.Condition()
         self._queues: collections.deque[Queue] = collections.deque()
         threads = message.num_batch_threads.value if message.HasField("num_batch_threads") else configs.CPUS
@@ -104,6 +104,8 @@ class Queue:
         if not arrays:
             return list(self._runner(arrays, timeout_ms))
         size = batches.common_size(arrays)
+        for array in arrays:
+            self._scheduler.metrics.observe("input_batch_size", (), len(array))
         deadline = time.monotonic() + timeout_ms / 1000 if timeout_ms else None
         task = _Task(list(arrays), size, deadline)
         with self._scheduler.wake:
@@ -202,6 +204,8 @@ class Queue:
         timeout_ms = 0 if None in deadlines else max(1, int((max(filter(None, deadlines)) - now) * 1000))
         size = batches.padded_size(batch.size, self._parameters.allowed_batch_sizes)
         padding = size - batch.size
+        self._scheduler.metrics.observe("padding_size", (str(size),), padding)
+        self._scheduler.metrics.observe("processed_batch_size", (), size)
         merged = [
             batches.merged([task.arrays[index] for task in batch.tasks], padding, name, self._parameters)
             for index, name in enumerate(self._runner.feeds)

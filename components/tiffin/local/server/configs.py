@@ -13,6 +13,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from tiffin.errors import ServingError
+from tiffin.local.server import codes
 from tiffin.local.server.codes import invalid
 from tiffin.local.server.states import Board
 
@@ -40,12 +41,7 @@ def read_text(path: str, message: Any) -> Any:
     Raises:
         ServingError: The file cannot be read (NOT_FOUND), or does not parse (INVALID_ARGUMENT).
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        code = "NOT_FOUND" if isinstance(error, FileNotFoundError) else "FAILED_PRECONDITION"
-        raise ServingError(f"{path}; {error.strerror}", code) from error
+    content = read_bytes(path)
     try:
         return text_format.Parse(content, message)
     except (text_format.ParseError, UnicodeDecodeError) as error:
@@ -53,6 +49,27 @@ def read_text(path: str, message: Any) -> Any:
         sys.stderr.write(f"Error parsing text-format {message.DESCRIPTOR.full_name}: {error}\n")
         sys.stderr.flush()
         raise invalid(f"Invalid protobuf file: '{path}'") from error
+
+
+def read_bytes(path: str) -> bytes:
+    """Return a file's content, from this machine or from a file system that TensorFlow knows.
+
+    Raises:
+        ServingError: It cannot be read.
+    """
+    if "://" in path:
+        import tensorflow as tf  # as in `sources`: what is local goes without
+
+        try:
+            return bytes(tf.io.gfile.GFile(path, "rb").read())
+        except tf.errors.OpError as error:
+            raise codes.from_tensorflow(error) from error
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        reasons = {FileNotFoundError: "NOT_FOUND", PermissionError: "PERMISSION_DENIED"}
+        raise ServingError(f"{path}; {error.strerror}", reasons.get(type(error), "FAILED_PRECONDITION")) from error
 
 
 def check_transition(old: Any, new: Any) -> bool:

@@ -1,7 +1,7 @@
 """Counters and histograms under TF Serving's names, and the page Prometheus reads.
 
 Names, labels and buckets are those of tensorflow/serving's servables/tensorflow/util.cc,
-servables/tensorflow/saved_model_warmup_util.cc and batching/batching_session.cc, and of tensorflow's
+servables/tensorflow/saved_model_warmup_util.cc and batching/{batching_session.cc,batching_util.h}, and of tensorflow's
 cc/saved_model/loader.cc; the page is that of util/prometheus_exporter.cc. As there, no label names the version.
 """
 
@@ -29,11 +29,15 @@ def _exponential(scale: float, growth: float, count: int) -> tuple[float, ...]:
 
 
 _LATENCY = _exponential(10, 1.8, 33)
+_BATCH_SIZES = _exponential(1, 2, 14)
 METRICS = {
     metric.name.rsplit("/", 1)[-1]: metric
     for metric in (
         Metric("/tensorflow/cc/saved_model/load_attempt_count", ("model_path", "status")),
         Metric("/tensorflow/cc/saved_model/load_latency", ("model_path",)),
+        Metric("/tensorflow/serving/batching_session/input_batch_size", (), _BATCH_SIZES),
+        Metric("/tensorflow/serving/batching_session/padding_size", ("execution_batch_size",), _BATCH_SIZES),
+        Metric("/tensorflow/serving/batching_session/processed_batch_size", (), _BATCH_SIZES),
         Metric(
             "/tensorflow/serving/batching_session/queuing_latency", ("thread_pool_name",), _exponential(100, 1.2, 52)
         ),

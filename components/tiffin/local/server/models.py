@@ -6,23 +6,18 @@ core/basic_manager.cc and model_servers/server_core.cc.
 """
 
 import gc
-import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
-from google.protobuf import text_format
-from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 from tensorflow.python.saved_model import loader_impl
 
 from tiffin.errors import ServingError
 from tiffin.local.server import batches, batching, codes
 from tiffin.local.server.signatures import Runner, Signature
 from tiffin.local.server.states import AVAILABLE
-
-_log = logging.getLogger(__name__)
 
 
 class Model:
@@ -34,7 +29,9 @@ class Model:
         signatures: Its signatures by name.
     """
 
-    def __init__(self, name: str, version: int, path: str, options: Any, scheduler: Any = None) -> None:
+    def __init__(
+        self, name: str, version: int, path: str, options: Any, config: Any = None, scheduler: Any = None
+    ) -> None:
         """Load a SavedModel.
 
         Args:
@@ -42,6 +39,7 @@ class Model:
             version: Its version.
             path: Its directory.
             options: The flags.
+            config: The session's ConfigProto.
             scheduler: Runs batches, where batching is on.
 
         Raises:
@@ -52,7 +50,7 @@ class Model:
         _check_directory(path, tags)
         graph = tf.Graph()
         with graph.as_default():
-            self.session = tf.compat.v1.Session(graph=graph, config=session_config(options))
+            self.session = tf.compat.v1.Session(graph=graph, config=config)
             try:
                 meta_graph = loader_impl.SavedModelLoader(path).load(self.session, tags)
             except tf.errors.OpError as error:
@@ -63,7 +61,9 @@ class Model:
                 raise ServingError(str(error), "INVALID_ARGUMENT") from error
         self.definitions = dict(meta_graph.signature_def)
         self._queues: list[batching.Queue] = []
-        self._wrap = _wrapper(self._queues, batches.for_model(path, options) if scheduler else None, scheduler)
+        self._wrap = _wrapper(
+            self._queues, scheduler and batches.for_model(path, options, scheduler.parameters), scheduler
+        )
         self.signatures = {
             name: Signature(self.session, definition, self._wrap) for name, definition in self.definitions.items()
         }
@@ -166,27 +166,6 @@ class Catalog:
         if model is None:
             raise ServingError(f"Servable not found for request: Specific({name}, {version})", "NOT_FOUND")
         return model
-
-
-def session_config(options: Any) -> Any:
-    """Return the ConfigProto that the flags ask for (model_servers/server.cc, `BuildAndStart`)."""
-    config = config_pb2.ConfigProto()
-    if options.tensorflow_session_config_file:
-        with open(options.tensorflow_session_config_file, encoding="utf-8") as file:
-            text_format.Parse(file.read(), config)
-    config.gpu_options.per_process_gpu_memory_fraction = options.per_process_gpu_memory_fraction
-    intra, inter = options.tensorflow_intra_op_parallelism, options.tensorflow_inter_op_parallelism
-    if intra > 0 or inter > 0:
-        config.intra_op_parallelism_threads, config.inter_op_parallelism_threads = intra, inter
-    else:
-        config.intra_op_parallelism_threads = options.tensorflow_session_parallelism
-        config.inter_op_parallelism_threads = options.tensorflow_session_parallelism
-    if options.mixed_precision == "bfloat16":
-        rewrite = config.graph_options.rewrite_options
-        rewrite.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
-    elif options.mixed_precision:
-        _log.warning("%s auto mixed precision is not supported. Valid option: bfloat16", options.mixed_precision)
-    return config
 
 
 def _check_directory(path: str, tags: list[str]) -> None:

@@ -53,6 +53,7 @@ def _serve_alone(options: Any) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.put(None))
     _spare_collector()
+    switch_xla(options)
     config = _first_config(options)
     catalog, counts = models.Catalog(), metrics.Metrics()
     state = owner.Owner(options, catalog, loading.loader(options, counts))
@@ -70,7 +71,7 @@ def _serve_processes(options: Any) -> int:
     # Each process has TensorFlow at once where its parent has it; no op may run before the fork.
     import tensorflow  # noqa: F401
 
-    from tiffin.local.server import processes
+    from tiffin.local.server import loading, processes
 
     def run(channel: Any, options: Any) -> None:
         from tiffin.local.server import worker
@@ -78,7 +79,9 @@ def _serve_processes(options: Any) -> int:
         worker.serve(channel, options)
 
     _spare_collector()
+    switch_xla(options)
     config = _first_config(options)
+    loading.settings(options)  # read before the fork, so that every process has them
     return processes.Owner(options, run).serve(config)
 
 
@@ -87,6 +90,21 @@ def _spare_collector() -> None:
     # Models come later, so that they are still collected when they go.
     gc.collect()
     gc.freeze()
+
+
+def switch_xla(options: Any) -> None:
+    """Disable XLA unless a flag asks for it, as main.cc does: a jit-compiled function then fails in its first run."""
+    if options.xla_cpu_compilation_enabled or options.xla_gpu_compilation_enabled:
+        return
+    import ctypes
+
+    import tensorflow as tf
+
+    try:
+        library = ctypes.CDLL(os.path.join(os.path.dirname(tf.__file__), "libtensorflow_cc.so.2"))
+        library._ZN10tensorflow21DisableXlaCompilationEv()
+    except (OSError, AttributeError):
+        _log.warning("XLA stays enabled: jit-compiled functions run here, and in production only with its flag.")
 
 
 def _first_config(options: Any) -> Any:
