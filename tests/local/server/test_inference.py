@@ -36,6 +36,14 @@ def fill(request, signature, values, model="tools", context=None):
     return request
 
 
+class Reply:
+    """Takes any bytes."""
+
+    @staticmethod
+    def FromString(content):  # noqa: N802 - as protobuf names it
+        return content
+
+
 @pytest.fixture
 def classify(server):
     def call(signature, values=(0.25, 0.5), to=server, **more):
@@ -75,6 +83,16 @@ def test_classify(classify):
     assert found == [[("no", 0.5), ("yes", 0.5)], [("no", 0.0), ("yes", 1.0)]]
     spec = response.model_spec
     assert (spec.name, spec.signature_name, spec.version.value) == ("tools", "classify", 123)
+
+
+def test_labels_that_are_no_text(server, infer):
+    """They arrive as the model gave them, as in TF Serving; Python's own messages refuse them."""
+    request = fill(classification_pb2.ClassificationRequest(), "classify_bytes", [1.0])
+    assert b"\x0a\x02\xff\xfe" in server.call("Classify", request, Reply)
+    request = inference_pb2.MultiInferenceRequest(input=request.input)
+    task = request.tasks.add(method_name=CLASSIFY)
+    task.model_spec.name, task.model_spec.signature_name = "tools", "classify_bytes"
+    assert b"\x0a\x02\xff\xfe" in server.call("MultiInference", request, Reply)
 
 
 def test_classify_scores_or_labels_alone(classify):

@@ -67,6 +67,32 @@ def test_several_inputs_and_outputs(post):
     assert json.loads(reply) == {"outputs": {"difference": [0.0, -1.0], "sum": [2.0, 5.0]}}
 
 
+def test_all_names_of_what_is_no_number(post):
+    """rapidjson knows Inf and -NaN too; within a text they are text."""
+    rows = "[[Inf, 0, 0], [-Inf, 0, 0], [NaN, 0, 0], [-NaN, 0, 0], [Infinity, 0, 0], [-Infinity, 0, 0]]"
+    reply = post(f'{{"instances": {rows}}}'.encode())[1]
+    assert re.findall(r"\[(-?\w+)\]", reply) == ["Infinity", "-Infinity", "NaN", "NaN", "Infinity", "-Infinity"]
+    body = {"signature_name": "other", "inputs": ['Inf -NaN "Inf', "x"]}
+    assert json.loads(post(body, model="tools")[1]) == {"outputs": ['Inf -NaN "Inf', "x"]}
+
+
+def test_labels_that_are_no_text(post):
+    body = {"signature_name": "classify_bytes", "examples": [{"x": 1.0}]}
+    assert json.loads(post(body, model="tools", verb="classify")[1]) == {"results": [[["\ufffd\ufffd", 0.0]]]}
+
+
+def test_method_names_are_checked_on_demand(launch, saved_models):
+    flags = ["--model_name=tools", f"--model_base_path={saved_models / 'tools'}"]
+    server = launch(*flags, "--enable_signature_method_name_check", rest=True).wait()
+    body = {"signature_name": "nonsense_named", "inputs": [1.0]}
+    status, reply = server.rest("/v1/models/tools:predict", body)
+    assert (status, json.loads(reply)["error"]) == (
+        500,
+        "Expected prediction signature method_name to be one of {tensorflow/serving/predict, "
+        "tensorflow/serving/classify, tensorflow/serving/regress}. Was: nonsense",
+    )
+
+
 @pytest.mark.parametrize("at", ["/versions/1", "/labels/old"])
 def test_version_and_label(post, at):
     assert json.loads(post({"instances": [[1, 1, 1]]}, at=at)[1]) == {"predictions": [[7.0]]}

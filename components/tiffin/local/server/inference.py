@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 from tensorflow.core.framework import types_pb2
-from tensorflow_serving.apis import classification_pb2, inference_pb2, regression_pb2
 
 from tiffin.errors import ServingError
-from tiffin.local.server import tensors
+from tiffin.local.server import messages, tensors
 from tiffin.local.server.codes import invalid
 from tiffin.local.server.models import Model
 from tiffin.local.server.predict import run
@@ -34,7 +33,7 @@ def classify(model: Model, request: Any, check_method: bool = False, **running: 
     signature = _find(model, request.model_spec, CLASSIFY_METHOD, check_method)
     aliases = _classify_aliases(signature)
     arrays, count = _run(model, signature, aliases, request.input, "Classify", running)
-    response = classification_pb2.ClassificationResponse()
+    response = messages.message_class("ClassificationResponse")()
     _fill_spec(response.model_spec, model, request.model_spec)
     _fill_classes(response.result, dict(zip(aliases, arrays, strict=True)), count)
     return response
@@ -45,7 +44,7 @@ def regress(model: Model, request: Any, check_method: bool = False, **running: A
     signature = _find(model, request.model_spec, REGRESS_METHOD, check_method)
     aliases = _regress_aliases(signature)
     arrays, count = _run(model, signature, aliases, request.input, "Regress", running)
-    response = regression_pb2.RegressionResponse()
+    response = messages.message_class("RegressionResponse")()
     _fill_spec(response.model_spec, model, request.model_spec)
     _fill_values(response.result, arrays[0], count)
     return response
@@ -78,7 +77,7 @@ def infer(model: Model, request: Any, check_method: bool = False, **running: Any
     if metrics is not None:
         metrics.count_examples(model.name, len(examples))
     fetched = dict(zip(fetches, map(np.asarray, outputs), strict=True))
-    response = inference_pb2.MultiInferenceResponse()
+    response = messages.message_class("MultiInferenceResponse")()
     for task, (signature, aliases) in zip(request.tasks, tasks, strict=True):
         result = response.results.add()
         found = {alias: fetched[signature.outputs[alias].name] for alias in aliases}

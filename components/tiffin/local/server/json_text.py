@@ -95,7 +95,7 @@ def classifications(result: Any) -> str:
     listed = ", ".join(
         "["
         + ", ".join(
-            f"[{_quoted(one.label)}, {value}]"
+            f"[{_bytes_text(one.label, as_base64=False)}, {value}]"
             for one, value in zip(
                 row.classes, _decimals(np.array([one.score for one in row.classes], np.float32)), strict=True
             )

@@ -28,6 +28,8 @@ _PARSE_ERRORS = (
     ("Invalid \\u", "Incorrect hex digit after \\u escape in string."),
     ("Invalid \\", "Invalid escape character in string."),
 )
+_DECODER = json.JSONDecoder()
+_STRING_OR_NAME = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?(?:Infinity|Inf|NaN)', re.DOTALL)
 _STRING = 7
 _RANGES = {3: (-(2**31), 2**31), 9: (-(2**63), 2**63), 22: (0, 2**32), 23: (0, 2**64)}
 _RANGES |= dict.fromkeys((4, 5, 6), _RANGES[3])  # int8, int16 and uint8 travel as int32
@@ -46,7 +48,7 @@ def parse(body: bytes) -> dict[str, Any]:
         start = re.match(r"[ \t\r\n]*", text).end()  # type: ignore[union-attr]
         if start == len(text):
             raise invalid(f"JSON Parse error: The document is empty. at offset: {start}")
-        value, _ = json.JSONDecoder().raw_decode(text, start)
+        value, _ = _DECODER.raw_decode(_spelled_out(text), start)
     except json.JSONDecodeError as error:
         raise invalid(f"JSON Parse error: {_parse_error(error)} at offset: {error.pos}") from None
     except RecursionError:
@@ -56,6 +58,14 @@ def parse(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise invalid(f"JSON Value: {shown(value)} Is not object")
     return value
+
+
+def _spelled_out(text: str) -> str:
+    """Return a document with Python's names for what rapidjson also calls Inf and -NaN."""
+    if "Inf" not in text and "-NaN" not in text:
+        return text
+    names = {"Inf": "Infinity", "-Inf": "-Infinity", "-NaN": "NaN"}
+    return _STRING_OR_NAME.sub(lambda found: names.get(found[0], found[0]), text)
 
 
 def signature_name(document: Mapping[str, Any]) -> str:

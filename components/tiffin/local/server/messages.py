@@ -1,4 +1,4 @@
-"""Messages that the `tensorflow-serving-api` wheel does not hold, declared by hand in a pool of our own.
+"""Messages that the `tensorflow-serving-api` wheel does not hold, or not so, declared by hand in a pool of our own.
 
 The fields are those of tensorflow/serving's servables/tensorflow/session_bundle_config.proto (BatchingParameters),
 config/ssl_config.proto, config/monitoring_config.proto and apis/internal/serialized_input.proto.
@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2
 from tensorflow_serving.apis import model_pb2
 
-_INT64, _INT32, _BOOL, _STRING, _BYTES = 3, 5, 8, 9, 12
+_FLOAT, _INT64, _INT32, _BOOL, _STRING, _BYTES = 2, 3, 5, 8, 9, 12
 _PACKAGE = "tensorflow.serving"
 
 # message -> fields as (name, number, type: a scalar's number or a message's name, repeated)
@@ -62,6 +62,26 @@ _MESSAGES: dict[str, tuple[tuple[str, int, int | str, bool], ...]] = {
         ("model_spec", 1, f"{_PACKAGE}.ModelSpec", False),
         ("input", 2, f"{_PACKAGE}.Input", False),
     ),
+    # Labels are any bytes: C++ writes what the model gave, and Python's own messages refuse what is no UTF-8.
+    "Class": (("label", 1, _BYTES, False), ("score", 2, _FLOAT, False)),
+    "Classifications": (("classes", 1, f"{_PACKAGE}.Class", True),),
+    "ClassificationResult": (("classifications", 1, f"{_PACKAGE}.Classifications", True),),
+    "ClassificationResponse": (
+        ("result", 1, f"{_PACKAGE}.ClassificationResult", False),
+        ("model_spec", 2, f"{_PACKAGE}.ModelSpec", False),
+    ),
+    "Regression": (("value", 1, _FLOAT, False),),
+    "RegressionResult": (("regressions", 1, f"{_PACKAGE}.Regression", True),),
+    "RegressionResponse": (
+        ("result", 1, f"{_PACKAGE}.RegressionResult", False),
+        ("model_spec", 2, f"{_PACKAGE}.ModelSpec", False),
+    ),
+    "InferenceResult": (
+        ("model_spec", 1, f"{_PACKAGE}.ModelSpec", False),
+        ("classification_result", 2, f"{_PACKAGE}.ClassificationResult", False),
+        ("regression_result", 3, f"{_PACKAGE}.RegressionResult", False),
+    ),
+    "MultiInferenceResponse": (("results", 1, f"{_PACKAGE}.InferenceResult", True),),
     "InferenceTask": (
         ("model_spec", 1, f"{_PACKAGE}.ModelSpec", False),
         ("method_name", 2, _STRING, False),

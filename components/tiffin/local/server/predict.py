@@ -60,7 +60,7 @@ def evaluate(
     if signature is None:
         raise ServingError(f'Serving signature key "{name}" not found.', "FAILED_PRECONDITION")
     if check_method:
-        _check_method(signature)
+        check_method_name(signature)
     arrays = _inputs(signature, request.inputs)
     aliases = list(request.output_filter)
     if aliases:
@@ -101,7 +101,8 @@ def run(
     return outputs
 
 
-def _check_method(signature: Signature) -> None:
+def check_method_name(signature: Signature) -> None:
+    """Raise a ServingError where a signature's method_name is none that Predict takes."""
     known = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
     if signature.definition.method_name not in known:
         raise ServingError(

@@ -19,7 +19,7 @@ from tiffin.local.server import codes, inference, json_examples, json_text, json
 from tiffin.local.server.codes import invalid
 from tiffin.local.server.metrics import Metrics
 from tiffin.local.server.models import Catalog
-from tiffin.local.server.predict import run
+from tiffin.local.server.predict import check_method_name, run
 from tiffin.local.server.signatures import DEFAULT_SIGNATURE
 
 # Which requests are ours at all; everything else is not found.
@@ -65,7 +65,7 @@ def answerer(catalog: Catalog, options: Any, metrics: Metrics) -> Callable[[str,
             return _metadata(catalog, spec) if verb == "metadata" else _status(catalog, spec)
         document = json_values.parse(body)
         if verb == "predict":
-            return _predict(catalog, spec, document, running)
+            return _predict(catalog, spec, document, check, running)
         request = _inference_request(spec, document)
         model = catalog.find(spec)
         if verb == "classify":
@@ -95,7 +95,7 @@ def _parsed(method: str, path: str) -> tuple[Any, str]:
     return spec, verb or ""
 
 
-def _predict(catalog: Catalog, spec: Any, document: Any, running: dict[str, Any]) -> str:
+def _predict(catalog: Catalog, spec: Any, document: Any, check: bool, running: dict[str, Any]) -> str:
     name = json_values.signature_name(document) or DEFAULT_SIGNATURE
     model = catalog.find(spec)
     signature = model.signatures.get(name)
@@ -105,6 +105,8 @@ def _predict(catalog: Catalog, spec: Any, document: Any, running: dict[str, Any]
     if not types:
         raise invalid(f"Failed to get input map for signature: {json_values.signature_name(document) or 'DEFAULT'}")
     arrays, is_rows = json_values.predict_inputs(document, types)
+    if check:
+        check_method_name(signature)
     aliases = list(signature.outputs)
     ordered = [arrays[alias] for alias in signature.inputs]
     outputs = run(signature.runner, aliases, ordered, model=model.name, api="Predict", **running)
