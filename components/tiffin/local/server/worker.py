@@ -9,7 +9,7 @@ from concurrent import futures
 from typing import Any
 
 from tiffin.errors import ServingError
-from tiffin.local.server import listening, loading, models, owner
+from tiffin.local.server import configs, listening, loading, models, owner
 from tiffin.local.server.channel import Channel
 from tiffin.local.server.metrics import Metrics
 
@@ -26,8 +26,10 @@ class Worker:
         self.stopped: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._channel = channel
         self._load_model = loading.loader(options, self.metrics)
-        # One thread: loads and unloads of a version keep their order.
-        self._loads = futures.ThreadPoolExecutor(1, "models")
+        # The owner keeps to the flags' numbers; an unload that waits for a request is to hold up no load.
+        threads = max(4 * configs.CPUS, options.num_load_threads) + max(1, options.num_unload_threads)
+        self._pool = futures.ThreadPoolExecutor(threads, "models")
+        self._work: dict[tuple[str, int], futures.Future[None]] = {}
         self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
         self._last = 0
         self._lock = threading.Lock()
@@ -52,10 +54,6 @@ class Worker:
         merged.merge(self._ask(did="collect")["metrics"])
         return merged
 
-    def opened(self, error: ServingError | None) -> None:
-        """Tell the owner that the ports are open, or why not."""
-        self._channel.send(did="opened", error=_plain(error))
-
     def close(self) -> None:
         """Close the ports, after the requests in flight."""
         self._close()
@@ -72,30 +70,33 @@ class Worker:
     def _answer(self, number: int, **answer: Any) -> None:
         self._answers.pop(number).put(answer)
 
-    def _load(self, model: str, version: int, path: str) -> None:
+    def _load(self, model: str, version: int, number: int, path: str) -> None:
         def load() -> None:
-            error = None
-            try:
-                if (model, version) not in self.catalog.loaded:
-                    self.catalog.loaded[model, version] = self._load_model(model, version, path)
-            except ServingError as caught:
-                error = caught
-            except Exception as caught:  # noqa: BLE001 - a model's fault must end in its state
-                _log.exception("A bug of this server, or a model that breaks TensorFlow:")
-                error = ServingError(f"{type(caught).__name__}: {caught}", "INTERNAL")
+            if (model, version) not in self.catalog.loaded:
+                self.catalog.loaded[model, version] = self._load_model(model, version, path)
             # A process that came late has the states already: let them find the model.
-            self.catalog.update(self.catalog.states)
-            self._channel.send(did="loaded", model=model, version=version, error=_plain(error))
+            self.catalog.update()
 
-        self._loads.submit(load)
+        self._carry_out(model, version, number, load)
 
-    def _unload(self, model: str, version: int) -> None:
+    def _unload(self, model: str, version: int, number: int) -> None:
         def unload() -> None:
             if (model, version) in self.catalog.loaded:
                 owner.unload(self.catalog, model, version)
-            self._channel.send(did="unloaded", model=model, version=version)
 
-        self._loads.submit(unload)
+        self._carry_out(model, version, number, unload)
+
+    def _carry_out(self, model: str, version: int, number: int, order: Callable[[], None]) -> None:
+        """Carry out an order in a thread, after the version's earlier ones, and report on it."""
+        earlier = self._work.get((model, version))
+
+        def work() -> None:
+            if earlier is not None:
+                futures.wait([earlier])
+            error = _error_of(order)
+            self._channel.send(did="reported", model=model, version=version, number=number, error=_plain(error))
+
+        self._work[model, version] = self._pool.submit(work)
 
     def _states(self, number: int, states: dict[str, Any]) -> None:
         self.catalog.update(states)
@@ -105,17 +106,18 @@ class Worker:
         self._channel.send(did="measured", number=number, metrics=self.metrics.exported())
 
     def _open(self) -> None:
-        threading.Thread(target=self._open_when_ready, name="open", daemon=True).start()
+        # In a thread of its own, as the states may change meanwhile.
+        threading.Thread(target=self._open_ports, name="open", daemon=True).start()
 
-    def _open_when_ready(self) -> None:
-        # What was told to load so far comes first: no request is to find a process empty.
-        self._loads.submit(lambda: None).result()
-        try:
+    def _open_ports(self) -> None:
+        def open_ports() -> None:
             self._close = listening.open_ports(self.catalog, self.options, self.metrics, self.reload, self.collect)
-        except ServingError as error:
-            self.opened(error)
-            return
-        self.opened(None)
+
+        error = _error_of(open_ports)
+        if error is None:
+            self._channel.send(did="opened")
+        else:
+            self._channel.send(did="failed", error=_plain(error))
 
     def _stop(self) -> None:
         self.stopped.put(None)
@@ -134,3 +136,15 @@ def serve(channel: Channel, options: Any) -> None:
 
 def _plain(error: ServingError | None) -> list[str] | None:
     return None if error is None else [error.code, str(error)]
+
+
+def _error_of(work: Callable[[], None]) -> ServingError | None:
+    """Do something; return what went wrong, as a model's or a file's fault must end in what the owner hears."""
+    try:
+        work()
+    except ServingError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - see above
+        _log.exception("A bug of this server, or a model that breaks TensorFlow:")
+        return ServingError(f"{type(error).__name__}: {error}", "INTERNAL")
+    return None
