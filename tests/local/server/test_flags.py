@@ -130,6 +130,11 @@ def failing(launch, *argv):
             ["--model_base_path=p"],
             "Expected model default to have an absolute path or URI; got base_path()=p",
         ),
+        (
+            ["--model_base_path=/m", "--processes=2", "--grpc_socket_path=/s"],
+            "Either processes must be 1 or grpc_socket_path must be empty: processes share a port, but not a UNIX "
+            "socket.",
+        ),
     ],
 )
 def test_flags_that_contradict(launch, argv, text):
@@ -269,19 +274,8 @@ def test_unix_socket_and_channel_arguments(launch, saved_models, tmp_path, predi
     assert server.stop() == 0
 
 
-def certificate(folder, name, issuer=None):
-    """Write a key and a certificate; return their paths."""
-    key, file = folder / f"{name}.key", folder / f"{name}.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(file)]
-    command += ["-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost"]
-    if issuer:
-        command += ["-CA", str(issuer[1]), "-CAkey", str(issuer[0])]
-    subprocess.run(command, check=True, capture_output=True)
-    return key, file
-
-
 @pytest.mark.parametrize("verify", [False, True])
-def test_ssl(launch, saved_models, tmp_path, predict_request, verify):
+def test_ssl(launch, saved_models, tmp_path, predict_request, certificate, verify):
     key, file = certificate(tmp_path, "localhost")
 
     def quoted(path):

@@ -184,6 +184,10 @@ def check(options: Any) -> None:
         raise invalid(
             "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
         )
+    if options.processes > 1 and options.grpc_socket_path:
+        raise invalid(
+            "Either processes must be 1 or grpc_socket_path must be empty: processes share a port, but not a UNIX socket."
+        )
     parallelism = (
         options.tensorflow_intra_op_parallelism,
         options.tensorflow_inter_op_parallelism,
