@@ -185,6 +185,20 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def certificate() -> Callable[..., tuple[pathlib.Path, pathlib.Path]]:
+    """Write a key and a certificate for localhost; return their paths."""
+
+    def make(folder: pathlib.Path, name: str) -> tuple[pathlib.Path, pathlib.Path]:
+        key, file = folder / f"{name}.key", folder / f"{name}.pem"
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(file)]
+        command += ["-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost"]
+        subprocess.run(command, check=True, capture_output=True)
+        return key, file
+
+    return make
+
+
 @pytest.fixture
 def models(saved_models: pathlib.Path, tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
     """Copy versions of `score` to a base path of the test's own."""

@@ -71,7 +71,7 @@ def _serve_processes(options: Any) -> int:
     # Each process has TensorFlow at once where its parent has it; no op may run before the fork.
     import tensorflow  # noqa: F401
 
-    from tiffin.local.server import loading, processes
+    from tiffin.local.server import coordinator, loading
 
     def run(channel: Any, options: Any) -> None:
         from tiffin.local.server import worker
@@ -82,7 +82,7 @@ def _serve_processes(options: Any) -> int:
     switch_xla(options)
     config = _first_config(options)
     loading.settings(options)  # read before the fork, so that every process has them
-    return processes.Owner(options, run).serve(config)
+    return coordinator.Coordinator(options, run).serve(config)
 
 
 def _spare_collector() -> None:
