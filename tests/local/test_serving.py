@@ -14,7 +14,7 @@ import pytest
 
 from tiffin.errors import ServingError, TiffinError
 from tiffin.local import interpreters, serving
-from tiffin.local.companion import accompany
+from tiffin.local.companion import accompany, running_server, stop_unless_needed
 from tiffin.local.interpreters import private_folder, warm_interpreters
 
 
@@ -80,9 +80,9 @@ def test_two_starts_at_once_start_one_server(state: Path) -> None:
 
 
 def test_a_server_for_a_block_ends_with_it(state: Path) -> None:
-    with serving.running_server(state) as address:
+    with running_server(state) as address:
         assert serving.is_open(address)
-        with serving.running_server(state) as again:
+        with running_server(state) as again:
             assert again == address
         assert serving.is_open(address)
 
@@ -181,6 +181,19 @@ def test_a_run_that_ends_does_not_stop_the_server_under_another(state: Path) -> 
     third = accompany(state, None)
     third.started = True
     third.finish(stop=True)
+    assert serving.find_server(state) is None
+
+
+def test_a_command_that_ends_does_not_stop_the_server_under_a_run(state: Path) -> None:
+    with running_server(state):
+        run = accompany(state, None)
+        assert not run.started
+
+    assert serving.find_server(state)
+    stop_unless_needed(state)
+    assert serving.find_server(state)
+    run.finish(stop=True)
+    stop_unless_needed(state)
     assert serving.find_server(state) is None
 
 

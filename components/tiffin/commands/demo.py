@@ -16,22 +16,22 @@ from tiffin.cli import debug_option, state_option
 @debug_option
 def demo(state: str) -> int:
     """Train on generated deliveries, serve the model, ask it one prediction by gRPC, and stop the server again."""
-    from tiffin.local import serving
+    from tiffin.local.companion import running_server, stop_unless_needed
     from tiffin.local.results import show_run
     from tiffin.local.runs import run_pipeline
 
-    was_running = serving.find_server(state) is not None
+    left_server = None
     try:
         result = run_pipeline("training", state, ["data=sample:deliveries"])
-        # Whatever it left running is stopped below.
-        result.left_server = None
+        # Stopped below, so nobody has to be told of it. A server that another run started stays.
+        left_server, result.left_server = result.left_server, None
         show_run(result, "", sys.stdout)
         if result.exit_status == 0:
-            with serving.running_server(state) as address:
+            with running_server(state) as address:
                 _ask(result.folder, str((result.model or {})["name"]), address)
     finally:
-        if not was_running:
-            serving.stop_server(state)
+        if left_server:
+            stop_unless_needed(state)
     return result.exit_status
 
 

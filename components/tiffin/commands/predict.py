@@ -93,7 +93,7 @@ def _connect(
 
     with contextlib.ExitStack() as stack:
         if address is None:
-            from tiffin.local.serving import running_server
+            from tiffin.local.companion import running_server
 
             address = stack.enter_context(running_server(state))
         client = stack.enter_context(Client(address, timeout_seconds=timeout))

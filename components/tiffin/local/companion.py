@@ -1,13 +1,14 @@
-"""The model server that a run with a deploy step needs: started behind the run's back, left running after it.
+"""The model server that a run or a command needs: started for it, and stopped unless another needs it too.
 
-Runs of one state folder share the server. Each holds a shared lock on <state>/server/users while it needs it, so that
-one that fails does not stop the server under another.
+All of one state folder share the server. Each holds a shared lock on <state>/server/users while it needs it, so that one
+that ends does not stop the server under another.
 """
 
 import contextlib
 import fcntl
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,13 +39,9 @@ class Companion:
         """Wait for the start to end, and stop the server if this run started it, `stop` is true and no other needs it."""
         if self._thread is not None:
             self._thread.join()
-        try:
-            if self.started and stop:
-                with contextlib.suppress(BlockingIOError):
-                    fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    serving.stop_server(self.server.state)
-        finally:
-            os.close(self._users)
+        os.close(self._users)
+        if self.started and stop:
+            stop_unless_needed(self.server.state)
 
 
 def accompany(state: Path, interpreter: Interpreter | None) -> Companion:
@@ -54,11 +51,7 @@ def accompany(state: Path, interpreter: Interpreter | None) -> Companion:
         state: The state folder.
         interpreter: A warm interpreter of `model`, which may still be importing. None starts a new process.
     """
-    folder = serving.server_folder(state)
-    folder.mkdir(parents=True, exist_ok=True)
-    users = os.open(folder / "users", os.O_RDWR | os.O_CREAT, 0o600)
-    # Waits while another run that started the server stops it.
-    fcntl.flock(users, fcntl.LOCK_SH)
+    users = _need(state)
     stack = contextlib.ExitStack()
     server, locks = stack.enter_context(serving.starting_server(state))
     if not locks:
@@ -78,3 +71,46 @@ def accompany(state: Path, interpreter: Interpreter | None) -> Companion:
     companion._thread = threading.Thread(target=launch, name="companion", daemon=True)
     companion._thread.start()
     return companion
+
+
+@contextlib.contextmanager
+def running_server(state: str | Path) -> Iterator[str]:
+    """Yield the address of a server for the state folder: the one that runs, or one for the block alone.
+
+    Raises:
+        ServingError: It did not start.
+    """
+    users, started = _need(state), False
+    try:
+        server, started = serving.start_server(state)
+        serving.wait_until_open(server)
+        yield server.address
+    finally:
+        os.close(users)
+        if started:
+            stop_unless_needed(state)
+
+
+def stop_unless_needed(state: str | Path) -> None:
+    """Stop the server of the state folder, unless a run or a command goes on needing it."""
+    users = _open_users(state)
+    try:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            serving.stop_server(state)
+    finally:
+        os.close(users)
+
+
+def _need(state: str | Path) -> int:
+    """Return a lock that keeps others from stopping the server until it is closed."""
+    users = _open_users(state)
+    # Waits while another that started the server stops it.
+    fcntl.flock(users, fcntl.LOCK_SH)
+    return users
+
+
+def _open_users(state: str | Path) -> int:
+    folder = serving.server_folder(state)
+    folder.mkdir(parents=True, exist_ok=True)
+    return os.open(folder / "users", os.O_RDWR | os.O_CREAT, 0o600)

@@ -244,22 +244,6 @@ def is_open(address: str) -> bool:
         return False
 
 
-@contextlib.contextmanager
-def running_server(state: str | Path) -> Iterator[str]:
-    """Yield the address of a server for the state folder: the one that runs, or one for the block alone.
-
-    Raises:
-        ServingError: It did not start.
-    """
-    server, started = start_server(state)
-    try:
-        wait_until_open(server)
-        yield server.address
-    finally:
-        if started:
-            stop_server(state)
-
-
 def _take(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
