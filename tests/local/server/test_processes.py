@@ -205,6 +205,37 @@ def test_a_process_opens_only_with_all_that_is_available(folder_server, models, 
     assert len(set(asked(server, predict_request, 5))) == 1
 
 
+def test_a_version_that_replaces_one_that_cannot_be_loaded_any_more(
+    folder_server, models, predict_request, eventually, states
+):
+    server = folder_server
+    path = models()
+    path.rename(path.with_name("away"))
+    eventually(lambda: "Could not find base path" in server.log)
+    for pid in children(server):
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: server.log.count("cannot load {name: score version: 1}: NOT_FOUND: ") > 2)
+    assert opened(server) == 2
+    models(2)
+    eventually(lambda: opened(server) == 4)
+    assert len(set(asked(server, predict_request))) == 1
+    assert states(server) == {2: AVAILABLE, 1: END}
+
+
+def test_a_process_that_cannot_read_its_settings_opens_no_port(server, predict_request, tmp_path, eventually):
+    text = (tmp_path / "monitoring").read_text()
+    (tmp_path / "monitoring").write_text(text[:-1])
+    victim, survivor = children(server)
+    with clients(server, predict_request):
+        os.kill(victim, signal.SIGKILL)
+        eventually(lambda: server.log.count("cannot serve: INVALID_ARGUMENT: Invalid protobuf file: ") == 2)
+    assert opened(server) == 2
+    (tmp_path / "monitoring").write_text(text)
+    eventually(lambda: opened(server) == 3)
+    os.kill(survivor, signal.SIGKILL)
+    assert len(set(asked(server, predict_request, 5))) == 1
+
+
 def test_a_process_that_cannot_open_its_ports_is_replaced(
     start, saved_models, tmp_path, certificate, predict_request, eventually
 ):
@@ -298,6 +329,14 @@ def test_a_load_does_not_wait_for_an_unload(
         assert "Done unloading servable version {name: tools version: 123}" not in server.log
         assert server.stop() == 0
         assert running.exception() is not None
+
+
+def test_an_ipv6_host(launch, saved_models, predict_request, eventually):
+    argv = ["--processes=2", "--host=::1", "--model_name=score", f"--model_base_path={saved_models / 'score'}"]
+    server = launch(*argv)
+    eventually(lambda: opened(server) == 2)
+    server.address = f"[::1]:{server.port}"
+    assert len(set(asked(server, predict_request))) == 1
 
 
 def test_it_ends_with_all_its_processes(server):

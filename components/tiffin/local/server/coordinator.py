@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tiffin.errors import ServingError
-from tiffin.local.server import configs
+from tiffin.local.server import configs, flags
 from tiffin.local.server.channel import Channel
 from tiffin.local.server.codes import invalid
 from tiffin.local.server.manager import Manager
@@ -77,6 +77,7 @@ class Coordinator:
             self._orders.catch_up(new)
             new.channel.send(do="states", number=self._number, states=self._states)
         wait = self._manager.step()
+        self._orders.try_again()
         self._admit()
         for process, message in self._processes.hear(min(wait, _TICK_SECONDS)):
             getattr(self, f"_{message.pop('did')}")(process, **message)
@@ -182,6 +183,5 @@ def _check_port(options: Any) -> None:
             try:
                 probe.bind((options.host, port))
             except OSError as error:
-                raise invalid(
-                    f"Failed to BuildAndStart gRPC server: {options.host}:{port}: {error.strerror}"
-                ) from error
+                address = flags.address(options.host, port)
+                raise invalid(f"Failed to BuildAndStart gRPC server: {address}: {error.strerror}") from error

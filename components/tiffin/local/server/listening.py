@@ -41,10 +41,12 @@ def open_ports(
         What closes the ports again, after the requests in flight.
 
     Raises:
-        ServingError: The gRPC port cannot be had.
+        ServingError: The gRPC port cannot be had, or a file that a flag names cannot be read.
     """
+    # Read before a port is open: who cannot serve must not have taken a request.
+    path = web.metrics_path(options)
     server = _start(services.handlers(catalog, options, counts, reload, collect), options)
-    pages = web.start(options, rest.answerer(catalog, options, counts), lambda: collect().page())
+    pages = web.start(options, rest.answerer(catalog, options, counts), path, lambda: collect().page())
 
     def close() -> None:
         if pages is not None:

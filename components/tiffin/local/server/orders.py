@@ -2,16 +2,18 @@
 
 An order is settled once every process has reported on it; only then does the manager hear of its end. A process
 that starts later carries out what is in force, unsettled orders and settled ones alike, and is ready to serve once
-it has all that is settled.
+it has all that is settled; what it cannot load it tries again.
 """
 
 import dataclasses
 import logging
+import time
 
 from tiffin.errors import ServingError
 from tiffin.local.server.processes import Process, Processes
 
 _log = logging.getLogger(__name__)
+_AGAIN_SECONDS = 2.0
 
 
 @dataclasses.dataclass
@@ -38,6 +40,7 @@ class Orders:
         self._processes = processes
         self._orders: dict[tuple[str, int], _Order] = {}
         self._last = 0
+        self._again_at = 0.0
 
     def load(self, model: str, version: int, path: str) -> None:
         """Tell all processes to load a version."""
@@ -53,20 +56,29 @@ class Orders:
             if order.path is None:
                 order.reports[process] = None  # it has nothing to unload
             else:
-                process.channel.send(do="load", model=model, version=version, number=order.number, path=order.path)
+                _send_load(process, model, version, order)
 
     def report(self, process: Process, model: str, version: int, number: int, error: ServingError | None) -> None:
         """Take a process's report; one on an order that is no longer in force counts for nothing."""
         order = self._orders.get((model, version))
         if order is None or order.number != number:
             return
+        order.reports[process] = error
         if order.is_settled and error is not None:
             # The version is there for all to ask, and the other processes have it.
-            text = "Process %d cannot load {name: %s version: %d}: %s: %s"
+            text = "Process %d does not serve yet, as it cannot load {name: %s version: %d}: %s: %s"
             _log.error(text, process.pid, model, version, error.code, error)
-            self._processes.end(process)
+
+    def try_again(self) -> None:
+        """Tell processes that came late to load what they could not, every few seconds."""
+        if time.monotonic() < self._again_at:
             return
-        order.reports[process] = error
+        self._again_at = time.monotonic() + _AGAIN_SECONDS
+        for (model, version), order in self._orders.items():
+            for process, error in list(order.reports.items()):
+                if order.is_settled and error is not None:
+                    del order.reports[process]
+                    _send_load(process, model, version, order)
 
     def settle(self) -> list[tuple[str, int, ServingError | None]]:
         """Return the loads and unloads that ended since the last call (model, version, error)."""
@@ -86,10 +98,18 @@ class Orders:
 
     def are_carried_out(self, process: Process) -> bool:
         """Return whether a process has all that can be asked."""
-        return all(process in order.reports for order in self._orders.values() if order.is_settled)
+        settled = [order.reports for order in self._orders.values() if order.is_settled]
+        return all(process in reports and reports[process] is None for reports in settled)
 
     def _give(self, model: str, version: int, path: str | None) -> None:
         self._last += 1
-        self._orders[model, version] = _Order(self._last, path)
-        do = {"do": "unload"} if path is None else {"do": "load", "path": path}
-        self._processes.tell(model=model, version=version, number=self._last, **do)
+        self._orders[model, version] = order = _Order(self._last, path)
+        if path is None:
+            self._processes.tell(do="unload", model=model, version=version, number=self._last)
+            return
+        for process in self._processes:
+            _send_load(process, model, version, order)
+
+
+def _send_load(process: Process, model: str, version: int, order: _Order) -> None:
+    process.channel.send(do="load", model=model, version=version, number=order.number, path=order.path)

@@ -23,19 +23,32 @@ _LINE_BYTES, _TRAILERS = 1 << 16, 100
 _WAIT_SECONDS = 50  # libevent's limit for a read or a write, and for a connection that says nothing
 
 
-def start(options: Any, answer: Callable[[str, str, bytes, str], rest.Reply], page: Callable[[], str]) -> Any:
+def metrics_path(options: Any) -> str | None:
+    """Return the path of the metrics page, None where there is to be none.
+
+    Raises:
+        ServingError: The monitoring configuration cannot be read.
+    """
+    if options.rest_api_port in (0, options.port) or not options.monitoring_config_file:
+        return None
+    config = configs.read_text(options.monitoring_config_file, messages.message_class("MonitoringConfig")())
+    prometheus = config.prometheus_config
+    return (prometheus.path or metrics.PATH) if prometheus.enable else None
+
+
+def start(
+    options: Any, answer: Callable[[str, str, bytes, str], rest.Reply], path: str | None, page: Callable[[], str]
+) -> Any:
     """Start the HTTP server, if there is to be one.
 
     Args:
         options: The flags.
         answer: Answers a request of the REST API.
+        path: The path of the metrics page, None where there is to be none.
         page: Returns the metrics page.
 
     Returns:
         The server, None where there is none.
-
-    Raises:
-        ServingError: The monitoring configuration cannot be read.
     """
     if not options.rest_api_port:
         return None
@@ -45,11 +58,6 @@ def start(options: Any, answer: Callable[[str, str, bytes, str], rest.Reply], pa
             "Skipped exporting HTTP/REST API."
         )
         return None
-    config = messages.message_class("MonitoringConfig")()
-    if options.monitoring_config_file:
-        configs.read_text(options.monitoring_config_file, config)
-    prometheus = config.prometheus_config
-    path = (prometheus.path or metrics.PATH) if prometheus.enable else None
     handler = _handler(answer, path, page, threading.BoundedSemaphore(max(1, options.rest_api_num_threads)))
     address = flags.address(options.host, options.rest_api_port)
     try:
