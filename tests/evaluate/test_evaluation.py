@@ -94,6 +94,25 @@ class TestVerdict:
         assert (found["passed"], found["metrics"]["mae"]) == (True, 1.0)
         assert found["reason"] == "mae 1 is at most 1; rmse 1.29099 is better than 2.16025 without a model."
 
+    def test_of_a_class_that_was_not_in_training(self, binary, tmp_path):
+        rows = table(x=[0.9, 0.1, 0.6, 0.5], y=["yes", "no", "maybe", None])
+        found = evaluate(binary, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
+
+        assert found == verdict(tmp_path / "out")
+        assert (found["passed"], found["rows"], found["confusion"]) == (False, 2, [[1, 0], [0, 1]])
+        assert found["reason"] == (
+            "1 row has a class that was not in training, 'maybe' in 1: train with rows of it, or leave them out of the data."
+        )
+        assert [check["passed"] for check in found["checks"]] == [True, False]
+
+    def test_of_classes_that_were_not_in_training(self, echo, tmp_path):
+        model = echo("multiclass", classes=["1", "2", "3"], class_shares=[0.5, 0.25, 0.25])
+        shards = [table(x=[0.1, 0.5, 0.5], y=[1, 4, 5]), table(x=[0.5], y=[5]), table(x=[0.9, 0.2], y=[2, 6])]
+        found = evaluate(model, write_examples(tmp_path / "e", {"eval": shards}), tmp_path / "out")
+
+        assert (found["passed"], found["rows"]) == (False, 2)
+        assert "4 rows have classes that were not in training, '5' in 2, '4' in 1, '6' in 1: train" in found["reason"]
+
     def test_of_a_split_with_one_class(self, binary, tmp_path):
         rows = table(x=[0.9, 0.6], y=["yes", "yes"])
         found = evaluate(
@@ -165,12 +184,16 @@ class TestBadInput:
             self.evaluate(binary, tmp_path, split="test")
 
     def test_a_split_without_labels(self, binary, tmp_path):
-        with pytest.raises(DataError, match=r"rows with a label\. Received: split='eval' with none where 'y' is there"):
+        with pytest.raises(
+            DataError, match=r"a label that the model knows\. .*split='eval' with none where 'y' is there"
+        ):
             self.evaluate(binary, tmp_path, table(x=[0.5], y=[None]))
 
-    def test_a_class_that_was_not_in_training(self, binary, tmp_path):
-        with pytest.raises(DataError, match=r"seen in training: no, yes\. Received: y=maybe\."):
-            self.evaluate(binary, tmp_path, table(x=[0.5, 0.6], y=["yes", "maybe"]))
+    def test_a_split_without_a_class_of_the_training(self, binary, tmp_path):
+        with pytest.raises(
+            DataError, match=r"split='eval' with classes that were not in training, maybe, in all of them"
+        ):
+            self.evaluate(binary, tmp_path, table(x=[0.5, 0.6], y=["maybe", "maybe"]))
 
     def test_examples_without_a_column_of_the_model(self, binary, tmp_path):
         with pytest.raises(InputError, match=r"every column that the model takes\. Received: '.*parquet' without x\."):

@@ -1,5 +1,8 @@
 """The gate: each direction of each bound, the baseline, and what cannot be measured."""
 
+import subprocess
+import sys
+
 import pytest
 
 from tiffin.errors import InputError
@@ -67,9 +70,9 @@ class TestThresholds:
     @pytest.mark.parametrize(
         ("name", "said"),
         [
-            ("acu", r"task binary: auc, log_loss, brier\. Received: thresholds\['acu'\]\. Did you mean 'auc'\?"),
+            ("acu", r"task binary: auc, .*, brier\. Received: thresholds\['acu'\]\. Did you mean 'auc'\?"),
             ("baseline_log_loss", r"thresholds\['baseline_log_loss'\]\. Did you mean 'log_loss'\?"),
-            ("rmse", r"thresholds\['rmse'\]\."),
+            ("mae", r"thresholds\['mae'\]\. Choose one of these"),
         ],
     )
     def test_name_a_metric_of_the_task(self, name, said):
@@ -80,3 +83,38 @@ class TestThresholds:
     def test_are_numbers(self, bound):
         with pytest.raises(InputError, match=r"A threshold should be a number\. Received: thresholds\['auc'\]="):
             gate.judge("binary", BINARY, {"auc": bound})
+
+
+class TestBeforeTheRun:
+    """What can be checked while the task is unknown, without scikit-learn or TensorFlow."""
+
+    def test_a_metric_of_any_task_will_do(self):
+        gate.check_thresholds({"auc": 0.9, "rmse": 3})
+
+    @pytest.mark.parametrize(
+        ("thresholds", "said"),
+        [
+            ({"aucc": 0.9}, r"name a metric: accuracy, auc, .*Received: thresholds\['aucc'\]\. Did you mean 'auc'\?"),
+            ({"auc": "high"}, r"should be a number\. Received: thresholds\['auc'\]='high'\."),
+        ],
+    )
+    def test_no_metric_and_no_number(self, thresholds, said):
+        with pytest.raises(InputError, match=said):
+            gate.check_thresholds(thresholds)
+
+    def test_it_is_light(self):
+        script = "import sys, tiffin.evaluate.gate; print({'numpy', 'sklearn', 'tensorflow', 'kfp'} & set(sys.modules))"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+        assert done.stdout == "set()\n"
+
+
+class TestUnknownClasses:
+    def test_fail_the_gate_by_name_and_number(self):
+        verdict = gate.judge("binary", BINARY, {}, {f"c{number}": number for number in range(1, 8)})
+
+        assert verdict["passed"] is False
+        assert verdict["reason"].startswith(
+            "28 rows have classes that were not in training, 'c7' in 7, 'c6' in 6, 'c5' in 5, 'c4' in 4, 'c3' in 3 and 2 more: "
+        )
+        assert (verdict["checks"][-1]["metric"], verdict["checks"][-1]["value"]) == (gate.UNKNOWN_CLASSES, 28)

@@ -5,7 +5,7 @@ from math import log
 import numpy as np
 import pytest
 
-from tiffin.evaluate import metrics
+from tiffin.evaluate import definitions, metrics
 
 NAN = float("nan")
 
@@ -111,4 +111,4 @@ class TestRegression:
 
 
 def test_every_metric_has_a_direction():
-    assert set(metrics.HIGHER_IS_BETTER) == {*metrics.BINARY, *metrics.MULTICLASS, *metrics.REGRESSION}
+    assert set(definitions.HIGHER_IS_BETTER) == {name for names in definitions.METRICS.values() for name in names}

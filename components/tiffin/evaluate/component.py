@@ -21,7 +21,8 @@ def evaluate_model(
     """Evaluate the exported SavedModel on a split and judge it by the gate.
 
     A model that does not pass is this step's result, not its failure: the pipeline branches on it. Besides the
-    thresholds, a model must always do better than a guess from the label's distribution in training.
+    thresholds, a model must always do better than a guess from the label's distribution in training, and know every class
+    of the label.
 
     Args:
         examples: Output of ingest_examples.

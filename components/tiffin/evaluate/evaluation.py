@@ -38,13 +38,15 @@ def evaluate(
 
     Raises:
         InputError: A parameter or an artifact breaks a rule.
-        DataError: The split has no labelled rows.
+        DataError: The split has no rows with a label that the model knows.
     """
     record = artifacts.read_json(Path(model) / artifacts.TRAINING)
+    # Before the work whose result they judge.
+    gate.check_thresholds(thresholds or {}, record["task"])
     found = predict(model, examples, split, record)
     result = _measure(record, found)
     verdict = {
-        **gate.judge(record["task"], result["metrics"], thresholds or {}),
+        **gate.judge(record["task"], result["metrics"], thresholds or {}, found.unknown_classes),
         **result,
         "task": record["task"],
         "split": split,

@@ -1,5 +1,6 @@
 """What the exported SavedModel answers for a split: the file that will serve, not the model in memory."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,17 @@ _BATCH_ROWS = 4096
 
 @dataclass(frozen=True)
 class Predictions:
-    """The truth and the model's answer for each labelled row.
+    """The truth and the model's answer for each row with a label that the model knows.
 
     Attributes:
         truth: `[rows]`: indices of classes, or numbers.
         answer: `[rows]` probabilities or numbers; `[rows, classes]` for multiclass.
+        unknown_classes: Values of the label that training has not seen, with how many rows have each.
     """
 
     truth: np.ndarray
     answer: np.ndarray
+    unknown_classes: dict[str, int]
 
 
 def predict(model: str | Path, examples: str | Path, split: str, record: dict[str, Any]) -> Predictions:
@@ -41,7 +44,7 @@ def predict(model: str | Path, examples: str | Path, split: str, record: dict[st
 
     Raises:
         InputError: The SavedModel cannot be loaded, or a column it needs is not in the examples.
-        DataError: No row of the split has a label, or one has a class unknown to the model.
+        DataError: No row of the split has a label that the model knows.
     """
     folder = Path(model) / artifacts.SAVED_MODEL
     try:
@@ -53,17 +56,28 @@ def predict(model: str | Path, examples: str | Path, split: str, record: dict[st
     specs = run.structured_input_signature[1]
     output = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[record["task"]]
     truths, answers = [], []
+    unknown: Counter[str] = Counter()
     for table in _batches(artifacts.shard_uris(examples, split), [*specs, record["label"]]):
         labelled = table.filter(pc.is_valid(table[record["label"]]))
+        truth = labelled[record["label"]]
+        if record["task"] == "regression":
+            truth = pc.cast(truth, pa.float64())
+        else:
+            names = pa.array([artifacts.class_name(value) for value in truth.to_pylist()], pa.string())
+            truth = pc.index_in(names, pa.array(record["classes"], pa.string()))
+            unknown.update(names.filter(truth.is_null()).to_pylist())
+            labelled, truth = labelled.filter(truth.is_valid()), truth.drop_null()
         if labelled.num_rows:
             inputs = {name: _tensor(labelled[name], spec) for name, spec in specs.items()}
             answers.append(run(**inputs)[output].numpy())
-            truths.append(_truth(labelled[record["label"]], record))
+            truths.append(np.asarray(truth))
     if not truths:
+        strange = f"classes that were not in training, {', '.join(sorted(unknown)[:10])}, in all of them"
         raise DataError(
-            f"The split should have rows with a label. Received: split='{split}' with none where '{record['label']}' is there."
+            f"The split should have rows with a label that the model knows. Received: split='{split}' with "
+            f"{strange if unknown else 'none'} where '{record['label']}' is there. Train and evaluate on the same data."
         )
-    return Predictions(np.concatenate(truths), np.concatenate(answers))
+    return Predictions(np.concatenate(truths), np.concatenate(answers), dict(unknown))
 
 
 def _batches(uris: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -84,17 +98,3 @@ def _tensor(column: pa.ChunkedArray, spec: tf.TensorSpec) -> tf.Tensor:
     if spec.dtype == tf.string:
         return tf.constant(pc.fill_null(column, "").to_pylist(), tf.string)
     return tf.constant(pc.cast(column, pa.float64()).to_numpy(), spec.dtype)
-
-
-def _truth(column: pa.ChunkedArray, record: dict[str, Any]) -> np.ndarray:
-    if record["task"] == "regression":
-        return np.asarray(pc.cast(column, pa.float64()).to_numpy())
-    index = {name: i for i, name in enumerate(record["classes"])}
-    names = [artifacts.class_name(value) for value in column.to_pylist()]
-    unknown = sorted(set(names) - index.keys())
-    if unknown:
-        raise DataError(
-            f"The label should be one of the classes seen in training: {', '.join(record['classes'][:10])}. "
-            f"Received: {record['label']}={unknown[0]}. Train with data that has this class."
-        )
-    return np.array([index[name] for name in names])
