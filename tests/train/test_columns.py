@@ -78,11 +78,6 @@ class TestEncodeLabel:
 
         assert (found.tolist(), found.dtype) == (encoded, np.float32)
 
-    def test_of_a_class_that_was_not_there(self):
-        label = columns.find_label(chunked(["a", "b"]), "y", "auto")
-        with pytest.raises(DataError, match=r"one of the classes seen in training: a, b\. Received: y=c\."):
-            columns.encode_label(chunked(["a", "c"]), label)
-
 
 class TestReadTable:
     def test_leaves_out_rows_without_a_label(self, tmp_path):

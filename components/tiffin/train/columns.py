@@ -111,27 +111,13 @@ def find_label(values: pa.ChunkedArray, name: str, task: str) -> Label:
 
 
 def encode_label(values: pa.ChunkedArray, label: Label) -> np.ndarray:
-    """Return the label as float32, `[rows]`: the number itself, or the index of its class.
-
-    Raises:
-        DataError: A value is none of the classes.
-    """
+    """Return the label as float32, `[rows]`: the number itself, or the index of its class among those of `find_label`."""
     if label.task == "regression":
         return np.asarray(values.to_numpy(), np.float32)
     index = {name: i for i, name in enumerate(label.classes)}
     distinct = pc.unique(values)
-    codes = []
-    for value in distinct.to_pylist():
-        if artifacts.class_name(value) not in index:
-            raise DataError(
-                f"The label should be one of the classes seen in training: {', '.join(label.classes[:10])}. "
-                f"Received: {label.name}={artifacts.class_name(value)}. Train with data that has this class."
-            )
-        codes.append(index[artifacts.class_name(value)])
-    positions = pc.index_in(
-        values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values, value_set=distinct
-    )
-    encoded: np.ndarray = np.asarray(codes, np.float32)[np.asarray(positions)]
+    codes = np.asarray([index[artifacts.class_name(value)] for value in distinct.to_pylist()], np.float32)
+    encoded: np.ndarray = codes[np.asarray(pc.index_in(values.combine_chunks(), value_set=distinct))]
     return encoded
 
 

@@ -54,16 +54,13 @@ class Features:
         return [number.name for number in self.numbers] + [category.name for category in self.categories]
 
 
-def choose(
-    statistics: statistics_pb2.DatasetFeatureStatistics, schema: schema_pb2.Schema, label: str, weight: str = ""
-) -> Features:
+def choose(statistics: statistics_pb2.DatasetFeatureStatistics, schema: schema_pb2.Schema, label: str) -> Features:
     """Return the features that the training split's statistics and the schema suggest.
 
     Args:
         statistics: Of the training split.
         schema: Columns that it calls deprecated or unknown are left out.
         label: Column to predict.
-        weight: Column with the rows' weights; empty for none.
 
     Raises:
         InputError: No column is left to learn from.
@@ -76,7 +73,7 @@ def choose(
     numbers, categories, left_out = [], [], {}
     for feature in statistics.features:
         name = feature.path.step[0]
-        if name in (label, weight):
+        if name == label:
             continue
         if name not in usable:
             left_out[name] = "not in the schema"
