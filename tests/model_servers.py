@@ -116,6 +116,7 @@ class ModelServer:
                 info.tensor_shape.dim.add(size=1)
             found.signature_def[signature].outputs["scores"].dtype = NUMBERS["DT_FLOAT"]
             found.signature_def[signature].method_name = "tensorflow/serving/predict"
+        found.signature_def["__saved_model_init_op"].outputs["__saved_model_init_op"].dtype = NUMBERS["DT_INVALID"]
         response = wire.GetModelMetadataResponse()
         response.metadata["signature_def"].Pack(found)
         return response

@@ -90,6 +90,7 @@ def test_version_and_label(client, server):
 def test_metadata(client):
     signatures = client.metadata(TAXI)
 
+    assert sorted(signatures) == ["explain", "serving_default"], "without TensorFlow's own"
     assert signatures["explain"].inputs["company"].dtype == "string"
     assert signatures["serving_default"].inputs["miles"].shape == (None, 1)
 

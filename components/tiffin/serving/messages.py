@@ -8,7 +8,7 @@ import numpy as np
 
 from tiffin.errors import InputError, ServingError
 from tiffin.serving import tensors, wire
-from tiffin.serving.signatures import Signature, as_columns, cast, is_missing, read_signature
+from tiffin.serving.signatures import Signature, as_columns, cast, is_missing, read_signatures
 from tiffin.serving.tensors import Array
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -156,7 +156,7 @@ def read_metadata(response: Any) -> dict[str, Signature]:
             f"The model's metadata should be a map of signatures. Received: {error}. Look at the server's log.",
             "DATA_LOSS",
         ) from error
-    return {name: read_signature(found.signature_def[name]) for name in sorted(found.signature_def)}
+    return read_signatures(found.signature_def)
 
 
 def status_request(which: Which) -> Any:

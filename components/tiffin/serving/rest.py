@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from tiffin.errors import InputError, ServingError
 from tiffin.serving import connection, wire
 from tiffin.serving.messages import Which
-from tiffin.serving.signatures import Signature, read_signature
+from tiffin.serving.signatures import Signature, read_signatures
 from tiffin.serving.stream import plain
 from tiffin.serving.tensors import Array
 
@@ -72,7 +72,7 @@ class RestClient:
             json_format.ParseDict(definition, found, ignore_unknown_fields=True, descriptor_pool=wire.POOL)
         except (KeyError, TypeError, json_format.ParseError) as error:
             raise ServingError(f"The model's metadata should be a map of signatures. Received: {error!r}.") from None
-        return {name: read_signature(found.signature_def[name]) for name in sorted(found.signature_def)}
+        return read_signatures(found.signature_def)
 
     def predict(self, which: Which, arrays: Mapping[str, Array], signature: str, outputs: list[str]) -> list[Any]:
         """Return the outputs of each row by name.

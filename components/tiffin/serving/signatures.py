@@ -43,6 +43,14 @@ def read_signature(definition: Any) -> Signature:
     )
 
 
+def read_signatures(definitions: Any) -> dict[str, Signature]:
+    """Return SignatureDef messages by name as Signatures, in alphabetical order.
+
+    TensorFlow keeps initializers among them, with names that start with underscores; nobody asks for these.
+    """
+    return {name: read_signature(definitions[name]) for name in sorted(definitions) if not name.startswith("__")}
+
+
 def _read_spec(info: Any) -> TensorSpec:
     shape = None
     if not info.tensor_shape.unknown_rank:

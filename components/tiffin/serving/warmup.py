@@ -150,12 +150,7 @@ def read_signatures(saved_model: str | Path) -> dict[str, Signature]:
     graphs = [graph for graph in content.meta_graphs if "serve" in graph.meta_info_def.tags]
     if not graphs:
         raise InputError(f"'{path}' should hold a graph with the tag 'serve'. Received: none. Export it for serving.")
-    # TensorFlow keeps initializers among the signatures, with names that start with underscores.
-    return {
-        name: signatures.read_signature(definition)
-        for name, definition in sorted(graphs[0].signature_def.items())
-        if not name.startswith("__")
-    }
+    return signatures.read_signatures(graphs[0].signature_def)
 
 
 def frame_record(content: bytes) -> bytes:
