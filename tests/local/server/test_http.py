@@ -110,7 +110,7 @@ def test_silence_ends_a_connection(saved_models, monkeypatch):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options, _, _ = flags.parse([f"--rest_api_port={port}"])
-    pages = web.start(options, lambda *_: (200, {}, b""), lambda: "")
+    pages = web.start(options, lambda *_: (200, {}, b""), None, lambda: "")
     with socket.create_connection(("127.0.0.1", port), 30) as connection:
         connection.sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
         assert connection.recv(100) == b""
