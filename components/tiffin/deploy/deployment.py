@@ -8,7 +8,6 @@
 import json
 import math
 import os
-import shutil
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -142,7 +141,8 @@ def _publish(saved_model: Path, folder: str, name: str, rows: list[dict[str, Any
         )
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch, "saved_model")
-        shutil.copytree(saved_model, copy)
+        # shutil.copytree would not say which disk is full.
+        storage.publish_folder(saved_model, str(copy))
         warmup.write_warmup(copy, name, rows, signature_names=("", "explain", "examples"))
         storage.publish_folder(copy, folder)
 
