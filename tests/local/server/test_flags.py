@@ -192,13 +192,6 @@ def test_channel_arguments_are_numbers_or_texts(given, expected):
     assert dict(listening.channel_arguments(options))["a"] == expected
 
 
-def test_a_rest_port_that_is_none(launch, saved_models, predict):
-    argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
-    server = launch(*argv, "--rest_api_port=99999").wait()
-    assert predict(server)["y"].tolist() == [[9.0]]
-    assert "Failed to start HTTP Server at 127.0.0.1:99999: " in server.log
-
-
 def test_an_ipv6_host(launch, saved_models, predict_request):
     argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}", "--host=::1"]
     server = launch(*argv, rest=True)
@@ -245,6 +238,20 @@ def test_a_port_that_is_taken(launch, saved_models):
     for more in ([], ["--processes=2"]):
         log = failing(launch, *argv, *more, f"--port={first.port}")
         assert "Failed to start server. Error: INVALID_ARGUMENT: Failed to BuildAndStart gRPC server" in log
+
+
+@pytest.mark.parametrize("more", [[], ["--processes=2"]])
+@pytest.mark.parametrize("port", ["taken", "99999"])
+def test_a_rest_port_that_cannot_be_had(launch, saved_models, predict, more, port):
+    """It is logged, and gRPC goes on without it."""
+    argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        rest_port = taken.getsockname()[1] if port == "taken" else port
+        server = launch(*argv, *more, f"--rest_api_port={rest_port}").wait()
+        assert predict(server)["y"].tolist() == [[9.0]]
+    assert f"Failed to start HTTP Server at 127.0.0.1:{rest_port}: " in server.log
 
 
 def test_version_from_the_command_line():

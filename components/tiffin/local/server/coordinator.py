@@ -53,7 +53,7 @@ class Coordinator:
         Raises:
             ServingError: The server cannot start.
         """
-        _check_port(self._options)
+        _check_ports(self._options)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "_is_stopping", True))
         self._manager.reload(config, self._started)
@@ -174,14 +174,27 @@ class Coordinator:
         self._measurements.take(process, number, metrics)
 
 
-def _check_port(options: Any) -> None:
-    """Raise a ServingError where somebody else listens: with SO_REUSEPORT they would share the requests."""
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    for port in filter(None, (options.port, options.rest_api_port)):
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((options.host, port))
-            except OSError as error:
-                address = flags.address(options.host, port)
-                raise invalid(f"Failed to BuildAndStart gRPC server: {address}: {error.strerror}") from error
+def _check_ports(options: Any) -> None:
+    """Refuse ports where somebody else listens: with SO_REUSEPORT they would share the requests.
+
+    As in one process, nothing starts without the gRPC port, and a REST port that cannot be had is left out.
+
+    Raises:
+        ServingError: The gRPC port cannot be had.
+    """
+    if options.port and (reason := _refusal(options.host, options.port)):
+        raise invalid(f"Failed to BuildAndStart gRPC server: {flags.address(options.host, options.port)}: {reason}")
+    if options.rest_api_port and (reason := _refusal(options.host, options.rest_api_port)):
+        _log.error("Failed to start HTTP Server at %s: %s", flags.address(options.host, options.rest_api_port), reason)
+        options.rest_api_port = 0
+
+
+def _refusal(host: str, port: int) -> str:
+    """Return why a port cannot be had, an empty string where it can."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            return str(error)
+    return ""
