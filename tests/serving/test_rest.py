@@ -6,8 +6,10 @@ import pytest
 import rest_server
 from tiffin.errors import InputError, ServingError
 from tiffin.serving.rest import RestClient
+from tiffin.serving.signatures import TensorSpec
 
 TAXI = ("taxi", None, None)
+SCORES = {"scores": TensorSpec("float32", (None, 1))}
 
 
 def arrays(miles=1.5, company=b"a"):
@@ -32,7 +34,7 @@ def client(server):
 
 
 def test_predict(client, server):
-    assert client.predict(TAXI, arrays(), "", ["scores"]) == [{"scores": 5.0}]
+    assert client.predict(TAXI, arrays(), "", SCORES) == [{"scores": 5.0}]
     assert server.requests[-1] == (
         "/v1/models/taxi:predict",
         {"instances": [{"miles": [1.5], "passengers": [2], "company": ["a"]}]},
@@ -40,7 +42,7 @@ def test_predict(client, server):
 
 
 def test_several_outputs_keep_their_names(client):
-    assert client.predict(TAXI, arrays(), "explain", []) == [{"scores": 5.0, "attributions": [3.0, 2]}]
+    assert client.predict(TAXI, arrays(), "explain", {}) == [{"scores": 5.0, "attributions": [3.0, 2]}]
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,7 @@ def test_several_outputs_keep_their_names(client):
         ("[[4]]", 4),
         ("[[1, 2]]", [[1, 2]]),
         ("[[NaN]]", None),
+        ("[0.300000012, Infinity]", [0.3, None]),
         ('["é"]', "é"),
         ('[{"b64": "w6k="}]', "é"),
         ('[{"b64": "/w=="}]', {"b64": "/w=="}),
@@ -64,22 +67,22 @@ def test_values_are_those_of_grpc(client, server, sent, read):
     """As in TestSplitRows: only a row's single value loses its dimensions."""
     server.body = b'{"predictions": [{"y": %s}]}' % sent.encode()
 
-    assert client.predict(TAXI, arrays(), "", ["y"]) == [{"y": read}]
+    assert client.predict(TAXI, arrays(), "", {"y": TensorSpec("float32", None)}) == [{"y": read}]
 
 
 def test_nan_goes_and_comes(client):
-    assert client.predict(TAXI, arrays(math.nan), "", ["scores"]) == [{"scores": None}]
+    assert client.predict(TAXI, arrays(math.nan), "", SCORES) == [{"scores": None}]
 
 
 def test_bytes_that_are_no_text(client, server):
-    client.predict(TAXI, arrays(company=b"\xff"), "", ["scores"])
+    client.predict(TAXI, arrays(company=b"\xff"), "", SCORES)
 
     assert server.requests[-1][1]["instances"][0]["company"] == [{"b64": "/w=="}]
 
 
 def test_version_and_label(client, server):
-    client.predict(("taxi", 3, None), arrays(), "", ["scores"])
-    client.predict(("taxi", None, "a/b"), arrays(), "", ["scores"])
+    client.predict(("taxi", 3, None), arrays(), "", SCORES)
+    client.predict(("taxi", None, "a/b"), arrays(), "", SCORES)
 
     assert [path for path, _ in server.requests] == [
         "/v1/models/taxi/versions/3:predict",
@@ -98,7 +101,7 @@ def test_metadata(client):
 def test_unavailable_is_tried_again(client, server):
     server.failures = [503, 503]
 
-    assert client.predict(TAXI, arrays(), "", ["scores"]) == [{"scores": 5.0}]
+    assert client.predict(TAXI, arrays(), "", SCORES) == [{"scores": 5.0}]
     assert len(server.requests) == 3
 
 
@@ -110,7 +113,7 @@ def test_errors_have_grpcs_codes(client, server, status, code):
     with pytest.raises(
         ServingError, match=rf"predict on model 'taxi' at .* failed with {code}: asked to fail"
     ) as caught:
-        client.predict(TAXI, arrays(), "", ["scores"])
+        client.predict(TAXI, arrays(), "", SCORES)
 
     assert caught.value.code == code
     assert len(server.requests) == 1
@@ -129,7 +132,7 @@ def test_errors_have_grpcs_codes(client, server, status, code):
 def test_answers_that_are_none(client, server, body, reason):
     server.body = body
     with pytest.raises(ServingError, match=reason):
-        client.predict(TAXI, arrays(), "", ["scores"])
+        client.predict(TAXI, arrays(), "", SCORES)
 
 
 def test_metadata_that_is_none(client, server):

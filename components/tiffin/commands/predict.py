@@ -117,7 +117,7 @@ def _connect_rest(
         raise click.UsageError("--rest needs --address, HOST:PORT of the server's REST port (8501 by default).")
     with contextlib.closing(RestClient(address, timeout_seconds=timeout, connections=window)) as client:
         known = _find(client.metadata(which), signature)
-        yield known, lambda arrays: client.predict(which, arrays, signature, list(known.outputs))
+        yield known, lambda arrays: client.predict(which, arrays, signature, known.outputs)
 
 
 def _find(signatures: dict[str, Signature], name: str) -> Signature:

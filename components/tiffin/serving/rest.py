@@ -6,6 +6,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import requests
 import requests.adapters
 import urllib3.util
@@ -14,7 +15,7 @@ from google.protobuf import json_format
 from tiffin.errors import InputError, ServingError
 from tiffin.serving import connection, wire
 from tiffin.serving.messages import Which
-from tiffin.serving.signatures import Signature, read_signatures
+from tiffin.serving.signatures import Signature, TensorSpec, read_signatures
 from tiffin.serving.stream import plain
 from tiffin.serving.tensors import Array
 
@@ -74,14 +75,16 @@ class RestClient:
             raise ServingError(f"The model's metadata should be a map of signatures. Received: {error!r}.") from None
         return read_signatures(found.signature_def)
 
-    def predict(self, which: Which, arrays: Mapping[str, Array], signature: str, outputs: list[str]) -> list[Any]:
+    def predict(
+        self, which: Which, arrays: Mapping[str, Array], signature: str, outputs: Mapping[str, TensorSpec]
+    ) -> list[Any]:
         """Return the outputs of each row by name.
 
         Args:
             which: The model and its version or label.
             arrays: One element per row.
             signature: The signature's name; empty for `serving_default`.
-            outputs: The names of its outputs, which an answer with a single one leaves out.
+            outputs: Its outputs. Their types say how exact a number is, and an answer with a single one leaves out its name.
         """
         columns = [[(name, _plain_input(value)) for value in array.tolist()] for name, array in arrays.items()]
         body: dict[str, Any] = {"instances": [dict(row) for row in zip(*columns, strict=True)]}
@@ -93,8 +96,10 @@ class RestClient:
             raise ServingError(
                 f"The answer should hold a prediction per row. Received: {str(answer)[:200]}. Look at the server's log."
             )
-        rows = [row if isinstance(row, dict) else dict.fromkeys(outputs[:1] or ["output"], row) for row in predictions]
-        return [{name: _plain_output(value) for name, value in row.items()} for row in rows]
+        name = next(iter(outputs), "output")
+        rows = [row if isinstance(row, dict) else {name: row} for row in predictions]
+        narrow = {name for name, spec in outputs.items() if spec.dtype == "float32"}
+        return [{name: _plain_output(value, name in narrow) for name, value in row.items()} for row in rows]
 
     def _ask(self, verb: str, which: Which, call: str, body: Any = None) -> dict[str, Any]:
         model, version, label = which
@@ -157,20 +162,22 @@ def _plain_input(value: Any) -> Any:
     return value
 
 
-def _plain_output(value: Any) -> Any:
+def _plain_output(value: Any, narrow: bool) -> Any:
     """Return what a row has of an output as `split_rows` does: its only value without the dimensions around it."""
     only = value
     while isinstance(only, list) and len(only) == 1:
         only = only[0]
-    return _read(value if isinstance(only, list) else only)
+    return _read(value if isinstance(only, list) else only, narrow)
 
 
-def _read(value: Any) -> Any:
+def _read(value: Any, narrow: bool) -> Any:
     if isinstance(value, list):
-        return [_read(item) for item in value]
+        return [_read(item, narrow) for item in value]
     if isinstance(value, dict):  # the server's form of strings in outputs whose names end in _bytes
         try:
             value = base64.b64decode(value["b64"])
         except (KeyError, TypeError, ValueError):
             return value
+    if narrow and isinstance(value, float):
+        value = float(str(np.float32(value)))  # the server writes nine digits, of which 0.300000012 needs one
     return plain(value)
