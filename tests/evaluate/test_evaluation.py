@@ -101,7 +101,7 @@ class TestVerdict:
         assert found == verdict(tmp_path / "out")
         assert (found["passed"], found["rows"], found["confusion"]) == (False, 2, [[1, 0], [0, 1]])
         assert found["reason"] == (
-            "1 row has a class that was not in training, 'maybe' in 1: train with rows of it, or leave them out of the data."
+            "1 row has a class that was not in training, 'maybe' (1): train with rows of it, or leave them out of the data."
         )
         assert [check["passed"] for check in found["checks"]] == [True, False]
 
@@ -111,7 +111,7 @@ class TestVerdict:
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": shards}), tmp_path / "out")
 
         assert (found["passed"], found["rows"]) == (False, 2)
-        assert "4 rows have classes that were not in training, '5' in 2, '4' in 1, '6' in 1: train" in found["reason"]
+        assert "4 rows have classes that were not in training, '5' (2), '4' (1), '6' (1): train" in found["reason"]
 
     def test_of_a_split_with_one_class(self, binary, tmp_path):
         rows = table(x=[0.9, 0.6], y=["yes", "yes"])

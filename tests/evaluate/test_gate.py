@@ -115,6 +115,6 @@ class TestUnknownClasses:
 
         assert verdict["passed"] is False
         assert verdict["reason"].startswith(
-            "28 rows have classes that were not in training, 'c7' in 7, 'c6' in 6, 'c5' in 5, 'c4' in 4, 'c3' in 3 and 2 more: "
+            "28 rows have classes that were not in training, 'c7' (7), 'c6' (6), 'c5' (5), 'c4' (4), 'c3' (3) and 2 more: "
         )
         assert (verdict["checks"][-1]["metric"], verdict["checks"][-1]["value"]) == (gate.UNKNOWN_CLASSES, 28)

@@ -100,7 +100,7 @@ def _check(metric: str, value: float | None, bound: float) -> Check:
 def _unknown(classes: Mapping[str, int]) -> Check:
     rows = sum(classes.values())
     first = sorted(classes.items(), key=lambda item: (-item[1], item[0]))[:_NAMED]
-    named = ", ".join(f"'{name}' in {count}" for name, count in first)
+    named = ", ".join(f"'{name}' ({count})" for name, count in first)
     more = f" and {len(classes) - _NAMED} more" if len(classes) > _NAMED else ""
     reason = (
         f"{rows} {'row has a class that was' if rows == 1 else 'rows have classes that were'} not in training, "
