@@ -241,7 +241,7 @@ class TestPublishFolder:
 
     def test_a_failing_copy_leaves_nothing(self, model, tmp_path):
         (model / "broken").symlink_to(tmp_path / "nowhere")
-        with pytest.raises(StorageError, match="Could not read .*broken"):
+        with pytest.raises(StorageError, match=r"Could not read .*broken"):
             storage.publish_folder(model, str(tmp_path / "root" / "1"))
 
         assert os.listdir(tmp_path / "root") == [".lock"]

@@ -1,0 +1,185 @@
+"""A pod of KFP's as its launcher makes it: mounted volumes on a read-only root, artifacts copied in before and out after.
+
+The launcher of KFP 2.17 hands the executor its input as JSON, has object stores stand for folders (`minio://` for
+`/minio`, `s3://` for `/s3`, `gs://` for `/gcs`), and reads what came out from files. A retry is a new pod over the same
+locations. The folder `store` stands for the object store here.
+"""
+
+import json
+import shutil
+import subprocess
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from containers import tiffin
+from tiffin import __version__
+from tiffin.docker.engine import find_client
+
+ROOT = "minio://mlpipeline/v2/artifacts/training/run"
+MOUNTED = ("minio", "s3", "gcs", ".local", ".cache", ".config", "tmp")
+
+
+@dataclass
+class Cluster:
+    """What the pods of one run share.
+
+    Attributes:
+        folder: Where their volumes are made.
+        spec: The compiled pipeline.
+        artifacts: `step.name` -> an artifact as the next step gets it.
+        parameters: `step.name` -> an output parameter.
+    """
+
+    folder: Path
+    spec: dict[str, Any]
+    artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    def run(self, step: str, given: dict[str, Any], artifacts: dict[str, str]) -> Path:
+        """Run a step in a pod of its own and return the folder of the pod's volumes.
+
+        Args:
+            step: Its name, such as `train-model`.
+            given: Its parameters, beside its defaults.
+            artifacts: Name of each input artifact -> the `step.name` that it comes from.
+        """
+        component = self.spec["components"][f"comp-{step}"]
+        container = self.spec["deploymentSpec"]["executors"][f"exec-{step}"]["container"]
+        declared = component["inputDefinitions"].get("parameters", {})
+        values = {name: about["defaultValue"] for name, about in declared.items() if "defaultValue" in about} | given
+        outputs = {
+            name: {"name": name, "type": about["artifactType"], "uri": f"{ROOT}/{step}/{name}", "metadata": {}}
+            for name, about in component["outputDefinitions"].get("artifacts", {}).items()
+        }
+        pod = self.folder / f"pod-{uuid.uuid4().hex[:8]}"
+        for name in MOUNTED:
+            (pod / name).mkdir(parents=True)
+            # An emptyDir is everybody's.
+            (pod / name).chmod(0o777)
+        for source in artifacts.values():
+            self._copy(self.artifacts[source]["uri"], self.store, pod / "minio")
+        for output in outputs.values():
+            # The launcher makes the folder that an artifact lies in, not the artifact, and runs as the image's user.
+            parent = (pod / "minio" / output["uri"].removeprefix("minio://")).parent
+            parent.mkdir(parents=True, exist_ok=True)
+        for path in pod.rglob("*"):
+            path.chmod(0o777 if path.is_dir() else 0o644)
+        message = {
+            "inputs": {
+                "parameterValues": _as_go_writes(values),
+                "artifacts": {name: {"artifacts": [self.artifacts[source]]} for name, source in artifacts.items()},
+            },
+            "outputs": {
+                "parameters": {
+                    name: {"outputFile": f"/tmp/kfp/outputs/{name}"}
+                    for name in component["outputDefinitions"].get("parameters", {})
+                },
+                "artifacts": {name: {"artifacts": [output]} for name, output in outputs.items()},
+                "outputFile": "/tmp/kfp_outputs/output_metadata.json",
+            },
+        }
+        words = [*container["command"], *container["args"]]
+        words = [word.replace("{{$}}", json.dumps(message)) for word in words]
+        volumes = [f"--volume={pod / name}:/{name}" for name in MOUNTED]
+        command = [
+            find_client(), "run", "--rm", "--read-only", "--network=none", "--cap-drop=ALL",
+            "--security-opt=no-new-privileges", "--memory=4g", *volumes, container["image"], *words,
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        told = json.loads((pod / "tmp" / "kfp_outputs" / "output_metadata.json").read_text())
+        for name, output in outputs.items():
+            metadata = told["artifacts"][name]["artifacts"][0]["metadata"]
+            self.artifacts[f"{step}.{name}"] = {**output, "metadata": metadata}
+            self._copy(output["uri"], pod / "minio", self.store)
+        self.parameters |= {f"{step}.{name}": value for name, value in told["parameterValues"].items()}
+        return pod
+
+    def _copy(self, uri: str, source: Path, target: Path) -> None:
+        place = uri.removeprefix("minio://")
+        if (source / place).is_dir():
+            shutil.copytree(source / place, target / place, dirs_exist_ok=True)
+        elif (source / place).exists():
+            # A page for the dashboard. Metrics are told in the executor's output and leave no file.
+            (target / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / place, target / place)
+
+
+def _as_go_writes(value: Any) -> Any:
+    """Return a value of a spec as it is after the backend has read and written it: a whole number has no fraction."""
+    if isinstance(value, dict):
+        return {name: _as_go_writes(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_as_go_writes(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+@pytest.fixture(scope="module")
+def cluster(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    folder = tmp_path_factory.mktemp("cluster")
+    assert tiffin("compile", "training", "--output", "specs", cwd=folder).returncode == 0
+    text = (folder / "specs" / f"training-{__version__}.yaml").read_text()
+    found = Cluster(folder, next(yaml.safe_load_all(text)))
+    data = {"data": "sample:deliveries?rows=2000"}
+    found.run("ingest-examples", data, {})
+    # A retry: another pod, whose outputs go over those of the first.
+    found.run("ingest-examples", data, {})
+    examples = {"examples": "ingest-examples.examples"}
+    found.run("validate-examples", {"label": "late"}, examples)
+    found.run(
+        "train-model",
+        {"label": "late", "epochs": 1, "data_version": found.parameters["ingest-examples.data_version"]},
+        {**examples, "statistics": "validate-examples.statistics", "schema": "validate-examples.schema"},
+    )
+    found.run("evaluate-model", {}, {**examples, "model": "train-model.model"})
+    return found
+
+
+def stored(cluster: Cluster, name: str) -> Path:
+    return cluster.store / cluster.artifacts[name]["uri"].removeprefix("minio://")
+
+
+def test_each_step_leaves_its_artifacts_in_the_store(cluster: Cluster) -> None:
+    manifest = json.loads((stored(cluster, "ingest-examples.examples") / "manifest.json").read_text())
+    training = json.loads((stored(cluster, "train-model.model") / "training.json").read_text())
+    verdict = json.loads((stored(cluster, "evaluate-model.evaluation") / "verdict.json").read_text())
+
+    assert manifest["rows"] == cluster.parameters["ingest-examples.rows"]
+    assert manifest["version"] == cluster.parameters["ingest-examples.data_version"] == training["data_version"]
+    assert (stored(cluster, "validate-examples.schema") / "schema.pbtxt").is_file()
+    assert (stored(cluster, "train-model.model") / "saved_model" / "saved_model.pb").is_file()
+    assert verdict["passed"] == cluster.parameters["evaluate-model.passed"]
+
+
+def test_what_a_dashboard_shows_is_in_the_metadata(cluster: Cluster) -> None:
+    examples = cluster.artifacts["ingest-examples.examples"]
+
+    assert examples["type"]["schemaTitle"] == "system.Dataset"
+    assert examples["metadata"]["data_version"] == cluster.parameters["ingest-examples.data_version"]
+    assert cluster.artifacts["evaluate-model.metrics"]["metadata"]["log_loss"] > 0
+
+
+def test_a_shard_is_found_after_its_artifact_moved(cluster: Cluster) -> None:
+    manifest = json.loads((stored(cluster, "ingest-examples.examples") / "manifest.json").read_text())
+
+    shards = [shard for split in manifest["splits"].values() for shard in split["shards"]]
+    assert shards
+    assert all((stored(cluster, "ingest-examples.examples") / shard).is_file() for shard in shards)
+
+
+def test_nothing_is_written_outside_the_artifacts_and_tmp(cluster: Cluster) -> None:
+    pods = sorted(cluster.folder.glob("pod-*"))
+
+    assert len(pods) == 5
+    for pod in pods:
+        for name in ("s3", "gcs", ".local", ".cache", ".config"):
+            assert list((pod / name).iterdir()) == []
