@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
@@ -11,7 +12,7 @@ from tiffin.local.server import flags, metrics, models
 from tiffin.local.server import warmup as running
 from tiffin.serving import warmup
 
-LOADING, AVAILABLE = 20, 30
+LOADING, AVAILABLE, END = 20, 30, 50
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 PAGE = "/monitoring/prometheus/metrics"
 
@@ -136,6 +137,24 @@ def test_an_error_fails_the_load(start, tools, record, text):
     assert ended.startswith(f"{start_of_text}{{{{{{name: tools version: 1}} due to error: {text}}}, }}")
 
 
+def test_a_file_that_is_torn_is_counted_as_such(start, tools, states, eventually):
+    """The text of its status is a label; the old version goes on."""
+    server = start().wait()
+    shutil.copytree(tools / "1", tools.with_name("partial"))
+    write(tools.with_name("partial"), log("regress", ""))
+    file = tools.with_name("partial") / warmup.WARMUP_FILE
+    content = file.read_bytes() * 2
+    file.write_bytes(content + b"torn" * 4)
+    tools.with_name("partial").rename(tools / "2")
+    eventually(lambda: states(server, "tools") == {2: END, 1: AVAILABLE})
+    assert f"DATA_LOSS: corrupted record at {len(content)}" in server.log
+    assert ". Please verify your warmup data is in TFRecord format." in server.log
+    page = server.rest(PAGE)[1]
+    status = re.search(f':model_warmup_records_read{{model_path="{tools}/2",status="(DATA_LOSS: [^"]*)"}} 2\n', page)
+    assert status, page
+    assert value(server, "model_warmup_latency_count", tools / "2", status[1]) == 1
+
+
 def test_a_version_is_available_only_when_it_is_warm(start, tools, predict, predict_request, states, eventually):
     """While the new one warms up, it is LOADING and the old one answers."""
     server = start().wait()
@@ -158,7 +177,7 @@ def test_a_version_is_available_only_when_it_is_warm(start, tools, predict, pred
     assert places == sorted(places)
 
 
-def test_the_server_runs_what_tiffin_writes(start, tools, model):
+def test_the_server_runs_what_tiffin_writes(start, tools, model, monkeypatch):
     """Afterwards no user pays for the choice of how a signature runs."""
     rows = [{"x": 0.25}, {"x": None}, {"x": 0.5}]
     warmup.write_warmup(tools / "1", "tools", rows, signature_names=["classify", "", "classify_scores"])
@@ -170,7 +189,12 @@ def test_the_server_runs_what_tiffin_writes(start, tools, model):
     loaded = model()
     assert running.warm_up(loaded, metrics.Metrics()) == 192
     for name, outputs in {"classify": ["classes", "scores"], "serving_default": ["outputs"]}.items():
-        assert loaded.signatures[name].runner(outputs).is_settled
+        runner = loaded.signatures[name].runner(outputs)
+        assert runner.is_settled
+        # Nor for a time limit that is far off: the way that can be stopped, and is slower, is not taken.
+        monkeypatch.setattr(runner, "_limited", None)
+        one = np.array([example(0.25).SerializeToString()], object)
+        assert len(runner([one], timeout_ms=600_000)) == len(outputs)
 
 
 def test_the_requests_are_of_the_rows(tools, model):
