@@ -68,7 +68,7 @@ def training(
         seed: Of initial weights, shuffling and dropout.
         thresholds: Metric to bound, such as {"auc": 0.9, "log_loss": 0.3}. A model must always beat its baseline.
         model_name: Name in the registry and on the server.
-        tracking_uri: MLflow's address. Empty for MLFLOW_TRACKING_URI in the step's environment.
+        tracking_uri: MLflow's address, without a password. Empty for MLFLOW_TRACKING_URI in the step's environment.
         serving_root: Path or URI that the model servers read. Empty for TIFFIN_SERVING_ROOT in the step's environment.
         serving_address: host:port of the server's gRPC. Empty for TIFFIN_SERVING_ADDRESS in the step's environment.
         deadline_seconds: How long the server may take to serve the new version.

@@ -1,7 +1,7 @@
 import pytest
 
 from tiffin.errors import InputError
-from tiffin.executors import find_step, kubernetes_config
+from tiffin.executors import find_step, function_of, kubernetes_config
 
 STEPS = ["train-model", "validate-examples", "stop-run", "stop-run-2"]
 
@@ -39,3 +39,9 @@ def test_a_spec_without_platforms_gets_them() -> None:
     }
     assert kubernetes_config(documents, "exec-a") == {"activeDeadlineSeconds": "5"}
     assert kubernetes_config(documents, "exec-b") == {}
+
+
+def test_a_command_without_a_function_has_none() -> None:
+    assert function_of([]) == ""
+    assert function_of(["sh", "--function_to_execute"]) == ""
+    assert function_of(["sh", "--function_to_execute", "train"]) == "train"

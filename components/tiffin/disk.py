@@ -72,7 +72,7 @@ def _match(pattern: str) -> list[str]:
         )
     folder = os.path.dirname(pattern) or "."
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    where = f"The folder holds {len(names)} other names." if names else f"The folder '{folder}' is empty or not there."
+    where = f"The folder '{folder}' holds other names." if names else f"The folder '{folder}' is empty or not there."
     raise InputError(
         f"There should be a file or a folder at '{pattern}'. Received: a path where nothing is."
         f"{did_you_mean(os.path.basename(pattern), names) or ' ' + where + ' Check the path.'}"

@@ -8,6 +8,14 @@ import yaml
 from tiffin.errors import InputError, did_you_mean
 
 
+def function_of(command: list[str]) -> str:
+    """Return the component function that a task's command runs; an empty string where it runs none."""
+    flag = "--function_to_execute"
+    if flag in command[:-1]:
+        return str(command[command.index(flag) + 1])
+    return ""
+
+
 def executors_of(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield each step that runs a container, and the label of its executor."""
     for component in (document["root"], *document.get("components", {}).values()):

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from tiffin.errors import InputError, did_you_mean
+from tiffin.rules import Use, check_values
 
 # parameterType -> what to call it, an example, and whether a value is one. In Python a bool is an int; here it is not.
 _TYPES: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
@@ -21,7 +22,10 @@ _TYPES: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
 
 
 def gather_parameters(
-    declared: Mapping[str, Mapping[str, Any]], settings: Iterable[str] = (), file: str | Path | None = None
+    declared: Mapping[str, Mapping[str, Any]],
+    settings: Iterable[str] = (),
+    file: str | Path | None = None,
+    uses: Iterable[Use] = (),
 ) -> dict[str, Any]:
     """Return the values for a run: those of the file, then those of the settings over them.
 
@@ -29,10 +33,11 @@ def gather_parameters(
         declared: Name -> what the spec says about the parameter.
         settings: `key=value` each. A string stays as it is; any other type is read as YAML, of which JSON is a part.
         file: YAML file with a mapping of names to values. Defaults to none.
+        uses: Which inputs of components the parameters go to, whose own rules hold for the values.
 
     Raises:
-        InputError: A setting or the file cannot be read, a name is not declared, a value has the wrong type, or one
-            that is needed is missing.
+        InputError: A setting or the file cannot be read, a name is not declared, a value has the wrong type or breaks a
+            rule of the component that gets it, or one that is needed is missing.
     """
     values: dict[str, Any] = {}
     for name, value in (_read_file(file) if file is not None else {}).items():
@@ -54,6 +59,7 @@ def gather_parameters(
             + " ".join(f"--set {name}=VALUE" for name in missing)
             + "."
         )
+    check_values(uses, values)
     return values
 
 

@@ -5,7 +5,7 @@ import pytest
 import toy_pipelines as toys
 from tiffin import __version__, images
 from tiffin.errors import InputError
-from tiffin.local.specs import function_of, read_spec
+from tiffin.local.specs import read_spec
 
 
 def test_a_spec_tells_what_a_run_needs(tmp_path: Path) -> None:
@@ -60,9 +60,3 @@ def test_what_is_no_spec_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_missing_spec_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Received: '.*none\.yaml', which is not there"):
         read_spec(tmp_path / "none.yaml")
-
-
-def test_a_command_without_a_function_has_none() -> None:
-    assert function_of([]) == ""
-    assert function_of(["sh", "--function_to_execute"]) == ""
-    assert function_of(["sh", "--function_to_execute", "train"]) == "train"

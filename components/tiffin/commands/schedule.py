@@ -57,7 +57,7 @@ def set_(
 
     line = read_cron(cron)
     spec = load_spec(pipeline, adjustments)
-    arguments = gather_parameters(spec.parameters, settings, file)
+    arguments = gather_parameters(spec.parameters, settings, file, spec.uses)
     backend = connect(host, namespace, token_file, ca_file)
     published = publish_spec(backend, spec, shared=shared)
     experiment_id = find_experiment(backend, experiment or spec.name)

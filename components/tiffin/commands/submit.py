@@ -59,7 +59,7 @@ def submit(
 
     stream = sys.stderr if as_json else sys.stdout
     spec = load_spec(pipeline, adjustments)
-    arguments = gather_parameters(spec.parameters, settings, file)
+    arguments = gather_parameters(spec.parameters, settings, file, spec.uses)
     backend = connect(host, namespace, token_file, ca_file)
     published = publish_spec(backend, spec, shared=shared)
     experiment = experiment or spec.name

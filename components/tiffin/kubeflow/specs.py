@@ -13,6 +13,7 @@ import yaml
 from tiffin import images
 from tiffin.adjustments import NONE, Adjustments, adjust
 from tiffin.errors import InputError
+from tiffin.rules import Use, find_uses
 from tiffin.version import __version__
 
 
@@ -39,6 +40,7 @@ class Spec:
         version: Of the package that compiled it.
         parameters: Name -> `parameterType`, `defaultValue`, `literals`, `description` of each.
         steps: In an order in which they may run.
+        uses: Which inputs of components the parameters go to.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Spec:
     version: str
     parameters: dict[str, dict[str, Any]]
     steps: tuple[Step, ...]
+    uses: tuple[Use, ...]
 
     @property
     def version_name(self) -> str:
@@ -90,6 +93,7 @@ def _read(content: bytes, source: str) -> Spec:
         parameters = document["root"].get("inputDefinitions", {}).get("parameters", {})
         executors = document["deploymentSpec"]["executors"]
         steps = tuple(_steps(document, document["root"]))
+        uses = tuple(find_uses(document))
     except (
         yaml.YAMLError,
         UnicodeDecodeError,
@@ -104,7 +108,7 @@ def _read(content: bytes, source: str) -> Spec:
             f"The spec should be what `tiffin compile` writes: a compiled KFP v2 pipeline. "
             f"Received: '{source}', unreadable ({type(error).__name__}: {said}). Compile it again."
         ) from None
-    return Spec(name, content, _version(source, executors), parameters, steps)
+    return Spec(name, content, _version(source, executors), parameters, steps, uses)
 
 
 def _steps(document: dict[str, Any], component: dict[str, Any]) -> Iterator[Step]:

@@ -72,7 +72,7 @@ def run_pipeline(
             interpreters = stack.enter_context(warm_interpreters(early, private, folder / "logs", variables))
 
         spec = read_spec(path or _compile(pipeline, folder))
-        arguments = gather_parameters(spec.parameters, settings, file)
+        arguments = gather_parameters(spec.parameters, settings, file, spec.uses)
         for name in spec.environments:
             find_environment(name)
         for name in interpreters.keys() - set(spec.environments):
@@ -97,7 +97,7 @@ def _run_in_containers(
     started = time.monotonic()
     with private_folder() as private, _run_folder(state, path.stem if path else pipeline) as folder:
         spec = read_spec(path or _compile(pipeline, folder))
-        arguments = gather_parameters(spec.parameters, settings, file)
+        arguments = gather_parameters(spec.parameters, settings, file, spec.uses)
         run = Run(spec.name, spec.version, folder, [StepProgress(step.name) for step in spec.steps])
         with containers_of(spec, arguments, state, folder) as containers:
             _execute(run, spec, arguments, containers, private, stream)

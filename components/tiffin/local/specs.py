@@ -10,6 +10,8 @@ import yaml
 
 from tiffin import images
 from tiffin.errors import InputError
+from tiffin.executors import function_of
+from tiffin.rules import Use, find_uses
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Spec:
         version: The tag of its images; None where they are named by digest.
         parameters: Name -> `parameterType`, `defaultValue`, `isOptional`, `description` of each input.
         steps: In an order in which they may run.
+        uses: Which inputs of components the parameters go to.
     """
 
     path: Path
@@ -44,6 +47,7 @@ class Spec:
     version: str | None
     parameters: dict[str, dict[str, Any]]
     steps: tuple[Step, ...]
+    uses: tuple[Use, ...]
 
     @property
     def environments(self) -> list[str]:
@@ -69,12 +73,13 @@ def read_spec(path: str | Path) -> Spec:
         name = document["pipelineInfo"]["name"]
         parameters = root.get("inputDefinitions", {}).get("parameters", {})
         steps = tuple(_steps(document, root))
+        uses = tuple(find_uses(document))
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise InputError(
             f"The spec should be what `tiffin compile` writes: a compiled KFP v2 pipeline. "
             f"Received: '{path}', unreadable ({type(error).__name__}: {error}). Compile it again."
         ) from None
-    spec = Spec(path, name, _version(steps), parameters, steps)
+    spec = Spec(path, name, _version(steps), parameters, steps, uses)
     # An image without a virtualenv should end the run before its first step.
     _ = spec.environments
     return spec
@@ -111,14 +116,6 @@ def _in_order(tasks: dict[str, Any]) -> list[str]:
         visit(name)
     # kfp takes them from the other end of its stack, where the first visited lies.
     return ordered
-
-
-def function_of(command: list[str]) -> str:
-    """Return the component function that a task's command runs; an empty string where it runs none."""
-    flag = "--function_to_execute"
-    if flag in command[:-1]:
-        return str(command[command.index(flag) + 1])
-    return ""
 
 
 def _version(steps: tuple[Step, ...]) -> str | None:

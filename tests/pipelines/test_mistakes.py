@@ -1,0 +1,71 @@
+"""The training pipeline, run for real on what should stop it: one clear reason, and nothing left behind."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command_line import tiffin
+
+ROWS = "km,vehicle,late\n" + "".join(f"{n % 17},{'bike' if n % 3 else 'car'},{n % 2}\n" for n in range(90))
+
+
+def train(folder: Path, content: str, *settings: str) -> tuple[int, dict[str, Any]]:
+    data = folder / "data.csv"
+    if content:
+        data.write_text(content)
+    words = [word for setting in (f"data={data}", "epochs=1", *settings) for word in ("--set", setting)]
+    status, output, _ = tiffin("run", "training", "--json", "--state", folder / "state", *words)
+    return status, json.loads(output)
+
+
+def states(summary: dict[str, Any]) -> dict[str, str]:
+    return {step["name"]: step["state"] for step in summary["steps"] if step["state"] != "skipped"}
+
+
+def left(folder: Path) -> list[str]:
+    """Return what a run leaves beside its own folder and the server's record."""
+    return sorted(
+        str(path.relative_to(folder / "state"))
+        for name in ("serving", "mlflow", "mlflow.db")
+        for path in [folder / "state" / name, *(folder / "state" / name).rglob("*")]
+        if path.is_file()
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "step", "reason"),
+    [
+        ("", [], "ingest-examples", "data.csv'. Received: a path where nothing is"),
+        (ROWS, ['derive={"far": "kilometres > 3"}'], "ingest-examples", "'kilometres' is none"),
+        (ROWS, ["label=lat"], "validate-examples", "Did you mean 'late'?"),
+        (ROWS.replace(",1\n", ",0\n"), [], "validate-examples", "late"),
+    ],
+    ids=["missing file", "expression without a column", "label that is not there", "label of one class"],
+)
+def test_a_mistake_is_told_once(tmp_path: Path, content: str, settings: list[str], step: str, reason: str) -> None:
+    status, summary = train(tmp_path, content, *settings)
+    log = Path(next(about["log"] for about in summary["steps"] if about["name"] == step))
+
+    assert (status, summary["state"]) == (1, "FAILED")
+    assert reason in summary["reason"]
+    assert log.read_text().count("error: ") == 1
+    assert states(summary)[step] == "failed"
+    assert "train-model" not in states(summary)
+    assert states(summary)["summarize-run"] == "succeeded"
+    assert (summary["model"], summary["serving"], left(tmp_path)) == (None, None, [])
+
+
+def test_a_threshold_out_of_reach_registers_and_serves_nothing(tmp_path: Path) -> None:
+    status, summary = train(tmp_path, ROWS, 'thresholds={"auc": 0.9999}')
+
+    assert (status, summary["state"]) == (3, "FAILED")
+    assert "auc" in summary["reason"]
+    assert "0.9999" in summary["reason"]
+    assert summary["verdict"]["passed"] is False
+    assert summary["metrics"]["auc"] < 0.9999
+    assert states(summary)["evaluate-model"] == "succeeded"
+    assert states(summary)["stop-run"] == "failed"
+    assert "register-model" not in states(summary)
+    assert (summary["model"], summary["serving"], left(tmp_path)) == (None, None, [])
