@@ -4,8 +4,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -14,6 +12,7 @@ import pytest
 import gcs_emulator
 import s3_server
 from ingesting import Ingest
+from small_disks import needs_small_disks, small_disk
 from tiffin import artifacts, storage
 from tiffin.errors import EXPLAINED, InputError
 from tiffin.ingest.examples import ingest
@@ -244,30 +243,9 @@ def run_step(data, output, limit=0):
     return subprocess.run(arguments, capture_output=True, text=True, timeout=60)
 
 
-@contextlib.contextmanager
-def small_disk(folder, kilobytes):
-    """Mount a file system of this size; only root may."""
-    folder.mkdir(exist_ok=True)
-    options = ["-t", "tmpfs", "-o", f"size={kilobytes}k", "tiffin-test"]
-    subprocess.run(["mount", *options, str(folder)], check=True, capture_output=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def may_mount():
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            with small_disk(Path(folder, "disk"), 64):
-                return True
-        except (OSError, subprocess.CalledProcessError):
-            return False
-
-
 # DuckDB's file grows by blocks of 256 KiB; shards and lists are smaller.
 LIMITS = [f"files of {size} kB" for size in (4, 64, 256, 512)]
-DISKS = [f"disk of {size} kB" for size in (16, 300, 700, 1400, 2200)] if may_mount() else []
+DISKS = [f"disk of {size} kB" for size in (16, 300, 700, 1400, 2200)]
 
 
 class TestFullDisk:
@@ -276,7 +254,7 @@ class TestFullDisk:
         rows = "".join(f"{n},{n * 7919 % 1_000_003},text {n * 104_729 % 999_983}\n" for n in range(ROWS))
         return ingested.write(f"a,b,c\n{rows}")
 
-    @pytest.mark.parametrize("room", [*LIMITS, *DISKS])
+    @pytest.mark.parametrize("room", [*LIMITS, *(pytest.param(disk, marks=needs_small_disks) for disk in DISKS)])
     def test_is_one_clear_error_that_leaves_nothing_behind(self, data, tmp_path, room):
         output, size = tmp_path / "out", int(room.split()[2])
         with contextlib.ExitStack() as stack:
