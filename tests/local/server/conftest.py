@@ -106,6 +106,36 @@ class Server:
         return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
 
+class Pause:
+    """Two pipes, between a run of `wait` of the model `tools` and the test that decides how long it takes."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.begun, self.over = folder / "begun", folder / "over"
+        for path in (self.begun, self.over):
+            os.mkfifo(path)
+
+    @property
+    def inputs(self) -> dict[str, list[str]]:
+        return {"paths": [str(self.begun), str(self.over)]}
+
+    def wait(self) -> None:
+        """Return when the run has begun."""
+        assert self.begun.read_bytes() == b"begun"
+
+    def end(self) -> None:
+        """Let the run go on to its end."""
+        assert self.over.read_bytes() == b"over"
+
+
+@pytest.fixture
+def pause(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pause]:
+    pause = Pause(tmp_path_factory.mktemp("pause"))
+    yield pause
+    # A test that failed leaves no run behind.
+    for path in (pause.begun, pause.over):
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+
+
 @pytest.fixture(scope="session")
 def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict[str, Any]], Any]]:
     """Forks servers from a process that has imported TensorFlow: an import each would be most of the tests' time."""

@@ -69,6 +69,18 @@ def test_errors_of_a_run(server, predict, signature, value, code, status, text):
     assert json.loads(reply)["error"] == caught.value.details(), "both ways say the same"
 
 
+def test_a_signature_of_another_method_is_500(launch, saved_models):
+    flags = ["--model_name=tools", f"--model_base_path={saved_models / 'tools'}"]
+    server = launch(*flags, "--enable_signature_method_name_check", rest=True).wait()
+    body = {"signature_name": "nonsense_named", "inputs": [1.0]}
+    status, reply = server.rest("/v1/models/tools:predict", body)
+    text = (
+        "Expected prediction signature method_name to be one of {tensorflow/serving/predict, "
+        "tensorflow/serving/classify, tensorflow/serving/regress}. Was: nonsense"
+    )
+    assert (status, json.loads(reply)["error"]) == (500, text)
+
+
 def test_a_full_queue_is_503(launch, saved_models, tmp_path):
     """Ten batches wait by default; whoever comes then is refused."""
     (tmp_path / "batching").write_text("max_batch_size { value: 1 } num_batch_threads { value: 1 }")
@@ -80,7 +92,7 @@ def test_a_full_queue_is_503(launch, saved_models, tmp_path):
         "--rest_api_num_threads=20",
         rest=True,
     ).wait()
-    body = {"signature_name": "slow", "inputs": [300]}
+    body = {"signature_name": "slow", "inputs": [1000]}
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
         replies = list(pool.map(lambda _: server.rest("/v1/models/tools:predict", body), range(20)))
     text = (
@@ -125,7 +137,7 @@ def test_a_batch_that_failed_as_a_whole_is_400(launch, saved_models):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_threads_of_rest(launch, saved_models, tmp_path, threads):
+def test_threads_of_rest(launch, saved_models, tmp_path, pause, threads):
     """With one thread a quick request waits until the long one before it has been answered, and counted."""
     (tmp_path / "monitoring").write_text("prometheus_config { enable: true }")
     server = launch(
@@ -136,14 +148,18 @@ def test_threads_of_rest(launch, saved_models, tmp_path, threads):
         rest=True,
     ).wait()
     counted = ':tensorflow:serving:request_latency_count{model_name="tools",API="predict",entrypoint="REST"} 1\n'
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        body = {"signature_name": "slow", "inputs": [4000]}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        body = {"signature_name": "wait", "inputs": pause.inputs}
         long = pool.submit(server.rest, "/v1/models/tools:predict", body)
-        assert concurrent.futures.wait([long], timeout=1).not_done  # it has to be there first
-        assert server.rest("/v1/models/tools")[0] == 200
-        is_counted = counted in server.rest(PAGE)[1]
+        pause.wait()
+        quick = pool.submit(server.rest, "/v1/models/tools")
+        if threads == 2:
+            assert quick.result()[0] == 200
+            assert counted not in server.rest(PAGE)[1]
+        pause.end()
+        assert quick.result()[0] == 200
+        assert counted in server.rest(PAGE)[1] or threads == 2
         assert long.result()[0] == 200
-    assert is_counted == (threads == 1)
     assert counted in server.rest(PAGE)[1]
 
 

@@ -2,8 +2,6 @@
 
 import concurrent.futures
 import shutil
-import threading
-import time
 
 import grpc
 import pytest
@@ -12,7 +10,6 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 START, LOADING, AVAILABLE, UNLOADING, END = 10, 20, 30, 40, 50
 WARMUP = "assets.extra/tf_serving_warmup_requests"
-LONG = 3000  # turns of the signature `slow`: a few seconds
 
 
 def versions(*numbers):
@@ -20,14 +17,14 @@ def versions(*numbers):
 
 
 @pytest.fixture
-def tools(saved_models, tmp_path, predict_request):
-    """A base path with versions 1 to 3 of `tools`, of which 3 takes its time to warm up."""
+def tools(saved_models, tmp_path, predict_request, pause):
+    """A base path with versions 1 to 3 of `tools`, of which 3 pauses while it warms up."""
     for number in (1, 2, 3):
         shutil.copytree(saved_models / "tools" / "00000123", tmp_path / "tools" / str(number))
     file = tmp_path / "tools" / "3" / WARMUP
     file.parent.mkdir(exist_ok=True)
     log = prediction_log_pb2.PredictionLog()
-    log.predict_log.request.CopyFrom(predict_request("tools", {"n": [LONG]}, signature="slow"))
+    log.predict_log.request.CopyFrom(predict_request("tools", pause.inputs, signature="wait"))
     with tf.io.TFRecordWriter(str(file)) as writer:
         writer.write(log.SerializeToString())
     return tmp_path / "tools"
@@ -43,14 +40,14 @@ def start(launch, write_config, tmp_path, tools):
 
 
 @pytest.fixture
-def busy(predict):
-    """Ask a version for something long, and return what becomes of it."""
+def busy(predict, pause):
+    """Ask a version for something that pauses, and return what becomes of it."""
 
     def ask(server, version):
         pool = concurrent.futures.ThreadPoolExecutor(1)
-        running = pool.submit(predict, server, "tools", {"n": [LONG]}, signature="slow", version=version)
+        running = pool.submit(predict, server, "tools", pause.inputs, signature="wait", version=version)
         pool.shutdown(wait=False)
-        time.sleep(0.5)  # until it has arrived
+        pause.wait()
         return running
 
     return ask
@@ -61,19 +58,21 @@ def test_no_version_no_state(launch, tmp_path, states):
     assert states(launch(f"--model_config_file={tmp_path / 'config'}").wait()) == {}
 
 
-def test_start_and_loading(start, tools, reload, states, predict, fails, eventually):
+def test_start_and_loading(start, tools, reload, states, predict, fails, eventually, pause):
     """One version loads after the other, the newest first; neither can be asked before it is AVAILABLE."""
     server = start(versions(1))
     reload(server, ("tools", tools, versions(1, 2, 3)))
+    pause.wait()
     eventually(lambda: states(server, "tools") == {3: LOADING, 2: START, 1: AVAILABLE})
     for version in (2, 3):
         text = f"Servable not found for request: Specific(tools, {version})"
         fails("NOT_FOUND", text, lambda v=version: predict(server, "tools", {"n": [1]}, signature="slow", version=v))
     assert predict(server, "tools", {"n": [1]}, signature="slow")["done"].tolist() == [1.0]
+    pause.end()
     eventually(lambda: states(server, "tools") == {3: AVAILABLE, 2: AVAILABLE, 1: AVAILABLE})
 
 
-def test_unloading(start, tools, reload, states, predict, fails, eventually, busy):
+def test_unloading(start, tools, reload, states, predict, fails, eventually, busy, pause):
     """A version that leaves takes no more requests, and ends when those in flight have."""
     server = start(versions(1, 2))
     eventually(lambda: states(server, "tools") == {2: AVAILABLE, 1: AVAILABLE})
@@ -82,33 +81,27 @@ def test_unloading(start, tools, reload, states, predict, fails, eventually, bus
     eventually(lambda: states(server, "tools") == {2: AVAILABLE, 1: UNLOADING})
     text = "Servable not found for request: Specific(tools, 1)"
     fails("NOT_FOUND", text, lambda: predict(server, "tools", {"n": [1]}, signature="slow", version=1))
-    assert running.result()["done"].tolist() == [LONG]
+    pause.end()
+    assert len(running.result()["done"]) == 2
     eventually(lambda: states(server, "tools") == {2: AVAILABLE, 1: END})
 
 
 @pytest.mark.parametrize("threads", [0, 1])
-def test_threads_that_unload(start, tools, reload, states, eventually, busy, threads):
+def test_threads_that_unload(start, tools, reload, states, eventually, busy, pause, threads):
     """Without one the manager itself waits for the requests in flight, and loads nothing meanwhile."""
     shutil.rmtree(tools / "3" / "assets.extra")
     server = start(versions(1, 2), f"--num_unload_threads={threads}")
     eventually(lambda: states(server, "tools") == {2: AVAILABLE, 1: AVAILABLE})
-    seen, stopped = set(), threading.Event()
-
-    def watch():
-        while not stopped.is_set():
-            found = states(server, "tools")
-            seen.add((found.get(1), found.get(3)))
-
-    watcher = threading.Thread(target=watch)
     running = busy(server, 1)
-    watcher.start()
     reload(server, ("tools", tools, versions(2, 3)))
-    eventually(lambda: states(server, "tools").get(3) == AVAILABLE)
-    stopped.set()
-    watcher.join()
+    eventually(lambda: states(server, "tools")[1] == UNLOADING)
+    if threads:
+        eventually(lambda: states(server, "tools") == {3: AVAILABLE, 2: AVAILABLE, 1: UNLOADING})
+    else:
+        assert not running.done()
+        assert "Loading servable version {name: tools version: 3}" not in server.log
+    pause.end()
     running.result()
-    assert ((UNLOADING, AVAILABLE) in seen) == (threads == 1)
-    assert ((END, AVAILABLE) in seen) or threads == 1
     eventually(lambda: states(server, "tools") == {3: AVAILABLE, 2: AVAILABLE, 1: END})
 
 

@@ -155,18 +155,20 @@ def test_a_file_that_is_torn_is_counted_as_such(start, tools, states, eventually
     assert value(server, "model_warmup_latency_count", tools / "2", status[1]) == 1
 
 
-def test_a_version_is_available_only_when_it_is_warm(start, tools, predict, predict_request, states, eventually):
+def test_a_version_is_available_only_when_it_is_warm(start, tools, predict, predict_request, states, eventually, pause):
     """While the new one warms up, it is LOADING and the old one answers."""
     server = start().wait()
     shutil.copytree(tools / "1", tools.with_name("partial"))
     record = prediction_log_pb2.PredictionLog()
-    record.predict_log.request.CopyFrom(predict_request("tools", {"n": [3000]}, signature="slow"))
+    record.predict_log.request.CopyFrom(predict_request("tools", pause.inputs, signature="wait"))
     write(tools.with_name("partial"), record)
     tools.with_name("partial").rename(tools / "2")
     warming = f"Starting to read warmup data for model at {tools}/2/"
-    eventually(lambda: warming in server.log)
+    pause.wait()
+    assert warming in server.log
     assert states(server, "tools") == {2: LOADING, 1: AVAILABLE}
     assert predict(server, "tools", {"n": [1]}, signature="slow")["done"].tolist() == [1.0]
+    pause.end()
     eventually(lambda: states(server, "tools")[2] == AVAILABLE)
     events = [
         warming,

@@ -67,6 +67,12 @@ def save_tools(path: pathlib.Path) -> None:
         _, x = tf.while_loop(lambda i, _: i < n[0], body, [0, tf.ones([200, 200])])
         return {"done": tf.reduce_sum(x)[None] * 0.0 + tf.cast(n, tf.float32)}
 
+    def wait(paths: Any) -> Any:
+        # Whoever writes to a pipe waits until somebody reads it.
+        tf.io.write_file(paths[0], "begun")
+        tf.io.write_file(paths[1], "over")
+        return {"done": paths}
+
     types = [
         tf.TensorSpec([None], tf.int64, name="long"),
         tf.TensorSpec([None], tf.string, name="text"),
@@ -109,6 +115,7 @@ def save_tools(path: pathlib.Path) -> None:
             lambda x: {"y": x, "total": tf.reduce_sum(x)[None]}, [tf.TensorSpec([None], tf.float32, name="x")]
         ),
         "slow": function(slow, [tf.TensorSpec([1], tf.int32, name="n")]),
+        "wait": function(wait, [tf.TensorSpec([2], tf.string, name="paths")]),
     }
     tf.saved_model.save(module, str(path), signatures=signatures)
     file = path / "saved_model.pb"
