@@ -44,6 +44,7 @@ def training(
     serving_root: str = "",
     serving_address: str = "",
     deadline_seconds: float = 120.0,
+    replace_newer: bool = False,
 ) -> None:
     """Ingest, validate, train, evaluate, register and deploy; a gate that does not pass stops what comes after it.
 
@@ -72,6 +73,7 @@ def training(
         serving_root: Path or URI that the model servers read. Empty for TIFFIN_SERVING_ROOT in the step's environment.
         serving_address: host:port of the server's gRPC. Empty for TIFFIN_SERVING_ADDRESS in the step's environment.
         deadline_seconds: How long the server may take to serve the new version.
+        replace_newer: Whether it may take the place of a newer version, as where a new registry counts from 1 again.
     """
     # Files and samples change behind the same name, which is all that KFP's cache would see: only training is cached, by
     # the data's version. Retries are for what a second attempt may mend, such as a node that went away. A gate is not among
@@ -142,6 +144,7 @@ def training(
                     serving_root=serving_root,
                     serving_address=serving_address,
                     deadline_seconds=deadline_seconds,
+                    replace_newer=replace_newer,
                     why=f"pipeline run {dsl.PIPELINE_JOB_ID_PLACEHOLDER}",
                 )
                 set_up(
