@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiffin import artifacts
+from tiffin import artifacts, errors
 from tiffin.errors import InputError
 
 JSON = st.recursive(
@@ -69,8 +69,10 @@ class TestWrite:
         limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (4096, 4096))
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60, preexec_fn=limit)
 
-        assert ended.returncode == 1
-        assert ended.stderr == "error: Could not write: File too large. Free space there, or choose another folder.\n"
+        assert ended.returncode == errors.EXPLAINED
+        assert ended.stderr == (
+            f"error: Could not write '{tmp_path / 'a'}': File too large. Free space there, or choose another folder.\n"
+        )
         assert os.listdir(tmp_path) == ["a"]
         assert artifacts.read_json(tmp_path / "a") == 1
 

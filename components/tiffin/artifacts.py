@@ -54,8 +54,11 @@ def write_bytes(path: str | Path, content: bytes) -> None:
             file.write(content)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename is None:
+            # A write to an open file does not say which.
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
