@@ -15,7 +15,16 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
 from tiffin.errors import ServingError
-from tiffin.local.server import codes, inference, json_examples, json_text, json_values, management, messages
+from tiffin.local.server import (
+    codes,
+    inference,
+    json_documents,
+    json_examples,
+    json_text,
+    json_values,
+    management,
+    messages,
+)
 from tiffin.local.server.codes import invalid
 from tiffin.local.server.metrics import Metrics
 from tiffin.local.server.models import Catalog
@@ -63,7 +72,7 @@ def answerer(catalog: Catalog, options: Any, metrics: Metrics) -> Callable[[str,
     def _answered(method: str, spec: Any, verb: str, body: bytes) -> str:
         if method == "GET":
             return _metadata(catalog, spec) if verb == "metadata" else _status(catalog, spec)
-        document = json_values.parse(body)
+        document = json_documents.parse(body)
         if verb == "predict":
             return _predict(catalog, spec, document, check, running)
         request = _inference_request(spec, document)
@@ -96,14 +105,14 @@ def _parsed(method: str, path: str) -> tuple[Any, str]:
 
 
 def _predict(catalog: Catalog, spec: Any, document: Any, check: bool, running: dict[str, Any]) -> str:
-    name = json_values.signature_name(document) or DEFAULT_SIGNATURE
+    name = json_documents.signature_name(document) or DEFAULT_SIGNATURE
     model = catalog.find(spec)
     signature = model.signatures.get(name)
     if signature is None:
         raise invalid(f'Serving signature name: "{name}" not found in signature def')
     types = {alias: signature.inputs[alias].dtype for alias in sorted(signature.inputs)}
     if not types:
-        raise invalid(f"Failed to get input map for signature: {json_values.signature_name(document) or 'DEFAULT'}")
+        raise invalid(f"Failed to get input map for signature: {json_documents.signature_name(document) or 'DEFAULT'}")
     arrays, is_rows = json_values.predict_inputs(document, types)
     if check:
         check_method_name(signature)
@@ -117,7 +126,7 @@ def _predict(catalog: Catalog, spec: Any, document: Any, check: bool, running: d
 def _inference_request(spec: Any, document: Any) -> Any:
     request = messages.message_class("InferenceRequest")()
     request.model_spec.name = spec.name
-    request.model_spec.signature_name = json_values.signature_name(document)
+    request.model_spec.signature_name = json_documents.signature_name(document)
     examples, context = json_examples.examples(document)
     if context is None:
         request.input.example_list.examples.extend(examples)
