@@ -26,7 +26,7 @@ def run(folder: Path, how: str, **options: str) -> tuple[int, dict, str]:
         ("read-only", "could not write '/opt/tiffin/new': Read-only file system"),
         ("not mine", "could not write '/etc/passwd': "),
         ("signal", "was ended by signal 9, and not for its memory's limit"),
-        ("bug", "The step fail-as-told failed."),
+        ("bug", "ZeroDivisionError: a bug"),
     ],
 )
 def test_each_end_has_its_reason(tmp_path: Path, how: str, reason: str) -> None:

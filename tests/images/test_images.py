@@ -158,7 +158,7 @@ def test_what_is_pushed_is_pinned_by_its_digest(images: dict[str, str], registry
         accept = {"Accept": "application/vnd.docker.distribution.manifest.v2+json"}
         with urllib.request.urlopen(urllib.request.Request(address, headers=accept)) as answer:
             size = sum(layer["size"] for layer in json.load(answer)["layers"])
-        FIGURES[f"{environment}: compressed, MB"] = round(size / 1e6)
+        FIGURES[f"{environment}: compressed, MB"] = round(size / 1e6, 1)
         assert size <= 750e6, name
 
     pinned = {"TIFFIN_IMAGE_PREFIX": prefix, "TIFFIN_IMAGE_DIGESTS": str(tmp_path / "build/images/digests.json")}
