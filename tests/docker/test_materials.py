@@ -1,4 +1,9 @@
 import importlib.metadata
+import platform
+import sys
+from pathlib import Path
+
+import pytest
 
 from tiffin.docker.materials import make_bill
 
@@ -29,9 +34,23 @@ def test_pythons_packages_have_the_digests_of_the_lock() -> None:
 
     bill = make_bill("data", lock, "")
 
-    click = next(part for part in bill["components"] if part["name"] == "click")
-    assert click["purl"] == f"pkg:pypi/click@{version}"
+    click = next(part for part in bill["components"] if part["purl"] == f"pkg:pypi/click@{version}")
     assert [entry["value"] for entry in click["properties"]] == ["a" * 64, "b" * 64]
+
+
+def test_a_python_that_is_not_debians_is_named_with_what_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = tmp_path / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    (beside / "pip-99.dist-info").mkdir(parents=True)
+    (beside / "pip-99.dist-info" / "METADATA").write_text("Name: pip\nVersion: 99\n")
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path))
+    debians = "\nPackage: python3.11-minimal\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.11.2-6\n"
+    own = {part["purl"] for part in make_bill("data", "", STATUS)["components"]}
+    other = {part["purl"] for part in make_bill("data", "", STATUS + debians)["components"]}
+
+    assert own - other == {f"pkg:generic/python@{platform.python_version()}", "pkg:pypi/pip@99"}
+    assert other - own == {"pkg:deb/debian/python3.11-minimal@3.11.2-6?arch=amd64"}
 
 
 def test_the_same_packages_give_the_same_bill() -> None:

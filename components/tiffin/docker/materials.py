@@ -2,13 +2,16 @@
 
     python -m tiffin.docker.materials data|model LOCK STATUS OUTPUT
 
-It names what is installed: Python packages with the digests that the lock accepts for them, and Debian's packages.
+It names what is installed: Python packages with the digests that the lock accepts for them, Debian's packages, and a
+Python that is none of these, as the official base images have it, with what came along.
 """
 
 import importlib.metadata
 import json
+import platform
 import re
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,8 +35,9 @@ def make_bill(name: str, lock: str, status: str) -> dict[str, Any]:
         lock: Text of the lock that its Python packages were installed from.
         status: Text of dpkg's list of packages; may be empty.
     """
-    # An editable package is found twice.
-    components = {part["purl"]: part for part in (*_python_packages(lock), *_debian_packages(status))}
+    # An editable package is found twice. What is in the environment and beside the interpreter too is the environment's.
+    parts = (*_own_python(status), *_python_packages(lock), *_debian_packages(status))
+    components = {part["purl"]: part for part in parts}
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -56,8 +60,8 @@ def _python_packages(lock: str) -> Iterator[dict[str, Any]]:
         for match in re.finditer(r"^([a-z0-9._-]+)(?:\[[^]]*\])?==[^\n]*\n((?:[ \t]+[^\n]*\n?)*)", lock, re.MULTILINE)
     }
     for distribution in importlib.metadata.distributions():
-        name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"]).lower()
-        component = _component(name, distribution.version, f"pkg:pypi/{name}@{quote(distribution.version)}")
+        component = _python_package(distribution)
+        name = component["name"]
         about: Any = distribution.metadata
         words = about.get("License-Expression") or about.get("License") or ""
         # Some put the whole text of their licence there.
@@ -67,6 +71,23 @@ def _python_packages(lock: str) -> Iterator[dict[str, Any]]:
         if digests.get(name):
             component["properties"] = [{"name": "tiffin:sha256", "value": digest} for digest in sorted(digests[name])]
         yield component
+
+
+def _python_package(distribution: importlib.metadata.Distribution) -> dict[str, Any]:
+    name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"]).lower()
+    return _component(name, distribution.version, f"pkg:pypi/{name}@{quote(distribution.version)}")
+
+
+def _own_python(status: str) -> Iterator[dict[str, Any]]:
+    """Yield the interpreter and the packages beside it, unless Debian's packages hold it."""
+    if any(part["name"].startswith("python3.") for part in _debian_packages(status)):
+        return
+    version = platform.python_version()
+    yield _component("python", version, f"pkg:generic/python@{version}")
+    base = {"base": sys.base_prefix, "platbase": sys.base_prefix}
+    beside = sysconfig.get_path("purelib", "posix_prefix", base)
+    for distribution in importlib.metadata.distributions(path=[beside]):
+        yield _python_package(distribution)
 
 
 def _debian_packages(status: str) -> Iterator[dict[str, Any]]:
