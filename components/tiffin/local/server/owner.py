@@ -37,7 +37,6 @@ class Owner:
         self._workers = futures.ThreadPoolExecutor(max(4 * configs.CPUS, options.num_load_threads, 1), "models")
         self._manager = Manager(options, self._begin_load, self._begin_unload, catalog.update)
         self._thread = threading.Thread(target=self._run, name="manager", daemon=True)
-        self._follows_file = False
         self._stopping = False
 
     def start(self, config: Any) -> None:
