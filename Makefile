@@ -8,8 +8,8 @@ UV         := .venvs/uv/bin/uv
 STATE      ?= .tiffin
 
 # tests/ mirrors the source; each stage is tested in the environment of its image, the rest in dev.
-DATA_TESTS  := tests/ingest tests/validate tests/summarize tests/test_s3.py
-MODEL_TESTS := tests/test_s3.py tests/serving_wire tests/train tests/evaluate tests/register tests/deploy tests/local/server
+DATA_TESTS  := tests/stages/ingest tests/stages/validate tests/stages/report tests/storage/test_s3.py
+MODEL_TESTS := tests/storage/test_s3.py tests/serving_wire tests/stages/train tests/stages/evaluate tests/stages/register tests/stages/deploy tests/model_server
 # They need a Docker engine, and make one if need be.
 IMAGE_TESTS := tests/images
 NOTEBOOK_TESTS := tests/notebooks
@@ -87,7 +87,7 @@ check: .venvs/dev/.ready ## Lint, check types, import rules and formatting.
 
 golden: .venvs/dev/.ready ## Write the goldens of interfaces and manifests anew, to be reviewed in the diff.
 	@.venvs/dev/bin/python -m pytest -q tests/goldens/test_interfaces.py --update-goldens
-	@.venvs/dev/bin/python tests/manifest_rendering.py
+	@.venvs/dev/bin/python tests/support/manifest_rendering.py
 
 bench: setup ## Print each figure beside its peer's. BENCH='--set data=... --set label=...' for other data.
 	@.venvs/sdk/bin/python tests/benchmarks/pipeline.py $(BENCH)

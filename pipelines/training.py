@@ -14,8 +14,8 @@ from tiffin import (
     train_model,
     validate_examples,
 )
-from tiffin.choices import pipeline
-from tiffin.steps import set_up
+from tiffin.authoring.declaration import pipeline
+from tiffin.authoring.settings import set_up
 
 
 @pipeline(name="training", display_name="Train, check and deploy a model")

@@ -44,6 +44,6 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Trained models for the tests of train and of what comes after it; they need the environment `model`."""
-    import trained
+    from support import trained
 
     return trained.Models(tmp_path_factory.mktemp("models"))

@@ -17,13 +17,14 @@ def test_the_installed_version_is_that_of_the_source():
     assert importlib.metadata.version("tiffin") == tiffin.__version__
 
 
-def test_every_package_is_listed():
-    source = ROOT / "components"
-    folders = {path.parent.relative_to(source) for path in source.rglob("__init__.py")}
+def test_every_folder_with_code_is_found_as_a_package():
+    source = ROOT / "components" / "tiffin"
+    folders = [source, *(ROOT / "components").rglob("*/"), ROOT / "pipelines"]
+    for folder in folders:
+        if any(folder.glob("*.py")):
+            assert (folder / "__init__.py").is_file(), folder
 
-    listed = set(PROJECT["tool"]["setuptools"]["packages"])
-
-    assert {str(folder).replace("/", ".") for folder in folders} | {"tiffin.pipelines"} == listed
+    assert (source / "pipelines").resolve() == ROOT / "pipelines"
 
 
 def test_every_file_that_is_not_python_is_package_data():

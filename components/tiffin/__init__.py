@@ -18,8 +18,8 @@ COMPONENTS = {
     "infer_schema": "validate",
     "ingest_examples": "ingest",
     "register_model": "register",
-    "stop_run": "summarize",
-    "summarize_run": "summarize",
+    "stop_run": "report",
+    "summarize_run": "report",
     "train_model": "train",
     "validate_examples": "validate",
 }
@@ -29,7 +29,7 @@ __all__ = sorted([*COMPONENTS, "COMPONENTS", "TiffinError", "__version__"])  # n
 
 def __getattr__(name: str) -> Any:
     if name in COMPONENTS:
-        return getattr(importlib.import_module(f"tiffin.{COMPONENTS[name]}.component"), name)
+        return getattr(importlib.import_module(f"tiffin.stages.{COMPONENTS[name]}.component"), name)
     raise AttributeError(f"module 'tiffin' has no attribute '{name}'")
 
 

@@ -20,7 +20,7 @@ from tiffin.local import environments
 
 _RUNS = 3
 _IMPORTS = {
-    "data": ("duckdb", "tiffin.validate.tfdv"),
+    "data": ("duckdb", "tiffin.stages.validate.tfdv"),
     "model": ("tensorflow", "keras", "sklearn.metrics", "mlflow"),
 }
 

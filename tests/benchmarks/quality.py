@@ -16,8 +16,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss, roc_auc_score
 
 from tiffin import artifacts
-from tiffin.evaluate.evaluation import evaluate
-from tiffin.train.training import train
+from tiffin.stages.evaluate.evaluation import evaluate
+from tiffin.stages.train.training import train
 
 
 def main(run: str) -> None:

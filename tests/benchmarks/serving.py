@@ -121,7 +121,7 @@ def server(name: str, folder: pathlib.Path) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    module = ["-m", "tiffin.local.server", f"--port={port}", "--model_name=m", f"--model_base_path={folder / 'model'}"]
+    module = ["-m", "tiffin.model_server", f"--port={port}", "--model_name=m", f"--model_base_path={folder / 'model'}"]
     commands = {
         "tiffin": module,
         "tiffin x2": [*module, "--processes=2"],

@@ -10,7 +10,7 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
-from tiffin.ingest.examples import ingest
+from tiffin.stages.ingest.examples import ingest
 
 
 def main(rows: int) -> None:
@@ -21,7 +21,7 @@ def main(rows: int) -> None:
         print(f"ingest of {rows} generated rows, generation included: {time.perf_counter() - start:.1f} s")
         print(f"{'statistics of the same rows':<45} {'s':>6} {'peak MB':>8}")
         for name, work in (
-            ("tiffin.validate.statistics.compute", _ours),
+            ("tiffin.stages.validate.statistics.compute", _ours),
             ("tfdv.generate_statistics_from_dataframe", _theirs),
         ):
             context = get_context("spawn")
@@ -44,7 +44,7 @@ def _measure(work, folder, answers) -> None:
 
 
 def _ours(folder: str):
-    from tiffin.validate import statistics
+    from tiffin.stages.validate import statistics
 
     return lambda: statistics.compute(folder)
 
@@ -52,7 +52,7 @@ def _ours(folder: str):
 def _theirs(folder: str):
     import pandas as pd
 
-    from tiffin.validate.tfdv import tfdv
+    from tiffin.stages.validate.tfdv import tfdv
 
     shard = next(Path(folder, "data").glob("*.parquet"))
     return lambda: tfdv.generate_statistics_from_dataframe(pd.read_parquet(shard))

@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-import airflow_stand_in
-import kfp_backend
-from manifest_rendering import render
+from support import airflow_stand_in, kfp_backend
+from support.manifest_rendering import render
 from tiffin.docker import builder
 from tiffin.kubeflow.cron import read_cron
 
@@ -226,7 +225,7 @@ def test_no_secret_is_in_them() -> None:
 
 
 def test_schedules_are_no_pipelines() -> None:
-    from tiffin.compilation import pipeline_names
+    from tiffin.authoring.compilation import pipeline_names
 
     assert "schedules" not in pipeline_names()
     assert not (SCHEDULES / "__init__.py").exists()

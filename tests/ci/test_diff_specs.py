@@ -27,7 +27,7 @@ def clone(tmp_path: Path) -> Path:
     folder = tmp_path / "clone"
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("components", "pipelines", "locks", ".ci"):
-        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored, symlinks=True)
     git(folder, "init", "--quiet")
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "--message", "first")
@@ -38,10 +38,9 @@ def clone(tmp_path: Path) -> Path:
 
 
 def compile_specs(folder: Path) -> None:
-    program = "import sys; from tiffin.cli import main; main(sys.argv[1:])"
+    program = "import sys; from tiffin.commands.main import main; main(sys.argv[1:])"
     source = folder / "source"
     shutil.copytree(folder / "components", source)
-    shutil.copytree(folder / "pipelines", source / "tiffin" / "pipelines")
     subprocess.run(
         [ROOT / ".venvs/sdk/bin/python", "-c", program, "compile", "--output", str(folder / "build")],
         env=os.environ | {"PYTHONPATH": str(source)},

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-import kfp_backend
+from support import kfp_backend
 
 
 @pytest.fixture(scope="session")

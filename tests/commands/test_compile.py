@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from tiffin import __version__
-from tiffin.cli import main
+from tiffin.commands.main import main
 
 
 def test_what_was_written_is_printed(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tiffin.local import serving
 
-CODE = "import sys; from tiffin.cli import main; sys.argv[0] = 'tiffin'; main()"
+CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
 
 
 def test_the_main_job_ends_with_an_answer_and_leaves_no_server(tmp_path: Path) -> None:

@@ -8,13 +8,12 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
-import model_servers
-import rest_server
-from tiffin.cli import main
+from support import model_servers, rest_server
+from tiffin.commands.main import main
 
 # Runs the command line, then prints the peak of its memory: "VmHWM: 59752 kB".
 _RUN = """
-from tiffin.cli import main
+from tiffin.commands.main import main
 try: main()
 finally:
     import sys

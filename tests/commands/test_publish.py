@@ -9,9 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-import command_line
-import kfp_backend
-import toy_pipelines as toys
+from support import command_line, kfp_backend
+from support import toy_pipelines as toys
 
 TOKEN = "eyJhbGciOi-top-secret"
 
@@ -44,7 +43,7 @@ def test_the_same_spec_again_makes_nothing_new(backend: kfp_backend.Server, spec
 
 
 def test_every_pipeline_is_published_where_none_is_named(backend: kfp_backend.Server) -> None:
-    from tiffin.compilation import pipeline_names
+    from tiffin.authoring.compilation import pipeline_names
 
     status, output, errors = tiffin("publish", "--json", "--host", backend.address)
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-import toy_pipelines as toys
+from support import toy_pipelines as toys
 from tiffin import __version__
 
-CODE = "import sys; from tiffin.cli import main; sys.argv[0] = 'tiffin'; main()"
+CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
 COMMAND = [sys.executable, "-c", CODE, "run"]
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from tiffin.cli import main
+from tiffin.commands.main import main
 
 
 def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:

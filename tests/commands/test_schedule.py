@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-import command_line
-import kfp_backend
-import toy_pipelines as toys
-from command_line import tiffin
+from support import command_line, kfp_backend
+from support import toy_pipelines as toys
+from support.command_line import tiffin
 
 
 @pytest.fixture

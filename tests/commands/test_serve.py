@@ -11,7 +11,7 @@ import pytest
 
 from tiffin.local import serving
 
-CODE = "import sys; from tiffin.cli import main; sys.argv[0] = 'tiffin'; main()"
+CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
 COMMAND = [sys.executable, "-c", CODE, "serve"]
 
 

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-import command_line
-import kfp_backend
-import toy_pipelines as toys
-from command_line import tiffin
+from support import command_line, kfp_backend
+from support import toy_pipelines as toys
+from support.command_line import tiffin
 
 RUNNING = {"state": "RUNNING", "tasks": {"write-text": "RUNNING"}}
 QUICK = ("--wait", "--poll", "0.1")
@@ -202,7 +201,7 @@ def test_a_terminal_shows_the_steps_live(backend: kfp_backend.Server, spec: Path
     backend.set(pictures=[RUNNING, RUNNING, {"state": "SUCCEEDED", "tasks": {"write-text": "SUCCEEDED"}}])
     child, terminal = pty.fork()
     if child == 0:
-        code = "import sys; from tiffin.cli import main; main()"
+        code = "import sys; from tiffin.commands.main import main; main()"
         arguments = ["submit", str(spec), *QUICK, "--host", backend.address]
         os.execvpe(
             sys.executable,

@@ -11,8 +11,8 @@ import pytest
 
 import tiffin
 from tiffin.artifacts import write_json
-from tiffin.compilation import compile_component
-from tiffin.interfaces import compare_interfaces, read_interface, required_version
+from tiffin.authoring.compilation import compile_component
+from tiffin.specs.interfaces import compare_interfaces, read_interface, required_version
 
 FOLDER = Path(__file__).parent / "interfaces"
 

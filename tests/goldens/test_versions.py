@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import tiffin
-from tiffin.compilation import compile_component
-from tiffin.interfaces import find_shortfall, read_interface
+from tiffin.authoring.compilation import compile_component
+from tiffin.specs.interfaces import find_shortfall, read_interface
 
 ROOT = Path(__file__).parents[2]
 GOLDENS = "tests/goldens/interfaces"

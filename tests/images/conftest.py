@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from containers import FIGURES, environment_of_a_run
+from support.containers import FIGURES, environment_of_a_run
 from tiffin.docker import base, builder
 from tiffin.docker.engine import install_packages, running_engine
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from containers import environment_of_a_run
+from support.containers import environment_of_a_run
 from tiffin import __version__
 from tiffin.docker import builder
 from tiffin.docker.engine import install_packages

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-import faulty_pipelines as faulty
-from containers import docker, tiffin
+from support import faulty_pipelines as faulty
+from support.containers import docker, tiffin
 
 pytestmark = pytest.mark.usefixtures("images")
 

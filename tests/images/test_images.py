@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-import faulty_pipelines as faulty
-from containers import FIGURES, docker, environment_of_a_run, inspect, tiffin
+from support import faulty_pipelines as faulty
+from support.containers import FIGURES, docker, environment_of_a_run, inspect, tiffin
 from tiffin import __version__
 from tiffin.docker import builder
 from tiffin.docker.engine import find_client
@@ -21,8 +21,13 @@ from tiffin.images import USER
 ENVIRONMENTS = ["data", "model"]
 # What each image's components import first.
 WORK = {
-    "data": ("kfp.dsl.executor_main", "pyarrow.parquet", "tiffin.validate.tfdv", "tiffin.validate.validation"),
-    "model": ("kfp.dsl.executor_main", "pyarrow.parquet", "tensorflow", "keras", "tiffin.train.training"),
+    "data": (
+        "kfp.dsl.executor_main",
+        "pyarrow.parquet",
+        "tiffin.stages.validate.tfdv",
+        "tiffin.stages.validate.validation",
+    ),
+    "model": ("kfp.dsl.executor_main", "pyarrow.parquet", "tensorflow", "keras", "tiffin.stages.train.training"),
 }
 TIMED = """
 import importlib, sys, time

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from containers import tiffin
+from support.containers import tiffin
 from tiffin import __version__
 from tiffin.docker.engine import find_client
 

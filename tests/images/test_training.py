@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from containers import FIGURES, tiffin
+from support.containers import FIGURES, tiffin
 
 TAXI = os.environ.get("TAXI_CSV")
 SETTINGS = (

@@ -16,9 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-import kfp_backend
-import toy_pipelines as toys
-from command_line import tiffin
+from support import kfp_backend
+from support import toy_pipelines as toys
+from support.command_line import tiffin
 from tiffin.errors import BackendError, InputError
 from tiffin.kubeflow.connection import Backend, connect, request
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import kfp_backend
-import toy_pipelines as toys
+from support import kfp_backend
+from support import toy_pipelines as toys
 from tiffin.errors import BackendError, InputError
 from tiffin.kubeflow.connection import connect
 from tiffin.kubeflow.publication import publish_spec

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-import toy_pipelines as toys
+from support import toy_pipelines as toys
 from tiffin import __version__, images
-from tiffin.adjustments import Adjustments
 from tiffin.errors import InputError
 from tiffin.kubeflow.specs import Step, load_spec
+from tiffin.specs.adjustments import Adjustments
 
 
 def test_a_pipeline_by_name_is_compiled() -> None:

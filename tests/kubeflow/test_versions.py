@@ -2,8 +2,8 @@ import pytest
 from google.protobuf import json_format
 from kfp import compiler, dsl, kubernetes
 
-import toy_pipelines as toys
-from tiffin.compilation import compile_pipeline, pipeline_names
+from support import toy_pipelines as toys
+from tiffin.authoring.compilation import compile_pipeline, pipeline_names
 from tiffin.kubeflow.versions import MINIMUM, came_with, needed_backend, used_fields
 
 # What the pipelines may set: each of these fields was looked up in the protos of the oldest backend, MINIMUM. A field

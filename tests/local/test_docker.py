@@ -12,14 +12,14 @@ import pytest
 from kfp import local
 from kfp.local import docker_task_handler, task_dispatcher
 
-import toy_pipelines as toys
-from tiffin.adjustments import Adjustments
+from support import toy_pipelines as toys
 from tiffin.errors import TiffinError
 from tiffin.local.docker_engine import refuse_podman
 from tiffin.local.docker_runs import local_paths
 from tiffin.local.docker_steps import judge, memory_limits, missing_outputs
+from tiffin.specs.adjustments import Adjustments
 
-CODE = "import sys; from tiffin.cli import main; sys.argv[0] = 'tiffin'; main()"
+CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
 FINE = {"ExitCode": 0, "OOMKilled": False}
 
 
@@ -135,7 +135,7 @@ def test_files_that_parameters_name_are_mounted_and_folders_that_they_write_to_a
 
 
 def test_memory_limits_are_the_specs(tmp_path: Path) -> None:
-    from tiffin.compilation import compile_pipeline
+    from tiffin.authoring.compilation import compile_pipeline
 
     spec = tmp_path / "spec.yaml"
     spec.write_bytes(compile_pipeline("training", Adjustments(sizes=("train-model=memory=1Gi:3Gi",))))

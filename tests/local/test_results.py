@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from tiffin.artifacts import write_json
-from tiffin.local.progress import StepProgress
 from tiffin.local.results import Run, conclude, error_line, show_run, tail
+from tiffin.specs.progress import StepProgress
 
 
 def make_run(folder: Path, *states: str) -> Run:

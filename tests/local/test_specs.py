@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-import toy_pipelines as toys
+from support import toy_pipelines as toys
 from tiffin import __version__, images
 from tiffin.errors import InputError
 from tiffin.local.specs import read_spec

@@ -6,7 +6,7 @@ from pathlib import Path
 from kfp import components, local
 from kfp.local import status, subprocess_task_handler, task_dispatcher
 
-import toy_pipelines as toys
+from support import toy_pipelines as toys
 from tiffin.local.tasks import folder_of, task_runner
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from manifest_rendering import COMBINATIONS, ROOT, render_all
+from support.manifest_rendering import COMBINATIONS, ROOT, render_all
 from tiffin.version import __version__
 
 WORKLOADS = ("Deployment", "StatefulSet", "Job")

@@ -3,7 +3,7 @@ import re
 import pytest
 import yaml
 
-from manifest_rendering import COMBINATIONS, GOLDENS, OVERLAYS, ROOT, SINGLE, changed, golden, render_all, split
+from support.manifest_rendering import COMBINATIONS, GOLDENS, OVERLAYS, ROOT, SINGLE, changed, golden, render_all, split
 
 MANIFESTS = ROOT / "manifests"
 RESOURCES = sorted(path for path in MANIFESTS.rglob("*.yaml") if path.name != "kustomization.yaml")

@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from manifest_rendering import render_all
+from support.manifest_rendering import render_all
 
 # The oldest release that knows all fields that are used, and the newest of which we have the schemas.
 RELEASES = ("1.30", "1.37")

@@ -13,7 +13,7 @@ import grpc
 import pytest
 import yaml
 
-from manifest_rendering import OVERLAYS, ROOT, render
+from support.manifest_rendering import OVERLAYS, ROOT, render
 from tiffin import storage
 from tiffin.serving import model_config
 

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-import kfp_backend
+from support import kfp_backend
 from tiffin.local.serving import find_server, stop_server
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from command_line import tiffin
+from support.command_line import tiffin
 
 ROWS = "km,vehicle,late\n" + "".join(f"{n % 17},{'bike' if n % 3 else 'car'},{n % 2}\n" for n in range(90))
 

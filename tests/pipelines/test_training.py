@@ -7,7 +7,7 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from tiffin.compilation import compile_pipeline
+from tiffin.authoring.compilation import compile_pipeline
 
 # The parts of KFP's spec that the pipeline uses. One that is not in this list may be newer than the backends that are to
 # run it: find out which backend came to read it first, and add it only if that one is not newer than the oldest that

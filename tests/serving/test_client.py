@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-import model_servers
+from support import model_servers
 from tiffin.errors import InputError, ServingError
 from tiffin.serving import AsyncClient, Client, Tls, model_config, wire
 

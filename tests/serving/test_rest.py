@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-import rest_server
+from support import rest_server
 from tiffin.errors import InputError, ServingError
 from tiffin.serving.rest import RestClient
 from tiffin.serving.signatures import TensorSpec

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import model_servers
+from support import model_servers
 from tiffin.errors import InputError
 from tiffin.serving import Client
 from tiffin.serving.signatures import TensorSpec, cast_column

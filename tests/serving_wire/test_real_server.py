@@ -15,7 +15,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from tiffin import artifacts
-from tiffin.cli import main
+from tiffin.commands.main import main
 from tiffin.errors import ServingError
 from tiffin.serving import AsyncClient, Client, model_config, warmup
 

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.cli import adjustment_options, debug_option
+from tiffin.commands.options import adjustment_options, debug_option
 
 if TYPE_CHECKING:
-    from tiffin.adjustments import Adjustments
+    from tiffin.specs.adjustments import Adjustments
 
 
 @click.command()
@@ -23,7 +23,7 @@ def compile(names: tuple[str, ...], output: str, adjustments: "Adjustments") -> 
     Writes <pipeline>-<version>.yaml, components/<component>/component.yaml with a README.md beside it, and an index of
     all components. The same source gives the same bytes.
     """
-    from tiffin.compilation import write_specs
+    from tiffin.authoring.compilation import write_specs
 
     for path in write_specs(output, names, adjustments):
         click.echo(path)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tiffin import artifacts
-from tiffin.cli import debug_option, state_option
+from tiffin.commands.options import debug_option, state_option
 
 
 @click.command()

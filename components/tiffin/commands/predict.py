@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import click
 
-from tiffin.cli import debug_option, state_option
+from tiffin.commands.options import debug_option, state_option
 from tiffin.errors import InputError, did_you_mean
 from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.rows import Source, open_rows

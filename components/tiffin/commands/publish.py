@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.cli import backend_adjustment_options, debug_option
+from tiffin.commands.options import backend_adjustment_options, debug_option
 from tiffin.kubeflow.options import connection_options
 
 if TYPE_CHECKING:
-    from tiffin.adjustments import Adjustments
+    from tiffin.specs.adjustments import Adjustments
 
 
 @click.command()
@@ -34,7 +34,7 @@ def publish(
 
     A version is named for the package's version and a digest of the spec: the same spec again makes nothing new.
     """
-    from tiffin.compilation import pipeline_names
+    from tiffin.authoring.compilation import pipeline_names
     from tiffin.kubeflow.connection import connect
     from tiffin.kubeflow.publication import publish_spec
     from tiffin.kubeflow.specs import load_spec

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from tiffin.cli import debug_option, state_option, stop_command
+from tiffin.commands.options import debug_option, state_option, stop_command
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 import click
 
-from tiffin.cli import debug_option
+from tiffin.commands.options import debug_option
 
 
 @click.command()
@@ -12,7 +12,7 @@ from tiffin.cli import debug_option
 @debug_option
 def sample(path: str, rows: int, seed: int) -> None:
     """Write a generated data set of deliveries to the CSV file PATH."""
-    from tiffin.ingest.sample import write_sample
+    from tiffin.stages.ingest.sample import write_sample
 
     write_sample(path, rows=rows, seed=seed)
     click.echo(path)

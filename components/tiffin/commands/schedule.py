@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.cli import backend_adjustment_options, debug_option
+from tiffin.commands.options import backend_adjustment_options, debug_option
 from tiffin.kubeflow.options import connection_options, run_options
 
 if TYPE_CHECKING:
-    from tiffin.adjustments import Adjustments
+    from tiffin.specs.adjustments import Adjustments
 
 
 @click.group()
@@ -53,7 +53,7 @@ def set_(
     from tiffin.kubeflow.schedule import set_recurring
     from tiffin.kubeflow.specs import load_spec
     from tiffin.kubeflow.submission import find_experiment, run_settings
-    from tiffin.parameters import gather_parameters
+    from tiffin.specs.parameters import gather_parameters
 
     line = read_cron(cron)
     spec = load_spec(pipeline, adjustments)

@@ -5,7 +5,7 @@ import subprocess
 
 import click
 
-from tiffin.cli import debug_option, state_option
+from tiffin.commands.options import debug_option, state_option
 from tiffin.local import serving
 from tiffin.local.environments import find_python
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.cli import backend_adjustment_options, debug_option
+from tiffin.commands.options import backend_adjustment_options, debug_option
 from tiffin.kubeflow.options import connection_options, run_options
 
 if TYPE_CHECKING:
-    from tiffin.adjustments import Adjustments
+    from tiffin.specs.adjustments import Adjustments
 
 
 @click.command()
@@ -55,7 +55,7 @@ def submit(
     from tiffin.kubeflow.publication import publish_spec
     from tiffin.kubeflow.specs import load_spec
     from tiffin.kubeflow.submission import find_experiment, follow_run, run_settings, show_end, submit_run
-    from tiffin.parameters import gather_parameters
+    from tiffin.specs.parameters import gather_parameters
 
     stream = sys.stderr if as_json else sys.stdout
     spec = load_spec(pipeline, adjustments)

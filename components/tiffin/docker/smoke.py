@@ -15,8 +15,8 @@ import tiffin
 
 # The stages of each image: every module of them has to import.
 STAGES = {
-    "data": ("ingest", "validate", "summarize"),
-    "model": ("train", "evaluate", "register", "deploy", "serving", "local.server"),
+    "data": ("stages.ingest", "stages.validate", "stages.report"),
+    "model": ("stages.train", "stages.evaluate", "stages.register", "stages.deploy", "serving", "model_server"),
 }
 
 
@@ -39,7 +39,7 @@ def check_data() -> None:
     import duckdb
     import pyarrow.parquet
 
-    from tiffin.validate.tfdv import tfdv
+    from tiffin.stages.validate.tfdv import tfdv
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "rows.parquet")

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from tiffin import images
-from tiffin.adjustments import NONE, Adjustments, adjust
 from tiffin.errors import InputError
-from tiffin.rules import Use, find_uses
+from tiffin.specs.adjustments import NONE, Adjustments, adjust
+from tiffin.specs.rules import Use, find_uses
 from tiffin.version import __version__
 
 
@@ -71,7 +71,7 @@ def load_spec(pipeline: str, adjustments: Adjustments = NONE) -> Spec:
         InputError: There is no such pipeline, the file is no compiled pipeline, or an adjustment names no step or breaks a rule.
     """
     if not pipeline.endswith((".yaml", ".yml")) and "/" not in pipeline:
-        from tiffin.compilation import check_pipeline, compile_pipeline
+        from tiffin.authoring.compilation import check_pipeline, compile_pipeline
 
         check_pipeline(pipeline)
         return _read(compile_pipeline(pipeline, adjustments), pipeline)

@@ -10,7 +10,7 @@ from tiffin.errors import BackendError
 from tiffin.kubeflow.connection import Backend, request
 from tiffin.kubeflow.publication import Published, equals, find_or_make, pages
 from tiffin.kubeflow.specs import Spec
-from tiffin.local.progress import State, StepProgress, shown
+from tiffin.specs.progress import State, StepProgress, shown
 
 _ENDED = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}
 _STATES: dict[str, State] = {

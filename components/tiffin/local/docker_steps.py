@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from tiffin.executors import function_of
 from tiffin.local.docker_engine import OWNER, owner
 from tiffin.local.results import tail
 from tiffin.local.tasks import RunTask, folder_of
+from tiffin.specs.executors import function_of
 
 # For a step whose spec sets no limit.
 _MEMORY = "4g"

@@ -23,7 +23,7 @@ from tiffin.local.environments import find_python
 
 # environment -> modules that its steps wait for, and modules that are worth having once there is time.
 MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "data": (("tiffin.validate.tfdv", "kfp.dsl.executor"), ()),
+    "data": (("tiffin.stages.validate.tfdv", "kfp.dsl.executor"), ()),
     "model": (
         ("tensorflow", "keras", "kfp.dsl.executor"),
         ("sklearn.metrics", "mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.tensorflow"),

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tiffin.artifacts import SUMMARY, read_json
 from tiffin.errors import InputError
-from tiffin.local.progress import StepProgress
+from tiffin.specs.progress import StepProgress
 
 # What kfp and TensorFlow say in every step's log, whatever happens.
 _CHATTER = ("[KFP Executor", "I0000 ", "WARNING: All log messages before absl::InitializeLog()")

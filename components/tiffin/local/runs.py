@@ -22,10 +22,10 @@ from tiffin.local.interpreters import Interpreter, private_folder, warm_interpre
 from tiffin.local.machine import Machine, shared_variables
 from tiffin.local.places import Place, Virtualenvs
 from tiffin.local.processes import guarded_processes
-from tiffin.local.progress import StepProgress, shown
 from tiffin.local.results import Run, conclude
 from tiffin.local.specs import Spec, read_spec
-from tiffin.parameters import gather_parameters
+from tiffin.specs.parameters import gather_parameters
+from tiffin.specs.progress import StepProgress, shown
 
 _RECORD = "run.json"
 
@@ -136,7 +136,7 @@ def _spec_path(pipeline: str) -> Path | None:
     """Return the path if `pipeline` is one, None if it is a name that can be compiled."""
     if pipeline.endswith((".yaml", ".yml")) or "/" in pipeline:
         return Path(pipeline)
-    from tiffin.compilation import check_pipeline
+    from tiffin.authoring.compilation import check_pipeline
 
     check_pipeline(pipeline)
     return None
@@ -159,7 +159,7 @@ def _early_environments(path: Path | None) -> list[str]:
 
 
 def _compile(pipeline: str, folder: Path) -> Path:
-    from tiffin.compilation import compile_pipeline
+    from tiffin.authoring.compilation import compile_pipeline
 
     path = folder / "spec.yaml"
     write_bytes(path, compile_pipeline(pipeline))

@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
     # TensorFlow comes with it; the merging alone needs none of it.
-    from tiffin.local.server import main as serve
+    from tiffin.model_server import main as serve
 
     # No folder should be kept busy by a server in the background.
     os.chdir("/")
@@ -115,6 +115,6 @@ def _log(text: str) -> None:
 
 if __name__ == "__main__":
     status = main()
-    from tiffin.local.server import leave
+    from tiffin.model_server import leave
 
     leave(status)

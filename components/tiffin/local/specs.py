@@ -10,8 +10,8 @@ import yaml
 
 from tiffin import images
 from tiffin.errors import InputError
-from tiffin.executors import function_of
-from tiffin.rules import Use, find_uses
+from tiffin.specs.executors import function_of
+from tiffin.specs.rules import Use, find_uses
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,194 @@
+"""The catalogue: a page in Markdown for each compiled component, with an example that needs nothing but kfp.
+
+An example is wired by the components' own words: an input described as `Output of ingest_examples` comes from there.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tiffin.specs.interfaces import Interface, Port
+from tiffin.version import __version__
+
+PAGE = "README.md"
+
+# What the examples pass to inputs of these names: they run on the generated deliveries as they stand.
+_VALUES = {
+    "label": "late",
+    "model_name": "deliveries",
+    "gate": "validation",
+    "reason": "Two columns are missing.",
+    "pipeline": "example",
+}
+
+# component -> what it comes after, and the line of the pipeline that it belongs to
+_SURROUNDINGS = {
+    "stop_run": ("validate_examples", 'with dsl.If(validate.outputs["valid"] == False):\n        {call}'),
+    "summarize_run": ("ingest_examples", "{call}\n    with dsl.ExitHandler(summarize):\n        {before}"),
+}
+
+_LINE = 100
+
+
+def write_page(name: str, interfaces: Mapping[str, Interface]) -> str:
+    """Return the page of one component.
+
+    Args:
+        name: Of the component.
+        interfaces: Of all components, by name: the example uses those that come before.
+    """
+    interface = interfaces[name]
+    summary, _, rest = interface.description.partition("\n")
+    paragraphs = [
+        f"# {name}",
+        _escape(summary),
+        *([_escape(" ".join(rest.split()))] if rest.strip() else []),
+        f"Version {__version__}, image `{interface.image}`.",
+        "## Inputs",
+        _table(["name", "type", "default", "description"], [_input_row(port) for port in interface.inputs]),
+        "## Outputs",
+        _table(
+            ["name", "type", "description"],
+            [[f"`{port.name}`", f"`{port.type}`", _linked(port.description)] for port in interface.outputs],
+        )
+        if interface.outputs
+        else "None.",
+        "## Example",
+        "It needs only kfp, and runs on generated data from the folder that holds `components/`.",
+        f"```python\n{write_example(name, interfaces)}```",
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def write_index(interfaces: Mapping[str, Interface]) -> str:
+    """Return the page that names every component and says how one is loaded.
+
+    Args:
+        interfaces: Of all components, by name.
+    """
+    rows = [
+        [f"[{name}]({name}/{PAGE})", _escape(interface.description.partition("\n")[0]), f"`{interface.image}`"]
+        for name, interface in sorted(interfaces.items())
+    ]
+    return f"""# Components
+
+Version {__version__}.
+Each folder holds `component.yaml`, which any KFP v2 pipeline loads, and a page about it.
+
+{_table(["component", "what it does", "image"], rows)}
+
+With kfp alone, from a file, an address, or text:
+
+```python
+from kfp import components
+
+train_model = components.load_component_from_file("components/train_model/component.yaml")
+train_model = components.load_component_from_url("https://example.com/components/train_model/component.yaml")
+train_model = components.load_component_from_text(open("components/train_model/component.yaml").read())
+```
+"""
+
+
+def write_example(name: str, interfaces: Mapping[str, Interface]) -> str:
+    """Return a program that compiles a pipeline with this component and those that come before it.
+
+    Args:
+        name: Of the component.
+        interfaces: Of all components, by name.
+    """
+    order: list[str] = []
+    before = _SURROUNDINGS.get(name, ("", ""))[0]
+    if before:
+        _add_with_sources(before, interfaces, order)
+    _add_with_sources(name, interfaces, order)
+    loads = "\n".join(
+        f'{used} = components.load_component_from_file("components/{used}/component.yaml")' for used in order
+    )
+    parameters: dict[str, str] = {}
+    calls = {used: _call(interfaces[used], order, parameters) for used in order}
+    last = calls.pop(name)
+    if before:
+        pattern = _SURROUNDINGS[name][1]
+        inside = calls.pop(before) if "{before}" in pattern else ""
+        last = pattern.format(call=last, before=inside)
+    body = "\n    ".join([*calls.values(), last])
+    signature = ", ".join(f"{parameter}: {type_name}" for parameter, type_name in parameters.items())
+    return (
+        "from kfp import compiler, components, dsl\n\n"
+        f"{loads}\n\n\n"
+        "@dsl.pipeline\n"
+        f"def example({signature}):\n    {body}\n\n\n"
+        'compiler.Compiler().compile(example, "example.yaml")\n'
+    )
+
+
+def find_sources(port: Port) -> list[str]:
+    """Return the components that an input comes from, by its description; none where it says nothing of the kind."""
+    match = re.match(r"Output of (\w+(?: or \w+)*)", port.description)
+    return match[1].split(" or ") if match else []
+
+
+def _add_with_sources(name: str, interfaces: Mapping[str, Interface], order: list[str]) -> None:
+    if name in order:
+        return
+    for port in interfaces[name].inputs:
+        for source in find_sources(port)[:1]:
+            _add_with_sources(source, interfaces, order)
+    order.append(name)
+
+
+def _call(interface: Interface, order: Sequence[str], parameters: dict[str, str]) -> str:
+    """Return the statement that makes a task of a component, and add to `parameters` what it leaves to the user."""
+    arguments = list(_arguments(interface, order, parameters))
+    statement = f"{_task(interface.name)} = {interface.name}({', '.join(arguments)})"
+    if len(statement) + 4 <= _LINE:
+        return statement
+    lines = "".join(f"        {argument},\n" for argument in arguments)
+    return f"{_task(interface.name)} = {interface.name}(\n{lines}    )"
+
+
+def _arguments(interface: Interface, order: Sequence[str], parameters: dict[str, str]) -> Iterator[str]:
+    for port in interface.inputs:
+        sources = [source for source in find_sources(port) if source in order]
+        if sources:
+            yield f'{port.name}={_task(sources[0])}.outputs["{port.name}"]'
+        elif port.name in _VALUES:
+            yield f"{port.name}={_literal(_VALUES[port.name])}"
+        elif port.is_required:
+            parameters[port.name] = f"dsl.Input[dsl.{port.type}]" if port.is_artifact else port.type
+            yield f"{port.name}={port.name}"
+
+
+def _task(component: str) -> str:
+    return component.partition("_")[0]
+
+
+def _literal(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _input_row(port: Port) -> list[str]:
+    if port.type == "PipelineTaskFinalStatus":
+        default = "from KFP"
+    else:
+        default = "required" if port.is_required else f"`{_literal(port.default)}`"
+    return [f"`{port.name}`", f"`{port.type}`", default, _linked(port.description)]
+
+
+def _linked(description: str) -> str:
+    """Return a description for a table, with links to the components that it comes from."""
+    sources = find_sources(Port("", "", description, False))
+    text = _escape(description)
+    for source in sources:
+        text = re.sub(rf"\b{source}\b", f"[{source}](../{source}/{PAGE})", text, count=1)
+    return text
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _escape(text: str) -> str:
+    # GitHub takes a word's own underscores as they are.
+    return re.sub(r"([|*<\[\]])", r"\\\1", text)

@@ -1,0 +1,162 @@
+"""Pipelines and components as YAML, components with a page each: the same source gives the same bytes."""
+
+import ast
+import importlib
+import os
+import pkgutil
+import pprint
+import re
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import tiffin
+import tiffin.pipelines
+from tiffin.artifacts import write_bytes
+from tiffin.authoring.catalogue import PAGE, write_index, write_page
+from tiffin.errors import InputError, did_you_mean
+from tiffin.specs.adjustments import NONE, Adjustments, adjust
+from tiffin.specs.interfaces import read_interface
+from tiffin.version import __version__
+
+
+def pipeline_names() -> list[str]:
+    """Return the names of the pipelines, sorted: a module of `tiffin.pipelines` holds a pipeline of its own name."""
+    return sorted(module.name for module in pkgutil.iter_modules(tiffin.pipelines.__path__))
+
+
+def component_names() -> list[str]:
+    """Return the names of the components, sorted."""
+    return sorted(tiffin.COMPONENTS)
+
+
+def check_pipeline(name: str) -> None:
+    """Accept the name of a pipeline.
+
+    Raises:
+        InputError: There is no such pipeline.
+    """
+    known = pipeline_names()
+    if name not in known:
+        raise InputError(
+            f"The pipeline should be one of: {', '.join(known) or 'none yet'}. "
+            f"Received: '{name}'.{did_you_mean(name, known)}"
+        )
+
+
+def load_pipeline(name: str) -> Any:
+    """Import the pipeline `name`.
+
+    Raises:
+        InputError: There is no such pipeline.
+    """
+    check_pipeline(name)
+    return getattr(importlib.import_module(f"tiffin.pipelines.{name}"), name)
+
+
+def compile_spec(component: Any) -> bytes:
+    """Return the YAML of a pipeline or a component.
+
+    Args:
+        component: What `@dsl.pipeline` or `@dsl.component` made.
+    """
+    # kfp takes a second to import, and `tiffin compile --help` needs none of it.
+    from kfp import compiler
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "spec.yaml")
+        compiler.Compiler().compile(component, str(path))
+        # protobuf keeps a mapping in an order that differs from process to process. kfp sorts it in the YAML, but not
+        # where its comments repeat a default.
+        return re.sub(rb"(?m)(?<=\[Default: )[\[{].*[\]}](?=\]$)", _in_order, path.read_bytes())
+
+
+def _in_order(default: re.Match[bytes]) -> bytes:
+    return pprint.pformat(ast.literal_eval(default.group().decode()), width=sys.maxsize, compact=True).encode()
+
+
+def compile_pipeline(name: str, adjustments: Adjustments = NONE) -> bytes:
+    """Return the YAML of the pipeline `name`.
+
+    Args:
+        name: Of the pipeline.
+        adjustments: Of its steps, over what its source says.
+
+    Raises:
+        InputError: There is no such pipeline, or an adjustment names no step or breaks a rule.
+    """
+    return adjust(compile_spec(load_pipeline(name)), adjustments)
+
+
+def compile_component(name: str) -> bytes:
+    """Return the YAML of the component `name`, as `load_component_from_file` reads it."""
+    return compile_spec(getattr(tiffin, name))
+
+
+def compile_catalogue(names: Iterable[str]) -> dict[str, bytes]:
+    """Return what lies in the folder `components`, by path: each component with its page, and an index if all are there.
+
+    Args:
+        names: Of the components.
+    """
+    names = list(names)
+    if not names:
+        return {}
+    # A page's example uses the components that come before its own.
+    specs = {name: compile_component(name) for name in component_names()}
+    interfaces = {name: read_interface(spec) for name, spec in specs.items()}
+    files = {}
+    for name in names:
+        files[f"{name}/component.yaml"] = specs[name]
+        files[f"{name}/{PAGE}"] = write_page(name, interfaces).encode()
+    if set(names) == set(specs):
+        files[PAGE] = write_index(interfaces).encode()
+    return files
+
+
+def write_specs(
+    output: str | Path,
+    names: tuple[str, ...] = (),
+    adjustments: Adjustments = NONE,
+) -> list[Path]:
+    """Compile into the folder `output` and return the files, in the order written.
+
+    Components come with a page each. Everything is compiled before the first file is written, so a mistake in one source
+    leaves the folder as it was.
+
+    Args:
+        output: The folder; made where it does not exist.
+        names: Pipelines and components. Defaults to all of both.
+        adjustments: Of the steps of the one pipeline that is named. Defaults to what its source says.
+
+    Raises:
+        InputError: A name is neither a pipeline nor a component, or an adjustment names no step or breaks a rule.
+    """
+    pipelines, components = pipeline_names(), component_names()
+    known = [*pipelines, *components]
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"A name should be a pipeline ({', '.join(pipelines) or 'none yet'}) or a component "
+                f"({', '.join(components)}). Received: '{name}'.{did_you_mean(name, known)}"
+            )
+    if adjustments and (len(names) != 1 or names[0] not in pipelines):
+        raise InputError(
+            "--size, --deadline and --mount should come with one pipeline, whose steps they name. "
+            f"Received: {', '.join(names) or 'none'}. "
+            "Compile each pipeline by itself."
+        )
+    if Path(output).exists() and not os.path.isdir(output):
+        raise InputError(f"--output should be a folder. Received: '{output}', which is a file. Choose another name.")
+
+    files: dict[Path, bytes] = {}
+    for name in names or known:
+        if name in pipelines:
+            files[Path(output, f"{name}-{__version__}.yaml")] = compile_pipeline(name, adjustments)
+    wanted = [name for name in names or known if name in components]
+    files |= {Path(output, "components", path): content for path, content in compile_catalogue(wanted).items()}
+    for path, content in files.items():
+        write_bytes(path, content)
+    return list(files)

@@ -1,0 +1,170 @@
+"""What a batch is made of: its parameters, and the arrays of its tasks as one.
+
+After tensorflow/serving's servables/tensorflow/bundle_factory_util.{h,cc} and batching/batching_util.cc.
+"""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tiffin.errors import ServingError
+from tiffin.model_server import configs, messages
+from tiffin.model_server.codes import invalid
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    """BatchingParameters, with the scheduler's defaults.
+
+    Attributes:
+        max_batch_size: The largest task, and unless tasks are split the largest batch.
+        batch_timeout_micros: How long a batch stays open for more tasks.
+        max_enqueued_batches: Batches that wait before tasks are refused.
+        allowed_batch_sizes: Sizes that batches are padded to, in ascending order; any size where empty.
+        pad_variable_length_inputs: Whether tasks of different shapes may share a batch.
+        max_execution_batch_size: The largest batch where large tasks are split, 0 where they are not.
+    """
+
+    max_batch_size: int = 1000
+    batch_timeout_micros: int = 0
+    max_enqueued_batches: int = 10
+    allowed_batch_sizes: tuple[int, ...] = ()
+    pad_variable_length_inputs: bool = False
+    max_execution_batch_size: int = 0
+
+
+def read_parameters(message: Any) -> Parameters:
+    """Return the parameters that a BatchingParameters message asks for.
+
+    Raises:
+        ServingError: A size or a limit is impossible, or the allowed sizes do not end with the largest one.
+    """
+    defaults = Parameters()
+    size = message.max_batch_size.value if message.HasField("max_batch_size") else defaults.max_batch_size
+    execution = 0
+    if message.enable_large_batch_splitting.value:
+        has_limit = message.HasField("max_execution_batch_size")
+        execution = message.max_execution_batch_size.value if has_limit else size
+    allowed = tuple(message.allowed_batch_sizes)
+    if allowed and allowed[-1] != size:
+        raise invalid(
+            "Last entry in allowed_batch_sizes must match max_batch_size; last entry was "
+            f"{allowed[-1]}; expected {size}"
+        )
+    queued = message.HasField("max_enqueued_batches")
+    batches = message.max_enqueued_batches.value if queued else defaults.max_enqueued_batches
+    if batches == 0 and not execution:
+        batches = 1  # for the sake of models that rely on it, says shared_batch_scheduler.h
+    _check_queue(size, message.batch_timeout_micros.value, batches, execution)
+    return Parameters(
+        size,
+        message.batch_timeout_micros.value,
+        batches,
+        allowed,
+        message.pad_variable_length_inputs,
+        execution,
+    )
+
+
+def check_threads(message: Any) -> None:
+    """Raise a ServingError where a BatchingParameters message asks for no threads (shared_batch_scheduler.h)."""
+    if message.HasField("num_batch_threads") and message.num_batch_threads.value < 1:
+        raise invalid(f"num_batch_threads must be positive; was {message.num_batch_threads.value}")
+
+
+def _check_queue(size: int, timeout_micros: int, batches: int, execution: int) -> None:
+    # shared_batch_scheduler.h, `AddQueueAfterRewritingOptions`
+    if size <= 0:
+        raise invalid(f"input_batch_size_limit must be positive; was {size}")
+    if timeout_micros < 0:
+        raise invalid(f"batch_timeout_micros must be non-negative; was {timeout_micros}")
+    if batches <= 0:
+        raise invalid(f"max_enqueued_batches must be positive; was {batches}")
+    if execution > size:
+        raise invalid(
+            "When enable_large_batch_splitting is true, input_batch_size_limit must be greater than or equal to "
+            f"max_execution_batch_size.1{size}{execution}"  # the values follow the sentence there
+        )
+
+
+def for_model(path: str, options: Any, common: Any) -> Parameters | None:
+    """Return the parameters for a model, None where it is not to be batched.
+
+    Args:
+        path: The model's directory.
+        options: The flags.
+        common: The BatchingParameters of all models.
+
+    Raises:
+        ServingError: The parameters are impossible, or the model's own cannot be read.
+    """
+    if not options.enable_per_model_batching_parameters:
+        return read_parameters(common)
+    file = os.path.join(path, "batching_params.pbtxt")
+    if not (tf.io.gfile.exists(file) if "://" in file else os.path.exists(file)):
+        return None
+    return read_parameters(configs.read_text(file, messages.message_class("BatchingParameters")()))
+
+
+def common_size(arrays: Sequence[Any]) -> int:
+    """Return the number of rows that all inputs of a task have.
+
+    Raises:
+        ServingError: They differ, or one has no rows at all.
+    """
+    if any(array.ndim == 0 for array in arrays):
+        raise invalid("Batching Run() input tensors must have at least one dimension")
+    sizes = {len(array) for array in arrays}
+    if len(sizes) > 1:
+        raise invalid("Batching Run() input tensors must have equal 0th-dimension size")
+    return sizes.pop()
+
+
+def padded_size(size: int, allowed: Sequence[int]) -> int:
+    """Return the smallest allowed size that holds a batch, its own where none does."""
+    return next((one for one in allowed if one >= size), size)
+
+
+def merged(arrays: list[Any], padding: int, name: str, parameters: Parameters) -> Any:
+    """Return the tasks' arrays of one input as one.
+
+    Args:
+        arrays: One array per task.
+        padding: Rows to add, copies of the last task's first row, which are as good as any.
+        name: The input's tensor, for the error.
+        parameters: Whether arrays of different shapes are filled up.
+
+    Raises:
+        ServingError: The shapes differ.
+    """
+    if parameters.pad_variable_length_inputs:
+        arrays = _same_shapes(arrays)
+    elif any(array.shape[1:] != arrays[0].shape[1:] for array in arrays):
+        raise ServingError(
+            f"Tensors with name '{name}' from different tasks have different shapes and padding is turned off. Set "
+            "pad_variable_length_inputs to true, or ensure that all tensors with the same name have equal "
+            "dimensions starting with the first dim.",
+            "FAILED_PRECONDITION",
+        )
+    if padding:
+        arrays = [*arrays, np.repeat(arrays[-1][:1], padding, axis=0)]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _same_shapes(arrays: list[Any]) -> list[Any]:
+    if not 1 <= arrays[0].ndim <= 6:
+        raise invalid("Only tensors with rank from 1 to 6 can be padded.")
+    largest = [max(sizes) for sizes in zip(*(array.shape[1:] for array in arrays), strict=True)]
+    padded = []
+    for array in arrays:
+        grow = [(0, 0), *((0, most - size) for most, size in zip(largest, array.shape[1:], strict=True))]
+        if any(after for _, after in grow) and array.size == 0:
+            raise invalid("Got empty tensor in batch of non-empty tensors.")
+        # The filler is the tensor's first value, as in batching_util.cc.
+        needs = any(after for _, after in grow)
+        padded.append(np.pad(array, grow, constant_values=array.flat[0]) if needs else array)
+    return padded

@@ -1,0 +1,178 @@
+"""Configuration files in protobuf's text format, and the rules a new model configuration is held to.
+
+The rules and their texts are those of tensorflow/serving's model_servers/server_core.cc. BatchingParameters,
+SSLConfig and MonitoringConfig are not in the `tensorflow-serving-api` wheel; `messages` declares them.
+"""
+
+import logging
+import os
+import sys
+from typing import Any
+
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from tiffin.errors import ServingError
+from tiffin.model_server import codes
+from tiffin.model_server.codes import invalid
+from tiffin.model_server.states import Board
+
+_log = logging.getLogger(__name__)
+CPUS = len(os.sched_getaffinity(0))
+PLATFORM = "tensorflow"
+
+
+def new_config() -> Any:
+    """Return an empty ModelServerConfig."""
+    return model_server_config_pb2.ModelServerConfig()
+
+
+def single_model(name: str, base_path: str) -> Any:
+    """Return the configuration that --model_name and --model_base_path stand for."""
+    _log.info("Building single TensorFlow model file config:  model_name: %s model_base_path: %s", name, base_path)
+    config = new_config()
+    config.model_config_list.config.add(name=name, base_path=base_path, model_platform=PLATFORM)
+    return config
+
+
+def read_text(path: str, message: Any) -> Any:
+    """Fill a message from a text-format file, as util/proto_util.h `ParseProtoTextFile` does.
+
+    Raises:
+        ServingError: The file cannot be read (NOT_FOUND), or does not parse (INVALID_ARGUMENT).
+    """
+    content = read_bytes(path)
+    try:
+        return text_format.Parse(content, message)
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        # libprotobuf itself writes this line, whatever the level of the log.
+        sys.stderr.write(f"Error parsing text-format {message.DESCRIPTOR.full_name}: {error}\n")
+        sys.stderr.flush()
+        raise invalid(f"Invalid protobuf file: '{path}'") from error
+
+
+def read_bytes(path: str) -> bytes:
+    """Return a file's content, from this machine or from a file system that TensorFlow knows.
+
+    Raises:
+        ServingError: It cannot be read.
+    """
+    if "://" in path:
+        import tensorflow as tf  # as in `sources`: what is local goes without
+
+        try:
+            return bytes(tf.io.gfile.GFile(path, "rb").read())
+        except tf.errors.OpError as error:
+            raise codes.from_tensorflow(error) from error
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        reasons = {FileNotFoundError: "NOT_FOUND", PermissionError: "PERMISSION_DENIED"}
+        raise ServingError(f"{path}; {error.strerror}", reasons.get(type(error), "FAILED_PRECONDITION")) from error
+
+
+def check_transition(old: Any, new: Any) -> bool:
+    """Check a configuration against the one in force.
+
+    Returns:
+        Whether there is anything to apply: an empty configuration is no error, as long as no other was applied.
+
+    Raises:
+        ServingError: The new configuration breaks a rule.
+    """
+    before, after = old.WhichOneof("config"), new.WhichOneof("config")
+    if not (before is None or old == new or before == after == "model_config_list"):
+        _log.error(
+            "Cannot transition to requested config. It is only legal to transition from one ModelConfigList to another."
+        )
+        raise ServingError(
+            "Cannot transition to requested config. It is only legal to transition from one ModelConfigList to "
+            "another.",
+            "FAILED_PRECONDITION",
+        )
+    if after is None:
+        _log.info("Taking no action for empty config.")
+        return False
+    if after == "custom_model_config":
+        raise ServingError("ModelServer does not yet support custom model config.", "UNIMPLEMENTED")
+    _check_models(new.model_config_list.config)
+    platforms = {model.name: _platform(model) for model in old.model_config_list.config}
+    for model in new.model_config_list.config:
+        platform = _platform(model) if platforms else ""
+        if platforms.get(model.name, platform) != platform:
+            raise invalid(
+                f"Illegal to change a model's platform. For model {model.name} platform was "
+                f"{platforms[model.name]} and new platform requested is {platform}"
+            )
+    return True
+
+
+def check_platforms(config: Any) -> None:
+    """Raise a ServingError for a model of a platform that is not there, or for a request logger."""
+    for model in config.model_config_list.config:
+        platform = _platform(model)
+        if platform != PLATFORM:
+            raise invalid(f"Model {model.name} requests unsupported platform {platform}")
+
+
+def check_logging(config: Any) -> None:
+    """Raise a ServingError where a model asks for request logging, which the stock binary has none of."""
+    if any(model.HasField("logging_config") for model in config.model_config_list.config):
+        raise invalid("No request-logger-creator provided.")
+
+
+def assign_labels(config: Any, board: Board, allow_unavailable: bool) -> dict[str, dict[str, int]]:
+    """Return the labels a configuration asks for: model -> label -> version.
+
+    Args:
+        config: The new configuration.
+        board: States and labels before it.
+        allow_unavailable: Whether a label that is new, or stays where it was, may name an unavailable version.
+
+    Raises:
+        ServingError: A label names a version that is not available.
+    """
+    labels: dict[str, dict[str, int]] = {}
+    for model in config.model_config_list.config:
+        for label, version in model.version_labels.items():
+            moves = board.labels.get(model.name, {}).get(label, version) != version
+            if not board.is_available(model.name, version) and (moves or not allow_unavailable):
+                raise ServingError(
+                    f"Request to assign label to version {version} of model {model.name}, which is not currently "
+                    "available for inference",
+                    "FAILED_PRECONDITION",
+                )
+            labels.setdefault(model.name, {})[label] = version
+    return labels
+
+
+def _check_models(models: Any) -> None:
+    seen = set()
+    for model in models:
+        if model.name in seen:
+            raise invalid(f"Illegal to list model {model.name} multiple times in config list")
+        seen.add(model.name)
+    for model in models:
+        if "://" not in model.base_path and not model.base_path.startswith("/"):
+            raise invalid(
+                f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}"
+            )
+
+
+def _platform(model: Any) -> str:
+    settings = "ModelServerConfig::model_type (deprecated)"
+    if model.model_type:
+        _log.warning("Deprecated ModelServerConfig::model_type field used. Prefer ModelServerConfig::model_platform.")
+        if model.model_platform:
+            raise invalid(
+                f"Illegal setting both {settings} and ModelServerConfig::model_platform, model name is {model.name}"
+            )
+        if model.model_type != model_server_config_pb2.TENSORFLOW:
+            raise invalid(f"ModelServerConfig::model_type choice {model.model_type} not supported.")
+        return PLATFORM
+    if not model.model_platform:
+        raise invalid(
+            f"Illegal setting neither {settings} nor ModelServerConfig::model_platform, model name is {model.name}"
+        )
+    return str(model.model_platform)

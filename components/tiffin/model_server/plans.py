@@ -1,0 +1,145 @@
+"""The short way of a Predict request that is like one before it.
+
+A request whose ModelSpec has been seen, which feeds exactly the signature's inputs with numbers in the common forms,
+needs no look-ups and no checks but those of this file: its tensors are views of its bytes. Anything else, and
+anything wrong, goes the whole way of `predict`, which alone knows the errors. The two parse differently: here the
+packed fields of a tensor are read as bytes, which is the same on the wire.
+"""
+
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tiffin.errors import ServingError
+from tiffin.model_server import codes, messages, tensors, wire
+from tiffin.model_server.metrics import Metrics
+from tiffin.model_server.models import Catalog
+from tiffin.model_server.predict import response_spec
+from tiffin.model_server.signatures import DEFAULT_SIGNATURE, Runner
+
+_MAX_PLANS = 1024
+_MAX_SHAPES = 4096
+# Longer ones are rare, and hold fields that TensorFlow knows nothing of: kept, they would fill the memory.
+_MAX_SHAPE_BYTES, _MAX_SPEC_BYTES = 256, 1024
+_CONTENT_BYTES = {1: "float_val", 2: "double_val"}
+_Shape = tuple[tuple[int, ...], int]
+
+
+class Plans:
+    """Answers requests that need nothing new, and learns from those that did.
+
+    A plan lives in a table of the catalog that goes with every change of the models.
+    """
+
+    def __init__(self, catalog: Catalog, metrics: Metrics, as_content: bool) -> None:
+        self._catalog, self._metrics, self._as_content = catalog, metrics, as_content
+        self._request = messages.message_class("PredictBytes").FromString
+        self._tensor = messages.message_class("TensorBytes").FromString
+        self._shapes: dict[bytes, _Shape] = {}
+
+    def answer(self, content: bytes, timeout_ms: int = 0) -> bytes | None:
+        """Return the reply to a request, None where it has to go the whole way.
+
+        Args:
+            content: The request.
+            timeout_ms: Give up after so many milliseconds; 0 never does.
+
+        Raises:
+            ServingError: The model's run failed.
+        """
+        start = time.perf_counter()
+        request = self._request(content)
+        if request.ByteSize() != len(content):
+            return None  # repeated parts that would have to be merged
+        plan = self._catalog.plans.get(request.model_spec)
+        if plan is None or request.output_filter:
+            return None
+        model, types, runner, heads, tail = plan
+        given = {entry.key: entry.value for entry in request.inputs}
+        if len(given) != len(types):
+            return None
+        arrays = []
+        for alias, type_ in types:
+            array = self._array(given.get(alias), type_)
+            if array is None:
+                return None
+            arrays.append(array)
+        began = time.perf_counter()
+        try:
+            outputs = runner.run(arrays, timeout_ms)
+        except (tf.errors.OpError, UnicodeDecodeError) as caught:
+            # The run itself failed: a second one, on the whole way, could do something twice.
+            error = codes.from_run(caught)
+            self._metrics.count_request(model.name, error.code, "Predict", "GRPC", 0)
+            raise error from None
+        ended = time.perf_counter()
+        parts = []
+        for head, output in zip(heads, outputs, strict=True):
+            tensor = tensors.encode(np.asarray(output), self._as_content)
+            parts.append(wire.delimited(1, head + wire.delimited(2, tensor)))
+        parts.append(tail)
+        reply = b"".join(parts)
+        now = time.perf_counter()
+        self._metrics.count_prediction(model.name, (ended - began) * 1e6, (now - start) * 1e6)
+        return reply
+
+    def learn(self, content: bytes) -> None:
+        """Keep a plan for requests like this one, which went well."""
+        request = self._request(content)
+        # The table before the model: a change of the models between the two makes the plan one for the old table.
+        plans = self._catalog.plans
+        if request.ByteSize() != len(content) or request.model_spec in plans:
+            return
+        if len(request.model_spec) > _MAX_SPEC_BYTES or len(plans) >= _MAX_PLANS:
+            return
+        spec = messages.message_class("ModelSpec").FromString(request.model_spec)
+        try:
+            model = self._catalog.find(spec)
+        except ServingError:
+            return  # unloaded meanwhile
+        name = spec.signature_name or DEFAULT_SIGNATURE
+        signature = model.signatures[name]
+        aliases = list(signature.outputs)
+        runner = signature.runner(aliases)
+        if request.output_filter or not isinstance(runner, Runner):
+            return
+        types = [(alias, info.dtype) for alias, info in signature.inputs.items()]
+        heads = [wire.delimited(1, alias.encode()) for alias in aliases]
+        tail = wire.delimited(2, response_spec(spec.name, model.version, name))
+        plans[request.model_spec] = (model, types, runner, heads, tail)
+
+    def _array(self, content: bytes | None, type_: int) -> Any:
+        if content is None:
+            return None
+        tensor = self._tensor(content)
+        sizes = self._shapes.get(tensor.tensor_shape) or self._shape(tensor.tensor_shape)
+        if sizes is None or tensor.dtype != type_ or tensor.ByteSize() != len(content):
+            return None
+        values = b"" if type_ == tensors.STRING else tensor.tensor_content
+        if not values and type_ in _CONTENT_BYTES:
+            values = getattr(tensor, _CONTENT_BYTES[type_])
+        if not values:
+            return self._decoded(content)
+        dtype = tensors.numpy_type(type_)
+        if len(values) != sizes[1] * dtype.itemsize:
+            return None
+        return np.frombuffer(values, dtype).reshape(sizes[0])
+
+    def _decoded(self, content: bytes) -> Any:
+        try:
+            return tensors.decode(messages.tensor(content))
+        except (ValueError, ServingError):
+            return None
+
+    def _shape(self, content: bytes) -> _Shape | None:
+        try:
+            shape = tensors.shape(messages.tensor_shape(content))
+        except (ValueError, ServingError):
+            return None
+        if len(content) <= _MAX_SHAPE_BYTES:
+            if len(self._shapes) >= _MAX_SHAPES:
+                self._shapes.clear()
+            self._shapes[content] = shape
+        return shape

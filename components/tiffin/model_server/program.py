@@ -1,0 +1,146 @@
+"""The course of the program: read the flags, load the models, open the ports, stop when told."""
+
+import gc
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import warnings
+from typing import Any
+
+from tiffin.errors import ServingError
+from tiffin.model_server import flags
+
+_log = logging.getLogger("tiffin.model_server")
+
+
+def version() -> str:
+    """Return what --version prints."""
+    quiet()
+    from importlib import metadata
+
+    import tensorflow as tf
+
+    return (
+        f"TensorFlow ModelServer: {metadata.version('tensorflow-serving-api')} (Tiffin)\n"
+        f"TensorFlow Library: {tf.__version__}\n"
+    )
+
+
+def serve(options: Any) -> int:
+    """Serve until a signal; return the exit status."""
+    quiet()
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s: %(levelname).1s %(message)s", force=True)
+    _log.setLevel(logging.INFO)
+    for line in flags.unsupported(options):
+        _log.warning("%s", line)
+    try:
+        flags.check(options)
+        return _serve_processes(options) if options.processes > 1 else _serve_alone(options)
+    except ServingError as error:
+        sys.stdout.write(f"Failed to start server. Error: {error.code}: {error}\n")
+        sys.stdout.flush()
+        return 255
+
+
+def _serve_alone(options: Any) -> int:
+    from tiffin.model_server import listening, loading, metrics, models, owner
+
+    # Not an Event: its lock may be held by the very thread that the handler interrupts.
+    stopped: queue.SimpleQueue[None] = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.put(None))
+    _spare_collector()
+    switch_xla(options)
+    config = _first_config(options)
+    catalog, counts = models.Catalog(), metrics.Metrics()
+    state = owner.Owner(options, catalog, loading.loader(options, counts))
+    if not _start(state, config, stopped):
+        return 0
+    close = listening.open_ports(catalog, options, counts, state.reload, lambda: counts)
+    stopped.get()
+    _log.info("Stopping")
+    state.stop()
+    close()
+    return 0
+
+
+def _serve_processes(options: Any) -> int:
+    # Each process has TensorFlow at once where its parent has it; no op may run before the fork.
+    import tensorflow  # noqa: F401
+
+    from tiffin.model_server import coordinator, loading
+
+    def run(channel: Any, options: Any) -> None:
+        from tiffin.model_server import worker
+
+        worker.serve(channel, options)
+
+    _spare_collector()
+    switch_xla(options)
+    config = _first_config(options)
+    loading.settings(options)  # read before the fork, so that every process has them
+    return coordinator.Coordinator(options, run).serve(config)
+
+
+def _spare_collector() -> None:
+    # TensorFlow's modules are a million objects that stay; a full collection among them holds all requests.
+    # Models come later, so that they are still collected when they go.
+    gc.collect()
+    gc.freeze()
+
+
+def switch_xla(options: Any) -> None:
+    """Disable XLA unless a flag asks for it, as main.cc does: a jit-compiled function then fails in its first run."""
+    if options.xla_cpu_compilation_enabled or options.xla_gpu_compilation_enabled:
+        return
+    import ctypes
+
+    import tensorflow as tf
+
+    try:
+        library = ctypes.CDLL(os.path.join(os.path.dirname(tf.__file__), "libtensorflow_cc.so.2"))
+        library._ZN10tensorflow21DisableXlaCompilationEv()
+    except (OSError, AttributeError):
+        _log.warning("XLA stays enabled: jit-compiled functions run here, and in production only with its flag.")
+
+
+def _first_config(options: Any) -> Any:
+    from tiffin.model_server import configs
+
+    if options.model_config_file:
+        return configs.read_text(options.model_config_file, configs.new_config())
+    return configs.single_model(options.model_name, options.model_base_path)
+
+
+def quiet() -> None:
+    """Keep TensorFlow's chatter off the log, unless asked for."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow imports matplotlib where it is installed, which fails with the backend that a notebook's kernel names.
+    os.environ["MPLBACKEND"] = "agg"
+    warnings.simplefilter("ignore")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+def _start(state: Any, config: Any, stopped: queue.SimpleQueue[None]) -> bool:
+    """Wait for the models, or for a signal; return whether the models are there."""
+    ended: list[ServingError | None] = []
+    done = threading.Event()
+
+    def start() -> None:
+        try:
+            state.start(config)
+            ended.append(None)
+        except ServingError as error:
+            ended.append(error)
+        done.set()
+
+    threading.Thread(target=start, name="start", daemon=True).start()
+    while not done.wait(0.05):
+        if not stopped.empty():
+            return False
+    if ended[0] is not None:
+        raise ended[0]
+    return True

@@ -1,0 +1,163 @@
+"""The REST API, on a port of its own.
+
+Paths, codes and texts are those of tensorflow/serving's model_servers/{http_server,http_rest_api_handler,
+http_rest_api_util}.cc.
+"""
+
+import re
+import time
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from google.protobuf import json_format
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
+
+from tiffin.errors import ServingError
+from tiffin.model_server import (
+    codes,
+    inference,
+    json_documents,
+    json_examples,
+    json_text,
+    json_values,
+    management,
+    messages,
+)
+from tiffin.model_server.codes import invalid
+from tiffin.model_server.metrics import Metrics
+from tiffin.model_server.models import Catalog
+from tiffin.model_server.predict import check_method_name, run
+from tiffin.model_server.signatures import DEFAULT_SIGNATURE
+
+# Which requests are ours at all; everything else is not found.
+OURS = re.compile(r"/v1/.*", re.IGNORECASE)
+_PREDICTION = re.compile(
+    r"/v1/models/([^/:]+)(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)", re.IGNORECASE
+)
+_STATUS = re.compile(
+    r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?", re.IGNORECASE
+)
+Reply = tuple[int, dict[str, str], bytes]
+
+
+def answerer(catalog: Catalog, options: Any, metrics: Metrics) -> Callable[[str, str, bytes, str], Reply]:
+    """Return what answers a request: (method, path, body, Origin header) -> (status, headers, body)."""
+    running = {"timeout_ms": max(0, options.rest_api_timeout_in_ms), "metrics": metrics}
+    check = options.enable_signature_method_name_check
+
+    def answer(method: str, path: str, body: bytes, origin: str) -> Reply:
+        start = time.perf_counter()
+        model, verb, status, text = "", "", "OK", ""
+        headers = {} if method == "OPTIONS" else {"Content-Type": "application/json"}
+        try:
+            if method == "OPTIONS":
+                if not re.search("https?://", origin):
+                    raise ServingError("Origin header is missing in CORS preflight", "FAILED_PRECONDITION")
+            else:
+                spec, verb = _parsed(method, path)
+                model = spec.name
+                text = _answered(method, spec, verb, body)
+        except ServingError as error:
+            status, text = error.code, "" if method == "OPTIONS" else json_text.error(str(error))
+        if options.rest_api_enable_cors_support:
+            headers["Access-Control-Allow-Origin"] = "*"
+            headers["Access-Control-Allow-Methods"] = "POST, GET"
+            headers["Access-Control-Allow-Headers"] = "Content-Type"
+        api = verb if method == "POST" else ""
+        metrics.count_request(model, status, api, "REST", (time.perf_counter() - start) * 1e6)
+        return codes.HTTP.get(status, 500), headers, text.encode("utf-8", errors="replace")
+
+    def _answered(method: str, spec: Any, verb: str, body: bytes) -> str:
+        if method == "GET":
+            return _metadata(catalog, spec) if verb == "metadata" else _status(catalog, spec)
+        document = json_documents.parse(body)
+        if verb == "predict":
+            return _predict(catalog, spec, document, check, running)
+        request = _inference_request(spec, document)
+        model = catalog.find(spec)
+        if verb == "classify":
+            return json_text.classifications(inference.classify(model, request, check, **running).result)
+        return json_text.regressions(inference.regress(model, request, check, **running).result)
+
+    return answer
+
+
+def _parsed(method: str, path: str) -> tuple[Any, str]:
+    """Return the ModelSpec and the verb that a path names."""
+    pattern = {"POST": _PREDICTION, "GET": _STATUS}.get(method)
+    match = pattern.fullmatch(path) if pattern else None
+    if match is None:
+        raise invalid(f"Malformed request: {method} {path}")
+    name, version, label, verb = match.groups()
+    spec = model_pb2.ModelSpec(name=urllib.parse.unquote(name or "", errors="replace"))
+    if version:
+        if int(version) >= 2**63:
+            raise invalid(f"Failed to convert version: {version} to numeric.")
+        spec.version.value = int(version)
+    if label:
+        spec.version_label = urllib.parse.unquote(label, errors="replace")
+    # The verb's case is kept there, and only the lower one is known: /v1/models/m:PREDICT is malformed after all.
+    if method == "POST" and verb not in ("classify", "regress", "predict"):
+        raise invalid(f"Malformed request: {method} {path}")
+    return spec, verb or ""
+
+
+def _predict(catalog: Catalog, spec: Any, document: Any, check: bool, running: dict[str, Any]) -> str:
+    name = json_documents.signature_name(document) or DEFAULT_SIGNATURE
+    model = catalog.find(spec)
+    signature = model.signatures.get(name)
+    if signature is None:
+        raise invalid(f'Serving signature name: "{name}" not found in signature def')
+    types = {alias: signature.inputs[alias].dtype for alias in sorted(signature.inputs)}
+    if not types:
+        raise invalid(f"Failed to get input map for signature: {json_documents.signature_name(document) or 'DEFAULT'}")
+    arrays, is_rows = json_values.predict_inputs(document, types)
+    if check:
+        check_method_name(signature)
+    aliases = list(signature.outputs)
+    ordered = [arrays[alias] for alias in signature.inputs]
+    outputs = run(signature.runner, aliases, ordered, model=model.name, api="Predict", **running)
+    named = {alias: np.asarray(output) for alias, output in zip(aliases, outputs, strict=True)}
+    return json_text.rows(named) if is_rows else json_text.columns(named)
+
+
+def _inference_request(spec: Any, document: Any) -> Any:
+    request = messages.message_class("InferenceRequest")()
+    request.model_spec.name = spec.name
+    request.model_spec.signature_name = json_documents.signature_name(document)
+    examples, context = json_examples.examples(document)
+    if context is None:
+        request.input.example_list.examples.extend(examples)
+    else:
+        request.input.example_list_with_context.examples.extend(examples)
+        request.input.example_list_with_context.context = context
+    return request
+
+
+def _status(catalog: Catalog, spec: Any) -> str:
+    if not spec.name:
+        raise invalid("Missing model name in request.")
+    request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
+    return _json(management.model_status(catalog, request))
+
+
+def _metadata(catalog: Catalog, spec: Any) -> str:
+    if not spec.name:
+        raise invalid("Missing model name in request.")
+    request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
+    response = management.model_metadata(catalog, request)
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    response.metadata["signature_def"].Unpack(signatures)
+    spec_text, signatures_text = _json(response.model_spec), _json(signatures)
+    return f'{{\n"model_spec":{spec_text},\n"metadata": {{"signature_def": {signatures_text}}}\n}}\n'
+
+
+def _json(message: Any) -> str:
+    return (
+        json_format.MessageToJson(
+            message, indent=1, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+        + "\n"
+    )

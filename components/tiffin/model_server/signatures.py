@@ -1,0 +1,171 @@
+"""The signatures of a loaded SavedModel, ready to run.
+
+A signature runs through a session's callable. With `inter_op_thread_pool=-1` the graph runs in the caller's thread,
+which is many times faster for the narrow graphs that are served mostly, but slower for wide ones, which lose the
+parallelism between ops; so the first calls are timed both ways and the faster way stays. Warm-up requests are
+the first calls where a model has them.
+
+Nothing can stop what runs in the caller's thread. So a run with a time limit takes a slower way that can be stopped,
+until the runs of late were so quick that the limit is far off: most clients set a deadline of seconds for a model of
+microseconds. One run that suddenly takes a hundred times as long as those before it goes on past its limit, the next
+one does not.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tensorflow.core.protobuf import config_pb2
+from tensorflow.python.client import pywrap_tf_session
+
+from tiffin.errors import ServingError
+from tiffin.model_server import tensors
+
+DEFAULT_SIGNATURE = "serving_default"
+PREDICT_METHOD = "tensorflow/serving/predict"
+CLASSIFY_METHOD = "tensorflow/serving/classify"
+REGRESS_METHOD = "tensorflow/serving/regress"
+
+_SETTLING_CALLS = 3  # of each way, before the timed ones: the first builds the executor
+_TIMED_CALLS = 5
+_MARGIN = 100  # a limit this many times the slowest run of late is far off
+_FORGETTING = 0.95  # of the slowest run, with each further one
+_UNKNOWN_MS = 60_000.0  # the slowest run, before there are any
+_MAX_RUNNERS = 128  # distinct output filters that keep their callable
+
+
+class Runner:
+    """Runs one set of feeds and fetches of a session."""
+
+    def __init__(self, session: Any, feeds: Sequence[str], types: Sequence[int], fetches: Sequence[str]) -> None:
+        """Prepare to run.
+
+        Args:
+            session: The session.
+            feeds: Names of the tensors to feed, sorted: TensorFlow numbers the arguments of its errors that way.
+            types: The type of each feed.
+            fetches: Names of the tensors to fetch.
+        """
+        self.feeds = list(feeds)
+        self._session, self._fetches = session, list(fetches)
+        self._types = [(type_, tensors.numpy_type(type_)) for type_ in types]
+        self._ways = [self._callable(-1), self._callable(0)]
+        self._times: list[list[float]] = [[], []]
+        self._chosen: Any = None
+        self._slowest_ms = _UNKNOWN_MS
+        self._feed_outputs, self._fetch_outputs = (
+            [session.graph.get_tensor_by_name(name)._as_tf_output() for name in names]
+            for names in (self.feeds, self._fetches)
+        )
+
+    def __call__(self, arrays: Sequence[Any], timeout_ms: int = 0) -> list[Any]:
+        """Return the fetched arrays.
+
+        Args:
+            arrays: One array for each feed.
+            timeout_ms: Give up after so many milliseconds; 0 never does.
+        """
+        self.check(arrays)
+        return self.run(arrays, timeout_ms)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the faster way has been chosen."""
+        return self._chosen is not None
+
+    def run(self, arrays: Sequence[Any], timeout_ms: int = 0) -> list[Any]:
+        """Return the fetched arrays, for arrays of the right types."""
+        start = time.perf_counter()
+        try:
+            if timeout_ms and timeout_ms < self._slowest_ms * _MARGIN:
+                return self._limited(arrays, timeout_ms)
+            if self._chosen is not None:
+                return self._chosen(*arrays)  # type: ignore[no-any-return]
+            return self._timed(arrays)
+        finally:
+            self._slowest_ms = max((time.perf_counter() - start) * 1000, self._slowest_ms * _FORGETTING)
+
+    def check(self, arrays: Sequence[Any]) -> None:
+        """Raise a ServingError where an array is not of its feed's type."""
+        for index, (array, (type_, dtype)) in enumerate(zip(arrays, self._types, strict=True)):
+            if array.dtype != dtype:
+                raise ServingError(
+                    f"Expects arg[{index}] to be {tensors.type_name(type_)} but "
+                    f"{tensors.type_name(tensors.type_enum(array))} is provided",
+                    "INVALID_ARGUMENT",
+                )
+
+    def _timed(self, arrays: Sequence[Any]) -> list[Any]:
+        way = min((0, 1), key=lambda index: len(self._times[index]))
+        start = time.perf_counter()
+        outputs = self._ways[way](*arrays)
+        self._times[way].append(time.perf_counter() - start)
+        if min(map(len, self._times)) >= _SETTLING_CALLS + _TIMED_CALLS:
+            timed = [times[_SETTLING_CALLS:] for times in self._times]
+            self._chosen = self._ways[0 if min(timed[0]) <= min(timed[1]) else 1]
+            # From here on the runs are known: after a warm-up no user's time limit costs anything.
+            self._slowest_ms = max(map(max, timed)) * 1000
+        return list(outputs)
+
+    def _limited(self, arrays: Sequence[Any], timeout_ms: int) -> list[Any]:
+        # A callable's limit is that of its making: this is what `Session.run` comes down to, without the handling of
+        # feeds and fetches that makes it slow.
+        options = config_pb2.RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
+        buffer = pywrap_tf_session.TF_NewBufferFromString(options)
+        try:
+            feeds = dict(zip(self._feed_outputs, arrays, strict=True))
+            return pywrap_tf_session.TF_SessionRun_wrapper(  # type: ignore[no-any-return]
+                self._session._session, buffer, feeds, self._fetch_outputs, [], None
+            )
+        finally:
+            pywrap_tf_session.TF_DeleteBuffer(buffer)
+
+    def _callable(self, pool: int) -> Any:
+        options = config_pb2.CallableOptions(feed=self.feeds, fetch=self._fetches)
+        options.run_options.inter_op_thread_pool = pool
+        return self._session._make_callable_from_options(options)
+
+
+class Signature:
+    """One signature of a SavedModel.
+
+    Attributes:
+        definition: Its SignatureDef.
+        inputs: alias -> TensorInfo, sorted by the name of the tensor.
+        outputs: alias -> TensorInfo, sorted by alias.
+        defaults: alias -> TensorProto of the inputs that may be left out.
+    """
+
+    def __init__(self, session: Any, definition: Any, wrap: Callable[[Runner], Any]) -> None:
+        """Read a signature.
+
+        Args:
+            session: The session its tensors are in.
+            definition: The SignatureDef.
+            wrap: Puts something in front of each runner, such as a batching queue.
+        """
+        self.definition = definition
+        self.inputs = dict(sorted(definition.inputs.items(), key=lambda item: str(item[1].name)))
+        self.outputs = dict(sorted(definition.outputs.items()))
+        self.defaults = dict(definition.defaults)
+        self._session, self._wrap = session, wrap
+        self._runners: dict[tuple[str, ...], Any] = {}
+        self._lock = threading.Lock()
+
+    def runner(self, aliases: Sequence[str]) -> Any:
+        """Return what fetches these outputs, each given once, in this order."""
+        key = tuple(aliases)
+        runner = self._runners.get(key)
+        return self._prepare(key) if runner is None else runner
+
+    def _prepare(self, key: tuple[str, ...]) -> Any:
+        feeds = [info.name for info in self.inputs.values()]
+        types = [info.dtype for info in self.inputs.values()]
+        with self._lock:
+            if key not in self._runners:  # another thread may have been quicker
+                if len(self._runners) >= _MAX_RUNNERS:
+                    self._runners.pop(next(iter(self._runners)))
+                fetches = [self.outputs[alias].name for alias in key]
+                self._runners[key] = self._wrap(Runner(self._session, feeds, types, fetches))
+            return self._runners[key]

@@ -1,0 +1,190 @@
+"""Tensors between the wire and numpy, without a step per element for numbers.
+
+What is accepted is what tensorflow's core/framework/tensor.cc `Tensor::FromProto` accepts: `tensor_content` of
+exactly the right size, or typed values of which the last is repeated; what is written is `AsProtoField`, or
+`AsProtoTensorContent` on demand. Packed fields of little-endian numbers are the bytes of the array itself, so
+replies are put together as wire bytes without a message object.
+"""
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from tensorflow.python.framework import dtypes
+
+from tiffin.errors import ServingError
+from tiffin.model_server import wire
+
+# Unfilled elements repeat the last value, so a request of a few bytes can declare any size. TensorFlow lets the
+# allocator say no; here a declared surplus above this many bytes is a parsing error, long before memory is short.
+SURPLUS_BYTES = 1 << 30
+MAX_DIMENSIONS = 254  # TensorFlow's limit
+_NUMPY_DIMENSIONS = 64
+
+_FLOAT, _DOUBLE, STRING, _BOOL, _HALF, _BFLOAT16 = 1, 2, 7, 10, 19, 14
+
+# enum -> (numpy dtype, field of TensorProto, field number, numbers as they lie in the field)
+_LAYOUT: dict[int, tuple[Any, str, int, Any]] = {
+    _FLOAT: (np.dtype("<f4"), "float_val", 5, None),
+    _DOUBLE: (np.dtype("<f8"), "double_val", 6, None),
+    3: (np.dtype("<i4"), "int_val", 7, np.int32),
+    4: (np.dtype("u1"), "int_val", 7, np.int32),
+    5: (np.dtype("<i2"), "int_val", 7, np.int32),
+    6: (np.dtype("i1"), "int_val", 7, np.int32),
+    STRING: (np.dtype(object), "string_val", 8, None),
+    8: (np.dtype("<c8"), "scomplex_val", 9, np.float32),
+    9: (np.dtype("<i8"), "int64_val", 10, np.int64),
+    _BOOL: (np.dtype(bool), "bool_val", 11, np.bool_),
+    _BFLOAT16: (np.dtype(dtypes.bfloat16.as_numpy_dtype), "half_val", 13, np.int32),
+    17: (np.dtype("<u2"), "int_val", 7, np.int32),
+    18: (np.dtype("<c16"), "dcomplex_val", 12, np.float64),
+    _HALF: (np.dtype("<f2"), "half_val", 13, np.int32),
+    22: (np.dtype("<u4"), "uint32_val", 16, np.uint32),
+    23: (np.dtype("<u8"), "uint64_val", 17, np.uint64),
+}
+_ENUMS = {layout[0]: enum for enum, layout in _LAYOUT.items()}
+_NAMES = {_FLOAT: "float", _DOUBLE: "double", _HALF: "half"}
+
+
+def type_name(enum: int) -> str:
+    """Return a type's name as TensorFlow's errors spell it: `float`, `double`, `int64`."""
+    if enum in _NAMES:
+        return _NAMES[enum]
+    try:
+        return str(dtypes.as_dtype(enum).name)
+    except TypeError:
+        return f"unknown dtype enum ({enum})"
+
+
+def numpy_type(enum: int) -> Any:
+    """Return the numpy dtype of a TensorFlow type, None where there is none."""
+    layout = _LAYOUT.get(enum)
+    return layout and layout[0]
+
+
+def type_enum(array: Any) -> int:
+    """Return the TensorFlow type of an array that a session gave."""
+    enum = _ENUMS.get(array.dtype)
+    return int(dtypes.as_dtype(array.dtype).as_datatype_enum) if enum is None else enum
+
+
+def decode(proto: Any) -> Any:
+    """Return the array a TensorProto holds.
+
+    Raises:
+        ValueError: The message is no tensor: an impossible shape, type or number of bytes.
+        ServingError: It has more dimensions than numpy holds.
+    """
+    enum = proto.dtype
+    if enum not in _LAYOUT:
+        raise ValueError("dtype")
+    dtype, field, _, stored = _LAYOUT[enum]
+    sizes, count = shape(proto.tensor_shape)
+    content = proto.tensor_content
+    if content:
+        if enum == STRING:
+            return _strings(wire.read_strings(content, count), sizes, count)
+        if len(content) != count * dtype.itemsize:
+            raise ValueError("tensor_content")
+        return np.frombuffer(content, dtype).reshape(sizes)
+    if count == 0:
+        return np.empty(sizes, dtype)
+    values = getattr(proto, field)
+    if enum == STRING:
+        return _strings(values, sizes, count)
+    array = np.array(values, stored or dtype)
+    if enum in (_HALF, _BFLOAT16):
+        array = array.astype(np.uint16).view(dtype)
+    elif enum in (8, 18):
+        array = array[: len(array) // 2 * 2].view(dtype)
+    elif stored is not None:
+        array = array.astype(dtype, copy=False)
+    return _filled(array, count).reshape(sizes)
+
+
+def encode(array: Any, as_content: bool = False) -> bytes:
+    """Return the wire bytes of a TensorProto.
+
+    Args:
+        array: An array as a session gives it: numbers, or `bytes` objects.
+        as_content: Numbers go to `tensor_content` instead of the typed field.
+    """
+    enum = type_enum(array)
+    head = _head(enum, array.shape)
+    if array.size == 0:
+        return head
+    if enum == STRING:
+        values = array.ravel().tolist()
+        if as_content:
+            lengths = b"".join(wire.varint(len(value)) for value in values)
+            return head + wire.delimited(4, lengths + b"".join(values))
+        return head + b"".join(wire.delimited(8, value) for value in values)
+    if as_content:
+        return head + wire.delimited(4, array.tobytes())
+    number = _LAYOUT[enum][2]
+    if enum in (_FLOAT, _DOUBLE, 8, 18, _BOOL):
+        return head + wire.delimited(number, array.tobytes())
+    if enum in (_HALF, _BFLOAT16):
+        array = array.view(np.uint16)
+    return head + wire.delimited(number, wire.varints(array))
+
+
+@functools.lru_cache(4096)
+def _head(enum: int, sizes: tuple[int, ...]) -> bytes:
+    dimensions = b"".join(wire.delimited(2, wire.tagged(1, size)) for size in sizes)
+    return wire.tagged(1, enum) + wire.delimited(2, dimensions)
+
+
+def shape(proto: Any) -> tuple[tuple[int, ...], int]:
+    """Return the sizes of a TensorShapeProto and their product.
+
+    Raises:
+        ValueError: It is no full shape, by the rules of core/framework/tensor_shape.cc `IsValid`.
+        ServingError: It has more dimensions than numpy holds.
+    """
+    # The rank comes first: the product of a hundred thousand large sizes alone would take minutes.
+    if proto.unknown_rank or len(proto.dim) > MAX_DIMENSIONS:
+        raise ValueError("rank")
+    sizes = tuple([dimension.size for dimension in proto.dim])
+    count = 1
+    for size in sizes:
+        count *= size
+        if size < 0 or count >= 1 << 63:
+            raise ValueError("shape")
+    check_dimensions(len(sizes))
+    return sizes, count
+
+
+def check_dimensions(count: int) -> None:
+    """Raise a ServingError for a tensor that TensorFlow would take and numpy cannot hold."""
+    if count > _NUMPY_DIMENSIONS:
+        raise ServingError(
+            f"Tensors of more than {_NUMPY_DIMENSIONS} dimensions cannot be fed by this server; got {count}",
+            "UNIMPLEMENTED",
+        )
+
+
+def _strings(values: Iterable[bytes], shape: tuple[int, ...], count: int) -> Any:
+    array = np.empty(len(values := list(values)), object)
+    array[:] = values
+    if not values and count:
+        _check_surplus(count * 8)
+        array = np.full(count, b"", object)
+    return _filled(array, count).reshape(shape)
+
+
+def _filled(array: Any, count: int) -> Any:
+    if len(array) >= count:
+        return array[:count]
+    _check_surplus((count - len(array)) * array.itemsize)
+    full = np.zeros(count, array.dtype)
+    full[: len(array)] = array
+    if len(array):
+        full[len(array) :] = array[-1]
+    return full
+
+
+def _check_surplus(size: int) -> None:
+    if size > SURPLUS_BYTES:
+        raise ValueError("declared size")

@@ -1,0 +1,155 @@
+"""A run's parameters: from the command line and a file, checked against the types in the spec before anything runs."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tiffin.errors import InputError, did_you_mean
+from tiffin.specs.rules import Use, check_values
+
+# parameterType -> what to call it, an example, and whether a value is one. In Python a bool is an int; here it is not.
+_TYPES: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
+    "STRING": ("a string", "text", lambda value: isinstance(value, str)),
+    "NUMBER_INTEGER": ("a whole number", "10", lambda value: isinstance(value, int) and not isinstance(value, bool)),
+    "NUMBER_DOUBLE": ("a number", "0.5", lambda value: isinstance(value, int | float) and not isinstance(value, bool)),
+    "BOOLEAN": ("true or false", "true", lambda value: isinstance(value, bool)),
+    "LIST": ("a list", '["a", "b"]', lambda value: isinstance(value, list)),
+    "STRUCT": ("a mapping", '{"a": 1}', lambda value: isinstance(value, dict)),
+}
+
+
+def gather_parameters(
+    declared: Mapping[str, Mapping[str, Any]],
+    settings: Iterable[str] = (),
+    file: str | Path | None = None,
+    uses: Iterable[Use] = (),
+) -> dict[str, Any]:
+    """Return the values for a run: those of the file, then those of the settings over them.
+
+    Args:
+        declared: Name -> what the spec says about the parameter.
+        settings: `key=value` each. A string stays as it is; any other type is read as YAML, of which JSON is a part.
+        file: YAML file with a mapping of names to values. Defaults to none.
+        uses: Which inputs of components the parameters go to, whose own rules hold for the values.
+
+    Raises:
+        InputError: A setting or the file cannot be read, a name is not declared, a value has the wrong type or breaks a
+            rule of the component that gets it, or one that is needed is missing.
+    """
+    values: dict[str, Any] = {}
+    for name, value in (_read_file(file) if file is not None else {}).items():
+        _check_name(name, declared, f"The file '{file}'")
+        values[name] = _checked(name, value, declared[name], f"in '{file}'")
+    for setting in settings:
+        name, separator, text = setting.partition("=")
+        if not separator:
+            raise InputError(f"--set should be key=value. Received: '{setting}'. Write --set '{setting}=VALUE'.")
+        name = name.strip()
+        _check_name(name, declared, "--set")
+        values[name] = _checked(name, _parse(name, text, declared[name]), declared[name], "in --set")
+    # kfp.local cannot run without a value where the spec has no default, even where the parameter is optional.
+    missing = [name for name, about in declared.items() if name not in values and "defaultValue" not in about]
+    if missing:
+        raise InputError(
+            f"The pipeline needs a value for: {', '.join(missing)}. Received: none. "
+            + "Add "
+            + " ".join(f"--set {name}=VALUE" for name in missing)
+            + "."
+        )
+    check_values(uses, values)
+    return values
+
+
+def _read_file(path: str | Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(Path(path).read_bytes())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(
+            f"--params should be a YAML file of names and values. Received: '{path}' ({_one_line(error)}). "
+            "Check the path and the file."
+        ) from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise InputError(
+            f"--params should be a YAML file of names and values, such as `data: trips.csv`. "
+            f"Received: '{path}' with a {type(values).__name__}. Write one `name: value` a line."
+        )
+    return values
+
+
+def _check_name(name: str, declared: Mapping[str, Any], where: str) -> None:
+    if name not in declared:
+        raise InputError(
+            f"{where} should name a parameter of the pipeline: {', '.join(declared) or 'it has none'}. "
+            f"Received: '{name}'.{did_you_mean(name, declared)}"
+        )
+
+
+def _parse(name: str, text: str, about: Mapping[str, Any]) -> Any:
+    kind = about["parameterType"]
+    if kind == "STRING":
+        return text
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(
+            f"The parameter '{name}' should be {_wanted(kind)}. Received: '{text}' in --set ({_one_line(error)}). "
+            "Quote the whole setting for the shell."
+        ) from None
+    if kind == "NUMBER_DOUBLE" and isinstance(value, str):
+        # YAML 1.1 takes 1e-3 for a string; to everybody else it is a number.
+        try:
+            value = float(text)
+        except ValueError:
+            return value
+    return value
+
+
+def _checked(name: str, value: Any, about: Mapping[str, Any], where: str) -> Any:
+    kind = about["parameterType"]
+    holds = _TYPES[kind][2] if kind in _TYPES else lambda _value: True
+    if kind == "NUMBER_INTEGER" and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not holds(value):
+        raise InputError(
+            f"The parameter '{name}' should be {_wanted(kind)}. "
+            f"Received: {json.dumps(value, default=str)}, {_kind_of(value)}, {where}."
+        )
+    choices = about.get("literals", [])
+    if choices and value not in choices:
+        # A spec keeps every number as a float.
+        names = [str(int(choice)) if isinstance(choice, float) else str(choice) for choice in choices]
+        raise InputError(
+            f"The parameter '{name}' should be one of: {', '.join(names)}. "
+            f"Received: {json.dumps(value)} {where}.{did_you_mean(str(value), names)}"
+        )
+    try:
+        # Dates and the like, which YAML knows and a pipeline does not; and numbers that JSON lacks.
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"The parameter '{name}' should hold JSON values only. Received: {value!r} {where}. Put strings in quotes."
+        ) from None
+    return value
+
+
+def _wanted(kind: str) -> str:
+    if kind not in _TYPES:
+        return f"a {kind}"
+    description, example, _ = _TYPES[kind]
+    return f"{description}, such as {example}"
+
+
+def _kind_of(value: Any) -> str:
+    for description, _, holds in _TYPES.values():
+        if holds(value):
+            return description
+    return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,174 @@
+"""What a step asks of its machine: CPU and memory as a request and a limit, and accelerators.
+
+A size is a name (`small`, `medium`, `large`) or explicit, and an explicit part changes a named size:
+
+    large
+    cpu=500m:2,memory=2Gi:4Gi              request:limit; one value stands for both
+    large,accelerator=nvidia.com/gpu:1     resource:count
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tiffin.errors import InputError, did_you_mean
+from tiffin.specs.executors import find_executor
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a step asks for, in Kubernetes' units.
+
+    Attributes:
+        cpu_request: CPUs it is promised, such as `500m` or `2`.
+        cpu_limit: CPUs it never gets more than.
+        memory_request: Memory it is promised, such as `2Gi`.
+        memory_limit: Memory it is killed for exceeding.
+        accelerator: Resource of the accelerators, such as `nvidia.com/gpu`; empty for none.
+        accelerators: How many of them.
+    """
+
+    cpu_request: str
+    cpu_limit: str
+    memory_request: str
+    memory_limit: str
+    accelerator: str = ""
+    accelerators: int = 0
+
+
+# Importing TensorFlow takes 0.6 GB and most of a CPU: the smallest size still carries that.
+SIZES = {
+    "small": Size("250m", "1", "1Gi", "2Gi"),
+    "medium": Size("1", "2", "2Gi", "4Gi"),
+    "large": Size("4", "8", "8Gi", "16Gi"),
+}
+
+_CPU = re.compile(r"(?:\d+m|\d*\.?\d+)")
+_MEMORY = re.compile(r"\d+(?:[EPTGMK]i?)?")
+_ACCELERATOR = re.compile(r"[a-z0-9][a-z0-9.-]*(?:/[A-Za-z0-9._-]+)?")
+_BYTES: dict[str, int] = {"": 1, **{unit: 1000**power for power, unit in enumerate("KMGTPE", 1)}}
+_BYTES |= {f"{unit}i": 1024**power for power, unit in enumerate("KMGTPE", 1)}
+
+
+def read_size(text: str) -> Size:
+    """Read a size.
+
+    Args:
+        text: A name, or parts `cpu=`, `memory=` and `accelerator=` behind it or alone. What is left out is medium's.
+
+    Raises:
+        InputError: A name or a part is unknown, a quantity is none, or a request is above its limit.
+    """
+    name, *parts = text.split(",")
+    if "=" in name:
+        name, parts = "medium", [name, *parts]
+    if name not in SIZES:
+        raise InputError(
+            f"A size should be {', '.join(SIZES)}, or explicit, such as cpu=500m:2,memory=2Gi:4Gi. "
+            f"Received: '{text}'.{did_you_mean(name, SIZES)}"
+        )
+    size = SIZES[name]
+    for part in parts:
+        key, _, value = part.partition("=")
+        if key == "cpu":
+            request, limit = _request_and_limit(part, value, _CPU, _cpus, "2 or 500m:2")
+            size = dataclasses.replace(size, cpu_request=request, cpu_limit=limit)
+        elif key == "memory":
+            request, limit = _request_and_limit(part, value, _MEMORY, _bytes, "4Gi or 2Gi:4Gi")
+            size = dataclasses.replace(size, memory_request=request, memory_limit=limit)
+        elif key == "accelerator":
+            kind, _, count = value.partition(":")
+            if not _ACCELERATOR.fullmatch(kind) or not re.fullmatch(r"[1-9]\d*|", count):
+                raise InputError(
+                    f"An accelerator should be resource:count, such as nvidia.com/gpu:1. Received: '{part}'."
+                )
+            size = dataclasses.replace(size, accelerator=kind, accelerators=int(count or 1))
+        else:
+            known = ("cpu", "memory", "accelerator")
+            raise InputError(
+                f"A part of a size should be {', '.join(f'{key}=' for key in known)}. "
+                f"Received: '{part}' in '{text}'.{did_you_mean(key, known)}"
+            )
+    return size
+
+
+def set_size(task: Any, text: str) -> None:
+    """Give a task of a pipeline a size.
+
+    Args:
+        task: What calling a component returned.
+        text: As `read_size` takes it.
+
+    Raises:
+        InputError: It is no size.
+    """
+    try:
+        size = read_size(text)
+    except InputError as error:
+        raise InputError(f"The step '{task.name}' has a wrong size. {error}") from None
+    task.set_cpu_request(size.cpu_request).set_cpu_limit(size.cpu_limit)
+    task.set_memory_request(size.memory_request).set_memory_limit(size.memory_limit)
+    if size.accelerator:
+        task.set_accelerator_type(size.accelerator).set_accelerator_limit(size.accelerators)
+
+
+def resize(documents: list[dict[str, Any]], settings: Iterable[str]) -> None:
+    """Give steps of a compiled pipeline other sizes; nothing else changes.
+
+    Args:
+        documents: Of the spec, which are changed.
+        settings: `step=size` each. A step's first word will do where only one step begins with it.
+
+    Raises:
+        InputError: A setting names no step, or no size.
+    """
+    for setting in settings:
+        step, separator, text = setting.partition("=")
+        if not separator:
+            raise InputError(f"--size should be step=size, such as train-model=large. Received: '{setting}'.")
+        label = find_executor("--size", step, documents)
+        documents[0]["deploymentSpec"]["executors"][label]["container"]["resources"] = _resources(read_size(text))
+
+
+def _request_and_limit(part: str, value: str, form: re.Pattern[str], measure: Any, example: str) -> tuple[str, str]:
+    request, separator, limit = value.partition(":")
+    limit = limit if separator else request
+    if not form.fullmatch(request) or not form.fullmatch(limit) or not measure(limit):
+        raise InputError(
+            f"A size's part should be a quantity, or request:limit, such as {example}. Received: '{part}'."
+        )
+    if measure(request) > measure(limit):
+        raise InputError(f"A request should be at most its limit. Received: '{part}'. Write the smaller one first.")
+    return request, limit
+
+
+def _cpus(text: str) -> float:
+    return float(text.removesuffix("m")) / (1000 if text.endswith("m") else 1)
+
+
+def _bytes(text: str) -> int:
+    number = text.rstrip("EPTGMKi")
+    unit: int = _BYTES[text.removeprefix(number)]
+    return int(number) * unit
+
+
+def _resources(size: Size) -> dict[str, Any]:
+    # As kfp writes them: numbers for backends before 2.5, strings for those since.
+    resources: dict[str, Any] = {
+        "cpuLimit": _cpus(size.cpu_limit),
+        "cpuRequest": _cpus(size.cpu_request),
+        "memoryLimit": _bytes(size.memory_limit) / 1e9,
+        "memoryRequest": _bytes(size.memory_request) / 1e9,
+        "resourceCpuLimit": size.cpu_limit,
+        "resourceCpuRequest": size.cpu_request,
+        "resourceMemoryLimit": size.memory_limit,
+        "resourceMemoryRequest": size.memory_request,
+    }
+    if size.accelerator:
+        count = str(size.accelerators)
+        resources["accelerator"] = {
+            "count": count, "resourceCount": count, "resourceType": size.accelerator, "type": size.accelerator,
+        }  # fmt: skip
+    return resources

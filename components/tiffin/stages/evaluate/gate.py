@@ -1,0 +1,118 @@
+"""The gate: which metrics a model must reach, and the verdict with its reasons.
+
+Imports nothing heavy, so that thresholds can be checked before a run starts.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tiffin.errors import InputError, did_you_mean
+from tiffin.stages.evaluate.definitions import HIGHER_IS_BETTER, MAIN, METRICS
+
+# What a check of the label's classes is called: the rows of classes that training has not seen, at most none of them.
+UNKNOWN_CLASSES = "rows_of_unknown_classes"
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule of the gate.
+
+    Attributes:
+        metric: Name.
+        value: What the model reached; None if it could not be measured, which passes nothing.
+        bound: What it had to reach: at least where larger is better, else at most.
+        passed: Whether it did.
+        reason: The same in words.
+    """
+
+    metric: str
+    value: float | None
+    bound: float
+    passed: bool
+    reason: str
+
+
+def check_thresholds(thresholds: Mapping[str, Any], task: str = "") -> None:
+    """Raise an InputError unless each threshold names a metric and is a number.
+
+    Args:
+        thresholds: Metric to bound.
+        task: `binary`, `multiclass` or `regression`; empty while it is unknown, which takes the metrics of all.
+    """
+    known = METRICS[task] if task else tuple(HIGHER_IS_BETTER)
+    for name, bound in thresholds.items():
+        if name not in known:
+            raise InputError(
+                f"A threshold should name a metric{' of the task ' + task if task else ''}: {', '.join(known)}. "
+                f"Received: thresholds['{name}'].{did_you_mean(name, known) or ' Choose one of these.'}"
+            )
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+            raise InputError(
+                f"A threshold should be a number. Received: thresholds['{name}']={bound!r}. Give one, such as 0.9."
+            )
+
+
+def judge(
+    task: str,
+    found: Mapping[str, float | None],
+    thresholds: Mapping[str, float],
+    unknown_classes: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """Return the verdict: `passed`, `reason` in one line, and every check.
+
+    Args:
+        task: `binary`, `multiclass` or `regression`.
+        found: Metrics with their baseline.
+        thresholds: Metric to bound: a least value where larger is better, such as auc, and a largest value where smaller
+            is, such as log_loss. Besides, the main metric must always be better than its baseline.
+        unknown_classes: Values of the label that training has not seen, with how many rows have each. None passes.
+
+    Raises:
+        InputError: A threshold names no metric of the task, or is no number.
+    """
+    check_thresholds(thresholds, task)
+    main = MAIN[task]
+    checks = [_check(name, found[name], float(bound)) for name, bound in sorted(thresholds.items())]
+    baseline = found[f"baseline_{main}"]
+    checks.append(_baseline(main, found[main], math.inf if baseline is None else baseline))
+    if unknown_classes:
+        checks.append(_unknown(unknown_classes))
+    failed = [check for check in checks if not check.passed]
+    return {
+        "passed": not failed,
+        "reason": "; ".join(check.reason for check in failed or checks) + ".",
+        "checks": [asdict(check) for check in checks],
+    }
+
+
+def _check(metric: str, value: float | None, bound: float) -> Check:
+    higher = HIGHER_IS_BETTER[metric]
+    rule = f"at {'least' if higher else 'most'} {bound:g}"
+    if value is None:
+        return Check(metric, value, bound, False, f"{metric} could not be measured, so it is not {rule}")
+    passed = value >= bound if higher else value <= bound
+    return Check(metric, value, bound, passed, f"{metric} {value:.6g} is {'' if passed else 'not '}{rule}")
+
+
+def _unknown(classes: Mapping[str, int]) -> Check:
+    rows = sum(classes.values())
+    first = sorted(classes.items(), key=lambda item: (-item[1], item[0]))[:_NAMED]
+    named = ", ".join(f"'{name}' ({count})" for name, count in first)
+    more = f" and {len(classes) - _NAMED} more" if len(classes) > _NAMED else ""
+    reason = (
+        f"{rows} {'row has a class that was' if rows == 1 else 'rows have classes that were'} not in training, "
+        f"{named}{more}: train with rows of {'it' if len(classes) == 1 else 'them'}, or leave them out of the data"
+    )
+    return Check(UNKNOWN_CLASSES, float(rows), 0.0, False, reason)
+
+
+def _baseline(metric: str, value: float | None, baseline: float) -> Check:
+    if value is None:
+        words = f"could not be measured, so it is no better than {baseline:.6g}"
+        return Check(metric, value, baseline, False, f"{metric} {words} without a model")
+    passed = value < baseline
+    words = f"is better than {baseline:.6g}" if passed else f"is no better than {baseline:.6g}"
+    return Check(metric, value, baseline, passed, f"{metric} {value:.6g} {words} without a model")

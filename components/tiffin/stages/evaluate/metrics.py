@@ -1,0 +1,95 @@
+"""The metrics of predictions; `definitions` says what each means."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn import metrics
+
+from tiffin.stages.evaluate.definitions import BINARY, MULTICLASS, REGRESSION
+
+
+def binary(truth: np.ndarray, probability: np.ndarray, prior: float) -> dict[str, float | None]:
+    """Return the metrics of probabilities of the positive class.
+
+    Args:
+        truth: `[rows]` of 0 and 1.
+        probability: `[rows]` from 0 to 1.
+        prior: Share of the positive class in training, from 0 to 1.
+    """
+    both = 0 < truth.mean() < 1
+    chosen = probability >= 0.5
+    baseline = {"baseline_log_loss": metrics.log_loss(truth, np.full(len(truth), prior), labels=[0, 1])}
+    if not np.isfinite(probability).all():
+        return _rounded(dict.fromkeys(BINARY) | baseline)
+    return _rounded(
+        {
+            # A split with one class has no ranking to measure.
+            "auc": metrics.roc_auc_score(truth, probability) if both else None,
+            "average_precision": metrics.average_precision_score(truth, probability) if both else None,
+            "accuracy": metrics.accuracy_score(truth, chosen),
+            "precision": metrics.precision_score(truth, chosen, zero_division=0.0),
+            "recall": metrics.recall_score(truth, chosen, zero_division=0.0),
+            "f1": metrics.f1_score(truth, chosen, zero_division=0.0),
+            "log_loss": metrics.log_loss(truth, probability, labels=[0, 1]),
+            "brier": metrics.brier_score_loss(truth, probability),
+            **baseline,
+        }
+    )
+
+
+def multiclass(truth: np.ndarray, probabilities: np.ndarray, priors: np.ndarray) -> dict[str, float | None]:
+    """Return the metrics of the classes' probabilities.
+
+    Args:
+        truth: `[rows]` indices of classes.
+        probabilities: `[rows, classes]`, rows sum to 1.
+        priors: `[classes]` shares in training.
+    """
+    classes = np.arange(probabilities.shape[1])
+    baseline = {"baseline_log_loss": metrics.log_loss(truth, np.tile(priors, (len(truth), 1)), labels=classes)}
+    if not np.isfinite(probabilities).all():
+        return _rounded(dict.fromkeys(MULTICLASS) | baseline)
+    # float32 rows sum to 1 only nearly, and scikit-learn asks for more.
+    probabilities = probabilities.astype(np.float64) / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
+    present = np.unique(truth)
+    scores = [metrics.roc_auc_score(truth == c, probabilities[:, int(c)]) for c in present] if len(present) > 1 else []
+    chosen = probabilities.argmax(axis=1)
+    return _rounded(
+        {
+            "auc": float(np.mean(scores)) if scores else None,
+            "accuracy": metrics.accuracy_score(truth, chosen),
+            "f1": metrics.f1_score(truth, chosen, average="macro", zero_division=0.0),
+            "log_loss": metrics.log_loss(truth, probabilities, labels=classes),
+            **baseline,
+        }
+    )
+
+
+def regression(truth: np.ndarray, prediction: np.ndarray, mean: float) -> dict[str, float | None]:
+    """Return the metrics of predicted numbers.
+
+    Args:
+        truth: `[rows]`.
+        prediction: `[rows]`.
+        mean: The label's mean in training.
+    """
+    baseline = {"baseline_rmse": metrics.root_mean_squared_error(truth, np.full(len(truth), mean))}
+    if not np.isfinite(prediction).all():
+        return _rounded(dict.fromkeys(REGRESSION) | baseline)
+    return _rounded(
+        {
+            "r2": metrics.r2_score(truth, prediction) if len(truth) > 1 else None,
+            "rmse": metrics.root_mean_squared_error(truth, prediction),
+            "mae": metrics.mean_absolute_error(truth, prediction),
+            **baseline,
+        }
+    )
+
+
+def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return the metrics to 8 digits: what lies behind is the order of summation."""
+    return {
+        name: float(f"{value:.8g}") if value is not None and math.isfinite(value) else None
+        for name, value in values.items()
+    }

@@ -1,0 +1,224 @@
+"""From CSV or Parquet to the examples artifact: typed, split, addressed by the digest of its content."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from tiffin import artifacts, storage
+from tiffin.errors import DataError, InputError
+from tiffin.stages.ingest import sample
+from tiffin.stages.ingest.columns import check_range, finish_columns, rename
+from tiffin.stages.ingest.headers import csv_header
+from tiffin.stages.ingest.rejects import Rejected, rejected_rows, too_many_rejected
+from tiffin.stages.ingest.shards import json_lines, place, sample_rows, write_shards
+from tiffin.stages.ingest.sources import (
+    Column,
+    common_type,
+    csv_relation,
+    csv_types,
+    damaged,
+    is_parquet,
+    parquet_columns,
+    parquet_relation,
+    quoted_name,
+    said,
+    unreadable,
+)
+from tiffin.stages.ingest.splits import check_weights, split_expression
+
+_REJECTED_LISTED = 1000
+
+
+def ingest(
+    data: str,
+    output: str | Path,
+    *,
+    derive: Mapping[str, str] | None = None,
+    exclude: Sequence[str] = (),
+    splits: Mapping[str, float] | None = None,
+    key: str = "",
+    delimiter: str = "",
+    max_bad_share: float = 0.01,
+    data_root: str = "",
+) -> dict[str, Any]:
+    """Read CSV or Parquet into an examples artifact and return its manifest.
+
+    Args:
+        data: A file, a folder or a glob, local, `gs://` or `s3://`, or `sample:deliveries[?rows=N&seed=S]`.
+        output: Folder of the examples artifact.
+        derive: New columns, name to SQL expression over one row.
+        exclude: Columns to drop, after new ones are derived.
+        splits: Split name to weight. Defaults to `{"train": 2, "eval": 1}`.
+        key: Column whose value decides the split; empty for the whole row.
+        delimiter: Of CSV; empty to find out.
+        max_bad_share: Largest share of rows that may be unreadable, from 0 to 1. Defaults to 0.01.
+        data_root: Where the Parquet shards live once per data version; empty to keep them inside the artifact.
+
+    A column's name keeps its letters, digits and `_`; other signs become `_`, it begins with a letter and is no keyword of
+    Python. The manifest lists what was renamed.
+    Expressions, `exclude` and `key` use the new names.
+
+    Raises:
+        InputError: A parameter or a file breaks a rule.
+        DataError: There is no row, or too many cannot be read.
+        StorageError: A place cannot be read or written.
+    """
+    if not 0 <= max_bad_share <= 1:
+        raise InputError(f"max_bad_share should be from 0 to 1. Received: max_bad_share={max_bad_share}.")
+    derive = dict(derive or {})
+    weights = check_weights(splits or {"train": 2, "eval": 1})
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(_named_disk(output))
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=output, prefix=".ingest-")))
+        connection = stack.enter_context(_connection(scratch))
+        files = stack.enter_context(_local_files(data, scratch))
+        columns, rejected = _load(connection, files, delimiter, max_bad_share)
+        columns, renamed = rename(connection, columns)
+        check_range(connection, [column for column in columns if column.name not in exclude])
+        table_columns = finish_columns(connection, columns, derive, exclude, split_expression(weights, columns, key))
+        manifest = {
+            "format": 1,
+            "sources": [source for _, source in files],
+            "columns": [asdict(column) for column in table_columns],
+            "renamed": renamed,
+            "derive": derive,
+            "exclude": sorted(exclude),
+            "key": key,
+            "set_aside": {"rows": len(rejected), "listed": artifacts.REJECTED if rejected else None},
+            **write_shards(connection, table_columns, list(weights), derive, scratch),
+        }
+        sample = json_lines(sample_rows(connection, table_columns))
+        # All is written before anything is put in its place: a disk that fills up leaves nothing half-written.
+        artifacts.write_bytes(scratch / "artifact" / artifacts.SAMPLE_ROWS, sample)
+        if rejected:
+            listed = json_lines(asdict(row) for row in rejected[:_REJECTED_LISTED])
+            artifacts.write_bytes(scratch / "artifact" / artifacts.REJECTED, listed)
+        place(manifest, scratch, output, data_root)
+    return manifest
+
+
+@contextmanager
+def _named_disk(output: Path) -> Iterator[None]:
+    """Name the folder where a disk is full: DuckDB says no more than that one is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(output)) from None
+
+
+@contextmanager
+def _connection(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    try:
+        # On disk, so that data larger than memory spills instead of failing.
+        with duckdb.connect(str(scratch / "ingest.duckdb")) as connection:
+            connection.execute(
+                "SET TimeZone='UTC'; SET autoinstall_known_extensions=false; SET autoload_known_extensions=false"
+            )
+            connection.execute("SET enable_progress_bar=false")
+            yield connection
+    except duckdb.Error as error:
+        said(error)  # Raises what a full disk is; the rest is a bug of ours.
+        raise
+
+
+@contextmanager
+def _local_files(data: str, scratch: Path) -> Iterator[list[tuple[Path, dict[str, Any]]]]:
+    """Yield each source's local path and its record for the manifest, fetching what is not local."""
+    if data.startswith("sample:"):
+        path = scratch / "sample.csv"
+        sample.write_sample_uri(data, path)
+        yield [(path, {"uri": data, "digest": storage.digest(path), "size_bytes": path.stat().st_size})]
+        return
+    if not data:
+        raise InputError("data should be a file, a folder or a glob. Received: data=''. Pass --set data=PATH.")
+    with ExitStack() as stack:
+        found = []
+        for source in storage.list_files(data):
+            path = stack.enter_context(storage.local_copy(source.uri))
+            record = {"uri": source.uri, "digest": storage.digest(path), "size_bytes": source.size_bytes}
+            if source.generation:
+                record["generation"] = source.generation
+            found.append((path, record))
+        yield found
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    files: Sequence[tuple[Path, Mapping[str, Any]]],
+    delimiter: str,
+    max_bad_share: float,
+) -> tuple[list[Column], list[Rejected]]:
+    """Read every file into the table `source` and return its columns and the rows set aside."""
+    uris = {path: str(record["uri"]) for path, record in files}
+    first = files[0][0]
+    found: dict[Path, list[Column]] = {}
+    separators: dict[Path, str] = {}
+    for path, uri in uris.items():
+        if is_parquet(path):
+            found[path] = parquet_columns(connection, path, uri)
+        else:
+            separators[path], header = csv_header(path, uri, delimiter)
+            found[path] = [Column(name, "VARCHAR") for name in header]
+        if odd := sorted({column.name for column in found[path]} ^ {column.name for column in found[first]}):
+            raise InputError(
+                f"All files should have the same columns. Received: '{uri}', which differs from '{uris[first]}' in "
+                f"{', '.join(odd)}. Ingest them apart, or mend the header."
+            )
+    if separators:
+        _find_csv_types(connection, found, separators, uris, max_bad_share)
+    by_file = {uris[path]: {column.name: column.type for column in columns} for path, columns in found.items()}
+    columns = [
+        Column(column.name, common_type(column.name, {uri: types[column.name] for uri, types in by_file.items()}))
+        for column in found[first]
+    ]
+    types = {column.name: column.type for column in columns}
+    connection.execute(f"CREATE TABLE source ({', '.join(f'{quoted_name(c.name)} {c.type}' for c in columns)})")
+    for path, here in found.items():
+        if path in separators:
+            typed = [Column(column.name, types[column.name]) for column in here]
+            relation = csv_relation(path, separators[path], typed, rejects=True)
+        else:
+            relation = parquet_relation(path)
+        try:
+            connection.execute(f"INSERT INTO source BY NAME SELECT * FROM {relation}")
+        except duckdb.Error as error:
+            raise (unreadable if path in separators else damaged)(uris[path], error) from None
+    rejected = rejected_rows(connection, {str(path): uri for path, uri in uris.items()}) if separators else []
+    kept = connection.execute("SELECT count(*) FROM source").fetchall()[0][0]
+    if kept + len(rejected) == 0:
+        raise DataError(
+            f"The data should have at least one row. Received: '{uris[first]}' with a header only. Pass data."
+        )
+    if len(rejected) > max_bad_share * (kept + len(rejected)):
+        raise too_many_rejected(rejected, kept + len(rejected), max_bad_share)
+    return columns, rejected
+
+
+def _find_csv_types(
+    connection: duckdb.DuckDBPyConnection,
+    found: dict[Path, list[Column]],
+    separators: Mapping[Path, str],
+    uris: Mapping[Path, str],
+    max_bad_share: float,
+) -> None:
+    """Give the columns of the CSV files their types, found from the values of all of them."""
+    texts = [
+        f"FROM {csv_relation(path, delimiter, found[path], rejects=False)}" for path, delimiter in separators.items()
+    ]
+    names = [column.name for column in found[next(iter(separators))]]
+    try:
+        typed = csv_types(connection, " UNION ALL BY NAME ".join(texts), names, max_bad_share)
+    except duckdb.Error as error:
+        raise unreadable("', '".join(uris[path] for path in separators), error) from None
+    types = {column.name: column.type for column in typed}
+    for path in separators:
+        found[path] = [Column(column.name, types[column.name]) for column in found[path]]

@@ -1,0 +1,78 @@
+"""Which split a row belongs to: a function of the row alone, so that a row never changes split.
+
+A row's text is hashed to a point in [0, 1), and the splits share that interval by weight. More data, another order or
+another run leave every row where it was; other weights move as few rows as possible.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from tiffin.errors import InputError, did_you_mean
+from tiffin.stages.ingest.sources import FRACTIONS, INTEGERS, MOMENTS, Column, base_type, quoted_name
+
+
+def check_weights(splits: Mapping[str, float]) -> dict[str, float]:
+    """Return the splits' weights, scaled to sum to 1, in the order of their names.
+
+    Raises:
+        InputError: There is no split, a name is not plain, or a weight is not a positive number.
+    """
+    if not splits:
+        raise InputError("splits should name at least one split, such as {'train': 2, 'eval': 1}. Received: {}.")
+    for name, weight in splits.items():
+        if not name.isidentifier():
+            raise InputError(f"A split's name should be letters, digits and underscores. Received: '{name}'.")
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
+            raise InputError(f"A split's weight should be a positive number. Received: splits['{name}']={weight!r}.")
+    total = sum(splits.values())
+    return {name: splits[name] / total for name in sorted(splits)}
+
+
+def split_expression(splits: Mapping[str, float], columns: Sequence[Column], key: str) -> str:
+    """Return the SQL expression that names a row's split.
+
+    Args:
+        splits: Split name to weight; weights sum to 1.
+        columns: The columns of the source, before any is derived or excluded, so that neither moves a row.
+        key: The column whose value decides, so that rows of one customer, say, stay together; empty for the whole row.
+
+    Raises:
+        InputError: `key` is no column.
+    """
+    names = [column.name for column in columns]
+    if key and key not in names:
+        raise InputError(
+            f"key should be a column of the data. Received: key='{key}'.{did_you_mean(key, names)} "
+            f"The columns are: {', '.join(names)}."
+        )
+    chosen = [column for column in columns if column.name == key] if key else sorted(columns, key=lambda c: c.name)
+    texts = ", ".join(_text(column) for column in chosen)
+    point = f"md5_number_lower(concat_ws(chr(31), {texts})) / 18446744073709551616.0"
+    branches, edge = "", 0.0
+    for name, share in list(splits.items())[:-1]:
+        edge += share
+        branches += f" WHEN {point} < {edge!r} THEN '{name}'"
+    last = list(splits)[-1]
+    return f"CASE{branches} ELSE '{last}' END" if branches else f"'{last}'"
+
+
+def _text(column: Column) -> str:
+    """Return the SQL for a value's text, the same in a wider type: 5 and 5.0 are one, as are a day and its midnight.
+
+    The widest type is text: one bad row more, and a column of numbers becomes one of text, in which each value has to be
+    found again as the number, moment or truth that it was.
+    """
+    name, base = quoted_name(column.name), base_type(column.type)
+    if base in INTEGERS or base in FRACTIONS:
+        text = f"CAST({name} AS DOUBLE)::VARCHAR"
+    else:
+        text = f"CAST({name} AS TIMESTAMP)::VARCHAR" if base in MOMENTS else _read_text(f"{name}::VARCHAR")
+    return f"coalesce({text}, chr(0))"
+
+
+def _read_text(text: str) -> str:
+    # Only what begins as a number or a moment does is read as one, which is most of the cost.
+    return (
+        f"coalesce(CASE WHEN ascii(ltrim({text})) BETWEEN ascii('+') AND ascii('9') THEN "
+        f"coalesce(TRY_CAST({text} AS DOUBLE)::VARCHAR, TRY_CAST({text} AS TIMESTAMPTZ)::TIMESTAMP::VARCHAR) "
+        f"WHEN length({text}) < 6 AND lower({text}) IN ('true', 'false') THEN lower({text}) END, {text})"
+    )

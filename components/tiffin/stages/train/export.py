@@ -1,0 +1,155 @@
+"""The SavedModel: raw columns in, so that training and serving cannot differ in how they prepare a row.
+
+Three signatures:
+
+    serving_default   raw columns -> the prediction
+                      binary: probability [batch]; multiclass: probabilities [batch, classes], prediction [batch] text;
+                      regression: prediction [batch]
+    examples          inputs: serialized tf.Example [batch] -> classes and scores [batch, classes], or outputs [batch],
+                      as TF Serving's Classify and Regress take them
+    explain           raw columns -> one attribution a column [batch], what they add up from and to: tiffin_baseline and
+                      tiffin_score [batch], in logits (of the most likely class) or in the label's unit
+
+Attributions are integrated gradients (Sundararajan et al., "Axiomatic Attribution for Deep Networks", 2017) along the
+straight line from the training data's mean row, so they add up to tiffin_score - tiffin_baseline but for the error of
+the sum over 32 points.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tiffin.stages.train.columns import Label
+from tiffin.stages.train.features import Features
+from tiffin.stages.train.preprocessing import Transform, as_written, input_signature
+
+_POINTS = 32
+
+Signature = Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]
+
+
+def write(
+    folder: str | Path,
+    features: Features,
+    label: Label,
+    transform: Transform,
+    layers: Sequence[keras.layers.Layer],
+    owners: Sequence[str],
+    model: keras.Model,
+    mean_row: np.ndarray,
+) -> None:
+    """Write the SavedModel at `folder`, under a temporary name first.
+
+    Args:
+        folder: Of the SavedModel; replaced if it exists.
+        features: The input columns.
+        label: What is predicted.
+        transform: From raw columns to the encoded vector.
+        layers: The lookup tables inside `transform`.
+        owners: Whose value stands at each place of the encoded vector.
+        model: From the encoded vector to logits or numbers.
+        mean_row: The training data's mean encoded vector, `[width]`.
+    """
+    folder = Path(folder)
+    temporary = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for layer in layers:
+        archive.track(layer)
+    raw = [input_signature(features)]
+    archive.add_endpoint("serving_default", _serving(transform, model, label), input_signature=raw)
+    serialized = [tf.TensorSpec([None], tf.string, name="inputs")]
+    archive.add_endpoint("examples", _examples(features, transform, model, label), input_signature=serialized)
+    explain = _explain(features, transform, model, label, owners, mean_row)
+    archive.add_endpoint("explain", explain, input_signature=raw)
+    archive.write_out(str(temporary), verbose=False)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+def _serving(transform: Transform, model: keras.Model, label: Label) -> Signature:
+    classes = tf.constant(label.classes) if label.classes else None
+
+    @as_written
+    def serving_default(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        output = model(transform(inputs), training=False)
+        if label.task == "binary":
+            return {"probability": tf.sigmoid(output[:, 0])}
+        if label.task == "multiclass":
+            return {"probabilities": tf.nn.softmax(output), "prediction": tf.gather(classes, tf.argmax(output, axis=1))}
+        return {"prediction": output[:, 0]}
+
+    return serving_default
+
+
+def _examples(features: Features, transform: Transform, model: keras.Model, label: Label) -> Callable[..., Any]:
+    # A tf.Example has no float64, and a missing value has no feature.
+    spec: dict[str, Any] = {n.name: tf.io.VarLenFeature(tf.int64 if n.whole else tf.float32) for n in features.numbers}
+    spec |= {c.name: tf.io.FixedLenFeature([], tf.string, default_value="") for c in features.categories}
+    whole = {n.name for n in features.numbers if n.whole}
+    classes = tf.constant([label.classes]) if label.classes else None
+
+    @as_written
+    def examples(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        parsed = tf.io.parse_example(inputs, spec)
+        raw = {}
+        for name, value in parsed.items():
+            if not isinstance(value, tf.SparseTensor):
+                raw[name] = value
+                continue
+            dtype = tf.float64 if name in whole else tf.float32
+            sparse = tf.SparseTensor(value.indices, tf.cast(value.values, dtype), [value.dense_shape[0], 1])
+            raw[name] = tf.sparse.to_dense(sparse, default_value=tf.constant(float("nan"), dtype))[:, 0]
+        output = model(transform(raw), training=False)
+        if label.task == "regression":
+            return {"outputs": output[:, 0]}
+        if label.task == "binary":
+            yes = tf.sigmoid(output)
+            scores = tf.concat([1.0 - yes, yes], axis=1)
+        else:
+            scores = tf.nn.softmax(output)
+        return {"classes": tf.tile(classes, [tf.shape(scores)[0], 1]), "scores": scores}
+
+    return examples
+
+
+def _explain(
+    features: Features,
+    transform: Transform,
+    model: keras.Model,
+    label: Label,
+    owners: Sequence[str],
+    mean_row: np.ndarray,
+) -> Signature:
+    columns = features.columns
+    # [width, columns]: adds up the places that belong to one column.
+    sums = np.zeros((len(owners), len(columns)), np.float32)
+    sums[np.arange(len(owners)), [columns.index(owner) for owner in owners]] = 1.0
+    # The middle of each of the equal steps: the midpoint rule errs least for the same number of points.
+    points = (np.arange(_POINTS, dtype=np.float32) + 0.5) / _POINTS
+
+    @as_written
+    def explain(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        encoded = transform(inputs)
+        start = tf.constant(mean_row[None], tf.float32)
+        output, first = model(encoded, training=False), model(start, training=False)
+        chosen = tf.argmax(output, axis=1)  # The only one there is, unless there are several classes.
+        path = start[:, None] + tf.constant(points)[None, :, None] * (encoded - start)[:, None]
+        flat = tf.reshape(path, [-1, mean_row.shape[0]])
+        along = tf.gather(model(flat, training=False), tf.repeat(chosen, _POINTS), axis=1, batch_dims=1)
+        slopes = tf.reshape(tf.gradients(along, flat)[0], tf.shape(path))
+        shares = tf.matmul((encoded - start) * tf.reduce_mean(slopes, axis=1), tf.constant(sums))
+        result = {name: shares[:, i] for i, name in enumerate(columns)}
+        result["tiffin_score"] = tf.gather(output, chosen, axis=1, batch_dims=1)
+        result["tiffin_baseline"] = tf.gather(
+            tf.repeat(first, tf.shape(output)[0], axis=0), chosen, axis=1, batch_dims=1
+        )
+        return result
+
+    return explain

@@ -1,0 +1,134 @@
+"""The network between the encoded columns and the label, and its training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tiffin.errors import InputError
+from tiffin.stages.train.columns import Label
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        hidden_units: Sizes of the hidden layers; empty for a linear model.
+        epochs: Passes over the data, at least 1.
+        batch_size: Rows a step, at least 1.
+        learning_rate: Of AdamW at the start, above 0; it falls to 0 along a cosine.
+        dropout: Share of hidden values left out in each step, from 0 to below 1.
+        weight_decay: Of AdamW, at least 0.
+        seed: Of the initial weights, the shuffling and the dropout.
+    """
+
+    hidden_units: tuple[int, ...] = (64, 32)
+    epochs: int = 8
+    batch_size: int = 128
+    learning_rate: float = 0.003
+    dropout: float = 0.2
+    weight_decay: float = 0.01
+    seed: int = 1
+
+
+def settings_from(**values: Any) -> Settings:
+    """Return settings from a component's parameters, in which whole numbers inside lists arrive as floats.
+
+    Raises:
+        InputError: A setting is out of its range.
+    """
+    units = values.pop("hidden_units")
+    if not all(isinstance(size, int | float) and float(size).is_integer() for size in units):
+        raise InputError(f"hidden_units should be a list of whole numbers. Received: hidden_units={units}.")
+    settings = Settings(hidden_units=tuple(int(size) for size in units), **values)
+    rules = {
+        "hidden_units": (all(units >= 1 for units in settings.hidden_units), "sizes of at least 1"),
+        "epochs": (settings.epochs >= 1, "at least 1"),
+        "batch_size": (settings.batch_size >= 1, "at least 1"),
+        "learning_rate": (0 < settings.learning_rate < float("inf"), "above 0"),
+        "dropout": (0 <= settings.dropout < 1, "from 0 to below 1"),
+        "weight_decay": (0 <= settings.weight_decay < float("inf"), "at least 0"),
+        "seed": (0 <= settings.seed < 2**32, "from 0 to 2**32 - 1"),
+    }
+    for name, (holds, rule) in rules.items():
+        if not holds:
+            raise InputError(f"{name} should be {rule}. Received: {name}={getattr(settings, name)}.")
+    return settings
+
+
+def fit(data: tf.data.Dataset, target: np.ndarray, label: Label, settings: Settings) -> tuple[keras.Model, list[float]]:
+    """Train a network and return it with the loss of each epoch.
+
+    The same input and settings give the same weights on the same machine.
+
+    Args:
+        data: Batches of encoded rows, `[batch, width]` float32, and targets, `[batch]` float32, in `scaled` form.
+        target: `[rows]` float32, all of them: a number, or the index of a class.
+        label: What the target is.
+        settings: How to train.
+
+    Returns:
+        A model from `[batch, width]` to logits, `[batch, 1]` for a binary label and `[batch, classes]` for more, or to
+        the predicted number, `[batch, 1]`; and the mean training loss of each epoch.
+    """
+    keras.utils.set_random_seed(settings.seed)
+    tf.config.experimental.enable_op_determinism()
+    model = _build(data.element_spec[0].shape[1], target, label, settings)
+    steps = -(-len(target) // settings.batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * steps)
+    losses = {
+        "binary": lambda: keras.losses.BinaryCrossentropy(from_logits=True),
+        "multiclass": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "regression": keras.losses.MeanSquaredError,
+    }
+    model.compile(
+        optimizer=keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay),
+        loss=losses[label.task](),
+        # Several small steps in one call of the runtime: its overhead is most of a small model's time.
+        steps_per_execution=min(8, steps),
+    )
+    say = keras.callbacks.LambdaCallback(on_epoch_end=_say)
+    history = model.fit(data, epochs=settings.epochs, verbose=0, shuffle=False, callbacks=[say])
+    return _unscaled(model, target, label), [float(loss) for loss in history.history["loss"]]
+
+
+def _build(width: int, target: np.ndarray, label: Label, settings: Settings) -> keras.Model:
+    inputs = keras.Input((width,), name="encoded")
+    hidden = inputs
+    for units in settings.hidden_units:
+        hidden = keras.layers.Dense(units, activation="relu")(hidden)
+        if settings.dropout:
+            hidden = keras.layers.Dropout(settings.dropout)(hidden)
+    outputs = len(label.classes) if label.task == "multiclass" else 1
+    bias = keras.initializers.Constant(_prior(target, label)) if label.task != "regression" else "zeros"
+    return keras.Model(inputs, keras.layers.Dense(outputs, bias_initializer=bias, name="output")(hidden))
+
+
+def _prior(target: np.ndarray, label: Label) -> Sequence[float]:
+    """Return the logits of the classes' shares, so that training starts from them and not from even odds."""
+    counts = np.bincount(target.astype(int), minlength=max(2, len(label.classes))).astype(float)
+    logs = np.log((counts + 0.5) / (counts.sum() + 0.5 * len(counts)))
+    return [float(logs[1] - logs[0])] if label.task == "binary" else [float(value) for value in logs]
+
+
+def scaled(target: np.ndarray, label: Label) -> np.ndarray:
+    """Return a regression's target with mean 0 and deviation 1, and classes as they are."""
+    if label.task != "regression":
+        return target
+    scaled: np.ndarray = ((target - target.mean()) / max(float(target.std()), 1e-12)).astype(np.float32)
+    return scaled
+
+
+def _unscaled(model: keras.Model, target: np.ndarray, label: Label) -> keras.Model:
+    if label.task != "regression":
+        return model
+    scale = keras.layers.Rescaling(float(max(float(target.std()), 1e-12)), offset=float(target.mean()), name="unscale")
+    return keras.Model(model.inputs, scale(model.outputs[0]))
+
+
+def _say(epoch: int, logs: dict[str, float]) -> None:
+    print(f"epoch {epoch + 1}: loss {logs['loss']:.4f}", flush=True)  # noqa: T201 - the step's log

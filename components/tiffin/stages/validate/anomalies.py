@@ -1,0 +1,99 @@
+"""Where the examples break the schema. A finding is a result, written to its report; the pipeline then branches."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
+
+from tiffin import artifacts
+from tiffin.stages.validate.tfdv import tfdv
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """One way in which one column of one split breaks the schema.
+
+    Attributes:
+        split: Name of the split.
+        column: Name of the column; empty where the whole split is meant.
+        code: TFDV's name of the rule, such as `ENUM_TYPE_UNEXPECTED_STRING_VALUES`: stable, to filter by.
+        summary: What is wrong in a few words.
+        description: What was found.
+    """
+
+    split: str
+    column: str
+    code: str
+    summary: str
+    description: str
+
+
+def find(statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema) -> list[Anomaly]:
+    """Return the anomalies of every split against the schema, in the order of splits and columns."""
+    environment = "TRAINING" if "TRAINING" in schema.default_environment else None
+    found = []
+    for dataset in statistics.datasets:
+        if dataset.num_examples == 0:
+            found.append(Anomaly(dataset.name, "", "NO_EXAMPLES", "Empty split", "The split has no rows."))
+            continue
+        one = statistics_pb2.DatasetFeatureStatisticsList(datasets=[dataset])
+        result = tfdv.validate_statistics(one, schema, environment=environment)
+        for column, info in sorted(result.anomaly_info.items()):
+            for reason in info.reason:
+                code = anomalies_pb2.AnomalyInfo.Type.Name(reason.type)
+                found.append(Anomaly(dataset.name, column, code, reason.short_description, reason.description))
+    return found
+
+
+def write_report(anomalies: Sequence[Anomaly], artifact: str | Path) -> dict[str, Any]:
+    """Write an anomalies artifact and return its content: whether the examples are valid, and why not."""
+    first = "; ".join(f"{a.split}: {a.column or 'split'}: {a.summary}" for a in anomalies[:3])
+    more = f"; and {len(anomalies) - 3} more" if len(anomalies) > 3 else ""
+    count = "1 anomaly" if len(anomalies) == 1 else f"{len(anomalies)} anomalies"
+    report = {
+        "valid": not anomalies,
+        "reason": f"{count} against the schema: {first}{more}." if anomalies else "No anomalies.",
+        "anomalies": [asdict(anomaly) for anomaly in anomalies],
+    }
+    artifacts.write_json(Path(artifact) / artifacts.ANOMALIES, report)
+    return report
+
+
+def describe(
+    anomalies: Sequence[Anomaly], statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema
+) -> str:
+    """Return the report in Markdown, for the dashboard: the anomalies, then each column's statistics by split."""
+    lines = ["## Anomalies", ""]
+    if anomalies:
+        lines += ["| split | column | rule | found |", "|---|---|---|---|"]
+        lines += [f"| {a.split} | {_cell(a.column)} | {_cell(a.summary)} | {_cell(a.description)} |" for a in anomalies]
+    else:
+        lines.append("None.")
+    types = {feature.name: schema_pb2.FeatureType.Name(feature.type) for feature in schema.feature}
+    for dataset in statistics.datasets:
+        lines += ["", f"## {dataset.name}: {dataset.num_examples:.0f} rows", ""]
+        lines += ["| column | type | missing | distinct | mean | deviation | min | median | max | most frequent |"]
+        lines += ["|---|---|---:|---:|---:|---:|---:|---:|---:|---|"]
+        lines += [
+            _row(feature, types.get(feature.path.step[0], ""), dataset.num_examples) for feature in dataset.features
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(feature: statistics_pb2.FeatureNameStatistics, type_: str, rows: float) -> str:
+    name = _cell(feature.path.step[0])
+    if feature.WhichOneof("stats") == "num_stats":
+        n = feature.num_stats
+        missing = 1 - n.common_stats.num_non_missing / max(1, rows)
+        numbers = " | ".join(f"{value:.6g}" for value in (n.mean, n.std_dev, n.min, n.median, n.max))
+        return f"| {name} | {type_} | {missing:.1%} | | {numbers} | |"
+    s = feature.string_stats
+    missing = 1 - s.common_stats.num_non_missing / max(1, rows)
+    top = ", ".join(f"{bucket.label} ({bucket.sample_count:.0f})" for bucket in s.rank_histogram.buckets[:3])
+    return f"| {name} | {type_} | {missing:.1%} | {s.unique} | | | | | | {_cell(top)} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

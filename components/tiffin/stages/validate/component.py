@@ -1,0 +1,84 @@
+"""KFP declarations of the validate stage."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, Markdown, Output
+
+from tiffin import images
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def compute_statistics(examples: Input[Dataset], statistics: Output[Artifact]) -> None:
+    """Compute TFDV's statistics of every split of the examples.
+
+    Args:
+        examples: Output of ingest_examples.
+
+    Returns:
+        statistics: statistics.binpb, a DatasetFeatureStatisticsList with one dataset per split.
+    """
+    from tiffin.errors import reported
+
+    with reported():
+        from tiffin.stages.validate import statistics as stage
+
+        stage.write(stage.compute(examples.path), statistics.path)
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def infer_schema(statistics: Input[Artifact], schema: Output[Artifact], label: str = "", split: str = "train") -> None:
+    """Infer a schema from the statistics of one split.
+
+    Args:
+        statistics: Output of compute_statistics.
+        label: Column to predict: required in training, not asked for in serving. Empty for none.
+        split: Whose statistics count.
+
+    Returns:
+        schema: schema.pbtxt, a TensorFlow Metadata Schema in text format, to review and to keep.
+    """
+    from tiffin.errors import reported
+
+    with reported():
+        from tiffin.stages.validate import schema as stage
+        from tiffin.stages.validate import statistics as source
+
+        stage.write(stage.infer(source.read(statistics.path), label, split), schema.path)
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def validate_examples(
+    examples: Input[Dataset],
+    statistics: Output[Artifact],
+    schema: Output[Artifact],
+    anomalies: Output[Artifact],
+    report: Output[Markdown],
+    label: str = "",
+    expected_schema: str = "",
+) -> NamedTuple("Validation", valid=bool, reason=str):  # type: ignore[valid-type]
+    """Compute statistics, infer a schema unless one is given, and find where the examples break it.
+
+    Anomalies do not fail this step: they are its result, for the pipeline to branch on.
+
+    Args:
+        examples: Output of ingest_examples.
+        label: Column to predict, which must be there with at least two values. Empty for none.
+        expected_schema: Path or URI of the schema.pbtxt to hold the examples to. Empty to infer one from the split train.
+
+    Returns:
+        statistics: statistics.binpb, a DatasetFeatureStatisticsList with one dataset per split.
+        schema: schema.pbtxt, the schema that the examples were held to.
+        anomalies: anomalies.json, every anomaly with split, column, code and description.
+        report: The anomalies and each column's statistics, to read in the dashboard.
+        valid: Whether there are no anomalies.
+        reason: What is wrong in one line, or that nothing is.
+    """
+    from tiffin.errors import reported
+
+    with reported():
+        from tiffin.stages.validate.validation import validate
+
+        return validate(
+            examples.path, statistics.path, schema.path, anomalies.path, report.path, label, expected_schema
+        )

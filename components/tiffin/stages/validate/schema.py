@@ -1,0 +1,133 @@
+"""The schema: inferred from the training split, or given and held to."""
+
+from pathlib import Path
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+from tiffin import artifacts, storage
+from tiffin.errors import DataError, InputError, did_you_mean
+from tiffin.stages.validate.tfdv import tfdv
+
+# Nobody has said yet that a column must be complete, or that no new category may come: an inferred schema tolerates
+# this much, so that it finds what is broken and not what is rare.
+_MAY_BE_MISSING = 0.01
+_MAY_BE_NEW = 0.05
+# A column present in fewer rows than this may be absent from another split altogether.
+_RARE = 0.01
+
+
+def infer(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList, label: str = "", split: str = "train"
+) -> schema_pb2.Schema:
+    """Return the schema that the statistics of one split suggest.
+
+    Args:
+        statistics: One dataset per split.
+        label: The column to predict, which must be there in training and is not asked for in serving; empty for none.
+        split: Whose statistics count. Defaults to `train`.
+
+    Raises:
+        InputError: There is no such split or label.
+        DataError: The label has one value only.
+    """
+    dataset = find_split(statistics, split)
+    if label:
+        check_label(dataset, label)
+    one = statistics_pb2.DatasetFeatureStatisticsList(datasets=[dataset])
+    schema = tfdv.infer_schema(one, infer_feature_shape=False)
+    present = {f.path.step[0]: f for f in dataset.features}
+    for feature in schema.feature:
+        share = _common(present[feature.name]).num_non_missing / max(1, dataset.num_examples)
+        if feature.presence.min_fraction == 1.0 and feature.name != label:
+            feature.presence.min_fraction = 1.0 - _MAY_BE_MISSING
+        if share < _RARE:
+            feature.presence.min_count = 0
+        if feature.HasField("domain"):
+            feature.distribution_constraints.min_domain_mass = 1.0 - _MAY_BE_NEW
+        if feature.name == label:
+            schema.default_environment.extend(["TRAINING", "SERVING"])
+            feature.not_in_environment.append("SERVING")
+    return schema
+
+
+def read(location: str | Path) -> schema_pb2.Schema:
+    """Read a schema from a schema artifact or a `schema.pbtxt`, local, `gs://` or `s3://`.
+
+    Raises:
+        InputError: It is not there, or is no schema.
+    """
+    uri = str(location)
+    if Path(uri).is_dir():
+        uri = str(Path(uri) / artifacts.SCHEMA)
+    content = storage.read(uri)
+    if content is None:
+        raise InputError(
+            f"schema should be a {artifacts.SCHEMA} or a folder with one. Received: '{uri}', which is not there."
+        )
+    try:
+        schema: schema_pb2.Schema = text_format.Parse(content[0].decode(), schema_pb2.Schema())
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"'{uri}' should be a tensorflow.metadata.v0.Schema in text format ({error}). Start from one that "
+            "infer_schema wrote."
+        ) from None
+    return schema
+
+
+def write(schema: schema_pb2.Schema, artifact: str | Path) -> None:
+    """Write a schema artifact; the same schema gives the same bytes."""
+    artifacts.write_bytes(Path(artifact) / artifacts.SCHEMA, text_format.MessageToString(schema, as_utf8=True).encode())
+
+
+def find_split(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList, split: str
+) -> statistics_pb2.DatasetFeatureStatistics:
+    """Return the statistics of one split.
+
+    Raises:
+        InputError: There is no such split.
+    """
+    names = [dataset.name for dataset in statistics.datasets]
+    if split not in names:
+        raise InputError(
+            f"The split should be one of {', '.join(names)}. Received: split='{split}'.{did_you_mean(split, names)}"
+        )
+    return statistics.datasets[names.index(split)]
+
+
+def check_label(dataset: statistics_pb2.DatasetFeatureStatistics, label: str) -> None:
+    """Raise unless the label is a column with at least two values.
+
+    Raises:
+        InputError: There is no such column.
+        DataError: The split has no rows, or the label is missing everywhere or has one value only.
+    """
+    if dataset.num_examples == 0:
+        raise DataError(
+            f"The split '{dataset.name}' should have rows. Received: none. Pass more data, or give this split a larger weight."
+        )
+    features = {feature.path.step[0]: feature for feature in dataset.features}
+    if label not in features:
+        raise InputError(
+            f"label should be a column of the data. Received: label='{label}'.{did_you_mean(label, features)} "
+            f"The columns are: {', '.join(features)}."
+        )
+    feature = features[label]
+    if _common(feature).num_non_missing == 0:
+        raise DataError(f"The label should have values. Received: label='{label}' with none in split '{dataset.name}'.")
+    if feature.WhichOneof("stats") == "num_stats":
+        single = feature.num_stats.min == feature.num_stats.max
+        value = f"{feature.num_stats.min:g}"
+    else:
+        single = feature.string_stats.unique == 1
+        value = feature.string_stats.rank_histogram.buckets[0].label
+    if single:
+        raise DataError(
+            f"The label should have at least two values to tell apart. Received: label='{label}', which is {value} in every "
+            f"row of split '{dataset.name}'. Choose another label, or data with more than one outcome."
+        )
+
+
+def _common(feature: statistics_pb2.FeatureNameStatistics) -> statistics_pb2.CommonStatistics:
+    return getattr(feature, feature.WhichOneof("stats")).common_stats

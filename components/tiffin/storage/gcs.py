@@ -1,0 +1,241 @@
+"""Objects in Google Cloud Storage: listing, checked downloads, and writes that depend on the generation."""
+
+import base64
+import contextlib
+import functools
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tiffin.errors import InputError, StorageError
+from tiffin.storage import files, objects
+
+try:
+    import google_crc32c
+    import requests
+    from google.api_core import exceptions
+    from google.auth import exceptions as auth_exceptions
+    from google.cloud import storage as google_storage
+    from google.cloud.storage import retry as google_retry
+except ImportError as missing:
+    raise StorageError(
+        f"gs:// locations need the package google-cloud-storage ({missing}). "
+        "Install it, or run in one of Tiffin's environments."
+    ) from missing
+
+# How long a request that fails for a passing reason is tried again.
+RETRY_SECONDS = 60.0
+_CHUNK_BYTES = 1 << 20
+# Marks a write as ours, so that a retry after a lost answer recognises its own success.
+_WRITE_ID = "tiffin-write"
+
+
+@functools.cache
+def _connect(process: int, emulator: str | None) -> Any:
+    """Return a client. Its connections must not cross a fork, and tests change the emulator: both are in the key."""
+    return google_storage.Client(project=None) if emulator is None else google_storage.Client()
+
+
+def _bucket(uri: str) -> Any:
+    client = _connect(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST"))
+    return client.bucket(objects.split(uri)[0])
+
+
+def _retry() -> Any:
+    return google_retry.DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
+
+
+@contextlib.contextmanager
+def _explained(doing: str, uri: str) -> Iterator[None]:
+    """Turn the library's errors into a StorageError that says what could not be done, why, and what to do."""
+    try:
+        yield
+    except (StorageError, InputError):
+        raise
+    except Exception as error:
+        reason = _reason(error, objects.split(uri)[0])
+        if reason is None:
+            raise
+        raise StorageError(f"Could not {doing} '{uri}'. {reason}") from error
+
+
+# The first row whose classes hold the error gives the reason; {bucket} and {error} are filled in.
+_REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    (
+        (auth_exceptions.DefaultCredentialsError,),
+        "There are no Google credentials. Run 'gcloud auth application-default login', "
+        "set GOOGLE_APPLICATION_CREDENTIALS, or give the pod a service account.",
+    ),
+    (
+        (auth_exceptions.TransportError, requests.exceptions.ConnectionError, requests.exceptions.Timeout),
+        "Cloud Storage cannot be reached. Check the network, and STORAGE_EMULATOR_HOST if it is set.",
+    ),
+    (
+        (auth_exceptions.GoogleAuthError, exceptions.Unauthorized),
+        "Google refuses the credentials. Log in again, or replace the key.",
+    ),
+    (
+        (exceptions.Forbidden,),
+        "Access is denied (403). Give this account the role Storage Object User on the bucket '{bucket}', "
+        "or name another bucket.",
+    ),
+    (
+        (exceptions.NotFound,),
+        "There is no such object, or no bucket '{bucket}' (404). Check the names, or create the bucket.",
+    ),
+    ((exceptions.GoogleAPICallError,), "Cloud Storage answered: {error}. Try again later."),
+    ((OSError,), "{error}. Check the free space of this machine, and the network."),
+)
+
+
+def _reason(error: BaseException, bucket: str) -> str | None:
+    if isinstance(error, exceptions.RetryError) and error.cause is not None:
+        return _reason(error.cause, bucket)
+    # The class moved between releases of the library.
+    if type(error).__name__ == "DataCorruption":
+        return (
+            "What arrived does not match its checksum, so it was discarded. Try again; check the network if it lasts."
+        )
+    reasons = (reason for classes, reason in _REASONS if isinstance(error, classes))
+    reason = next(reasons, None)
+    return reason and reason.format(bucket=bucket, error=error)
+
+
+def _list(uri: str, prefix: str, *, flat: bool = False) -> Iterator[Any]:
+    """Yield the objects whose name starts with `prefix`, in order; with `flat`, none below the next `/`."""
+    bucket = _bucket(uri)
+    delimiter = "/" if flat else None
+    yield from bucket.client.list_blobs(bucket, prefix=prefix, delimiter=delimiter, retry=_retry())
+
+
+def _uri(blob: Any) -> str:
+    return f"gs://{blob.bucket.name}/{blob.name}"
+
+
+def list_files(location: str) -> list[tuple[str, int, str]]:
+    """Return URI, size in bytes and generation of each data object at `location`: an object, a prefix or a glob."""
+    bucket, name = objects.split(location)
+
+    def get(name: str) -> objects.Entry | None:
+        blob = _bucket(location).get_blob(name, retry=_retry())
+        return None if blob is None else _entry(blob)
+
+    def siblings(prefix: str) -> set[str]:
+        return {blob.name[len(prefix) :].split("/")[0] for blob in _list(location, prefix)}
+
+    with _explained("list", location):
+        found = objects.select(name, get, lambda prefix, flat: map(_entry, _list(location, prefix, flat=flat)))
+        if not found:
+            raise objects.nothing(location, siblings)
+        return [(f"gs://{bucket}/{entry.name}", entry.size_bytes, entry.generation) for entry in found]
+
+
+def _entry(blob: Any) -> objects.Entry:
+    return objects.Entry(blob.name, int(blob.size), str(blob.generation))
+
+
+def _get(uri: str) -> tuple[Any, Any] | None:
+    """Return the object's metadata and a handle pinned to that generation, or None."""
+    bucket, name = _bucket(uri), objects.split(uri)[1]
+    blob = bucket.get_blob(name, retry=_retry())
+    return None if blob is None else (blob, bucket.blob(name, generation=blob.generation))
+
+
+def download(uri: str, path: Path) -> None:
+    """Stream an object to `path` and check it against its CRC32C."""
+    with _explained("download", uri):
+        found = _get(uri)
+        if found is None:
+            raise exceptions.NotFound("no such object")
+        found[1].download_to_filename(str(path), checksum="crc32c", retry=_retry())
+
+
+def read(uri: str) -> tuple[bytes, str] | None:
+    """Return an object's content and generation, or None if it is not there."""
+    with _explained("read", uri):
+        while (found := _get(uri)) is not None:
+            # An object that is replaced between the two requests is read again.
+            with contextlib.suppress(exceptions.NotFound):
+                content: bytes = found[1].download_as_bytes(checksum="crc32c", retry=_retry())
+                return content, str(found[0].generation)
+        return None
+
+
+def compare_and_swap(uri: str, content: bytes, expected: str | None) -> str:
+    """Replace an object if its generation is still `expected` (None: it does not exist), and return the new one."""
+    with _explained("write", uri):
+        blob = _bucket(uri).blob(objects.split(uri)[1])
+        blob.metadata = {_WRITE_ID: uuid.uuid4().hex}
+        written = dict(blob.metadata)
+        try:
+            blob.upload_from_string(content, if_generation_match=int(expected or 0), checksum="crc32c", retry=_retry())
+        except exceptions.PreconditionFailed:
+            current = _get(uri)
+            if current is None or current[0].metadata != written:
+                raise files.changed(uri, expected) from None
+            blob = current[0]
+        return str(blob.generation)
+
+
+def publish_folder(local: Path, uri: str) -> None:
+    """Upload the folder `local` to `uri`, files at its top last; never replace an object that differs."""
+    with _explained("publish", uri):
+        prefix = objects.split(uri)[1].rstrip("/") + "/"
+        present = {blob.name[len(prefix) :]: blob.crc32c for blob in _list(uri, prefix) if blob.name != prefix}
+        names = files.relative_files(local)
+        if any(name not in names or crc != _crc32c(local / name) for name, crc in present.items()):
+            raise files.taken(uri)
+        for name in sorted(names, key=lambda name: (-name.count("/"), name)):
+            if name not in present:
+                _upload_new(local / name, f"{uri.rstrip('/')}/{name}")
+
+
+def _upload_new(path: Path, uri: str) -> None:
+    blob = _bucket(uri).blob(objects.split(uri)[1])
+    try:
+        blob.upload_from_filename(str(path), if_generation_match=0, checksum="crc32c", retry=_retry())
+    except exceptions.PreconditionFailed:
+        # Another publisher was faster, or the answer to our own first attempt was lost: the content decides.
+        current = _get(uri)
+        if current is None or current[0].crc32c != _crc32c(path):
+            raise files.taken(uri) from None
+
+
+def _crc32c(path: Path) -> str:
+    """Return a file's CRC32C as Cloud Storage writes it: big-endian, in base 64."""
+    checksum = google_crc32c.Checksum()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            checksum.update(chunk)
+    return base64.b64encode(checksum.digest()).decode()
+
+
+def exists(uri: str) -> bool:
+    """Return whether there is an object, or one below it as in a folder."""
+    name = objects.split(uri)[1].rstrip("/")
+    with _explained("look at", uri):
+        if not name:
+            return bool(_bucket(uri).exists(retry=_retry()))
+        blob = _bucket(uri).get_blob(name, retry=_retry())
+        return blob is not None or any(True for _ in _list(uri, name + "/"))
+
+
+def delete(uri: str) -> None:
+    """Remove an object, or all objects below it as in a folder; do nothing if there are none."""
+    name = objects.split(uri)[1].rstrip("/")
+    with _explained("delete", uri):
+        bucket = _bucket(uri)
+        for found in [name, *(blob.name for blob in _list(uri, name + "/"))]:
+            with contextlib.suppress(exceptions.NotFound):
+                bucket.blob(found).delete(retry=_retry())
+
+
+def find(root_uri: str, names: set[str]) -> list[str]:
+    """Return the URIs of the objects under `root_uri` with one of these base names, sorted."""
+    name = objects.split(root_uri)[1].rstrip("/")
+    with _explained("search", root_uri):
+        return [
+            _uri(blob) for blob in _list(root_uri, name + "/" if name else "") if blob.name.rpartition("/")[2] in names
+        ]

@@ -1,0 +1,141 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from tiffin import __version__
+from tiffin.commands import main as cli
+from tiffin.commands import options
+from tiffin.errors import InputError, ServingError
+
+CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
+
+
+def tiffin(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=False, **options
+    )
+
+
+def report(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Return status and standard error of a command that ends with `error`."""
+
+    def fail(**_: object) -> None:
+        raise error
+
+    status = cli._exit_status(fail)
+    return status, capsys.readouterr().err
+
+
+def test_without_arguments_the_commands_are_listed() -> None:
+    done = tiffin()
+
+    assert done.returncode == 2
+    assert all(f"  {name} " in done.stderr for name in cli.COMMANDS)
+    assert tiffin("--help").stdout.startswith("Usage: tiffin [OPTIONS] COMMAND [ARGS]...")
+
+
+def test_the_version_is_a_line_of_its_own() -> None:
+    assert tiffin("--version").stdout == f"{__version__}\n"
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_costs_no_heavy_import(name: str) -> None:
+    heavy = "[n for n in ('kfp', 'rich', 'grpc', 'numpy', 'yaml', 'tensorflow', 'duckdb') if n in sys.modules]"
+    code = f"import sys, atexit; atexit.register(lambda: print('heavy', {heavy})); {CODE}"
+    done = subprocess.run([sys.executable, "-c", code, name, "--help"], capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith(f"Usage: tiffin {name} ")
+    assert "heavy []" in done.stdout or name == "predict"
+
+
+def test_an_unknown_command_is_answered_with_the_nearest() -> None:
+    done = tiffin("complie")
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"error: There is no command 'complie'. Did you mean 'compile'? The commands are: {', '.join(cli.COMMANDS)}."
+    )
+
+
+def test_an_unknown_option_is_an_error_in_our_words() -> None:
+    done = tiffin("sample", "--row", "5", "x.csv")
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: No such option '--row'")
+
+
+def test_a_mistake_is_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(InputError("`data` is empty."), capsys) == (2, "error: `data` is empty.\n")
+    assert report(ServingError("No answer."), capsys) == (1, "error: No answer.\n")
+    assert report(OSError(28, "No space left on device", "out.csv"), capsys) == (
+        1,
+        "error: Could not write 'out.csv': No space left on device. Free space there, or choose another folder.\n",
+    )
+
+
+def test_a_mistake_has_a_traceback_only_with_debug(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIFFIN_DEBUG", "1")
+    status, err = report(InputError("`data` is empty."), capsys)
+
+    assert status == 2
+    assert err.startswith("Traceback")
+    assert err.endswith("error: `data` is empty.\n")
+
+
+def test_a_bug_of_ours_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    status, err = report(ZeroDivisionError("oh"), capsys)
+
+    assert status == 1
+    assert "ZeroDivisionError: oh" in err
+    assert err.endswith("error: This is a bug in Tiffin. Please report it with the traceback above.\n")
+
+
+def test_an_interruption_has_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(click.Abort(), capsys) == (130, "Interrupted.\n")
+
+
+def test_debug_is_an_option_of_the_group_and_of_every_command(tmp_path: Path) -> None:
+    before, behind = (
+        tiffin(*arguments, cwd=tmp_path)
+        for arguments in (("--debug", "compile", "nope"), ("compile", "nope", "--debug"))
+    )
+
+    assert before.returncode == behind.returncode == 2
+    assert "Traceback" in before.stderr
+    assert "Traceback" in behind.stderr
+    assert "Traceback" not in tiffin("compile", "nope", cwd=tmp_path).stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    command = f'"$0" -c "$1" compile ingest_examples stop_run --output {tmp_path} | true; echo "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["bash", "-c", command, sys.executable, CODE], capture_output=True, text=True, check=True)
+
+    assert done.stderr == ""
+    assert done.stdout in ("0\n", "1\n")
+
+
+def test_every_command_is_a_command() -> None:
+    with click.Context(cli.main) as context:
+        for name in cli.COMMANDS:
+            command = cli.main.get_command(context, name)
+            assert command is not None
+            assert command.name == name
+            assert {"debug"} <= {parameter.name for parameter in command.params}
+
+
+def test_the_command_to_stop_a_server_names_the_folder_only_where_it_must() -> None:
+    assert options.stop_command(".tiffin") == "tiffin serve --stop"
+    assert options.stop_command("my state") == "tiffin serve --stop --state 'my state'"
+
+
+def test_a_command_is_not_imported_to_list_it() -> None:
+    result = CliRunner().invoke(cli.main, ["--help"])
+
+    assert result.exit_code == 0
+    assert "Run a pipeline on this machine" in result.output

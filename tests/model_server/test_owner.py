@@ -1,0 +1,68 @@
+"""Bugs, which are not to end what serves: in the manager's turn, in a configuration, in a warm-up."""
+
+import pytest
+
+from tiffin.errors import ServingError
+from tiffin.model_server import configs, flags, loading, manager, metrics, models, owner
+
+
+@pytest.fixture
+def state(monkeypatch):
+    monkeypatch.setattr(owner, "_AFTER_BUG_SECONDS", 0)
+    options, _, _ = flags.parse([])
+    state = owner.Owner(options, models.Catalog(), loading.loader(options, metrics.Metrics()))
+    yield state
+    state.stop()
+    state._thread.join(60)
+    state._workers.shutdown()
+
+
+def empty():
+    config = configs.new_config()
+    config.model_config_list.SetInParent()
+    return config
+
+
+def test_a_bug_in_a_turn_does_not_end_the_manager(state, monkeypatch, caplog):
+    step, calls = state._manager.step, []
+
+    def fails_twice():
+        calls.append(None)
+        if len(calls) <= 2:
+            raise KeyError("a bug")
+        return step()
+
+    monkeypatch.setattr(state._manager, "step", fails_twice)
+    state.start(empty())
+    assert len(calls) > 2
+    assert caplog.text.count("A bug of this server:") == 2
+
+
+def test_a_bug_in_a_configuration_is_told_to_who_sent_it(state, monkeypatch, caplog):
+    state.start(empty())
+
+    def fails(*_):
+        raise KeyError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manager.configs, "check_transition", fails)
+        with pytest.raises(ServingError, match="KeyError: 'a bug'") as caught:
+            state.reload(empty())
+    assert caught.value.code == "INTERNAL"
+    assert "A bug of this server, not of the configuration:" in caplog.text
+    state.reload(empty())
+
+
+def test_a_bug_in_a_warm_up_leaves_no_model(saved_models, monkeypatch):
+    closed = []
+
+    def fails(model, *_):
+        close = model.closer()
+        monkeypatch.setattr(models.Model, "closer", lambda _: lambda: closed.append(close()))
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(loading.warmup, "warm_up", fails)
+    load = loading.loader(flags.parse([])[0], metrics.Metrics())
+    with pytest.raises(KeyError):
+        load("score", 1, str(saved_models / "score" / "1"))
+    assert closed == [None]

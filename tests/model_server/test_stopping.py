@@ -1,0 +1,71 @@
+"""The end of the executable: SIGTERM ends it, whatever its threads wait for."""
+
+import concurrent.futures
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import grpc
+import numpy as np
+import pytest
+from tensorflow_serving.apis import predict_pb2
+
+
+@pytest.fixture
+def program(free_port, saved_models, write_config, tmp_path):
+    """Run the executable itself: the other tests' servers are forked, and end like no program does."""
+    config = tmp_path / "config"
+    config.write_text(write_config(("score", saved_models / "score", ""), ("tools", saved_models / "tools", "")))
+    port = free_port()
+    command = [sys.executable, "-m", "tiffin.model_server", f"--port={port}", f"--model_config_file={config}"]
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as process,
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        grpc.channel_ready_future(channel).result(120)
+        yield process, channel
+        if process.poll() is None:
+            process.kill()
+
+
+def ended(process):
+    os.kill(process.pid, signal.SIGTERM)
+    return process.wait(60)
+
+
+def test_a_reload_that_waits_does_not_hold_the_end(program, write_config, saved_models, tmp_path):
+    from google.protobuf import text_format
+    from tensorflow_serving.apis import model_management_pb2
+
+    process, channel = program
+    (tmp_path / "empty").mkdir()
+    request = model_management_pb2.ReloadConfigRequest()
+    text_format.Parse(write_config(("empty", tmp_path / "empty", "")), request.config)
+    call = channel.unary_unary("/tensorflow.serving.ModelService/HandleReloadConfigRequest")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(request.SerializeToString(), timeout=2)
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert ended(process) == 0
+
+
+def test_a_long_run_does_not_hold_the_end(program, predict_request):
+    process, channel = program
+    call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+    products = lambda count: predict_request("tools", {"n": np.array([count], np.int32)}, signature="slow")  # noqa: E731
+    reply = predict_pb2.PredictResponse.FromString(call(products(1).SerializeToString(), timeout=60))
+    assert list(reply.outputs["done"].float_val) == [1.0]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        running = pool.submit(call, products(10_000_000).SerializeToString())
+        time.sleep(1)
+        assert ended(process) == 0
+        assert running.exception() is not None
+
+
+def test_a_start_that_fails_says_so(tmp_path):
+    command = [sys.executable, "-m", "tiffin.model_server", "--model_base_path=p"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 255
+    assert "Failed to start server. Error: INVALID_ARGUMENT: Expected model default" in result.stdout

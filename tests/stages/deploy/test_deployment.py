@@ -1,0 +1,444 @@
+"""Deployment against a model server in a process of its own, over a real socket."""
+
+import json
+import math
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from support import gcs_emulator
+from tiffin import storage
+from tiffin.errors import Conflict, InputError, ServingError
+from tiffin.serving import Client, model_config
+from tiffin.stages.deploy.deployment import deploy
+
+NAME = "deliveries"
+
+
+@pytest.fixture
+def nobody():
+    """An address where nobody listens, and nobody will while the test runs."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Serving root and address of a server that follows the model's configuration."""
+    root = tmp_path_factory.mktemp("serving")
+    config = root / NAME / "stable.config"
+    config.parent.mkdir()
+    config.write_text("model_config_list {}")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flags = [
+        f"--port={port}",
+        f"--model_config_file={config}",
+        "--model_config_file_poll_wait_seconds=1",
+        "--poll_wait_millis=200",
+        "--max_num_load_retries=0",
+    ]
+    with (root / "log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "-m", "tiffin.model_server", *flags], stdout=log, stderr=log)
+    try:
+        wait_for_port(port, process, root / "log")
+        yield str(root), f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_for_port(port, process, log, seconds=60):
+    end = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    pytest.fail(f"The server did not start:\n{log.read_text()[-2000:]}")
+
+
+def config_of(*versions, root="/root"):
+    entry = model_config.make_model(NAME, f"{root}/{NAME}/versions", versions)
+    return model_config.format_config(model_config.make_config([entry]))
+
+
+def history(root):
+    return [json.loads(path.read_text()) for path in sorted((root / NAME / "history").glob("*.json"))]
+
+
+def left(root):
+    """Return the files below a serving root, without locks and history."""
+    files = [path.relative_to(root) for path in root.rglob("*") if path.is_file() and path.name != ".lock"]
+    return sorted(str(path) for path in files if "history" not in path.parts)
+
+
+class TestServed:
+    """The tests of this class follow one another on one server."""
+
+    @pytest.fixture
+    def deployed(self, server, models, tmp_path):
+        root, address = server
+
+        def run(version, **options):
+            given = {"serving_root": root, "address": address, "deadline_seconds": 60, "why": "a test", **options}
+            return deploy(models.binary.model, models.binary.examples, tmp_path / "out", NAME, version, **given)
+
+        return run
+
+    def test_a_version_is_served(self, deployed, server, tmp_path):
+        root, address = server
+        found = deployed(1)
+
+        assert found == json.loads((tmp_path / "out" / "deployment.json").read_text())
+        assert (found["model"], found["version"], found["address"]) == (NAME, 1, address)
+        assert 0 < found["answer"]["probability"] < 1
+        assert storage.read_text(f"{root}/{NAME}/stable.config") == config_of(1, root=root)
+        with Client(address) as client:
+            answer = client.predict(NAME, {"km": [9.5, None], "items": [2, 3], "kitchen": ["thai", None]})
+        assert answer["probability"].shape == (2,)
+
+    def test_every_signature_was_warmed_up_with_rows_of_the_examples(self, server, models):
+        root, _ = server
+        folder = Path(root, NAME, "versions", "1")
+        records = tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests"))
+        logs = [prediction_log_pb2.PredictionLog.FromString(record.numpy()) for record in records]
+        asked = Counter()
+        for log in logs:
+            kind = log.WhichOneof("log_type")
+            asked[kind, getattr(log, kind).request.model_spec.signature_name or "serving_default"] += 1
+        first = json.loads((models.binary.examples / "sample_rows.jsonl").read_text().splitlines()[0])
+
+        # 16 requests of one row and 16 of 64 rows.
+        assert asked == {
+            ("predict_log", "serving_default"): 32,
+            ("predict_log", "explain"): 32,
+            ("predict_log", "examples"): 32,
+            ("classify_log", "examples"): 32,
+        }
+        assert tf.make_ndarray(logs[0].predict_log.request.inputs["items"]).tolist() == [first["items"]]
+        log = Path(root, "log").read_text()
+        assert f"Starting to read warmup data for model at {folder}" in log
+        assert "Number of warmup records read: 128." in log
+
+    def test_the_next_takes_its_place(self, deployed, server):
+        root, address = server
+        deployed(2)
+
+        with Client(address) as client:
+            states = {status.version: status.state for status in client.status(NAME)}
+        assert states[2] == "AVAILABLE"
+        assert storage.read_text(f"{root}/{NAME}/stable.config") == config_of(2, root=root)
+
+    def test_the_history_says_who_when_why_from_and_to(self, deployed, server, monkeypatch, tmp_path):
+        monkeypatch.setenv("TIFFIN_USER", "ada")
+        deployed(3)
+        root = Path(server[0])
+        last = history(root)[-1]
+
+        assert (last["who"], last["why"]) == ("ada", "a test")
+        assert [record["why"] for record in history(root)] == ["a test"] * 3
+        assert (last["from"], last["to"]) == (config_of(2, root=root), config_of(3, root=root))
+        assert last["at"].endswith("+00:00")
+        assert len(history(root)) == 3
+
+    def test_the_same_again_changes_nothing(self, deployed, server):
+        root, _ = server
+        before = storage.read(f"{root}/{NAME}/stable.config")
+        deployed(3)
+
+        assert storage.read(f"{root}/{NAME}/stable.config") == before
+        assert len(history(Path(root))) == 3
+
+    def test_a_version_that_comes_too_late_is_refused(self, deployed, server, tmp_path):
+        root = Path(server[0])
+        before = left(root)
+        with pytest.raises(Conflict, match=r"not replace a newer version\. Received: .* version 2, .* version 3\."):
+            deployed(2)
+
+        assert (root / NAME / "stable.config").read_text() == config_of(3, root=root)
+        assert left(root) == before
+        assert not (tmp_path / "out").exists()
+
+    def test_going_back_on_purpose(self, deployed, server):
+        root = Path(server[0])
+        deployed(2, replace_newer=True)
+        deployed(3)
+
+        changes = [(record["from"], record["to"]) for record in history(root)[-2:]]
+        two, three = config_of(2, root=root), config_of(3, root=root)
+        assert changes == [(three, two), (two, three)]
+
+    @pytest.mark.parametrize("refused", ["the history", "the artifact"])
+    def test_a_deployment_that_cannot_be_written_down_is_taken_back(self, server, models, tmp_path, refused):
+        """A file where a folder should be is refused as a full disk is."""
+        root, address = Path(server[0]), server[1]
+        before, told = left(root), history(root)
+        given = {
+            "model": models.binary.model, "examples": models.binary.examples, "output": tmp_path / "out", "name": NAME,
+            "version": 4, "serving_root": str(root), "address": address, "deadline_seconds": 60,
+        }  # fmt: skip
+        blocked = root / NAME / "history" if refused == "the history" else tmp_path / "out"
+        aside = tmp_path / "aside"
+        if blocked.exists():
+            blocked.rename(aside)
+        blocked.write_bytes(b"")
+        try:
+            with pytest.raises(OSError, match=re.escape(str(blocked))):
+                deploy(**given)
+        finally:
+            blocked.unlink()
+            if aside.exists():
+                aside.rename(blocked)
+
+        assert (root / NAME / "stable.config").read_text() == config_of(3, root=root)
+        assert left(root) == before
+        changes = [(record["from"], record["to"]) for record in history(root)[len(told) :]]
+        three, four = config_of(3, root=root), config_of(4, root=root)
+        assert changes == ([] if refused == "the history" else [(three, four), (four, three)])
+
+    def test_what_was_taken_back_says_why(self, server):
+        assert history(Path(server[0]))[-1]["why"].startswith("taken back: ")
+
+    def test_a_version_that_holds_another_model_is_refused(self, deployed, server, models, tmp_path):
+        root, _ = server
+        before = storage.read(f"{root}/{NAME}/stable.config")
+        with pytest.raises(Conflict, match=r"A published folder never changes.*versions/1'"):
+            deploy(
+                models.regression.model,
+                models.regression.examples,
+                tmp_path / "other",
+                NAME,
+                1,
+                serving_root=root,
+                address=server[1],
+                replace_newer=True,
+            )
+
+        assert storage.read(f"{root}/{NAME}/stable.config") == before
+        assert storage.exists(f"{root}/{NAME}/versions/1/saved_model.pb")
+        assert not (tmp_path / "other").exists()
+
+    def test_a_model_that_answers_nan_is_not_put_into_service(self, deployed, server, models, tmp_path):
+        root, address = server
+        before = storage.read(f"{root}/{NAME}/stable.config")
+        with pytest.raises(
+            ServingError, match=r"A prediction should be a finite number\. Received: probability=nan from"
+        ):
+            deploy(
+                broken(models.binary.model, tmp_path / "nan"), models.binary.examples, tmp_path / "out", NAME, 9,
+                serving_root=root, address=address, deadline_seconds=60,
+            )  # fmt: skip
+
+        assert storage.read(f"{root}/{NAME}/stable.config")[0] == before[0]
+        assert not storage.exists(f"{root}/{NAME}/versions/9")
+        assert not (tmp_path / "out").exists()
+
+    def test_a_model_that_cannot_be_loaded_is_not_either(self, server, models, tmp_path):
+        root, address = server
+        before = storage.read(f"{root}/{NAME}/stable.config")
+        shutil.copytree(models.binary.model, tmp_path / "torn")
+        for part in (tmp_path / "torn" / "saved_model" / "variables").iterdir():
+            part.write_bytes(b"torn")
+        with pytest.raises(ServingError, match=r"Version 10 of model .* did not load"):
+            deploy(
+                tmp_path / "torn", models.binary.examples, tmp_path / "out", NAME, 10, serving_root=root, address=address,
+                deadline_seconds=15,
+            )  # fmt: skip
+
+        assert storage.read(f"{root}/{NAME}/stable.config")[0] == before[0]
+        assert not storage.exists(f"{root}/{NAME}/versions/10")
+
+    def test_what_was_in_service_still_is(self, server):
+        with Client(server[1]) as client:
+            client.wait_until_available(NAME, 3, timeout_seconds=30)
+            assert client.predict(NAME, {"km": [1.0], "items": [2], "kitchen": ["thai"]})["probability"].shape == (1,)
+
+
+def broken(model, folder):
+    """Return a model artifact like `model` that answers NaN."""
+
+    class Broken(tf.Module):
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None], tf.float32, name="km"),
+                tf.TensorSpec([None], tf.float64, name="items"),
+                tf.TensorSpec([None], tf.string, name="kitchen"),
+            ]
+        )
+        def serve(self, km, items, kitchen):
+            return {
+                "probability": tf.cast(items, tf.float32) * 0 + km * 0 + float("nan") + tf.zeros_like(km, tf.float32)
+            }
+
+    module = Broken()
+    signatures = dict.fromkeys(("serving_default", "explain", "examples"), module.serve)
+    tf.saved_model.save(module, str(folder / "saved_model"), signatures=signatures)
+    shutil.copy(model / "training.json", folder / "training.json")
+    return folder
+
+
+class TestNobodyAnswers:
+    def deploy(self, models, root, address, tmp_path, version=1, deadline=1.0):
+        given = models.binary
+        return deploy(
+            given.model, given.examples, tmp_path / "out", NAME, version, serving_root=str(root), address=address,
+            deadline_seconds=deadline,
+        )  # fmt: skip
+
+    def test_a_first_deployment_leaves_nothing_behind(self, models, tmp_path, nobody):
+        with pytest.raises(ServingError, match=rf"{NAME}.*{nobody}|{nobody}.*{NAME}") as raised:
+            self.deploy(models, tmp_path / "root", nobody, tmp_path)
+
+        assert raised.value.code == "DEADLINE_EXCEEDED"
+        assert left(tmp_path / "root") == []
+        assert not (tmp_path / "out").exists()
+        new = config_of(1, root=tmp_path / "root")
+        assert [(record["from"], record["to"]) for record in history(tmp_path / "root")] == [(None, new), (new, None)]
+
+    def test_a_later_one_leaves_what_was_there(self, models, tmp_path, nobody):
+        root = tmp_path / "root"
+        storage.write_new(str(root / NAME / "stable.config"), config_of(4).encode())
+        with pytest.raises(ServingError):
+            self.deploy(models, root, nobody, tmp_path, version=5)
+
+        assert left(root) == [f"{NAME}/stable.config"]
+        assert (root / NAME / "stable.config").read_text() == config_of(4)
+
+    def test_a_version_that_was_there_before_stays(self, models, tmp_path, nobody, server):
+        deploy(
+            models.binary.model, models.binary.examples, tmp_path / "out", NAME, 1, serving_root=server[0],
+            address=server[1], deadline_seconds=60, replace_newer=True,
+        )  # fmt: skip
+        shutil.rmtree(tmp_path / "out")
+        shutil.copytree(f"{server[0]}/{NAME}/versions/1", tmp_path / "root" / NAME / "versions" / "1")
+        with pytest.raises(ServingError):
+            self.deploy(models, tmp_path / "root", nobody, tmp_path)
+
+        assert f"{NAME}/versions/1/saved_model.pb" in left(tmp_path / "root")
+
+    def test_a_change_that_somebody_else_made_meanwhile_stays(self, models, tmp_path, nobody, capsys):
+        config = tmp_path / "root" / NAME / "stable.config"
+
+        def change():
+            while not config.exists():
+                time.sleep(0.01)
+            storage.compare_and_swap(str(config), config_of(7).encode(), storage.read(str(config))[1])
+
+        other = threading.Thread(target=change)
+        other.start()
+        with pytest.raises(ServingError):
+            self.deploy(models, tmp_path / "root", nobody, tmp_path, deadline=3.0)
+        other.join()
+
+        assert config.read_text() == config_of(7)
+        assert left(tmp_path / "root") == [f"{NAME}/stable.config"]
+
+    def test_in_a_bucket(self, models, tmp_path, nobody):
+        with gcs_emulator.serve() as bucket:
+            with pytest.raises(ServingError):
+                self.deploy(models, f"gs://{bucket.name}/root", nobody, tmp_path)
+
+            assert [name for name in bucket.objects if "/history/" not in name] == []
+            assert len(bucket.objects) == 2
+
+
+class Overtaken(dict):
+    """The objects of a bucket in which somebody else deploys just before we change the configuration."""
+
+    def __setitem__(self, name, value):
+        super().__setitem__(name, value)
+        if "/history/" in name and (config := f"root/{NAME}/stable.config") not in self:
+            super().__setitem__(config, gcs_emulator.Object(config_of(8).encode(), 1, {}))
+
+
+def test_two_deployments_at_once(models, tmp_path, nobody):
+    with gcs_emulator.serve() as bucket:
+        bucket.objects = Overtaken()
+        with pytest.raises(Conflict, match=r"stable\.config' should not exist yet"):
+            deploy(
+                models.binary.model, models.binary.examples, tmp_path / "out", NAME, 1, serving_root=f"gs://{bucket.name}/root",
+                address=nobody, deadline_seconds=1,
+            )  # fmt: skip
+
+        assert {name: found.content for name, found in bucket.objects.items()} == {
+            f"root/{NAME}/stable.config": config_of(8).encode()
+        }
+    assert not (tmp_path / "out").exists()
+
+
+class TestBadInput:
+    def test_a_saved_model_that_is_none(self, given, models, tmp_path):
+        shutil.copytree(models.binary.model, tmp_path / "torn")
+        (tmp_path / "torn" / "saved_model" / "saved_model.pb").write_bytes(b"torn")
+        with pytest.raises(InputError, match=r"saved_model\.pb' should be a SavedModel"):
+            deploy(**{**given, "model": tmp_path / "torn"})
+
+        assert left(tmp_path / "root") == []
+
+    @pytest.fixture
+    def given(self, models, tmp_path, nobody):
+        places = {"model": models.binary.model, "examples": models.binary.examples, "output": tmp_path / "out"}
+        return {
+            **places,
+            "name": NAME,
+            "version": 1,
+            "serving_root": str(tmp_path / "root"),
+            "address": nobody,
+            "deadline_seconds": 1.0,
+        }
+
+    @pytest.mark.parametrize(
+        ("changed", "message"),
+        [
+            ({"serving_root": ""}, "serving_root should say where models are served.*no TIFFIN_SERVING_ROOT"),
+            ({"serving_root": "s3://bucket/root"}, r"TensorFlow Serving reads no S3\. Received: 's3://bucket/root'"),
+            ({"address": ""}, "serving_address should say where models are served.*no TIFFIN_SERVING_ADDRESS"),
+            ({"version": 0}, "version should be at least 1.*version=0"),
+            ({"deadline_seconds": 0}, "deadline_seconds above 0.*deadline_seconds=0"),
+            ({"deadline_seconds": math.inf}, "deadline_seconds above 0"),
+            ({"deadline_seconds": math.nan}, "deadline_seconds above 0"),
+            ({"name": "../x"}, r"should be made of names, without '\.\.'"),
+            ({"name": ""}, "should be made of names"),
+        ],
+    )
+    def test_a_parameter_that_breaks_a_rule(self, given, tmp_path, changed, message):
+        with pytest.raises(InputError, match=message):
+            deploy(**{**given, **changed})
+
+        assert not (tmp_path / "root").exists()
+
+    def test_a_model_without_a_saved_model(self, given, tmp_path):
+        (tmp_path / "empty").mkdir()
+        shutil.copy(given["model"] / "training.json", tmp_path / "empty")
+        with pytest.raises(InputError, match="The model should hold a SavedModel"):
+            deploy(**{**given, "model": tmp_path / "empty"})
+
+        assert left(tmp_path / "root") == []
+
+    @pytest.mark.parametrize(
+        ("rows", "message"),
+        [
+            ("", "should hold rows to ask about"),
+            ('{"km": 1.0}\n', r"every column that the model takes.*without items, kitchen"),
+        ],
+    )
+    def test_examples_without_a_row_to_ask_about(self, given, tmp_path, rows, message):
+        (tmp_path / "examples").mkdir()
+        (tmp_path / "examples" / "sample_rows.jsonl").write_text(rows)
+        with pytest.raises(InputError, match=message):
+            deploy(**{**given, "examples": tmp_path / "examples"})
+
+        assert not (tmp_path / "root").exists()

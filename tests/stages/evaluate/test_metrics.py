@@ -1,0 +1,114 @@
+"""Metrics of a few rows, worked out by hand."""
+
+from math import log
+
+import numpy as np
+import pytest
+
+from tiffin.stages.evaluate import definitions, metrics
+
+NAN = float("nan")
+
+
+class TestBinary:
+    def test_by_hand(self):
+        # At 0.5: one true positive, one false positive, one false negative, one true negative.
+        found = metrics.binary(np.array([1, 0, 1, 0]), np.array([0.9, 0.6, 0.4, 0.1]), 0.25)
+
+        assert found == {
+            "auc": 0.75,  # three of the four pairs are in order
+            "average_precision": pytest.approx((1 + 2 / 3) / 2),
+            "accuracy": 0.5,
+            "precision": 0.5,
+            "recall": 0.5,
+            "f1": 0.5,
+            "log_loss": pytest.approx(-(log(0.9) + log(0.4) + log(0.4) + log(0.9)) / 4),
+            "brier": pytest.approx((0.01 + 0.36 + 0.36 + 0.01) / 4),
+            "baseline_log_loss": pytest.approx(-(2 * log(0.25) + 2 * log(0.75)) / 4),
+        }
+
+    def test_one_class_has_no_ranking(self):
+        found = metrics.binary(np.array([1, 1]), np.array([0.9, 0.1]), 0.5)
+
+        assert (found["auc"], found["average_precision"]) == (None, None)
+        assert (found["accuracy"], found["precision"], found["recall"]) == (0.5, 1, 0.5)
+
+    def test_nothing_chosen(self):
+        found = metrics.binary(np.array([1, 0]), np.array([0.2, 0.1]), 0.5)
+
+        assert (found["precision"], found["recall"], found["f1"]) == (0, 0, 0)
+
+    def test_certainty_is_no_infinity(self):
+        found = metrics.binary(np.array([1, 0]), np.array([0.0, 1.0]), 0.5)
+
+        assert 30 < found["log_loss"] < 40
+
+    @pytest.mark.parametrize("bad", [NAN, float("inf")])
+    def test_answers_that_are_not_finite_are_not_measured(self, bad):
+        found = metrics.binary(np.array([1, 0]), np.array([bad, 0.1]), 0.5)
+
+        assert found.pop("baseline_log_loss") == pytest.approx(log(2))
+        assert set(found) == set(metrics.BINARY)
+        assert set(found.values()) == {None}
+
+
+class TestMulticlass:
+    def test_by_hand(self):
+        probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.5, 0.3], [0.1, 0.6, 0.3]])
+        found = metrics.multiclass(np.array([0, 1, 2]), probabilities, np.array([0.5, 0.25, 0.25]))
+
+        assert found == {
+            # against the rest: class 0 first; class 1 behind row 3; class 2 beside row 2
+            "auc": pytest.approx((1 + 0.5 + 0.75) / 3),
+            "accuracy": pytest.approx(2 / 3),
+            "f1": pytest.approx((1 + 2 / 3 + 0) / 3),
+            "log_loss": pytest.approx(-(log(0.8) + log(0.5) + log(0.3)) / 3),
+            "baseline_log_loss": pytest.approx(-(log(0.5) + log(0.25) + log(0.25)) / 3),
+        }
+
+    def test_a_class_that_the_split_lacks(self):
+        probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.5, 0.3]])
+        found = metrics.multiclass(np.array([0, 1]), probabilities, np.array([0.4, 0.3, 0.3]))
+
+        assert (found["auc"], found["accuracy"]) == (1, 1)
+
+    def test_one_class_has_no_ranking(self):
+        assert metrics.multiclass(np.array([0]), np.array([[0.8, 0.2]]), np.array([0.5, 0.5]))["auc"] is None
+
+    def test_float32_rows_need_not_sum_to_one_exactly(self):
+        probabilities = np.full((3, 3), 1 / 3, np.float32) * np.float32(1.00001)
+
+        assert metrics.multiclass(np.arange(3), probabilities, np.full(3, 1 / 3))["log_loss"] == pytest.approx(log(3))
+
+    def test_answers_that_are_not_finite_are_not_measured(self):
+        found = metrics.multiclass(np.arange(3), np.full((3, 3), NAN), np.full(3, 1 / 3))
+
+        assert found.pop("baseline_log_loss") == pytest.approx(log(3))
+        assert found == dict.fromkeys(metrics.MULTICLASS)
+
+
+class TestRegression:
+    def test_by_hand(self):
+        found = metrics.regression(np.array([1.0, 2.0, 6.0]), np.array([2.0, 2.0, 4.0]), 3.0)
+
+        assert found == {
+            "r2": pytest.approx(1 - 5 / 14),
+            "rmse": pytest.approx((5 / 3) ** 0.5),
+            "mae": 1.0,
+            "baseline_rmse": pytest.approx((14 / 3) ** 0.5),
+        }
+
+    def test_one_row_explains_no_variance(self):
+        found = metrics.regression(np.array([1.0]), np.array([3.0]), 2.0)
+
+        assert found == {"r2": None, "rmse": 2.0, "mae": 2.0, "baseline_rmse": 1.0}
+
+    @pytest.mark.parametrize("bad", [NAN, float("-inf")])
+    def test_answers_that_are_not_finite_are_not_measured(self, bad):
+        found = metrics.regression(np.array([1.0, 3.0]), np.array([bad, 3.0]), 2.0)
+
+        assert found == {"r2": None, "rmse": None, "mae": None, "baseline_rmse": 1.0}
+
+
+def test_every_metric_has_a_direction():
+    assert set(definitions.HIGHER_IS_BETTER) == {name for names in definitions.METRICS.values() for name in names}

@@ -1,0 +1,10 @@
+from pathlib import Path
+
+import pytest
+
+from support.ingesting import Ingest
+
+
+@pytest.fixture
+def ingested(tmp_path: Path) -> Ingest:
+    return Ingest(tmp_path)

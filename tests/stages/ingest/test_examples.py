@@ -1,0 +1,273 @@
+"""The examples artifact: what it holds, its data version, where its shards live, and that it is whole or not there."""
+
+import contextlib
+import json
+import subprocess
+import sys
+
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from support import gcs_emulator, s3_server
+from support.ingesting import Ingest
+from support.small_disks import needs_small_disks, small_disk
+from tiffin import artifacts, storage
+from tiffin.errors import EXPLAINED, InputError
+from tiffin.stages.ingest.examples import ingest
+
+TRIPS = "id,miles,company\n" + "".join(f"{number},{number / 8},c{number % 3}\n" for number in range(60))
+
+
+def lines(content):
+    header, *rows = content.splitlines()
+    return header, rows
+
+
+class TestManifest:
+    def test_of_one_row(self, ingested):
+        found = ingested("a,b\n1,x\n")
+
+        assert found.manifest == artifacts.read_json(ingested.output / "manifest.json")
+        assert found.manifest == {
+            "format": 1,
+            "version": found.manifest["version"],
+            "sources": [
+                {
+                    "uri": str(ingested.source / "data.csv"),
+                    "size_bytes": 8,
+                    # sha256sum of the file
+                    "digest": "eccc6303d8ede5e5ec22d288b8350193f9eb907c93f49c78d5b1ff0af7ecd450",
+                }
+            ],
+            "columns": [{"name": "a", "type": "INT"}, {"name": "b", "type": "STRING"}],
+            "renamed": {},
+            "derive": {},
+            "exclude": [],
+            "key": "",
+            "set_aside": {"rows": 0, "listed": None},
+            "splits": {"train": {"rows": 1, "shards": ["data/train-00000.parquet"]}},
+            "rows": 1,
+        }
+
+    def test_holds_nothing_else(self, ingested):
+        ingested(TRIPS + "1\n", max_bad_share=0.1, splits={"train": 2, "eval": 1})
+
+        assert ingested.left() == [
+            "data", "data/eval-00000.parquet", "data/train-00000.parquet", "manifest.json", "rejected.jsonl",
+            "sample_rows.jsonl",
+        ]  # fmt: skip
+
+    def test_counts_the_rows_of_each_split(self, ingested):
+        found = ingested(TRIPS, splits={"train": 2, "eval": 1})
+
+        assert {name: split["rows"] for name, split in found.manifest["splits"].items()} == {
+            name: len(rows) for name, rows in found.splits.items()
+        }
+        assert sum(len(rows) for rows in found.splits.values()) == found.manifest["rows"] == 60
+
+    def test_lists_a_split_without_rows(self, ingested):
+        found = ingested("a\n1\n", splits={"train": 1e9, "eval": 1e-9})
+
+        assert (found.manifest["splits"]["eval"]["rows"], found.splits["eval"]) == (0, [])
+
+    def test_samples_twenty_rows_those_of_the_eval_split_first(self, ingested):
+        found = ingested(TRIPS, splits={"train": 2, "eval": 1})
+        sampled = [json.loads(line) for line in (ingested.output / "sample_rows.jsonl").read_text().splitlines()]
+
+        assert len(sampled) == 20
+        assert sampled[:19] == found.splits["eval"]
+
+    @pytest.mark.parametrize("name", ["fair", "FARE"])
+    def test_drops_only_what_is_there(self, ingested, name):
+        with pytest.raises(
+            InputError, match=rf"exclude should list columns of the data\. Received: '{name}'.*are: fare, n"
+        ):
+            ingested("fare\n1\n", exclude=[name], derive={"n": "1"})
+
+    @pytest.mark.parametrize("name", [1.0, None, ["fare"], {"fare": 1}])
+    def test_drops_only_names(self, ingested, name):
+        with pytest.raises(InputError, match=r"exclude should list columns' names\. Received: "):
+            ingested("fare,n\n1,2\n", exclude=[name])
+
+    def test_keeps_a_column(self, ingested):
+        with pytest.raises(InputError, match="At least one column should be left"):
+            ingested("a,b\n1,2\n", exclude=["a", "b"])
+
+
+class TestDataVersion:
+    def test_stays_when_rows_come_in_another_order_and_form(self, ingested):
+        header, rows = lines(TRIPS)
+        version = ingested(TRIPS).manifest["version"]
+
+        assert ingested("\n".join([header, *reversed(rows)])).manifest["version"] == version
+        assert ingested(TRIPS.replace(",", ";")).manifest["version"] == version
+        assert ingested(TRIPS.replace("\n", "\r\n")).manifest["version"] == version
+        ingested.write(TRIPS)
+        table = pyarrow.csv.read_csv(ingested.source / "data.csv")
+        assert ingested(table, "data.parquet").manifest["version"] == version
+
+    def test_stays_when_the_rows_are_spread_over_files(self, ingested):
+        header, rows = lines(TRIPS)
+        version = ingested(TRIPS).manifest["version"]
+        (ingested.source / "data.csv").unlink()
+
+        parts = {f"{part}.csv": "\n".join([header, *rows[part::3]]) for part in range(3)}
+        assert ingested(parts).manifest["version"] == version
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("59,7.375,c2", "59,7.376,c2"),
+            ("59,7.375,c2", "58,7.375,c2"),
+            ("59,7.375,c2", "59,,c2"),
+            ("59,7.375,c2", "59,7.375,"),
+            ("59,7.375,c2\n", ""),
+            ("59,7.375,c2\n", "59,7.375,c2\n" * 2),
+            ("miles", "kilometres"),
+            ("id,miles", "miles,id"),
+            ("\n0,0.0,", "\n0,0.5,"),
+        ],
+    )
+    def test_changes_with_any_change(self, ingested, old, new):
+        before = ingested(TRIPS).manifest["version"]
+
+        assert ingested(TRIPS.replace(old, new)).manifest["version"] != before
+
+    def test_changes_with_what_becomes_of_the_rows(self, ingested):
+        versions = [
+            ingested(TRIPS, **options).manifest["version"]
+            for options in (
+                {}, {"derive": {"n": "1"}}, {"derive": {"n": "2"}}, {"exclude": ["id"]}, {"splits": {"train": 1, "eval": 1}},
+                {"splits": {"train": 1, "eval": 1}, "key": "company"},
+            )
+        ]  # fmt: skip
+
+        assert len(set(versions)) == len(versions)
+
+    def test_two_runs_write_the_same_bytes(self, tmp_path):
+        written = []
+        for folder in ("one", "two"):
+            run = Ingest(tmp_path / folder)
+            run(TRIPS, splits={"train": 2, "eval": 1})
+            written.append(
+                {name: (run.output / name).read_bytes() for name in run.left() if (run.output / name).is_file()}
+            )
+        one, two = (json.loads(files.pop("manifest.json")) for files in written)
+        for manifest in (one, two):
+            manifest["sources"][0].pop("uri")
+
+        assert (one, written[0]) == (two, written[1])
+
+
+class TestRetry:
+    def test_over_the_same_folder_replaces_what_is_there(self, ingested):
+        ingested(TRIPS + "1\n", max_bad_share=0.1, splits={"train": 2, "eval": 1})
+        found = ingested("id,miles,company\n1,2.5,x\n")
+
+        assert found.rows == [{"id": 1, "miles": 2.5, "company": "x"}]
+        assert [name for name in ingested.left() if "shard" in name or "eval" in name] == []
+
+
+class TestDataRoot:
+    def test_keeps_the_shards_once_for_each_version(self, ingested, tmp_path):
+        root = tmp_path / "root"
+        found = ingested(TRIPS, data_root=str(root))
+        shard = root / found.manifest["version"] / "data" / "train-00000.parquet"
+        written = shard.stat().st_mtime_ns
+        header, rows = lines(TRIPS)
+        again = ingested("\n".join([header, *reversed(rows)]), data_root=str(root))
+
+        assert (
+            found.manifest["splits"]["train"]["shards"] == [str(shard)] == again.manifest["splits"]["train"]["shards"]
+        )
+        assert shard.stat().st_mtime_ns == written
+        assert len(again.rows) == 60
+        assert sorted(name for name in ingested.left() if "parquet" in name) == []
+
+    def test_keeps_versions_apart(self, ingested, tmp_path):
+        for content in (TRIPS, TRIPS + "60,1,c\n"):
+            ingested(content, data_root=str(tmp_path / "root"))
+
+        assert len(list((tmp_path / "root").glob("d*"))) == 2
+
+    def test_may_be_relative(self, ingested, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        found = ingested(TRIPS, data_root="root")
+        monkeypatch.chdir("/")
+
+        assert artifacts.shard_uris(ingested.output, "train") == [
+            str(tmp_path / "root" / found.manifest["version"] / "data" / "train-00000.parquet")
+        ]
+
+    def test_in_a_bucket(self, ingested, tmp_path):
+        ingested.write(TRIPS)
+        with gcs_emulator.serve() as bucket:
+            manifest = ingest(
+                str(ingested.source), ingested.output, splits={"train": 1}, data_root=f"gs://{bucket.name}/root"
+            )
+            name = f"root/{manifest['version']}/data/train-00000.parquet"
+            (tmp_path / "copy.parquet").write_bytes(bucket.objects[name].content)
+
+        assert artifacts.shard_uris(ingested.output, "train") == [f"gs://bucket/{name}"]
+        assert pq.read_table(tmp_path / "copy.parquet").num_rows == 60
+        assert ingested.left() == ["manifest.json", "sample_rows.jsonl"]
+
+    def test_in_a_bucket_on_s3(self, ingested):
+        ingested.write(TRIPS)
+        with s3_server.serve() as store:
+            for _ in range(2):  # The second time all is there.
+                ingest(str(ingested.source), ingested.output, splits={"train": 1}, data_root=f"s3://{store.name}/root")
+            [uri] = artifacts.shard_uris(ingested.output, "train")
+            with storage.local_copy(uri) as path:
+                assert pq.read_table(path).num_rows == 60
+
+
+STEP = """
+import resource, sys
+from tiffin.errors import reported
+with reported():
+    from tiffin.stages.ingest.examples import ingest
+    limit = int(sys.argv[3])
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    ingest(sys.argv[1], sys.argv[2])
+"""
+ROWS = 30_000
+
+
+def run_step(data, output, limit=0):
+    """Ingest in a process of its own, which may write files of up to `limit` bytes."""
+    arguments = [sys.executable, "-c", STEP, str(data), str(output), str(limit)]
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+
+
+# DuckDB's file grows by blocks of 256 KiB; shards and lists are smaller.
+LIMITS = [f"files of {size} kB" for size in (4, 64, 256, 512)]
+DISKS = [f"disk of {size} kB" for size in (16, 300, 700, 1400, 2200)]
+
+
+class TestFullDisk:
+    @pytest.fixture
+    def data(self, ingested):
+        rows = "".join(f"{n},{n * 7919 % 1_000_003},text {n * 104_729 % 999_983}\n" for n in range(ROWS))
+        return ingested.write(f"a,b,c\n{rows}")
+
+    @pytest.mark.parametrize("room", [*LIMITS, *(pytest.param(disk, marks=needs_small_disks) for disk in DISKS)])
+    def test_is_one_clear_error_that_leaves_nothing_behind(self, data, tmp_path, room):
+        output, size = tmp_path / "out", int(room.split()[2])
+        with contextlib.ExitStack() as stack:
+            if room in DISKS:
+                stack.enter_context(small_disk(output, size))
+            ended = run_step(data, output, 0 if room in DISKS else size * 1024)
+            left = list(output.rglob("*"))
+
+        assert (ended.returncode, len(ended.stderr.splitlines()), left) == (EXPLAINED, 1, []), ended.stderr
+        assert ended.stderr.startswith(f"error: Could not write '{output}")
+        assert "Free space there, or choose another folder." in ended.stderr
+
+    def test_is_no_matter_where_there_is_room(self, data, tmp_path):
+        ended = run_step(data, tmp_path / "out", 1 << 30)
+
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert artifacts.read_json(tmp_path / "out" / "manifest.json")["rows"] == ROWS

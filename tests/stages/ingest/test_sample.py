@@ -1,0 +1,74 @@
+"""The generated data set: repeatable, and with the faults of real data."""
+
+import csv
+
+import pytest
+
+from tiffin.errors import InputError
+from tiffin.stages.ingest import sample
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+class TestWriteSample:
+    @pytest.mark.parametrize("rows", [0, -1])
+    def test_without_rows(self, tmp_path, rows):
+        with pytest.raises(InputError, match=f"rows should be at least 1. Received: rows={rows}"):
+            sample.write_sample(tmp_path / "sample.csv", rows)
+
+        assert list(tmp_path.iterdir()) == []
+
+    def test_of_one_row(self, tmp_path):
+        sample.write_sample(tmp_path / "new" / "sample.csv", 1)
+        header, row = read(tmp_path / "new" / "sample.csv")
+
+        assert header == list(sample.COLUMNS)
+        assert (row[0], len(row)) == ("D0000000", len(header))
+
+    def test_the_same_seed_gives_the_same_bytes(self, tmp_path):
+        for name, seed in (("one", 7), ("two", 7), ("three", 8)):
+            sample.write_sample(tmp_path / name, 600, seed)
+        one, two, three = ((tmp_path / name).read_bytes() for name in ("one", "two", "three"))
+
+        assert one == two != three
+
+    def test_more_rows_begin_with_the_same_ones(self, tmp_path):
+        for rows in (300, 600):
+            sample.write_sample(tmp_path / str(rows), rows)
+
+        assert (tmp_path / "600").read_bytes().startswith((tmp_path / "300").read_bytes())
+
+
+class TestIngested:
+    @pytest.fixture
+    def found(self, ingested):
+        return ingested(data="sample:deliveries?rows=2000&seed=3")
+
+    def test_one_row_in_five_hundred_cannot_be_read(self, found):
+        assert (found.manifest["rows"], found.manifest["set_aside"]["rows"]) == (1996, 4)
+        # The header is line 1.
+        assert [row["line"] for row in found.rejected] == [252, 752, 1252, 1752]
+
+    def test_it_has_what_real_data_has(self, found):
+        assert set(found.types.values()) == {"INT", "FLOAT", "STRING"}
+        assert 0.1 < sum(row["late"] for row in found.rows) / 1996 < 0.5
+        for column, share in {"vehicle": 0.03, "weather": 0.08, "temperature_celsius": 0.05, "coupon": 0.9995}.items():
+            assert abs(sum(row[column] is None for row in found.rows) / 1996 - share) < 0.02
+        assert len({row["ordered_at"] for row in found.rows}) > 1900
+
+    def test_it_is_named_in_the_manifest(self, found):
+        assert [source["uri"] for source in found.manifest["sources"]] == ["sample:deliveries?rows=2000&seed=3"]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["sample:", "sample:taxis", "sample:deliveries?rows=x", "sample:deliveries?rows=", "sample:deliveries?size=5"],
+)
+def test_there_is_no_such_sample(ingested, uri):
+    with pytest.raises(InputError, match=r"A sample should be 'sample:deliveries' .*Received: 'sample:"):
+        ingested(data=uri)
+
+    assert ingested.left() == []

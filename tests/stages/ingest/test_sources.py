@@ -1,0 +1,488 @@
+"""What is read from files: columns, types, and the rows that cannot be read."""
+
+import datetime
+import gzip
+import io
+import random
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from support import gcs_emulator, s3_server
+from tiffin.errors import DataError, InputError
+
+GOOD = "a,b\n" + "".join(f"{number},x{number % 3}\n" for number in range(300))
+
+
+class TestEmpty:
+    @pytest.mark.parametrize(
+        ("content", "received"),
+        [("", "an empty file"), ("\n\n", "an empty first line"), ("\na,b\n1,2\n", "an empty first line")],
+    )
+    def test_a_file_without_a_header(self, ingested, content, received):
+        with pytest.raises(
+            InputError, match=rf"data\.csv' should be a CSV file with a header line\. Received: {received}"
+        ):
+            ingested(content)
+
+        assert ingested.left() == []
+
+    @pytest.mark.parametrize("content", ["a,b\n", "a,b", '"a",b\r\n'])
+    def test_a_header_and_nothing_else(self, ingested, content):
+        with pytest.raises(DataError, match=r"at least one row\. Received: '.*data\.csv' with a header only"):
+            ingested(content)
+
+        assert ingested.left() == []
+
+    def test_parquet_without_rows(self, ingested):
+        with pytest.raises(DataError, match="at least one row"):
+            ingested(pa.table({"a": pa.array([], pa.int64())}), "data.parquet")
+
+    def test_gzip_of_nothing(self, ingested):
+        with pytest.raises(InputError, match="an empty file"):
+            ingested(gzip.compress(b""), "data.csv.gz")
+
+    def test_no_data_at_all(self, ingested):
+        with pytest.raises(InputError, match=r"data should be a file, a folder or a glob\. Received: data=''"):
+            ingested()
+
+    def test_a_missing_file(self, ingested):
+        ingested.write(GOOD, "trips.csv")
+        with pytest.raises(InputError, match=r"Did you mean 'trips\.csv'\?"):
+            ingested(data=str(ingested.source / "trip.csv"))
+
+
+class TestDialect:
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    def test_finds_the_delimiter(self, ingested, delimiter):
+        found = ingested(GOOD.replace(",", delimiter))
+
+        assert found.rows[4] == {"a": 4, "b": "x1"}
+
+    @pytest.mark.parametrize(
+        ("name", "sign"), [("semicolon", ";"), ("tab", "\t"), ("\\t", "\t"), ("pipe", "|"), ("@", "@")]
+    )
+    def test_takes_the_delimiter_by_name_or_sign(self, ingested, name, sign):
+        assert ingested(GOOD.replace(",", sign), delimiter=name).types == {"a": "INT", "b": "STRING"}
+
+    def test_decimal_commas_do_not_mislead_it(self, ingested):
+        assert ingested("a;b\n1,5;2,5\n3,5;4\n").types == {"a": "STRING", "b": "STRING"}
+
+    def test_commas_inside_quotes_do_not_mislead_it(self, ingested):
+        assert ingested('a;"b, c, d"\n1;2\n').manifest["renamed"] == {"b, c, d": "b__c__d"}
+
+    def test_the_wrong_delimiter(self, ingested):
+        with pytest.raises(InputError, match=r"separated by ';'\. Received: the one column 'a,b'\. Pass delimiter=','"):
+            ingested(GOOD, delimiter=";")
+
+    def test_a_delimiter_that_nobody_guesses(self, ingested):
+        with pytest.raises(InputError, match=r"the one column 'a\^b', whose '\^' each row has .* Pass delimiter='\^'"):
+            ingested(GOOD.replace(",", "^"))
+
+    @pytest.mark.parametrize("content", ["price_($)\n1\n2\n", "a-b\n1-2\n3-4\n", "a^b\n", "mail@\nx@y\nnone\n"])
+    def test_one_column_is_no_mistake(self, ingested, content):
+        if content == "a^b\n":
+            with pytest.raises(DataError, match="header only"):
+                ingested(content)
+        else:
+            assert len(ingested(content).manifest["columns"]) == 1
+
+    @pytest.mark.parametrize("delimiter", ["::", '"', "\n", "a", "1"])
+    def test_no_delimiter_at_all(self, ingested, delimiter):
+        with pytest.raises(InputError, match=r"delimiter should be one character that is no letter .*comma.*tab"):
+            ingested(GOOD, delimiter=delimiter)
+
+    @pytest.mark.parametrize("content", [b"a,stra\xdfe\n1,2\n", GOOD.encode("utf-16"), bytes(range(128, 256)) * 9])
+    def test_other_encodings(self, ingested, content):
+        with pytest.raises(InputError, match="should be CSV in UTF-8, or Parquet"):
+            ingested(content)
+
+    @pytest.mark.parametrize(
+        "content", [GOOD.encode(), b"\xef\xbb\xbf" + GOOD.encode(), GOOD.replace("\n", "\r\n").encode()]
+    )
+    def test_byte_order_marks_and_carriage_returns_change_nothing(self, ingested, content):
+        found = ingested(content)
+
+        assert (found.types, found.manifest["rows"]) == ({"a": "INT", "b": "STRING"}, 300)
+        assert found.rows[0] == {"a": 0, "b": "x0"}
+
+    def test_line_ends_of_two_kinds(self, ingested):
+        with pytest.raises(InputError, match=r"data\.csv' should be CSV with .* line ends of one kind"):
+            ingested("a,b\n1,x\n2,y\r\n3,z\n")
+
+    @pytest.mark.parametrize("header", ["a,a", "a,A", " a,a "])
+    def test_a_header_with_one_name_twice(self, ingested, header):
+        with pytest.raises(
+            InputError, match=r"differ in more than case\. Received: .*data\.csv' with 'a'|'A', 'a' 2 times"
+        ):
+            ingested(f"{header}\n1,2\n")
+
+    def test_a_title_above_the_header(self, ingested):
+        with pytest.raises(DataError, match=r"Received: 2 of 2.*data\.csv:2: Expected Number of Columns: 1 Found"):
+            ingested("My report\na,b,c\n1,2,3\n")
+
+    @pytest.mark.parametrize("name", ["trips[1].csv", "a*.csv", "it's.csv", "what?.csv", "two words.csv"])
+    def test_any_file_name(self, ingested, name):
+        assert ingested(GOOD, name).manifest["rows"] == 300
+
+
+class TestTypes:
+    @pytest.mark.parametrize(
+        ("values", "type_", "kept"),
+        [
+            (["1", "-2", "+3"], "INT", [1, -2, 3]),
+            (["9223372036854775807", "1"], "INT", [2**63 - 1, 1]),
+            (["9223372036854775808", "1"], "FLOAT", [2.0**63, 1.0]),
+            (["1.5", "2", "1e3"], "FLOAT", [1.5, 2.0, 1000.0]),
+            (["1", "NaN", "inf"], "FLOAT", [1.0, None, None]),
+            (["01234", "1"], "STRING", ["01234", "1"]),
+            (["0", "10", "0.5"], "FLOAT", [0.0, 10.0, 0.5]),
+            (["true", "False", "TRUE"], "INT", [1, 0, 1]),
+            (["true", "1"], "STRING", ["true", "1"]),
+            (["1970-01-01", "2025-01-06"], "INT", [0, 1736121600]),
+            (["2025-01-06 12:00:00", "1969-12-31 23:59:59.5"], "INT", [1736164800, -1]),
+            (["2025-01-06T12:00:00+02:00", "2025-01-06T10:00:00Z"], "INT", [1736157600, 1736157600]),
+            (["2025-01-06 12:00:00 Europe/Berlin", "2025-01-06 10:00:00"], "INT", [1736161200, 1736157600]),
+            (["12:30", "0:15"], "STRING", ["12:30", "0:15"]),
+            (["0x1F", "0b1"], "STRING", ["0x1F", "0b1"]),
+            (["yes", "no"], "STRING", ["yes", "no"]),
+            (["#1", "# 2"], "STRING", ["#1", "# 2"]),
+            (["straße", "日本"], "STRING", ["straße", "日本"]),
+        ],
+    )
+    def test_a_column_is_of_the_type_of_its_values(self, ingested, values, type_, kept):
+        found = ingested("x,y\n" + "".join(f"{value},1\n" for value in values))
+
+        assert found.types["x"] == type_
+        assert [row["x"] for row in found.rows] == kept
+
+    def test_missing_values(self, ingested):
+        words = ["", "NA", "N/A", "NULL", "null", "NaN", "nan"]
+        found = ingested("x,y\n" + "".join(f"{word},a\n" for word in words) + "7,None\n")
+
+        assert [row["x"] for row in found.rows] == [None] * 7 + [7]
+        assert found.rows[-1]["y"] == "None"
+
+    def test_a_column_that_is_always_missing_is_text(self, ingested):
+        assert ingested("x,y\n,1\n,2\n").types == {"x": "STRING", "y": "INT"}
+
+    def test_a_few_bad_values_leave_a_column_its_type(self, ingested):
+        numbers = "".join(f"{number},1\n" for number in range(99))
+        found = ingested(f"x,y\n{numbers}many,1\n")
+
+        assert found.types["x"] == "INT"
+        assert [(row["line"], row["column"]) for row in found.rejected] == [(101, "x")]
+
+    def test_more_bad_values_make_it_text(self, ingested):
+        numbers = "".join(f"{number},1\n" for number in range(98))
+        found = ingested(f"x,y\n{numbers}many,1\nfew,1\n")
+
+        assert (found.types["x"], found.rejected) == ("STRING", [])
+
+    @pytest.mark.parametrize("share", [0.5, 1])
+    def test_words_are_text_however_many_bad_rows_may_be(self, ingested, share):
+        assert ingested("x,y\na,2025-01-06\nb,c\n3,d\n", max_bad_share=share).types == {"x": "STRING", "y": "STRING"}
+
+    def test_column_names_become_names_that_tensorflow_takes(self, ingested):
+        found = ingested(" trip miles ,a-b,9x,ü,,_u,d.e,self,class\n1,2,3,4,5,6,7,8,9\n")
+
+        assert list(found.types) == ["trip_miles", "a_b", "c_9x", "c_", "column4", "c_u", "d_e", "self_", "class_"]
+        assert found.manifest["renamed"] == {
+            "trip miles": "trip_miles", "a-b": "a_b", "9x": "c_9x", "ü": "c_", "_u": "c_u", "d.e": "d_e", "self": "self_",
+            "class": "class_",
+        }  # fmt: skip
+
+    def test_names_that_become_the_same(self, ingested):
+        with pytest.raises(InputError, match=r"differ in more than case and signs.*'a b', 'a-b'"):
+            ingested("a b,a-b\n1,2\n")
+
+    def test_a_column_may_be_called_as_our_own(self, ingested):
+        found = ingested("tiffin_split,train\n1,x\n2,y\n")
+
+        assert found.rows == [{"tiffin_split": 1, "train": "x"}, {"tiffin_split": 2, "train": "y"}]
+
+
+class TestBadRows:
+    RAGGED = 'a,b\n1,"x\ny"\n2\n3,z,q\n4,"w\nw"\nbad,\n' + "".join(f"{number},k\n" for number in range(5))
+
+    @pytest.mark.parametrize("name", ["data.csv", "data.csv.gz"])
+    def test_are_set_aside_with_the_line_that_an_editor_shows(self, ingested, name):
+        content = self.RAGGED.encode()
+        found = ingested(gzip.compress(content) if name.endswith(".gz") else content, name, max_bad_share=0.4)
+
+        assert [(row["line"], row["text"]) for row in found.rejected] == [(4, "2"), (5, "3,z,q"), (8, "bad,")]
+        assert found.rejected[0]["reason"] == "Expected Number of Columns: 2 Found: 1"
+        assert "Could not convert string \"bad\" to 'BIGINT'" in found.rejected[2]["reason"]
+        assert all(row["source"] == str(ingested.source / name) for row in found.rejected)
+        assert found.manifest["set_aside"] == {"rows": 3, "listed": "rejected.jsonl"}
+        assert [row["b"] for row in found.rows] == ["x\ny", "w\nw", "k", "k", "k", "k", "k"]
+
+    def test_with_two_faults_count_once(self, ingested):
+        good = "".join(f"{number},{number}\n" for number in range(300))
+        found = ingested(f"a,b\n{good}x,y\nx,y,z\n")
+
+        assert [row["line"] for row in found.rejected] == [302, 303]
+
+    @pytest.mark.parametrize(("bad", "passes"), [(3, True), (4, False)])
+    def test_pass_up_to_the_share(self, ingested, bad, passes):
+        content = "a,b\n" + "1,x\n" * (300 - bad) + "1\n" * bad
+        if passes:
+            assert ingested(content).manifest["set_aside"]["rows"] == bad
+        else:
+            with pytest.raises(
+                DataError, match=r"At most 1\.00%.*\(max_bad_share\)\. Received: 4 of 300, 1\.33%.*:298: Exp"
+            ):
+                ingested(content)
+            assert ingested.left() == []
+
+    @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+    def test_the_share_is_a_share(self, ingested, share):
+        with pytest.raises(InputError, match=r"max_bad_share should be from 0 to 1\. Received: max_bad_share="):
+            ingested(GOOD, max_bad_share=share)
+
+    def test_may_be_all_rows_if_one_says_so(self, ingested):
+        found = ingested("a,b\n1\n2\n", max_bad_share=1)
+
+        assert (found.manifest["rows"], found.manifest["set_aside"]["rows"]) == (0, 2)
+
+    def test_a_thousand_are_listed(self, ingested):
+        found = ingested("a,b\n1,2\n" + "1\n" * 1200, max_bad_share=1)
+
+        assert (len(found.rejected), found.manifest["set_aside"]["rows"]) == (1000, 1200)
+
+    def test_of_another_encoding(self, ingested):
+        found = ingested(GOOD.encode() + b"7,stra\xdfe\n")
+
+        assert [(row["line"], row["column"]) for row in found.rejected] == [(302, "b")]
+
+    def test_a_stray_quote_costs_one_row(self, ingested):
+        found = ingested(GOOD + '2,"a"b\n3,x"y\n4,"q""r"\n')
+
+        assert [(row["line"], row["text"]) for row in found.rejected] == [(302, '2,"a"b')]
+        assert [row["b"] for row in found.rows[-2:]] == ['x"y', 'q"r']
+
+    @pytest.mark.parametrize("after", [1, 300, 100_000])
+    def test_a_quote_that_never_closes_loses_no_row_in_silence(self, ingested, after):
+        with pytest.raises(
+            DataError, match=r'A quote that opens should close\. Received: .*data\.csv:302: 1,"x, whose'
+        ):
+            ingested(GOOD + '1,"x\n' + "5,k\n" * after, max_bad_share=1)
+
+    def test_a_quote_that_never_closes_in_the_last_row_costs_one_row(self, ingested):
+        assert [row["line"] for row in ingested(GOOD + '1,"x\n').rejected] == [302]
+
+    def test_a_line_longer_than_two_megabytes(self, ingested):
+        found = ingested(GOOD + f'1,"{"x" * 2_100_000}"\n2,y\n')
+
+        assert [row["line"] for row in found.rejected] == [302]
+        assert found.rows[-1] == {"a": 2, "b": "y"}
+
+    def test_in_several_files(self, ingested):
+        found = ingested({"1.csv": GOOD + "1\n", "2.csv": GOOD + "2\n3,4,5\n"})
+
+        assert [(row["source"][-5:], row["line"]) for row in found.rejected] == [
+            ("1.csv", 302),
+            ("2.csv", 302),
+            ("2.csv", 303),
+        ]
+
+
+class TestSeveralFiles:
+    def test_are_read_in_the_order_of_their_names(self, ingested):
+        found = ingested({"b.csv": "x,y\n3,c\n", "a.csv": "x,y\n1,a\n", "sub/c.csv.gz": gzip.compress(b"x,y\n4,d\n")})
+
+        assert [row["x"] for row in found.rows] == [1, 3, 4]
+        assert [source["uri"][len(str(ingested.source)) :] for source in found.manifest["sources"]] == [
+            "/a.csv", "/b.csv", "/sub/c.csv.gz",
+        ]  # fmt: skip
+
+    def test_by_a_glob(self, ingested):
+        for name in ("a1.csv", "a2.csv", "b1.csv"):
+            ingested.write(f"x\n{name[1]}\n", name)
+
+        assert [row["x"] for row in ingested(data=f"{ingested.source}/a?.csv").rows] == [1, 2]
+
+    @pytest.mark.parametrize("table", [False, True])
+    def test_a_name_with_signs_of_a_glob_is_that_file_alone(self, ingested, table):
+        def content(number):
+            return pa.table({"x": [number]}) if table else f"x\n{number}\n"
+
+        path = ingested.write(content(1), "day[1]*.csv")
+        ingested.write(content(2), "day1*.csv")
+        ingested.write(content(3), "day1.csv")
+
+        assert ingested(data=str(path)).rows == [{"x": 1}]
+
+    def test_may_have_their_columns_in_another_order_and_another_delimiter(self, ingested):
+        found = ingested({"1.csv": "a,b\n1,x\n", "2.csv": "b;a\ny;2\n"})
+
+        assert found.rows == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
+
+    def test_of_other_columns(self, ingested):
+        with pytest.raises(InputError, match=r"2\.csv', which differs from '.*1\.csv' in b, c"):
+            ingested({"1.csv": "a,b\n1,x\n", "2.csv": "a,c\n2,y\n"})
+
+    @pytest.mark.parametrize("names", [("1.csv", "2.csv"), ("2.csv", "1.csv")])
+    def test_whole_numbers_in_one_and_fractions_in_another_are_fractions(self, ingested, names):
+        found = ingested({names[0]: "a\n1\n2\n", names[1]: "a\n1.5\n2.5\n"})
+
+        assert found.types == {"a": "FLOAT"}
+        assert sorted(row["a"] for row in found.rows) == [1.0, 1.5, 2.0, 2.5]
+
+    def test_a_column_without_values_in_one_has_the_type_of_the_others(self, ingested):
+        assert ingested({"1.csv": "a,b\n,x\n", "2.csv": "a,b\n5,x\n"}).types == {"a": "INT", "b": "STRING"}
+
+    def test_numbers_in_one_and_words_in_another_are_text(self, ingested):
+        assert ingested({"1.csv": "a\n1\n", "2.csv": "a\nx\n"}).types == {"a": "STRING"}
+
+    def test_of_parquet_are_widened_too(self, ingested):
+        found = ingested(
+            {"1.parquet": pa.table({"a": [1, 2], "b": [None, None]}), "2.parquet": pa.table({"a": [1.5], "b": ["x"]})}
+        )
+
+        assert found.rows == [{"a": 1.0, "b": None}, {"a": 2.0, "b": None}, {"a": 1.5, "b": "x"}]
+
+    def test_of_parquet_with_other_types(self, ingested):
+        with pytest.raises(
+            InputError, match=r"one type in all files\. Received: 'a', BIGINT in '.*1\.parquet' and VARCHAR in '.*2\.p"
+        ):
+            ingested({"1.parquet": pa.table({"a": [1]}), "2.parquet": pa.table({"a": ["x"]})})
+
+    def test_csv_beside_parquet(self, ingested):
+        found = ingested({"1.csv": "a,b\n1,x\n", "2.parquet": pa.table({"b": ["y"], "a": [2.5]})})
+
+        assert found.rows == [{"a": 1.0, "b": "x"}, {"a": 2.5, "b": "y"}]
+
+    def test_in_a_bucket(self, ingested):
+        with gcs_emulator.serve() as bucket:
+            bucket.put("trips/a.csv", b"a,b\n1,x\n")
+            bucket.put("trips/b.csv.gz", gzip.compress(b"a,b\n2,y\n3\n"))
+            found = ingested(data=f"gs://{bucket.name}/trips", max_bad_share=0.5)
+
+        assert found.rows == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
+        assert [(row["source"], row["line"]) for row in found.rejected] == [("gs://bucket/trips/b.csv.gz", 3)]
+        assert all(source["generation"] for source in found.manifest["sources"])
+
+    def test_in_a_bucket_on_s3(self, ingested, tmp_path):
+        pq.write_table(pa.table({"a": [1]}), tmp_path / "1.parquet")
+        pq.write_table(pa.table({"a": [2]}), tmp_path / "2.parquet")
+        with s3_server.serve() as store:
+            for name in ("1.parquet", "2.parquet"):
+                store.put(f"trips/{name}", (tmp_path / name).read_bytes())
+            store.put("trips/readme.txt", b"not data")
+            found = ingested(data=f"s3://{store.name}/trips/*.parquet")
+
+        assert found.rows == [{"a": 1}, {"a": 2}]
+        assert [source["uri"] for source in found.manifest["sources"]] == [
+            "s3://bucket/trips/1.parquet", "s3://bucket/trips/2.parquet",
+        ]  # fmt: skip
+
+
+class TestParquet:
+    def test_types(self, ingested):
+        noon = datetime.datetime(2025, 1, 6, 12)
+        found = ingested(
+            pa.table(
+                {
+                    "flag": [True],
+                    "narrow": pa.array([7], pa.int8()),
+                    "single": pa.array([1.5], pa.float32()),
+                    "price": [Decimal("1.25")],
+                    "day": [datetime.date(2025, 1, 6)],
+                    "moment": [noon],
+                    "zoned": pa.array([noon], pa.timestamp("us", "Europe/Berlin")),
+                    "time": [datetime.time(12)],
+                    "category": pa.array(["q"]).dictionary_encode(),
+                    "bytes": [b"ab"],
+                    "nothing": pa.nulls(1),
+                }
+            ),
+            "data.parquet",
+        )
+
+        assert found.rows == [
+            {
+                "flag": 1, "narrow": 7, "single": 1.5, "price": 1.25, "day": 1736121600, "moment": 1736164800,
+                "zoned": 1736164800, "time": "12:00:00+00", "category": "q", "bytes": "ab", "nothing": None,
+            }
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("values", "type_"),
+        [
+            (pa.array([[1]]), r"BIGINT\[\]"),
+            (pa.array([[Decimal("1.5")]]), r"DECIMAL\(2,1\)\[\]"),
+            (pa.array([{"x": 1}]), r"STRUCT\(x BIGINT\)"),
+            (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), r"MAP\(VARCHAR, BIGINT\)"),
+        ],
+    )
+    def test_types_that_are_no_single_value(self, ingested, values, type_):
+        table = pa.table({"a": values, "b": [2]})
+        with pytest.raises(
+            InputError, match=rf"numbers, truth, text or moments\. Received: column 'a' of type {type_}\. Excl"
+        ):
+            ingested(table, "data.parquet")
+
+        assert ingested.left() == []
+        assert ingested(table, "data.parquet", exclude=["a"]).rows == [{"b": 2}]
+
+    def test_is_known_by_its_content_too(self, ingested):
+        buffer = io.BytesIO()
+        pq.write_table(pa.table({"a": [1]}), buffer)
+
+        assert ingested(buffer.getvalue(), "data.bin").rows == [{"a": 1}]
+
+    def test_damaged(self, ingested):
+        buffer = io.BytesIO()
+        pq.write_table(pa.table({"a": list(range(100_000))}), buffer)
+        whole = buffer.getvalue()
+        middle = len(whole) // 3
+        noise = random.Random(1).randbytes(2000)
+        for content in (
+            b"",
+            b"a,b\n1,2\n",
+            whole[: len(whole) // 2],
+            whole[:middle] + noise + whole[middle + 2000 :],
+            whole[:-200] + noise[:192] + whole[-8:],
+        ):
+            with pytest.raises(
+                InputError, match=r"data\.parquet' should be a whole Parquet file \(.*Write or copy it again"
+            ):
+                ingested(content, "data.parquet")
+            assert ingested.left() == []
+
+
+class TestLargeNumbers:
+    TABLE = pa.table({"id": pa.array([1, (1 << 64) - 1], pa.uint64()), "x": [1, 2]})
+
+    def test_that_no_int64_holds_are_refused_by_name(self, ingested):
+        with pytest.raises(
+            InputError, match=r"below 2\^63\. Received: column 'id' with 18446744073709551615\. List it in exclude"
+        ):
+            ingested(self.TABLE, "data.parquet")
+        assert ingested.left() == []
+
+    def test_may_be_derived_from_and_dropped(self, ingested):
+        found = ingested(self.TABLE, "data.parquet", derive={"name": "CAST(id AS VARCHAR)"}, exclude=["id"])
+
+        assert [row["name"] for row in found.rows] == ["1", "18446744073709551615"]
+
+    def test_that_fit_stay(self, ingested):
+        assert ingested(pa.table({"id": pa.array([7, None], pa.uint64())}), "data.parquet").rows[0] == {"id": 7}
+
+
+class TestGzip:
+    @pytest.mark.parametrize("content", [GOOD.encode(), b"\x1f\x8bjunk", gzip.compress(GOOD.encode())[:200]])
+    def test_damaged(self, ingested, content):
+        with pytest.raises(InputError, match=r"data\.csv\.gz' should be a whole gzip file \(.*Write or copy it again"):
+            ingested(content, "data.csv.gz")
+
+        assert ingested.left() == []
+
+    def test_damaged_behind_the_first_megabyte(self, ingested):
+        rows = "".join(f"{number * 7919 % 1_000_003},{number}\n" for number in range(300_000))
+        content = gzip.compress(f"a,b\n{rows}".encode())
+        with pytest.raises(InputError, match=r"data\.csv\.gz' should be CSV .*GZIP"):
+            ingested(content[: len(content) * 3 // 4], "data.csv.gz")

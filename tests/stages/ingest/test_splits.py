@@ -1,0 +1,158 @@
+"""A row never changes split."""
+
+import math
+
+import duckdb
+import pyarrow.csv
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tiffin.errors import InputError
+from tiffin.stages.ingest.sources import Column
+from tiffin.stages.ingest.splits import check_weights, split_expression
+
+WEIGHTS = {"train": 2, "eval": 1}
+NUMBERS = [Column("a", "BIGINT"), Column("b", "VARCHAR")]
+ROWS = st.lists(st.tuples(st.none() | st.integers(-(2**63), 2**63 - 1), st.none() | st.text(max_size=5)), max_size=20)
+
+
+@pytest.fixture(scope="module")
+def connection():
+    with duckdb.connect() as connection:
+        yield connection
+
+
+def place(connection, rows, columns, weights=WEIGHTS, key=""):
+    """Return the split of each row."""
+    sql = split_expression(check_weights(weights), columns, key)
+    values = [[row[index] for row in rows] for index in range(len(columns))]
+    given = ", ".join(f"unnest(?::{column.type}[]) AS {column.name}" for column in columns)
+    return [row[0] for row in connection.execute(f"SELECT {sql} FROM (SELECT {given})", values).fetchall()]
+
+
+class TestWeights:
+    def test_none(self):
+        with pytest.raises(InputError, match="at least one split"):
+            check_weights({})
+
+    def test_are_scaled_and_sorted(self):
+        assert list(check_weights({"train": 3, "eval": 1.0}).items()) == [("eval", 0.25), ("train", 0.75)]
+
+    @pytest.mark.parametrize("name", ["", "a b", "a'b", "../x", "1st"])
+    def test_have_plain_names(self, name):
+        with pytest.raises(InputError, match="A split's name should be letters, digits and underscores"):
+            check_weights({name: 1})
+
+    @pytest.mark.parametrize("weight", [0, -1, math.inf, math.nan, True, "1", None])
+    def test_are_positive_numbers(self, weight):
+        with pytest.raises(InputError, match=r"weight should be a positive number\. Received: splits\['train'\]="):
+            check_weights({"train": weight})
+
+    def test_are_respected(self, connection):
+        found = place(connection, [(number, "x") for number in range(3000)], NUMBERS, {"a": 5, "b": 3, "c": 2})
+
+        for split, share in {"a": 0.5, "b": 0.3, "c": 0.2}.items():
+            # Four deviations of a binomial: one seed in 16,000 would fail, and there is one seed.
+            assert abs(found.count(split) - 3000 * share) < 4 * math.sqrt(3000 * share * (1 - share))
+
+    def test_a_single_split_takes_all(self, connection):
+        assert place(connection, [(1, "x"), (None, None)], NUMBERS, {"all": 7}) == ["all", "all"]
+
+    def test_that_change_move_as_few_rows_as_they_must(self, connection):
+        rows = [(number, "x") for number in range(1000)]
+        before = place(connection, rows, NUMBERS, {"eval": 1, "train": 2})
+        after = place(connection, rows, NUMBERS, {"eval": 1, "train": 4})
+
+        assert {pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]} == {("eval", "train")}
+
+
+class TestARowStays:
+    @given(rows=ROWS, more=ROWS, order=st.randoms())
+    @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_when_rows_are_added_and_reordered(self, connection, rows, more, order):
+        before = dict(zip(rows, place(connection, rows, NUMBERS), strict=True))
+        shuffled = [*rows, *more]
+        order.shuffle(shuffled)
+        after = dict(zip(shuffled, place(connection, shuffled, NUMBERS), strict=True))
+
+        assert {row: after[row] for row in before} == before
+
+    @given(rows=ROWS)
+    @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_when_whole_numbers_become_fractions_and_columns_change_places(self, connection, rows):
+        before = place(connection, rows, NUMBERS)
+        after = place(connection, [(b, a) for a, b in rows], [Column("b", "VARCHAR"), Column("a", "DOUBLE")])
+
+        assert after == before
+
+    def test_when_a_day_becomes_a_moment(self, connection):
+        days = [(f"2025-01-{day:02d}",) for day in range(1, 32)]
+        found = [place(connection, days, [Column("a", type_)]) for type_ in ("DATE", "TIMESTAMP", "TIMESTAMP_NS")]
+
+        assert found[0] == found[1] == found[2]
+
+    @pytest.mark.parametrize(
+        ("values", "other"),
+        [
+            ([str(number) for number in range(300)], ["X0"]),
+            ([f"{number / 8}" for number in range(300)], ["none yet"]),
+            ([f"2025-01-06 12:00:{second:02d}" for second in range(60)], ["later", "tomorrow", "in the end"]),
+            ([f"2025-01-06 12:{minute:02d}:00+02:00" for minute in range(60)], ["later", "tomorrow", "in the end"]),
+            (["true", "False", "TRUE"], ["maybe", "perhaps"]),
+            (["1234", "77"], ["01234"]),
+        ],
+    )
+    def test_when_another_row_makes_its_column_one_of_text(self, ingested, values, other):
+        def places(values):
+            content = "a,b\n" + "".join(f"{value},{n}\n" for n, value in enumerate(values))
+            found = ingested(content, splits=WEIGHTS, key="a", max_bad_share=0)
+            return found.types["a"], {row["b"]: split for split, rows in found.splits.items() for row in rows}
+
+        before, after = places(values), places(values + other)
+
+        assert (before[0] == "STRING", after[0]) == (False, "STRING")
+        assert {row: after[1][row] for row in before[1]} == before[1]
+
+    def test_when_columns_are_derived_and_dropped(self, ingested):
+        content = "a,b\n" + "".join(f"{number},{number % 7}\n" for number in range(200))
+        plain = ingested(content, splits=WEIGHTS)
+        other = ingested(content, splits=WEIGHTS, derive={"c": "a * b"}, exclude=["b"])
+
+        for split in ("train", "eval"):
+            assert [row["a"] for row in plain.splits[split]] == [row["a"] for row in other.splits[split]]
+
+    def test_when_csv_becomes_parquet(self, ingested):
+        content = "a,b,c,d,e\n" + "".join(
+            f"{n},{n / 7},w{n % 5},2025-01-06 12:00:{n % 60:02d},2025-01-06\n" for n in range(100)
+        )
+        csv = ingested(content, splits=WEIGHTS)
+        parquet = ingested(pyarrow.csv.read_csv(ingested.source / "data.csv"), "data.parquet", splits=WEIGHTS)
+
+        assert parquet.splits == csv.splits
+
+    def test_missing_values_have_a_place_of_their_own(self, connection):
+        rows = [(None, str(number)) for number in range(50)] + [(0, str(number)) for number in range(50)]
+        found = place(connection, rows, NUMBERS)
+
+        assert found[:50] != found[50:]
+
+
+class TestKey:
+    def test_that_is_no_column(self, connection):
+        with pytest.raises(InputError, match=r"key should be a column.*key='customr'\. Did you mean 'customer'\?"):
+            split_expression(check_weights(WEIGHTS), [Column("customer", "BIGINT")], "customr")
+
+    def test_keeps_its_rows_together(self, connection):
+        rows = [(number % 40, str(number)) for number in range(400)]
+        found = place(connection, rows, NUMBERS, key="a")
+
+        assert all(
+            len({split for row, split in zip(rows, found, strict=True) if row[0] == key}) == 1 for key in range(40)
+        )
+        assert set(found) == {"train", "eval"}
+
+    def test_may_be_missing_and_dropped(self, ingested):
+        found = ingested("k,x\n,1\n,2\n,3\n5,4\n", key="k", exclude=["k"], splits=WEIGHTS)
+
+        assert any({1, 2, 3} <= {row["x"] for row in rows} for rows in found.splits.values())

@@ -1,0 +1,142 @@
+"""Registrations that are killed, or find the disk full: the next one must not suffer for it."""
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from support.small_disks import needs_small_disks, resize, small_disk
+from tiffin import artifacts
+
+STEP = """
+import resource, sys
+from tiffin.errors import reported
+with reported():
+    from tiffin.stages.register.registry import register
+    limit = int(sys.argv[5])
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    register(*sys.argv[1:4], "taxi", tracking_uri=sys.argv[4], run="run-1")
+"""
+MODEL_BYTES = 3_000_000
+
+
+@pytest.fixture
+def step(tmp_path):
+    """The command line of a registration in a process of its own, of a model of some size."""
+    record = {
+        "label": "late", "task": "binary", "rows": 240, "losses": [0.6], "data_version": "d1", "schema_digest": "s1",
+        "tiffin_version": "0.1.0", "settings": {"epochs": 1},
+    }  # fmt: skip
+    artifacts.write_json(tmp_path / "model" / "training.json", record)
+    (tmp_path / "model" / "saved_model").mkdir()
+    (tmp_path / "model" / "saved_model" / "saved_model.pb").write_bytes(os.urandom(MODEL_BYTES))
+    artifacts.write_json(
+        tmp_path / "evaluation" / "verdict.json", {"passed": True, "reason": "good.", "metrics": {"auc": 0.9}}
+    )
+
+    def command(folder, limit=0):
+        places = [str(tmp_path / name) for name in ("model", "evaluation", "out")]
+        return [sys.executable, "-W", "ignore", "-c", STEP, *places, f"sqlite:///{folder}/mlflow.db", str(limit)]
+
+    return command
+
+
+def run(command):
+    return subprocess.run(command, capture_output=True, text=True, timeout=240)
+
+
+def database_bytes(folder):
+    """Return how much of the database is there, under whatever name."""
+    size = 0
+    for path in folder.glob("*mlflow.db*"):
+        with contextlib.suppress(FileNotFoundError):
+            size = max(size, path.stat().st_size)
+    return size
+
+
+def left(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def read(folder, query):
+    """Ask the database itself: MLflow's client would keep it open, and the disk with it."""
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_one_that_is_killed_while_it_makes_the_tables_is_no_matter_to_the_next(step, tmp_path):
+    folder = tmp_path / "state"
+    folder.mkdir()
+    # Between the first table and the last.
+    for size in (1, 100_000, 250_000):
+        with subprocess.Popen(step(folder), stderr=subprocess.DEVNULL) as process:
+            while database_bytes(folder) < size:
+                assert process.poll() is None, "it ended before it could be killed"
+                time.sleep(0.001)
+            process.kill()
+
+        assert process.returncode < 0
+    ended = run(step(folder))
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert artifacts.read_json(tmp_path / "out" / "registration.json")["version"] == 1
+    assert [name for name in left(folder) if "/" not in name] == [".mlflow.db.lock", "mlflow.db"]
+
+
+@needs_small_disks
+class TestFullDisk:
+    def check(self, ended, tmp_path):
+        """Check that a registration said that the disk is full, and only that."""
+        assert (ended.returncode, len(ended.stderr.splitlines())) == (65, 1), ended.stderr
+        assert ended.stderr.startswith(f"error: Could not write '{tmp_path}/disk/")
+        assert "No space left on device. Free space there, or choose another folder." in ended.stderr
+        assert not (tmp_path / "out").exists()
+
+    def test_while_the_tables_are_made(self, step, tmp_path):
+        with small_disk(tmp_path / "disk", 300) as disk:
+            self.check(run(step(disk)), tmp_path)
+
+            assert left(disk) == [".mlflow.db.lock"]
+            resize(disk, 10_000)
+            ended = run(step(disk))
+
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+    def test_while_the_model_is_stored(self, step, tmp_path):
+        with small_disk(tmp_path / "disk", 10_000) as disk:
+            assert run(step(disk)).returncode == 0
+            (tmp_path / "out" / "registration.json").unlink()
+            (tmp_path / "out").rmdir()
+            stored = left(disk)
+            resize(disk, 5_000)
+            ended = run(another(step(disk)))
+            self.check(ended, tmp_path)
+
+            assert left(disk) == stored
+            assert sorted(read(disk, "select status from runs")) == [("FAILED",), ("FINISHED",)]
+            assert read(disk, "select version from model_versions") == [(1,)]
+            resize(disk, 12_000)
+            assert run(another(step(disk))).returncode == 0
+
+
+def another(command):
+    """Return the command of another run's registration."""
+    return [part.replace('run="run-1"', 'run="run-2"') for part in command]
+
+
+def test_a_limit_on_files_while_the_model_is_stored(step, tmp_path):
+    """A limit on file size fails a copy half way, as a full disk does; the database is smaller than the model."""
+    folder = tmp_path / "state"
+    ended = run(step(folder, limit=MODEL_BYTES - 1))
+
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (65, 1), ended.stderr
+    assert f"Could not write '{folder}/mlflow/" in ended.stderr
+    assert "File too large. Free space there" in ended.stderr
+    assert left(folder) == [".mlflow.db.lock", "mlflow.db"]
+    assert not (tmp_path / "out").exists()
+    assert read(folder, "select version from model_versions") == []

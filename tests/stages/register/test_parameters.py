@@ -1,0 +1,57 @@
+"""The rules of the parameters, where no MLflow is installed."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tiffin.errors import InputError
+from tiffin.stages.register.parameters import check_model_name, check_tracking_uri
+
+
+@pytest.mark.parametrize("name", ["m", "taxi-tips.v2_1", "9", "x" * 128])
+def test_a_name_that_is_one(name):
+    check_model_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "x" * 129, "a\n"])
+def test_a_name_that_is_none(name):
+    with pytest.raises(InputError, match=r"model_name should be up to 128 letters"):
+        check_model_name(name)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "http://mlflow:5000",
+        "http://[::1]:5000/a",
+        "postgresql://ada@db:5432/mlflow",
+        "sqlite:////a:b/c@d/mlflow.db",
+    ],
+)
+def test_an_address_without_a_password(uri):
+    check_tracking_uri(uri)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://ada:hunter2@mlflow:5000",
+        "https://:hunter2@mlflow",
+        "mysql+pymysql://ada:hunter2/@h/mlflow",
+        "postgresql://db/mlflow?user=ada&password=hunter2",
+    ],
+)
+def test_an_address_with_a_password(uri):
+    with pytest.raises(InputError, match=r"no password.*MLFLOW_TRACKING_PASSWORD.*from a secret") as raised:
+        check_tracking_uri(uri)
+
+    assert "hunter2" not in str(raised.value)
+
+
+def test_they_are_light():
+    script = "import sys, tiffin.stages.register.parameters; print({'mlflow', 'sqlalchemy', 'kfp'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "set()\n"

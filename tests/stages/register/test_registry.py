@@ -1,0 +1,230 @@
+"""The record of a model in MLflow, on SQLite for real."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from mlflow import MlflowClient
+
+from tiffin import artifacts
+from tiffin.errors import EXPLAINED, InputError
+from tiffin.stages.register.registry import register
+
+# MLflow's own tables, made when it first opens a database.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+
+RECORD = {
+    "label": "late", "task": "binary", "rows": 240, "losses": [0.6, 0.4], "data_version": "d1", "schema_digest": "s1",
+    "tiffin_version": "0.1.0", "settings": {"epochs": 2, "hidden_units": [8], "learning_rate": 0.02},
+}  # fmt: skip
+VERDICT = {
+    "passed": True,
+    "reason": "log_loss 0.3 is better than 0.69 without a model.",
+    "metrics": {"auc": 0.9, "r2": None},
+}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """An MLflow database: its tables take seconds to make."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/new/mlflow.db"
+
+
+@pytest.fixture
+def name(request):
+    """A model name of the test's own: the tests share a database."""
+    return request.node.name.replace("[", "-").replace("]", "")
+
+
+@pytest.fixture
+def model(tmp_path):
+    artifacts.write_json(tmp_path / "model" / "training.json", RECORD)
+    (tmp_path / "model" / "saved_model").mkdir()
+    (tmp_path / "model" / "saved_model" / "saved_model.pb").write_bytes(b"graph")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def evaluation(tmp_path):
+    artifacts.write_json(tmp_path / "evaluation" / "verdict.json", VERDICT)
+    return tmp_path / "evaluation"
+
+
+class TestRegistered:
+    @pytest.fixture
+    def registration(self, model, evaluation, tmp_path, name, database):
+        return register(model, evaluation, tmp_path / "out", name, tracking_uri=database, run="run-1")
+
+    def test_the_artifact_says_what_the_version_carries(self, registration, name, tmp_path):
+        assert registration == artifacts.read_json(tmp_path / "out" / "registration.json")
+        assert registration == {
+            "name": name, "version": 1, "run_id": registration["run_id"], "data_version": "d1", "schema_digest": "s1",
+            "spec_version": "0.1.0",
+        }  # fmt: skip
+
+    def test_the_version_carries_it_in_the_registry(self, registration, name, database):
+        version = MlflowClient(database).get_model_version(name, "1")
+
+        assert version.run_id == registration["run_id"]
+        assert version.tags == {
+            "tiffin.data_version": "d1", "tiffin.schema_digest": "s1", "tiffin.spec_version": "0.1.0", "tiffin.run": "run-1",
+        }  # fmt: skip
+        assert version.status == "READY"
+
+    def test_the_run_has_parameters_metrics_and_the_verdict(self, registration, database):
+        client = MlflowClient(database)
+        run = client.get_run(registration["run_id"])
+        losses = client.get_metric_history(registration["run_id"], "training_loss")
+
+        assert run.info.status == "FINISHED"
+        assert run.data.params == {
+            "epochs": "2", "hidden_units": "[8]", "learning_rate": "0.02", "label": "late", "task": "binary", "rows": "240",
+        }  # fmt: skip
+        assert run.data.metrics == {"auc": 0.9, "training_loss": 0.4}
+        assert [(loss.step, loss.value) for loss in losses] == [(1, 0.6), (2, 0.4)]
+        assert run.data.tags["tiffin.verdict"] == VERDICT["reason"]
+
+    def test_the_files_can_be_had_from_the_version(self, registration, name, database, tmp_path):
+        from mlflow.artifacts import download_artifacts
+
+        source = MlflowClient(database).get_model_version_download_uri(name, "1")
+        (tmp_path / "copy").mkdir()
+        copy = download_artifacts(source, dst_path=str(tmp_path / "copy"), tracking_uri=database)
+
+        assert json.loads((tmp_path / "copy" / "model" / "training.json").read_text()) == RECORD, copy
+
+    def test_the_experiment_has_the_models_name(self, registration, name, database):
+        client = MlflowClient(database)
+
+        assert client.get_experiment(client.get_run(registration["run_id"]).info.experiment_id).name == name
+
+    def test_a_retry_finds_its_version(self, registration, model, evaluation, tmp_path, name, database):
+        again = register(model, evaluation, tmp_path / "again", name, tracking_uri=database, run="run-1")
+
+        assert again == registration
+        assert len(MlflowClient(database).search_model_versions(f"name = '{name}'")) == 1
+
+    @pytest.mark.parametrize("run", ["run-2", ""])
+    def test_another_run_makes_another_version(self, registration, model, evaluation, tmp_path, name, database, run):
+        again = register(
+            model, evaluation, tmp_path / "again", name, tracking_uri=database, run=run, experiment="other"
+        )
+
+        assert (again["version"], again["run_id"] == registration["run_id"]) == (2, False)
+
+    def test_the_address_may_come_from_the_environment(self, model, evaluation, tmp_path, name, database, monkeypatch):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
+
+        assert register(model, evaluation, tmp_path / "out", name)["version"] == 1
+
+
+class TestBadInput:
+    def versions(self, database):
+        return len(MlflowClient(database).search_registered_models())
+
+    def test_no_address(self, model, evaluation, tmp_path):
+        with pytest.raises(InputError, match=r"tracking_uri should be MLflow's address.*no MLFLOW_TRACKING_URI"):
+            register(model, evaluation, tmp_path / "out", "taxi")
+
+    @pytest.mark.parametrize("bad", ["", " ", "a/b", "a b", "-a", "'; drop", "ü", "x" * 129, "a\n"])
+    def test_a_name_that_is_none(self, model, evaluation, tmp_path, database, bad):
+        with pytest.raises(InputError, match=r"model_name should be up to 128 letters.*Received: model_name="):
+            register(model, evaluation, tmp_path / "out", bad, tracking_uri=database)
+
+        assert not (tmp_path / "out").exists()
+
+    def test_a_password_in_a_parameter(self, model, evaluation, tmp_path, database, monkeypatch):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
+        with pytest.raises(InputError, match=r"tracking_uri should hold no password"):
+            register(model, evaluation, tmp_path / "out", "taxi", tracking_uri="http://ada:hunter2@mlflow:5000")
+
+        assert not (tmp_path / "out").exists()
+
+    def test_a_model_that_did_not_pass(self, model, tmp_path, name, database):
+        artifacts.write_json(
+            tmp_path / "bad" / "verdict.json", {**VERDICT, "passed": False, "reason": "auc is too low."}
+        )
+        before = self.versions(database)
+        with pytest.raises(InputError, match=r"Only a model that passed its gate is registered.*auc is too low"):
+            register(model, tmp_path / "bad", tmp_path / "out", name, tracking_uri=database)
+
+        assert self.versions(database) == before
+        assert not (tmp_path / "out").exists()
+
+    def test_an_evaluation_without_a_verdict(self, model, tmp_path, name, database):
+        with pytest.raises(InputError, match=r"An artifact should hold 'verdict\.json'"):
+            register(model, tmp_path / "empty", tmp_path / "out", name, tracking_uri=database)
+
+
+class TestUnreachable:
+    """One clear error, soon."""
+
+    def register(self, model, evaluation, tmp_path, uri, **environment):
+        """Register in a process of its own: MLflow takes its patience from the environment when it is imported."""
+        script = (
+            "import sys; from tiffin.errors import reported\n"
+            "with reported():\n"
+            "    from tiffin.stages.register.registry import register\n"
+            "    register(*sys.argv[1:4], 'taxi', tracking_uri=sys.argv[4])\n"
+        )
+        ended = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script, str(model), str(evaluation), str(tmp_path / "out"), uri],
+            capture_output=True, text=True, timeout=240, env={**os.environ, **environment},
+        )  # fmt: skip
+        errors = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+
+        assert ended.returncode == EXPLAINED, ended.stderr
+        assert len(errors) == 1, ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert not (tmp_path / "out").exists()
+        return errors[0]
+
+    def test_nobody_listens(self, model, evaluation, tmp_path):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            # The environment may hold a password; no parameter may.
+            address = f"http://u:secret@127.0.0.1:{taken.getsockname()[1]}"
+            error = self.register(model, evaluation, tmp_path, "", MLFLOW_TRACKING_URI=address)
+
+        assert error.startswith("error: MLflow at 'http://***@127.0.0.1:")
+        assert "should take the model. Received: " in error
+        assert "secret" not in error
+
+    def test_somebody_else_listens(self, model, evaluation, tmp_path):
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(404)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+            do_POST = do_GET  # noqa: N815
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            error = self.register(model, evaluation, tmp_path, f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+            server.server_close()
+
+        assert "404" in error
+
+    @pytest.mark.parametrize("uri", ["sqlite:////dev/null/mlflow.db", "ftp://host/mlflow", "nonsense://"])
+    def test_an_address_that_is_none(self, model, evaluation, tmp_path, uri):
+        error = self.register(model, evaluation, tmp_path, uri)
+
+        assert f"MLflow at '{uri}'" in error
+
+    def test_a_database_that_is_none(self, model, evaluation, tmp_path):
+        (tmp_path / "mlflow.db").write_bytes(b"a,b\n1,2\n" * 999)
+        error = self.register(model, evaluation, tmp_path, f"sqlite:///{tmp_path}/mlflow.db")
+
+        assert "mlflow.db" in error

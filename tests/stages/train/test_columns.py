@@ -1,0 +1,114 @@
+"""The label: its task, its classes, and what cannot be one; and the columns as the signature takes them."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from support.written import table, write_examples
+from tiffin.errors import DataError, InputError
+from tiffin.stages.train import columns
+from tiffin.stages.train.features import Category, Features, Number
+
+
+def chunked(values):
+    return pa.chunked_array([pa.array(values)])
+
+
+class TestFindLabel:
+    @pytest.mark.parametrize("values", [[1], [0.5, 0.5], ["a", "a"]])
+    def test_one_value(self, values):
+        with pytest.raises(DataError, match=rf"two values to tell apart\. Received: label='y', always {values[0]}\."):
+            columns.find_label(chunked(values), "y", "auto")
+
+    @pytest.mark.parametrize(
+        ("values", "task", "classes"),
+        [
+            ([1, 0, 1], "binary", ("0", "1")),
+            ([1.0, 0.0], "binary", ("0", "1")),
+            ([2.5, 1.5], "binary", ("1.5", "2.5")),
+            (["yes", "no"], "binary", ("no", "yes")),
+            (["b", "a", "c"], "multiclass", ("a", "b", "c")),
+            ([10, 9, 2], "multiclass", ("2", "9", "10")),
+            (list(range(20)), "multiclass", tuple(map(str, range(20)))),
+            (list(range(21)), "regression", ()),
+            ([0.5, 1.0, 1.5], "regression", ()),
+        ],
+    )
+    def test_the_task_that_the_values_suggest(self, values, task, classes):
+        found = columns.find_label(chunked(values), "y", "auto")
+
+        assert (found.name, found.task, found.classes) == ("y", task, classes)
+
+    @pytest.mark.parametrize(
+        ("values", "task", "classes"),
+        [([0, 1], "multiclass", ("0", "1")), ([0, 1], "regression", ()), (list(range(30)), "multiclass", 30)],
+    )
+    def test_a_task_that_is_given(self, values, task, classes):
+        found = columns.find_label(chunked(values), "y", task)
+
+        assert found.task == task
+        assert classes in (found.classes, len(found.classes))
+
+    def test_there_is_no_such_task(self):
+        with pytest.raises(InputError, match=r"task should be auto, binary.*task='binry'\. Did you mean 'binary'\?"):
+            columns.find_label(chunked([0, 1]), "y", "binry")
+
+    def test_a_binary_label_with_three_values(self):
+        with pytest.raises(
+            InputError, match=r"A binary label should have two values\. Received: label='y' with 3: a, b, c"
+        ):
+            columns.find_label(chunked(["a", "b", "c"]), "y", "binary")
+
+    def test_a_regression_of_words(self):
+        with pytest.raises(InputError, match="A regression's label should be numbers"):
+            columns.find_label(chunked(["a", "b"]), "y", "regression")
+
+    def test_more_classes_than_a_thousand(self):
+        with pytest.raises(DataError, match=r"at most 1000 classes\. Received: label='y' with 1001"):
+            columns.find_label(chunked([str(number) for number in range(1001)]), "y", "auto")
+
+
+class TestEncodeLabel:
+    @pytest.mark.parametrize(
+        ("values", "task", "encoded"),
+        [([1, 0, 1], "auto", [1, 0, 1]), (["b", "a", "c"], "auto", [1, 0, 2]), ([1.5, 2.0, 4.0], "auto", [1.5, 2, 4])],
+    )
+    def test_is_the_index_of_the_class_or_the_number(self, values, task, encoded):
+        found = columns.encode_label(chunked(values), columns.find_label(chunked(values), "y", task))
+
+        assert (found.tolist(), found.dtype) == (encoded, np.float32)
+
+
+class TestReadTable:
+    def test_leaves_out_rows_without_a_label(self, tmp_path):
+        examples = write_examples(tmp_path, {"train": [table(x=[1, 2], y=[0, None]), table(x=[3, 4], y=[None, 1])]})
+        found, unlabelled = columns.read_table(examples, "train", ["x"], "y")
+
+        assert (found["x"].to_pylist(), unlabelled) == ([1, 4], 2)
+
+    def test_where_no_row_has_one(self, tmp_path):
+        examples = write_examples(tmp_path, {"train": table(x=[1, 2], y=[None, None])})
+        with pytest.raises(DataError, match=r"label='y' with none in split 'train'"):
+            columns.read_table(examples, "train", ["x"], "y")
+
+    @pytest.mark.parametrize(("names", "label", "said"), [(["x"], "yy", "label"), (["xx"], "y", "A column")])
+    def test_where_a_column_is_not_there(self, tmp_path, names, label, said):
+        examples = write_examples(tmp_path, {"train": table(x=[1], y=[0])})
+        with pytest.raises(
+            InputError, match=rf"{said} should be in the examples\. .*Did you mean .*The columns are: x, y\."
+        ):
+            columns.read_table(examples, "train", names, label)
+
+    def test_where_the_split_is_not_there(self, tmp_path):
+        examples = write_examples(tmp_path, {"train": table(x=[1], y=[0])})
+        with pytest.raises(InputError, match=r"one of train\. Received: split='test'"):
+            columns.read_table(examples, "test", ["x"], "y")
+
+
+def test_missing_values_are_nan_or_the_empty_string():
+    features = Features((Number("n", True, (0, 1)), Number("f", False, (0, 1))), (Category("c", ("a",)),), {})
+    found = columns.raw_inputs(table(n=[2**53 - 1, None], f=[0.1, None], c=["a", None]), features)
+
+    np.testing.assert_array_equal(found["n"], [2.0**53 - 1, np.nan])
+    np.testing.assert_array_equal(found["f"], np.array([0.1, np.nan], np.float32))
+    assert (found["n"].dtype, found["f"].dtype, found["c"].tolist()) == (np.float64, np.float32, ["a", ""])

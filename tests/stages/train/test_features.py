@@ -1,0 +1,117 @@
+"""Which features the columns become, and why others are left out."""
+
+import pytest
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from support.written import table, write_schema, write_statistics
+from tiffin.errors import InputError
+from tiffin.stages.train import features
+
+ROWS = 200
+
+
+def choose(tmp_path, change=None, **columns):
+    rows = table(y=[row % 2 for row in range(ROWS)], **columns)
+    content = (write_statistics(tmp_path, rows) / "statistics.binpb").read_bytes()
+    schema = text_format.Parse((write_schema(tmp_path, rows) / "schema.pbtxt").read_text(), schema_pb2.Schema())
+    if change:
+        change(schema)
+    return features.choose(features.read_statistics(content, "train"), schema, "y")
+
+
+COUNT = list(range(ROWS))
+
+
+class TestNumbers:
+    def test_are_cut_at_their_quantiles(self, tmp_path):
+        [number] = choose(tmp_path, n=[0, 10, 10, 40] * (ROWS // 4)).numbers
+
+        assert (number.name, number.whole, number.edges) == ("n", True, (0.0, 10.0, 40.0))
+
+    def test_of_fractions(self, tmp_path):
+        [number] = choose(tmp_path, n=[0.5, 1.5] * (ROWS // 2)).numbers
+
+        assert (number.whole, number.edges) == (False, (0.5, 1.5))
+
+    def test_with_many_values_have_thirty_two_pieces(self, tmp_path):
+        [number] = choose(tmp_path, n=COUNT).numbers
+
+        assert len(number.edges) == 33
+        assert (number.edges[0], number.edges[-1]) == (0, 199)
+
+    def test_that_are_there_or_not_tell_that(self, tmp_path):
+        [number] = choose(tmp_path, n=[7 if row % 2 else None for row in COUNT]).numbers
+
+        assert number.edges == (7.0, 8.0)
+
+    @pytest.mark.parametrize(
+        ("values", "reason"),
+        [
+            ([7] * ROWS, "the same in every row"),
+            ([None] * (ROWS - 4) + [7] * 4, "missing in nearly every row"),
+        ],
+    )
+    def test_that_tell_nothing_are_left_out(self, tmp_path, values, reason):
+        assert choose(tmp_path, n=values, other=COUNT).left_out == {"n": reason}
+
+
+class TestCategories:
+    def test_have_their_words_most_frequent_first(self, tmp_path):
+        [category] = choose(tmp_path, c=["a", "b", "b", "c"] * (ROWS // 4)).categories
+
+        assert category.vocabulary[0] == "b"
+        assert set(category.vocabulary) == {"a", "b", "c"}
+
+    def test_know_no_word_seen_less_than_twice_in_two_hundred_rows(self, tmp_path):
+        [category] = choose(tmp_path, c=["a", "b"] * 99 + ["b", "rare"]).categories
+
+        assert category.vocabulary == ("b", "a")
+
+    def test_take_an_empty_text_for_a_missing_one(self, tmp_path):
+        [category] = choose(tmp_path, c=["a", "b", "", ""] * (ROWS // 4)).categories
+
+        assert set(category.vocabulary) == {"a", "b"}
+
+    @pytest.mark.parametrize(
+        ("values", "reason"),
+        [
+            (["x"] * ROWS, "the same in nearly every row"),
+            ([None] * ROWS, "missing in nearly every row"),
+            ([""] * ROWS, "missing in nearly every row"),
+            ([None] * (ROWS - 4) + ["x"] * 4, "missing in nearly every row"),
+            ([f"id {row}" for row in COUNT], "its values hardly repeat"),
+        ],
+    )
+    def test_that_tell_nothing_are_left_out(self, tmp_path, values, reason):
+        assert choose(tmp_path, c=values, other=COUNT).left_out == {"c": reason}
+
+    def test_that_are_there_or_not_tell_that(self, tmp_path):
+        [category] = choose(tmp_path, c=["x" if row % 2 else None for row in COUNT]).categories
+
+        assert category.vocabulary == ("x",)
+
+
+class TestSchema:
+    def test_decides_what_is_used(self, tmp_path):
+        def change(schema):
+            for feature in schema.feature:
+                if feature.name == "old":
+                    feature.lifecycle_stage = schema_pb2.DEPRECATED
+            del schema.feature[[feature.name for feature in schema.feature].index("new")]
+
+        found = choose(tmp_path, change, old=COUNT, new=COUNT, kept=COUNT)
+
+        assert (found.columns, found.left_out) == (["kept"], {"old": "not in the schema", "new": "not in the schema"})
+
+    def test_that_leaves_nothing(self, tmp_path):
+        with pytest.raises(
+            InputError, match=r"one column should be left to learn from.*left out: n \(the same in every row\)\."
+        ):
+            choose(tmp_path, n=[7] * ROWS)
+
+
+def test_statistics_of_another_split(tmp_path):
+    content = (write_statistics(tmp_path, table(a=[1]), "eval") / "statistics.binpb").read_bytes()
+    with pytest.raises(InputError, match=r"should hold the split 'train'\. Received: eval\."):
+        features.read_statistics(content, "train")

@@ -1,0 +1,225 @@
+"""The model artifact: what is in the record, and that the SavedModel answers alike by every way to ask it."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from support.written import table, write_examples, write_schema, write_statistics
+from tiffin import artifacts
+from tiffin.errors import DataError, InputError
+from tiffin.stages.train.network import Settings
+from tiffin.stages.train.training import train
+
+TASKS = ["binary", "multiclass", "regression"]
+# Rows as a server gets them: whole numbers as float64, other numbers as float32.
+RAW = {
+    "km": np.array([0.5, 5.0, 9.5, np.nan, 100.0], np.float32),
+    "items": np.array([1, 4, 8, 3, np.nan], np.float64),
+    "kitchen": np.array(["thai", "soup", "", "never seen", "pizza"]),
+}
+
+
+@pytest.fixture(params=TASKS)
+def trained(request, models):
+    return getattr(models, request.param)
+
+
+def ask(trained, signature="serving_default", inputs=None):
+    """Ask the SavedModel in a v1 session, which is how TensorFlow Serving runs it."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], trained.saved_model)
+        found = loaded.signature_def[signature]
+        feed = {found.inputs[name].name: value for name, value in (inputs or RAW).items()}
+        assert feed.keys() == {info.name for info in found.inputs.values()}
+        return session.run({name: info.name for name, info in found.outputs.items()}, feed)
+
+
+def serialized():
+    examples = []
+    for row in range(len(RAW["km"])):
+        feature = {}
+        if np.isfinite(RAW["km"][row]):
+            feature["km"] = tf.train.Feature(float_list=tf.train.FloatList(value=[RAW["km"][row]]))
+        if np.isfinite(RAW["items"][row]):
+            feature["items"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[int(RAW["items"][row])]))
+        if RAW["kitchen"][row]:
+            feature["kitchen"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[RAW["kitchen"][row].encode()]))
+        examples.append(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    return {"inputs": np.array(examples, object)}
+
+
+class TestRecord:
+    def test_says_what_it_was_trained_on_and_how(self, models):
+        record = models.binary.record
+
+        assert json.loads(json.dumps(record)) == artifacts.read_json(models.binary.model / "training.json")
+        assert record["columns"] == ["km", "items", "kitchen"]
+        assert record["left_out"] == {"city": "the same in nearly every row", "order": "its values hardly repeat"}
+        assert (record["label"], record["task"], record["classes"]) == ("late", "binary", ["0", "1"])
+        assert (record["rows"], record["rows_without_label"], record["data_version"]) == (240, 0, "d1")
+        assert len(record["losses"]) == record["settings"]["epochs"] == 6
+        assert record["losses"][-1] < record["losses"][0]
+
+    def test_holds_what_a_guess_would_be(self, models):
+        late = models.binary.rows["late"].to_pylist()
+        minutes = models.regression.rows["minutes"].to_pylist()
+
+        assert models.binary.record["class_shares"] == pytest.approx([1 - sum(late) / 240, sum(late) / 240])
+        assert sum(models.multiclass.record["class_shares"]) == pytest.approx(1)
+        assert models.regression.record["label_mean"] == pytest.approx(sum(minutes) / 240)
+
+    def test_names_the_classes_of_words(self, models):
+        assert models.multiclass.record["classes"] == ["fair", "fast", "slow"]
+        assert models.regression.record["classes"] == []
+
+    def test_the_artifact_holds_nothing_else(self, trained):
+        assert sorted(path.name for path in trained.model.iterdir()) == ["saved_model", "training.json"]
+
+
+class TestSignatures:
+    def test_answer_in_ranges_that_make_sense(self, models):
+        probability = ask(models.binary)["probability"]
+        several = ask(models.multiclass)
+
+        assert probability.shape == (5,)
+        assert ((probability > 0) & (probability < 1)).all()
+        np.testing.assert_allclose(several["probabilities"].sum(axis=1), 1, rtol=1e-5)
+        assert {word.decode() for word in several["prediction"]} <= {"fair", "fast", "slow"}
+        assert several["prediction"][0].decode() == ["fair", "fast", "slow"][several["probabilities"][0].argmax()]
+        assert ask(models.regression)["prediction"].shape == (5,)
+
+    def test_learn_something(self, models):
+        near, far = {"km": [0.5]}, {"km": [9.5]}
+        rest = {"items": [2.0], "kitchen": ["thai"]}
+
+        assert (
+            ask(models.binary, inputs=near | rest)["probability"]
+            < 0.5
+            < ask(models.binary, inputs=far | rest)["probability"]
+        )
+        # 5 + 3 * 0.5 + 10 and 5 + 3 * 9.5 + 10
+        for km, minutes in ((near, 16.5), (far, 43.5)):
+            assert abs(ask(models.regression, inputs=km | rest)["prediction"][0] - minutes) < 5
+
+    def test_take_serialized_examples_for_the_same_answer(self, trained):
+        columns, examples = ask(trained), ask(trained, "examples", serialized())
+        if trained.record["task"] == "regression":
+            np.testing.assert_allclose(examples["outputs"], columns["prediction"], rtol=1e-5)
+        else:
+            scores = columns["probabilities"] if "probabilities" in columns else columns["probability"]
+            found = examples["scores"] if "probabilities" in columns else examples["scores"][:, 1]
+            np.testing.assert_allclose(found, scores, rtol=1e-5)
+            np.testing.assert_allclose(examples["scores"].sum(axis=1), 1, rtol=1e-5)
+            assert [word.decode() for word in examples["classes"][4]] == trained.record["classes"]
+
+    def test_explain_a_score_by_its_columns(self, trained):
+        found = ask(trained, "explain")
+        gap = found["tiffin_score"] - found["tiffin_baseline"]
+        total = sum(found[name] for name in trained.record["columns"])
+
+        assert set(found) == {*trained.record["columns"], "tiffin_score", "tiffin_baseline"}
+        np.testing.assert_allclose(total, gap, atol=0.05 * max(1.0, float(np.abs(gap).max())))
+
+    def test_explain_the_score_that_is_answered(self, models):
+        score = ask(models.binary, "explain")["tiffin_score"]
+
+        np.testing.assert_allclose(1 / (1 + np.exp(-score)), ask(models.binary)["probability"], rtol=1e-5)
+
+    def test_a_row_is_answered_alike_alone_and_among_others(self, trained):
+        alone = ask(trained, inputs={name: values[1:2] for name, values in RAW.items()})
+        for name, values in ask(trained).items():
+            if values.dtype != object:
+                np.testing.assert_allclose(alone[name][0], values[1], rtol=1e-5)
+
+    def test_run_outside_of_a_session_too(self, trained):
+        run = tf.saved_model.load(trained.saved_model).signatures["serving_default"]
+        found = run(**{name: tf.constant(values) for name, values in RAW.items()})
+        for name, values in ask(trained).items():
+            if values.dtype != object:
+                np.testing.assert_allclose(found[name], values, rtol=1e-5)
+
+
+class TestRepeatable:
+    def test_the_same_seed_gives_the_same_model(self, models):
+        again = models.train("late", "again")
+
+        assert again.record == models.binary.record
+        np.testing.assert_array_equal(ask(again)["probability"], ask(models.binary)["probability"])
+
+    def test_a_retry_replaces_what_is_there(self, models, tmp_path):
+        one = models.binary
+        shutil.copytree(one.model, tmp_path / "model")
+        (tmp_path / "model" / "saved_model" / "left over").write_text("")
+        settings = Settings(hidden_units=(), epochs=1, seed=5)
+        record = train(one.examples, one.statistics, one.schema, tmp_path / "model", "late", settings=settings)
+
+        assert record["settings"]["hidden_units"] == ()
+        assert json.loads((tmp_path / "model" / "training.json").read_text())["settings"]["epochs"] == 1
+        assert not (tmp_path / "model" / "saved_model" / "left over").exists()
+        assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["saved_model", "training.json"]
+
+
+class TestBadInput:
+    def train(self, given, tmp_path, label="late", **options):
+        return train(given.examples, given.statistics, given.schema, tmp_path / "model", label, **options)
+
+    @pytest.mark.parametrize(
+        ("label", "message"),
+        [
+            ("", "label should be the column to predict. Received: label=''"),
+            ("lat", r"label should be in the examples.*'late'"),
+        ],
+    )
+    def test_a_label_that_is_not_there(self, models, tmp_path, label, message):
+        with pytest.raises(InputError, match=message):
+            self.train(models.binary, tmp_path, label)
+
+        assert not (tmp_path / "model").exists()
+
+    def test_another_data_version(self, models, tmp_path):
+        with pytest.raises(InputError, match=r"that of the examples, d1\. Received: data_version='d2'"):
+            self.train(models.binary, tmp_path, data_version="d2")
+
+    def test_a_split_that_is_not_there(self, models, tmp_path):
+        with pytest.raises(InputError, match="should hold the split 'test'"):
+            self.train(models.binary, tmp_path, split="test")
+
+    @pytest.mark.parametrize(("artifact", "name"), [("schema", "schema.pbtxt"), ("statistics", "statistics.binpb")])
+    def test_an_artifact_without_its_file(self, models, tmp_path, artifact, name):
+        folders = {name: getattr(models.binary, name) for name in ("examples", "statistics", "schema")}
+        with pytest.raises(InputError, match=rf"An artifact should hold '{name}'. Received: '.*empty' without it"):
+            train(**{**folders, artifact: tmp_path / "empty"}, output=tmp_path / "model", label="late")
+
+    @pytest.mark.parametrize(
+        ("artifact", "name", "said"),
+        [
+            ("schema", "schema.pbtxt", "Schema in text format"),
+            ("statistics", "statistics.binpb", "StatisticsList"),
+        ],
+    )
+    def test_an_artifact_with_another_file(self, models, tmp_path, artifact, name, said):
+        (tmp_path / name).write_bytes(b"feature { \xff\xff")
+        folders = {name: getattr(models.binary, name) for name in ("examples", "statistics", "schema")}
+        with pytest.raises(InputError, match=rf"{name}' should be a tensorflow\.metadata\.v0\.\w*{said}"):
+            train(**{**folders, artifact: tmp_path}, output=tmp_path / "model", label="late")
+
+    def test_a_label_with_one_class(self, tmp_path):
+        rows = table(x=list(range(20)), y=[1] * 20)
+        places = [write_examples(tmp_path / "e", {"train": rows}), write_statistics(tmp_path / "s", rows)]
+        with pytest.raises(DataError, match="two values to tell apart"):
+            train(*places, write_schema(tmp_path / "c", rows), tmp_path / "model", "y")
+
+
+def test_column_names_that_ingest_keeps_are_names_that_a_signature_takes(tmp_path):
+    names = ["a", "B_9", "c_", "class_", "inputs", "training", "name", "kwargs", "args", "print", "x" * 200]
+    rows = table(y=[row % 2 for row in range(40)], **{name: [row % 7 for row in range(40)] for name in names})
+    places = [write_examples(tmp_path / "e", {"train": rows}), write_statistics(tmp_path / "s", rows)]
+    settings = Settings(hidden_units=(), epochs=1)
+    train(*places, write_schema(tmp_path / "c", rows), tmp_path / "model", "y", settings=settings)
+    loaded = tf.saved_model.load(str(tmp_path / "model" / "saved_model"))
+
+    assert sorted(loaded.signatures["serving_default"].structured_input_signature[1]) == sorted(names)
+    assert loaded.signatures["serving_default"](**{name: tf.constant([1.0], tf.float64) for name in names})

@@ -1,0 +1,133 @@
+"""The schema: what is inferred, and what a label must be."""
+
+import pytest
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from support import gcs_emulator
+from support.written import table, write_examples
+from tiffin.errors import DataError, InputError, StorageError
+from tiffin.stages.validate import schema, statistics
+
+TRAIN = table(
+    whole=list(range(200)),
+    some=[None if row % 4 == 0 else row / 2 for row in range(200)],
+    rare=[1.5] + [None] * 199,
+    word=["x" if row % 2 else "y" for row in range(200)],
+    late=[row % 2 for row in range(200)],
+    never=[None] * 200,
+)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    examples = write_examples(
+        tmp_path_factory.mktemp("examples"), {"train": TRAIN, "eval": TRAIN.slice(0, 10), "none": TRAIN.slice(0, 0)}
+    )
+    return statistics.compute(examples)
+
+
+@pytest.fixture(scope="module")
+def inferred(found):
+    return {feature.name: feature for feature in schema.infer(found, "late").feature}
+
+
+class TestInfer:
+    def test_types(self, inferred):
+        assert {name: schema_pb2.FeatureType.Name(feature.type) for name, feature in inferred.items()} == {
+            "whole": "INT", "some": "FLOAT", "rare": "FLOAT", "word": "BYTES", "late": "INT", "never": "BYTES",
+        }  # fmt: skip
+
+    def test_a_complete_column_may_miss_one_value_in_a_hundred(self, inferred):
+        assert inferred["whole"].presence.min_fraction == 0.99
+        assert inferred["some"].presence.min_fraction == 0
+
+    def test_a_rare_column_may_be_absent(self, inferred):
+        assert (inferred["rare"].presence.min_count, inferred["never"].presence.min_count) == (0, 0)
+        assert inferred["some"].presence.min_count == 1
+
+    def test_one_value_in_twenty_may_be_new(self, inferred):
+        assert inferred["word"].domain == "word"
+        assert inferred["word"].distribution_constraints.min_domain_mass == 0.95
+
+    def test_the_label_is_complete_and_not_asked_for_in_serving(self, found, inferred):
+        assert inferred["late"].presence.min_fraction == 1.0
+        assert list(inferred["late"].not_in_environment) == ["SERVING"]
+        assert list(schema.infer(found, "late").default_environment) == ["TRAINING", "SERVING"]
+        assert list(schema.infer(found).default_environment) == []
+
+    def test_there_is_no_such_split(self, found):
+        with pytest.raises(
+            InputError, match=r"one of eval, none, train\. Received: split='trian'\. Did you mean 'train'\?"
+        ):
+            schema.infer(found, split="trian")
+
+
+class TestCheckLabel:
+    def check(self, tmp_path, values):
+        examples = write_examples(tmp_path, {"train": table(fare=[1] * len(values), label=values)})
+        schema.check_label(schema.find_split(statistics.compute(examples), "train"), "label")
+
+    def test_a_split_without_rows(self, found):
+        with pytest.raises(DataError, match="The split 'none' should have rows"):
+            schema.check_label(schema.find_split(found, "none"), "late")
+
+    def test_a_label_that_is_not_there(self, found):
+        with pytest.raises(
+            InputError, match=r"label='lat'\. Did you mean 'late'\? The columns are: whole, some, rare, word,"
+        ):
+            schema.check_label(schema.find_split(found, "train"), "lat")
+
+    def test_a_label_without_values(self, tmp_path):
+        with pytest.raises(DataError, match="The label should have values"):
+            self.check(tmp_path, [None, None])
+
+    @pytest.mark.parametrize(("values", "said"), [([1, 1], "1"), ([0.5, None], "0.5"), (["yes", "yes", None], "yes")])
+    def test_a_label_with_one_class(self, tmp_path, values, said):
+        with pytest.raises(
+            DataError, match=f"at least two values to tell apart. Received: label='label', which is {said} in"
+        ):
+            self.check(tmp_path, values)
+
+    @pytest.mark.parametrize("values", [[0, 1], [0.5, 0.6], ["yes", "no"], [0, None, 1]])
+    def test_a_label_with_two(self, tmp_path, values):
+        self.check(tmp_path, values)
+
+
+class TestRead:
+    def test_what_was_written(self, found, tmp_path):
+        inferred = schema.infer(found, "late")
+        schema.write(inferred, tmp_path)
+        first = (tmp_path / "schema.pbtxt").read_bytes()
+        schema.write(schema.infer(found, "late"), tmp_path)
+
+        assert (tmp_path / "schema.pbtxt").read_bytes() == first
+        assert schema.read(tmp_path) == schema.read(tmp_path / "schema.pbtxt") == inferred
+
+    def test_from_a_bucket(self, found):
+        inferred = schema.infer(found, "late")
+        with gcs_emulator.serve() as bucket:
+            bucket.put("schema.pbtxt", text_format.MessageToString(inferred).encode())
+
+            assert schema.read(f"gs://{bucket.name}/schema.pbtxt") == inferred
+
+    @pytest.mark.parametrize("name", ["", "other.pbtxt"])
+    def test_what_is_not_there(self, tmp_path, name):
+        with pytest.raises(
+            InputError, match=r"schema should be a schema\.pbtxt or a folder with one\. Received: .*not there"
+        ):
+            schema.read(tmp_path / name)
+
+    @pytest.mark.parametrize("content", [b"feature {", b'colour: "red"', b"\xff\xfe\x00", b"a,b\n1,2\n"])
+    def test_what_is_no_schema(self, tmp_path, content):
+        (tmp_path / "schema.pbtxt").write_bytes(content)
+        with pytest.raises(
+            InputError, match=r"schema\.pbtxt' should be a tensorflow\.metadata\.v0\.Schema in text format"
+        ):
+            schema.read(tmp_path)
+
+    def test_a_place_that_cannot_be_read(self):
+        with gcs_emulator.serve() as bucket:
+            bucket.forbidden = True
+            with pytest.raises(StorageError, match=r"schema\.pbtxt"):
+                schema.read(f"gs://{bucket.name}/schema.pbtxt")

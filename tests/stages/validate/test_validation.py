@@ -1,0 +1,154 @@
+"""The whole check: what is valid, what is not and why, and what is written in both cases."""
+
+import json
+
+import pytest
+
+from support.written import table, write_examples
+from tiffin.errors import DataError, InputError
+from tiffin.stages.validate import schema, statistics
+from tiffin.stages.validate.validation import validate
+
+
+def rows(count, word="x", late=None):
+    return table(
+        fare=[row / 2 for row in range(count)],
+        word=[word if row % 2 else "y" for row in range(count)],
+        late=late or [row % 2 for row in range(count)],
+    )
+
+
+class Validation:
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, splits, label="late", expected=""):
+        examples = write_examples(self.folder / "examples", splits)
+        places = [self.folder / name for name in ("statistics", "schema", "anomalies", "report.md")]
+        return validate(examples, *places, label, str(expected))
+
+    @property
+    def anomalies(self):
+        return json.loads((self.folder / "anomalies" / "anomalies.json").read_text())
+
+    def left(self):
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def validated(tmp_path):
+    return Validation(tmp_path)
+
+
+@pytest.fixture
+def expected(tmp_path):
+    """A schema to hold the examples to."""
+    examples = write_examples(tmp_path / "earlier", {"train": rows(100)})
+    schema.write(schema.infer(statistics.compute(examples), "late"), tmp_path / "expected")
+    return tmp_path / "expected" / "schema.pbtxt"
+
+
+class TestInferred:
+    def test_good_examples_are_valid(self, validated):
+        assert validated({"train": rows(100), "eval": rows(50)}) == (True, "No anomalies.")
+        assert validated.anomalies == {"valid": True, "reason": "No anomalies.", "anomalies": []}
+        assert [name for name in validated.left() if not name.startswith("examples")] == [
+            "anomalies/anomalies.json", "report.md", "schema/schema.pbtxt", "statistics/statistics.binpb",
+        ]  # fmt: skip
+
+    def test_a_split_without_rows_is_not(self, validated):
+        valid, reason = validated({"train": rows(100), "eval": rows(0)})
+
+        assert (valid, reason) == (False, "1 anomaly against the schema: eval: split: Empty split.")
+        assert validated.anomalies["anomalies"] == [
+            {
+                "split": "eval", "column": "", "code": "NO_EXAMPLES", "summary": "Empty split",
+                "description": "The split has no rows.",
+            }
+        ]  # fmt: skip
+
+    def test_an_eval_split_of_other_words_is_not(self, validated):
+        valid, reason = validated({"train": rows(100), "eval": rows(50, word="new")})
+
+        assert not valid
+        assert "eval: word: " in reason
+        assert [found["code"] for found in validated.anomalies["anomalies"]] == ["ENUM_TYPE_UNEXPECTED_STRING_VALUES"]
+
+    def test_one_new_word_in_a_hundred_is(self, validated):
+        train = rows(100)
+        words = ["new", *(["x", "y"] * 50)[1:]]
+        eval_ = train.set_column(1, "word", [words])
+
+        assert validated({"train": train, "eval": eval_})[0]
+
+    def test_the_report_shows_the_numbers(self, validated):
+        validated({"train": rows(4)})
+        report = (validated.folder / "report.md").read_text()
+
+        assert "## train: 4 rows" in report
+        # 0, 0.5, 1, 1.5: mean 0.75, deviation the root of 0.3125
+        assert "| fare | FLOAT | 0.0% | | 0.75 | 0.559017 | 0 | " in report
+        assert "| word | BYTES | 0.0% | 2 | | | | | | y (2), x (2) |" in report or "x (2), y (2)" in report
+
+    def test_two_runs_write_the_same_bytes(self, validated):
+        written = []
+        for _ in range(2):
+            validated({"train": rows(100), "eval": rows(50)})
+            written.append({name: (validated.folder / name).read_bytes() for name in validated.left()})
+
+        assert written[0] == written[1]
+
+    @pytest.mark.parametrize(
+        ("label", "late", "error", "message"),
+        [
+            ("lat", [0, 1], InputError, r"label='lat'\. Did you mean 'late'"),
+            ("late", [1, 1], DataError, "at least two values to tell apart"),
+        ],
+    )
+    def test_a_label_that_cannot_be_one_writes_nothing(self, validated, label, late, error, message):
+        with pytest.raises(error, match=message):
+            validated({"train": rows(2, late=late)}, label)
+
+        assert [name for name in validated.left() if not name.startswith("examples")] == []
+
+
+class TestGiven:
+    def test_examples_that_keep_it_are_valid(self, validated, expected):
+        assert validated({"train": rows(60)}, expected=expected)[0]
+        assert (validated.folder / "schema" / "schema.pbtxt").read_bytes() == expected.read_bytes()
+
+    @pytest.mark.parametrize(
+        ("changed", "code", "column"),
+        [
+            (rows(60).drop(["fare"]), "SCHEMA_MISSING_COLUMN", "fare"),
+            (rows(60).append_column("tip", [list(range(60))]), "SCHEMA_NEW_COLUMN", "tip"),
+            (rows(60).set_column(0, "fare", [["much"] * 60]), "UNEXPECTED_DATA_TYPE", "fare"),
+            (rows(60).set_column(0, "fare", [[None, *[0.5] * 59]]), "FEATURE_TYPE_LOW_FRACTION_PRESENT", "fare"),
+            (rows(60, word="z"), "ENUM_TYPE_UNEXPECTED_STRING_VALUES", "word"),
+        ],
+    )
+    def test_examples_that_break_it_are_not(self, validated, expected, changed, code, column):
+        valid, reason = validated({"train": changed}, expected=expected)
+        found = [(anomaly["column"], anomaly["code"]) for anomaly in validated.anomalies["anomalies"]]
+
+        assert not valid
+        assert reason.startswith(f"{len(found)} anomal")
+        assert f"train: {column}: " in reason
+        assert (column, code) in found
+        assert column in (validated.folder / "report.md").read_text().split("## train")[0]
+
+    def test_many_reasons_are_cut_short(self, validated, expected):
+        wide = rows(60)
+        for number in range(6):
+            wide = wide.append_column(f"new{number}", [list(range(60))])
+        _, reason = validated({"train": wide}, expected=expected)
+
+        assert reason.endswith("and 3 more.")
+        assert len(validated.anomalies["anomalies"]) == 6
+
+    def test_one_that_cannot_be_read_writes_nothing(self, validated, tmp_path):
+        (tmp_path / "broken.pbtxt").write_text("feature {")
+        with pytest.raises(InputError, match=r"broken\.pbtxt' should be a tensorflow"):
+            validated({"train": rows(10)}, expected=tmp_path / "broken.pbtxt")
+
+        assert not (validated.folder / "anomalies").exists()

@@ -1,0 +1,310 @@
+"""What S3 adds to the rules of `test_storage`, against a server over HTTP."""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import pyarrow
+import pytest
+
+from support import s3_server
+from tiffin import artifacts, storage
+from tiffin.errors import Conflict, InputError, StorageError
+from tiffin.storage import s3
+
+KEYS = {"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": "SECRET"}
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch, tmp_path):
+    """No credentials of the developer's, and none of a machine in a cloud."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def store():
+    with s3_server.serve() as served:
+        yield served
+
+
+def listed(location):
+    return [file.uri.removeprefix("s3://bucket/") for file in storage.list_files(location)]
+
+
+class TestListFiles:
+    def test_an_empty_bucket_holds_no_data(self, store):
+        with pytest.raises(InputError, match="There should be an object or a folder at 's3://bucket'"):
+            storage.list_files("s3://bucket")
+
+    def test_an_object_is_one_file(self, store):
+        store.put("a.csv", b"12345")
+        store.put("a.csv.bak", b"")
+
+        assert storage.list_files("s3://bucket/a.csv") == [storage.SourceFile("s3://bucket/a.csv", 5)]
+
+    @pytest.mark.parametrize("location", ["s3://bucket/d", "s3://bucket/d/", "S3://bucket/d"])
+    def test_a_folder_is_its_objects_sorted_and_those_of_its_folders(self, store, location):
+        for name in ("d/b.csv", "d/a.csv", "d/sub/c.csv", "d/_SUCCESS", "d/.part", "d/_tmp/x.csv", "d/empty/", "e.csv"):
+            store.put(name, b"")
+
+        assert listed(location) == ["d/a.csv", "d/b.csv", "d/sub/c.csv"]
+
+    @pytest.mark.parametrize(
+        ("pattern", "expected"),
+        [
+            ("*.csv", ["a1.csv", "b2.csv"]),
+            ("a?.csv", ["a1.csv"]),
+            ("[!a]*.csv", ["b2.csv"]),
+            ("d/*.csv", ["d/c.csv"]),
+            ("*/*.csv", ["d/c.csv"]),
+            ("**/*.csv", ["a1.csv", "b2.csv", "d/c.csv", "d/e/f.csv"]),
+            ("_*", ["_x.csv"]),
+        ],
+    )
+    def test_a_glob_matches_objects(self, store, pattern, expected):
+        for name in ("a1.csv", "b2.csv", "n.txt", "_x.csv", ".h.csv", "d/c.csv", "d/e/f.csv"):
+            store.put(name, b"")
+
+        assert listed(f"s3://bucket/{pattern}") == expected
+
+    def test_a_glob_that_matches_nothing(self, store):
+        store.put("a.csv", b"")
+        with pytest.raises(InputError, match=r"glob should match.*matches none"):
+            storage.list_files("s3://bucket/*.parquet")
+
+    @pytest.mark.parametrize(("given", "meant"), [("trip.csv", "trips.csv"), ("d/trip", "d/trips"), ("dd/x", "")])
+    def test_nothing_found_names_the_nearest(self, store, given, meant):
+        store.put("trips.csv", b"")
+        store.put("d/trips/a.csv", b"")
+        hint = rf"Did you mean '{meant.rpartition('/')[2]}'\?" if meant else "Check its name"
+        with pytest.raises(InputError, match=rf"'s3://bucket/{given}'.*{hint}"):
+            storage.list_files(f"s3://bucket/{given}")
+
+    def test_a_folder_without_a_name_is_passed_over_or_said(self, store):
+        store.put("d/a.csv", b"x")
+        store.put("d//b.csv", b"x")
+        if int(pyarrow.__version__.partition(".")[0]) > 10:
+            assert listed("s3://bucket/d") == ["d/a.csv"]
+        else:
+            with pytest.raises(StorageError, match="should have no empty part"):
+                listed("s3://bucket/d")
+
+    def test_a_name_is_taken_as_it_is(self, store):
+        store.put("d/a b%20ä+.csv", b"x")
+        [file] = storage.list_files("s3://bucket/d")
+
+        assert file.uri == "s3://bucket/d/a b%20ä+.csv"
+        assert storage.read_text(file.uri) == "x"
+
+
+class TestRead:
+    def test_content_and_a_token_that_changes_with_it(self, store):
+        assert storage.read("s3://bucket/a/b") is None
+        assert not storage.exists("s3://bucket/a")
+
+        store.put("a/b", b"one")
+        first = storage.read("s3://bucket/a/b")
+        store.put("a/b", b"two")
+
+        assert (first[0], storage.read("s3://bucket/a/b")[0]) == (b"one", b"two")
+        assert first[1] != storage.read("s3://bucket/a/b")[1]
+        assert storage.exists("s3://bucket/a")
+        assert storage.exists("s3://bucket/a/b")
+
+    def test_find(self, store):
+        for name in ("r/1/x.json", "r/2/sub/x.json", "r/2/y.json", "rr/x.json", "x.json"):
+            store.put(name, b"{}")
+
+        assert storage.find("s3://bucket/r", {"x.json"}) == ["s3://bucket/r/1/x.json", "s3://bucket/r/2/sub/x.json"]
+        assert storage.find("s3://bucket/none", {"x.json"}) == []
+
+    def test_an_object_is_downloaded_and_removed_afterwards(self, store):
+        content = os.urandom((16 << 20) + 3)
+        store.put("d/a.parquet", content)
+        with storage.local_copy("s3://bucket/d/a.parquet") as path:
+            assert path.name == "a.parquet"
+            assert path.read_bytes() == content
+        assert not path.parent.exists()
+
+    def test_an_object_that_is_replaced_while_it_is_read_is_refused(self, store):
+        store.put("a", b"one")
+        store.before_read.append(lambda: store.put("a", b"two"))
+        with pytest.raises(StorageError, match="another object meanwhile"), storage.local_copy("s3://bucket/a"):
+            pass
+
+    def test_a_forked_process_reads_too(self, store):
+        """A warm interpreter has imported pyarrow, and may have used it, before it forks for a step."""
+        store.put("a", b"x")
+        assert storage.read_text("s3://bucket/a") == "x"
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            assert pool.apply(storage.read_text, ["s3://bucket/a"]) == "x"
+
+
+class TestPublishFolder:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        for name in ("complete.json", "data/train.parquet", "data/deep/x"):
+            (tmp_path / "shards" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "shards" / name).write_bytes(name.encode())
+        return tmp_path / "shards"
+
+    def test_all_files_arrive_the_top_last(self, store, folder):
+        storage.publish_folder(folder, "s3://bucket/root/d1")
+
+        written = [path for method, path in store.requests if method in ("PUT", "POST")]
+        assert store.content("root/d1/data/deep/x") == b"data/deep/x"
+        assert len(store.names()) == 3
+        assert written[-1] == "/bucket/root/d1/complete.json"
+
+    def test_again_is_nothing_and_other_content_a_conflict(self, store, folder):
+        storage.publish_folder(folder, "s3://bucket/1")
+        store.requests.clear()
+        storage.publish_folder(folder, "s3://bucket/1/")
+        assert "PUT" not in {method for method, _ in store.requests}
+
+        (folder / "complete.json").write_bytes(b"Complete.json")
+        with pytest.raises(Conflict, match="never changes"):
+            storage.publish_folder(folder, "s3://bucket/1")
+        assert store.content("1/complete.json") == b"complete.json"
+
+    def test_a_file_too_many_is_a_conflict(self, store, folder):
+        store.put("1/other", b"")
+        with pytest.raises(Conflict):
+            storage.publish_folder(folder, "s3://bucket/1")
+
+    def test_an_interrupted_one_is_completed(self, store, folder):
+        store.put("1/data/deep/x", b"data/deep/x")
+        storage.publish_folder(folder, "s3://bucket/1")
+
+        assert len(store.names()) == 3
+
+
+class TestSharedState:
+    @pytest.mark.parametrize("scheme", ["s3", "minio"])
+    def test_is_refused(self, scheme):
+        for change in (lambda uri: storage.compare_and_swap(uri, b"", None), storage.delete):
+            with pytest.raises(InputError, match=rf"in gs://\. Received: '{scheme}://bucket/x'.*reads no S3"):
+                change(f"{scheme}://bucket/x")
+
+
+class TestSettings:
+    def test_the_variable_for_s3_alone_comes_first(self):
+        with s3_server.serve(AWS_ENDPOINT_URL_S3="ADDRESS", AWS_ENDPOINT_URL="http://127.0.0.1:9", **KEYS) as store:
+            store.put("a", b"x")
+            assert storage.read_text("s3://bucket/a") == "x"
+
+    def test_kubeflows_store_and_the_users_have_their_own_keys(self):
+        with s3_server.serve(
+            MINIO_ENDPOINT_URL="ADDRESS", MINIO_ACCESS_KEY="KEY", MINIO_SECRET_KEY="SECRET",
+            AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_ACCESS_KEY_ID="users", AWS_SECRET_ACCESS_KEY="users",
+        ) as store:  # fmt: skip
+            store.put("a", b"x")
+            assert storage.read_text("minio://bucket/a") == "x"
+
+    def test_kubeflows_keys_are_not_shown_to_others(self):
+        denied = pytest.raises(StorageError, match=r"Access is denied \(403\).*AWS_ACCESS_KEY_ID")
+        with s3_server.serve(AWS_ENDPOINT_URL="ADDRESS", MINIO_ACCESS_KEY="KEY", MINIO_SECRET_KEY="SECRET"), denied:
+            storage.read("s3://bucket/a")
+
+    def test_kubeflows_store_is_where_its_launcher_looks(self, monkeypatch):
+        with s3_server.serve() as store:
+            store.put("a", b"x")
+            address = store.address
+            monkeypatch.setattr(s3, "STORE", address)
+            monkeypatch.delenv("AWS_ENDPOINT_URL")
+            assert storage.read_text("minio://bucket/a") == "x"
+
+    @pytest.mark.parametrize(
+        ("address", "shown"),
+        [("minio:9000", "minio:9000"), ("http://me:pass@minio:9000", "…@minio:9000"), ("ftp://minio", "ftp://minio")],
+    )
+    def test_an_address_that_is_none(self, monkeypatch, address, shown):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        with pytest.raises(InputError, match=r"AWS_ENDPOINT_URL should be http://host:port") as caught:
+            storage.read("s3://bucket/a")
+
+        assert shown in str(caught.value)
+        assert "pass" not in str(caught.value)
+
+
+class TestFailures:
+    @pytest.mark.parametrize("status", [500, 503])
+    def test_a_passing_failure_is_retried(self, store, status):
+        store.put("a", b"x")
+        store.refusals = [(status, "SlowDown")] * 2
+
+        assert storage.read_text("s3://bucket/a") == "x"
+
+    def test_no_bucket(self, store):
+        for attempt in (lambda: storage.list_files("s3://other/x"), lambda: storage.find("s3://other", {"x"})):
+            with pytest.raises(StorageError, match=r"no bucket 'other' \(404\),? at http://127"):
+                attempt()
+        with pytest.raises(StorageError, match="no such object"), storage.local_copy("s3://bucket/a"):
+            pass
+
+    @pytest.mark.parametrize(
+        ("refusal", "message"),
+        [
+            ((403, "AccessDenied"), r"Access is denied \(403\).*AWS_ACCESS_KEY_ID.*another bucket"),
+            ((403, "SignatureDoesNotMatch"), "refuses the credentials"),
+            ((400, "ExpiredToken"), "refuses the credentials"),
+            ((301, "PermanentRedirect"), "another region. Set AWS_REGION"),
+            ((400, "AuthorizationHeaderMalformed"), "another region. Set AWS_REGION"),
+            ((403, "RequestTimeTooSkewed"), "clock"),
+            ((400, "Odd"), r"refuses the request \(400\)"),
+            ((500, "InternalError"), r"The store answered: INTERNAL_FAILURE.*Try again later"),
+        ],
+    )
+    def test_a_refusal_says_what_to_do(self, store, monkeypatch, refusal, message):
+        monkeypatch.setattr(s3, "ATTEMPTS", 1)
+        store.refusals = [refusal]
+        with pytest.raises(StorageError, match=rf"Could not search 's3://bucket/d'\. .*{message}") as caught:
+            storage.find("s3://bucket/d", {"x"})
+
+        assert s3_server.SECRET not in str(caught.value)
+
+    @pytest.mark.parametrize("scheme", ["s3", "minio"])
+    def test_network_down(self, monkeypatch, scheme):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        monkeypatch.setattr(s3, "ATTEMPTS", 1)
+        with pytest.raises(StorageError, match=r"cannot be reached at http://127\.0\.0\.1:9 \(7, .*AWS_ENDPOINT_URL"):
+            storage.read(f"{scheme}://bucket/x")
+
+    def test_the_words_of_a_name_are_no_reason(self, store, monkeypatch):
+        monkeypatch.setattr(s3, "ATTEMPTS", 1)
+        store.refusals = [(503, "SlowDown")]
+        with pytest.raises(StorageError, match="The store answered"):
+            storage.read("s3://bucket/ACCESS_DENIED")
+
+    def test_a_full_disk_is_this_machines(self, store, tmp_path):
+        store.put("a", b"x" * 100_000)
+        script = (
+            "import resource, signal, sys; from pathlib import Path; from tiffin.storage import s3\n"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+            "try: s3.download('s3://bucket/a', Path(sys.argv[1]))\n"
+            "except s3.StorageError as error: print(error)\n"
+        )
+        command = [sys.executable, "-c", script, tmp_path / "a"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+        assert "File too large. Free space there" in done.stdout
+
+    def test_a_name_that_cannot_be(self, store):
+        with pytest.raises(
+            StorageError, match=r"Could not read 's3://bucket/a//b'\. A name there should have no empty part"
+        ):
+            storage.read("s3://bucket/a//b")
+
+
+def test_shards_are_read_from_it(store, tmp_path):
+    """What the steps after ingest do with a data root on S3."""
+    store.put("root/d1/data/x.parquet", b"PAR1")
+    manifest = {"splits": {"train": {"shards": ["s3://bucket/root/d1/data/x.parquet"]}}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    [uri] = artifacts.shard_uris(tmp_path, "train")
+    with storage.local_copy(uri) as path:
+        assert path.read_bytes() == b"PAR1"

@@ -1,0 +1,480 @@
+import errno
+import hashlib
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support import gcs_emulator
+from tiffin import storage
+from tiffin.errors import Conflict, InputError, StorageError
+
+
+@pytest.fixture
+def bucket():
+    with gcs_emulator.serve() as served:
+        yield served
+
+
+@pytest.fixture(params=["disk", "gcs"])
+def root(request, tmp_path):
+    """The same rules hold on local disk and on Cloud Storage."""
+    if request.param == "disk":
+        yield str(tmp_path / "root")
+    else:
+        with gcs_emulator.serve() as served:
+            yield f"gs://{served.name}/root"
+
+
+def put(root, *names):
+    for name in names:
+        storage.write_new(f"{root}/{name}", name.encode())
+
+
+def listed(root, location):
+    return [file.uri.removeprefix(root + "/") for file in storage.list_files(location)]
+
+
+class TestListFiles:
+    def test_an_empty_folder_holds_no_data(self, tmp_path):
+        with pytest.raises(InputError, match=r"at least one file.*with none"):
+            storage.list_files(str(tmp_path))
+
+    def test_a_file_is_one_file(self, root):
+        put(root, "a.csv", "a.csv.bak")
+        [file] = storage.list_files(f"{root}/a.csv")
+
+        assert (file.uri, file.size_bytes) == (f"{root}/a.csv", 5)
+        assert bool(file.generation) == root.startswith("gs://")
+
+    def test_a_folder_is_its_files_sorted_and_those_of_its_folders(self, root):
+        put(root, "d/b.csv", "d/a.csv", "d/sub/c.csv", "d/_SUCCESS", "d/.part", "d/_tmp/x.csv", "d/.git/y.csv", "e.csv")
+
+        assert listed(root, f"{root}/d") == ["d/a.csv", "d/b.csv", "d/sub/c.csv"]
+        assert listed(root, f"{root}/d/") == ["d/a.csv", "d/b.csv", "d/sub/c.csv"]
+
+    @pytest.mark.parametrize(
+        ("pattern", "expected"),
+        [
+            ("*.csv", ["a1.csv", "b2.csv"]),
+            ("a?.csv", ["a1.csv"]),
+            ("[!a]*.csv", ["b2.csv"]),
+            ("[ab][12].*", ["a1.csv", "b2.csv"]),
+            ("*/*.csv", ["d/c.csv"]),
+            ("**/*.csv", ["a1.csv", "b2.csv", "d/c.csv", "d/e/f.csv"]),
+            ("_*", ["_x.csv"]),
+        ],
+    )
+    def test_a_glob_matches_files(self, root, pattern, expected):
+        put(root, "a1.csv", "b2.csv", "n.txt", "_x.csv", ".h.csv", "d/c.csv", "d/e/f.csv")
+
+        assert listed(root, f"{root}/{pattern}") == expected
+
+    def test_a_glob_that_matches_nothing(self, root):
+        put(root, "a.csv")
+        with pytest.raises(InputError, match=r"glob should match.*matches none"):
+            storage.list_files(f"{root}/*.parquet")
+
+    def test_nothing_found_names_the_nearest(self, root):
+        put(root, "trips.csv")
+        with pytest.raises(InputError, match=r"trip\.csv'.*Did you mean 'trips\.csv'\?"):
+            storage.list_files(f"{root}/trip.csv")
+
+    def test_file_uri(self, tmp_path):
+        put(str(tmp_path), "a b.csv")
+
+        assert storage.list_files(f"file://{tmp_path}/a%20b.csv")[0].uri == f"{tmp_path}/a b.csv"
+
+    def test_a_name_with_wildcards_in_it_is_found_as_it_is(self, tmp_path):
+        put(str(tmp_path), "a[1].csv")
+
+        assert listed(str(tmp_path), f"{tmp_path}/a[1].csv") == ["a[1].csv"]
+
+    def test_links_in_a_circle_end(self, tmp_path):
+        put(str(tmp_path), "d/a.csv")
+        (tmp_path / "d" / "again").symlink_to(tmp_path / "d")
+
+        assert listed(str(tmp_path), f"{tmp_path}/d") == ["d/a.csv"]
+
+    def test_a_pipe_is_no_data(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(InputError, match="device or a pipe"):
+            storage.list_files(str(tmp_path / "pipe"))
+
+    @pytest.mark.parametrize(
+        ("location", "message"),
+        [
+            ("", "location should be a path"),
+            ("ftp://b/x", r"start with file://, gs://, s3:// or minio://. Received: 'ftp://b/x'"),
+            ("gs://", "Name the bucket"),
+            ("s3://", "An S3 URI should be s3://bucket/name"),
+            ("minio:///x", "A MinIO URI should be minio://bucket/name"),
+            ("file://host/x", "third slash"),
+            ("a\0b", "location should be a path"),
+        ],
+    )
+    def test_other_locations_are_refused(self, location, message):
+        with pytest.raises(InputError, match=message):
+            storage.list_files(location)
+
+
+class TestCompareAndSwap:
+    def test_absent(self, root):
+        assert storage.read(f"{root}/x") is None
+        assert not storage.exists(f"{root}/x")
+
+    def test_only_the_version_that_was_read_is_replaced(self, root):
+        uri = f"{root}/a/x.config"
+        first = storage.compare_and_swap(uri, b"one", None)
+        assert storage.read(uri) == (b"one", first)
+
+        second = storage.compare_and_swap(uri, b"two", first)
+        assert storage.read(uri) == (b"two", second)
+
+        for stale in (first, None):
+            with pytest.raises(Conflict, match="Read it again, then retry"):
+                storage.compare_and_swap(uri, b"three", stale)
+        assert storage.read_text(uri) == "two"
+
+    def test_a_file_that_should_be_there_is_gone(self, root):
+        token = storage.compare_and_swap(f"{root}/x", b"one", None)
+        storage.delete(f"{root}/x")
+        with pytest.raises(Conflict):
+            storage.compare_and_swap(f"{root}/x", b"two", token)
+
+    def test_write_new_writes_once(self, root):
+        storage.write_new(f"{root}/h/1.json", b"{}")
+        with pytest.raises(Conflict, match="should not exist yet"):
+            storage.write_new(f"{root}/h/1.json", b"{}")
+
+    def test_processes_lose_no_update(self, root):
+        uri = f"{root}/count"
+        storage.write_new(uri, b"0")
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(4) as pool:
+            pool.starmap(_count, [(uri, 6)] * 4)
+
+        assert storage.read_text(uri) == "24"
+
+    def test_nothing_stays_beside_but_the_lock(self, tmp_path):
+        storage.write_new(f"{tmp_path}/x", b"1")
+
+        assert sorted(os.listdir(tmp_path)) == [".lock", "x"]
+
+    def test_a_retry_recognises_its_own_success(self, bucket):
+        bucket.lose_answers = 1
+        token = storage.compare_and_swap("gs://bucket/x", b"one", None)
+
+        assert storage.read("gs://bucket/x") == (b"one", token)
+
+    def test_a_retry_does_not_claim_the_same_content_of_another(self, bucket):
+        bucket.put("x", b"one")
+        with pytest.raises(Conflict):
+            storage.compare_and_swap("gs://bucket/x", b"one", None)
+
+    def test_an_object_replaced_while_it_is_read_is_read_again(self, bucket):
+        bucket.put("x", b"one")
+        bucket.replace_before_download = [b"two"]
+
+        assert storage.read("gs://bucket/x")[0] == b"two"
+
+
+def _count(uri, times):
+    """Add one `times` times."""
+    done = 0
+    while done < times:
+        content, token = storage.read(uri)
+        try:
+            storage.compare_and_swap(uri, str(int(content) + 1).encode(), token)
+        except Conflict:
+            continue
+        done += 1
+
+
+class TestPublishFolder:
+    @pytest.fixture
+    def model(self, tmp_path):
+        put(str(tmp_path / "model"), "saved_model.pb", "variables/variables.index", "variables/deep/x")
+        (tmp_path / "model" / ".lock").unlink(missing_ok=True)
+        for lock in (tmp_path / "model").rglob(".lock"):
+            lock.unlink()
+        return tmp_path / "model"
+
+    def test_all_files_arrive(self, model, root):
+        storage.publish_folder(model, f"{root}/versions/1")
+
+        assert listed(root, f"{root}/versions/1") == [
+            "versions/1/saved_model.pb",
+            "versions/1/variables/deep/x",
+            "versions/1/variables/variables.index",
+        ]
+        assert storage.read_text(f"{root}/versions/1/variables/deep/x") == "variables/deep/x"
+
+    def test_again_is_nothing_and_other_content_a_conflict(self, model, root):
+        storage.publish_folder(model, f"{root}/1")
+        storage.publish_folder(model, f"{root}/1")
+        (model / "saved_model.pb").write_bytes(b"savEd_model.pb")
+        with pytest.raises(Conflict, match="never changes"):
+            storage.publish_folder(model, f"{root}/1")
+
+        assert storage.read_text(f"{root}/1/saved_model.pb") == "saved_model.pb"
+
+    def test_a_file_too_many_is_a_conflict(self, model, root):
+        storage.publish_folder(model, f"{root}/1")
+        (model / "variables" / "deep" / "x").unlink()
+        with pytest.raises(Conflict):
+            storage.publish_folder(model, f"{root}/1")
+
+    def test_an_interrupted_one_is_cleaned_away(self, model, tmp_path):
+        left = tmp_path / "root" / ".1.unfinished-abc"
+        put(str(left), "saved_model.pb")
+        assert storage.find(str(tmp_path / "root"), {"saved_model.pb"}) == []
+
+        storage.publish_folder(model, str(tmp_path / "root" / "1"))
+
+        assert sorted(os.listdir(tmp_path / "root")) == [".lock", "1"]
+
+    def test_a_failing_copy_leaves_nothing(self, model, tmp_path):
+        (model / "broken").symlink_to(tmp_path / "nowhere")
+        with pytest.raises(StorageError, match=r"Could not read .*broken"):
+            storage.publish_folder(model, str(tmp_path / "root" / "1"))
+
+        assert os.listdir(tmp_path / "root") == [".lock"]
+
+    def test_an_interrupted_upload_is_completed(self, model, bucket):
+        bucket.put("1/variables/variables.index", b"variables/variables.index")
+        storage.publish_folder(model, "gs://bucket/1")
+
+        assert len(bucket.objects) == 3
+
+    def test_the_top_of_the_folder_comes_last(self, model, bucket):
+        storage.publish_folder(model, "gs://bucket/1")
+
+        assert list(bucket.objects)[-1] == "1/saved_model.pb"
+
+    def test_a_large_file_is_uploaded_in_parts(self, tmp_path, bucket):
+        content = os.urandom(9 << 20)  # above 8 MiB the library uses a resumable upload
+        (tmp_path / "m").mkdir()
+        (tmp_path / "m" / "big").write_bytes(content)
+        storage.publish_folder(tmp_path / "m", "gs://bucket/1")
+
+        assert bucket.objects["1/big"].content == content
+        assert "PUT" in {method for method, _ in bucket.requests}
+
+    def test_a_lost_answer_does_not_fail_it(self, model, bucket):
+        bucket.lose_answers = 2
+        storage.publish_folder(model, "gs://bucket/1")
+
+        assert len(bucket.objects) == 3
+
+    @pytest.mark.parametrize("make", [False, True])
+    def test_nothing_to_publish(self, tmp_path, root, make):
+        if make:
+            (tmp_path / "m").mkdir()
+        with pytest.raises(InputError, match="folder to publish should hold files"):
+            storage.publish_folder(tmp_path / "m", f"{root}/1")
+
+    def test_processes_publish_the_same_at_once(self, model, root):
+        with multiprocessing.get_context("spawn").Pool(3) as pool:
+            pool.starmap(storage.publish_folder, [(model, f"{root}/1")] * 3)
+
+        assert len(storage.list_files(f"{root}/1")) == 3
+
+
+class TestLocalCopy:
+    def test_a_local_file_is_itself(self, tmp_path):
+        (tmp_path / "a").write_bytes(b"x")
+        with storage.local_copy(f"file://{tmp_path}/a") as path:
+            assert path == tmp_path / "a"
+        assert path.exists()
+
+    def test_an_object_is_downloaded_and_removed_afterwards(self, bucket):
+        content = os.urandom(3 << 20)
+        bucket.put("d/a.parquet", content)
+        with storage.local_copy("gs://bucket/d/a.parquet") as path:
+            assert path.name == "a.parquet"
+            assert storage.digest(path) == hashlib.sha256(content).hexdigest()
+        assert not path.parent.exists()
+
+    def test_a_corrupted_download_is_refused(self, bucket):
+        bucket.put("a", b"content")
+        bucket.corrupt = True
+        with pytest.raises(StorageError, match="does not match its checksum"), storage.local_copy("gs://bucket/a"):
+            pass
+
+    def test_absent(self, root):
+        there_is_none = pytest.raises(StorageError, match=r"There (should be a file|is no such object)")
+        with there_is_none, storage.local_copy(f"{root}/a"):
+            pass
+
+
+class TestFailures:
+    def test_a_passing_failure_is_retried(self, bucket):
+        bucket.put("a", b"x")
+        bucket.failures = [503, 429]
+
+        assert storage.read_text("gs://bucket/a") == "x"
+
+    def test_no_bucket(self, bucket):
+        with pytest.raises(StorageError, match=r"no bucket 'other' \(404\)"):
+            storage.list_files("gs://other/x")
+        with pytest.raises(StorageError, match=r"no bucket 'other' \(404\)"):
+            storage.write_new("gs://other/x", b"")
+
+    def test_forbidden(self, bucket):
+        bucket.forbidden = True
+        with pytest.raises(StorageError, match=r"Could not read 'gs://bucket/x'\. Access is denied \(403\)\. Give"):
+            storage.read("gs://bucket/x")
+
+    def test_network_down(self, monkeypatch):
+        from tiffin.storage import gcs
+
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
+        monkeypatch.setattr(gcs, "RETRY_SECONDS", 0.2)
+        with pytest.raises(StorageError, match="cannot be reached"):
+            storage.read("gs://bucket/x")
+        with pytest.raises(StorageError, match="cannot be reached"):
+            storage.compare_and_swap("gs://bucket/x", b"", None)
+
+    def test_no_credentials(self, tmp_path):
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_GCE_CHECK": "true"}
+        script = "from tiffin import storage; storage.read('gs://bucket/x')"
+        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+
+        assert "StorageError: Could not read 'gs://bucket/x'. There are no Google credentials." in done.stderr
+
+    def test_without_the_library(self):
+        script = "import sys; sys.modules['google.cloud.storage'] = None\nfrom tiffin import storage; storage.read('gs://b/x')"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+        assert "StorageError: gs:// locations need the package google-cloud-storage" in done.stderr
+
+    def test_without_the_library_of_s3(self):
+        script = "import sys; sys.modules['pyarrow'] = None\nfrom tiffin import storage; storage.read('s3://b/x')"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+        assert "StorageError: s3:// and minio:// locations need the package pyarrow" in done.stderr
+
+    def test_import_is_light(self):
+        script = "import sys, tiffin.storage; print({'google.cloud.storage', 'requests', 'pyarrow'} & {*sys.modules})"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+        assert done.stdout == "set()\n"
+
+    def test_full_disk_by_a_limit(self, tmp_path):
+        """A limit on file size fails a write half way, as a full disk does."""
+        script = (
+            "import resource, signal, sys; from pathlib import Path; from tiffin import storage\n"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            "root = Path(sys.argv[1]); (root / 'm').mkdir(); (root / 'm' / 'big').write_bytes(b'x' * 100_000)\n"
+            "token = storage.compare_and_swap(f'{root}/config', b'old', None)\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+            "for attempt in (lambda: storage.compare_and_swap(f'{root}/config', b'x' * 100_000, token),\n"
+            "                lambda: storage.publish_folder(root / 'm', f'{root}/out/1')):\n"
+            "    try: attempt()\n"
+            "    except storage.StorageError as error: print(error)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
+
+        lines = done.stdout.splitlines()
+        assert len(lines) == 2
+        assert all("File too large. Free space there, or choose another folder." in line for line in lines)
+        assert storage.read_text(f"{tmp_path}/config") == "old"
+        assert sorted(os.listdir(tmp_path)) == [".lock", "config", "m", "out"]
+        assert os.listdir(tmp_path / "out") == [".lock"]
+
+    def test_full_disk(self, tmp_path):
+        """A small disk, mounted where nobody else sees it; an ordinary user may do that in a namespace of users."""
+        script = (
+            "import os, sys; from tiffin import storage\n"
+            "token = storage.compare_and_swap(f'{sys.argv[1]}/config', b'old', None)\n"
+            "try: storage.compare_and_swap(f'{sys.argv[1]}/config', b'x' * 200_000, token)\n"
+            "except storage.StorageError as error: print(error)\n"
+            "print(storage.read_text(f'{sys.argv[1]}/config'), sorted(os.listdir(sys.argv[1])))\n"
+        )
+        alone = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+        if subprocess.run([*alone, "mount", "-t", "tmpfs", "tmpfs", tmp_path], capture_output=True).returncode:
+            pytest.skip("this machine lets nobody mount a small disk; the limit above fails a write in the same way")
+        mounted = 'mount -t tmpfs -o size=64k tmpfs "$1" && exec "$2" -c "$3" "$1"'
+
+        done = subprocess.run(
+            [*alone, "sh", "-c", mounted, "sh", tmp_path, sys.executable, script], capture_output=True, text=True
+        )
+
+        assert done.returncode == 0, done.stderr
+        error, rest = done.stdout.splitlines()
+        assert f"{os.strerror(errno.ENOSPC)}. Free space there" in error
+        assert rest == "old ['.lock', 'config']"
+
+    def test_a_place_that_cannot_be_written(self, tmp_path):
+        (tmp_path / "file").write_bytes(b"")
+        with pytest.raises(StorageError, match=r"Could not write '.*/file/x'"):
+            storage.write_new(f"{tmp_path}/file/x", b"")
+
+    def test_not_text(self, root):
+        storage.write_new(f"{root}/x", b"\xff")
+        with pytest.raises(StorageError, match="should be UTF-8 text"):
+            storage.read_text(f"{root}/x")
+        with pytest.raises(StorageError, match="nothing there"):
+            storage.read_text(f"{root}/y")
+
+
+class TestFindAndDelete:
+    def test_find(self, root):
+        assert storage.find(root, {"stable.config"}) == []
+
+        put(root, "m/stable.config", "m/versions/1/saved_model.pb", "n/stable.config", "n/candidate.config")
+
+        assert storage.find(root, {"stable.config"}) == [f"{root}/m/stable.config", f"{root}/n/stable.config"]
+
+    def test_find_in_what_is_no_folder(self, tmp_path):
+        (tmp_path / "file").write_bytes(b"")
+        with pytest.raises(StorageError, match="Could not search"):
+            storage.find(str(tmp_path / "file"), {"x"})
+
+    def test_delete(self, root):
+        put(root, "a", "ab", "d/x", "d/e/y", "d2/z")
+        storage.delete(f"{root}/a")
+        storage.delete(f"{root}/d")
+        storage.delete(f"{root}/never")
+
+        assert [storage.exists(f"{root}/{name}") for name in ("a", "ab", "d", "d/e/y", "d2", "d2/z")] == [
+            *(False, True, False, False, True, True)
+        ]
+
+    @pytest.mark.parametrize("uri", ["/", "gs://bucket", "gs://bucket/", "file:///"])
+    def test_a_root_is_not_deleted(self, uri):
+        with pytest.raises(InputError, match="inside a root"):
+            storage.delete(uri)
+
+
+class TestJoin:
+    @pytest.mark.parametrize(
+        ("root", "joined"),
+        [("/a", "/a/m/1"), ("/a/", "/a/m/1"), ("gs://b", "gs://b/m/1"), ("/", "/m/1"), ("r", "r/m/1")],
+    )
+    def test_parts_are_appended(self, root, joined):
+        assert storage.join(root, "m", "1") == joined
+        assert storage.join(root) == root
+
+    @pytest.mark.parametrize("part", ["", "..", ".", "../x", "a/../b", "/etc", "a//b", "a/", "a\0b"])
+    def test_a_part_that_leaves_is_refused(self, part):
+        with pytest.raises(InputError, match="made of names"):
+            storage.join("/root", "m", part)
+
+    @given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
+    def test_nothing_leaves_its_root(self, parts):
+        try:
+            joined = storage.join("/root", *parts)
+        except InputError:
+            return
+        path = os.path.normpath(joined)
+
+        assert path.startswith("/root/")
+        assert path == joined
+        assert Path(path).parts[2:] == tuple("/".join(parts).split("/"))

@@ -1,0 +1,27 @@
+"""`tiffin` as a process, for the tests of commands."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+_CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
+
+
+def start(*arguments: Any, **variables: str) -> subprocess.Popen[str]:
+    """Start a command, with more variables in its environment."""
+    return subprocess.Popen(
+        [sys.executable, "-c", _CODE, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **variables},
+    )
+
+
+def tiffin(*arguments: Any, **variables: str) -> tuple[int, str, str]:
+    """Run a command to its end and return its status, output and errors; a traceback is never among them."""
+    process = start(*arguments, **variables)
+    output, errors = process.communicate(timeout=120)
+    assert "--debug" in arguments or "Traceback" not in output + errors
+    return process.returncode, output, errors

@@ -1,0 +1,46 @@
+"""Docker's client and `tiffin`, for the tests of the images."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+# No registry is asked for an image of this name. It is set before Tiffin is imported, which reads it then.
+os.environ["TIFFIN_IMAGE_PREFIX"] = PREFIX = "localhost/tiffin"
+
+from tiffin.docker.engine import find_client
+
+CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
+
+# What the tests found out, said at the end of the session.
+FIGURES: dict[str, Any] = {}
+
+
+def environment_of_a_run(**more: str) -> dict[str, str]:
+    """Return this process's environment with what the tests' own clean-up took away."""
+    return {**os.environ, "TIFFIN_IMAGE_PREFIX": PREFIX, **more}
+
+
+def docker(*arguments: str, **options: Any) -> str:
+    """Run Docker's client and return what it says."""
+    return subprocess.run(
+        [find_client(), *arguments], capture_output=True, text=True, check=True, **options
+    ).stdout.strip()
+
+
+def inspect(name: str) -> dict[str, Any]:
+    found: list[dict[str, Any]] = json.loads(docker("inspect", name))
+    return found[0]
+
+
+def tiffin(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the command `tiffin`."""
+    return subprocess.run(
+        [sys.executable, "-c", CODE, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment_of_a_run(**more),
+    )

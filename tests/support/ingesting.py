@@ -1,0 +1,75 @@
+"""Ingest what a test writes down, and read back what became of it."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tiffin.stages.ingest.examples import ingest
+
+
+@dataclass
+class Ingested:
+    """An examples artifact, read back.
+
+    Attributes:
+        manifest: Its manifest.
+        splits: Split -> rows.
+        rejected: The rows set aside.
+    """
+
+    manifest: dict[str, Any]
+    splits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return [row for split in sorted(self.splits) for row in self.splits[split]]
+
+    @property
+    def types(self) -> dict[str, str]:
+        return {column["name"]: column["type"] for column in self.manifest["columns"]}
+
+
+class Ingest:
+    """Writes files into a folder `in`, and ingests them into a folder `out` beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source, self.output = folder / "in", folder / "out"
+
+    def write(self, content: Any, name: str = "data.csv") -> Path:
+        path = self.source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, pa.Table):
+            pq.write_table(content, path)
+        else:
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def __call__(self, content: Any = None, name: str = "data.csv", /, data: str = "", **options: Any) -> Ingested:
+        """Ingest `content`: one file's text, bytes or table, or several by name. In one split unless told otherwise."""
+        if isinstance(content, dict):
+            for each, part in content.items():
+                self.write(part, each)
+            data = data or str(self.source)
+        elif content is not None:
+            data = data or str(self.write(content, name))
+        manifest = ingest(data, self.output, **{"splits": {"train": 1}, **options})
+        found = Ingested(manifest)
+        for split, described in manifest["splits"].items():
+            tables = [
+                pq.read_table(shard if Path(shard).is_absolute() else self.output / shard)
+                for shard in described["shards"]
+            ]
+            found.splits[split] = pa.concat_tables(tables).to_pylist()
+        if manifest["set_aside"]["listed"]:
+            lines = (self.output / manifest["set_aside"]["listed"]).read_text().splitlines()
+            found.rejected = [json.loads(line) for line in lines]
+        return found
+
+    def left(self) -> list[str]:
+        """Return what lies in the output folder."""
+        return sorted(str(path.relative_to(self.output)) for path in self.output.rglob("*"))

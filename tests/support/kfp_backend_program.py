@@ -1,0 +1,375 @@
+"""The process behind `kfp_backend`: what it answers, and what it complains of."""
+
+import base64
+import contextlib
+import datetime
+import json
+import re
+import ssl
+import sys
+import threading
+import time
+import urllib.parse
+import uuid
+from email.parser import BytesParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from support.kfp_backend_checks import RefusalError, check_against, check_spec
+
+# How the API is reached by way of the cluster's own, as with a kubeconfig.
+KUBE_PROXY = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
+PAGE = 2  # small, so that lists of a few have several pages
+CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13, 503: 14}
+
+SETTINGS: dict[str, Any] = {
+    "multi_user": False,
+    # One, or a list of those that are good while they are renewed.
+    "token": "",
+    "cookie": "",
+    # Of a proxy in front: `user:password`.
+    "login": "",
+    # What an older backend does not know of a spec.
+    "unknown_fields": [],
+    "forbidden_namespaces": [],
+    # What a run looks like, one picture a look; the last one stays.
+    "pictures": [{"state": "SUCCEEDED", "tasks": {}}],
+    # A cron run's own account, where none is asked for.
+    "service_account": "pipeline-runner",
+}
+
+
+class Store:
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.reset()
+
+    def reset(self) -> None:
+        self.settings = json.loads(json.dumps(SETTINGS))
+        self.faults: list[dict[str, Any]] = []
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.pipelines: dict[str, Any] = {}
+        self.versions: dict[str, Any] = {}
+        self.specs: dict[str, str] = {}
+        self.experiments: dict[str, Any] = {}
+        self.runs: dict[str, Any] = {}
+        self.looks: dict[str, int] = {}
+        self.recurring: dict[str, Any] = {}
+        self.meetings: list[dict[str, Any]] = []
+
+    def new_id(self) -> str:
+        # In no order, as the backend's: of two ids the greater may be the older.
+        return str(uuid.uuid4())
+
+    def now(self) -> str:
+        # Seconds, as the backend keeps them: those of one second cannot be told apart.
+        return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+STORE = Store()
+
+
+def list_items(items: list[dict[str, Any]], query: dict[str, str], name: str, id_name: str) -> dict[str, Any]:
+    """Return a page, which begins at its token's item, or at the next one where that is gone meanwhile."""
+
+    def place(item: dict[str, Any]) -> str:
+        return f"{item['created_at']} {item[id_name]}"
+
+    for predicate in json.loads(query.get("filter", "{}")).get("predicates", []):
+        assert predicate["operation"] == "EQUALS"
+        items = [item for item in items if item.get(predicate["key"]) == predicate["string_value"]]
+    if "namespace" in query:
+        items = [item for item in items if item.get("namespace", "") == query["namespace"]]
+    size = min(int(query.get("page_size", PAGE)), PAGE)
+    page: dict[str, Any] = {"total_size": len(items)}
+    left = sorted((item for item in items if place(item) >= query.get("page_token", "")), key=place)
+    if left:
+        page[name] = left[:size]
+    if left[size:]:
+        page["next_page_token"] = place(left[size])
+    return page
+
+
+def add(items: dict[str, Any], item: dict[str, Any], id_name: str, key: tuple[str, ...]) -> dict[str, Any]:
+    item = {name: value for name, value in item.items() if value != ""}
+    with STORE.lock:
+        for other in items.values():
+            if key != (id_name,) and all(other.get(name) == item.get(name) for name in key):
+                raise RefusalError(409, f"Already exist error: {item.get(key[0])}")
+        item |= {id_name: STORE.new_id(), "created_at": STORE.now()}
+        items[item[id_name]] = item
+    return item
+
+
+def need_namespace(namespace: str, verb: str) -> None:
+    if STORE.settings["multi_user"] and not namespace:
+        raise RefusalError(400, f"Failed to {verb}: namespace cannot be empty in multi-user mode")
+    if namespace in STORE.settings["forbidden_namespaces"]:
+        raise RefusalError(403, f"User 'ann@example.com' is not authorized with reason: no access to {namespace}")
+
+
+def picture(run: dict[str, Any]) -> dict[str, Any]:
+    with STORE.lock:
+        look = STORE.looks.get(run["run_id"], 0)
+        STORE.looks[run["run_id"]] = look + 1
+        pictures = STORE.settings["pictures"]
+        seen = pictures[min(look, len(pictures) - 1)]
+    shown = {**run, "state": seen["state"], "finished_at": "1970-01-01T00:00:00Z"}
+    if seen["state"] in {"SUCCEEDED", "FAILED", "CANCELED"}:
+        shown["finished_at"] = STORE.now()
+    if "error" in seen:
+        shown["error"] = {"code": 13, "message": seen["error"]}
+    tasks = []
+    for name, state in seen["tasks"].items():
+        for task_name in (f"{name}-driver", name):
+            tasks.append(
+                {
+                    "run_id": run["run_id"],
+                    "task_id": f"node-{task_name}",
+                    "display_name": task_name,
+                    "create_time": run["created_at"],
+                    "start_time": "2026-01-01T00:00:00Z",
+                    "end_time": "2026-01-01T00:00:07Z",
+                    "state": state if task_name == name else "SUCCEEDED",
+                    "child_tasks": [{"pod_name": f"{task_name}-1"}],
+                }
+            )
+    if tasks:
+        shown["run_details"] = {"task_details": tasks}
+    return shown
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def handle_request(self) -> None:
+        url = urllib.parse.urlsplit(self.path.removeprefix(KUBE_PROXY))
+        query = dict(urllib.parse.parse_qsl(url.query))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if url.path.startswith("/_"):
+            self.control(url.path, body)
+            return
+        STORE.requests.append(f"{self.command} {url.path}")
+        fault = self.take_fault(f"{self.command} {url.path}")
+        try:
+            if fault and not fault["after"]:
+                self.answer_fault(fault)
+                return
+            self.check_credentials()
+            answer, model = self.route(url.path, query, body)
+            if model:
+                check_against(model, answer)
+            self.meet(f"{self.command} {url.path}")
+            if fault:
+                self.answer_fault(fault)
+                return
+            self.answer(200, answer)
+        except RefusalError as refused:
+            message = {"error_message": refused.message, "error_details": refused.message}
+            if "upload" not in url.path:
+                code = CODES[refused.status]
+                message = {"error": refused.message, "code": code, "message": refused.message, "details": []}
+            self.answer(refused.status, message)
+        except Exception as error:  # noqa: BLE001 - the test hears of it at its end
+            STORE.complaints.append(f"{self.command} {self.path}: {type(error).__name__} {error}")
+            self.answer(500, {"message": f"the stand-in: {error}"})
+
+    do_GET = do_POST = do_DELETE = handle_request  # noqa: N815 - http.server calls them by these names
+
+    def answer(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
+        content = value.encode() if isinstance(value, str) else json.dumps(value).encode()
+        kind = "text/html" if isinstance(value, str) else "application/json"
+        self.send_response(status)
+        for name, text in {"Content-Type": kind, "Content-Length": str(len(content)), **(headers or {})}.items():
+            self.send_header(name, text)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def control(self, path: str, body: bytes) -> None:
+        if path == "/_set":
+            STORE.settings |= json.loads(body)
+            self.answer(200, {})
+        elif path == "/_reset":
+            STORE.reset()
+            self.answer(200, {})
+        elif path == "/_fail":
+            STORE.faults.append(json.loads(body))
+            self.answer(200, {})
+        elif path == "/_meet":
+            meeting = json.loads(body)
+            barrier = threading.Barrier(meeting["count"])
+            STORE.meetings.append({"path": meeting["path"], "left": meeting["count"], "barrier": barrier})
+            self.answer(200, {})
+        else:
+            names = ("requests", "complaints", "pipelines", "versions", "specs", "experiments", "runs", "recurring")
+            self.answer(200, {name: getattr(STORE, name) for name in names})
+
+    def take_fault(self, line: str) -> dict[str, Any] | None:
+        with STORE.lock:
+            for fault in STORE.faults:
+                if re.search(fault["path"], line) and fault["times"]:
+                    fault["times"] -= 1
+                    return fault
+        return None
+
+    def meet(self, line: str) -> None:
+        with STORE.lock:
+            meeting = next((one for one in STORE.meetings if one["left"] and re.search(one["path"], line)), None)
+            if meeting is None:
+                return
+            meeting["left"] -= 1
+        # Whoever waits in vain goes on alone.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meeting["barrier"].wait(20)
+
+    def answer_fault(self, fault: dict[str, Any]) -> None:
+        if fault["status"] == 0:
+            # The connection breaks without an answer.
+            self.close_connection = True
+            self.connection.close()
+            return
+        self.answer(fault["status"], fault["body"], fault["headers"])
+
+    def check_credentials(self) -> None:
+        token, cookie = STORE.settings["token"], STORE.settings["cookie"]
+        basic = f"Basic {base64.b64encode(STORE.settings['login'].encode()).decode()}"
+        if STORE.settings["login"] and self.headers.get("authorization") != basic:
+            raise RefusalError(401, f"bad login {self.headers.get('authorization')}")
+        tokens = [token] if isinstance(token, str) else token
+        if token and self.headers.get("authorization") not in [f"Bearer {one}" for one in tokens]:
+            # Some proxies repeat what they were sent.
+            raise RefusalError(401, f"Request header error: bad token {self.headers.get('authorization')}")
+        if cookie and self.headers.get("cookie") != cookie:
+            raise RefusalError(401, f"no session for {self.headers.get('cookie')}")
+
+    def route(self, path: str, query: dict[str, str], body: bytes) -> tuple[Any, str]:
+        found = re.fullmatch(r"/apis/v2beta1/([a-z]+)(?:/([^/:]+))?(?:/([a-z]+))?(?::([a-z]+))?", path)
+        if not found:
+            raise RefusalError(404, "Not Found")
+        kind, item, part, verb = found.groups()
+        name = "_".join(word for word in (self.command, kind, item if item == "upload_version" else None, part) if word)
+        method = getattr(self, name, None)
+        if method is None:
+            raise RefusalError(404, "Not Found")
+        if item == "upload_version":
+            return method(query, body)
+        sent = json.loads(body) if body and self.command == "POST" else {}
+        return method(item, verb, query, sent)
+
+    def GET_healthz(self, *_: Any) -> tuple[Any, str]:  # noqa: N802
+        return {"multi_user": True} if STORE.settings["multi_user"] else {}, "V2beta1GetHealthzResponse"
+
+    def GET_pipelines(self, _item: str, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
+        need = query.get("namespace", "")
+        if need in STORE.settings["forbidden_namespaces"]:
+            need_namespace(need, "list pipelines")
+        items = [item for item in STORE.pipelines.values() if item.get("namespace", "") == need]
+        return list_items(
+            items, {**query, "namespace": need}, "pipelines", "pipeline_id"
+        ), "V2beta1ListPipelinesResponse"
+
+    def POST_pipelines(self, _item: str, _verb: str, _query: Any, sent: dict[str, Any]) -> tuple[Any, str]:  # noqa: N802
+        check_against("V2beta1Pipeline", sent)
+        return add(STORE.pipelines, sent, "pipeline_id", ("name", "namespace")), "V2beta1Pipeline"
+
+    def GET_pipelines_versions(self, item: str, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
+        items = [version for version in STORE.versions.values() if version["pipeline_id"] == item]
+        return list_items(
+            items, query, "pipeline_versions", "pipeline_version_id"
+        ), "V2beta1ListPipelineVersionsResponse"
+
+    def POST_pipelines_upload_version(self, query: dict[str, str], body: bytes) -> tuple[Any, str]:  # noqa: N802
+        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+        (part,) = BytesParser().parsebytes(head + body).get_payload()
+        assert part.get_param("name", header="content-disposition") == "uploadfile"
+        assert part.get_filename().endswith(".yaml")
+        if query.get("pipelineid") not in STORE.pipelines:
+            raise RefusalError(400, "Failed to create a pipeline version")
+        content = part.get_payload(decode=True)
+        check_spec(content, STORE.settings["unknown_fields"])
+        version = {name: query[name] for name in ("name", "display_name")} | {"pipeline_id": query["pipelineid"]}
+        version = add(STORE.versions, version, "pipeline_version_id", ("name", "pipeline_id"))
+        STORE.specs[version["name"]] = content.decode()
+        return version, "V2beta1PipelineVersion"
+
+    def GET_experiments(self, _item: str, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
+        need_namespace(query.get("namespace", ""), "list experiments")
+        return list_items(
+            list(STORE.experiments.values()), query, "experiments", "experiment_id"
+        ), "V2beta1ListExperimentsResponse"
+
+    def POST_experiments(self, _item: str, _verb: str, _query: Any, sent: dict[str, Any]) -> tuple[Any, str]:  # noqa: N802
+        check_against("V2beta1Experiment", sent)
+        need_namespace(sent.get("namespace", ""), "create an experiment")
+        return add(STORE.experiments, sent, "experiment_id", ("display_name", "namespace")), "V2beta1Experiment"
+
+    def POST_runs(self, _item: str, _verb: str, _query: Any, sent: dict[str, Any]) -> tuple[Any, str]:  # noqa: N802
+        check_against("V2beta1Run", sent)
+        self.check_source(sent)
+        run = add(STORE.runs, {**sent, "state": "PENDING"}, "run_id", ("run_id",))
+        return run, "V2beta1Run"
+
+    def GET_runs(self, item: str, _verb: str, _query: Any, _sent: Any) -> tuple[Any, str]:  # noqa: N802
+        if item not in STORE.runs:
+            raise RefusalError(404, f"Run {item} not found")
+        return picture(STORE.runs[item]), "V2beta1Run"
+
+    def GET_recurringruns(self, _item: str, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
+        need_namespace(query.get("namespace", ""), "list recurring runs")
+        return list_items(
+            list(STORE.recurring.values()), query, "recurringRuns", "recurring_run_id"
+        ), "V2beta1ListRecurringRunsResponse"
+
+    def POST_recurringruns(self, item: str | None, verb: str, _query: Any, sent: dict[str, Any]) -> tuple[Any, str]:  # noqa: N802
+        if item:
+            if item not in STORE.recurring:
+                raise RefusalError(404, f"Recurring run {item} not found")
+            enabled = verb == "enable"
+            STORE.recurring[item] |= {"status": "ENABLED" if enabled else "DISABLED", "mode": verb.upper()}
+            return {}, ""
+        check_against("V2beta1RecurringRun", sent)
+        need_namespace(sent.get("namespace", ""), "create a recurring run")
+        self.check_source(sent)
+        cron = sent["trigger"]["cron_schedule"]["cron"]
+        if not cron.startswith("@") and len(cron.split()) != 6:
+            raise RefusalError(400, f"Schedule cron is not supported: {cron}")
+        made = {"service_account": STORE.settings["service_account"], **sent}
+        made |= {"status": "ENABLED" if sent["mode"] == "ENABLE" else "DISABLED"}
+        return add(STORE.recurring, made, "recurring_run_id", ("recurring_run_id",)), "V2beta1RecurringRun"
+
+    def DELETE_recurringruns(self, item: str, *_: Any) -> tuple[Any, str]:  # noqa: N802
+        if STORE.recurring.pop(item, None) is None:
+            raise RefusalError(404, f"Recurring run {item} not found")
+        return {}, ""
+
+    def check_source(self, sent: dict[str, Any]) -> None:
+        version = STORE.versions.get(sent["pipeline_version_reference"]["pipeline_version_id"])
+        if not version or version["pipeline_id"] != sent["pipeline_version_reference"]["pipeline_id"]:
+            raise RefusalError(400, "Failed to fetch a pipeline version")
+        if sent["experiment_id"] not in STORE.experiments:
+            raise RefusalError(404, "Experiment not found")
+        need_namespace(STORE.experiments[sent["experiment_id"]].get("namespace", ""), "create a run")
+
+
+def main() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if sys.argv[1:]:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(sys.argv[1])
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    # What answers are checked with takes a second to import: better now than in the first request.
+    import kfp_server_api  # noqa: F401
+    from kfp.pipeline_spec import pipeline_spec_pb2  # noqa: F401
+
+    print(server.server_port, flush=True)  # noqa: T201 - for who started it
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    while True:
+        time.sleep(3600)
+
+
+if __name__ == "__main__":
+    main()

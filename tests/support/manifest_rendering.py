@@ -1,0 +1,101 @@
+"""Manifests as a platform team renders them: `kubectl kustomize` on an overlay, with options uncommented in it.
+
+`python tests/manifest_rendering.py` writes the goldens anew. The golden of an overlay is what it renders alone; the
+golden of an overlay with an option is what the option adds and changes there. With several options, an overlay renders
+its golden and theirs, which is true as long as no two options change the same resource.
+"""
+
+import functools
+import itertools
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+GOLDENS = ROOT / "tests" / "goldens" / "manifests"
+KUBECTL = Path(sys.executable).parent / "kubectl"
+
+OVERLAYS = ("local", "kubeflow", "gcp")
+# Two ways to the same end: at most one of them.
+ROUTES = ("gateway", "istio")
+COMBINATIONS = tuple(
+    (overlay, tuple(option for option in chosen if option))
+    for overlay in OVERLAYS
+    for chosen in itertools.product(("", "mlflow"), ("", *ROUTES), ("", "gpu"))
+)
+SINGLE = tuple((overlay, options) for overlay, options in COMBINATIONS if len(options) == 1)
+
+Documents = dict[str, str]
+
+
+def uncomment(overlay: str, options: tuple[str, ...]) -> str:
+    """Return the overlay's kustomization with the lines of these options uncommented."""
+    text = (ROOT / "manifests" / "overlays" / overlay / "kustomization.yaml").read_text()
+    lines = ["components:", *(f"  - ../../options/{option}" for option in options)] if options else []
+    for line in lines:
+        commented = f"\n# {line}\n"
+        assert text.count(commented) == 1, f"{overlay} has no line to uncomment: {commented}"
+        text = text.replace(commented, f"\n{line}\n")
+    return text
+
+
+@functools.cache
+def render(overlay: str, options: tuple[str, ...] = ()) -> Documents:
+    """Return what an overlay renders, `Kind/name` to the YAML of the resource."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "manifests", folder, dirs_exist_ok=True)
+        target = Path(folder, "overlays", overlay)
+        (target / "kustomization.yaml").write_text(uncomment(overlay, options))
+        done = subprocess.run([KUBECTL, "kustomize", target], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr, done.stderr
+    return split(done.stdout)
+
+
+@functools.cache
+def render_all() -> dict[tuple[str, tuple[str, ...]], Documents]:
+    """Return what every combination of an overlay and options renders."""
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(COMBINATIONS, pool.map(lambda combination: render(*combination), COMBINATIONS), strict=True))
+
+
+def split(text: str) -> Documents:
+    """Return the documents of a YAML stream by `Kind/name`."""
+    documents: Documents = {}
+    for document in text.split("---\n"):
+        lines = document.splitlines()
+        kind = next(line for line in lines if line.startswith("kind: ")).removeprefix("kind: ")
+        start = lines.index("metadata:")
+        name = next(line for line in lines[start:] if line.startswith("  name: ")).removeprefix("  name: ")
+        assert f"{kind}/{name}" not in documents, f"{kind}/{name} is rendered twice"
+        documents[f"{kind}/{name}"] = document
+    return documents
+
+
+def golden(overlay: str, options: tuple[str, ...] = ()) -> Path:
+    """Return the file that holds what is expected of an overlay, or of what one option adds and changes there."""
+    return GOLDENS / f"{'+'.join([overlay, *options])}.yaml"
+
+
+def changed(overlay: str, option: str) -> Documents:
+    """Return the resources that an option adds to an overlay or changes there. It removes none."""
+    alone, together = render(overlay), render(overlay, (option,))
+    assert alone.keys() <= together.keys()
+    return {key: document for key, document in together.items() if alone.get(key) != document}
+
+
+def write_goldens() -> None:
+    """Render every overlay, alone and with each option, into the goldens."""
+    shutil.rmtree(GOLDENS, ignore_errors=True)
+    GOLDENS.mkdir(parents=True)
+    for overlay in OVERLAYS:
+        golden(overlay).write_text("---\n".join(render(overlay).values()))
+    for overlay, (option,) in SINGLE:
+        golden(overlay, (option,)).write_text("---\n".join(changed(overlay, option).values()))
+
+
+if __name__ == "__main__":
+    write_goldens()
