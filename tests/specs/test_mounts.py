@@ -9,7 +9,7 @@ from kfp import dsl, kubernetes
 
 from support import toy_pipelines as toys
 from tiffin.authoring.compilation import compile_pipeline
-from tiffin.commands.main import adjustment_options, backend_adjustment_options
+from tiffin.commands.options import adjustment_options, backend_adjustment_options
 from tiffin.errors import InputError
 from tiffin.specs.adjustments import Adjustments, adjust
 
