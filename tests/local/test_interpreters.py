@@ -37,7 +37,7 @@ def step(what: str):
     if what == "abort": os.abort()
     if what == "late":
         atexit.register(lambda: print("at exit"))
-        threading.Thread(target=lambda: (time.sleep(0.2), print("thread"))).start()
+        threading.Thread(target=lambda: (threading.main_thread().join(), print("thread"))).start()
         sys.stdout.write("no newline ")
     if what == "wait":
         try:
