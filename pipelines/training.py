@@ -79,7 +79,7 @@ def training(
     # the data's version. Retries are for what a second attempt may mend, such as a node that went away. A gate is not among
     # that: validate and evaluate succeed whatever they find, and the branch on their verdict ends in stop_run, which fails
     # once, as a result.
-    end = set_up(summarize_run(pipeline="training"), "Summarize", uses_s3=True).set_caching_options(False)
+    end = set_up(summarize_run(pipeline="training"), "Summarize").set_caching_options(False)
     with dsl.ExitHandler(end, name="run"):
         ingested = ingest_examples(
             data=data,
@@ -91,13 +91,11 @@ def training(
             max_bad_share=max_bad_share,
             data_root=data_root,
         )
-        set_up(ingested, "Ingest", size="medium", retries=2, deadline_hours=6, uses_s3=True).set_caching_options(False)
+        set_up(ingested, "Ingest", size="medium", retries=2, deadline_hours=6).set_caching_options(False)
         validated = validate_examples(
             examples=ingested.outputs["examples"], label=label, expected_schema=expected_schema
         )
-        set_up(validated, "Validate", size="medium", retries=2, deadline_hours=6, uses_s3=True).set_caching_options(
-            False
-        )
+        set_up(validated, "Validate", size="medium", retries=2, deadline_hours=6).set_caching_options(False)
         with dsl.If(validated.outputs["valid"] == True, name="valid"):  # noqa: E712 - kfp builds a condition
             trained = train_model(
                 examples=ingested.outputs["examples"],
@@ -114,13 +112,11 @@ def training(
                 seed=seed,
                 data_version=ingested.outputs["data_version"],
             )
-            set_up(trained, "Train", size="medium", retries=2, deadline_hours=48, uses_s3=True)
+            set_up(trained, "Train", size="medium", retries=2, deadline_hours=48)
             evaluated = evaluate_model(
                 examples=ingested.outputs["examples"], model=trained.outputs["model"], thresholds=thresholds
             )
-            set_up(evaluated, "Evaluate", size="medium", retries=2, deadline_hours=6, uses_s3=True).set_caching_options(
-                False
-            )
+            set_up(evaluated, "Evaluate", size="medium", retries=2, deadline_hours=6).set_caching_options(False)
             with dsl.If(evaluated.outputs["passed"] == True, name="passed"):  # noqa: E712
                 registered = register_model(
                     model=trained.outputs["model"],
@@ -133,8 +129,6 @@ def training(
                     registered,
                     "Register",
                     retries=3,
-                    settings=["MLFLOW_TRACKING_URI"],
-                    credentials=["MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"],
                 ).set_caching_options(False)
                 deployed = deploy_model(
                     model=trained.outputs["model"],
@@ -147,9 +141,7 @@ def training(
                     replace_newer=replace_newer,
                     why=f"pipeline run {dsl.PIPELINE_JOB_ID_PLACEHOLDER}",
                 )
-                set_up(
-                    deployed, "Deploy", retries=3, settings=["TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS"]
-                ).set_caching_options(False)
+                set_up(deployed, "Deploy", retries=3).set_caching_options(False)
             with dsl.Else(name="not passed"):
                 stopped = stop_run(gate="evaluation", reason=evaluated.outputs["reason"])
                 set_up(stopped, "Stop: the model is not good enough").set_caching_options(False)

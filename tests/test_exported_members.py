@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import tiffin
+from tiffin.stages import find_components
 
 
 def test_what_is_exported_is_there_and_sorted():
@@ -15,7 +16,7 @@ def test_what_is_exported_is_there_and_sorted():
 
 
 def test_every_component_is_named_as_its_function():
-    for name in tiffin.COMPONENTS:
+    for name in find_components():
         assert getattr(tiffin, name).component_spec.name == name.replace("_", "-")
 
 

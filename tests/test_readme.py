@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 import tiffin
+from tiffin.stages import find_components
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -28,7 +29,7 @@ def test_the_table_names_every_component_with_its_image():
     rows = re.findall(r"^\| (\w+) \| (`.+`) \| `(tiffin/\w+)` \|$", README, re.MULTILINE)
     named = {name: image for _, names, image in rows for name in re.findall(r"`(\w+)`", names)}
 
-    assert named.keys() == tiffin.COMPONENTS.keys()
+    assert named.keys() == find_components().keys()
     for name, image in named.items():
         spec = getattr(tiffin, name).component_spec.implementation.container
         assert spec.image.split(":")[0] == image

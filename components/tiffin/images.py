@@ -28,14 +28,13 @@ def _name(environment: str) -> str:
     return f"{name}@{digest}"
 
 
-DATA = _name("data")
-MODEL = _name("model")
+# Environment -> image. The last part of an image's name is the environment (extra and lock file) that it is built from.
+NAMES = {environment: _name(environment) for environment in ("data", "model")}
+DATA, MODEL = NAMES["data"], NAMES["model"]
+ENVIRONMENTS = tuple(NAMES)
 
 # uid and gid that both images run as. A cluster that sets another one may: nothing in them is the user's own.
 USER = 10001
-
-# The last part of an image's name is the environment (extra and lock file) that it is built from.
-ENVIRONMENTS = ("data", "model")
 
 
 def environment(image: str) -> str:

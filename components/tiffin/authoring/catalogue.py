@@ -1,6 +1,6 @@
 """The catalogue: a page in Markdown for each compiled component, with an example that needs nothing but kfp.
 
-An example is wired by the components' own words: an input described as `Output of ingest_examples` comes from there.
+An example is wired by the components' own words: an input described as `Output of X` comes from the component X.
 """
 
 import re
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tiffin.specs.interfaces import Interface, Port
+from tiffin.stages import find_components
 from tiffin.version import __version__
 
 PAGE = "README.md"
@@ -19,12 +20,6 @@ _VALUES = {
     "gate": "validation",
     "reason": "Two columns are missing.",
     "pipeline": "example",
-}
-
-# component -> what it comes after, and the line of the pipeline that it belongs to
-_SURROUNDINGS = {
-    "stop_run": ("validate_examples", 'with dsl.If(validate.outputs["valid"] == False):\n        {call}'),
-    "summarize_run": ("ingest_examples", "{call}\n    with dsl.ExitHandler(summarize):\n        {before}"),
 }
 
 _LINE = 100
@@ -70,6 +65,7 @@ def write_index(interfaces: Mapping[str, Interface]) -> str:
         [f"[{name}]({name}/{PAGE})", _escape(interface.description.partition("\n")[0]), f"`{interface.image}`"]
         for name, interface in sorted(interfaces.items())
     ]
+    last = max(interfaces)
     return f"""# Components
 
 Version {__version__}.
@@ -82,9 +78,9 @@ With kfp alone, from a file, an address, or text:
 ```python
 from kfp import components
 
-train_model = components.load_component_from_file("components/train_model/component.yaml")
-train_model = components.load_component_from_url("https://example.com/components/train_model/component.yaml")
-train_model = components.load_component_from_text(open("components/train_model/component.yaml").read())
+{last} = components.load_component_from_file("components/{last}/component.yaml")
+{last} = components.load_component_from_url("https://example.com/components/{last}/component.yaml")
+{last} = components.load_component_from_text(open("components/{last}/component.yaml").read())
 ```
 """
 
@@ -97,7 +93,7 @@ def write_example(name: str, interfaces: Mapping[str, Interface]) -> str:
         interfaces: Of all components, by name.
     """
     order: list[str] = []
-    before = _SURROUNDINGS.get(name, ("", ""))[0]
+    before, pattern = find_components()[name].example
     if before:
         _add_with_sources(before, interfaces, order)
     _add_with_sources(name, interfaces, order)
@@ -108,7 +104,6 @@ def write_example(name: str, interfaces: Mapping[str, Interface]) -> str:
     calls = {used: _call(interfaces[used], order, parameters) for used in order}
     last = calls.pop(name)
     if before:
-        pattern = _SURROUNDINGS[name][1]
         inside = calls.pop(before) if "{before}" in pattern else ""
         last = pattern.format(call=last, before=inside)
     body = "\n    ".join([*calls.values(), last])

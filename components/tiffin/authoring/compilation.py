@@ -19,6 +19,7 @@ from tiffin.authoring.catalogue import PAGE, write_index, write_page
 from tiffin.errors import InputError, did_you_mean
 from tiffin.specs.adjustments import NONE, Adjustments, adjust
 from tiffin.specs.interfaces import read_interface
+from tiffin.stages import find_components
 from tiffin.version import __version__
 
 
@@ -29,7 +30,7 @@ def pipeline_names() -> list[str]:
 
 def component_names() -> list[str]:
     """Return the names of the components, sorted."""
-    return sorted(tiffin.COMPONENTS)
+    return list(find_components())
 
 
 def check_pipeline(name: str) -> None:

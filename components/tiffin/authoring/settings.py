@@ -9,18 +9,18 @@ from typing import Any
 from kfp import kubernetes
 
 from tiffin.specs.sizes import set_size
+from tiffin.stages import find_components
+from tiffin.stages.traits import S3, Service
 
 # A config map and a secret of this name in the namespace of the run. Both are optional, and so is each key, so that a
 # spec runs where a parameter or the service account's own identity says the same.
 SETTINGS = "tiffin"
 CREDENTIALS = "tiffin-credentials"
 
-# What tiffin.storage.s3 reads from the environment. The keys of Kubeflow Pipelines' own store, in a secret that it puts into each
-# namespace of users, keep names of their own. As AWS_ACCESS_KEY_ID they would come before a role of the service account,
-# and so lock users of AWS out of their buckets on every cluster that has the secret; and where the user's own credentials
-# are there too, one variable would have two sources, of which only the last counts.
-STORE_SETTINGS = ("AWS_ENDPOINT_URL", "AWS_REGION", "MINIO_ENDPOINT_URL")
-STORE_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+# The keys of Kubeflow Pipelines' own store, in a secret that it puts into each namespace of users, keep names of their
+# own. As AWS_ACCESS_KEY_ID they would come before a role of the service account, and so lock users of AWS out of their
+# buckets on every cluster that has the secret; and where the user's own credentials are there too, one variable would
+# have two sources, of which only the last counts.
 KUBEFLOWS_CREDENTIALS = "mlpipeline-minio-artifact"
 KUBEFLOWS_KEYS = {"accesskey": "MINIO_ACCESS_KEY", "secretkey": "MINIO_SECRET_KEY"}
 
@@ -32,9 +32,7 @@ def set_up(
     size: str = "small",
     retries: int = 0,
     deadline_hours: float = 1,
-    settings: Iterable[str] = (),
-    credentials: Iterable[str] = (),
-    uses_s3: bool = False,
+    needs: Iterable[Service] | None = None,
 ) -> Any:
     """Say what a task asks of a cluster, and return the task.
 
@@ -45,12 +43,14 @@ def set_up(
         retries: How often it runs again after a failure; the first time after half a minute, then after twice as long
             each time. 0 for a gate, whose failure is its result.
         deadline_hours: How long its pod may run.
-        settings: Environment variables taken from the config map `tiffin`.
-        credentials: Environment variables taken from the secret `tiffin-credentials`.
-        uses_s3: Whether it gets what `s3://` and `minio://` locations need, the keys of Kubeflow's own store among it.
+        needs: Services whose settings and credentials it gets as environment variables, from the config map `tiffin` and
+            the secret `tiffin-credentials`. Defaults to those of the component's traits; none for a component that is
+            not Tiffin's.
     """
-    if uses_s3:
-        settings, credentials = (*settings, *STORE_SETTINGS), (*credentials, *STORE_CREDENTIALS)
+    needs = find_needs(task) if needs is None else tuple(needs)
+    settings = {name: name for service in needs for name in service.settings}
+    credentials = {name: name for service in needs for name in service.credentials}
+    if S3 in needs:
         kubernetes.use_secret_as_env(task, KUBEFLOWS_CREDENTIALS, KUBEFLOWS_KEYS, optional=True)
     set_size(task, size)
     task.set_display_name(title)
@@ -58,7 +58,15 @@ def set_up(
         task.set_retry(retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="600s")
     kubernetes.set_timeout(task, round(deadline_hours * 3600))
     if settings:
-        kubernetes.use_config_map_as_env(task, SETTINGS, {name: name for name in settings}, optional=True)
+        kubernetes.use_config_map_as_env(task, SETTINGS, settings, optional=True)
     if credentials:
-        kubernetes.use_secret_as_env(task, CREDENTIALS, {name: name for name in credentials}, optional=True)
+        kubernetes.use_secret_as_env(task, CREDENTIALS, credentials, optional=True)
     return task
+
+
+def find_needs(task: Any) -> tuple[Service, ...]:
+    """Return the services that a task's component talks to; none where the component is not Tiffin's."""
+    component = task.component_spec
+    container = component.implementation.container
+    row = find_components().get(component.name.replace("-", "_"))
+    return row.needs if row and container and container.image == row.image else ()

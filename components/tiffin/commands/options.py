@@ -39,7 +39,7 @@ _ADJUSTMENTS = (
         "deadlines",
         multiple=True,
         metavar="STEP=TIME",
-        help="How long its pod may run, such as train-model=12h, in s, m, h or d.",
+        help="How long its pod may run, such as train=12h, in s, m, h or d.",
     ),
 )
 _mount_option = functools.partial(
@@ -48,7 +48,7 @@ _mount_option = functools.partial(
     "mounts",
     multiple=True,
     metavar="STEP=CLAIM:PATH",
-    help="Mount a volume, such as deploy-model=tiffin-serving-root:/serving.",
+    help="Mount a volume, such as deploy=tiffin-serving-root:/serving.",
 )
 
 

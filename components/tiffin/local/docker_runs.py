@@ -8,10 +8,12 @@ from typing import Any
 
 from tiffin import images
 from tiffin.local.docker_engine import check_images, connected
-from tiffin.local.docker_servers import CLOSED, SERVING, TRACKING, Servers, mount, network
+from tiffin.local.docker_servers import CLOSED, SERVING_ADDRESS, TRACKING_ADDRESS, Servers, mount, network
 from tiffin.local.docker_steps import Containers, memory_limits
 from tiffin.local.serving import serving_root
 from tiffin.local.specs import Spec
+from tiffin.specs.services import find_unaddressed, needs_of
+from tiffin.stages.traits import SERVING, TRACKING
 
 # Variables of the user's that steps read, beside those that start so.
 _PASSED = ("MLFLOW_", "TIFFIN_SERVING_", "TIFFIN_USER", "TIFFIN_DEBUG")
@@ -44,30 +46,27 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
         _give_database(state, user)
 
         given = {name: value for name, value in os.environ.items() if name.startswith(_PASSED)}
-        functions = {step.function for step in spec.steps}
-        own = {
-            name
-            for name, function, parameter, variable in (
-                ("tracking", "register_model", "tracking_uri", "MLFLOW_TRACKING_URI"),
-                ("serving", "deploy_model", "serving_address", "TIFFIN_SERVING_ADDRESS"),
-            )
-            if function in functions and not arguments.get(parameter) and variable not in given
-        }
+        own = [
+            service.name
+            for service in find_unaddressed([step.function for step in spec.steps], spec.uses, arguments)
+            if service.variable not in given
+        ]
         is_closed = not _addresses(arguments) and not {"MLFLOW_TRACKING_URI", "TIFFIN_SERVING_ADDRESS"} & given.keys()
         name = stack.enter_context(network(client, is_closed))
         servers = Servers(client, name, state, user, folder / "logs")
         stack.callback(servers.stop)
-        servers.start(sorted(own))
+        servers.start(own)
 
         def prepare(function: str) -> list[Any]:
-            if function == "register_model":
-                servers.wait("tracking")
+            needs = needs_of(function)
+            if TRACKING in needs:
+                servers.wait(TRACKING.name)
                 return [mount(state / "mlflow")]
-            return [mount(serving_root(state))] if function == "deploy_model" else []
+            return [mount(serving_root(state))] if SERVING in needs else []
 
         variables = {
-            "MLFLOW_TRACKING_URI": f"http://{TRACKING}",
-            "TIFFIN_SERVING_ADDRESS": SERVING,
+            "MLFLOW_TRACKING_URI": f"http://{TRACKING_ADDRESS}",
+            "TIFFIN_SERVING_ADDRESS": SERVING_ADDRESS,
             "TIFFIN_SERVING_ROOT": str(serving_root(state)),
         } | given
         container_arguments = {

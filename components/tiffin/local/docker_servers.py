@@ -12,8 +12,8 @@ from tiffin.errors import TiffinError
 from tiffin.local import serving
 from tiffin.local.docker_engine import OWNER, owner
 
-TRACKING = "tracking:5000"
-SERVING = "serving:8500"
+TRACKING_ADDRESS = "tracking:5000"
+SERVING_ADDRESS = "serving:8500"
 
 # Containers that talk to anything else are none of a run's.
 CLOSED: dict[str, Any] = {
@@ -108,7 +108,7 @@ class Servers:
             return
         from docker.errors import APIError
 
-        port = (TRACKING if name == "tracking" else SERVING).rpartition(":")[2]
+        port = (TRACKING_ADDRESS if name == "tracking" else SERVING_ADDRESS).rpartition(":")[2]
         try:
             code, _ = container.exec_run(["python3", "-c", _READY, port])
         except APIError:
@@ -133,7 +133,7 @@ class Servers:
     def _tracking(self) -> tuple[list[str], list[Any]]:
         # The steps write a model's files to the place itself, as they do without a server, so that runs with and without
         # containers share one registry.
-        port = TRACKING.rpartition(":")[2]
+        port = TRACKING_ADDRESS.rpartition(":")[2]
         command = [
             "mlflow", "server", "--host=0.0.0.0", f"--port={port}", "--workers=1", "--no-serve-artifacts",
             "--allowed-hosts=*", f"--backend-store-uri=sqlite:///{self._state / 'mlflow.db'}",
@@ -142,7 +142,7 @@ class Servers:
         return command, [mount(self._state)]
 
     def _serving(self) -> tuple[list[str], list[Any]]:
-        port = SERVING.rpartition(":")[2]
+        port = SERVING_ADDRESS.rpartition(":")[2]
         command = [
             "python3", "-m", "tiffin.local.served", f"--state={self._state}", "--host=0.0.0.0", f"--port={port}",
         ]  # fmt: skip

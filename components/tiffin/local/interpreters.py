@@ -18,17 +18,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tiffin import images
 from tiffin.local import handover
 from tiffin.local.environments import find_python
+from tiffin.stages import find_components
+
+
+def _modules(environment: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    rows = [row for row in find_components().values() if row.environment == environment]
+    now = dict.fromkeys(module for row in rows for module in row.imports)
+    later = dict.fromkeys(module for row in rows for module in row.late_imports)
+    return (*now, "kfp.dsl.executor"), tuple(later)
+
 
 # environment -> modules that its steps wait for, and modules that are worth having once there is time.
-MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "data": (("tiffin.stages.validate.tfdv", "kfp.dsl.executor"), ()),
-    "model": (
-        ("tensorflow", "keras", "kfp.dsl.executor"),
-        ("sklearn.metrics", "mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.tensorflow"),
-    ),
-}
+MODULES = {name: _modules(name) for name in images.ENVIRONMENTS}
 
 # A unix socket's path may have 108 bytes; the longest name in the folder takes 20.
 _LONGEST_FOLDER = 80

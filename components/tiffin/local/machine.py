@@ -6,9 +6,7 @@ from pathlib import Path
 
 from tiffin.local.environments import find_environment
 from tiffin.local.interpreters import Interpreter
-
-# Functions of steps that import none of the heavy modules: they do not wait for an interpreter that is warming up.
-LIGHT = frozenset({"ingest_examples", "deploy_model", "summarize_run", "stop_run"})
+from tiffin.stages import find_components
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,9 @@ def step_environment(name: str, function: str, machine: Machine) -> dict[str, st
     virtualenv = find_environment(name)
     path = [str(virtualenv / "bin"), os.environ.get("PATH", os.defpath)]
     interpreter = machine.interpreters.get(name)
-    if interpreter is not None and (function not in LIGHT or interpreter.is_ready):
+    traits = find_components().get(function)
+    # What imports nothing heavy does not wait for an interpreter that is warming up.
+    if interpreter is not None and (traits is None or not traits.is_light or interpreter.is_ready):
         path.insert(0, str(interpreter.bin))
     # kfp's command makes a folder for the component's source and leaves it behind.
     temporary = machine.private / "tmp"

@@ -26,6 +26,8 @@ from tiffin.local.results import Run, conclude
 from tiffin.local.specs import Spec, read_spec
 from tiffin.specs.parameters import gather_parameters
 from tiffin.specs.progress import StepProgress, shown
+from tiffin.specs.services import find_unaddressed
+from tiffin.stages.traits import SERVING
 
 _RECORD = "run.json"
 
@@ -79,9 +81,9 @@ def run_pipeline(
             interpreters.pop(name).stop()
         run = Run(spec.name, spec.version, folder, [StepProgress(step.name) for step in spec.steps])
         machine = Machine(state, private, interpreters, variables)
-        deploys = any(step.function == "deploy_model" for step in spec.steps) and not arguments.get("serving_address")
+        serves = SERVING in find_unaddressed([step.function for step in spec.steps], spec.uses, arguments)
         with (
-            _server(run, machine, stop_server) if deploys else contextlib.nullcontext(),
+            _server(run, machine, stop_server) if serves else contextlib.nullcontext(),
             guarded_processes(private) as processes,
         ):
             _execute(run, spec, arguments, Virtualenvs(machine, processes), private, stream)

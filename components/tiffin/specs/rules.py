@@ -3,21 +3,13 @@
 A threshold for a metric that there is not would else be found after the training.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tiffin.errors import InputError
 from tiffin.specs.executors import function_of
-from tiffin.stages.evaluate.gate import check_thresholds
-from tiffin.stages.register.parameters import check_model_name, check_tracking_uri
-
-# Component's function and input -> what raises an InputError for a value that breaks a rule.
-_RULES: dict[tuple[str, str], Callable[[Any], None]] = {
-    ("evaluate_model", "thresholds"): check_thresholds,
-    ("register_model", "model_name"): check_model_name,
-    ("register_model", "tracking_uri"): check_tracking_uri,
-}
+from tiffin.stages import find_components
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,8 @@ def check_values(uses: Iterable[Use], values: Mapping[str, Any]) -> None:
         InputError: A value breaks a rule.
     """
     for use in uses:
-        rule = _RULES.get((use.function, use.name))
+        row = find_components().get(use.function)
+        rule = row.rules.get(use.name) if row else None
         if rule is None or use.parameter not in values:
             continue
         try:

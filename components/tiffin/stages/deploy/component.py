@@ -5,10 +5,10 @@ from typing import NamedTuple
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
-from tiffin import images
+from tiffin.stages.deploy.traits import COMPONENTS
 
 
-@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+@dsl.component(base_image=COMPONENTS["deploy_model"].image, install_kfp_package=False)
 def deploy_model(
     model: Input[Model],
     examples: Input[Dataset],

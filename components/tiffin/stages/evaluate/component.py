@@ -5,10 +5,10 @@ from typing import NamedTuple
 from kfp import dsl
 from kfp.dsl import Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
-from tiffin import images
+from tiffin.stages.evaluate.traits import COMPONENTS
 
 
-@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+@dsl.component(base_image=COMPONENTS["evaluate_model"].image, install_kfp_package=False)
 def evaluate_model(
     examples: Input[Dataset],
     model: Input[Model],

@@ -5,10 +5,10 @@ from typing import NamedTuple
 from kfp import dsl
 from kfp.dsl import Dataset, Output
 
-from tiffin import images
+from tiffin.stages.ingest.traits import COMPONENTS
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=COMPONENTS["ingest_examples"].image, install_kfp_package=False)
 def ingest_examples(
     examples: Output[Dataset],
     data: str = "sample:deliveries",

@@ -5,10 +5,10 @@ from typing import NamedTuple
 from kfp import dsl
 from kfp.dsl import Artifact, Input, Model, Output
 
-from tiffin import images
+from tiffin.stages.register.traits import COMPONENTS
 
 
-@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+@dsl.component(base_image=COMPONENTS["register_model"].image, install_kfp_package=False)
 def register_model(
     model: Input[Model],
     evaluation: Input[Artifact],

@@ -3,10 +3,10 @@
 from kfp import dsl
 from kfp.dsl import Artifact, Output, PipelineTaskFinalStatus
 
-from tiffin import images
+from tiffin.stages.report.traits import COMPONENTS
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=COMPONENTS["stop_run"].image, install_kfp_package=False)
 def stop_run(gate: str, reason: str) -> None:
     """Fail the run because a gate did not pass, with the reason in this step's name, parameters and log.
 
@@ -21,7 +21,7 @@ def stop_run(gate: str, reason: str) -> None:
     sys.exit(f"error: The {gate} did not pass: {reason}")
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=COMPONENTS["summarize_run"].image, install_kfp_package=False)
 def summarize_run(
     status: PipelineTaskFinalStatus,
     summary: Output[Artifact],

@@ -5,10 +5,10 @@ from typing import NamedTuple
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
-from tiffin import images
+from tiffin.stages.train.traits import COMPONENTS
 
 
-@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+@dsl.component(base_image=COMPONENTS["train_model"].image, install_kfp_package=False)
 def train_model(
     examples: Input[Dataset],
     statistics: Input[Artifact],

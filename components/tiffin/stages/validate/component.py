@@ -5,10 +5,10 @@ from typing import NamedTuple
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Markdown, Output
 
-from tiffin import images
+from tiffin.stages.validate.traits import COMPONENTS
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=COMPONENTS["compute_statistics"].image, install_kfp_package=False)
 def compute_statistics(examples: Input[Dataset], statistics: Output[Artifact]) -> None:
     """Compute TFDV's statistics of every split of the examples.
 
@@ -26,7 +26,7 @@ def compute_statistics(examples: Input[Dataset], statistics: Output[Artifact]) -
         stage.write(stage.compute(examples.path), statistics.path)
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=COMPONENTS["infer_schema"].image, install_kfp_package=False)
 def infer_schema(statistics: Input[Artifact], schema: Output[Artifact], label: str = "", split: str = "train") -> None:
     """Infer a schema from the statistics of one split.
 
@@ -47,7 +47,7 @@ def infer_schema(statistics: Input[Artifact], schema: Output[Artifact], label: s
         stage.write(stage.infer(source.read(statistics.path), label, split), schema.path)
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=COMPONENTS["validate_examples"].image, install_kfp_package=False)
 def validate_examples(
     examples: Input[Dataset],
     statistics: Output[Artifact],

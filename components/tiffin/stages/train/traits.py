@@ -1,0 +1,5 @@
+"""Traits of the train stage's component."""
+
+from tiffin.stages.traits import S3, Traits
+
+COMPONENTS = {"train_model": Traits("model", imports=("tensorflow", "keras"), needs=(S3,))}

@@ -1,0 +1,49 @@
+"""Traits: one row per component, and no list of components or stages elsewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import tiffin
+from tiffin import images
+from tiffin.stages import find_components, find_stages
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "components" / "tiffin"
+# A component's name as a function and as a step, as in train_model and train-model. TFDV has an infer_schema too.
+NAMES = re.compile(r"\b(?<!tfdv\.)(" + "|".join(re.sub("_", "[_-]", name) for name in find_components()) + r")\b")
+
+
+def read(path: Path) -> str:
+    return path.read_text(errors="ignore")
+
+
+def test_every_stage_is_found_with_its_components() -> None:
+    folders = {path.parent.name for path in (SOURCE / "stages").glob("*/component.py")}
+
+    assert folders == find_stages().keys()
+    for stage, rows in find_stages().items():
+        declared = re.findall(
+            r"^@dsl.component\(.*\)\ndef (\w+)", read(SOURCE / "stages" / stage / "component.py"), re.M
+        )
+        assert sorted(declared) == list(rows)
+
+
+def test_a_stage_has_one_environment_so_that_its_tests_have_one_too() -> None:
+    for stage, rows in find_stages().items():
+        assert len({row.environment for row in rows.values()}) == 1, stage
+        assert {row.environment for row in rows.values()} <= set(images.ENVIRONMENTS)
+
+
+@pytest.mark.parametrize("name", find_components())
+def test_a_row_fits_its_component(name: str) -> None:
+    row = find_components()[name]
+    component = getattr(tiffin, name).component_spec
+    inputs = component.inputs or {}
+
+    assert component.implementation.container.image == row.image
+    assert row.rules.keys() <= inputs.keys()
+    assert {service.parameter for service in row.needs if service.parameter} <= inputs.keys()
+    assert row.gate in {"", *inputs}
+    assert row.example[0] in {"", *find_components()}
