@@ -10,11 +10,11 @@ from kfp import components
 from tiffin import __version__
 from tiffin.authoring import compilation
 from tiffin.errors import InputError
+from tiffin.stages import find_components
 
 CODE = """
 import sys
 from tiffin.authoring.compilation import write_specs
-from tiffin.stages import find_components
 write_specs(sys.argv[1])
 print([name for name in ("tensorflow", "tensorflow_data_validation", "keras", "mlflow", "duckdb") if name in sys.modules])
 """
