@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from support.containers import FIGURES, tiffin
+from tiffin.serving.root import STABLE, VERSIONS, ServedModel
 
 TAXI = os.environ.get("TAXI_CSV")
 SETTINGS = (
@@ -102,11 +103,11 @@ def test_the_registry_holds_the_version_and_heard_of_it_by_http(run: tuple[Path,
 
 def test_the_version_is_served_and_answered(run: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = run
-    served = folder / ".tiffin" / "serving" / "model"
+    served = ServedModel(str(folder / ".tiffin" / "serving"), "model")
     deployment = json.loads((artifact(folder, "deploy-model", "deployment") / "deployment.json").read_text())
 
-    assert (served / "versions" / "1" / "saved_model.pb").is_file()
-    assert str(served / "versions") in (served / "stable.config").read_text()
+    assert Path(served.locate(VERSIONS, "1", "saved_model.pb")).is_file()
+    assert Path(served.locate(STABLE)).read_bytes() == served.make_config(1)
     assert deployment["version"] == 1
     numbers = [value for value in _numbers(deployment["answer"]) if not isinstance(value, bool)]
     assert numbers

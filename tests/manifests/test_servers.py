@@ -16,6 +16,7 @@ import yaml
 from support.manifest_rendering import OVERLAYS, ROOT, render
 from tiffin import storage
 from tiffin.serving import model_config
+from tiffin.serving.root import CANDIDATE, STABLE, ServedModel
 
 MODEL_SERVER = ROOT / ".venvs" / "model" / "bin" / "tiffin-model-server"
 
@@ -36,24 +37,21 @@ def seed(root: Path, overlay: str = "local") -> None:
 def test_the_seed_lists_no_model_where_nothing_is_deployed(tmp_path: Path, overlay: str) -> None:
     seed(tmp_path, overlay)
 
-    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.config")} == {
-        "taxi/stable.config",
-        "taxi/candidate.config",
-    }
-    for track in ("stable", "candidate"):
-        text = storage.read_text(storage.join(str(tmp_path), "taxi", f"{track}.config"))
+    taxi = ServedModel(str(tmp_path), "taxi")
+    assert {str(path) for path in tmp_path.rglob("*.config")} == {taxi.locate(STABLE), taxi.locate(CANDIDATE)}
+    for config in (STABLE, CANDIDATE):
+        text = storage.read_text(taxi.locate(config))
         assert text, "TensorFlow Serving cannot map an empty file into memory"
         assert model_config.read_config(text) == model_config.make_config()
 
 
 def test_the_seed_leaves_alone_what_is_deployed(tmp_path: Path) -> None:
-    deployed = model_config.make_config([model_config.make_model("taxi", "/serving/taxi/versions", [3])])
-    uri = storage.join(str(tmp_path), "taxi", "stable.config")
-    storage.compare_and_swap(uri, model_config.format_config(deployed).encode(), None)
+    taxi = ServedModel(str(tmp_path), "taxi")
+    storage.write_new(taxi.locate(STABLE), taxi.make_config(3))
 
     seed(tmp_path)
 
-    assert model_config.read_config(storage.read_text(uri)) == deployed
+    assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(3)
 
 
 def free_port() -> int:
@@ -67,8 +65,8 @@ def expand(argument: str, values: dict[str, str]) -> str:
     return re.sub(r"\$\((\w+)\)", lambda found: values[found.group(1)], argument)
 
 
-@pytest.mark.parametrize("track", ["stable", "candidate"])
-def test_a_server_reads_its_own_configuration(track: str) -> None:
+@pytest.mark.parametrize(("track", "config"), [("stable", STABLE), ("candidate", CANDIDATE)])
+def test_a_server_reads_its_own_configuration(track: str, config: str) -> None:
     pod = yaml.safe_load(render("gcp")[f"Deployment/tiffin-{track}"])["spec"]["template"]
     settings = yaml.safe_load(render("gcp")["ConfigMap/tiffin"])["data"]
     values = {}
@@ -83,7 +81,8 @@ def test_a_server_reads_its_own_configuration(track: str) -> None:
 
     args = [expand(argument, values) for argument in pod["spec"]["containers"][0]["args"]]
 
-    assert f"--model_config_file=gs://YOUR-BUCKET/serving/model/{track}.config" in args
+    uri = ServedModel(settings["TIFFIN_SERVING_ROOT"], settings["TIFFIN_MODEL"]).locate(config)
+    assert f"--model_config_file={uri}" in args
 
 
 def test_a_server_with_these_flags_answers_its_probe_before_the_first_deployment(tmp_path: Path) -> None:

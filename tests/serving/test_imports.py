@@ -63,6 +63,18 @@ def test_a_client_loads_no_more_of_tiffin_than_it_needs():
     }
 
 
+def test_the_serving_root_needs_protobuf_alone():
+    loaded = foreign(loaded_by("import tiffin.serving.root"))
+
+    assert {name for name in loaded if not name.startswith(("google", "tiffin"))} == set()
+    assert {name for name in loaded if name.startswith("tiffin.")} == {
+        f"tiffin.{name}"
+        for name in (
+            "errors", "version", "storage", "storage.files", "serving", "serving.model_config", "serving.root", "serving.wire",
+        )
+    }  # fmt: skip
+
+
 def test_grpc_and_numpy_are_nearly_all_that_a_client_loads():
     """Modules rather than seconds: a machine's load does not change their number."""
     ours = loaded_by("from tiffin.serving import Client") - loaded_by("import grpc, numpy")

@@ -18,6 +18,8 @@ from pathlib import Path
 from tiffin.artifacts import write_bytes
 from tiffin.errors import TiffinError, explain
 from tiffin.local import serving
+from tiffin.serving.model_config import format_config, read_config
+from tiffin.serving.root import find_stable_configs
 
 _POLL_SECONDS = 0.2
 
@@ -79,10 +81,8 @@ def merge_configs(state: Path, config: Path, sources: dict[Path, tuple[int, byte
     Returns:
         Whether the file was written.
     """
-    from tiffin.serving.model_config import format_config, read_config
-
     changed = not config.exists()
-    found = sorted(serving.serving_root(state).glob("*/stable.config"))
+    found = find_stable_configs(serving.serving_root(state))
     for path in [path for path in sources if path not in found]:
         del sources[path]
         changed = True

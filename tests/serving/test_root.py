@@ -1,0 +1,249 @@
+"""The serving root on disk and in a bucket: its layout, its changes and their history."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support import gcs_emulator
+from tiffin import storage
+from tiffin.errors import Conflict, InputError, StorageError
+from tiffin.serving import model_config
+from tiffin.serving.root import CANDIDATE, STABLE, ServedModel, find_stable_configs, resolve_root
+
+
+class Broken(Exception):
+    """What fails while a version is put into service."""
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def taxi(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedModel]:
+    """The same rules hold on local disk and on Cloud Storage."""
+    if request.param == "disk":
+        yield ServedModel(str(tmp_path / "root"), "taxi")
+    else:
+        with gcs_emulator.serve() as bucket:
+            yield ServedModel(f"gs://{bucket.name}/root", "taxi")
+
+
+@pytest.fixture
+def saved_model(tmp_path: Path) -> Path:
+    (tmp_path / "saved_model" / "variables").mkdir(parents=True)
+    (tmp_path / "saved_model" / "saved_model.pb").write_bytes(b"graph")
+    (tmp_path / "saved_model" / "variables" / "variables.index").write_bytes(b"weights")
+    return tmp_path / "saved_model"
+
+
+def left(model: ServedModel) -> list[str]:
+    """Return the model's files, without the history."""
+    folder = model.locate()
+    try:
+        names = [file.uri.removeprefix(f"{folder}/") for file in storage.list_files(folder)]
+    except InputError:  # none, or locks alone
+        return []
+    return [name for name in names if not name.startswith("history/")]
+
+
+def put(model: ServedModel, saved_model: Path, version: int) -> None:
+    new = model.publish(saved_model, version)
+    with model.in_service(version, model.read(STABLE), f"version {version}", new=new):
+        pass
+
+
+def changes(model: ServedModel) -> list[tuple[str | None, str | None]]:
+    return [(record["from"], record["to"]) for record in model.history()]
+
+
+class TestResolveRoot:
+    @pytest.mark.parametrize("location", ["gs://bucket/root", "file:///models", "/models"])
+    def test_what_the_servers_read_stays_as_it_is(self, location: str) -> None:
+        assert resolve_root(location) == location
+
+    def test_a_relative_path_is_made_absolute(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+
+        assert resolve_root("models") == str(tmp_path / "models")
+
+    @pytest.mark.parametrize("location", ["s3://bucket/root", "MinIO://bucket/root"])
+    def test_s3_is_refused(self, location: str) -> None:
+        with pytest.raises(InputError, match=rf"TensorFlow Serving reads no S3\. Received: '{location}'"):
+            resolve_root(location)
+
+
+class TestLayout:
+    def test_a_model_has_a_folder(self) -> None:
+        model = ServedModel("/root", "taxi")
+
+        assert (model.locate(STABLE), model.locate(CANDIDATE)) == (
+            "/root/taxi/stable.config",
+            "/root/taxi/candidate.config",
+        )
+
+    def test_a_config_names_a_version_and_the_folder_of_all_versions(self) -> None:
+        entry = model_config.make_model("taxi", "gs://bucket/root/taxi/versions", [3])
+        config = model_config.format_config(model_config.make_config([entry]))
+
+        assert ServedModel("gs://bucket/root", "taxi").make_config(3) == config.encode()
+
+    @pytest.mark.parametrize("name", ["", "..", "../x", "/x"])
+    def test_a_name_that_leaves_the_root(self, name: str) -> None:
+        with pytest.raises(InputError, match="should be made of names, without"):
+            ServedModel("/root", name).read(STABLE)
+
+    def test_the_stable_configs_of_all_models(self, tmp_path: Path) -> None:
+        assert find_stable_configs(tmp_path) == []
+        for name in ("b/stable.config", "a/stable.config", "a/candidate.config", "a/versions/1/stable.config"):
+            storage.write_new(str(tmp_path / name), b"")
+
+        assert find_stable_configs(tmp_path) == [tmp_path / "a" / STABLE, tmp_path / "b" / STABLE]
+
+
+class TestPublish:
+    def test_a_version_is_published_once(self, taxi: ServedModel, saved_model: Path) -> None:
+        files = ["versions/1/saved_model.pb", "versions/1/variables/variables.index"]
+
+        assert taxi.publish(saved_model, 1)
+        assert left(taxi) == files
+        assert not taxi.publish(saved_model, 1)
+        assert left(taxi) == files
+
+    def test_it_never_changes(self, taxi: ServedModel, saved_model: Path) -> None:
+        taxi.publish(saved_model, 1)
+        (saved_model / "saved_model.pb").write_bytes(b"other")
+        with pytest.raises(Conflict, match=r"A published folder never changes.*versions/1'"):
+            taxi.publish(saved_model, 1)
+
+        assert storage.read_text(taxi.locate("versions", "1", "saved_model.pb")) == "graph"
+
+
+class TestInService:
+    def test_the_stable_config_names_the_version(self, taxi: ServedModel, saved_model: Path) -> None:
+        put(taxi, saved_model, 1)
+        put(taxi, saved_model, 2)
+
+        assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(2)
+        one, two = taxi.make_config(1).decode(), taxi.make_config(2).decode()
+        assert changes(taxi) == [(None, one), (one, two)]
+
+    def test_the_version_is_named_while_the_block_runs(self, taxi: ServedModel, saved_model: Path) -> None:
+        new = taxi.publish(saved_model, 1)
+        with taxi.in_service(1, None, "", new=new):
+            assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(1)
+
+    def test_the_same_again_changes_nothing(self, taxi: ServedModel, saved_model: Path) -> None:
+        put(taxi, saved_model, 1)
+        before = taxi.read(STABLE)
+        put(taxi, saved_model, 1)
+
+        assert taxi.read(STABLE) == before
+        assert len(taxi.history()) == 1
+
+    def fail(
+        self,
+        model: ServedModel,
+        saved_model: Path,
+        version: int,
+        meanwhile: Callable[[ServedModel], None] = lambda _model: None,
+    ) -> None:
+        def wait() -> None:
+            meanwhile(model)
+            raise Broken("no answer")
+
+        new = model.publish(saved_model, version)
+        with pytest.raises(Broken), model.in_service(version, model.read(STABLE), "", new=new):
+            wait()
+
+    def test_a_first_version_that_fails_leaves_nothing_behind(self, taxi: ServedModel, saved_model: Path) -> None:
+        self.fail(taxi, saved_model, 1)
+
+        assert left(taxi) == []
+        one = taxi.make_config(1).decode()
+        assert changes(taxi) == [(None, one), (one, None)]
+        assert taxi.history()[-1]["why"] == "taken back: no answer"
+
+    def test_a_later_one_leaves_what_was_there(self, taxi: ServedModel, saved_model: Path) -> None:
+        put(taxi, saved_model, 1)
+        before = left(taxi)
+        self.fail(taxi, saved_model, 2)
+
+        assert left(taxi) == before
+        assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(1)
+
+    def test_files_that_were_there_before_stay(self, taxi: ServedModel, saved_model: Path) -> None:
+        taxi.publish(saved_model, 1)
+        self.fail(taxi, saved_model, 1)
+
+        assert left(taxi) == ["versions/1/saved_model.pb", "versions/1/variables/variables.index"]
+
+    def test_a_retry_that_fails_takes_nothing_back(self, taxi: ServedModel, saved_model: Path) -> None:
+        put(taxi, saved_model, 1)
+        self.fail(taxi, saved_model, 1)
+
+        assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(1)
+        assert len(taxi.history()) == 1
+
+    @pytest.mark.parametrize("there", [True, False])
+    def test_a_change_that_somebody_else_made_meanwhile_stays(
+        self, taxi: ServedModel, saved_model: Path, there: bool, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        if there:
+            put(taxi, saved_model, 1)
+
+        def overtake(model: ServedModel) -> None:
+            _, token = model.read(STABLE) or (b"", None)
+            storage.compare_and_swap(model.locate(STABLE), model.make_config(7), token)
+
+        self.fail(taxi, saved_model, 2, overtake)
+
+        assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(7)
+        assert not storage.exists(taxi.locate("versions", "2"))
+        assert "the configuration stays as it is: " in capsys.readouterr().out
+
+    def test_two_at_once(self, taxi: ServedModel, saved_model: Path) -> None:
+        before = taxi.read(STABLE)
+        new = taxi.publish(saved_model, 1)
+        storage.write_new(taxi.locate(STABLE), taxi.make_config(8))
+        with (
+            pytest.raises(Conflict, match=r"stable\.config' should not exist yet"),
+            taxi.in_service(1, before, "", new=new),
+        ):
+            pytest.fail("The change went through")
+
+        assert left(taxi) == [STABLE]
+        assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(8)
+        assert taxi.history() == []
+
+
+class TestHistory:
+    def test_it_tells_who_when_and_why(
+        self, taxi: ServedModel, saved_model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TIFFIN_USER", "ada")
+        put(taxi, saved_model, 1)
+        [file] = storage.list_files(taxi.locate("history"))
+        text = storage.read_text(file.uri)
+        record = json.loads(text)
+
+        assert (record["who"], record["why"]) == ("ada", "version 1")
+        assert record["at"].endswith("+00:00")
+        stamp = re.sub(r"[-:]", "", record["at"].removesuffix("+00:00"))
+        assert file.uri.endswith(f"/history/{stamp}Z-1.json")
+        assert text == json.dumps(record, indent=2, sort_keys=True) + "\n"
+
+    def test_a_model_that_never_changed_has_none(self, taxi: ServedModel) -> None:
+        assert taxi.history() == []
+
+    def test_nothing_changes_without_a_record(self, tmp_path: Path, saved_model: Path) -> None:
+        """A file where a folder should be is refused as a full disk is."""
+        model = ServedModel(str(tmp_path / "root"), "taxi")
+        new = model.publish(saved_model, 1)
+        Path(model.locate("history")).write_bytes(b"")
+        with (
+            pytest.raises(StorageError, match=re.escape(model.locate("history"))),
+            model.in_service(1, None, "", new=new),
+        ):
+            pytest.fail("The change went through")
+
+        assert left(model) == ["history"]
