@@ -135,7 +135,7 @@ def test_a_step_ends_as_a_fresh_process_ends(interpreter: Interpreter, folder: P
     # The frames of runpy differ; those of the step do not.
     assert warm[2].splitlines()[-1:] == cold[2].splitlines()[-1:]
     assert "zygote.py" not in warm[2]
-    assert "steps.py" not in warm[2]
+    assert "forks.py" not in warm[2]
 
 
 def test_threads_and_exit_functions_run_to_their_end(interpreter: Interpreter, folder: Path) -> None:

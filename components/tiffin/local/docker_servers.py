@@ -144,7 +144,7 @@ class Servers:
     def _serving(self) -> tuple[list[str], list[Any]]:
         port = SERVING_ADDRESS.rpartition(":")[2]
         command = [
-            "python3", "-m", "tiffin.local.served", f"--state={self._state}", "--host=0.0.0.0", f"--port={port}",
+            "python3", "-m", "tiffin.local.server_process", f"--state={self._state}", "--host=0.0.0.0", f"--port={port}",
         ]  # fmt: skip
         import docker
 

@@ -32,7 +32,7 @@ from tiffin.local.interpreters import Interpreter, fork_detached
 
 DEFAULT_PORT = 8500
 
-_MODULE = "tiffin.local.served"
+_MODULE = "tiffin.local.server_process"
 _BACKGROUND: list[subprocess.Popen[bytes]] = []
 
 

@@ -25,7 +25,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from tiffin.local import steps
+from tiffin.local import forks
 from tiffin.local.handover import FORWARDED
 
 _PR_SET_PDEATHSIG = 1
@@ -201,7 +201,7 @@ def _become(
     except BaseException as error:  # noqa: BLE001 - falling back into the loop above would make a second one
         _log(f"could not start a step: {error}")
         os._exit(1)
-    steps.run_module(request["arguments"])
+    forks.run_module(request["arguments"])
 
 
 def _kill(process: int) -> None:

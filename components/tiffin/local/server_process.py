@@ -1,6 +1,6 @@
 """The process of the model server: follows the serving root, and runs what stands in for TensorFlow Serving.
 
-    python -m tiffin.local.served --state=.tiffin --host=127.0.0.1 --port=8500
+    python -m tiffin.local.server_process --state=.tiffin --host=127.0.0.1 --port=8500
 
 TensorFlow Serving follows one config file. Here every model has its own, so that deployments of two models never meet;
 this process merges them whenever one changes.

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.local.served import merge_configs
+from tiffin.local.server_process import merge_configs
 from tiffin.serving import model_config
 
 

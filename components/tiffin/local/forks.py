@@ -1,4 +1,4 @@
-"""A step's process in a fork: what `python -m MODULE ARGUMENT...` does from its start to its end."""
+"""A process in a fork: what `python -m MODULE ARGUMENT...` does from its start to its end."""
 
 import atexit
 import os
