@@ -7,7 +7,6 @@ import click
 
 from tiffin.commands.options import debug_option, state_option
 from tiffin.local import serving
-from tiffin.local.environments import find_python
 
 
 @click.command()
@@ -33,17 +32,7 @@ def serve(*, state: str, port: int, host: str, stop: bool, status: bool) -> int:
         if not locks:
             click.echo(_describe(server))
             return 0
-        with server.log.open("ab") as log:
-            process = subprocess.Popen(
-                [find_python("model"), "-m", *serving.command_of(server, host)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=locks,
-                # Ctrl-C goes to the whole group of the terminal; the server should hear it once, from here.
-                start_new_session=True,
-            )
-        serving.write_record(serving.Server(server.state, server.address, process.pid))
+        process = serving.spawn(server, locks, host)
     return _wait(server, process)
 
 

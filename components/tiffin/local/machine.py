@@ -6,7 +6,11 @@ from pathlib import Path
 
 from tiffin.local.environments import find_environment
 from tiffin.local.interpreters import Interpreter
+from tiffin.local.serving import serving_root
 from tiffin.stages import find_components
+
+# Functions of steps that import none of the heavy modules: they do not wait for an interpreter that is warming up.
+LIGHT = frozenset({"ingest_examples", "deploy_model", "summarize_run", "stop_run"})
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ def shared_variables(state: Path) -> dict[str, str]:
     defaults = {
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        "TIFFIN_SERVING_ROOT": str(state / "serving"),
+        "TIFFIN_SERVING_ROOT": str(serving_root(state)),
         "MLFLOW_TRACKING_URI": f"sqlite:///{state / 'mlflow.db'}",
         # A run here tells nobody about itself.
         "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -126,23 +126,7 @@ def starting_server(
         number, hold = _choose_port(host, port)
         stack.enter_context(hold)
         server = Server(Path(state).absolute(), f"{_reachable(host)}:{number}", None)
-        write_record(server)
-        yield server, (lock, hold.fileno())
-
-
-def write_record(server: Server) -> None:
-    """Write which server runs."""
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    write_json(
-        record_path(server.state),
-        {"address": server.address, "pid": server.pid, "started": now, "state": str(server.state)},
-    )
-
-
-def command_of(server: Server, host: str = "127.0.0.1") -> list[str]:
-    """Return module and arguments of the server's process."""
-    port = server.address.rpartition(":")[2]
-    return [_MODULE, f"--state={server.state}", f"--host={host}", f"--port={port}"]
+        yield _write_record(server), (lock, hold.fileno())
 
 
 def start_server(state: str | Path) -> tuple[Server, bool]:
@@ -168,24 +152,51 @@ def launch(server: Server, locks: tuple[int, ...], interpreter: Interpreter | No
     Raises:
         OSError: The interpreter did not start.
     """
+    if interpreter is None:
+        process = spawn(server, locks)
+        # Nobody here waits for it, which is no mistake to warn of.
+        _BACKGROUND.append(process)
+        return replace(server, pid=process.pid)
     with server.log.open("ab") as log, open(os.devnull, "rb") as nothing:
-        if interpreter is None:
-            process = subprocess.Popen(
-                [find_python("model"), "-m", *command_of(server)],
-                stdin=nothing,
-                stdout=log,
-                stderr=log,
-                pass_fds=locks,
-                # A terminal's Ctrl-C is not meant for it.
-                start_new_session=True,
-            )
-            # Nobody here waits for it, which is no mistake to warn of.
-            _BACKGROUND.append(process)
-            pid = process.pid
-        else:
-            pid = fork_detached(interpreter, command_of(server), (nothing.fileno(), log.fileno(), log.fileno(), *locks))
-    server = replace(server, pid=pid)
-    write_record(server)
+        pid = fork_detached(interpreter, _command(server), (nothing.fileno(), log.fileno(), log.fileno(), *locks))
+    return _write_record(replace(server, pid=pid))
+
+
+def spawn(server: Server, locks: tuple[int, ...], host: str = "127.0.0.1") -> subprocess.Popen[bytes]:
+    """Start a new process for a reserved server, and return it.
+
+    Args:
+        server: What `starting_server` yields.
+        locks: The open locks. They may be closed here afterwards.
+        host: Interface to serve on. Defaults to `127.0.0.1`.
+    """
+    with server.log.open("ab") as log:
+        process = subprocess.Popen(
+            [find_python("model"), "-m", *_command(server, host)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=locks,
+            # A terminal's Ctrl-C is not meant for it.
+            start_new_session=True,
+        )
+    _write_record(replace(server, pid=process.pid))
+    return process
+
+
+def _command(server: Server, host: str = "127.0.0.1") -> list[str]:
+    """Return module and arguments of the server's process."""
+    port = server.address.rpartition(":")[2]
+    return [_MODULE, f"--state={server.state}", f"--host={host}", f"--port={port}"]
+
+
+def _write_record(server: Server) -> Server:
+    """Write which server runs, and return it."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    write_json(
+        record_path(server.state),
+        {"address": server.address, "pid": server.pid, "started": now, "state": str(server.state)},
+    )
     return server
 
 
