@@ -9,9 +9,6 @@ from tiffin.local.interpreters import Interpreter
 from tiffin.local.serving import serving_root
 from tiffin.stages import find_components
 
-# Functions of steps that import none of the heavy modules: they do not wait for an interpreter that is warming up.
-LIGHT = frozenset({"ingest_examples", "deploy_model", "summarize_run", "stop_run"})
-
 
 @dataclass(frozen=True)
 class Machine:
