@@ -102,3 +102,14 @@ def test_an_unknown_pipeline_is_answered_with_the_nearest() -> None:
         InputError, match=r"should be one of: .*training.*Received: 'trainin'\. Did you mean 'training'\?"
     ):
         compilation.load_pipeline("trainin")
+
+
+def test_a_pipeline_is_compiled_by_name_and_read_by_path(tmp_path: Path) -> None:
+    (path,) = compilation.write_specs(tmp_path, ("training",))
+
+    assert compilation.find_spec("training") is None
+    assert compilation.load_spec("training") == compilation.find_spec(str(path))
+    with pytest.raises(InputError, match=r"Received: '.*none\.yml' \(No such file"):
+        compilation.load_spec(str(tmp_path / "none.yml"))
+    with pytest.raises(InputError, match=r"Received: 'trainin'\. Did you mean 'training'\?"):
+        compilation.load_spec("trainin")

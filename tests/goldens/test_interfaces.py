@@ -12,7 +12,8 @@ import pytest
 import tiffin
 from tiffin.artifacts import write_json
 from tiffin.authoring.compilation import compile_component
-from tiffin.specs.interfaces import compare_interfaces, read_interface, required_version
+from tiffin.specs.changes import compare_interfaces, required_version
+from tiffin.specs.interfaces import read_interface
 from tiffin.stages import find_components
 
 FOLDER = Path(__file__).parent / "interfaces"

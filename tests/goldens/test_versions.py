@@ -8,7 +8,8 @@ import pytest
 
 import tiffin
 from tiffin.authoring.compilation import compile_component
-from tiffin.specs.interfaces import find_shortfall, read_interface
+from tiffin.specs.changes import find_shortfall
+from tiffin.specs.interfaces import read_interface
 from tiffin.stages import find_components
 
 ROOT = Path(__file__).parents[2]

@@ -8,11 +8,11 @@ import pytest
 
 from support import kfp_backend
 from support import toy_pipelines as toys
+from tiffin.authoring.compilation import load_spec
 from tiffin.errors import BackendError, InputError
 from tiffin.kubeflow.connection import connect
 from tiffin.kubeflow.publication import publish_spec
 from tiffin.kubeflow.schedule import change_recurring, set_recurring
-from tiffin.kubeflow.specs import load_spec
 from tiffin.kubeflow.submission import find_experiment, run_settings
 
 Set = Callable[[str], str]

@@ -16,8 +16,7 @@ from support import toy_pipelines as toys
 from tiffin.errors import TiffinError
 from tiffin.local.docker_engine import refuse_podman
 from tiffin.local.docker_runs import local_paths
-from tiffin.local.docker_steps import judge, memory_limits, missing_outputs
-from tiffin.specs.adjustments import Adjustments
+from tiffin.local.docker_steps import judge, missing_outputs
 
 CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
 FINE = {"ExitCode": 0, "OOMKilled": False}
@@ -132,16 +131,3 @@ def test_files_that_parameters_name_are_mounted_and_folders_that_they_write_to_a
 
     assert found == [(tmp_path / "made", False), (tmp_path / "trips", True), (tmp_path / "trips" / "a.csv", True)]
     assert os.path.isdir("made")
-
-
-def test_memory_limits_are_the_specs(tmp_path: Path) -> None:
-    from tiffin.authoring.compilation import compile_pipeline
-
-    spec = tmp_path / "spec.yaml"
-    spec.write_bytes(compile_pipeline("training", Adjustments(sizes=("train-model=memory=1Gi:3Gi",))))
-
-    limits = memory_limits(spec)
-
-    assert limits["train_model"] == str(3 * 2**30)
-    assert limits["ingest_examples"] == str(4 * 2**30)
-    assert memory_limits(toys.write_spec(toys.waiting, tmp_path)) == {}

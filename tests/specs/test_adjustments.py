@@ -1,18 +1,177 @@
-from tiffin.authoring.compilation import compile_pipeline
-from tiffin.specs.adjustments import NONE, Adjustments, adjust
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+from kfp import dsl, kubernetes
+
+from support import toy_pipelines as toys
+from tiffin.authoring.compilation import compile_spec, load_spec
+from tiffin.commands.options import adjustment_options, backend_adjustment_options
+from tiffin.errors import InputError
+from tiffin.specs.adjustments import NONE, Adjustments, adjust, find_step
+from tiffin.specs.sizes import set_size
+from tiffin.specs.spec import Spec, read_spec
+from tiffin.specs.steps import Step
+
+ONE = "say-more=large,accelerator=nvidia.com/gpu:1"
 
 
-def test_none_change_nothing() -> None:
+@pytest.fixture(scope="module")
+def training() -> Spec:
+    return load_spec("training")
+
+
+def changed(*, sizes: Iterable[str] = (), deadlines: Iterable[str] = (), mounts: Iterable[str] = ()) -> bytes:
+    """Return a pipeline of one step with changes of it."""
+
+    @dsl.pipeline(name="single")
+    def single():
+        toys.say_more(number=1)
+
+    spec = read_spec("single", compile_spec(single))
+    return adjust(spec, Adjustments(tuple(sizes), tuple(deadlines), tuple(mounts))).content
+
+
+def declared(change: Callable[[Any], Any]) -> bytes:
+    """Return the same pipeline, with the change in its source."""
+
+    @dsl.pipeline(name="single")
+    def single():
+        change(toys.say_more(number=1))
+
+    return compile_spec(single)
+
+
+def test_none_change_nothing(training: Spec) -> None:
     assert not NONE
-    assert adjust(b"not even read", NONE) == b"not even read"
+    assert adjust(training, NONE) is training
 
 
-def test_all_are_made() -> None:
-    spec = compile_pipeline("training")
-    adjustments = Adjustments(("train=large",), ("train=1h",), ("train=data:/data",))
+@pytest.mark.parametrize(
+    ("change", "adjustments"),
+    [
+        (lambda task: set_size(task, "large,accelerator=nvidia.com/gpu:1"), [{"sizes": [ONE]}]),
+        (lambda task: set_size(task, "small"), [{"sizes": ["say=small"]}, {"sizes": [ONE, "say_more=small"]}]),
+        (
+            lambda task: kubernetes.set_timeout(task, 5400),
+            [{"deadlines": [f"say={time}"]} for time in ("1.5h", "90m", "5400s")],
+        ),
+        (
+            lambda task: kubernetes.mount_pvc(task, pvc_name="serving", mount_path="/serving"),
+            [{"mounts": ["say=serving:/serving"]}],
+        ),
+    ],
+    ids=["size", "size again", "deadline", "mount"],
+)
+def test_what_is_written_is_what_kfp_writes(change: Callable[[Any], Any], adjustments: list[dict[str, Any]]) -> None:
+    expected = declared(change)
 
-    assert adjustments
-    one_by_one = adjust(spec, Adjustments(sizes=("train=large",)))
-    one_by_one = adjust(one_by_one, Adjustments(deadlines=("train=1h",)))
-    assert len({spec, one_by_one, adjust(one_by_one, Adjustments(mounts=("train=data:/data",)))}) == 3
-    assert adjust(spec, adjustments) == adjust(one_by_one, Adjustments(mounts=("train=data:/data",)))
+    assert [changed(**one) for one in adjustments] == [expected] * len(adjustments)
+
+
+def test_all_are_made_and_the_rest_stays(training: Spec) -> None:
+    adjusted = adjust(training, Adjustments(("train=cpu=16,memory=64Gi",), ("train_model=3d",), ("train=data:/data",)))
+    again = read_spec("training", adjusted.content)
+
+    assert adjusted == again
+    before, after = ([*yaml.safe_load_all(spec.content)] for spec in (training, adjusted))
+    resources = [one[0]["deploymentSpec"]["executors"]["exec-train-model"]["container"] for one in (before, after)]
+    assert [one.pop("resources")["resourceMemoryLimit"] for one in resources] == ["4Gi", "64Gi"]
+    configs = [
+        one[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train-model"] for one in (before, after)
+    ]
+    assert [one.pop("activeDeadlineSeconds") for one in configs] == [str(48 * 3600), str(72 * 3600)]
+    assert [one["constant"] for one in configs[1].pop("pvcMount")] == ["data"]
+    assert before == after
+    assert adjust(training, Adjustments(("train=medium",))) == training
+
+
+@pytest.mark.parametrize(
+    ("adjustments", "message"),
+    [
+        (Adjustments(sizes=("train",)), "--size should be step=size, such as train-model=large"),
+        (
+            Adjustments(sizes=("trian-model=large",)),
+            r"--size should name a step: .*Received: 'trian-model'\. Did you mean 'train-model'\?",
+        ),
+        (
+            Adjustments(deadlines=("train-model",)),
+            "--deadline should be step=time .*such as train-model=12h. Received: 'train-model'",
+        ),
+        (Adjustments(deadlines=("train-model=12",)), "--deadline should be step=time in s, m, h or d"),
+        (Adjustments(deadlines=("train-model=0h",)), "at least a second"),
+        (Adjustments(deadlines=("train-model=-1h",)), "--deadline should be step=time"),
+        (Adjustments(deadlines=("trian=1h",)), "--deadline should name a step: deploy-model, .*Received: 'trian'"),
+        (
+            Adjustments(mounts=("deploy-model=serving",)),
+            "--mount should be step=claim:/path, such as deploy-model=tiffin-serving-root:/serving",
+        ),
+        (Adjustments(mounts=("deploy-model=serving:relative",)), "--mount should be step=claim:/path"),
+        (
+            Adjustments(mounts=("depoly=serving:/serving",)),
+            "--mount should name a step: deploy-model, .*Received: 'depoly'",
+        ),
+        (
+            Adjustments(mounts=("deploy=a:/x", "deploy=b:/x")),
+            "should name a path once for a step. Received: 'deploy=b:/x'",
+        ),
+    ],
+)
+def test_a_wrong_setting_says_what_is_one(training: Spec, adjustments: Adjustments, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        adjust(training, adjustments)
+
+
+STEPS = [
+    Step(name, name, f"exec-{name}", "", "", {})
+    for name in ("train-model", "validate-examples", "stop-run", "stop-run-2", "say-more", "say-more")
+]
+
+
+def test_a_pipeline_without_steps_has_none_to_name() -> None:
+    with pytest.raises(InputError, match=r"--size should name a step: \. Received: 'train'"):
+        find_step("--size", "train", [])
+
+
+@pytest.mark.parametrize(
+    ("named", "step"),
+    [
+        ("train-model", "train-model"),
+        ("train_model", "train-model"),
+        ("train", "train-model"),
+        ("stop-run", "stop-run"),
+    ],
+)
+def test_a_step_is_named_by_its_name_or_first_word(named: str, step: str) -> None:
+    assert find_step("--size", named, STEPS).name == step
+
+
+@pytest.mark.parametrize("named", ["stop", "tra", "", "say-more"])
+def test_what_names_no_step_or_two_is_refused(named: str) -> None:
+    with pytest.raises(InputError, match=f"Received: '{named}'"):
+        find_step("--size", named, STEPS)
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "mounts"),
+    [
+        (backend_adjustment_options, [], ["deploy-model=root:/serving", "train-model=data:/data"]),
+        (backend_adjustment_options, ["--mount", "deploy-model=other:/serving"], ["deploy-model=other:/serving"]),
+        (adjustment_options, [], []),
+    ],
+    ids=["backend", "command line", "compile"],
+)
+def test_commands_to_a_backend_take_mounts_from_the_environment(
+    options: Callable[..., Any], words: list[str], mounts: list[str]
+) -> None:
+    @click.command()
+    @options
+    def command(adjustments: Adjustments) -> None:
+        click.echo("\n".join(adjustments.mounts))
+
+    done = CliRunner(env={"TIFFIN_MOUNT": "deploy-model=root:/serving train-model=data:/data"}).invoke(command, words)
+
+    assert done.output.split() == mounts

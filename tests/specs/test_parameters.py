@@ -4,22 +4,30 @@ import pytest
 
 from tiffin.errors import InputError
 from tiffin.specs.parameters import gather_parameters
+from tiffin.specs.spec import Parameter, Spec
 
-DECLARED = {
-    "data": {"parameterType": "STRING", "defaultValue": ""},
-    "rows": {"parameterType": "NUMBER_INTEGER", "defaultValue": 5.0},
-    "rate": {"parameterType": "NUMBER_DOUBLE", "defaultValue": 0.1},
-    "quick": {"parameterType": "BOOLEAN", "defaultValue": False},
-    "exclude": {"parameterType": "LIST", "defaultValue": []},
-    "derive": {"parameterType": "STRUCT", "defaultValue": {}},
-    "task": {"parameterType": "STRING", "defaultValue": "auto", "literals": ["auto", "binary"]},
-    "folds": {"parameterType": "NUMBER_INTEGER", "defaultValue": 2.0, "literals": [2.0, 5.0]},
-}
+
+def needing(*parameters: Parameter) -> Spec:
+    """Return a spec without steps that has these parameters."""
+    return Spec("any", None, {parameter.name: parameter for parameter in parameters}, (), b"", ())
+
+
+DECLARED = (
+    Parameter("data", "STRING", ""),
+    Parameter("rows", "NUMBER_INTEGER", 5),
+    Parameter("rate", "NUMBER_DOUBLE", 0.1),
+    Parameter("quick", "BOOLEAN", False),
+    Parameter("exclude", "LIST", []),
+    Parameter("derive", "STRUCT", {}),
+    Parameter("task", "STRING", "auto", literals=("auto", "binary")),
+    Parameter("folds", "NUMBER_INTEGER", 2, literals=(2, 5)),
+)
+SPEC = needing(*DECLARED)
 
 
 def test_nothing_given_leaves_the_defaults_to_the_spec() -> None:
-    assert gather_parameters({}) == {}
-    assert gather_parameters(DECLARED) == {}
+    assert gather_parameters(needing()) == {}
+    assert gather_parameters(SPEC) == {}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +53,7 @@ def test_nothing_given_leaves_the_defaults_to_the_spec() -> None:
 def test_a_setting_is_read_by_the_parameters_type(setting: str, expected: object) -> None:
     name = setting.partition("=")[0]
 
-    assert gather_parameters(DECLARED, [setting]) == {name: expected}
+    assert gather_parameters(SPEC, [setting]) == {name: expected}
 
 
 @pytest.mark.parametrize(
@@ -73,14 +81,14 @@ def test_a_setting_is_read_by_the_parameters_type(setting: str, expected: object
 )
 def test_a_wrong_setting_says_what_to_write(setting: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        gather_parameters(DECLARED, [setting])
+        gather_parameters(SPEC, [setting])
 
 
 def test_settings_win_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text("data: trips.csv\nrows: 1\nderive:\n  big: fare > 10\n")
 
-    values = gather_parameters(DECLARED, ["rows=2"], file)
+    values = gather_parameters(SPEC, ["rows=2"], file)
 
     assert values == {"data": "trips.csv", "rows": 2, "derive": {"big": "fare > 10"}}
 
@@ -89,7 +97,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text("# nothing yet\n")
 
-    assert gather_parameters(DECLARED, file=file) == {}
+    assert gather_parameters(SPEC, file=file) == {}
 
 
 @pytest.mark.parametrize(
@@ -106,16 +114,16 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     file.write_text(text)
 
     with pytest.raises(InputError, match=message):
-        gather_parameters(DECLARED, file=file)
+        gather_parameters(SPEC, file=file)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
-        gather_parameters(DECLARED, file=tmp_path / "none.yaml")
+        gather_parameters(SPEC, file=tmp_path / "none.yaml")
 
 
 def test_all_missing_values_are_named_at_once() -> None:
-    declared = {"a": {"parameterType": "STRING"}, "b": {"parameterType": "LIST", "isOptional": True}, **DECLARED}
+    spec = needing(Parameter("a", "STRING"), Parameter("b", "LIST", is_optional=True), *DECLARED)
 
     with pytest.raises(InputError, match=r"needs a value for: a, b\. .* Add --set a=VALUE --set b=VALUE\."):
-        gather_parameters(declared)
+        gather_parameters(spec)

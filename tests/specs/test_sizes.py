@@ -1,17 +1,9 @@
-from pathlib import Path
-
 import pytest
-import yaml
 from kfp import dsl
 
 from support import toy_pipelines as toys
 from tiffin.errors import InputError
-from tiffin.specs.adjustments import Adjustments, adjust
 from tiffin.specs.sizes import SIZES, Size, read_size, set_size
-
-
-def resize(spec: bytes, settings: list[str]) -> bytes:
-    return adjust(spec, Adjustments(sizes=tuple(settings)))
 
 
 @pytest.mark.parametrize(
@@ -55,49 +47,3 @@ def test_a_step_with_an_unknown_size_does_not_compile() -> None:
         @dsl.pipeline
         def greedy():
             set_size(toys.say_more(number=1), "larg")
-
-
-def test_resizing_writes_what_kfp_writes(tmp_path: Path) -> None:
-    @dsl.pipeline(name="sized")
-    def sized():
-        set_size(toys.say_more(number=1), "large,accelerator=nvidia.com/gpu:1")
-
-    @dsl.pipeline(name="sized")
-    def unsized():
-        toys.say_more(number=1)
-
-    expected = toys.write_spec(sized, tmp_path).read_bytes()
-    plain = toys.write_spec(unsized, tmp_path).read_bytes()
-
-    assert resize(plain, []) == plain
-    assert resize(plain, ["say-more=large,accelerator=nvidia.com/gpu:1"]) == expected
-    assert resize(expected, ["say=small"]) == resize(plain, ["say_more=small"])
-
-
-def test_resizing_keeps_the_platforms_part() -> None:
-    from tiffin.authoring.compilation import compile_pipeline
-
-    spec = compile_pipeline("training")
-    resized = resize(spec, ["train=cpu=16,memory=64Gi"])
-
-    before, after = (list(yaml.safe_load_all(content)) for content in (spec, resized))
-    resources = after[0]["deploymentSpec"]["executors"]["exec-train-model"]["container"].pop("resources")
-    before[0]["deploymentSpec"]["executors"]["exec-train-model"]["container"].pop("resources")
-    assert after == before
-    assert resources["resourceMemoryLimit"] == "64Gi"
-    assert resize(spec, ["train=medium"]) == spec
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("train", "--size should be step=size, such as train-model=large"),
-        ("trian-model=large", r"--size should name a step: .*Received: 'trian-model'\. Did you mean 'train-model'\?"),
-        ("stop=large", "--size should name a step"),
-    ],
-)
-def test_a_setting_that_names_no_step_is_refused(setting: str, message: str) -> None:
-    from tiffin.authoring.compilation import compile_pipeline
-
-    with pytest.raises(InputError, match=message):
-        resize(compile_pipeline("training"), [setting])

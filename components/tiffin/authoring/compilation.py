@@ -19,6 +19,7 @@ from tiffin.authoring.catalogue import PAGE, write_index, write_page
 from tiffin.errors import InputError, did_you_mean
 from tiffin.specs.adjustments import NONE, Adjustments, adjust
 from tiffin.specs.interfaces import read_interface
+from tiffin.specs.spec import Spec, read_spec
 from tiffin.stages import find_components
 from tiffin.version import __version__
 
@@ -78,17 +79,39 @@ def _in_order(default: re.Match[bytes]) -> bytes:
     return pprint.pformat(ast.literal_eval(default.group().decode()), width=sys.maxsize, compact=True).encode()
 
 
-def compile_pipeline(name: str, adjustments: Adjustments = NONE) -> bytes:
+def compile_pipeline(name: str) -> bytes:
     """Return the YAML of the pipeline `name`.
 
-    Args:
-        name: Of the pipeline.
-        adjustments: Of its steps, over what its source says.
+    Raises:
+        InputError: There is no such pipeline.
+    """
+    return compile_spec(load_pipeline(name))
+
+
+def find_spec(pipeline: str) -> Spec | None:
+    """Read the compiled spec that `pipeline` is the path of; None where it is the name of a pipeline, to be compiled.
 
     Raises:
-        InputError: There is no such pipeline, or an adjustment names no step or breaks a rule.
+        InputError: There is no such pipeline, or the file is no compiled pipeline.
     """
-    return adjust(compile_spec(load_pipeline(name)), adjustments)
+    if pipeline.endswith((".yaml", ".yml")) or "/" in pipeline:
+        return read_spec(pipeline)
+    check_pipeline(pipeline)
+    return None
+
+
+def load_spec(pipeline: str, adjustments: Adjustments = NONE) -> Spec:
+    """Compile a pipeline of Tiffin's, or read a compiled one.
+
+    Args:
+        pipeline: Name of a pipeline, or path of a spec.
+        adjustments: Of its steps, over what its source or the spec says. Defaults to none.
+
+    Raises:
+        InputError: There is no such pipeline, the file is no compiled pipeline, or an adjustment names no step or breaks
+            a rule.
+    """
+    return adjust(find_spec(pipeline) or read_spec(pipeline, compile_pipeline(pipeline)), adjustments)
 
 
 def compile_component(name: str) -> bytes:
@@ -155,7 +178,7 @@ def write_specs(
     files: dict[Path, bytes] = {}
     for name in names or known:
         if name in pipelines:
-            files[Path(output, f"{name}-{__version__}.yaml")] = compile_pipeline(name, adjustments)
+            files[Path(output, f"{name}-{__version__}.yaml")] = load_spec(name, adjustments).content
     wanted = [name for name in names or known if name in components]
     files |= {Path(output, "components", path): content for path, content in compile_catalogue(wanted).items()}
     for path, content in files.items():

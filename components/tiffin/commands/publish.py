@@ -34,10 +34,9 @@ def publish(
 
     A version is named for the package's version and a digest of the spec: the same spec again makes nothing new.
     """
-    from tiffin.authoring.compilation import pipeline_names
+    from tiffin.authoring.compilation import load_spec, pipeline_names
     from tiffin.kubeflow.connection import connect
     from tiffin.kubeflow.publication import publish_spec
-    from tiffin.kubeflow.specs import load_spec
 
     chosen = pipelines or pipeline_names()
     if adjustments and len(chosen) != 1:

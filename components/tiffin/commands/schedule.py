@@ -47,17 +47,17 @@ def set_(
 
     The backend's clock is UTC, unless its administrator set CRON_SCHEDULE_TIMEZONE.
     """
+    from tiffin.authoring.compilation import load_spec
     from tiffin.kubeflow.connection import connect
     from tiffin.kubeflow.cron import read_cron
     from tiffin.kubeflow.publication import publish_spec
     from tiffin.kubeflow.schedule import set_recurring
-    from tiffin.kubeflow.specs import load_spec
     from tiffin.kubeflow.submission import find_experiment, run_settings
     from tiffin.specs.parameters import gather_parameters
 
     line = read_cron(cron)
     spec = load_spec(pipeline, adjustments)
-    arguments = gather_parameters(spec.parameters, settings, file, spec.uses)
+    arguments = gather_parameters(spec, settings, file)
     backend = connect(host, namespace, token_file, ca_file)
     published = publish_spec(backend, spec, shared=shared)
     experiment_id = find_experiment(backend, experiment or spec.name)

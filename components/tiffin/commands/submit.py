@@ -51,15 +51,15 @@ def submit(
     status is that of `tiffin run`: 0 when the run succeeded, 3 when a gate stopped it, 1 when it failed otherwise, 2
     when an argument breaks a rule. Ctrl-C leaves the run alone.
     """
+    from tiffin.authoring.compilation import load_spec
     from tiffin.kubeflow.connection import connect
     from tiffin.kubeflow.publication import publish_spec
-    from tiffin.kubeflow.specs import load_spec
     from tiffin.kubeflow.submission import find_experiment, follow_run, run_settings, show_end, submit_run
     from tiffin.specs.parameters import gather_parameters
 
     stream = sys.stderr if as_json else sys.stdout
     spec = load_spec(pipeline, adjustments)
-    arguments = gather_parameters(spec.parameters, settings, file, spec.uses)
+    arguments = gather_parameters(spec, settings, file)
     backend = connect(host, namespace, token_file, ca_file)
     published = publish_spec(backend, spec, shared=shared)
     experiment = experiment or spec.name

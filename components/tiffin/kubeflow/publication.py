@@ -11,7 +11,7 @@ from typing import Any
 
 from tiffin.errors import BackendError
 from tiffin.kubeflow.connection import Backend, request
-from tiffin.kubeflow.specs import Spec
+from tiffin.specs.spec import Spec
 
 _PIPELINES = "/apis/v2beta1/pipelines"
 

@@ -9,8 +9,8 @@ from typing import Any, TextIO
 from tiffin.errors import BackendError
 from tiffin.kubeflow.connection import Backend, request
 from tiffin.kubeflow.publication import Published, equals, find_or_make, pages
-from tiffin.kubeflow.specs import Spec
 from tiffin.specs.progress import State, StepProgress, shown
+from tiffin.specs.spec import Spec
 
 _ENDED = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}
 _STATES: dict[str, State] = {

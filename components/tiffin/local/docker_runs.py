@@ -9,10 +9,10 @@ from typing import Any
 from tiffin import images
 from tiffin.local.docker_engine import check_images, connected
 from tiffin.local.docker_servers import CLOSED, SERVING_ADDRESS, TRACKING_ADDRESS, Servers, mount, network
-from tiffin.local.docker_steps import Containers, memory_limits
+from tiffin.local.docker_steps import Containers
 from tiffin.local.serving import serving_root
-from tiffin.local.specs import Spec
 from tiffin.specs.services import find_unaddressed, needs_of
+from tiffin.specs.spec import Spec
 from tiffin.stages.traits import SERVING, TRACKING
 
 # Variables of the user's that steps read, beside those that start so.
@@ -78,7 +78,8 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
             # Paths that are relative to this process are so to the steps.
             "working_dir": os.getcwd(),
         }
-        yield Containers(client, container_arguments, memory_limits(spec.path), prepare)
+        limits = {function: str(limit) for function, limit in spec.memory_limits.items()}
+        yield Containers(client, container_arguments, limits, prepare)
 
 
 def local_paths(arguments: Mapping[str, Any]) -> list[tuple[Path, bool]]:

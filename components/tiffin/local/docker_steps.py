@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tiffin.local.docker_engine import OWNER, owner
 from tiffin.local.results import tail
 from tiffin.local.tasks import RunTask, folder_of
-from tiffin.specs.executors import function_of
+from tiffin.specs.steps import function_of
 
 # For a step whose spec sets no limit.
 _MEMORY = "4g"
@@ -200,24 +198,6 @@ def missing_outputs(command: list[str]) -> list[str]:
 
 def _exists(uri: str) -> bool:
     return "://" in uri or Path(uri).exists()
-
-
-def memory_limits(spec: Path) -> dict[str, str]:
-    """Return the memory limit of each component's function in a spec; of two, the larger.
-
-    Args:
-        spec: Compiled file.
-    """
-    document = next(yaml.load_all(spec.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    limits: dict[str, int] = {}
-    for executor in document["deploymentSpec"]["executors"].values():
-        container = executor.get("container", {})
-        # kfp writes the limit twice: in thousand millions of bytes, and as it was given.
-        size = container.get("resources", {}).get("memoryLimit")
-        if size:
-            function = function_of([*container.get("command", []), *container.get("args", [])])
-            limits[function] = max(limits.get(function, 0), round(float(size) * 1e9))
-    return {function: str(size) for function, size in limits.items()}
 
 
 def _readable(memory: str) -> str:

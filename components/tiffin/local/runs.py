@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from tiffin import images
 from tiffin.artifacts import write_bytes, write_json
+from tiffin.authoring.compilation import compile_pipeline, find_spec
 from tiffin.errors import EXPLAINED, InputError, TiffinError
 from tiffin.local.companion import accompany
 from tiffin.local.environments import find_environment
@@ -23,10 +24,10 @@ from tiffin.local.machine import Machine, shared_variables
 from tiffin.local.places import Place, Virtualenvs
 from tiffin.local.processes import guarded_processes
 from tiffin.local.results import Run, conclude
-from tiffin.local.specs import Spec, read_spec
 from tiffin.specs.parameters import gather_parameters
 from tiffin.specs.progress import StepProgress, shown
 from tiffin.specs.services import find_unaddressed
+from tiffin.specs.spec import Spec, read_spec
 from tiffin.stages.traits import SERVING
 
 _RECORD = "run.json"
@@ -61,25 +62,26 @@ def run_pipeline(
     """
     started = time.monotonic()
     state = Path(state).absolute()
-    path = _spec_path(pipeline)
+    compiled = find_spec(pipeline)
+    # An image without a virtualenv should end the run before its first step.
+    early = compiled.environments if compiled else _environments_here()
     if docker:
-        return _run_in_containers(pipeline, path, state, settings, file, stream)
+        return _run_in_containers(pipeline, compiled, state, settings, file, stream)
     with contextlib.ExitStack() as stack:
         private = stack.enter_context(private_folder())
-        folder = stack.enter_context(_run_folder(state, path.stem if path else pipeline))
+        folder = stack.enter_context(_run_folder(state, Path(pipeline).stem))
         variables = shared_variables(state)
-        early = _early_environments(path)
         interpreters: dict[str, Interpreter] = {}
         if not cold:
             interpreters = stack.enter_context(warm_interpreters(early, private, folder / "logs", variables))
 
-        spec = read_spec(path or _compile(pipeline, folder))
-        arguments = gather_parameters(spec.parameters, settings, file, spec.uses)
+        spec = compiled or _compile(pipeline, folder)
+        arguments = gather_parameters(spec, settings, file)
         for name in spec.environments:
             find_environment(name)
         for name in interpreters.keys() - set(spec.environments):
             interpreters.pop(name).stop()
-        run = Run(spec.name, spec.version, folder, [StepProgress(step.name) for step in spec.steps])
+        run = Run(spec.name, spec.version, folder, [StepProgress(step.component) for step in spec.steps])
         machine = Machine(state, private, interpreters, variables)
         serves = SERVING in find_unaddressed([step.function for step in spec.steps], spec.uses, arguments)
         with (
@@ -92,15 +94,15 @@ def run_pipeline(
 
 
 def _run_in_containers(
-    pipeline: str, path: Path | None, state: Path, settings: Iterable[str], file: str | Path | None, stream: TextIO
+    pipeline: str, compiled: Spec | None, state: Path, settings: Iterable[str], file: str | Path | None, stream: TextIO
 ) -> Run:
     from tiffin.local.docker_runs import containers_of
 
     started = time.monotonic()
-    with private_folder() as private, _run_folder(state, path.stem if path else pipeline) as folder:
-        spec = read_spec(path or _compile(pipeline, folder))
-        arguments = gather_parameters(spec.parameters, settings, file, spec.uses)
-        run = Run(spec.name, spec.version, folder, [StepProgress(step.name) for step in spec.steps])
+    with private_folder() as private, _run_folder(state, Path(pipeline).stem) as folder:
+        spec = compiled or _compile(pipeline, folder)
+        arguments = gather_parameters(spec, settings, file)
+        run = Run(spec.name, spec.version, folder, [StepProgress(step.component) for step in spec.steps])
         with containers_of(spec, arguments, state, folder) as containers:
             _execute(run, spec, arguments, containers, private, stream)
             _record(run, started)
@@ -134,24 +136,11 @@ def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
             run.left_server = companion.server.address
 
 
-def _spec_path(pipeline: str) -> Path | None:
-    """Return the path if `pipeline` is one, None if it is a name that can be compiled."""
-    if pipeline.endswith((".yaml", ".yml")) or "/" in pipeline:
-        return Path(pipeline)
-    from tiffin.authoring.compilation import check_pipeline
+def _environments_here() -> list[str]:
+    """Return the environments to warm up before the spec is known: all there are.
 
-    check_pipeline(pipeline)
-    return None
-
-
-def _early_environments(path: Path | None) -> list[str]:
-    """Return the environments to warm up before the spec is known.
-
-    Compiling takes a second, in which one core is idle: a pipeline by name warms up all there are, and lets go of those
-    that it turns out not to need.
+    Compiling takes a second, in which one core is idle. The run lets go of those that it turns out not to need.
     """
-    if path is not None:
-        return read_spec(path).environments
     found = []
     for name in images.ENVIRONMENTS:
         with contextlib.suppress(TiffinError):
@@ -160,12 +149,10 @@ def _early_environments(path: Path | None) -> list[str]:
     return found
 
 
-def _compile(pipeline: str, folder: Path) -> Path:
-    from tiffin.authoring.compilation import compile_pipeline
-
-    path = folder / "spec.yaml"
-    write_bytes(path, compile_pipeline(pipeline))
-    return path
+def _compile(pipeline: str, folder: Path) -> Spec:
+    content = compile_pipeline(pipeline)
+    write_bytes(folder / "spec.yaml", content)
+    return read_spec(pipeline, content)
 
 
 @contextlib.contextmanager
@@ -234,7 +221,7 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
                 workspace_root=str(private / "workspace"),
             )
             with place.task_runner(run_task):
-                pipeline = components.load_component_from_file(str(spec.path))
+                pipeline = components.load_component_from_text(spec.content.decode())
                 if (graph := pipeline.component_spec.implementation.graph) is not None:
                     _drop_waits(graph)
                 pipeline(**arguments)

@@ -13,7 +13,7 @@ from typing import Any
 
 from kfp.local import status, subprocess_task_handler
 
-from tiffin.specs.executors import function_of
+from tiffin.specs.steps import function_of
 
 # Runs one task: its folder, image, function, command and the spec's environment variables -> exit status.
 RunTask = Callable[[Path, str, str, list[str], dict[str, str]], int]

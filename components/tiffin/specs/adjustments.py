@@ -1,23 +1,31 @@
-"""What a team changes of a compiled pipeline's steps without touching its source."""
+"""What a team changes of a compiled pipeline's steps without touching its source: sizes, deadlines and volumes."""
 
+import copy
+import dataclasses
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
-from tiffin.specs.deadlines import limit
-from tiffin.specs.executors import dump_spec
-from tiffin.specs.mounts import mount
-from tiffin.specs.sizes import resize
+from tiffin.errors import InputError, did_you_mean
+from tiffin.specs.sizes import read_size, resources
+from tiffin.specs.spec import Spec
+from tiffin.specs.steps import Step, read_steps
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
 class Adjustments:
-    """What the options of the same names said; each setting names a step.
+    """What the options of the same names said; each setting names a step, by its name or its first word.
 
     Attributes:
         sizes: `step=size`: CPU, memory and accelerators.
-        deadlines: `step=time`: how long its pod may run.
-        mounts: `step=claim:/path`: volumes.
+        deadlines: `step=time`: how long its pod may run before the cluster stops it; a number and `s`, `m`, `h` or `d`.
+        mounts: `step=claim:/path`: volumes, for a serving root or data that lie on one. They are mounted here and not in
+            the pipeline's source, because a claim cannot be optional: a pod waits for it.
     """
 
     sizes: tuple[str, ...] = ()
@@ -32,16 +40,87 @@ class Adjustments:
 NONE = Adjustments()
 
 
-def adjust(spec: bytes, adjustments: Adjustments) -> bytes:
-    """Return a compiled pipeline with changed steps; the same bytes where nothing is to change.
+def adjust(spec: Spec, adjustments: Adjustments) -> Spec:
+    """Return a compiled pipeline with changed steps; the same where nothing is to change.
 
     Raises:
         InputError: A setting names no step, or breaks the rule of its kind.
     """
     if not adjustments:
         return spec
-    documents = list(yaml.safe_load_all(spec))
-    resize(documents, adjustments.sizes)
-    limit(documents, adjustments.deadlines)
-    mount(documents, adjustments.mounts)
-    return dump_spec(spec, documents)
+    documents = copy.deepcopy(list(spec.documents))
+    for setting in adjustments.sizes:
+        _resize(setting, spec.steps, documents)
+    for setting in adjustments.deadlines:
+        _limit(setting, spec.steps, documents)
+    for setting in adjustments.mounts:
+        _mount(setting, spec.steps, documents)
+    # As kfp writes it, below the comments that it had before.
+    head = b"".join(line for line in spec.content.splitlines(keepends=True) if line.startswith(b"#"))
+    content = head + yaml.dump_all(documents, sort_keys=True).encode()
+    return dataclasses.replace(spec, content=content, documents=tuple(documents), steps=tuple(read_steps(documents[0])))
+
+
+def find_step(option: str, name: str, steps: Iterable[Step]) -> Step:
+    """Return the step that an option names: by its name, or by its first word where no other begins so.
+
+    Raises:
+        InputError: There is none, or more than one, as where a pipeline within the pipeline has one of the same name.
+    """
+    wanted = name.replace("_", "-")
+    known = sorted(steps, key=lambda step: step.name)
+    found = [step for step in known if step.name == wanted]
+    found = found or [step for step in known if step.name.startswith(f"{wanted}-")]
+    if len(found) != 1:
+        names = [step.name for step in known]
+        raise InputError(
+            f"{option} should name a step: {', '.join(names)}. Received: '{name}'.{did_you_mean(wanted, names)}"
+        )
+    return found[0]
+
+
+def _resize(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]]) -> None:
+    name, separator, text = setting.partition("=")
+    if not separator:
+        raise InputError(f"--size should be step=size, such as train-model=large. Received: '{setting}'.")
+    step = find_step("--size", name, steps)
+    executor = documents[0]["deploymentSpec"]["executors"][step.executor]
+    executor["container"]["resources"] = resources(read_size(text))
+
+
+def _limit(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]]) -> None:
+    name, _, text = setting.partition("=")
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    seconds = round(float(match[1]) * _SECONDS[match[2]]) if match else 0
+    if seconds < 1:
+        raise InputError(
+            "--deadline should be step=time in s, m, h or d, at least a second, such as train-model=12h. "
+            f"Received: '{setting}'."
+        )
+    step = find_step("--deadline", name, steps)
+    # As kfp-kubernetes writes it: a number of 64 bits is text in JSON.
+    _kubernetes_config(step, documents)["activeDeadlineSeconds"] = str(seconds)
+
+
+def _mount(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]]) -> None:
+    match = re.fullmatch(r"([^=]+)=([a-z0-9][a-z0-9.-]*):(/\S+)", setting)
+    if not match:
+        raise InputError(
+            f"--mount should be step=claim:/path, such as deploy-model=tiffin-serving-root:/serving. Received: '{setting}'."
+        )
+    name, claim, path = match.groups()
+    step = find_step("--mount", name, steps)
+    mounts = _kubernetes_config(step, documents).setdefault("pvcMount", [])
+    if any(other["mountPath"] == path for other in mounts):
+        raise InputError(f"--mount should name a path once for a step. Received: '{setting}' for a path that is taken.")
+    # As kfp-kubernetes writes it: one name for backends before 2.5, one for those since.
+    mounts.append({"constant": claim, "mountPath": path, "pvcNameParameter": {"runtimeValue": {"constant": claim}}})
+
+
+def _kubernetes_config(step: Step, documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what a step asks of Kubernetes beyond its container, as kfp-kubernetes writes it, to be changed."""
+    if len(documents) == 1:
+        documents.append({"platforms": {"kubernetes": {"deploymentSpec": {"executors": {}}}}})
+    executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    config: dict[str, Any] = executors.setdefault(step.executor, {})
+    return config

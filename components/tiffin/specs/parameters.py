@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from tiffin.errors import InputError, did_you_mean
-from tiffin.specs.rules import Use, check_values
+from tiffin.specs.rules import check_values
+from tiffin.specs.spec import Parameter, Spec
 
 # parameterType -> what to call it, an example, and whether a value is one. In Python a bool is an int; here it is not.
 _TYPES: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
@@ -21,37 +22,32 @@ _TYPES: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
 }
 
 
-def gather_parameters(
-    declared: Mapping[str, Mapping[str, Any]],
-    settings: Iterable[str] = (),
-    file: str | Path | None = None,
-    uses: Iterable[Use] = (),
-) -> dict[str, Any]:
+def gather_parameters(spec: Spec, settings: Iterable[str] = (), file: str | Path | None = None) -> dict[str, Any]:
     """Return the values for a run: those of the file, then those of the settings over them.
 
     Args:
-        declared: Name -> what the spec says about the parameter.
+        spec: To run.
         settings: `key=value` each. A string stays as it is; any other type is read as YAML, of which JSON is a part.
         file: YAML file with a mapping of names to values. Defaults to none.
-        uses: Which inputs of components the parameters go to, whose own rules hold for the values.
 
     Raises:
         InputError: A setting or the file cannot be read, a name is not declared, a value has the wrong type or breaks a
             rule of the component that gets it, or one that is needed is missing.
     """
+    declared = spec.parameters
     values: dict[str, Any] = {}
     for name, value in (_read_file(file) if file is not None else {}).items():
         _check_name(name, declared, f"The file '{file}'")
-        values[name] = _checked(name, value, declared[name], f"in '{file}'")
+        values[name] = _checked(value, declared[name], f"in '{file}'")
     for setting in settings:
         name, separator, text = setting.partition("=")
         if not separator:
             raise InputError(f"--set should be key=value. Received: '{setting}'. Write --set '{setting}=VALUE'.")
         name = name.strip()
         _check_name(name, declared, "--set")
-        values[name] = _checked(name, _parse(name, text, declared[name]), declared[name], "in --set")
+        values[name] = _checked(_parse(text, declared[name]), declared[name], "in --set")
     # kfp.local cannot run without a value where the spec has no default, even where the parameter is optional.
-    missing = [name for name, about in declared.items() if name not in values and "defaultValue" not in about]
+    missing = [name for name, about in declared.items() if name not in values and about.default is None]
     if missing:
         raise InputError(
             f"The pipeline needs a value for: {', '.join(missing)}. Received: none. "
@@ -59,7 +55,7 @@ def gather_parameters(
             + " ".join(f"--set {name}=VALUE" for name in missing)
             + "."
         )
-    check_values(uses, values)
+    check_values(spec.uses, values)
     return values
 
 
@@ -89,18 +85,18 @@ def _check_name(name: str, declared: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _parse(name: str, text: str, about: Mapping[str, Any]) -> Any:
-    kind = about["parameterType"]
-    if kind == "STRING":
+def _parse(text: str, parameter: Parameter) -> Any:
+    if parameter.type == "STRING":
         return text
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(
-            f"The parameter '{name}' should be {_wanted(kind)}. Received: '{text}' in --set ({_one_line(error)}). "
+            f"The parameter '{parameter.name}' should be {_wanted(parameter.type)}. "
+            f"Received: '{text}' in --set ({_one_line(error)}). "
             "Quote the whole setting for the shell."
         ) from None
-    if kind == "NUMBER_DOUBLE" and isinstance(value, str):
+    if parameter.type == "NUMBER_DOUBLE" and isinstance(value, str):
         # YAML 1.1 takes 1e-3 for a string; to everybody else it is a number.
         try:
             value = float(text)
@@ -109,22 +105,20 @@ def _parse(name: str, text: str, about: Mapping[str, Any]) -> Any:
     return value
 
 
-def _checked(name: str, value: Any, about: Mapping[str, Any], where: str) -> Any:
-    kind = about["parameterType"]
+def _checked(value: Any, parameter: Parameter, where: str) -> Any:
+    kind = parameter.type
     holds = _TYPES[kind][2] if kind in _TYPES else lambda _value: True
     if kind == "NUMBER_INTEGER" and isinstance(value, float) and value.is_integer():
         value = int(value)
     if not holds(value):
         raise InputError(
-            f"The parameter '{name}' should be {_wanted(kind)}. "
+            f"The parameter '{parameter.name}' should be {_wanted(kind)}. "
             f"Received: {json.dumps(value, default=str)}, {_kind_of(value)}, {where}."
         )
-    choices = about.get("literals", [])
-    if choices and value not in choices:
-        # A spec keeps every number as a float.
-        names = [str(int(choice)) if isinstance(choice, float) else str(choice) for choice in choices]
+    if parameter.literals and value not in parameter.literals:
+        names = [str(choice) for choice in parameter.literals]
         raise InputError(
-            f"The parameter '{name}' should be one of: {', '.join(names)}. "
+            f"The parameter '{parameter.name}' should be one of: {', '.join(names)}. "
             f"Received: {json.dumps(value)} {where}.{did_you_mean(str(value), names)}"
         )
     try:
@@ -132,7 +126,7 @@ def _checked(name: str, value: Any, about: Mapping[str, Any], where: str) -> Any
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
         raise InputError(
-            f"The parameter '{name}' should hold JSON values only. Received: {value!r} {where}. Put strings in quotes."
+            f"The parameter '{parameter.name}' should hold JSON values only. Received: {value!r} {where}. Put strings in quotes."
         ) from None
     return value
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tiffin.specs.rules import Use
+from tiffin.specs.spec import Use
 from tiffin.stages import find_components
 from tiffin.stages.traits import Service
 

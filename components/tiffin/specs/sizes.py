@@ -9,12 +9,10 @@ A size is a name (`small`, `medium`, `large`) or explicit, and an explicit part 
 
 import dataclasses
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from tiffin.errors import InputError, did_you_mean
-from tiffin.specs.executors import find_executor
 
 
 @dataclass(frozen=True)
@@ -114,22 +112,24 @@ def set_size(task: Any, text: str) -> None:
         task.set_accelerator_type(size.accelerator).set_accelerator_limit(size.accelerators)
 
 
-def resize(documents: list[dict[str, Any]], settings: Iterable[str]) -> None:
-    """Give steps of a compiled pipeline other sizes; nothing else changes.
-
-    Args:
-        documents: Of the spec, which are changed.
-        settings: `step=size` each. A step's first word will do where only one step begins with it.
-
-    Raises:
-        InputError: A setting names no step, or no size.
-    """
-    for setting in settings:
-        step, separator, text = setting.partition("=")
-        if not separator:
-            raise InputError(f"--size should be step=size, such as train-model=large. Received: '{setting}'.")
-        label = find_executor("--size", step, documents)
-        documents[0]["deploymentSpec"]["executors"][label]["container"]["resources"] = _resources(read_size(text))
+def resources(size: Size) -> dict[str, Any]:
+    """Return what a container asks for as kfp writes it: numbers for backends before 2.5, strings for those since."""
+    written: dict[str, Any] = {
+        "cpuLimit": _cpus(size.cpu_limit),
+        "cpuRequest": _cpus(size.cpu_request),
+        "memoryLimit": _bytes(size.memory_limit) / 1e9,
+        "memoryRequest": _bytes(size.memory_request) / 1e9,
+        "resourceCpuLimit": size.cpu_limit,
+        "resourceCpuRequest": size.cpu_request,
+        "resourceMemoryLimit": size.memory_limit,
+        "resourceMemoryRequest": size.memory_request,
+    }
+    if size.accelerator:
+        count = str(size.accelerators)
+        written["accelerator"] = {
+            "count": count, "resourceCount": count, "resourceType": size.accelerator, "type": size.accelerator,
+        }  # fmt: skip
+    return written
 
 
 def _request_and_limit(part: str, value: str, form: re.Pattern[str], measure: Any, example: str) -> tuple[str, str]:
@@ -152,23 +152,3 @@ def _bytes(text: str) -> int:
     number = text.rstrip("EPTGMKi")
     unit: int = _BYTES[text.removeprefix(number)]
     return int(number) * unit
-
-
-def _resources(size: Size) -> dict[str, Any]:
-    # As kfp writes them: numbers for backends before 2.5, strings for those since.
-    resources: dict[str, Any] = {
-        "cpuLimit": _cpus(size.cpu_limit),
-        "cpuRequest": _cpus(size.cpu_request),
-        "memoryLimit": _bytes(size.memory_limit) / 1e9,
-        "memoryRequest": _bytes(size.memory_request) / 1e9,
-        "resourceCpuLimit": size.cpu_limit,
-        "resourceCpuRequest": size.cpu_request,
-        "resourceMemoryLimit": size.memory_limit,
-        "resourceMemoryRequest": size.memory_request,
-    }
-    if size.accelerator:
-        count = str(size.accelerators)
-        resources["accelerator"] = {
-            "count": count, "resourceCount": count, "resourceType": size.accelerator, "type": size.accelerator,
-        }  # fmt: skip
-    return resources

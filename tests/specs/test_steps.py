@@ -1,0 +1,94 @@
+from typing import Any
+
+import pytest
+from kfp import dsl
+
+from support import toy_pipelines as toys
+from tiffin import evaluate_model, images, register_model
+from tiffin.authoring.compilation import compile_spec, load_spec
+from tiffin.specs.spec import Use, read_spec
+from tiffin.specs.steps import Step, function_of
+
+
+@dsl.pipeline
+def looped(bounds: dict, names: list, often: bool = True):
+    """Give one parameter to a component inside a branch and a loop, another one not as it is."""
+    with dsl.If(often == True), dsl.ParallelFor(names) as name:  # noqa: E712
+        model = dsl.importer(artifact_uri="gs://b/model", artifact_class=dsl.Model)
+        data = dsl.importer(artifact_uri="gs://b/data", artifact_class=dsl.Dataset)
+        evaluated = evaluate_model(examples=data.output, model=model.output, thresholds=bounds)
+        register_model(model=model.output, evaluation=evaluated.outputs["evaluation"], model_name=name)
+
+
+@dsl.pipeline
+def nesting():
+    """Hold another pipeline, with a step of the same name."""
+    toys.looping().after(toys.say_more(number=1))
+
+
+def steps_of(pipeline: Any) -> tuple[Step, ...]:
+    return read_spec("spec", compile_spec(pipeline)).steps
+
+
+def test_a_step_tells_what_runs_and_where() -> None:
+    assert steps_of(toys.toy) == (
+        Step(
+            "write-text", "write-text", "exec-write-text", images.DATA, "write_text", {"text": "text", "times": "times"}
+        ),
+        Step("read-text", "read-text", "exec-read-text", images.MODEL, "read_text", {"fail": "fail"}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "names", "components"),
+    [
+        (toys.waiting, ["wait", "say-more"], ["wait", "say-more"]),
+        (toys.gated, ["stop-run", "say-more", "summarize-run"], ["stop-run", "say-more", "summarize-run"]),
+        (toys.fitting, ["fit-model", "fit-model-2"], ["fit-model", "fit-model-2"]),
+        (nesting, ["say-more", "say-more"], ["say-more-2", "say-more"]),
+        (looped, ["evaluate-model", "register-model"], ["evaluate-model", "register-model"]),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_steps_come_in_an_order_in_which_they_may_run(pipeline: Any, names: list[str], components: list[str]) -> None:
+    steps = steps_of(pipeline)
+
+    assert [step.name for step in steps] == names
+    assert [step.component for step in steps] == components
+
+
+def test_trainings_steps_know_their_gates_and_memory() -> None:
+    steps = load_spec("training").steps
+
+    assert [(step.name, step.gate) for step in steps] == [
+        ("ingest-examples", None),
+        ("validate-examples", None),
+        ("train-model", None),
+        ("evaluate-model", None),
+        ("register-model", None),
+        ("deploy-model", None),
+        ("stop-run", "evaluation"),
+        ("stop-run-2", "validation"),
+        ("summarize-run", None),
+    ]
+    assert steps[0].memory_limit == 4 * 2**30
+    assert steps_of(toys.gated)[0].gate == "a gate"
+
+
+def test_every_parameter_of_training_goes_somewhere() -> None:
+    spec = load_spec("training")
+
+    assert {use.parameter for use in spec.uses} == set(spec.parameters)
+    assert Use("thresholds", "evaluate_model", "thresholds") in spec.uses
+    assert {use.function for use in spec.uses if use.parameter == "label"} == {"validate_examples", "train_model"}
+
+
+def test_a_parameter_is_followed_into_branches_and_loops() -> None:
+    # The items of a list are not the list.
+    assert read_spec("spec", compile_spec(looped)).uses == (Use("bounds", "evaluate_model", "thresholds"),)
+
+
+def test_a_command_without_a_function_has_none() -> None:
+    assert function_of([]) == ""
+    assert function_of(["sh", "--function_to_execute"]) == ""
+    assert function_of(["sh", "--function_to_execute", "train"]) == "train"
