@@ -16,7 +16,7 @@ from tiffin.specs.sizes import set_size
 from tiffin.specs.spec import Spec, read_spec
 from tiffin.specs.steps import Step
 
-ONE = "say-more=large,accelerator=nvidia.com/gpu:1"
+LARGE = "say-more=large,accelerator=nvidia.com/gpu:1"
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,8 @@ def test_none_change_nothing(training: Spec) -> None:
 @pytest.mark.parametrize(
     ("change", "adjustments"),
     [
-        (lambda task: set_size(task, "large,accelerator=nvidia.com/gpu:1"), [{"sizes": [ONE]}]),
-        (lambda task: set_size(task, "small"), [{"sizes": ["say=small"]}, {"sizes": [ONE, "say_more=small"]}]),
+        (lambda task: set_size(task, "large,accelerator=nvidia.com/gpu:1"), [{"sizes": [LARGE]}]),
+        (lambda task: set_size(task, "small"), [{"sizes": ["say=small"]}, {"sizes": [LARGE, "say_more=small"]}]),
         (
             lambda task: kubernetes.set_timeout(task, 5400),
             [{"deadlines": [f"say={time}"]} for time in ("1.5h", "90m", "5400s")],

@@ -9,7 +9,7 @@ from tiffin.errors import InputError
 from tiffin.specs.adjustments import Adjustments
 from tiffin.specs.spec import Parameter, read_spec
 
-NO_DIGEST = "@sha256:" + "0" * 64
+DIGEST = "@sha256:" + "0" * 64
 
 
 def test_a_spec_tells_what_a_run_needs(tmp_path: Path) -> None:
@@ -48,9 +48,9 @@ def test_a_foreign_image_has_no_environment(tmp_path: Path) -> None:
     ("image", "file", "version"),
     [
         ("registry:5000/team/model:9.9.1", "looping-9.8.0.yaml", "9.9.1"),
-        (f"registry:5000/team/model:9.9.1{NO_DIGEST}", "looping.yaml", "9.9.1"),
-        (f"registry:5000/team/model{NO_DIGEST}", "looping-9.8.0.yaml", "9.8.0"),
-        (f"registry:5000/team/model{NO_DIGEST}", "looping.yaml", None),
+        (f"registry:5000/team/model:9.9.1{DIGEST}", "looping.yaml", "9.9.1"),
+        (f"registry:5000/team/model{DIGEST}", "looping-9.8.0.yaml", "9.8.0"),
+        (f"registry:5000/team/model{DIGEST}", "looping.yaml", None),
         ("python:3.11", "looping.yaml", None),
     ],
 )

@@ -57,8 +57,8 @@ def _walk(document: Mapping[str, Any], component: Mapping[str, Any], origins: Ma
         inner = document["components"][reference]
         taken = tasks[name].get("inputs", {}).get("parameters", {})
         inputs = {
-            name: origins[source["componentInputParameter"]]
-            for name, source in taken.items()
+            key: origins[source["componentInputParameter"]]
+            for key, source in taken.items()
             if source.get("componentInputParameter") in origins
         }
         if "dag" in inner:
