@@ -20,61 +20,42 @@ from tiffin.authoring.settings import set_up
 
 @pipeline(name="training", display_name="Train, check and deploy a model")
 def training(
-    data: str = "sample:deliveries",
+    *,
+    data: str,
     label: str = "late",
-    derive: dict = {},  # type: ignore[type-arg]  # noqa: B006 - kfp copies it into the spec
-    exclude: list = [],  # type: ignore[type-arg]  # noqa: B006
-    splits: dict = {"train": 2, "eval": 1},  # type: ignore[type-arg]  # noqa: B006
-    key: str = "",
-    delimiter: str = "",
-    max_bad_share: float = 0.01,
-    data_root: str = "",
-    expected_schema: str = "",
-    task: Literal["auto", "binary", "multiclass", "regression"] = "auto",
-    hidden_units: list = [64, 32],  # type: ignore[type-arg]  # noqa: B006
-    epochs: int = 8,
-    batch_size: int = 128,
-    learning_rate: float = 0.003,
-    dropout: float = 0.2,
-    weight_decay: float = 0.01,
-    seed: int = 1,
-    thresholds: dict = {},  # type: ignore[type-arg]  # noqa: B006
+    derive: dict,  # type: ignore[type-arg]
+    exclude: list,  # type: ignore[type-arg]
+    splits: dict,  # type: ignore[type-arg]
+    key: str,
+    delimiter: str,
+    max_bad_share: float,
+    data_root: str,
+    expected_schema: str,
+    task: Literal["auto", "binary", "multiclass", "regression"],
+    hidden_units: list,  # type: ignore[type-arg]
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    dropout: float,
+    weight_decay: float,
+    seed: int,
+    thresholds: dict,  # type: ignore[type-arg]
     model_name: str = "model",
-    tracking_uri: str = "",
-    serving_root: str = "",
-    serving_address: str = "",
-    deadline_seconds: float = 120.0,
-    replace_newer: bool = False,
+    tracking_uri: str,
+    serving_root: str,
+    serving_address: str,
+    deadline_seconds: float,
+    replace_newer: bool,
 ) -> None:
     """Ingest, validate, train, evaluate, register and deploy; a gate that does not pass stops what comes after it.
 
     Args:
-        data: A file, a folder or a glob, local, gs:// or s3://, CSV or Parquet; or sample:deliveries, generated data.
         label: Column to predict.
-        derive: New columns, name to SQL expression over one row, such as {"big_tipper": "tips > 0.2 * fare"}.
-        exclude: Columns to drop, after new ones are derived.
         splits: Split name to weight; train and eval are needed.
-        key: Column whose value decides a row's split. Empty for the whole row.
-        delimiter: Of CSV: one character, or comma, semicolon, tab, pipe. Empty to find out.
-        max_bad_share: Largest share of rows, from 0 to 1, that may be unreadable.
-        data_root: Where the Parquet shards live, once per data version. Empty for inside the run.
-        expected_schema: Path or URI of the schema.pbtxt to hold the data to. Empty to infer one from the split train.
-        task: What the label asks for; auto to find out.
-        hidden_units: Sizes of the hidden layers. Empty for a linear model.
-        epochs: Passes over the data.
-        batch_size: Rows a step.
-        learning_rate: At the start; it falls to 0 along a cosine.
-        dropout: Share of hidden values left out in each step, from 0 to below 1.
-        weight_decay: Of AdamW.
-        seed: Of initial weights, shuffling and dropout.
-        thresholds: Metric to bound, such as {"auc": 0.9, "log_loss": 0.3}. A model must always beat its baseline.
         model_name: Name in the registry and on the server.
-        tracking_uri: MLflow's address, without a password. Empty for MLFLOW_TRACKING_URI in the step's environment.
-        serving_root: Path or URI that the model servers read. Empty for TIFFIN_SERVING_ROOT in the step's environment.
-        serving_address: host:port of the server's gRPC. Empty for TIFFIN_SERVING_ADDRESS in the step's environment.
-        deadline_seconds: How long the server may take to serve the new version.
-        replace_newer: Whether it may take the place of a newer version, as where a new registry counts from 1 again.
     """
+    # Other defaults and descriptions are those of the components that the parameters go to.
+    #
     # Files and samples change behind the same name, which is all that KFP's cache would see: only training is cached, by
     # the data's version. Retries are for what a second attempt may mend, such as a node that went away. A gate is not among
     # that: validate and evaluate succeed whatever they find, and the branch on their verdict ends in stop_run, which fails

@@ -3,11 +3,25 @@ from typing import Literal
 
 import pytest
 import yaml
-from kfp import components
+from kfp import components, dsl
 
 from support import toy_pipelines as toys
 from tiffin.authoring.declaration import pipeline
 from tiffin.errors import InputError
+
+
+@dsl.component(base_image="data", install_kfp_package=False)
+def describe(name: str, rows: int = 3):
+    """Describe.
+
+    Args:
+        rows: How many rows.
+    """
+
+
+@dsl.component(base_image="data", install_kfp_package=False)
+def describe_more(rows: int = 4):
+    """Describe more."""
 
 
 def test_a_literal_becomes_a_parameter_with_its_choices(tmp_path: Path) -> None:
@@ -44,3 +58,68 @@ def test_choices_are_of_one_type() -> None:
         @pipeline(name="choosing", display_name="Choose")
         def choosing(word: Literal["a", 1] = "a"):
             toys.say_more(number=1)
+
+
+class TestWhatComponentsSay:
+    """`describe` has the inputs `rows` (default 3, described) and `name` (neither)."""
+
+    def read(self, declared: object, folder: Path) -> dict[str, dict[str, object]]:
+        document = yaml.safe_load(toys.write_spec(declared, folder).read_bytes())
+        found: dict[str, dict[str, object]] = document["root"]["inputDefinitions"]["parameters"]
+        return found
+
+    def test_a_parameter_has_the_default_and_description_of_its_component(self, tmp_path: Path) -> None:
+        @pipeline(name="taking", display_name="Take")
+        def taking(*, rows: int, name: str) -> None:
+            """Take."""
+            describe(rows=rows, name=name)
+
+        assert self.read(taking, tmp_path) == {
+            "rows": {
+                "defaultValue": 3.0,
+                "description": "How many rows.",
+                "isOptional": True,
+                "parameterType": "NUMBER_INTEGER",
+            },
+            "name": {"parameterType": "STRING"},
+        }
+
+    def test_what_the_pipeline_says_counts(self, tmp_path: Path) -> None:
+        @pipeline(name="saying", display_name="Say")
+        def saying(*, rows: int = 5, name: str = "own") -> None:
+            """Say.
+
+            Args:
+                rows: Rows of this pipeline.
+            """
+            describe(rows=rows, name=name)
+
+        found = self.read(saying, tmp_path)
+
+        assert found["rows"]["defaultValue"] == 5.0
+        assert found["rows"]["description"] == "Rows of this pipeline."
+        assert found["name"]["defaultValue"] == "own"
+
+    def test_a_parameter_is_found_behind_a_condition(self, tmp_path: Path) -> None:
+        @pipeline(name="branching", display_name="Branch")
+        def branching(*, rows: int, again: bool = True) -> None:
+            """Branch."""
+            with dsl.If(again == True):  # noqa: E712 - kfp builds a condition
+                describe(rows=rows, name="a")
+
+        assert self.read(branching, tmp_path)["rows"]["defaultValue"] == 3.0
+
+    def test_components_that_differ_leave_it_to_the_pipeline(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"'rows' .* describe 3, describe_more 4"):
+
+            @pipeline(name="differing", display_name="Differ")
+            def differing(*, rows: int) -> None:
+                describe(rows=rows, name="a")
+                describe_more(rows=rows)
+
+        @pipeline(name="settled", display_name="Settle")
+        def settled(*, rows: int = 1) -> None:
+            describe(rows=rows, name="a")
+            describe_more(rows=rows)
+
+        assert self.read(settled, tmp_path)["rows"]["defaultValue"] == 1.0

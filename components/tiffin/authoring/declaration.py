@@ -1,52 +1,142 @@
-"""Parameters with a fixed choice of values: a `Literal` becomes a dropdown on the dashboard.
+"""The decorator that pipelines are declared with: parameters described once, and choices.
 
-Specs carry a parameter's choices since KFP 2.16: the backend holds every run to them, and the dashboard of 2.17 offers
-them as a dropdown. kfp 2.17's compiler does not write them yet, so they are added to what it made.
+A parameter without a default, or without a description in the docstring, takes it from the component that it goes to. So
+that a parameter without a default may follow one with, a pipeline takes keywords only:
+
+    @pipeline(name="training", display_name="Train a model")
+    def training(*, data: str, label: str = "late") -> None: ...
+
+Here `data` has the default and the description of the component's input that it is passed to.
+
+A `Literal` becomes a dropdown on the dashboard. Specs carry a parameter's choices since KFP 2.16: the backend holds every
+run to them, and the dashboard of 2.17 offers them as a dropdown. kfp 2.17's compiler does not write them yet, so they are
+added to what it made.
 """
 
-from collections.abc import Callable
+import functools
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
+import docstring_parser
+from google.protobuf import json_format
 from kfp import dsl
 
 from tiffin.errors import InputError
+from tiffin.specs.spec import Parameter, read_parameters
+from tiffin.specs.steps import read_steps
 
 
 def pipeline(name: str, display_name: str) -> Callable[[Callable[..., Any]], Any]:
-    """Declare a pipeline as `dsl.pipeline` does, with parameters that may be `Literal`s.
+    """Declare a pipeline as `dsl.pipeline` does; its parameters may be `Literal`s and leave out what components say.
 
     Args:
         name: Of the pipeline.
         display_name: As the dashboard shows it.
 
     Raises:
-        InputError: A Literal mixes types, or its parameter's default is none of its values.
+        InputError: A Literal mixes types, a parameter's default is none of its choices, or a parameter without a default
+            goes to components with different ones.
     """
+    compiled = dsl.pipeline(name=name, display_name=display_name)
 
     def declare(function: Callable[..., Any]) -> Any:
-        annotations: dict[str, Any] = function.__annotations__
+        signature = inspect.signature(function)
         choices = {
-            parameter: get_args(annotation)
-            for parameter, annotation in annotations.items()
-            if get_origin(annotation) == Literal
+            parameter.name: get_args(parameter.annotation)
+            for parameter in signature.parameters.values()
+            if get_origin(parameter.annotation) == Literal
         }
-        for parameter, values in choices.items():
-            annotations[parameter] = _type_of(parameter, values)
-        declared = dsl.pipeline(name=name, display_name=display_name)(function)
-        parameters = declared.pipeline_spec.root.input_definitions.parameters
-        for parameter, values in choices.items():
-            default = declared.component_spec.inputs[parameter].default
-            if default is not None and default not in values:
-                raise InputError(f"The default of '{parameter}' should be one of {values}. Received: {default!r}.")
-            for value in values:
-                added = parameters[parameter].literals.add()
-                if isinstance(value, str):
-                    added.string_value = value
-                else:
-                    added.number_value = value
+        types = {parameter: _type_of(parameter, values) for parameter, values in choices.items()}
+
+        @functools.wraps(function)
+        def traced(*values: Any) -> Any:
+            return function(**dict(zip(signature.parameters, values, strict=True)))
+
+        # Only a compiled pipeline says where its parameters go.
+        traced.__signature__ = _signature(signature, types, {})  # type: ignore[attr-defined]
+        inputs = _find_inputs(compiled(traced))
+        traced.__signature__ = _signature(signature, types, inputs)  # type: ignore[attr-defined]
+        traced.__doc__ = _describe(function, signature, inputs)
+        declared = compiled(traced)
+        _add_choices(declared, choices)
         return declared
 
     return declare
+
+
+def _signature(
+    signature: inspect.Signature, types: Mapping[str, type], inputs: Mapping[str, Mapping[str, Parameter]]
+) -> inspect.Signature:
+    return signature.replace(
+        parameters=[
+            parameter.replace(
+                # Of these alone, one without a default may follow one with.
+                kind=inspect.Parameter.KEYWORD_ONLY,
+                annotation=types.get(parameter.name, parameter.annotation),
+                default=_default(parameter, inputs.get(parameter.name, {})),
+            )
+            for parameter in signature.parameters.values()
+        ]
+    )
+
+
+def _default(parameter: inspect.Parameter, inputs: Mapping[str, Parameter]) -> Any:
+    """Return a parameter's own default, else that of the inputs it goes to; none where one of them has none."""
+    if parameter.default is not inspect.Parameter.empty or not inputs:
+        return parameter.default
+    defaults = [one.default for one in inputs.values()]
+    if any(one != defaults[0] for one in defaults):
+        said = ", ".join(f"{function} {one.default!r}" for function, one in inputs.items())
+        raise InputError(
+            f"The parameter '{parameter.name}' should have a default, since components have different ones. "
+            f"Received: {said}. Give it one in the pipeline."
+        )
+    return inspect.Parameter.empty if defaults[0] is None else defaults[0]
+
+
+def _describe(
+    function: Callable[..., Any], signature: inspect.Signature, inputs: Mapping[str, Mapping[str, Parameter]]
+) -> str:
+    """Return the function's docstring with a description of every parameter that it or a component describes."""
+    text = inspect.getdoc(function) or ""
+    head = re.split(r"(?m)^(?:Args|Returns):$", text)[0].rstrip()
+    returns = re.search(r"(?ms)^Returns:$.*", text)
+    own = {described.arg_name: described.description for described in docstring_parser.parse(text).params}
+    lines = []
+    for name in signature.parameters:
+        said = own.get(name) or next((one.description for one in inputs.get(name, {}).values() if one.description), "")
+        if said:
+            lines.append(textwrap.indent(f"{name}: {textwrap.indent(said, '    ').lstrip()}", "    "))
+    parts = [head, "\n".join(["Args:", *lines]) if lines else "", returns.group() if returns else ""]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _find_inputs(declared: Any) -> dict[str, dict[str, Parameter]]:
+    """Return where the parameters of a compiled pipeline go: parameter -> component's function -> its input."""
+    document = json_format.MessageToDict(declared.pipeline_spec)
+    found: dict[str, dict[str, Parameter]] = {}
+    for step in read_steps(document):
+        inputs = read_parameters(document["components"][f"comp-{step.component}"].get("inputDefinitions", {}))
+        for name, parameter in step.inputs.items():
+            found.setdefault(parameter, {})[step.function or step.component] = inputs[name]
+    return found
+
+
+def _add_choices(declared: Any, choices: Mapping[str, tuple[Any, ...]]) -> None:
+    parameters = declared.pipeline_spec.root.input_definitions.parameters
+    for parameter, values in choices.items():
+        default = declared.component_spec.inputs[parameter].default
+        if default is not None and default not in values:
+            raise InputError(f"The default of '{parameter}' should be one of {values}. Received: {default!r}.")
+        for value in values:
+            added = parameters[parameter].literals.add()
+            if isinstance(value, str):
+                added.string_value = value
+            else:
+                added.number_value = value
 
 
 def _type_of(parameter: str, values: tuple[Any, ...]) -> type:

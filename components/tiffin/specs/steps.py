@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tiffin.stages import find_components
+
 
 @dataclass(frozen=True)
 class Step:
@@ -70,7 +72,8 @@ def _walk(document: Mapping[str, Any], component: Mapping[str, Any], origins: Ma
         if container is None:
             continue
         function = function_of([*container.get("command", []), *container.get("args", [])])
-        gate = taken.get("gate", {}).get("runtimeValue", {}).get("constant", "a gate")
+        row = find_components().get(function)
+        gate = taken.get(row.gate, {}).get("runtimeValue", {}).get("constant", "a gate") if row and row.gate else None
         # kfp writes the limit twice: in thousand millions of bytes, and as it was given.
         memory = container.get("resources", {}).get("memoryLimit")
         yield Step(
@@ -80,7 +83,7 @@ def _walk(document: Mapping[str, Any], component: Mapping[str, Any], origins: Ma
             container["image"],
             function,
             inputs,
-            str(gate) if function == "stop_run" else None,
+            None if gate is None else str(gate),
             round(float(memory) * 1e9) if memory else None,
         )
 
