@@ -11,7 +11,7 @@ STATE      ?= .tiffin
 DATA_TESTS  := tests/stages/ingest tests/stages/validate tests/stages/report tests/storage/test_s3.py
 MODEL_TESTS := tests/storage/test_s3.py tests/serving_wire tests/stages/train tests/stages/evaluate tests/stages/register tests/stages/deploy tests/model_server
 # They need a Docker engine, and make one if need be.
-IMAGE_TESTS := tests/images
+IMAGE_TESTS := tests/images/engine
 NOTEBOOK_TESTS := tests/notebooks
 # What the images train on, where it lies beside the checkout; the generated deliveries elsewhere.
 TAXI        ?= $(wildcard ../shared/data/chicago_taxi.csv)
@@ -46,13 +46,13 @@ notebooks: .venvs/notebooks/.ready setup ## Open the notebooks in JupyterLab.
 ##@ Release
 
 images: .venvs/sdk/.ready ## Build the images with docker or buildah. BASE=... BASE_DIGEST=sha256:... for another base.
-	@.venvs/sdk/bin/python -m tiffin.docker build
+	@.venvs/sdk/bin/python -m images build
 
 images-push: .venvs/sdk/.ready ## Push the images to the registry in TIFFIN_IMAGE_PREFIX, such as registry.example/team.
-	@.venvs/sdk/bin/python -m tiffin.docker push
+	@.venvs/sdk/bin/python -m images push
 
 images-digest: .venvs/sdk/.ready ## Write build/images/digests.json, which released specs pin: TIFFIN_IMAGE_DIGESTS=FILE make compile.
-	@.venvs/sdk/bin/python -m tiffin.docker digests
+	@.venvs/sdk/bin/python -m images digests
 
 diff-specs: .venvs/sdk/.ready ## Show how the specs in build/ differ from those of the newest release.
 	@.ci/diff-specs
@@ -114,7 +114,7 @@ lock: $(UV) ## Resolve the environments again into locks/, without addresses.
 	done
 
 bench-images: .venvs/dev/.ready ## Print what the images weigh and how long they take to start, with the share of each import.
-	@.venvs/dev/bin/python -m pytest --timeout=2400 tests/images/test_images.py -k "weighs or soon or pushed"
+	@.venvs/dev/bin/python -m pytest --timeout=2400 tests/images/engine/test_images.py -k "weighs or soon or pushed"
 
 clean: ## Remove everything that was built: environments, state, specs.
 	git clean -Xfdq .

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from images import builder
 from support import airflow_stand_in, kfp_backend
 from support.manifest_rendering import render
-from tiffin.docker import builder
 from tiffin.kubeflow.cron import read_cron
 
 ROOT = Path(__file__).parents[2]

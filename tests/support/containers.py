@@ -10,7 +10,7 @@ from typing import Any
 # No registry is asked for an image of this name. It is set before Tiffin is imported, which reads it then.
 os.environ["TIFFIN_IMAGE_PREFIX"] = PREFIX = "localhost/tiffin"
 
-from tiffin.docker.engine import find_client
+from support.docker_engine import find_client
 
 CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
 

@@ -1,6 +1,6 @@
 """Manifests as a platform team renders them: `kubectl kustomize` on an overlay, with options uncommented in it.
 
-`python tests/manifest_rendering.py` writes the goldens anew. The golden of an overlay is what it renders alone; the
+`python tests/support/manifest_rendering.py` writes the goldens anew. The golden of an overlay is what it renders alone; the
 golden of an overlay with an option is what the option adds and changes there. With several options, an overlay renders
 its golden and theirs, which is true as long as no two options change the same resource.
 """

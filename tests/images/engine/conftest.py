@@ -1,6 +1,5 @@
 """An engine, a registry and the images, made once for all tests here. What they weigh and take is said at the end."""
 
-import os
 import shutil
 import socket
 import subprocess
@@ -13,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from images import builder
+from support import stand_in_base
 from support.containers import FIGURES, environment_of_a_run
-from tiffin.docker import base, builder
-from tiffin.docker.engine import install_packages, running_engine
+from support.docker_engine import install_packages, running_engine
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -37,7 +37,7 @@ def engine() -> Iterator[str]:
 def images(engine: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Build both images as `make images` does; they share the machine as the steps of one build do."""
     started = time.monotonic()
-    stand_in = base.ensure_base()
+    stand_in = stand_in_base.ensure_base()
     FIGURES["base"] = f"{'a stand-in' if stand_in else 'the registry`s'}, {time.monotonic() - started:.1f} s"
     logs = tmp_path_factory.mktemp("builds")
 
@@ -45,7 +45,7 @@ def images(engine: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
         begun = time.monotonic()
         with (logs / f"{environment}.log").open("wb") as log:
             code = (
-                "import sys; from pathlib import Path; from tiffin.docker import builder; "
+                "import sys; from pathlib import Path; from images import builder; "
                 "builder.build(builder.find_program(), Path(sys.argv[1]), sys.argv[2])"
             )
             done = subprocess.run(
@@ -64,9 +64,7 @@ def images(engine: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 @pytest.fixture(scope="session")
 def registry(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Debian's registry, on a port of this machine: `make images-push` needs one to push to."""
-    if not shutil.which("docker-registry"):
-        assert os.geteuid() == 0, "Install Debian's docker-registry first, or run this as root."
-        install_packages(["docker-registry"])
+    install_packages({"docker-registry": "docker-registry"})
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"

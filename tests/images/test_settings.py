@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.docker.settings import MOUNTED, find_certificates, list_settings, make_configuration, write_settings
+from images.settings import MOUNTED, find_certificates, list_settings, make_configuration, write_settings
 from tiffin.errors import TiffinError
 
 ROOT = Path(__file__).parents[2]

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tiffin.docker.builder import docker_clients
+from images.builder import docker_clients
 from tiffin.errors import TiffinError
 from tiffin.local.docker_engine import refuse_podman
 
-_CLIENT = "/usr/bin/docker"
 _DAEMON = "/usr/sbin/dockerd"
 # Asked by Debian's packages whether their services may start; 101 says no.
 _POLICY = Path("/usr/sbin/policy-rc.d")
@@ -84,29 +83,28 @@ def install() -> None:
     Raises:
         TiffinError: This is no Debian, or this user is not root.
     """
-    packages = [
-        package
-        for package, program in (("docker.io", _DAEMON), ("docker.io", _CLIENT), ("mmdebstrap", "/usr/bin/mmdebstrap"))
-        if not Path(program).exists()
-    ]
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise TiffinError(
             "No Docker engine answers. Starting Debian's own needs root and apt-get. Start an engine, or name one in "
             "DOCKER_HOST."
         )
-    if packages:
-        install_packages(sorted(set(packages)))
+    install_packages({"dockerd": "docker.io", "docker": "docker.io", "mmdebstrap": "mmdebstrap"})
 
 
-def install_packages(names: Sequence[str]) -> None:
-    """Install packages of Debian's as root, without starting the services in them."""
+def install_packages(packages: Mapping[str, str]) -> None:
+    """Install Debian's packages of the programs that are missing, as root, without starting the services in them."""
+    places = f"{os.environ['PATH']}:/usr/sbin"
+    missing = {package for program, package in packages.items() if not shutil.which(program, path=places)}
+    if not missing:
+        return
+    assert os.geteuid() == 0, f"Install Debian's {' and '.join(sorted(missing))} first, or run this as root."
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     ours = not _POLICY.exists()
     if ours:
         _POLICY.write_text("#!/bin/sh\nexit 101\n")
         _POLICY.chmod(0o755)
     try:
-        for arguments in (["update"], ["install", "--no-install-recommends", "--yes", *names]):
+        for arguments in (["update"], ["install", "--no-install-recommends", "--yes", *sorted(missing)]):
             subprocess.run(["apt-get", "-qq", *arguments], env=environment, stdout=sys.stderr, check=True)
     finally:
         if ours:

@@ -1,37 +1,36 @@
-"""What an image has to be able to do after the trimming. Run inside its build.
-
-python -m tiffin.docker.smoke data|model
-"""
+"""What an image has to be able to do without what was removed. Run inside its build: `python smoke.py data|model`."""
 
 import importlib
 import pkgutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import tiffin
-
-# The stages of each image: every module of them has to import.
-STAGES = {
-    "data": ("stages.ingest", "stages.validate", "stages.report"),
-    "model": ("stages.train", "stages.evaluate", "stages.register", "stages.deploy", "serving", "model_server"),
-}
+import tiffin.stages
 
 
 def main() -> int:
     """Check the environment of this interpreter as the image named on the command line."""
-    name = sys.argv[1]
-    for stage in STAGES[name]:
-        package = importlib.import_module(f"tiffin.{stage}")
-        for module in pkgutil.iter_modules(package.__path__, f"tiffin.{stage}."):
+    environment = sys.argv[1]
+    for name in packages(environment):
+        for module in pkgutil.iter_modules(importlib.import_module(name).__path__, f"{name}."):
             # A component's declaration imports the whole of kfp, which only those who compile it have.
             if not module.name.endswith((".component", ".__main__")):
                 importlib.import_module(module.name)
-    CHECKS[name]()
-    sys.stdout.write(f"tiffin {tiffin.__version__}: the image '{name}' works\n")
+    CHECKS[environment]()
+    sys.stdout.write(f"tiffin {tiffin.__version__}: the image '{environment}' works\n")
     return 0
+
+
+def packages(environment: str) -> Iterator[str]:
+    """Yield the packages of Tiffin that run in an image: its stages, as they declare it, and with models what serves them."""
+    for declaration in Path(tiffin.stages.__path__[0]).glob("*/component.py"):
+        if f"images.{environment.upper()}" in declaration.read_text():
+            yield f"tiffin.stages.{declaration.parent.name}"
+    if environment == "model":
+        yield from ("tiffin.serving", "tiffin.model_server")
 
 
 def check_data() -> None:

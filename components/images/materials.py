@@ -1,6 +1,6 @@
 """The bill of materials of an image, in CycloneDX's JSON. Run inside its build, with nothing but the standard library.
 
-    python -m tiffin.docker.materials data|model LOCK STATUS OUTPUT
+    python materials.py data|model LOCK STATUS OUTPUT
 
 It names what is installed: Python packages with the digests that the lock accepts for them, Debian's packages, and a
 Python that is none of these, as the official base images have it, with what came along.

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from images import builder
 from support import faulty_pipelines as faulty
 from support.containers import FIGURES, docker, environment_of_a_run, inspect, tiffin
+from support.docker_engine import find_client
 from tiffin import __version__
-from tiffin.docker import builder
-from tiffin.docker.engine import find_client
 from tiffin.images import USER
 
 ENVIRONMENTS = ["data", "model"]
@@ -146,7 +146,7 @@ def test_the_bill_of_materials_names_what_is_installed(
     assert named - normal <= ({"pip", "setuptools", "wheel"} if "python3.11-minimal" not in packages else set())
     assert normal <= named
     tensorflow = next(component for component in bill["components"] if component["name"] == "tensorflow")
-    lock = Path(__file__).parents[2].joinpath("locks", f"{environment}.txt").read_text()
+    lock = Path(__file__).parents[3].joinpath("locks", f"{environment}.txt").read_text()
     assert f"tensorflow=={tensorflow['version']} " in lock
     assert all(entry["value"] in lock for entry in tensorflow["properties"])
 
@@ -157,7 +157,7 @@ def test_what_is_pushed_is_pinned_by_its_digest(images: dict[str, str], registry
     for name in images.values():
         docker("tag", name, name.replace("localhost/tiffin", prefix))
     for action in ("push", "digests"):
-        subprocess.run([sys.executable, "-m", "tiffin.docker", action], cwd=tmp_path, env=settings, check=True)
+        subprocess.run([sys.executable, "-m", "images", action], cwd=tmp_path, env=settings, check=True)
     digests = json.loads((tmp_path / "build" / "images" / "digests.json").read_text())
 
     assert list(digests) == [f"{prefix}/{environment}:{__version__}" for environment in ENVIRONMENTS]
@@ -185,7 +185,7 @@ def test_what_is_pushed_is_pinned_by_its_digest(images: dict[str, str], registry
 
 def test_digests_of_images_that_were_not_pushed_are_refused(images: dict[str, str], tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tiffin.docker", "digests"],
+        [sys.executable, "-m", "images", "digests"],
         cwd=tmp_path,
         env=environment_of_a_run(),
         capture_output=True,

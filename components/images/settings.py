@@ -22,7 +22,7 @@ _BUNDLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _DEBIANS_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
-# Where the Dockerfiles mount the certificates.
+# Where the Dockerfile mounts the certificates.
 MOUNTED = "/run/secrets/certificates.pem"
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.docker import builder
+from images import builder
 from tiffin.errors import InputError, TiffinError
 
 DIGEST = f"sha256:{'a' * 64}"
@@ -22,9 +22,8 @@ def test_images_are_built_in_a_checkout(tmp_path: Path) -> None:
 
 def test_a_failed_build_says_what_to_look_at(tmp_path: Path) -> None:
     (tmp_path / "locks").mkdir()
-    folder = tmp_path / "components" / "tiffin" / "docker"
-    folder.mkdir(parents=True)
-    (folder / "data.Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "components" / "images").mkdir(parents=True)
+    (tmp_path / "components" / "images" / "Dockerfile").write_text("FROM scratch\n")
     # Set-up's own virtualenv, whose pip is asked for its settings.
     (tmp_path / ".venvs").symlink_to(Path(__file__).parents[2] / ".venvs")
 

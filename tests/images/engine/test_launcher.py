@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from support.containers import tiffin
+from support.docker_engine import find_client
 from tiffin import __version__
-from tiffin.docker.engine import find_client
 
 ROOT = "minio://mlpipeline/v2/artifacts/training/run"
 MOUNTED = ("minio", "s3", "gcs", ".local", ".cache", ".config", "tmp")

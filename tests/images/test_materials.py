@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.docker.materials import make_bill
+from images.materials import make_bill
 
 STATUS = """Package: libc6
 Status: install ok installed

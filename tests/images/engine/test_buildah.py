@@ -1,7 +1,6 @@
 """The other program that builds, pushes and pins images: buildah, on an image that takes a moment."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -9,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from images import builder
 from support.containers import environment_of_a_run
+from support.docker_engine import install_packages
 from tiffin import __version__
-from tiffin.docker import builder
-from tiffin.docker.engine import install_packages
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCKERFILE = """
 ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE}
@@ -31,22 +30,13 @@ LABEL org.opencontainers.image.version="${VERSION}"
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    missing = [
-        package
-        for package, program in (("buildah", "buildah"), ("busybox-static", "busybox"))
-        if not shutil.which(program)
-    ]
-    if missing:
-        assert os.geteuid() == 0, f"Install Debian's {' and '.join(missing)} first, or run this as root."
-        install_packages(missing)
+    install_packages({"buildah": "buildah", "busybox": "busybox-static"})
     root = tmp_path_factory.mktemp("checkout")
     (root / "locks").mkdir()
     # Set-up's own virtualenv, whose pip is asked for its settings.
     (root / ".venvs").symlink_to(ROOT / ".venvs")
-    folder = root / "components" / "tiffin" / "docker"
-    folder.mkdir(parents=True)
-    for environment in ("data", "model"):
-        (folder / f"{environment}.Dockerfile").write_text(DOCKERFILE)
+    (root / "components" / "images").mkdir(parents=True)
+    (root / "components" / "images" / "Dockerfile").write_text(DOCKERFILE)
     shutil.copy(shutil.which("busybox") or "", root / "busybox")
     (root / "bill.json").write_text('{"bomFormat": "CycloneDX"}')
     return root
@@ -67,7 +57,7 @@ def test_buildah_builds_pushes_and_pins(checkout: Path, registry: str, tmp_path:
         CONTAINERS_STORAGE_CONF=str(tmp_path / "storage.conf"),
     )
     for action in ("build", "push", "digests"):
-        subprocess.run([sys.executable, "-m", "tiffin.docker", action], cwd=checkout, env=settings, check=True)
+        subprocess.run([sys.executable, "-m", "images", action], cwd=checkout, env=settings, check=True)
 
     output = checkout / "build" / "images"
     for environment in ("data", "model"):

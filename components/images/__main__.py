@@ -1,4 +1,4 @@
-"""The images' command line, for the Makefile: `python -m tiffin.docker build|push|digests`, in a checkout."""
+"""The images' command line, for the Makefile: `python -m images build|push|digests`, in a checkout."""
 
 import argparse
 import os
@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from images import builder
 from tiffin.artifacts import write_json
-from tiffin.docker import builder
 from tiffin.errors import reported
 
 OUTPUT = Path("build/images")
@@ -16,7 +16,7 @@ OUTPUT = Path("build/images")
 
 def main() -> int:
     """Build, push or pin the images."""
-    parser = argparse.ArgumentParser(prog="python -m tiffin.docker")
+    parser = argparse.ArgumentParser(prog="python -m images")
     parser.add_argument("action", choices=("build", "push", "digests"))
     parser.add_argument("--base", default=os.environ.get("BASE") or builder.BASE)
     parser.add_argument("--digest", default=os.environ.get("BASE_DIGEST") or "")

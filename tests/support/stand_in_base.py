@@ -5,8 +5,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tiffin.docker.builder import BASE
-from tiffin.docker.engine import find_client
+from images.builder import BASE
+from support.docker_engine import find_client
 from tiffin.errors import TiffinError
 
 _PULL_SECONDS = 180
@@ -61,20 +61,8 @@ def make_stand_in(name: str) -> None:
                 f"No registry has '{name}' for this machine, and no stand-in could be made: {made.stderr.strip()[-300:]}. "
                 "Load the image by hand, or give this machine access to a registry or to Debian's packages."
             )
-        subprocess.run(
-            [
-                find_client(),
-                "import",
-                "--change",
-                "LABEL tiffin.stand-in=true",
-                "--change",
-                'CMD ["python3"]',
-                str(archive),
-                name,
-            ],
-            capture_output=True,
-            check=True,
-        )
+        labels = ["--change", "LABEL tiffin.stand-in=true", "--change", 'CMD ["python3"]']
+        subprocess.run([find_client(), "import", *labels, str(archive), name], capture_output=True, check=True)
 
 
 def _output(command: list[str], timeout: float | None = None) -> str | None:

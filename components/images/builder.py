@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from images.settings import write_settings
 from tiffin import images
 from tiffin.artifacts import read_json, write_bytes, write_json
-from tiffin.docker.settings import write_settings
 from tiffin.errors import InputError, TiffinError
 from tiffin.version import __version__
 
@@ -68,18 +68,19 @@ def build(program: Sequence[str], root: Path, environment: str, base: str = BASE
         InputError: There is no Dockerfile in the checkout.
         TiffinError: The build failed.
     """
-    file = root / "components" / "tiffin" / "docker" / f"{environment}.Dockerfile"
+    file = root / "components" / "images" / "Dockerfile"
     if not file.is_file() or not (root / "locks").is_dir():
         raise InputError(
-            f"Images are built in a checkout of Tiffin. Received: '{root}', without {environment}.Dockerfile or locks/."
+            f"Images are built in a checkout of Tiffin. Received: '{root}', without {file.name} or locks/."
         )
     name = image_names()[environment]
-    labels = {
-        "BASE": base, "DIGEST": digest, "VERSION": __version__, "REVISION": _revision(root), "SOURCE": _source(root),
+    settings = {
+        "ENVIRONMENT": environment, "BASE": base, "DIGEST": digest,
+        "VERSION": __version__, "REVISION": _revision(root), "SOURCE": _source(root),
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         command = [*program, "build", "--file", str(file), "--tag", name, *write_settings(Path(folder), root)]
-        for key, value in labels.items():
+        for key, value in settings.items():
             command += ["--build-arg", f"{key}={value}"]
         if is_docker(program):
             command += ["--progress", "plain"]
@@ -153,23 +154,15 @@ def write_digests(program: Sequence[str], file: Path) -> dict[str, str]:
 
 def copy_materials(program: Sequence[str], name: str, file: Path) -> None:
     """Copy the bill of materials out of an image that was built."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     if is_docker(program):
-        container = subprocess.run(
-            [*program, "create", name, "true"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        try:
-            _run([*program, "cp", f"{container}:{SBOM}", str(file)])
-        finally:
-            subprocess.run([*program, "rm", container], capture_output=True, check=True)
+        write_bytes(file, _output([*program, "run", "--rm", "--network=none", name, "cat", SBOM]))
         return
-    container = subprocess.run([*program, "from", name], capture_output=True, text=True, check=True).stdout.strip()
+    container = _output([*program, "from", name]).decode().strip()
     try:
         # Not `buildah mount`, which a user other than root may use in `buildah unshare` only.
-        command = [*program, "run", container, "--", "cat", SBOM]
-        write_bytes(file, subprocess.run(command, capture_output=True, check=True).stdout)
+        write_bytes(file, _output([*program, "run", container, "--", "cat", SBOM]))
     finally:
-        subprocess.run([*program, "rm", container], capture_output=True, check=True)
+        _output([*program, "rm", container])
 
 
 def is_docker(program: Sequence[str]) -> bool:
@@ -179,6 +172,10 @@ def is_docker(program: Sequence[str]) -> bool:
 
 def _answers(command: list[str]) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _output(command: list[str]) -> bytes:
+    return subprocess.run(command, capture_output=True, check=True).stdout
 
 
 def _run(command: list[str]) -> None:
