@@ -7,17 +7,13 @@ TESTED     := data model
 UV         := .venvs/uv/bin/uv
 STATE      ?= .tiffin
 
-# tests/ mirrors the source; each stage is tested in the environment of its image, the rest in dev.
-DATA_TESTS  := tests/stages/ingest tests/stages/validate tests/stages/report tests/storage/test_s3.py
-MODEL_TESTS := tests/storage/test_s3.py tests/serving_wire tests/stages/train tests/stages/evaluate tests/stages/register tests/stages/deploy tests/model_server
-# They need a Docker engine, and make one if need be.
+# Each test runs in the environment of its image, or in dev: tests/support/environments.py. These also need a Docker engine,
+# and make one if need be.
 IMAGE_TESTS := tests/images/engine
-NOTEBOOK_TESTS := tests/notebooks
 # What the images train on, where it lies beside the checkout; the generated deliveries elsewhere.
 TAXI        ?= $(wildcard ../shared/data/chicago_taxi.csv)
 # Files of tests go to as many workers as there are cores. PYTEST=... for other options: PYTEST='-x -k ingest'.
 PYTEST      ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
-DEV_TESTS   := tests $(addprefix --ignore=,$(DATA_TESTS) $(MODEL_TESTS) $(IMAGE_TESTS) $(NOTEBOOK_TESTS))
 
 ifdef CI
 export UV_NO_PROGRESS := 1
@@ -68,16 +64,13 @@ test-images: .venvs/dev/.ready ## Build the images and run the training pipeline
 test: test-dev test-data test-model ## Run all tests, each in the environment of its image.
 
 test-dev: .venvs/dev/.ready setup
-	@.venvs/dev/bin/python -m pytest $(PYTEST) $(DEV_TESTS)
+	@.venvs/dev/bin/python -m pytest $(PYTEST) --ignore=$(IMAGE_TESTS)
 
-test-data: .venvs/data/.tested
-	@.venvs/data/bin/python -m pytest $(PYTEST) $(DATA_TESTS)
-
-test-model: .venvs/model/.tested
-	@.venvs/model/bin/python -m pytest $(PYTEST) $(MODEL_TESTS)
+$(addprefix test-,$(TESTED)): test-%: .venvs/%/.tested
+	@.venvs/$*/bin/python -m pytest $(PYTEST)
 
 test-notebooks: .venvs/notebooks/.ready setup ## Execute the notebooks against real local runs.
-	@.venvs/notebooks/bin/python -m pytest $(NOTEBOOK_TESTS)
+	@.venvs/notebooks/bin/python -m pytest tests/notebooks
 
 check: .venvs/dev/.ready ## Lint, check types, import rules and formatting.
 	@.venvs/dev/bin/ruff format --check .
@@ -114,7 +107,7 @@ lock: $(UV) ## Resolve the environments again into locks/, without addresses.
 	done
 
 bench-images: .venvs/dev/.ready ## Print what the images weigh and how long they take to start, with the share of each import.
-	@.venvs/dev/bin/python -m pytest --timeout=2400 tests/images/engine/test_images.py -k "weighs or soon or pushed"
+	@.venvs/dev/bin/python -m pytest --timeout=2400 $(IMAGE_TESTS)/test_images.py -k "weighs or soon or pushed"
 
 clean: ## Remove everything that was built: environments, state, specs.
 	git clean -Xfdq .

@@ -4,9 +4,12 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from support.environments import run_here
 
 
 def clear_settings(remove: Callable[[str], None]) -> None:
@@ -27,6 +30,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="Write the goldens of the interfaces anew.")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave the tests of other environments out, and do not enter a folder that holds no others."""
+    return None if run_here(collection_path) else True
 
 
 @pytest.fixture

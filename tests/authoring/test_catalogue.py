@@ -17,11 +17,10 @@ import pytest
 import yaml
 
 import tiffin
+from support.command_line import TIFFIN
 from tiffin.authoring.catalogue import find_sources
 from tiffin.authoring.compilation import component_names, write_specs
 from tiffin.specs.interfaces import Interface, read_interface
-
-CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
 
 # A finder that comes first and refuses: the pipeline does without Tiffin, it does not happen to load it late.
 WITHOUT_TIFFIN = """
@@ -85,7 +84,7 @@ def example_of(catalogue: Path, name: str) -> str:
 
 def run_here(spec: Path) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-c", CODE, "run", str(spec), "--json"],
+        [TIFFIN, "run", str(spec), "--json"],
         capture_output=True,
         text=True,
         check=False,

@@ -81,7 +81,7 @@ def main(arguments):
 
 def test_a_release_is_compiled_by_its_own_kfp(clone: Path, tmp_path: Path) -> None:
     (clone / "locks" / "sdk.txt").write_text(write_kfp(tmp_path, "1.2.3"))
-    (clone / "components" / "tiffin" / "cli.py").write_text(RELEASE)
+    (clone / "components" / "tiffin" / "commands" / "main.py").write_text(RELEASE)
     git(clone, "commit", "--quiet", "--all", "--message", "release")
     git(clone, "tag", "v0.0.9")
     shutil.copy(ROOT / "locks" / "sdk.txt", clone / "locks")

@@ -1,16 +1,14 @@
 import subprocess
-import sys
 from pathlib import Path
 
+from support.command_line import TIFFIN
 from tiffin.local import serving
-
-CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
 
 
 def test_the_main_job_ends_with_an_answer_and_leaves_no_server(tmp_path: Path) -> None:
     state = tmp_path / "state"
     done = subprocess.run(
-        [sys.executable, "-c", CODE, "demo", "--state", str(state)],
+        [TIFFIN, "demo", "--state", str(state)],
         capture_output=True,
         text=True,
         check=False,

@@ -6,17 +6,16 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from support.command_line import TIFFIN
 from tiffin import __version__
 from tiffin.commands import main as cli
 from tiffin.commands import options
 from tiffin.errors import InputError, ServingError
 
-CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
-
 
 def tiffin(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # type: ignore[call-overload, no-any-return]
-        [sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=False, **options
+        [TIFFIN, *arguments], capture_output=True, text=True, check=False, **options
     )
 
 
@@ -45,8 +44,11 @@ def test_the_version_is_a_line_of_its_own() -> None:
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_help_costs_no_heavy_import(name: str) -> None:
     heavy = "[n for n in ('kfp', 'rich', 'grpc', 'numpy', 'yaml', 'tensorflow', 'duckdb') if n in sys.modules]"
-    code = f"import sys, atexit; atexit.register(lambda: print('heavy', {heavy})); {CODE}"
-    done = subprocess.run([sys.executable, "-c", code, name, "--help"], capture_output=True, text=True, check=True)
+    ended = f"import atexit, runpy, sys; atexit.register(lambda: print('heavy', {heavy}))"
+    code = f"{ended}; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", code, TIFFIN, name, "--help"], capture_output=True, text=True, check=True
+    )
 
     assert done.stdout.startswith(f"Usage: tiffin {name} ")
     assert "heavy []" in done.stdout or name == "predict"
@@ -113,8 +115,8 @@ def test_debug_is_an_option_of_the_group_and_of_every_command(tmp_path: Path) ->
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
-    command = f'"$0" -c "$1" compile ingest_examples stop_run --output {tmp_path} | true; echo "${{PIPESTATUS[0]}}"'
-    done = subprocess.run(["bash", "-c", command, sys.executable, CODE], capture_output=True, text=True, check=True)
+    command = f'"$0" compile ingest_examples stop_run --output {tmp_path} | true; echo "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["bash", "-c", command, TIFFIN], capture_output=True, text=True, check=True)
 
     assert done.stderr == ""
     assert done.stdout in ("0\n", "1\n")

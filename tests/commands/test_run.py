@@ -4,7 +4,6 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import Any
 import pytest
 
 from support import toy_pipelines as toys
+from support.command_line import TIFFIN
 from tiffin import __version__
 
-CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
-COMMAND = [sys.executable, "-c", CODE, "run"]
+COMMAND = [TIFFIN, "run"]
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> bool:

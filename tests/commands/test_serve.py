@@ -3,16 +3,15 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.command_line import TIFFIN
 from tiffin.local import serving
 
-CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
-COMMAND = [sys.executable, "-c", CODE, "serve"]
+COMMAND = [TIFFIN, "serve"]
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 
 from support import command_line, kfp_backend
 from support import toy_pipelines as toys
-from support.command_line import tiffin
+from support.command_line import TIFFIN, tiffin
 
 RUNNING = {"state": "RUNNING", "tasks": {"write-text": "RUNNING"}}
 QUICK = ("--wait", "--poll", "0.1")
@@ -201,11 +200,10 @@ def test_a_terminal_shows_the_steps_live(backend: kfp_backend.Server, spec: Path
     backend.set(pictures=[RUNNING, RUNNING, {"state": "SUCCEEDED", "tasks": {"write-text": "SUCCEEDED"}}])
     child, terminal = pty.fork()
     if child == 0:
-        code = "import sys; from tiffin.commands.main import main; main()"
         arguments = ["submit", str(spec), *QUICK, "--host", backend.address]
         os.execvpe(
-            sys.executable,
-            [sys.executable, "-c", code, *arguments],
+            TIFFIN,
+            [TIFFIN, *arguments],
             {**os.environ, "TERM": "xterm", "COLUMNS": "200"},
         )
     shown = b""

@@ -4,7 +4,6 @@ import inspect
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ from kfp import local
 from kfp.local import docker_task_handler, task_dispatcher
 
 from support import toy_pipelines as toys
+from support.command_line import TIFFIN
 from tiffin.errors import TiffinError
 from tiffin.local.docker_engine import refuse_podman
 from tiffin.local.docker_runs import local_paths
 from tiffin.local.docker_steps import judge, missing_outputs
 
-CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
 FINE = {"ExitCode": 0, "OOMKilled": False}
 
 
@@ -60,7 +59,7 @@ def test_podman_is_refused() -> None:
 def test_without_an_engine_nothing_runs(tmp_path: Path) -> None:
     spec = toys.write_spec(toys.waiting, tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", CODE, "run", str(spec), "--docker", "--set", "note=x"],
+        [TIFFIN, "run", str(spec), "--docker", "--set", "note=x"],
         cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/none.sock"},
     )  # fmt: skip
 

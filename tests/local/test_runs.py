@@ -2,7 +2,6 @@ import contextlib
 import io
 import json
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support import toy_pipelines as toys
+from support.command_line import TIFFIN
 from tiffin.errors import InputError, ServingError, TiffinError
 from tiffin.local import interpreters, runs
 from tiffin.local.processes import Processes, guarded_processes
@@ -191,8 +191,7 @@ def test_only_what_the_spec_needs_is_warmed_up(tmp_path: Path) -> None:
 
 def test_runs_of_one_state_folder_do_not_meet(tmp_path: Path) -> None:
     spec = toys.write_spec(toys.toy, tmp_path)
-    code = "import sys; from tiffin.commands.main import main; main()"
-    command = [sys.executable, "-c", code, "run", str(spec), "--state", str(tmp_path / "state"), "--json", "--cold"]
+    command = [TIFFIN, "run", str(spec), "--state", str(tmp_path / "state"), "--json", "--cold"]
     outputs: list[dict[str, object]] = []
 
     def start(text: str) -> None:

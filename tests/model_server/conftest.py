@@ -19,6 +19,8 @@ from typing import Any
 import grpc
 import pytest
 
+RUNS_IN = ("model",)
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 

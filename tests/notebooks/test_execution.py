@@ -17,6 +17,8 @@ from nbclient import NotebookClient
 from support import kfp_backend
 from tiffin.local.serving import find_server, stop_server
 
+RUNS_IN = ("notebooks",)
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 

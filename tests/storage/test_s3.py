@@ -14,6 +14,8 @@ from tiffin import artifacts, storage
 from tiffin.errors import Conflict, InputError, StorageError
 from tiffin.storage import s3
 
+RUNS_IN = ("data", "model")
+
 KEYS = {"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": "SECRET"}
 
 

@@ -3,15 +3,17 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
-_CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
+# As it is installed in the environment of the tests.
+TIFFIN = str(Path(sys.executable).with_name("tiffin"))
 
 
 def start(*arguments: Any, **variables: str) -> subprocess.Popen[str]:
     """Start a command, with more variables in its environment."""
     return subprocess.Popen(
-        [sys.executable, "-c", _CODE, *map(str, arguments)],
+        [TIFFIN, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

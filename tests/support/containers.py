@@ -3,16 +3,14 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 # No registry is asked for an image of this name. It is set before Tiffin is imported, which reads it then.
 os.environ["TIFFIN_IMAGE_PREFIX"] = PREFIX = "localhost/tiffin"
 
+from support.command_line import TIFFIN
 from support.docker_engine import find_client
-
-CODE = "import sys; from tiffin.commands.main import main; sys.argv[0] = 'tiffin'; main()"
 
 # What the tests found out, said at the end of the session.
 FIGURES: dict[str, Any] = {}
@@ -38,7 +36,7 @@ def inspect(name: str) -> dict[str, Any]:
 def tiffin(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the command `tiffin`."""
     return subprocess.run(
-        [sys.executable, "-c", CODE, *arguments],
+        [TIFFIN, *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,

@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
+# First: it sets the prefix of the images' names, which Tiffin reads on import.
+from support.containers import FIGURES, environment_of_a_run
+
+# isort: split
 from images import builder
 from support import stand_in_base
-from support.containers import FIGURES, environment_of_a_run
 from support.docker_engine import install_packages, running_engine
 
 ROOT = Path(__file__).parents[3]

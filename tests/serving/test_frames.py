@@ -10,6 +10,8 @@ from tiffin.errors import InputError
 from tiffin.serving import Client
 from tiffin.serving.signatures import TensorSpec, cast_column
 
+RUNS_IN = ("model",)
+
 
 @pytest.fixture
 def client():

@@ -12,6 +12,8 @@ from tensorflow_serving.apis import model_service_pb2_grpc, predict_pb2, predict
 
 from tiffin.serving import tensors, wire
 
+RUNS_IN = ("model",)
+
 # Fields of theirs that we leave out, because the open-source server does not use them or numpy cannot hold them.
 LEFT_OUT = {
     "tensorflow.TensorInfo.composite_tensor",

@@ -9,7 +9,7 @@ import pytest
 
 import tiffin
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -19,7 +19,7 @@ def test_the_installed_version_is_that_of_the_source():
 
 def test_every_folder_with_code_is_found_as_a_package():
     source = ROOT / "components" / "tiffin"
-    folders = [source, *(ROOT / "components").rglob("*/"), ROOT / "pipelines"]
+    folders = [source, *source.rglob("*/"), ROOT / "pipelines"]
     for folder in folders:
         if any(folder.glob("*.py")):
             assert (folder / "__init__.py").is_file(), folder
@@ -29,8 +29,8 @@ def test_every_folder_with_code_is_found_as_a_package():
 
 def test_every_file_that_is_not_python_is_package_data():
     data = PROJECT["tool"]["setuptools"]["package-data"]
-    for path in (ROOT / "components").rglob("*"):
-        if path.is_file() and path.suffix not in (".py", ".pyc") and "egg-info" not in str(path):
+    for path in (ROOT / "components" / "tiffin").rglob("*"):
+        if path.is_file() and path.suffix not in (".py", ".pyc"):
             package = ".".join(path.parent.relative_to(ROOT / "components").parts)
             assert any(path.match(pattern) for pattern in data.get(package, [])), path
 

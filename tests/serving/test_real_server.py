@@ -19,6 +19,8 @@ from tiffin.commands.main import main
 from tiffin.errors import ServingError
 from tiffin.serving import AsyncClient, Client, model_config, warmup
 
+RUNS_IN = ("model",)
+
 TASKS = {"late": "binary", "speed": "multiclass", "minutes": "regression"}
 SIGNATURES = ("", "explain", "examples")
 

@@ -10,7 +10,7 @@ import yaml
 import tiffin
 from tiffin.stages import find_components
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 

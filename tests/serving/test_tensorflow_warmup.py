@@ -7,6 +7,8 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from tiffin.serving import warmup
 
+RUNS_IN = ("model",)
+
 
 @pytest.fixture(scope="module")
 def saved_model(tmp_path_factory):

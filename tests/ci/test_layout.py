@@ -1,0 +1,25 @@
+"""Where tests are, and in which environment they run."""
+
+from support.environments import ENVIRONMENTS, SOURCE, TESTS, environments
+
+# They test what is not in the package.
+APART = ("benchmarks", "ci", "goldens", "images", "manifests", "notebooks")
+FILES = sorted(TESTS.rglob("test_*.py"))
+
+
+def test_folders_mirror_the_source() -> None:
+    for file in FILES:
+        folder = file.parent.relative_to(TESTS)
+        assert str(folder).split("/")[0] in APART or (SOURCE / folder).is_dir(), file
+
+
+def test_every_file_runs_somewhere() -> None:
+    for file in FILES:
+        assert environments(file), file
+        assert environments(file) <= set(ENVIRONMENTS), file
+
+
+def test_a_stage_is_tested_in_the_environment_of_its_image() -> None:
+    assert environments(TESTS / "stages" / "ingest" / "test_examples.py") == {"data"}
+    assert environments(TESTS / "stages" / "train" / "test_training.py") == {"model"}
+    assert environments(TESTS / "stages" / "test_anything.py") == {"dev"}

@@ -1,0 +1,32 @@
+"""The environment that a file of tests runs in: that of the stage whose folder it is in; else the ones it names.
+
+A module, or the conftest.py of its folder, names them in a line such as `RUNS_IN = ("model",)`, which is read without an
+import: elsewhere, the import would fail. Without such a line it runs in `dev`.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+SOURCE = TESTS.parent / "components" / "tiffin"
+ENVIRONMENTS = ("dev", "data", "model", "notebooks")
+# .venvs/<environment>
+HERE = Path(sys.prefix).name if Path(sys.prefix).name in ENVIRONMENTS else "dev"
+
+
+def environments(file: Path) -> set[str]:
+    """Return the environments that a file of tests runs in."""
+    declaration = SOURCE / file.parent.relative_to(TESTS) / "component.py"
+    if declaration.exists():
+        return {name.lower() for name in re.findall(r"\bimages\.(\w+)", declaration.read_text())}
+    for place in (file, file.with_name("conftest.py")):
+        if place.exists() and (named := re.search(r"^RUNS_IN = \((.*)\)$", place.read_text(), re.MULTILINE)):
+            return set(re.findall(r"\w+", named[1]))
+    return {"dev"}
+
+
+def run_here(path: Path) -> bool:
+    """Return whether a file, or any in a folder, runs in the environment of this interpreter."""
+    files = path.rglob("test_*.py") if path.is_dir() else [path]
+    return any(HERE in environments(file) for file in files)
