@@ -2,7 +2,7 @@
 
 Those that compile, compare, publish and submit are run, with the settings of the files, against a backend in a process of
 its own. `make check`, the tests and the images are dry-run only: CI runs all of them beside this test, where a second time
-would cost it an hour, and tests/images runs what builds, pushes and pins.
+would cost it an hour, and tests/images/engine runs what builds, pushes and pins.
 """
 
 import json

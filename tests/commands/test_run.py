@@ -4,8 +4,6 @@ import pty
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +11,10 @@ import pytest
 
 from support import toy_pipelines as toys
 from support.command_line import TIFFIN
+from support.waiting import until
 from tiffin import __version__
 
 COMMAND = [TIFFIN, "run"]
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def tiffin_run(pipeline: Any, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.command_line import TIFFIN
+from support.waiting import free_port
 from tiffin.local import serving
 
 COMMAND = [TIFFIN, "serve"]
@@ -19,11 +20,6 @@ def state(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "state"
     yield path
     serving.stop_server(path)
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return str(probe.getsockname()[1])
 
 
 def serve(state: Path, *arguments: str) -> tuple[int, str]:
@@ -53,7 +49,7 @@ def test_a_taken_port_is_named(state: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_server_in_the_foreground_serves_until_it_is_told_to_stop(state: Path, number: signal.Signals) -> None:
     port = free_port()
-    command = [*COMMAND, "--state", str(state), "--port", port]
+    command = [*COMMAND, "--state", str(state), "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == f"Serving {state}/serving at 127.0.0.1:{port}. Ctrl-C stops it.\n"

@@ -1,4 +1,4 @@
-"""What of a run in containers can be told without an engine; the rest is in tests/images."""
+"""What of a run in containers can be told without an engine; the rest is in tests/images/engine."""
 
 import inspect
 import json

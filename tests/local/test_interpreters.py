@@ -8,11 +8,12 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.waiting import until
 from tiffin.local import interpreters
 from tiffin.local.environments import find_python
 from tiffin.local.interpreters import Interpreter, fork_detached, private_folder, warm_interpreters
@@ -305,12 +306,3 @@ def test_the_folder_is_private_and_its_path_short(tmp_path: Path, monkeypatch: p
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert len(str(folder / "model.sock")) < 100
     assert not folder.exists()
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True

@@ -6,25 +6,16 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.waiting import until
 from tiffin.errors import ServingError, TiffinError
 from tiffin.local import interpreters, serving
 from tiffin.local.companion import accompany, running_server, stop_unless_needed
 from tiffin.local.interpreters import private_folder, warm_interpreters
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 import yaml
 
 from support.manifest_rendering import OVERLAYS, ROOT, render
+from support.waiting import free_port
 from tiffin import storage
 from tiffin.serving import model_config
 from tiffin.serving.root import CANDIDATE, STABLE, ServedModel
@@ -52,12 +52,6 @@ def test_the_seed_leaves_alone_what_is_deployed(tmp_path: Path) -> None:
     seed(tmp_path)
 
     assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(3)
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 def expand(argument: str, values: dict[str, str]) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
+from support.waiting import free_port
 from tiffin import artifacts
 from tiffin.commands.main import main
 from tiffin.errors import ServingError
@@ -58,11 +58,7 @@ def server(config, tmp_path_factory):
     """The ports of gRPC and REST."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "config").write_text(model_config.format_config(config()))
-    ports = []
-    for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            ports.append(free.getsockname()[1])
+    ports = [free_port(), free_port()]
     flags = [
         f"--port={ports[0]}",
         f"--rest_api_port={ports[1]}",

@@ -1,7 +1,6 @@
 """An engine, a registry and the images, made once for all tests here. What they weigh and take is said at the end."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from support.containers import FIGURES, environment_of_a_run
 from images import builder
 from support import stand_in_base
 from support.docker_engine import install_packages, running_engine
+from support.waiting import free_port
 
 ROOT = Path(__file__).parents[3]
 
@@ -68,9 +68,7 @@ def images(engine: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 def registry(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Debian's registry, on a port of this machine: `make images-push` needs one to push to."""
     install_packages({"docker-registry": "docker-registry"})
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     folder = tmp_path_factory.mktemp("registry")
     config = folder / "config.yml"
     config.write_text(
