@@ -26,9 +26,9 @@ def main() -> int:
 
 def packages(environment: str) -> Iterator[str]:
     """Yield the packages of Tiffin that run in an image: its stages, as they declare it, and with models what serves them."""
-    for declaration in Path(tiffin.stages.__path__[0]).glob("*/component.py"):
-        if f"images.{environment.upper()}" in declaration.read_text():
-            yield f"tiffin.stages.{declaration.parent.name}"
+    for stage, components in tiffin.stages.find_stages().items():
+        if any(row.environment == environment for row in components.values()):
+            yield f"tiffin.stages.{stage}"
     if environment == "model":
         yield from ("tiffin.serving", "tiffin.model_server")
 

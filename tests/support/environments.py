@@ -17,9 +17,11 @@ HERE = Path(sys.prefix).name if Path(sys.prefix).name in ENVIRONMENTS else "dev"
 
 def environments(file: Path) -> set[str]:
     """Return the environments that a file of tests runs in."""
-    declaration = SOURCE / file.parent.relative_to(TESTS) / "component.py"
-    if declaration.exists():
-        return {name.lower() for name in re.findall(r"\bimages\.(\w+)", declaration.read_text())}
+    # Not at the top: conftest.py removes the developer's settings before Tiffin is imported.
+    from tiffin.stages import find_stages
+
+    if file.parent.parent == TESTS / "stages":
+        return {row.environment for row in find_stages()[file.parent.name].values()}
     for place in (file, file.with_name("conftest.py")):
         if place.exists() and (named := re.search(r"^RUNS_IN = \((.*)\)$", place.read_text(), re.MULTILINE)):
             return set(re.findall(r"\w+", named[1]))
