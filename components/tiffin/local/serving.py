@@ -1,6 +1,6 @@
 """The model server of a state folder: found, started in the background, and stopped.
 
-    <state>/serving/                 the serving root: what `deploy_model` fills
+    <state>/serving/                 the serving root: what deployments fill
     <state>/server/server.json       {"address", "pid", "started", "state"} of the server that runs
     <state>/server/lock              held by that server for as long as it lives
     <state>/server/server.log        what it says

@@ -82,7 +82,7 @@ def find_step(option: str, name: str, steps: Iterable[Step]) -> Step:
 def _resize(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]]) -> None:
     name, separator, text = setting.partition("=")
     if not separator:
-        raise InputError(f"--size should be step=size, such as train-model=large. Received: '{setting}'.")
+        raise InputError(f"--size should be step=size, such as train=large. Received: '{setting}'.")
     step = find_step("--size", name, steps)
     executor = documents[0]["deploymentSpec"]["executors"][step.executor]
     executor["container"]["resources"] = resources(read_size(text))
@@ -94,7 +94,7 @@ def _limit(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]])
     seconds = round(float(match[1]) * _SECONDS[match[2]]) if match else 0
     if seconds < 1:
         raise InputError(
-            "--deadline should be step=time in s, m, h or d, at least a second, such as train-model=12h. "
+            "--deadline should be step=time in s, m, h or d, at least a second, such as train=12h. "
             f"Received: '{setting}'."
         )
     step = find_step("--deadline", name, steps)
@@ -106,7 +106,7 @@ def _mount(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]])
     match = re.fullmatch(r"([^=]+)=([a-z0-9][a-z0-9.-]*):(/\S+)", setting)
     if not match:
         raise InputError(
-            f"--mount should be step=claim:/path, such as deploy-model=tiffin-serving-root:/serving. Received: '{setting}'."
+            f"--mount should be step=claim:/path, such as deploy=tiffin-serving-root:/serving. Received: '{setting}'."
         )
     name, claim, path = match.groups()
     step = find_step("--mount", name, steps)

@@ -44,7 +44,7 @@ class Interface:
     """What a compiled component says of itself.
 
     Attributes:
-        name: As it is imported, such as `train_model`.
+        name: As it is imported: the name of its function.
         description: The first line alone, then the rest.
         image: That it runs in.
         inputs: Artifacts first, then parameters, those that are required before the others.

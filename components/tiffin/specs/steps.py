@@ -12,12 +12,12 @@ class Step:
     """A step that runs a container.
 
     Attributes:
-        name: Of its task, as a backend and the options of commands call it, such as `train-model`. A pipeline within the
+        name: Of its task, as a backend and the options of commands call it. A pipeline within the
             pipeline may have a step of the same name.
         component: Of its component, as a local run calls it: unique in the spec.
         executor: Label of the executor that says how its container runs.
         image: The container image it runs in.
-        function: Name of the component's function, such as `train_model`; empty where it runs none.
+        function: Name of the component's function; empty where it runs none.
         inputs: Input of the component -> the pipeline's parameter that goes there as it is.
         gate: The gate that this step stops the run for, such as `evaluation`; None for a step that does work.
         memory_limit: In bytes; None where the spec sets none.
