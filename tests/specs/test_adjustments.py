@@ -92,14 +92,14 @@ def test_all_are_made_and_the_rest_stays(training: Spec) -> None:
 @pytest.mark.parametrize(
     ("adjustments", "message"),
     [
-        (Adjustments(sizes=("train",)), "--size should be step=size, such as train-model=large"),
+        (Adjustments(sizes=("train",)), "--size should be step=size, such as train=large"),
         (
             Adjustments(sizes=("trian-model=large",)),
             r"--size should name a step: .*Received: 'trian-model'\. Did you mean 'train-model'\?",
         ),
         (
             Adjustments(deadlines=("train-model",)),
-            "--deadline should be step=time .*such as train-model=12h. Received: 'train-model'",
+            "--deadline should be step=time .*such as train=12h. Received: 'train-model'",
         ),
         (Adjustments(deadlines=("train-model=12",)), "--deadline should be step=time in s, m, h or d"),
         (Adjustments(deadlines=("train-model=0h",)), "at least a second"),
@@ -107,7 +107,7 @@ def test_all_are_made_and_the_rest_stays(training: Spec) -> None:
         (Adjustments(deadlines=("trian=1h",)), "--deadline should name a step: deploy-model, .*Received: 'trian'"),
         (
             Adjustments(mounts=("deploy-model=serving",)),
-            "--mount should be step=claim:/path, such as deploy-model=tiffin-serving-root:/serving",
+            "--mount should be step=claim:/path, such as deploy=tiffin-serving-root:/serving",
         ),
         (Adjustments(mounts=("deploy-model=serving:relative",)), "--mount should be step=claim:/path"),
         (
