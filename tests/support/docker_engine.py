@@ -14,7 +14,7 @@ from pathlib import Path
 
 from images.builder import docker_clients
 from tiffin.errors import TiffinError
-from tiffin.local.docker_engine import refuse_podman
+from tiffin.local.containers.engine import refuse_podman
 
 _DAEMON = "/usr/sbin/dockerd"
 # Asked by Debian's packages whether their services may start; 101 says no.

@@ -20,10 +20,9 @@ from tiffin.errors import EXPLAINED, InputError, TiffinError
 from tiffin.local.companion import accompany
 from tiffin.local.environments import find_environment
 from tiffin.local.interpreters import Interpreter, private_folder, warm_interpreters
-from tiffin.local.machine import Machine, shared_variables
-from tiffin.local.places import Place, Virtualenvs
 from tiffin.local.processes import guarded_processes
 from tiffin.local.results import Run, conclude
+from tiffin.local.virtualenvs import Machine, Place, Virtualenvs, shared_variables
 from tiffin.specs.parameters import gather_parameters
 from tiffin.specs.progress import StepProgress, shown
 from tiffin.specs.services import find_unaddressed
@@ -96,7 +95,7 @@ def run_pipeline(
 def _run_in_containers(
     pipeline: str, compiled: Spec | None, state: Path, settings: Iterable[str], file: str | Path | None, stream: TextIO
 ) -> Run:
-    from tiffin.local.docker_runs import containers_of
+    from tiffin.local.containers.runs import containers_of
 
     started = time.monotonic()
     with private_folder() as private, _run_folder(state, Path(pipeline).stem) as folder:

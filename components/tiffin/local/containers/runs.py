@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tiffin import images
-from tiffin.local.docker_engine import check_images, connected
-from tiffin.local.docker_servers import CLOSED, SERVING_ADDRESS, TRACKING_ADDRESS, Servers, mount, network
-from tiffin.local.docker_steps import Containers
+from tiffin.local.containers.engine import check_images, connected
+from tiffin.local.containers.servers import CLOSED, SERVING_ADDRESS, TRACKING_ADDRESS, Servers, mount, network
+from tiffin.local.containers.steps import Containers
 from tiffin.local.serving import serving_root
 from tiffin.specs.services import find_unaddressed, needs_of
 from tiffin.specs.spec import Spec

@@ -14,9 +14,9 @@ from kfp.local import docker_task_handler, task_dispatcher
 from support import toy_pipelines as toys
 from support.command_line import TIFFIN
 from tiffin.errors import TiffinError
-from tiffin.local.docker_engine import refuse_podman
-from tiffin.local.docker_runs import local_paths
-from tiffin.local.docker_steps import judge, missing_outputs
+from tiffin.local.containers.engine import refuse_podman
+from tiffin.local.containers.runs import local_paths
+from tiffin.local.containers.steps import judge, missing_outputs
 
 FINE = {"ExitCode": 0, "OOMKilled": False}
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tiffin.local.docker_engine import OWNER, owner
+from tiffin.local.containers.engine import OWNER, owner
 from tiffin.local.results import tail
 from tiffin.local.tasks import RunTask, folder_of
 from tiffin.specs.steps import function_of

@@ -1,13 +1,39 @@
-"""What a step finds on this machine: its virtualenv or a warm interpreter of it, and its environment variables."""
+"""The steps of a run in virtualenvs that stand for the images: their variables, and their warm interpreters."""
 
+import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
+from tiffin import images
 from tiffin.local.environments import find_environment
 from tiffin.local.interpreters import Interpreter
+from tiffin.local.processes import Processes
 from tiffin.local.serving import serving_root
+from tiffin.local.tasks import RunTask, task_runner
 from tiffin.stages import find_components
+
+
+class Place(Protocol):
+    """What a run asks of the place of its steps."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+
+    def runner(self) -> Any:
+        """Return kfp.local's runner."""
+
+    def task_runner(self, run_task: RunTask) -> contextlib.AbstractContextManager[None]:
+        """Have kfp.local run every task of this process through `run_task`."""
+
+    def run(self, image: str, function: str, command: list[str], variables: Mapping[str, str], log: Path) -> int:
+        """Run a step to its end and return its exit status."""
+
+    def stop(self) -> None:
+        """End every step and start no further one. Returns at once; safe in a signal handler."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +65,37 @@ def shared_variables(state: Path) -> dict[str, str]:
     }
     # A notebook's kernel names a backend of its own, without which importing matplotlib, and so TensorFlow, fails here.
     return {name: value for name, value in defaults.items() if name not in os.environ} | {"MPLBACKEND": "agg"}
+
+
+class Virtualenvs:
+    """The virtualenvs of this machine.
+
+    Args:
+        machine: What the run's steps share.
+        processes: Those that run.
+    """
+
+    def __init__(self, machine: Machine, processes: Processes) -> None:
+        self._machine = machine
+        self._processes = processes
+        self.task_runner = task_runner
+        self.stop = processes.stop
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._processes.stopped
+
+    def runner(self) -> Any:
+        """Return kfp.local's runner."""
+        from kfp import local
+
+        return local.SubprocessRunner(use_venv=False)
+
+    def run(self, image: str, function: str, command: list[str], variables: Mapping[str, str], log: Path) -> int:
+        """Run a step in the virtualenv that stands for its image and return its exit status."""
+        environment = step_environment(images.environment(image), function, self._machine) | dict(variables)
+        return self._processes.run(command, environment, log)
 
 
 def step_environment(name: str, function: str, machine: Machine) -> dict[str, str]:

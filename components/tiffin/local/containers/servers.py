@@ -10,7 +10,7 @@ from typing import Any
 from tiffin import images
 from tiffin.errors import TiffinError
 from tiffin.local import serving
-from tiffin.local.docker_engine import OWNER, owner
+from tiffin.local.containers.engine import OWNER, owner
 
 TRACKING_ADDRESS = "tracking:5000"
 SERVING_ADDRESS = "serving:8500"
