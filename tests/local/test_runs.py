@@ -1,7 +1,8 @@
 import contextlib
 import io
 import json
-import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,9 @@ def test_steps_run_in_the_environments_of_their_images(
     tmp_path: Path, cold: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    temporary = set(os.listdir(interpreters.tempfile.gettempdir()))
+    # Of this run alone, and with a name that is short enough for sockets.
+    temporary = Path(tempfile.mkdtemp())
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     result, shown = run(toys.toy, Path("state"), "text=x y'z\"", "times=3", cold=cold)
 
     assert result.exit_status == 0
@@ -54,8 +57,8 @@ def test_steps_run_in_the_environments_of_their_images(
     assert f"cwd {tmp_path}" in log_of(result, "write-text")
     assert "KFP" not in shown
     assert json.loads((result.folder / "run.json").read_text()) == result.to_json()
-    left = set(os.listdir(interpreters.tempfile.gettempdir())) - temporary
-    assert not [name for name in left if name.startswith("tiffin-")]
+    assert not list(temporary.glob("tiffin-*"))
+    shutil.rmtree(temporary)
 
 
 def test_steps_know_where_to_keep_things(tmp_path: Path) -> None:

@@ -155,7 +155,8 @@ def test_a_server_forked_from_a_warm_interpreter_outlives_it(state: Path, monkey
         assert server.address == companion.server.address
     serving.wait_until_open(server)
 
-    assert "Running gRPC ModelServer" in server.log.read_text()
+    # The port opens before the line is written.
+    assert until(lambda: "Running gRPC ModelServer" in server.log.read_text())
     assert serving.stop_server(state) == server
 
 

@@ -158,17 +158,19 @@ class AsyncClient:
     async def wait_until_available(self, model: str, version: int | None = None, timeout_seconds: float = 60.0) -> None:
         """Wait until the server answers for this version; see `Client.wait_until_available`."""
         deadline = time.monotonic() + timeout_seconds
+        last: Any = None
         for pause in messages.pauses_seconds():
             left = max(deadline - time.monotonic(), 0.001)
             try:
                 versions = await self.status(model, timeout_seconds=min(left, self.timeout_seconds))
                 if messages.is_loaded(versions, model, version):
                     return
-                last: Any = versions
+                last = versions
             except ServingError as error:
                 if error.code not in messages.PASSING_CODES:
                     raise
-                last = error
+                # A call that the deadline cut short says less than the answer before it.
+                last = last if last is not None and error.code == "DEADLINE_EXCEEDED" else error
             if time.monotonic() + pause > deadline:
                 raise messages.too_late(self.address, model, version, timeout_seconds, last)
             await asyncio.sleep(pause)

@@ -199,17 +199,19 @@ class Client:
             ServingError: It failed to load, or was not available in time (`DEADLINE_EXCEEDED`).
         """
         deadline = time.monotonic() + timeout_seconds
+        last: Any = None
         for pause in messages.pauses_seconds():
             left = max(deadline - time.monotonic(), 0.001)
             try:
                 versions = self.status(model, timeout_seconds=min(left, self.timeout_seconds))
                 if messages.is_loaded(versions, model, version):
                     return
-                last: Any = versions
+                last = versions
             except ServingError as error:
                 if error.code not in messages.PASSING_CODES:
                     raise
-                last = error
+                # A call that the deadline cut short says less than the answer before it.
+                last = last if last is not None and error.code == "DEADLINE_EXCEEDED" else error
             if time.monotonic() + pause > deadline:
                 raise messages.too_late(self.address, model, version, timeout_seconds, last)
             time.sleep(pause)
