@@ -2,9 +2,9 @@
 
     .venvs/model/bin/python tests/benchmarks/serving.py
 
-Four servers answer the same Predict requests over loopback, in turns within each row, so that a busy moment of the
-machine falls on all: this server, this server with --processes=2, a plain gRPC server around `tf.saved_model.load`,
-and a server that replies constant bytes without any model, the ceiling of gRPC in Python. The marks: at concurrency
+Three servers answer the same Predict requests over loopback, in turns within each row, so that a busy moment of the
+machine falls on all: this server, a plain gRPC server around `tf.saved_model.load`, and a server that replies constant
+bytes without any model, the ceiling of gRPC in Python. The marks: at concurrency
 8, at least 2.5 times the plain server and at least 55 % of the ceiling.
 """
 
@@ -29,7 +29,7 @@ FEATURES = 20
 BATCHES = (1, 64)
 CONCURRENCIES = (1, 8, 32)
 ROUNDS = 5
-SERVERS = ("plain", "tiffin", "constant", "tiffin x2")  # those that are compared stand side by side
+SERVERS = ("plain", "tiffin", "constant")  # those that are compared stand side by side
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 PLAIN_MARK, CEILING_MARK = 2.5, 0.55
 
@@ -88,19 +88,17 @@ def print_marks(rates: dict[tuple[str, int, int], list[float]]) -> bool:
     """
     met = []
     for batch in BATCHES:
-        for name in ("tiffin", "tiffin x2"):
-            plain, ceiling = (
-                statistics.median(
-                    one / other for one, other in zip(rates[name, batch, 8], rates[peer, batch, 8], strict=True)
-                )
-                for peer in ("plain", "constant")
+        plain, ceiling = (
+            statistics.median(
+                one / other for one, other in zip(rates["tiffin", batch, 8], rates[peer, batch, 8], strict=True)
             )
-            is_met = plain >= PLAIN_MARK and ceiling >= CEILING_MARK
-            met += [is_met] if name == "tiffin" else []
-            print(
-                f"batch {batch}, concurrency 8, {name}: {plain:.1f} times plain (mark {PLAIN_MARK}), "
-                f"{ceiling:.0%} of the ceiling (mark {CEILING_MARK:.0%}): {'met' if is_met else 'missed'}"
-            )
+            for peer in ("plain", "constant")
+        )
+        met.append(plain >= PLAIN_MARK and ceiling >= CEILING_MARK)
+        print(
+            f"batch {batch}, concurrency 8: {plain:.1f} times plain (mark {PLAIN_MARK}), "
+            f"{ceiling:.0%} of the ceiling (mark {CEILING_MARK:.0%}): {'met' if met[-1] else 'missed'}"
+        )
     return all(met)
 
 
@@ -124,7 +122,6 @@ def server(name: str, folder: pathlib.Path) -> Iterator[int]:
     module = ["-m", "tiffin.model_server", f"--port={port}", "--model_name=m", f"--model_base_path={folder / 'model'}"]
     commands = {
         "tiffin": module,
-        "tiffin x2": [*module, "--processes=2"],
         "plain": [__file__, "--role=plain", str(port), str(folder / "model" / "1")],
         "constant": [__file__, "--role=constant", str(port), str(folder / "reply")],
     }

@@ -130,11 +130,6 @@ def failing(launch, *argv):
             ["--model_base_path=p"],
             "Expected model default to have an absolute path or URI; got base_path()=p",
         ),
-        (
-            ["--model_base_path=/m", "--processes=2", "--grpc_socket_path=/s"],
-            "Either processes must be 1 or grpc_socket_path must be empty: processes share a port, but not a UNIX "
-            "socket.",
-        ),
     ],
 )
 def test_flags_that_contradict(launch, argv, text):
@@ -162,8 +157,7 @@ def test_a_session_configuration_that_is_not_there(launch, saved_models, tmp_pat
     """It is read once, at the start."""
     argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
     text = "Failed to start server. Error: NOT_FOUND: /nope; No such file or directory"
-    for more in ([], ["--processes=2"]):
-        assert text in failing(launch, *argv, "--tensorflow_session_config_file=/nope", *more)
+    assert text in failing(launch, *argv, "--tensorflow_session_config_file=/nope")
     (tmp_path / "session").write_text("nonsense")
     text = f"Failed to start server. Error: INVALID_ARGUMENT: Invalid protobuf file: '{tmp_path / 'session'}'"
     assert text in failing(launch, *argv, f"--tensorflow_session_config_file={tmp_path / 'session'}")
@@ -235,21 +229,19 @@ def test_unknown_flags_are_printed_only(launch, saved_models, predict):
 def test_a_port_that_is_taken(launch, saved_models):
     argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
     first = launch(*argv).wait()
-    for more in ([], ["--processes=2"]):
-        log = failing(launch, *argv, *more, f"--port={first.port}")
-        assert "Failed to start server. Error: INVALID_ARGUMENT: Failed to BuildAndStart gRPC server" in log
+    log = failing(launch, *argv, f"--port={first.port}")
+    assert "Failed to start server. Error: INVALID_ARGUMENT: Failed to BuildAndStart gRPC server" in log
 
 
-@pytest.mark.parametrize("more", [[], ["--processes=2"]])
 @pytest.mark.parametrize("port", ["taken", "99999"])
-def test_a_rest_port_that_cannot_be_had(launch, saved_models, predict, more, port):
+def test_a_rest_port_that_cannot_be_had(launch, saved_models, predict, port):
     """It is logged, and gRPC goes on without it."""
     argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         rest_port = taken.getsockname()[1] if port == "taken" else port
-        server = launch(*argv, *more, f"--rest_api_port={rest_port}").wait()
+        server = launch(*argv, f"--rest_api_port={rest_port}").wait()
         assert predict(server)["y"].tolist() == [[9.0]]
     assert f"Failed to start HTTP Server at 127.0.0.1:{rest_port}: " in server.log
 

@@ -9,6 +9,7 @@ import os
 import sys
 from typing import Any
 
+import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
@@ -57,19 +58,10 @@ def read_bytes(path: str) -> bytes:
     Raises:
         ServingError: It cannot be read.
     """
-    if "://" in path:
-        import tensorflow as tf  # as in `sources`: what is local goes without
-
-        try:
-            return bytes(tf.io.gfile.GFile(path, "rb").read())
-        except tf.errors.OpError as error:
-            raise codes.from_tensorflow(error) from error
     try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        reasons = {FileNotFoundError: "NOT_FOUND", PermissionError: "PERMISSION_DENIED"}
-        raise ServingError(f"{path}; {error.strerror}", reasons.get(type(error), "FAILED_PRECONDITION")) from error
+        return bytes(tf.io.gfile.GFile(path, "rb").read())
+    except tf.errors.OpError as error:
+        raise codes.from_tensorflow(error) from error
 
 
 def check_transition(old: Any, new: Any) -> bool:

@@ -112,7 +112,6 @@ FLAGS = (
         0,
         "Tiffin: if positive, the interval in milliseconds of the polls above that have one in seconds.",
     ),
-    Flag("processes", 1, "Tiffin: processes that share the ports; one more owns the state of the models."),
 )
 
 
@@ -183,10 +182,6 @@ def check(options: Any) -> None:
     if options.batching_parameters_file and not options.enable_batching:
         raise invalid(
             "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
-        )
-    if options.processes > 1 and options.grpc_socket_path:
-        raise invalid(
-            "Either processes must be 1 or grpc_socket_path must be empty: processes share a port, but not a UNIX socket."
         )
     parallelism = (
         options.tensorflow_intra_op_parallelism,

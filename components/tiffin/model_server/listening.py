@@ -26,16 +26,14 @@ def open_ports(
     options: Any,
     counts: Metrics,
     reload: Callable[[Any], None],
-    collect: Callable[[], Metrics],
 ) -> Callable[[], None]:
     """Open the gRPC and HTTP ports.
 
     Args:
         catalog: The models.
         options: The flags.
-        counts: The metrics of this process.
+        counts: The metrics.
         reload: Puts a ModelServerConfig in force and returns when its new models are available.
-        collect: Returns the metrics of all processes.
 
     Returns:
         What closes the ports again, after the requests in flight.
@@ -45,8 +43,8 @@ def open_ports(
     """
     # Read before a port is open: who cannot serve must not have taken a request.
     path = web.metrics_path(options)
-    server = _start(services.handlers(catalog, options, counts, reload, collect), options)
-    pages = web.start(options, rest.answerer(catalog, options, counts), path, lambda: collect().page())
+    server = _start(services.handlers(catalog, options, counts, reload), options)
+    pages = web.start(options, rest.answerer(catalog, options, counts), path, counts.page)
 
     def close() -> None:
         if pages is not None:
@@ -97,11 +95,11 @@ def _add_health(server: Any) -> None:
 
 def channel_arguments(options: Any) -> list[tuple[str, Any]]:
     """Return the gRPC server's settings; raise a ServingError where a given one is none."""
-    # The port is ours alone unless several processes share it: a second server must not take half the requests.
+    # The port is ours alone: a second server must not take half the requests.
     arguments: dict[str, Any] = {
         "grpc.max_receive_message_length": -1,
         "grpc.max_send_message_length": -1,
-        "grpc.so_reuseport": int(options.processes > 1),
+        "grpc.so_reuseport": 0,
     }
     for argument in filter(None, options.grpc_channel_arguments.split(",")):
         key, *values = argument.split("=")

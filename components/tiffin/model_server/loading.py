@@ -30,7 +30,7 @@ class Settings:
 
 @functools.cache
 def settings(options: Any) -> Settings:
-    """Read the files that the flags name, once: a load, or a new process, finds them as they were at the start.
+    """Read the files that the flags name, once: a load finds them as they were at the start.
 
     Raises:
         ServingError: One of them cannot be read, or asks for no threads.

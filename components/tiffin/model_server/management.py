@@ -64,13 +64,13 @@ def model_status(catalog: Catalog, request: Any) -> Any:
     return response
 
 
-def reload_config(request: Any, reload: Callable[[Any], None], collect: Callable[[], Metrics]) -> Any:
+def reload_config(request: Any, reload: Callable[[Any], None], metrics: Metrics) -> Any:
     """Put a configuration in force; return a ReloadConfigResponse with the rise of the metrics asked for.
 
     Args:
         request: A ReloadConfigRequest.
         reload: Puts a ModelServerConfig in force and returns when its new models are available.
-        collect: Returns the metrics of all processes.
+        metrics: The metrics.
 
     Raises:
         ServingError: In TF Serving's words.
@@ -81,16 +81,10 @@ def reload_config(request: Any, reload: Callable[[Any], None], collect: Callable
             "supported"
         )
     names = list(dict.fromkeys(request.metric_names))
-    before = _values(names, collect)
+    before = {name: metrics.first(name) for name in names}
     reload(request.config)
     response = model_management_pb2.ReloadConfigResponse()
     response.status.SetInParent()
-    after = _values(names, collect)
     for name in names:
-        response.metric.add(name=name, int64_value_increase=after[name] - before[name])
+        response.metric.add(name=name, int64_value_increase=metrics.first(name) - before[name])
     return response
-
-
-def _values(names: list[str], collect: Callable[[], Metrics]) -> dict[str, int]:
-    metrics = collect() if names else Metrics()
-    return {name: metrics.first(name) for name in names}

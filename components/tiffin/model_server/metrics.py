@@ -10,7 +10,6 @@ import dataclasses
 import re
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 PATH = "/monitoring/prometheus/metrics"
 
@@ -54,7 +53,7 @@ METRICS = {
 
 
 class Metrics:
-    """The values of all metrics of one process."""
+    """The values of all metrics."""
 
     def __init__(self) -> None:
         # metric -> labels' values -> counts per bucket and the sum; a counter has its count alone
@@ -97,22 +96,6 @@ class Metrics:
             cell[whole] += 1
             cell[-1] += micros
             self._cell("request_count", (model, "OK"))[0] += 1
-
-    def exported(self) -> list[Any]:
-        """Return all values as plain lists, to be merged elsewhere."""
-        with self._lock:
-            return [
-                [name, list(labels), list(cell)]
-                for name, cells in self._cells.items()
-                for labels, cell in cells.items()
-            ]
-
-    def merge(self, exported: Iterable[Any]) -> None:
-        """Add the values of another process."""
-        with self._lock:
-            for name, labels, values in exported:
-                cell = self._cell(name, tuple(labels))
-                cell[:] = [one + other for one, other in zip(cell, values, strict=True)]
 
     def first(self, name: str) -> int:
         """Return a counter's first value, as HandleReloadConfigRequest reports it; 0 for what has none."""

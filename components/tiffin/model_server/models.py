@@ -5,7 +5,6 @@ here. The texts are those of tensorflow's cc/saved_model/{reader,loader}.cc and 
 core/basic_manager.cc and model_servers/server_core.cc.
 """
 
-import gc
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -121,25 +120,18 @@ class Catalog:
         self.plans: dict[bytes, Any] = {}
         self._available: dict[tuple[str, int], Model] = {}
         self._latest: dict[str, Model] = {}
-        self._updating = threading.Lock()
 
-    def update(self, states: dict[str, Any] | None = None) -> None:
-        """Take the manager's states: exactly the AVAILABLE versions can be asked from now on.
-
-        Args:
-            states: The states. Defaults to those there are, for a model that came after them.
-        """
-        with self._updating:
-            states = self.states if states is None else states
-            available = {
-                (name, version): self.loaded[name, version]
-                for name, versions in states["models"].items()
-                for version, state, _, _ in versions
-                if state == AVAILABLE and (name, version) in self.loaded
-            }
-            latest = {name: available[name, version] for name, version in sorted(available)}
-            self.states, self._available, self._latest = states, available, latest
-            self.plans = {}
+    def update(self, states: dict[str, Any]) -> None:
+        """Take the manager's states: exactly the AVAILABLE versions can be asked from now on."""
+        available = {
+            (name, version): self.loaded[name, version]
+            for name, versions in states["models"].items()
+            for version, state, _, _ in versions
+            if state == AVAILABLE
+        }
+        latest = {name: available[name, version] for name, version in sorted(available)}
+        self.states, self._available, self._latest = states, available, latest
+        self.plans = {}
 
     def find(self, spec: Any) -> Model:
         """Return the model a ModelSpec asks for.
@@ -186,8 +178,3 @@ def _check_directory(path: str, tags: list[str]) -> None:
             "tag-sets in the SavedModel, please use the SavedModel CLI: `saved_model_cli`",
             "NOT_FOUND",
         )
-
-
-def free_memory() -> None:
-    """Hand memory of unloaded graphs back: Python keeps them in cycles."""
-    gc.collect()

@@ -1,9 +1,10 @@
-"""One process that serves: the manager in a thread of its own, loading in others, the ports.
+"""The thread that drives the manager, and those that load and unload for it.
 
 Events reach the manager through a queue, so that it stays single-threaded.
 """
 
 import contextlib
+import gc
 import logging
 import queue
 import threading
@@ -22,7 +23,7 @@ _AFTER_BUG_SECONDS = 1.0  # a bug that comes again with each turn must not fill 
 
 
 class Owner:
-    """The model state of one process, and the thread that drives it."""
+    """The model state, and the thread that drives it."""
 
     def __init__(self, options: Any, catalog: models.Catalog, load: Callable[[str, int, str], models.Model]) -> None:
         """Prepare; `start` begins.
@@ -84,10 +85,23 @@ class Owner:
                 self._inbox.get_nowait()()
 
     def _follow_file(self, wait: float) -> None:
-        path = self._options.model_config_file
         while not self._stopping:
             time.sleep(wait)
-            follow_once(path, self._manager.is_in_force, self.reload)
+            self._look_at_file(self._options.model_config_file)
+
+    def _look_at_file(self, path: str) -> None:
+        """Put the configuration file in force where it has changed; where it is bad, what served goes on serving."""
+        try:
+            config = configs.read_text(path, configs.new_config())
+        except ServingError as error:
+            _log.error("Failed to read ModelServerConfig file: %s", error)
+            return
+        if self._manager.is_in_force(config):
+            return
+        try:
+            self.reload(config)
+        except ServingError as error:
+            _log.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error)
 
     def _begin_load(self, model: str, version: int, path: str) -> None:
         self._workers.submit(self._load, model, version, path)
@@ -107,34 +121,15 @@ class Owner:
         self._workers.submit(self._unload, model, version)
 
     def _unload(self, model: str, version: int) -> None:
-        unload(self._catalog, model, version)
+        """Close a model once no request runs on it any more."""
+        gone = threading.Event()
+        loaded = self._catalog.loaded.pop((model, version))
+        close = loaded.closer()
+        weakref.finalize(loaded, gone.set)
+        del loaded
+        while not gone.wait(1.0):
+            gc.collect()  # an exception's traceback may hold it in a cycle
+        close()
+        del close
+        gc.collect()  # Python keeps unloaded graphs in cycles
         self._inbox.put(lambda: self._manager.finished(model, version, None))
-
-
-def unload(catalog: models.Catalog, name: str, version: int) -> None:
-    """Close a model once no request runs on it any more."""
-    gone = threading.Event()
-    model = catalog.loaded.pop((name, version))
-    close = model.closer()
-    weakref.finalize(model, gone.set)
-    del model
-    while not gone.wait(1.0):
-        models.free_memory()  # an exception's traceback may hold it in a cycle
-    close()
-    del close
-    models.free_memory()
-
-
-def follow_once(path: str, is_in_force: Callable[[Any], bool], reload: Callable[[Any], None]) -> None:
-    """Read the configuration file once; a bad one is logged, and what served goes on serving."""
-    try:
-        config = configs.read_text(path, configs.new_config())
-    except ServingError as error:
-        _log.error("Failed to read ModelServerConfig file: %s", error)
-        return
-    if is_in_force(config):
-        return
-    try:
-        reload(config)
-    except ServingError as error:
-        _log.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error)

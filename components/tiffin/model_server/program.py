@@ -38,51 +38,46 @@ def serve(options: Any) -> int:
         _log.warning("%s", line)
     try:
         flags.check(options)
-        return _serve_processes(options) if options.processes > 1 else _serve_alone(options)
+        return _serve(options)
     except ServingError as error:
         sys.stdout.write(f"Failed to start server. Error: {error.code}: {error}\n")
         sys.stdout.flush()
         return 255
 
 
-def _serve_alone(options: Any) -> int:
+def _serve(options: Any) -> int:
     from tiffin.model_server import listening, loading, metrics, models, owner
 
-    # Not an Event: its lock may be held by the very thread that the handler interrupts.
-    stopped: queue.SimpleQueue[None] = queue.SimpleQueue()
+    # What happens: a signal's number, None at the end of the start, or why it failed. Not an Event: its lock may be
+    # held by the very thread that a signal's handler interrupts.
+    events: queue.SimpleQueue[int | ServingError | None] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.put(None))
+        signal.signal(number, lambda number, _: events.put(number))
     _spare_collector()
     switch_xla(options)
     config = _first_config(options)
     catalog, counts = models.Catalog(), metrics.Metrics()
     state = owner.Owner(options, catalog, loading.loader(options, counts))
-    if not _start(state, config, stopped):
+
+    def start() -> None:
+        try:
+            state.start(config)
+            events.put(None)
+        except ServingError as error:
+            events.put(error)
+
+    threading.Thread(target=start, name="start", daemon=True).start()
+    event = events.get()
+    if isinstance(event, ServingError):
+        raise event
+    if event is not None:
         return 0
-    close = listening.open_ports(catalog, options, counts, state.reload, lambda: counts)
-    stopped.get()
+    close = listening.open_ports(catalog, options, counts, state.reload)
+    events.get()
     _log.info("Stopping")
     state.stop()
     close()
     return 0
-
-
-def _serve_processes(options: Any) -> int:
-    # Each process has TensorFlow at once where its parent has it; no op may run before the fork.
-    import tensorflow  # noqa: F401
-
-    from tiffin.model_server import coordinator, loading
-
-    def run(channel: Any, options: Any) -> None:
-        from tiffin.model_server import worker
-
-        worker.serve(channel, options)
-
-    _spare_collector()
-    switch_xla(options)
-    config = _first_config(options)
-    loading.settings(options)  # read before the fork, so that every process has them
-    return coordinator.Coordinator(options, run).serve(config)
 
 
 def _spare_collector() -> None:
@@ -122,25 +117,3 @@ def quiet() -> None:
     os.environ["MPLBACKEND"] = "agg"
     warnings.simplefilter("ignore")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-
-
-def _start(state: Any, config: Any, stopped: queue.SimpleQueue[None]) -> bool:
-    """Wait for the models, or for a signal; return whether the models are there."""
-    ended: list[ServingError | None] = []
-    done = threading.Event()
-
-    def start() -> None:
-        try:
-            state.start(config)
-            ended.append(None)
-        except ServingError as error:
-            ended.append(error)
-        done.set()
-
-    threading.Thread(target=start, name="start", daemon=True).start()
-    while not done.wait(0.05):
-        if not stopped.empty():
-            return False
-    if ended[0] is not None:
-        raise ended[0]
-    return True

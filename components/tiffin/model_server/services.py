@@ -35,17 +35,14 @@ _NO_DEADLINE_SECONDS = 2**31 / 1000  # RunOptions.timeout_in_ms is an int32
 Respond = Callable[[bytes, int], bytes]  # a request, and the milliseconds it has: 0 where it has all the time
 
 
-def handlers(
-    catalog: Catalog, options: Any, metrics: Metrics, reload: Callable[[Any], None], collect: Callable[[], Metrics]
-) -> list[Any]:
+def handlers(catalog: Catalog, options: Any, metrics: Metrics, reload: Callable[[Any], None]) -> list[Any]:
     """Return the handlers of both services.
 
     Args:
         catalog: The models.
         options: The flags.
-        metrics: Counts this process's requests.
+        metrics: Counts the requests.
         reload: Puts a ModelServerConfig in force and returns when its new models are available.
-        collect: Returns the metrics of all processes.
     """
     # Slow methods must not take the few threads that serve predictions, nor waiting ones those of quick ones.
     pool = futures.ThreadPoolExecutor(_MANAGEMENT_THREADS, "management")
@@ -59,7 +56,7 @@ def handlers(
             _plain(get_model_status_pb2.GetModelStatusRequest, lambda r, _: management.model_status(catalog, r)), pool
         ),
         "HandleReloadConfigRequest": _method(
-            _plain(model_management_pb2.ReloadConfigRequest, lambda r, _: management.reload_config(r, reload, collect)),
+            _plain(model_management_pb2.ReloadConfigRequest, lambda r, _: management.reload_config(r, reload, metrics)),
             reloads,
         ),
     }

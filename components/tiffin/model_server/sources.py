@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import tensorflow as tf
+
 from tiffin.errors import ServingError
 from tiffin.model_server import codes
 
@@ -66,20 +68,16 @@ def _wanted(model: Any) -> dict[int, str]:
 def exists(model: Any) -> None:
     """Raise a ServingError where a model's base path is missing, or on a file system that TensorFlow does not know."""
     reason = f"NOT_FOUND: {model.base_path} not found"
-    if "://" in model.base_path:
-        gfile, failed = _file_systems()
-        try:
-            is_there = gfile.exists(model.base_path)
-        except failed as caught:
-            error = codes.from_tensorflow(caught)
-            is_there, reason = False, f"{error.code}: {error}"
-    else:
-        is_there = os.path.exists(model.base_path)
-    if not is_there:
-        raise ServingError(
-            f"Could not find base path {model.base_path} for servable {model.name} with error {reason}",
-            "INVALID_ARGUMENT",
-        )
+    try:
+        if tf.io.gfile.exists(model.base_path):
+            return
+    except tf.errors.OpError as caught:
+        error = codes.from_tensorflow(caught)
+        reason = f"{error.code}: {error}"
+    raise ServingError(
+        f"Could not find base path {model.base_path} for servable {model.name} with error {reason}",
+        "INVALID_ARGUMENT",
+    )
 
 
 def _versions(model: Any) -> dict[int, str]:
@@ -101,23 +99,7 @@ def _versions(model: Any) -> dict[int, str]:
 
 
 def _listed(path: str) -> list[str]:
-    if "://" in path:
-        gfile, failed = _file_systems()
-        try:
-            return list(gfile.listdir(path))
-        except failed as error:
-            raise codes.from_tensorflow(error) from error
     try:
-        return os.listdir(path)
-    except OSError as error:
-        raise ServingError(f"{path}; {error.strerror}", "FAILED_PRECONDITION") from error
-
-
-def _file_systems() -> tuple[Any, type[Any]]:
-    """Return TensorFlow's file systems, which know gs://, and what they raise.
-
-    Local paths go without them, so that the owner of the model state stays free of TensorFlow's threads and can fork.
-    """
-    import tensorflow as tf
-
-    return tf.io.gfile, tf.errors.OpError
+        return list(tf.io.gfile.listdir(path))
+    except tf.errors.OpError as error:
+        raise codes.from_tensorflow(error) from error

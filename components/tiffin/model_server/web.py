@@ -62,8 +62,6 @@ def start(
     address = flags.address(options.host, options.rest_api_port)
     try:
         server = _Server((options.host, options.rest_api_port), handler, bind_and_activate=False)
-        if options.processes > 1:
-            server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         server.server_bind()
         server.server_activate()
     except (OSError, OverflowError) as error:
