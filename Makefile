@@ -78,9 +78,11 @@ check: .venvs/dev/.ready ## Lint, check types, import rules and formatting.
 	@.venvs/dev/bin/mypy components pipelines
 	@.venvs/dev/bin/lint-imports
 
-golden: .venvs/dev/.ready ## Write the goldens of interfaces and manifests anew, to be reviewed in the diff.
+golden: .venvs/dev/.ready ## Write the goldens of interfaces and manifests, and the descriptors, to be reviewed in the diff.
 	@.venvs/dev/bin/python -m pytest -q tests/goldens/test_interfaces.py --update-goldens
 	@.venvs/dev/bin/python tests/support/manifest_rendering.py
+	@.venvs/dev/bin/python -m grpc_tools.protoc --proto_path=components/tiffin/serving \
+	  --descriptor_set_out=components/tiffin/serving/descriptors.binpb tensorflow.proto tensorflow_serving.proto
 
 bench: setup ## Print each figure beside its peer's. BENCH='--set data=... --set label=...' for other data.
 	@.venvs/sdk/bin/python tests/benchmarks/pipeline.py $(BENCH)

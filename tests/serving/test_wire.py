@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
@@ -18,6 +19,17 @@ def test_methods_are_those_of_the_services():
         "HandleReloadConfigRequest": "/tensorflow.serving.ModelService/HandleReloadConfigRequest",
     }
     assert wire.METHODS["Predict"].request is wire.PredictRequest
+
+
+def test_the_descriptors_are_those_of_the_proto_files(tmp_path):
+    """`make golden` writes them."""
+    folder = Path(wire.__file__).parent
+    written = tmp_path / "descriptors.binpb"
+    arguments = [f"--proto_path={folder}", f"--descriptor_set_out={written}"]
+    names = ["tensorflow.proto", "tensorflow_serving.proto"]
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *arguments, *names], check=True)
+
+    assert written.read_bytes() == (folder / "descriptors.binpb").read_bytes()
 
 
 def test_known_bytes():
