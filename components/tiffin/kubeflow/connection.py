@@ -5,8 +5,8 @@ not trust ends in an AttributeError, and a login page in an answer without conte
 """
 
 import json
+import logging
 import os
-import time
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from tiffin.errors import BackendError, InputError
 from tiffin.kubeflow.credentials import find_client, split_login
 from tiffin.kubeflow.refusals import network_faults, redacted, refusal, what_it_said
 
-_PASSING = {429, 502, 503, 504}
+_PASSING = (429, 502, 503, 504)
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ def connect(
         InputError: There is no host, a file cannot be read, or the backend has profiles and no namespace is given.
         BackendError: The backend does not answer as it should.
     """
+    # A fault that passes is no news; one that stays is raised.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     client = find_client(host, token_file, ca_file)
     pool: urllib3.PoolManager = client.rest_client.pool_manager
     address, login = split_login(client.configuration.host.rstrip("/"))
@@ -112,24 +114,6 @@ def request(
     """
     pairs = {key: str(value) for key, value in (query or {}).items() if value not in (None, "")}
     url = backend.host + path + (f"?{urllib.parse.urlencode(pairs)}" if pairs else "")
-    attempts = attempts if method == "GET" else 1
-    for attempt in range(1, attempts + 1):
-        try:
-            return _send(backend, method, url, body, file)
-        except BackendError as error:
-            if attempt == attempts or error.status not in (0, *_PASSING):
-                raise
-            time.sleep(min(0.5 * 2**attempt, 10))
-    raise AssertionError  # the last attempt returns or raises
-
-
-def _send(
-    backend: Backend,
-    method: str,
-    url: str,
-    body: Mapping[str, Any] | None,
-    file: tuple[str, bytes] | None,
-) -> dict[str, Any]:
     headers = {**backend.headers(), "Accept": "application/json"}
     options: dict[str, Any] = {}
     if file:
@@ -137,12 +121,20 @@ def _send(
     elif body is not None:
         headers["Content-Type"] = "application/json"
         options["body"] = json.dumps(body)
+    # Whatever is not a GET may have arrived: it is never sent again. Neither is one that met a bad certificate (`other`).
+    retries = urllib3.Retry(
+        attempts - 1 if method == "GET" else 0, other=0, status_forcelist=_PASSING, raise_on_status=False,
+        backoff_factor=1, backoff_max=10, respect_retry_after_header=False,
+    )  # fmt: skip
     with network_faults(backend.host):
-        # `request` knows what may be sent again, and a redirect leads to a login.
-        answer = backend.pool.request(
-            method, url, headers=headers, timeout=urllib3.Timeout(connect=10, read=60),
-            retries=False, redirect=False, **options,
-        )  # fmt: skip
+        try:
+            # A redirect leads to a login.
+            answer = backend.pool.request(
+                method, url, headers=headers, timeout=urllib3.Timeout(connect=10, read=60),
+                retries=retries, redirect=False, **options,
+            )  # fmt: skip
+        except urllib3.exceptions.MaxRetryError as error:
+            raise error.reason or error from None
     content = answer.data.decode(errors="replace")
     if not 200 <= answer.status < 300:
         said = redacted(what_it_said(content), headers)
