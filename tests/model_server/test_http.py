@@ -96,7 +96,7 @@ def test_declared_bodies_take_no_memory(server):
     waiting = [socket.create_connection(("127.0.0.1", server.rest_port), 30) for _ in range(20)]
     for one in waiting:
         one.sendall(HEAD + b"Content-Length: 2147483647\r\n\r\n{")
-    assert server.rest("/v1/models/score:predict", BODY) == (200, '{\n    "predictions": [[9.0]\n    ]\n}')
+    assert server.rest("/v1/models/score:predict", BODY) == (200, '{"predictions": [[9.0]]}')
     assert server.resident_mib() < before + 100
     for one in waiting:
         one.close()
