@@ -1,7 +1,6 @@
 """The REST API and the metrics page."""
 
 import base64
-import gzip
 import http.client
 import json
 import re
@@ -333,18 +332,6 @@ def test_timeout(launch, saved_models):
     assert (response.status, response.getheader("Access-Control-Allow-Origin")) == (200, "*")
     connection.request("OPTIONS", "/v1/models/tools:predict")
     assert connection.getresponse().status == 400
-    connection.close()
-
-
-def test_gzip_and_chunks(server):
-    body = json.dumps({"instances": [[1, 1, 1]]}).encode()
-    headers = {"Content-Encoding": "gzip"}
-    status, reply = server.rest("/v1/models/score:predict", gzip.compress(body), **headers)
-    assert (status, json.loads(reply)) == (200, {"predictions": [[8.0]]})
-    assert server.rest("/v1/models/score:predict", b"no gzip", **headers)[0] == 400
-    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
-    connection.request("POST", "/v1/models/score:predict", iter([body[:5], body[5:]]), encode_chunked=True)
-    assert json.loads(connection.getresponse().read()) == {"predictions": [[8.0]]}
     connection.close()
 
 

@@ -44,11 +44,10 @@ def open_ports(
     # Read before a port is open: who cannot serve must not have taken a request.
     path = web.metrics_path(options)
     server = _start(services.handlers(catalog, options, counts, reload), options)
-    pages = web.start(options, rest.answerer(catalog, options, counts), path, counts.page)
+    stop_pages = web.start(options, rest.answerer(catalog, options, counts), path, counts.page)
 
     def close() -> None:
-        if pages is not None:
-            pages.shutdown()
+        stop_pages()
         server.stop(_GRACE_SECONDS).wait(_GRACE_SECONDS + 1)
 
     return close

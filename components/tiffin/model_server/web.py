@@ -1,26 +1,24 @@
-"""The HTTP server under the REST API and the metrics page.
+"""The HTTP server under the REST API and the metrics page: starlette's requests and responses, on uvicorn."""
 
-After tensorflow/serving's model_servers/http_server.cc and its util/net_http over libevent.
-"""
-
-import http.server
+import asyncio
 import logging
-import re
 import socket
 import threading
-import urllib.parse
 import zlib
 from collections.abc import Callable
+from concurrent import futures
 from typing import Any
 
-from tiffin.model_server import configs, flags, messages, metrics, rest
+import uvicorn
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+
+from tiffin.model_server import configs, flags, json_text, messages, metrics, rest
 
 _log = logging.getLogger(__name__)
 _UNZIPPED_BYTES = 1 << 28  # of a gzipped body: a few bytes can unfold to any number
-_BODY_BYTES = 2**31 - 1  # as much as a gRPC message
-_PIECE_BYTES = 1 << 20  # a body is read in pieces, so that one that is only declared takes no memory
-_LINE_BYTES, _TRAILERS = 1 << 16, 100
-_WAIT_SECONDS = 50  # libevent's limit for a read or a write, and for a connection that says nothing
+_SILENCE_SECONDS = 50  # libevent's limit for a connection that says nothing
+_GRACE_SECONDS = 5
 
 
 def metrics_path(options: Any) -> str | None:
@@ -38,7 +36,7 @@ def metrics_path(options: Any) -> str | None:
 
 def start(
     options: Any, answer: Callable[[str, str, bytes, str], rest.Reply], path: str | None, page: Callable[[], str]
-) -> Any:
+) -> Callable[[], None]:
     """Start the HTTP server, if there is to be one.
 
     Args:
@@ -48,166 +46,91 @@ def start(
         page: Returns the metrics page.
 
     Returns:
-        The server, None where there is none.
+        What stops the server, after the requests in flight.
     """
     if not options.rest_api_port:
-        return None
+        return lambda: None
     if options.rest_api_port == options.port:
         _log.error(
             "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST API. "
             "Skipped exporting HTTP/REST API."
         )
-        return None
-    handler = _handler(answer, path, page, threading.BoundedSemaphore(max(1, options.rest_api_num_threads)))
+        return lambda: None
     address = flags.address(options.host, options.rest_api_port)
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
-        server = _Server((options.host, options.rest_api_port), handler, bind_and_activate=False)
-        server.server_bind()
-        server.server_activate()
+        listener = socket.create_server((options.host, options.rest_api_port), family=family, backlog=128)
+        # Else a reply of two writes waits for the client's delayed acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (OSError, OverflowError) as error:
         _log.error("Failed to start HTTP Server at %s: %s", address, error)
-        return None
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="http", daemon=True).start()
+        return lambda: None
+    threads = futures.ThreadPoolExecutor(max(1, options.rest_api_num_threads), "http")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            _application(answer, path, page, threads),
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_SILENCE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+    )
+    thread = threading.Thread(target=server.run, args=([listener],), name="http", daemon=True)
+    thread.start()
     _log.info("Exporting HTTP/REST API at:%s ...", address)
-    return server
+
+    def stop() -> None:
+        server.should_exit = True
+        thread.join(_GRACE_SECONDS + 1)
+
+    return stop
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, address: tuple[str, int], *arguments: Any, **named: Any) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        super().__init__(address, *arguments, **named)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client that went away is its own affair; anything else is a bug.
-        _log.debug("HTTP connection from %s ended", client_address, exc_info=True)
-
-
-def _handler(
+def _application(
     answer: Callable[[str, str, bytes, str], rest.Reply],
     metrics_path: str | None,
     page: Callable[[], str],
-    slots: threading.BoundedSemaphore,
-) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        # Else a reply of two writes waits for the client's delayed acknowledgement.
-        disable_nagle_algorithm = True
-        wbufsize = -1
-        timeout = _WAIT_SECONDS
-
-        def respond(self) -> None:
+    threads: futures.Executor,
+) -> Any:
+    async def respond(request: Request) -> Response:
+        body = await request.body()
+        if request.headers.get("Content-Encoding", "").lower() == "gzip":
             try:
-                body = _body(self.rfile, self.headers)
+                body = _unzipped(body)
             except (ValueError, zlib.error):
-                self.refuse(400, "Bad Request")
-                return
-            except (OverflowError, MemoryError):
-                self.refuse(413, "Request Entity Too Large")
-                return
-            path = urllib.parse.urlsplit(self.path).path
-            if metrics_path is not None and path == metrics_path:
-                self.reply(200, {"Content-Type": "text/plain"}, page().encode())
-                return
-            if not rest.OURS.fullmatch(path):
-                self.reply(404, {"Content-Type": "text/html"}, _page(404, "Not Found"))
-                return
-            with slots:
-                try:
-                    reply = answer(self.command, path, body, self.headers.get("Origin", ""))
-                except Exception:  # noqa: BLE001 - whatever a request brings about, the server answers
-                    _log.exception("A bug of this server, not of the request:")
-                    reply = (500, {"Content-Type": "application/json"}, b'{\n    "error": "Internal"\n}')
-            del body
-            self.reply(*reply)
+                return HTMLResponse("Bad Request\n", 400)
+        path = request.scope["raw_path"].decode("latin-1")
+        if path == metrics_path:
+            return Response(page(), headers={"Content-Type": "text/plain"})
+        if not rest.OURS.fullmatch(path):
+            return HTMLResponse("Not Found\n", 404)
+        try:
+            status, headers, content = await asyncio.get_running_loop().run_in_executor(
+                threads, answer, request.method, path, body, request.headers.get("Origin", "")
+            )
+        except Exception:  # noqa: BLE001 - whatever a request brings about, the server answers
+            _log.exception("A bug of this server, not of the request:")
+            return Response(json_text.error("Internal"), 500, {"Content-Type": "application/json"})
+        return Response(content, status, headers)
 
-        def refuse(self, status: int, reason: str) -> None:
-            # Where this request ends, and the next one begins, nobody can say.
-            self.close_connection = True
-            self.reply(status, {"Content-Type": "text/html"}, _page(status, reason))
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            response = await respond(Request(scope, receive))
+        except ClientDisconnect:
+            return  # its own affair
+        await response(scope, receive, send)
 
-        def reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            _log.debug(format, *args)
-
-    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
-        setattr(Handler, f"do_{method}", Handler.respond)
-    return Handler
+    return application
 
 
-def _body(file: Any, headers: Any) -> bytes:
-    """Return a request's body.
-
-    Raises:
-        ValueError: It is not of HTTP's form, or not the gzip it says.
-        OverflowError: It is too long.
-        ConnectionError: It ends before its end.
-    """
-    body = bytearray()
-    if "Transfer-Encoding" in headers:
-        if headers["Transfer-Encoding"].strip().lower() != "chunked":
-            raise ValueError("Transfer-Encoding")
-        while size := _number(_line(file).split(b";")[0].decode("latin-1"), "[0-9a-fA-F]+", 16):
-            _read(file, size, body)
-            if _line(file).strip():
-                raise ValueError("a chunk's end")
-        _skip_trailers(file)
-    else:
-        _read(file, _number(headers.get("Content-Length", "0"), "[0-9]+", 10), body)
-    if headers.get("Content-Encoding", "").lower() == "gzip":
-        unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        unzipped = unzip.decompress(body, _UNZIPPED_BYTES)
-        if unzip.unconsumed_tail:
-            raise ValueError("Content-Encoding")
-        return unzipped
-    return bytes(body)
-
-
-def _number(text: str, form: str, base: int) -> int:
-    # int() alone takes signs, blanks and underscores too.
-    if not re.fullmatch(form, text.strip()):
-        raise ValueError("length")
-    return int(text, base)
-
-
-def _line(file: Any) -> bytes:
-    line: bytes = file.readline(_LINE_BYTES + 1)
-    if len(line) > _LINE_BYTES:
-        raise ValueError("line")
-    if not line.endswith(b"\n"):
-        raise ConnectionError
-    return line
-
-
-def _skip_trailers(file: Any) -> None:
-    for _ in range(_TRAILERS):
-        if not _line(file).strip():
-            return
-    raise ValueError("trailers")
-
-
-def _read(file: Any, size: int, body: bytearray) -> None:
-    if len(body) + size > _BODY_BYTES:
-        raise OverflowError("body")
-    while size:
-        piece = file.read(min(size, _PIECE_BYTES))
-        if not piece:
-            raise ConnectionError
-        body += piece
-        size -= len(piece)
-
-
-def _page(status: int, reason: str) -> bytes:
-    return (
-        f"<HTML><HEAD>\n<TITLE>{status} {reason}</TITLE>\n</HEAD><BODY>\n<H1>{reason}</H1>\n</BODY></HTML>\n".encode()
-    )
+def _unzipped(body: bytes) -> bytes:
+    unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    content = unzip.decompress(body, _UNZIPPED_BYTES)
+    if unzip.unconsumed_tail:
+        raise ValueError("Content-Encoding")
+    return content
