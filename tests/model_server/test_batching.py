@@ -10,7 +10,7 @@ from google.protobuf import text_format
 from tensorflow_serving.apis import predict_pb2
 
 from tiffin.errors import ServingError
-from tiffin.model_server import batches, messages
+from tiffin.model_server import batches, declarations
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_threads_have_to_be_positive(launch, saved_models, tmp_path, threads):
 )
 def test_parameters_that_are_impossible(parameters, text):
     """They fail each load of a model, in the words of TensorFlow's shared_batch_scheduler.h."""
-    message = text_format.Parse(parameters, messages.message_class("BatchingParameters")())
+    message = text_format.Parse(parameters, declarations.message_class("BatchingParameters")())
     with pytest.raises(ServingError) as caught:
         batches.read_parameters(message)
     assert (caught.value.code, str(caught.value)) == ("INVALID_ARGUMENT", text)
@@ -204,15 +204,6 @@ def test_outputs_without_rows(start, predict, fails):
         "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension sizes of the input tensors"
     )
     fails("FAILED_PRECONDITION", text, lambda: predict(server, "tools", x, signature="pair"))
-
-
-def test_parameters_of_the_model(launch, models, predict, fails):
-    path = models(1)
-    (path / "1" / "batching_params.pbtxt").write_text("max_batch_size { value: 2 }")
-    flags = ["--model_name=score", f"--model_base_path={path}", "--enable_batching"]
-    server = launch(*flags, "--enable_per_model_batching_parameters").wait()
-    text = "Task size 3 is larger than maximum input batch size 2"
-    fails("INVALID_ARGUMENT", text, lambda: predict(server, inputs={"x": np.ones((3, 3), np.float32)}))
 
 
 def test_models_come_and_go_with_their_queues(launch, models, predict, states, eventually):

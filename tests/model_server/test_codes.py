@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tiffin.model_server import batches, batching, codes, configs, flags, messages, metrics, sessions
+from tiffin.model_server import batches, batching, codes, configs, declarations, flags, loading, metrics
 
 PAGE = "/monitoring/prometheus/metrics"
 
@@ -110,14 +110,14 @@ def test_batching_by_default(launch, saved_models, predict, fails):
     assert predict(server, inputs={"x": np.ones((1000, 3), np.float32)})["y"].shape == (1000, 1)
     text = "Task size 1001 is larger than maximum input batch size 1000"
     fails("INVALID_ARGUMENT", text, lambda: predict(server, inputs={"x": np.ones((1001, 3), np.float32)}))
-    parameters = batches.read_parameters(messages.message_class("BatchingParameters")())
+    parameters = batches.read_parameters(declarations.message_class("BatchingParameters")())
     assert (parameters.max_batch_size, parameters.batch_timeout_micros, parameters.max_enqueued_batches) == (
         1000,
         0,
         10,
     )
     before = _threads("of this test")
-    message = messages.message_class("BatchingParameters")()
+    message = declarations.message_class("BatchingParameters")()
     message.thread_pool_name.value = "of this test"
     batching.Scheduler(message, metrics.Metrics())
     assert _threads("of this test") - before == configs.CPUS
@@ -167,7 +167,7 @@ def test_parallelism_of_sessions(launch, saved_models, predict):
     """One number for both pools of threads, or one for each; 0 leaves it to TensorFlow."""
 
     def pools(*argv):
-        config = sessions.config(flags.parse(list(argv))[0])
+        config = loading.session_config(flags.parse(list(argv))[0])
         return config.intra_op_parallelism_threads, config.inter_op_parallelism_threads
 
     assert pools() == (0, 0)

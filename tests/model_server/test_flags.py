@@ -16,7 +16,7 @@ from tiffin.model_server import flags, listening
 def test_forms_of_a_flag():
     options, unknown, wrong = flags.parse(
         ["--port=1", "-rest_api_port=2", "--enable_batching", "-enable_model_warmup=false", "--host=::1"]
-        + ["--model_config_file_poll_wait_seconds=5", "--model_name=a=b", "--per_process_gpu_memory_fraction=0.5"]
+        + ["--model_config_file_poll_wait_seconds=5", "--model_name=a=b"]
     )
     assert (options.port, options.rest_api_port, options.enable_batching, options.enable_model_warmup) == (
         1,
@@ -25,7 +25,6 @@ def test_forms_of_a_flag():
         False,
     )
     assert (options.host, options.model_config_file_poll_wait_seconds, options.model_name) == ("::1", 5, "a=b")
-    assert options.per_process_gpu_memory_fraction == 0.5
     assert "port" in options.given
     assert "rest_api_timeout_in_ms" not in options.given
     assert (unknown, wrong) == ([], [])
@@ -85,22 +84,6 @@ def test_every_flag_is_in_the_usage():
     assert all(f"--{flag.name}=" in usage for flag in flags.FLAGS)
 
 
-def test_flags_that_cannot_be_honoured_say_so():
-    given = ["--use_alts_credentials", "--prefer_tflite_model=true", "--enable_profiler=false"]
-    options, _, _ = flags.parse([*given, "--num_tflite_interpreters_per_pool=1", "--xla_cpu_compilation_enabled"])
-    assert flags.unsupported(options) == [
-        "--use_alts_credentials is not supported by this server and has no effect: ALTS works on Google Cloud only.",
-        "--prefer_tflite_model is not supported by this server and has no effect: SavedModels only.",
-    ]
-
-
-def test_a_default_that_cannot_be_honoured_says_so_where_it_is_asked_for():
-    assert flags.unsupported(flags.parse([])[0]) == []
-    assert [line.split()[0] for line in flags.unsupported(flags.parse(["--enable_profiler"])[0])] == [
-        "--enable_profiler"
-    ]
-
-
 def failing(launch, *argv):
     server = launch(*argv)
     assert server.exit() == 255
@@ -114,10 +97,6 @@ def failing(launch, *argv):
         (
             ["--port=0", "--model_base_path=/m"],
             "At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.",
-        ),
-        (
-            ["--model_base_path=/m", "--use_alts_credentials", "--ssl_config_file=/f"],
-            "Either use_alts_credentials must be false or ssl_config_file must be empty.",
         ),
         (
             ["--model_base_path=/m", "--tensorflow_session_parallelism=1", "--tensorflow_intra_op_parallelism=1"]
@@ -153,17 +132,7 @@ def test_help_is_the_first_argument_that_no_flag_takes(launch):
     assert "Failed to start" not in log
 
 
-def test_a_session_configuration_that_is_not_there(launch, saved_models, tmp_path):
-    """It is read once, at the start."""
-    argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
-    text = "Failed to start server. Error: NOT_FOUND: /nope; No such file or directory"
-    assert text in failing(launch, *argv, "--tensorflow_session_config_file=/nope")
-    (tmp_path / "session").write_text("nonsense")
-    text = f"Failed to start server. Error: INVALID_ARGUMENT: Invalid protobuf file: '{tmp_path / 'session'}'"
-    assert text in failing(launch, *argv, f"--tensorflow_session_config_file={tmp_path / 'session'}")
-
-
-@pytest.mark.parametrize("file", ["model_config_file", "ssl_config_file", "tensorflow_session_config_file"])
+@pytest.mark.parametrize("file", ["model_config_file", "ssl_config_file"])
 def test_files_on_a_file_system_that_is_not_known(launch, saved_models, file):
     argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}", f"--{file}=nope://bucket/file"]
     assert "Failed to start server. Error: UNIMPLEMENTED: File system scheme 'nope'" in failing(launch, *argv)
@@ -220,10 +189,9 @@ def test_threads_that_are_asked_for(launch, saved_models, predict_request, predi
 
 
 def test_unknown_flags_are_printed_only(launch, saved_models, predict):
-    server = launch("--foo=1", "--enable_profiler", "--model_name=score", f"--model_base_path={saved_models / 'score'}")
+    server = launch("--foo=1", "--model_name=score", f"--model_base_path={saved_models / 'score'}")
     assert predict(server.wait())["y"].tolist() == [[9.0]]
     assert server.log.startswith("unknown argument: --foo=1\nusage: ")
-    assert "--enable_profiler is not supported by this server and has no effect" in server.log
 
 
 def test_a_port_that_is_taken(launch, saved_models):
@@ -317,15 +285,3 @@ def test_health(launch, saved_models):
     with pytest.raises(grpc.RpcError) as caught:
         check(launch(*argv).wait(), "")
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
-
-
-def test_session_settings(launch, saved_models, tmp_path, predict):
-    (tmp_path / "session").write_text("allow_soft_placement: true")
-    server = launch(
-        "--model_name=score",
-        f"--model_base_path={saved_models / 'score'}",
-        f"--tensorflow_session_config_file={tmp_path / 'session'}",
-        "--tensorflow_intra_op_parallelism=1",
-        "--mixed_precision=bfloat16",
-    )
-    assert predict(server.wait())["y"].tolist() == [[9.0]]

@@ -61,7 +61,7 @@ def test_a_bug_in_a_warm_up_leaves_no_model(saved_models, monkeypatch):
         monkeypatch.setattr(models.Model, "closer", lambda _: lambda: closed.append(close()))
         raise KeyError("a bug")
 
-    monkeypatch.setattr(loading.warmup, "warm_up", fails)
+    monkeypatch.setattr(loading, "warm_up", fails)
     load = loading.loader(flags.parse([])[0], metrics.Metrics())
     with pytest.raises(KeyError):
         load("score", 1, str(saved_models / "score" / "1"))

@@ -8,8 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tiffin.model_server import flags, metrics, models
-from tiffin.model_server import warmup as running
+from tiffin.model_server import flags, loading, metrics, models
 from tiffin.serving import warmup
 
 LOADING, AVAILABLE, END = 20, 30, 50
@@ -189,7 +188,7 @@ def test_the_server_runs_what_tiffin_writes(start, tools, model, monkeypatch):
     assert value(server, "model_warmup_records_read", tools / "1") == 192
 
     loaded = model()
-    assert running.warm_up(loaded, metrics.Metrics()) == 192
+    assert loading.warm_up(loaded, metrics.Metrics()) == 192
     for name, outputs in {"classify": ["classes", "scores"], "serving_default": ["outputs"]}.items():
         runner = loaded.signatures[name].runner(outputs)
         assert runner.is_settled
@@ -206,4 +205,4 @@ def test_the_requests_are_of_the_rows(tools, model):
         for record in tf.data.TFRecordDataset(str(tools / "1" / warmup.WARMUP_FILE))
     )
     assert list(regress.regress_log.request.input.example_list.examples) == [example(0.25)] * 2
-    assert running.warm_up(model(), metrics.Metrics()) == 2
+    assert loading.warm_up(model(), metrics.Metrics()) == 2

@@ -4,15 +4,13 @@ After tensorflow/serving's servables/tensorflow/bundle_factory_util.{h,cc} and b
 """
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tiffin.errors import ServingError
-from tiffin.model_server import configs, messages
+from tiffin.model_server import configs, declarations
 from tiffin.model_server.codes import invalid
 
 
@@ -70,10 +68,20 @@ def read_parameters(message: Any) -> Parameters:
     )
 
 
-def check_threads(message: Any) -> None:
-    """Raise a ServingError where a BatchingParameters message asks for no threads (shared_batch_scheduler.h)."""
-    if message.HasField("num_batch_threads") and message.num_batch_threads.value < 1:
-        raise invalid(f"num_batch_threads must be positive; was {message.num_batch_threads.value}")
+def message(options: Any) -> Any:
+    """Return the BatchingParameters message that the flags ask for.
+
+    Raises:
+        ServingError: It cannot be read, or asks for no threads (shared_batch_scheduler.h).
+    """
+    parameters = declarations.message_class("BatchingParameters")()
+    if options.batching_parameters_file:
+        configs.read_text(options.batching_parameters_file, parameters)
+    else:
+        parameters.thread_pool_name.value = "model_server_batch_threads"
+    if parameters.HasField("num_batch_threads") and parameters.num_batch_threads.value < 1:
+        raise invalid(f"num_batch_threads must be positive; was {parameters.num_batch_threads.value}")
+    return parameters
 
 
 def _check_queue(size: int, timeout_micros: int, batches: int, execution: int) -> None:
@@ -89,25 +97,6 @@ def _check_queue(size: int, timeout_micros: int, batches: int, execution: int) -
             "When enable_large_batch_splitting is true, input_batch_size_limit must be greater than or equal to "
             f"max_execution_batch_size.1{size}{execution}"  # the values follow the sentence there
         )
-
-
-def for_model(path: str, options: Any, common: Any) -> Parameters | None:
-    """Return the parameters for a model, None where it is not to be batched.
-
-    Args:
-        path: The model's directory.
-        options: The flags.
-        common: The BatchingParameters of all models.
-
-    Raises:
-        ServingError: The parameters are impossible, or the model's own cannot be read.
-    """
-    if not options.enable_per_model_batching_parameters:
-        return read_parameters(common)
-    file = os.path.join(path, "batching_params.pbtxt")
-    if not (tf.io.gfile.exists(file) if "://" in file else os.path.exists(file)):
-        return None
-    return read_parameters(configs.read_text(file, messages.message_class("BatchingParameters")()))
 
 
 def common_size(arrays: Sequence[Any]) -> int:

@@ -1,7 +1,7 @@
 """Configuration files in protobuf's text format, and the rules a new model configuration is held to.
 
 The rules and their texts are those of tensorflow/serving's model_servers/server_core.cc. BatchingParameters,
-SSLConfig and MonitoringConfig are not in the `tensorflow-serving-api` wheel; `messages` declares them.
+SSLConfig and MonitoringConfig are not in the `tensorflow-serving-api` wheel; `declarations` has them.
 """
 
 import logging

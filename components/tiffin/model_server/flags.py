@@ -1,4 +1,4 @@
-"""The command line of `tensorflow_model_server`, under its names, plus a few flags of our own.
+"""The command line of `tensorflow_model_server`, as far as development needs it, plus two flags of our own.
 
 The flags, defaults and texts are those of tensorflow/serving's model_servers/main.cc; the way values are read is
 that of tensorflow's tsl/util/command_line_flags.cc: `--flag=value` or `-flag=value`, a bare `--flag` is true, a
@@ -8,7 +8,8 @@ value that does not fit prints the usage and ends the server, an unknown flag is
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Collection
+import types
+from collections.abc import Callable
 from typing import Any
 
 from tiffin.model_server.codes import invalid
@@ -24,15 +25,11 @@ class Flag:
         name: The flag's name without dashes.
         default: Its default, which also gives its type.
         text: What it does, for the usage.
-        unsupported: Why this server cannot honour the flag, or an empty string.
-        harmless: The value of such a flag that asks for nothing. Defaults to the flag's default.
     """
 
     name: str
     default: Any
     text: str
-    unsupported: str = ""
-    harmless: Any = None
 
 
 FLAGS = (
@@ -49,11 +46,6 @@ FLAGS = (
         "If true, allows assigning unused version labels to models that are not available yet.",
     ),
     Flag("batching_parameters_file", "", "If non-empty, read an ascii BatchingParameters protobuf from this file."),
-    Flag(
-        "enable_per_model_batching_parameters",
-        False,
-        "Read batching parameters from batching_params.pbtxt in each SavedModel's directory.",
-    ),
     Flag("model_config_file", "", "If non-empty, read an ascii ModelServerConfig protobuf from this file."),
     Flag(
         "model_config_file_poll_wait_seconds",
@@ -71,15 +63,10 @@ FLAGS = (
         1,
         "Interval in seconds between polls for new versions. Zero: once. Negative: never.",
     ),
-    Flag("flush_filesystem_caches", True, "Flush filesystem caches after loads.", "Python keeps no such cache"),
     Flag("tensorflow_session_parallelism", 0, "Threads for running a session. Auto-configured by default."),
-    Flag("tensorflow_session_config_file", "", "If non-empty, read an ascii ConfigProto protobuf from this file."),
     Flag("tensorflow_intra_op_parallelism", 0, "Threads that parallelize an individual op."),
     Flag("tensorflow_inter_op_parallelism", 0, "Operators that can be executed simultaneously."),
-    Flag("use_alts_credentials", False, "Use Google ALTS credentials.", "ALTS works on Google Cloud only"),
     Flag("ssl_config_file", "", "If non-empty, read an ascii SSLConfig protobuf from this file."),
-    Flag("platform_config_file", "", "If non-empty, read an ascii PlatformConfigMap.", "one platform is built in"),
-    Flag("per_process_gpu_memory_fraction", 0.0, "Fraction of the GPU memory that each process occupies."),
     Flag("saved_model_tags", "serve", "Comma-separated set of tags of the meta graph def to load."),
     Flag("grpc_channel_arguments", "", "A comma separated list of arguments to be passed to the grpc server."),
     Flag("grpc_max_threads", 4 * CPUS, "Max grpc server threads to handle grpc messages."),
@@ -87,22 +74,9 @@ FLAGS = (
     Flag("num_request_iterations_for_warmup", 0, "Times a request is run during warm-up, if > 0."),
     Flag("version", False, "Display version."),
     Flag("monitoring_config_file", "", "If non-empty, read an ascii MonitoringConfig protobuf from this file."),
-    Flag(
-        "remove_unused_fields_from_bundle_metagraph",
-        True,
-        "Removes unused fields from MetaGraphDef to save memory.",
-        "only the signatures are ever kept",
-    ),
-    Flag("prefer_tflite_model", False, "Prefer model.tflite to saved_model.pb.", "SavedModels only"),
-    Flag("num_tflite_pools", CPUS, "Number of TFLite interpreters in a pool.", "SavedModels only"),
-    Flag("num_tflite_interpreters_per_pool", 1, "TFLite interpreters per pool.", "SavedModels only"),
     Flag("enable_signature_method_name_check", False, "Enable method_name check for SignatureDef."),
     Flag("xla_cpu_compilation_enabled", False, "Enable XLA:CPU JIT."),
     Flag("xla_gpu_compilation_enabled", False, "Enable XLA:CPU JIT and XLA:GPU JIT."),
-    Flag("enable_profiler", True, "Enable profiler service.", "the service is not open to Python", harmless=False),
-    Flag("thread_pool_factory_config_file", "", "If non-empty, read a ThreadPoolConfig.", "not open to Python"),
-    Flag("mixed_precision", "", "Specify mixed_precision mode (bfloat16)."),
-    Flag("skip_initialize_tpu", False, "Whether to skip auto initializing TPU.", "there is no TPU support"),
     Flag("enable_grpc_healthcheck_service", False, "Enable the standard gRPC healthcheck service."),
     Flag("enable_serialization_as_tensor_content", False, "Serialize predict responses as tensor content."),
     # Tiffin's own. The host is loopback because this server is for development; TF Serving takes 0.0.0.0.
@@ -126,25 +100,15 @@ _INT64 = frozenset(
 )
 
 
-class Options:
-    """The value of each flag as an attribute of the flag's name, and the names of those that were `given`."""
-
-    def __init__(self, values: dict[str, Any], given: Collection[str] = ()) -> None:
-        self.given = frozenset(given)
-        self.__dict__.update(values)
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)
-
-
-def parse(argv: list[str]) -> tuple[Options, list[str], list[str]]:
+def parse(argv: list[str]) -> tuple[Any, list[str], list[str]]:
     """Read a command line.
 
     Args:
         argv: The arguments after the program's name.
 
     Returns:
-        The options; the arguments that no flag took; what is wrong with a value, one text for each such flag.
+        The options: the value of each flag under its name, and the names of those that were `given`; the arguments
+        that no flag took; what is wrong with a value, one text for each such flag.
     """
     values = {flag.name: flag.default for flag in FLAGS}
     known = {flag.name: flag for flag in FLAGS}
@@ -163,7 +127,7 @@ def parse(argv: list[str]) -> tuple[Options, list[str], list[str]]:
     for name in _POLLS:
         if values[name] > 0 and values["poll_wait_millis"] > 0:
             values[name] = values["poll_wait_millis"] / 1000
-    return Options(values, given), unknown, wrong
+    return types.SimpleNamespace(**values, given=frozenset(given)), unknown, wrong
 
 
 def address(host: str, port: int) -> str:
@@ -175,8 +139,6 @@ def check(options: Any) -> None:
     """Raise a ServingError where flags contradict one another."""
     if options.port == 0 and not options.grpc_socket_path:
         raise invalid("At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.")
-    if options.use_alts_credentials and options.ssl_config_file:
-        raise invalid("Either use_alts_credentials must be false or ssl_config_file must be empty.")
     if not options.model_base_path and not options.model_config_file:
         raise invalid("Both server_options.model_base_path and server_options.model_config_file are empty!")
     if options.batching_parameters_file and not options.enable_batching:
@@ -196,15 +158,6 @@ def check(options: Any) -> None:
         )
 
 
-def unsupported(options: Options) -> list[str]:
-    """Return one line for each flag that was set and that this server cannot honour."""
-    return [
-        f"--{flag.name} is not supported by this server and has no effect: {flag.unsupported}."
-        for flag in FLAGS
-        if flag.unsupported and flag.name in options.given and getattr(options, flag.name) != _harmless(flag)
-    ]
-
-
 def usage(program: str) -> str:
     """Return the list of flags, in the form TF Serving prints."""
     lines = [f"\t{'--' + flag.name + '=' + _shown(flag.default):<48}\t{_kind(flag)}\t{flag.text}" for flag in FLAGS]
@@ -215,12 +168,8 @@ def _shown(default: Any) -> str:
     return f'"{default}"' if isinstance(default, str) else str(default).lower()
 
 
-def _harmless(flag: Flag) -> Any:
-    return flag.default if flag.harmless is None else flag.harmless
-
-
 def _kind(flag: Flag) -> str:
-    kinds = {bool: "bool", int: "int32", float: "float", str: "string"}
+    kinds = {bool: "bool", int: "int32", str: "string"}
     return "int64" if flag.name in _INT64 else kinds[type(flag.default)]
 
 
@@ -229,7 +178,6 @@ def _reader(flag: Flag) -> Callable[[str], Any]:
         "bool": _read_bool,
         "int32": lambda value: read_int(value, 32),
         "int64": lambda value: read_int(value, 64),
-        "float": float,
         "string": str,
     }
     return readers[_kind(flag)]

@@ -11,11 +11,11 @@ import numpy as np
 from tensorflow.core.framework import types_pb2
 
 from tiffin.errors import ServingError
-from tiffin.model_server import messages, tensors
+from tiffin.model_server import conversion, declarations
 from tiffin.model_server.codes import invalid
 from tiffin.model_server.models import Model
 from tiffin.model_server.predict import run
-from tiffin.model_server.signatures import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD, Signature
+from tiffin.model_server.runners import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD, Signature
 
 
 def classify(model: Model, request: Any, check_method: bool = False, **running: Any) -> Any:
@@ -23,7 +23,7 @@ def classify(model: Model, request: Any, check_method: bool = False, **running: 
 
     Args:
         model: The model that the request's ModelSpec asks for.
-        request: An InferenceRequest of `messages`.
+        request: An InferenceRequest of `declarations`.
         check_method: Whether the signature's method_name must be that of classification.
         running: See `predict.run`.
 
@@ -33,7 +33,7 @@ def classify(model: Model, request: Any, check_method: bool = False, **running: 
     signature = _find(model, request.model_spec, CLASSIFY_METHOD, check_method)
     aliases = _classify_aliases(signature)
     arrays, count = _run(model, signature, aliases, request.input, "Classify", running)
-    response = messages.message_class("ClassificationResponse")()
+    response = declarations.message_class("ClassificationResponse")()
     _fill_spec(response.model_spec, model, request.model_spec)
     _fill_classes(response.result, dict(zip(aliases, arrays, strict=True)), count)
     return response
@@ -44,7 +44,7 @@ def regress(model: Model, request: Any, check_method: bool = False, **running: A
     signature = _find(model, request.model_spec, REGRESS_METHOD, check_method)
     aliases = _regress_aliases(signature)
     arrays, count = _run(model, signature, aliases, request.input, "Regress", running)
-    response = messages.message_class("RegressionResponse")()
+    response = declarations.message_class("RegressionResponse")()
     _fill_spec(response.model_spec, model, request.model_spec)
     _fill_values(response.result, arrays[0], count)
     return response
@@ -55,7 +55,7 @@ def infer(model: Model, request: Any, check_method: bool = False, **running: Any
 
     Args:
         model: The model that the first task's ModelSpec asks for.
-        request: A MultiInferenceRequest of `messages`.
+        request: A MultiInferenceRequest of `declarations`.
         check_method: Whether the signatures' method_names must fit.
         running: See `predict.run`.
     """
@@ -77,7 +77,7 @@ def infer(model: Model, request: Any, check_method: bool = False, **running: Any
     if metrics is not None:
         metrics.count_examples(model.name, len(examples))
     fetched = dict(zip(fetches, map(np.asarray, outputs), strict=True))
-    response = messages.message_class("MultiInferenceResponse")()
+    response = declarations.message_class("MultiInferenceResponse")()
     for task, (signature, aliases) in zip(request.tasks, tasks, strict=True):
         result = response.results.add()
         found = {alias: fetched[signature.outputs[alias].name] for alias in aliases}
@@ -194,10 +194,10 @@ def _fill_classes(result: Any, outputs: dict[str, Any], count: int) -> None:
         array = outputs[alias]
         if array.ndim != 2:
             raise invalid(f"Expected Tensor shape: [batch_size num_classes] but got {_shape(array)}")
-        if tensors.type_enum(array) != expected[alias]:
+        if conversion.type_enum(array) != expected[alias]:
             raise invalid(
                 f"Expected {alias} Tensor of {types_pb2.DataType.Name(expected[alias])}. "
-                f"Got: {types_pb2.DataType.Name(tensors.type_enum(array))}"
+                f"Got: {types_pb2.DataType.Name(conversion.type_enum(array))}"
             )
         if len(array) != count:
             raise invalid(f"Expected {alias} output batch size of {count}. Got: {len(array)}")
@@ -226,8 +226,10 @@ def _fill_values(result: Any, array: Any, count: int) -> None:
         )
     if len(array) != count:
         raise invalid(f"Input batch size did not match output batch size: {count} vs. {len(array)}")
-    if tensors.type_enum(array) != types_pb2.DT_FLOAT:
-        raise invalid(f"Expected output Tensor of DT_FLOAT.  Got: {types_pb2.DataType.Name(tensors.type_enum(array))}")
+    if conversion.type_enum(array) != types_pb2.DT_FLOAT:
+        raise invalid(
+            f"Expected output Tensor of DT_FLOAT.  Got: {types_pb2.DataType.Name(conversion.type_enum(array))}"
+        )
     for value in array.ravel().tolist():
         result.regressions.add().value = value
 

@@ -9,7 +9,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tiffin.errors import ServingError
-from tiffin.model_server import configs, flags, messages, rest, services, web
+from tiffin.model_server import configs, declarations, endpoints, flags, services, web
 from tiffin.model_server.codes import invalid
 from tiffin.model_server.metrics import Metrics
 from tiffin.model_server.models import Catalog
@@ -44,7 +44,7 @@ def open_ports(
     # Read before a port is open: who cannot serve must not have taken a request.
     path = web.metrics_path(options)
     server = _start(services.handlers(catalog, options, counts, reload), options)
-    stop_pages = web.start(options, rest.answerer(catalog, options, counts), path, counts.page)
+    stop_pages = web.start(options, endpoints.answerer(catalog, options, counts), path, counts.page)
 
     def close() -> None:
         stop_pages()
@@ -116,7 +116,7 @@ def _credentials(options: Any) -> Any:
     if not options.ssl_config_file:
         _log.info("Using InsecureServerCredentials")
         return None
-    ssl = configs.read_text(options.ssl_config_file, messages.message_class("SSLConfig")())
+    ssl = configs.read_text(options.ssl_config_file, declarations.message_class("SSLConfig")())
     _log.info("Using SSL credentials")
     try:
         return grpc.ssl_server_credentials(

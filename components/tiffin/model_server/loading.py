@@ -1,64 +1,47 @@
-"""Loading a version: the SavedModel, then its warm-up requests."""
+"""Loading a version: the SavedModel, then its warm-up requests.
 
-import dataclasses
-import functools
+Warm-up requests are a TFRecord of PredictionLog in assets.extra/tf_serving_warmup_requests, at most 1000 of them; they
+run before the version is available, and an error fails the load. After tensorflow/serving's
+servables/tensorflow/saved_model_warmup{,_util}.cc.
+"""
+
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import config_pb2
+from tensorflow.python.lib.io import _pywrap_record_io
+from tensorflow_serving.apis import prediction_log_pb2
+
 from tiffin.errors import ServingError
-from tiffin.model_server import batches, batching, configs, messages, sessions, warmup
+from tiffin.model_server import batches, batching, codes, declarations, inference
+from tiffin.model_server.codes import invalid
 from tiffin.model_server.metrics import Metrics
 from tiffin.model_server.models import Model
+from tiffin.model_server.predict import evaluate
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What the files say that the flags name.
-
-    Attributes:
-        session: A ConfigProto.
-        batching: A BatchingParameters, None where there is no batching.
-    """
-
-    session: Any
-    batching: Any
-
-
-@functools.cache
-def settings(options: Any) -> Settings:
-    """Read the files that the flags name, once: a load finds them as they were at the start.
-
-    Raises:
-        ServingError: One of them cannot be read, or asks for no threads.
-    """
-    parameters = None
-    if options.enable_batching:
-        parameters = messages.message_class("BatchingParameters")()
-        if options.batching_parameters_file:
-            configs.read_text(options.batching_parameters_file, parameters)
-        else:
-            parameters.thread_pool_name.value = "model_server_batch_threads"
-        batches.check_threads(parameters)
-    return Settings(sessions.config(options), parameters)
+_RECORDED = os.path.join("assets.extra", "tf_serving_warmup_requests")
+_MAX_RECORDS = 1000
 
 
 def loader(options: Any, metrics: Metrics) -> Callable[[str, int, str], Model]:
     """Return what loads a version (model, version, directory) under these flags.
 
     Raises:
-        ServingError: As `settings` does.
+        ServingError: The batching parameters cannot be read, or ask for no threads.
     """
-    given = settings(options)
-    scheduler = None if given.batching is None else batching.Scheduler(given.batching, metrics)
+    config = session_config(options)
+    scheduler = batching.Scheduler(batches.message(options), metrics) if options.enable_batching else None
 
     def load(name: str, version: int, path: str) -> Model:
         start = time.perf_counter()
         try:
-            model = Model(name, version, path, options, given.session, scheduler)
+            model = Model(name, version, path, options, config, scheduler)
         except ServingError:
             metrics.count("load_attempt_count", (path, "fail"))
             raise
@@ -66,7 +49,7 @@ def loader(options: Any, metrics: Metrics) -> Callable[[str, int, str], Model]:
         metrics.count("load_latency", (path,), round((time.perf_counter() - start) * 1e6))
         if options.enable_model_warmup:
             try:
-                warmup.warm_up(
+                warm_up(
                     model,
                     metrics,
                     options.num_request_iterations_for_warmup,
@@ -78,3 +61,85 @@ def loader(options: Any, metrics: Metrics) -> Callable[[str, int, str], Model]:
         return model
 
     return load
+
+
+def session_config(options: Any) -> Any:
+    """Return the ConfigProto that the flags ask for (model_servers/server.cc, `BuildAndStart`)."""
+    intra, inter = options.tensorflow_intra_op_parallelism, options.tensorflow_inter_op_parallelism
+    if max(intra, inter) <= 0:
+        intra = inter = options.tensorflow_session_parallelism
+    return config_pb2.ConfigProto(intra_op_parallelism_threads=intra, inter_op_parallelism_threads=inter)
+
+
+def warm_up(model: Model, metrics: Metrics, iterations: int = 1, check_method: bool = False) -> int:
+    """Run a model's warm-up requests.
+
+    Args:
+        model: The model.
+        metrics: Takes the time it took.
+        iterations: How often each request runs.
+        check_method: Whether a signature's method_name must fit the request.
+
+    Returns:
+        How many records there were.
+
+    Raises:
+        ServingError: A record cannot be read or run, or there are too many.
+    """
+    path = os.path.join(model.path, _RECORDED)
+    if not tf.io.gfile.exists(path):
+        _log.info("No warmup data file found at %s", path)
+        return 0
+    _log.info("Starting to read warmup data for model at %s", path)
+    start = time.perf_counter()
+    count = 0
+
+    def record(status: str) -> None:
+        metrics.observe("model_warmup_latency", (model.path, status), (time.perf_counter() - start) * 1e6)
+        metrics.count("model_warmup_records_read", (model.path, status), count)
+
+    try:
+        # What `tf_record_iterator` comes down to, without its warning that it is deprecated.
+        for content in _pywrap_record_io.RecordIterator(path, ""):
+            log = _parsed(content, path)
+            for _ in range(max(1, iterations)):
+                _run(model, log, check_method)
+            count += 1
+            if count > _MAX_RECORDS:
+                raise invalid(f"Number of warmup records exceeds the maximum ({_MAX_RECORDS}) at {path}")
+    except tf.errors.DataLossError as error:
+        record(f"DATA_LOSS: {error.message}")
+        text = f"{error.message}. Please verify your warmup data is in TFRecord format."
+        raise ServingError(text, "DATA_LOSS") from error
+    except tf.errors.OpError as error:
+        raise codes.from_tensorflow(error) from error
+    record("OK")
+    _log.info("Finished reading warmup data for model at %s. Number of warmup records read: %d.", path, count)
+    return count
+
+
+def _parsed(content: bytes, path: str) -> Any:
+    try:
+        return prediction_log_pb2.PredictionLog.FromString(content)
+    except DecodeError as error:
+        shown = content.decode(errors="replace")
+        raise invalid(f"Failed to parse warmup record: {shown} from {path}") from error
+
+
+def _run(model: Model, log: Any, check_method: bool) -> None:
+    kind = log.WhichOneof("log_type")
+    if kind == "predict_log":
+        evaluate(model, log.predict_log.request, check_method)
+    elif kind == "classify_log":
+        inference.classify(model, _request("InferenceRequest", log.classify_log), check_method)
+    elif kind == "regress_log":
+        inference.regress(model, _request("InferenceRequest", log.regress_log), check_method)
+    elif kind == "multi_inference_log":
+        inference.infer(model, _request("MultiInferenceRequest", log.multi_inference_log), check_method)
+    elif kind is not None:
+        number = log.DESCRIPTOR.fields_by_name[kind].number
+        raise ServingError(f"Unsupported log_type for warmup: {number}", "UNIMPLEMENTED")
+
+
+def _request(name: str, log: Any) -> Any:
+    return declarations.message_class(name).FromString(log.request.SerializeToString())

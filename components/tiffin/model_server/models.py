@@ -15,7 +15,7 @@ from tensorflow.python.saved_model import loader_impl
 
 from tiffin.errors import ServingError
 from tiffin.model_server import batches, batching, codes
-from tiffin.model_server.signatures import Runner, Signature
+from tiffin.model_server.runners import Runner, Signature
 from tiffin.model_server.states import AVAILABLE
 
 
@@ -60,9 +60,7 @@ class Model:
                 raise ServingError(str(error), "INVALID_ARGUMENT") from error
         self.definitions = dict(meta_graph.signature_def)
         self._queues: list[batching.Queue] = []
-        self._wrap = _wrapper(
-            self._queues, scheduler and batches.for_model(path, options, scheduler.parameters), scheduler
-        )
+        self._wrap = _wrapper(self._queues, scheduler)
         self.signatures = {
             name: Signature(self.session, definition, self._wrap) for name, definition in self.definitions.items()
         }
@@ -94,11 +92,12 @@ class Model:
             return self._joint[key]
 
 
-def _wrapper(queues: list[batching.Queue], parameters: Any, scheduler: Any) -> Callable[[Runner], Any]:
+def _wrapper(queues: list[batching.Queue], scheduler: Any) -> Callable[[Runner], Any]:
     """Return what puts a batching queue before a runner, where there is batching; it does not hold the model."""
+    parameters = scheduler and batches.read_parameters(scheduler.parameters)
 
     def wrap(runner: Runner) -> Any:
-        if parameters is None:
+        if scheduler is None:
             return runner
         queue = batching.Queue(runner, parameters, scheduler)
         scheduler.add(queue)

@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from tiffin.errors import ServingError
-from tiffin.model_server import codes, messages, tensors, wire
+from tiffin.model_server import codes, conversion, declarations, fields
 from tiffin.model_server.metrics import Metrics
 from tiffin.model_server.models import Catalog
 from tiffin.model_server.predict import response_spec
-from tiffin.model_server.signatures import DEFAULT_SIGNATURE, Runner
+from tiffin.model_server.runners import DEFAULT_SIGNATURE, Runner
 
 _MAX_PLANS = 1024
 _MAX_SHAPES = 4096
@@ -35,8 +35,8 @@ class Plans:
 
     def __init__(self, catalog: Catalog, metrics: Metrics, as_content: bool) -> None:
         self._catalog, self._metrics, self._as_content = catalog, metrics, as_content
-        self._request = messages.message_class("PredictBytes").FromString
-        self._tensor = messages.message_class("TensorBytes").FromString
+        self._request = declarations.message_class("PredictBytes").FromString
+        self._tensor = declarations.message_class("TensorBytes").FromString
         self._shapes: dict[bytes, _Shape] = {}
 
     def answer(self, content: bytes, timeout_ms: int = 0) -> bytes | None:
@@ -77,8 +77,8 @@ class Plans:
         ended = time.perf_counter()
         parts = []
         for head, output in zip(heads, outputs, strict=True):
-            tensor = tensors.encode(np.asarray(output), self._as_content)
-            parts.append(wire.delimited(1, head + wire.delimited(2, tensor)))
+            tensor = conversion.encode(np.asarray(output), self._as_content)
+            parts.append(fields.delimited(1, head + fields.delimited(2, tensor)))
         parts.append(tail)
         reply = b"".join(parts)
         now = time.perf_counter()
@@ -94,7 +94,7 @@ class Plans:
             return
         if len(request.model_spec) > _MAX_SPEC_BYTES or len(plans) >= _MAX_PLANS:
             return
-        spec = messages.message_class("ModelSpec").FromString(request.model_spec)
+        spec = declarations.message_class("ModelSpec").FromString(request.model_spec)
         try:
             model = self._catalog.find(spec)
         except ServingError:
@@ -106,8 +106,8 @@ class Plans:
         if request.output_filter or not isinstance(runner, Runner):
             return
         types = [(alias, info.dtype) for alias, info in signature.inputs.items()]
-        heads = [wire.delimited(1, alias.encode()) for alias in aliases]
-        tail = wire.delimited(2, response_spec(spec.name, model.version, name))
+        heads = [fields.delimited(1, alias.encode()) for alias in aliases]
+        tail = fields.delimited(2, response_spec(spec.name, model.version, name))
         plans[request.model_spec] = (model, types, runner, heads, tail)
 
     def _array(self, content: bytes | None, type_: int) -> Any:
@@ -117,25 +117,25 @@ class Plans:
         sizes = self._shapes.get(tensor.tensor_shape) or self._shape(tensor.tensor_shape)
         if sizes is None or tensor.dtype != type_ or tensor.ByteSize() != len(content):
             return None
-        values = b"" if type_ == tensors.STRING else tensor.tensor_content
+        values = b"" if type_ == conversion.STRING else tensor.tensor_content
         if not values and type_ in _CONTENT_BYTES:
             values = getattr(tensor, _CONTENT_BYTES[type_])
         if not values:
             return self._decoded(content)
-        dtype = tensors.numpy_type(type_)
+        dtype = conversion.numpy_type(type_)
         if len(values) != sizes[1] * dtype.itemsize:
             return None
         return np.frombuffer(values, dtype).reshape(sizes[0])
 
     def _decoded(self, content: bytes) -> Any:
         try:
-            return tensors.decode(messages.tensor(content))
+            return conversion.decode(declarations.tensor(content))
         except (ValueError, ServingError):
             return None
 
     def _shape(self, content: bytes) -> _Shape | None:
         try:
-            shape = tensors.shape(messages.tensor_shape(content))
+            shape = conversion.shape(declarations.tensor_shape(content))
         except (ValueError, ServingError):
             return None
         if len(content) <= _MAX_SHAPE_BYTES:

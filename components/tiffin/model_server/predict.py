@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from tiffin.errors import ServingError
-from tiffin.model_server import codes, tensors, wire
+from tiffin.model_server import codes, conversion, fields
 from tiffin.model_server.codes import invalid
 from tiffin.model_server.models import Model
-from tiffin.model_server.signatures import (
+from tiffin.model_server.runners import (
     CLASSIFY_METHOD,
     DEFAULT_SIGNATURE,
     PREDICT_METHOD,
@@ -43,12 +43,13 @@ def predict(model: Model, request: Any, as_content: bool = False, **running: Any
     signature_name, aliases, arrays = evaluate(model, request, **running)
     spec = response_spec(request.model_spec.name, model.version, signature_name)
     outputs = b"".join(
-        wire.delimited(
-            1, wire.delimited(1, alias.encode()) + wire.delimited(2, tensors.encode(np.asarray(array), as_content))
+        fields.delimited(
+            1,
+            fields.delimited(1, alias.encode()) + fields.delimited(2, conversion.encode(np.asarray(array), as_content)),
         )
         for alias, array in zip(aliases, arrays, strict=True)
     )
-    return outputs + wire.delimited(2, spec)
+    return outputs + fields.delimited(2, spec)
 
 
 def evaluate(
@@ -134,7 +135,7 @@ def _inputs(signature: Signature, inputs: Any) -> list[Any]:
                 f"{_listed(signature.defaults)}"
             )
         try:
-            arrays.append(tensors.decode(proto))
+            arrays.append(conversion.decode(proto))
         except ValueError:
             raise invalid(f"tensor parsing error: {alias}") from None
     if len(used) != len(inputs):
@@ -163,5 +164,5 @@ def _listed(names: Iterable[str]) -> str:
 
 def response_spec(name: str, version: int, signature: str) -> bytes:
     """Return the wire bytes of a reply's ModelSpec."""
-    numbered = wire.tagged(1, version) if version else b""
-    return wire.delimited(1, name.encode()) + wire.delimited(2, numbered) + wire.delimited(3, signature.encode())
+    numbered = fields.tagged(1, version) if version else b""
+    return fields.delimited(1, name.encode()) + fields.delimited(2, numbered) + fields.delimited(3, signature.encode())

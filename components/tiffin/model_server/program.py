@@ -34,8 +34,6 @@ def serve(options: Any) -> int:
     quiet()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s: %(levelname).1s %(message)s", force=True)
     _log.setLevel(logging.INFO)
-    for line in flags.unsupported(options):
-        _log.warning("%s", line)
     try:
         flags.check(options)
         return _serve(options)

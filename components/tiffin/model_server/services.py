@@ -20,7 +20,7 @@ from tensorflow_serving.apis import (
 )
 
 from tiffin.errors import ServingError
-from tiffin.model_server import codes, inference, management, messages
+from tiffin.model_server import codes, declarations, inference, management
 from tiffin.model_server.codes import invalid
 from tiffin.model_server.metrics import Metrics
 from tiffin.model_server.models import Catalog
@@ -100,15 +100,15 @@ def _predictions(catalog: Catalog, options: Any, metrics: Metrics) -> dict[str, 
         return _bytes(inference.regress(model, request, check, metrics=metrics, timeout_ms=timeout_ms))
 
     def run_inference(request: Any, timeout_ms: int) -> Any:
-        spec = request.tasks[0].model_spec if request.tasks else messages.message_class("ModelSpec")()
+        spec = request.tasks[0].model_spec if request.tasks else declarations.message_class("ModelSpec")()
         return inference.infer(catalog.find(spec), request, check, metrics=metrics, timeout_ms=timeout_ms)
 
-    inference_request = messages.message_class("InferenceRequest")
+    inference_request = declarations.message_class("InferenceRequest")
     return {
         "Predict": answer_predict,
         "Classify": _counted(inference_request, "Classify", metrics, run_classify),
         "Regress": _counted(inference_request, "Regress", metrics, run_regress),
-        "MultiInference": _plain(messages.message_class("MultiInferenceRequest"), run_inference),
+        "MultiInference": _plain(declarations.message_class("MultiInferenceRequest"), run_inference),
     }
 
 

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 
-from tiffin.model_server import configs, flags, json_text, messages, metrics, rest
+from tiffin.model_server import configs, declarations, endpoints, flags, json_replies, metrics
 
 _log = logging.getLogger(__name__)
 _UNZIPPED_BYTES = 1 << 28  # of a gzipped body: a few bytes can unfold to any number
@@ -29,13 +29,13 @@ def metrics_path(options: Any) -> str | None:
     """
     if options.rest_api_port in (0, options.port) or not options.monitoring_config_file:
         return None
-    config = configs.read_text(options.monitoring_config_file, messages.message_class("MonitoringConfig")())
+    config = configs.read_text(options.monitoring_config_file, declarations.message_class("MonitoringConfig")())
     prometheus = config.prometheus_config
     return (prometheus.path or metrics.PATH) if prometheus.enable else None
 
 
 def start(
-    options: Any, answer: Callable[[str, str, bytes, str], rest.Reply], path: str | None, page: Callable[[], str]
+    options: Any, answer: Callable[[str, str, bytes, str], endpoints.Reply], path: str | None, page: Callable[[], str]
 ) -> Callable[[], None]:
     """Start the HTTP server, if there is to be one.
 
@@ -92,7 +92,7 @@ def start(
 
 
 def _application(
-    answer: Callable[[str, str, bytes, str], rest.Reply],
+    answer: Callable[[str, str, bytes, str], endpoints.Reply],
     metrics_path: str | None,
     page: Callable[[], str],
     threads: futures.Executor,
@@ -107,7 +107,7 @@ def _application(
         path = request.scope["raw_path"].decode("latin-1")
         if path == metrics_path:
             return Response(page(), headers={"Content-Type": "text/plain"})
-        if not rest.OURS.fullmatch(path):
+        if not endpoints.OURS.fullmatch(path):
             return HTMLResponse("Not Found\n", 404)
         try:
             status, headers, content = await asyncio.get_running_loop().run_in_executor(
@@ -115,7 +115,7 @@ def _application(
             )
         except Exception:  # noqa: BLE001 - whatever a request brings about, the server answers
             _log.exception("A bug of this server, not of the request:")
-            return Response(json_text.error("Internal"), 500, {"Content-Type": "application/json"})
+            return Response(json_replies.error("Internal"), 500, {"Content-Type": "application/json"})
         return Response(content, status, headers)
 
     async def application(scope: Any, receive: Any, send: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tiffin.model_server import tensors
+from tiffin.model_server import conversion
 from tiffin.model_server.codes import invalid
 
 _SHOWN = 512  # characters of a value in an error's text
@@ -100,9 +100,9 @@ def regressions(result: Any) -> str:
 
 def _plain(alias: str, array: Any) -> Any:
     """Return an output as nested lists of what `json` writes, or as a single value."""
-    type_ = tensors.type_enum(array)
+    type_ = conversion.type_enum(array)
     if type_ not in _WRITABLE:
-        raise invalid(f"Failed to write JSON value for tensor type: {tensors.type_name(type_)}")
+        raise invalid(f"Failed to write JSON value for tensor type: {conversion.type_name(type_)}")
     if type_ == _FLOAT:
         return _floats(array)
     if type_ == _STRING:

@@ -15,21 +15,12 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
 from tiffin.errors import ServingError
-from tiffin.model_server import (
-    codes,
-    inference,
-    json_documents,
-    json_examples,
-    json_text,
-    json_values,
-    management,
-    messages,
-)
+from tiffin.model_server import codes, declarations, inference, json_arrays, json_replies, json_requests, management
 from tiffin.model_server.codes import invalid
 from tiffin.model_server.metrics import Metrics
 from tiffin.model_server.models import Catalog
 from tiffin.model_server.predict import check_method_name, run
-from tiffin.model_server.signatures import DEFAULT_SIGNATURE
+from tiffin.model_server.runners import DEFAULT_SIGNATURE
 
 # Which requests are ours at all; everything else is not found.
 OURS = re.compile(r"/v1/.*", re.IGNORECASE)
@@ -60,7 +51,7 @@ def answerer(catalog: Catalog, options: Any, metrics: Metrics) -> Callable[[str,
                 model = spec.name
                 text = _answered(method, spec, verb, body)
         except ServingError as error:
-            status, text = error.code, "" if method == "OPTIONS" else json_text.error(str(error))
+            status, text = error.code, "" if method == "OPTIONS" else json_replies.error(str(error))
         if options.rest_api_enable_cors_support:
             headers["Access-Control-Allow-Origin"] = "*"
             headers["Access-Control-Allow-Methods"] = "POST, GET"
@@ -72,14 +63,14 @@ def answerer(catalog: Catalog, options: Any, metrics: Metrics) -> Callable[[str,
     def _answered(method: str, spec: Any, verb: str, body: bytes) -> str:
         if method == "GET":
             return _metadata(catalog, spec) if verb == "metadata" else _status(catalog, spec)
-        document = json_documents.parse(body)
+        document = json_requests.parse(body)
         if verb == "predict":
             return _predict(catalog, spec, document, check, running)
         request = _inference_request(spec, document)
         model = catalog.find(spec)
         if verb == "classify":
-            return json_text.classifications(inference.classify(model, request, check, **running).result)
-        return json_text.regressions(inference.regress(model, request, check, **running).result)
+            return json_replies.classifications(inference.classify(model, request, check, **running).result)
+        return json_replies.regressions(inference.regress(model, request, check, **running).result)
 
     return answer
 
@@ -105,29 +96,29 @@ def _parsed(method: str, path: str) -> tuple[Any, str]:
 
 
 def _predict(catalog: Catalog, spec: Any, document: Any, check: bool, running: dict[str, Any]) -> str:
-    name = json_documents.signature_name(document) or DEFAULT_SIGNATURE
+    name = json_requests.signature_name(document) or DEFAULT_SIGNATURE
     model = catalog.find(spec)
     signature = model.signatures.get(name)
     if signature is None:
         raise invalid(f'Serving signature name: "{name}" not found in signature def')
     types = {alias: signature.inputs[alias].dtype for alias in sorted(signature.inputs)}
     if not types:
-        raise invalid(f"Failed to get input map for signature: {json_documents.signature_name(document) or 'DEFAULT'}")
-    arrays, is_rows = json_values.predict_inputs(document, types)
+        raise invalid(f"Failed to get input map for signature: {json_requests.signature_name(document) or 'DEFAULT'}")
+    arrays, is_rows = json_arrays.predict_inputs(document, types)
     if check:
         check_method_name(signature)
     aliases = list(signature.outputs)
     ordered = [arrays[alias] for alias in signature.inputs]
     outputs = run(signature.runner, aliases, ordered, model=model.name, api="Predict", **running)
     named = {alias: np.asarray(output) for alias, output in zip(aliases, outputs, strict=True)}
-    return json_text.rows(named) if is_rows else json_text.columns(named)
+    return json_replies.rows(named) if is_rows else json_replies.columns(named)
 
 
 def _inference_request(spec: Any, document: Any) -> Any:
-    request = messages.message_class("InferenceRequest")()
+    request = declarations.message_class("InferenceRequest")()
     request.model_spec.name = spec.name
-    request.model_spec.signature_name = json_documents.signature_name(document)
-    examples, context = json_examples.examples(document)
+    request.model_spec.signature_name = json_requests.signature_name(document)
+    examples, context = json_requests.examples(document)
     if context is None:
         request.input.example_list.examples.extend(examples)
     else:

@@ -20,7 +20,7 @@ from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.client import pywrap_tf_session
 
 from tiffin.errors import ServingError
-from tiffin.model_server import tensors
+from tiffin.model_server import conversion
 
 DEFAULT_SIGNATURE = "serving_default"
 PREDICT_METHOD = "tensorflow/serving/predict"
@@ -49,7 +49,7 @@ class Runner:
         """
         self.feeds = list(feeds)
         self._session, self._fetches = session, list(fetches)
-        self._types = [(type_, tensors.numpy_type(type_)) for type_ in types]
+        self._types = [(type_, conversion.numpy_type(type_)) for type_ in types]
         self._ways = [self._callable(-1), self._callable(0)]
         self._times: list[list[float]] = [[], []]
         self._chosen: Any = None
@@ -91,8 +91,8 @@ class Runner:
         for index, (array, (type_, dtype)) in enumerate(zip(arrays, self._types, strict=True)):
             if array.dtype != dtype:
                 raise ServingError(
-                    f"Expects arg[{index}] to be {tensors.type_name(type_)} but "
-                    f"{tensors.type_name(tensors.type_enum(array))} is provided",
+                    f"Expects arg[{index}] to be {conversion.type_name(type_)} but "
+                    f"{conversion.type_name(conversion.type_enum(array))} is provided",
                     "INVALID_ARGUMENT",
                 )
 

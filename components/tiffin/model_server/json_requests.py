@@ -1,4 +1,4 @@
-"""The documents of REST requests: JSON as rapidjson takes it, with its words where it takes none.
+"""The documents of REST requests: JSON as rapidjson takes it, with its words where it takes none, and their examples.
 
 After tensorflow/serving's util/json_tensor.cc.
 """
@@ -8,8 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tensorflow.core.example import example_pb2
+
 from tiffin.model_server.codes import invalid
-from tiffin.model_server.json_text import shown
+from tiffin.model_server.json_arrays import decoded, is_base64
+from tiffin.model_server.json_replies import shown, type_name
 
 _PARSE_ERRORS = (
     ("Expecting value", "Invalid value."),
@@ -83,3 +86,51 @@ def _parse_error(error: json.JSONDecodeError) -> str:
     if opened and opened[-1] == "{":
         return "Missing a comma or } after an object member."
     return "Missing a comma or ] after an array element."
+
+
+def examples(document: Mapping[str, Any]) -> tuple[list[bytes], bytes | None]:
+    """Return the serialized examples of a classify or regress request, and its serialized context."""
+    context = None
+    if "context" in document:
+        context = _example(document["context"])
+    if "examples" not in document:
+        raise invalid(
+            f"JSON Value: {shown(document)} When method is classify, key 'examples' is expected and was not found"
+        )
+    listed = document["examples"]
+    if not isinstance(listed, list):
+        raise invalid(f"JSON Value: {shown(document)} Expecting 'examples' value to be an list/array")
+    if not listed:
+        raise invalid(f"JSON Value: {shown(document)} 'examples' value is an empty array")
+    return [_example(value) for value in listed], context
+
+
+def _example(value: Any) -> bytes:
+    if not isinstance(value, dict):
+        raise invalid(f"Example must be JSON object but got JSON {type_name(value)}")
+    example = example_pb2.Example()
+    for name, content in value.items():
+        feature = example.features.feature[name]
+        for item in content if isinstance(content, list) else [content]:
+            _add_feature(feature, name, item)
+    return bytes(example.SerializeToString())
+
+
+def _add_feature(feature: Any, name: str, value: Any) -> None:
+    if value is None or isinstance(value, list) or (isinstance(value, dict) and not is_base64(value)):
+        raise invalid(f"Feature: {name} has element with unexpected JSON type: {type_name(value)}")
+    item: Any = value
+    if isinstance(value, bool | int):
+        kind, item = "int64_list", int(value)
+    elif isinstance(value, float):
+        kind = "float_list"
+    else:
+        kind = "bytes_list"
+        item = decoded(value) if isinstance(value, dict) else value.encode("utf-8", errors="surrogateescape")
+    present = feature.WhichOneof("kind")
+    if present not in (None, kind):
+        expected = {"int64_list": "int64", "float_list": "float", "bytes_list": "bytes"}[present]
+        raise invalid(f"Unexpected element type in feature: {name} expecting type: {expected}")
+    if kind == "int64_list" and not -(2**63) <= item < 2**63:
+        raise invalid(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
+    getattr(feature, kind).value.append(item)

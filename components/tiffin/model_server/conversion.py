@@ -14,7 +14,7 @@ import numpy as np
 from tensorflow.python.framework import dtypes
 
 from tiffin.errors import ServingError
-from tiffin.model_server import wire
+from tiffin.model_server import fields
 
 # Unfilled elements repeat the last value, so a request of a few bytes can declare any size. TensorFlow lets the
 # allocator say no; here a declared surplus above this many bytes is a parsing error, long before memory is short.
@@ -84,7 +84,7 @@ def decode(proto: Any) -> Any:
     content = proto.tensor_content
     if content:
         if enum == STRING:
-            return _strings(wire.read_strings(content, count), sizes, count)
+            return _strings(fields.read_strings(content, count), sizes, count)
         if len(content) != count * dtype.itemsize:
             raise ValueError("tensor_content")
         return np.frombuffer(content, dtype).reshape(sizes)
@@ -117,23 +117,23 @@ def encode(array: Any, as_content: bool = False) -> bytes:
     if enum == STRING:
         values = array.ravel().tolist()
         if as_content:
-            lengths = b"".join(wire.varint(len(value)) for value in values)
-            return head + wire.delimited(4, lengths + b"".join(values))
-        return head + b"".join(wire.delimited(8, value) for value in values)
+            lengths = b"".join(fields.varint(len(value)) for value in values)
+            return head + fields.delimited(4, lengths + b"".join(values))
+        return head + b"".join(fields.delimited(8, value) for value in values)
     if as_content:
-        return head + wire.delimited(4, array.tobytes())
+        return head + fields.delimited(4, array.tobytes())
     number = _LAYOUT[enum][2]
     if enum in (_FLOAT, _DOUBLE, 8, 18, _BOOL):
-        return head + wire.delimited(number, array.tobytes())
+        return head + fields.delimited(number, array.tobytes())
     if enum in (_HALF, _BFLOAT16):
         array = array.view(np.uint16)
-    return head + wire.delimited(number, wire.varints(array))
+    return head + fields.delimited(number, fields.varints(array))
 
 
 @functools.lru_cache(4096)
 def _head(enum: int, sizes: tuple[int, ...]) -> bytes:
-    dimensions = b"".join(wire.delimited(2, wire.tagged(1, size)) for size in sizes)
-    return wire.tagged(1, enum) + wire.delimited(2, dimensions)
+    dimensions = b"".join(fields.delimited(2, fields.tagged(1, size)) for size in sizes)
+    return fields.tagged(1, enum) + fields.delimited(2, dimensions)
 
 
 def shape(proto: Any) -> tuple[tuple[int, ...], int]:

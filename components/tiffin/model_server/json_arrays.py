@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from tiffin.errors import ServingError
-from tiffin.model_server import tensors
+from tiffin.model_server import conversion
 from tiffin.model_server.codes import invalid
-from tiffin.model_server.json_text import shown, type_name
+from tiffin.model_server.json_replies import shown, type_name
 
 _STRING = 7
 _RANGES = {3: (-(2**31), 2**31), 9: (-(2**63), 2**63), 22: (0, 2**32), 23: (0, 2**64)}
@@ -131,17 +131,17 @@ def _dense(value: Any, type_: int) -> Any:
         if not first:
             break
         first = first[0]
-    if len(shape) > tensors.MAX_DIMENSIONS:
+    if len(shape) > conversion.MAX_DIMENSIONS:
         raise invalid(f"tensor parsing error: {len(shape)} dimensions")
-    tensors.check_dimensions(len(shape))
+    conversion.check_dimensions(len(shape))
     leaves: list[Any] = []
     _fill(value, 0, shape, type_, leaves)
-    dtype = tensors.numpy_type(type_)
+    dtype = conversion.numpy_type(type_)
     if type_ == _STRING:
         array = np.empty(len(leaves), object)
         array[:] = leaves
     else:
-        array = np.array(leaves, tensors.numpy_type(3) if type_ in (4, 5, 6) else dtype).astype(dtype)
+        array = np.array(leaves, conversion.numpy_type(3) if type_ in (4, 5, 6) else dtype).astype(dtype)
     return array.reshape(shape)
 
 
@@ -159,7 +159,7 @@ def _quick(value: Any, type_: int) -> Any:
     if type_ == 3 and array.size and (array.min() < -(2**31) or array.max() >= 2**31):
         return None
     with np.errstate(over="ignore"):
-        return array.astype(tensors.numpy_type(type_))
+        return array.astype(conversion.numpy_type(type_))
 
 
 def _has_bool(value: list[Any]) -> bool:
@@ -205,10 +205,10 @@ def _leaf(value: Any, type_: int) -> Any:
             return value
     elif not isinstance(value, dict):
         raise ServingError(
-            f"Conversion of JSON Value: {shown(value)} to type: {tensors.type_name(type_)}", "UNIMPLEMENTED"
+            f"Conversion of JSON Value: {shown(value)} to type: {conversion.type_name(type_)}", "UNIMPLEMENTED"
         )
     raise invalid(
-        f"JSON Value: {shown(value)} Type: {type_name(value)} is not of expected type: {tensors.type_name(type_)}"
+        f"JSON Value: {shown(value)} Type: {type_name(value)} is not of expected type: {conversion.type_name(type_)}"
     )
 
 

@@ -1,0 +1,116 @@
+"""A running model server as its tests see it, and a run that pauses until its test says so."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import grpc
+import pytest
+
+
+class Server:
+    """A server process, and the ways to talk to it."""
+
+    def __init__(self, nursery: Any, port: int, rest_port: int, log: pathlib.Path, argv: list[str]) -> None:
+        self._nursery = nursery
+        self.port, self.rest_port, self.log_path = port, rest_port, log
+        self.pid = nursery({"argv": argv, "log": str(log)})
+        self.address = f"127.0.0.1:{port}"
+        self._channels: list[Any] = []
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def channel(self, *options: tuple[str, Any]) -> Any:
+        channel = grpc.insecure_channel(
+            self.address, [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1), *options]
+        )
+        self._channels.append(channel)
+        return channel
+
+    def wait(self, seconds: float = 60) -> "Server":
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.status() is not None:
+                break
+            if self.is_open() and (not self.rest_port or self.is_open(self.rest_port)):
+                return self
+            time.sleep(0.02)
+        pytest.fail(f"The server did not start:\n{self.log[-4000:]}")
+
+    def is_open(self, port: int = 0) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port or self.port), 1):
+            return True
+        return False
+
+    def status(self) -> int | None:
+        return self._nursery({"poll": self.pid})
+
+    def exit(self, seconds: float = 90) -> int:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            status = self.status()
+            if status is not None:
+                return status
+            time.sleep(0.02)
+        pytest.fail(f"The server did not end:\n{self.log[-4000:]}")
+
+    def stop(self) -> int:
+        for channel in self._channels:
+            channel.close()
+        if self.status() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+        return self.exit()
+
+    def call(self, method: str, request: Any, response: Any, timeout: float = 30) -> Any:
+        """Call a method by name; `Predict` and the like are found by their service."""
+        service = "ModelService" if method in ("GetModelStatus", "HandleReloadConfigRequest") else "PredictionService"
+        if not self._channels:
+            self.channel()
+        call = self._channels[0].unary_unary(f"/tensorflow.serving.{service}/{method}")
+        content = request if isinstance(request, bytes) else request.SerializeToString()
+        return response.FromString(call(content, timeout=timeout, wait_for_ready=True))
+
+    def rest(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> tuple[int, str]:
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.rest_port}{path}", content, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def resident_mib(self) -> float:
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+class Pause:
+    """Two pipes, between a run of `wait` of the model `tools` and the test that decides how long it takes."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.begun, self.over = folder / "begun", folder / "over"
+        for path in (self.begun, self.over):
+            os.mkfifo(path)
+
+    @property
+    def inputs(self) -> dict[str, list[str]]:
+        return {"paths": [str(self.begun), str(self.over)]}
+
+    def wait(self) -> None:
+        """Return when the run has begun."""
+        assert self.begun.read_bytes() == b"begun"
+
+    def end(self) -> None:
+        """Let the run go on to its end."""
+        assert self.over.read_bytes() == b"over"
