@@ -63,13 +63,12 @@ def test_several_inputs_and_outputs(post):
     assert json.loads(reply) == {"outputs": {"difference": [0.0, -1.0], "sum": [2.0, 5.0]}}
 
 
-def test_all_names_of_what_is_no_number(post):
-    """rapidjson knows Inf and -NaN too; within a text they are text."""
-    rows = "[[Inf, 0, 0], [-Inf, 0, 0], [NaN, 0, 0], [-NaN, 0, 0], [Infinity, 0, 0], [-Infinity, 0, 0]]"
-    reply = post(f'{{"instances": {rows}}}'.encode())[1]
-    assert re.findall(r"\[(-?\w+)\]", reply) == ["Infinity", "-Infinity", "NaN", "NaN", "Infinity", "-Infinity"]
-    body = {"signature_name": "other", "inputs": ['Inf -NaN "Inf', "x"]}
-    assert json.loads(post(body, model="tools")[1]) == {"outputs": ['Inf -NaN "Inf', "x"]}
+def test_names_of_what_is_no_number(post):
+    """Within a text they are text."""
+    rows = "[[NaN, 0, 0], [Infinity, 0, 0], [-Infinity, 0, 0]]"
+    assert post(f'{{"instances": {rows}}}'.encode())[1] == '{"predictions": [[NaN], [Infinity], [-Infinity]]}'
+    body = {"signature_name": "other", "inputs": ["Infinity", "x"]}
+    assert json.loads(post(body, model="tools")[1]) == {"outputs": ["Infinity", "x"]}
 
 
 def test_labels_that_are_no_text(post):
@@ -234,11 +233,8 @@ X = "JSON Value: "
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (b"", "JSON Parse error: The document is empty"),
-        (b"hello", "JSON Parse error: Invalid value. at offset: 0"),
-        (b'{"instances": [1', "JSON Parse error: Missing a comma or ] after an array element. at offset: 16"),
-        (b'{"instances": 1', "JSON Parse error: Missing a comma or } after an object member. at offset: 15"),
-        (b"{1: 2}", "JSON Parse error: Missing a name for object member. at offset: 1"),
+        (b"", "JSON Parse error: Expecting value at offset: 0"),
+        (b'{"instances": [1', "JSON Parse error: Expecting ',' delimiter at offset: 16"),
         (b"[1, 2]", "JSON Value: [1, 2] Is not object"),
         (b"{}", "Missing 'inputs' or 'instances' key"),
         (
