@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from tiffin.model_server import flags, loading, metrics, models
 from tiffin.serving import warmup
@@ -73,11 +73,14 @@ def log(kind, *signatures, values=(0.25, 0.5)):
 
 
 def write(folder, *records):
+    """Write a model's warm-up requests: logs, Predict's requests, or any bytes."""
     file = folder / warmup.WARMUP_FILE
     file.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(file)) as writer:
         for record in records:
-            writer.write(record.SerializeToString())
+            is_request = isinstance(record, predict_pb2.PredictRequest)
+            log = prediction_log_pb2.PredictionLog(predict_log={"request": record}) if is_request else record
+            writer.write(log if isinstance(log, bytes) else log.SerializeToString())
 
 
 def value(server, name, path, status="OK"):
@@ -101,7 +104,7 @@ def test_no_records(start, tools):
 
 
 def test_every_kind_of_request(start, tools):
-    """Predict is in test_lifecycle; how often they run, and how many they were, is counted."""
+    """Predict is below; how often they run, and how many they were, is counted."""
     both = log("multi_inference", ("classify", CLASSIFY), ("", REGRESS))
     write(tools / "1", log("classify", "classify"), log("regress", ""), both)
     server = start("--num_request_iterations_for_warmup=3").wait()
@@ -206,3 +209,72 @@ def test_the_requests_are_of_the_rows(tools, model):
     )
     assert list(regress.regress_log.request.input.example_list.examples) == [example(0.25)] * 2
     assert loading.warm_up(model(), metrics.Metrics()) == 2
+
+
+@pytest.fixture
+def start_score(launch):
+    def run(path, *more):
+        return launch("--model_name=score", f"--model_base_path={path}", "--max_num_load_retries=0", *more)
+
+    return run
+
+
+def failure(server):
+    """Return what the log says of a start that failed on its one model."""
+    assert server.exit() == 255
+    text = "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available: "
+    return server.log[server.log.index(text) :]
+
+
+def test_warm_up(start_score, models, predict_request):
+    path = models(1)
+    good = predict_request()
+    good.ClearField("model_spec")
+    write(path / "1", good, good, prediction_log_pb2.PredictionLog())
+    server = start_score(path, "--num_request_iterations_for_warmup=20").wait()
+    assert f"Starting to read warmup data for model at {path}/1/{warmup.WARMUP_FILE}" in server.log
+    assert "Number of warmup records read: 3." in server.log
+
+
+def test_no_warm_up_on_demand(start_score, models):
+    path = models(1)
+    write(path / "1", b"\xff")
+    assert "warmup" not in start_score(path, "--enable_model_warmup=false").wait().log
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("wrong", 'FAILED_PRECONDITION: Serving signature key "s" not found.'),
+        ("no log", "INVALID_ARGUMENT: Failed to parse warmup record: "),
+        ("session", "UNIMPLEMENTED: Unsupported log_type for warmup: 5"),
+        ("many", "INVALID_ARGUMENT: Number of warmup records exceeds the maximum (1000) at "),
+        ("no records", ". Please verify your warmup data is in TFRecord format."),
+    ],
+)
+def test_a_warm_up_that_fails_fails_the_load(start_score, models, predict_request, kind, text):
+    path = models(1)
+    session = prediction_log_pb2.PredictionLog()
+    session.session_run_log.SetInParent()
+    records = {
+        "wrong": [predict_request(signature="s")],
+        "no log": [b"\xff"],
+        "session": [session],
+        "many": [predict_request()] * 1001,
+        "no records": [],
+    }
+    write(path / "1", *records[kind])
+    if kind == "no records":
+        (path / "1" / warmup.WARMUP_FILE).write_bytes(b"nothing like a record at all")
+    assert text in failure(start_score(path))
+
+
+def test_a_model_without_its_variables(start_score, models):
+    path = models(1)
+    shutil.rmtree(path / "1" / "variables")
+    failure(start_score(path))
+
+
+def test_tags(start_score, saved_models):
+    line = failure(start_score(saved_models / "score", "--saved_model_tags=serve,tpu"))
+    assert "NOT_FOUND: Could not find meta graph def matching supplied tags: { serve tpu }." in line

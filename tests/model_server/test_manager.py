@@ -1,4 +1,4 @@
-"""Start-up, versions and their policies, loading and unloading, retries, the configuration file, warm-up."""
+"""Start-up, versions and their policies, loading and unloading, retries, the configuration file."""
 
 import concurrent.futures
 import os
@@ -7,8 +7,6 @@ import threading
 import time
 
 import pytest
-import tensorflow as tf
-from tensorflow_serving.apis import prediction_log_pb2
 
 AVAILABLE, END = 30, 50
 WARMUP = "assets.extra/tf_serving_warmup_requests"
@@ -237,76 +235,6 @@ def test_a_label_at_the_start_needs_its_flag(launch, saved_models, write_config,
     server = launch(f"--model_config_file={config}")
     assert server.exit() == 255
     assert "Failed to start server. Error: FAILED_PRECONDITION: Request to assign label to version 3" in server.log
-
-
-def write_warmup(path, *requests):
-    file = path / WARMUP
-    file.parent.mkdir(exist_ok=True)
-    with tf.io.TFRecordWriter(str(file)) as writer:
-        for request in requests:
-            if isinstance(request, bytes):
-                writer.write(request)
-                continue
-            log = prediction_log_pb2.PredictionLog()
-            log.predict_log.request.CopyFrom(request)
-            writer.write(log.SerializeToString())
-
-
-def test_warm_up(start, models, predict_request):
-    path = models(1)
-    good = predict_request()
-    good.ClearField("model_spec")
-    log = prediction_log_pb2.PredictionLog()
-    write_warmup(path / "1", good, good, log.SerializeToString())
-    server = start(path, "--num_request_iterations_for_warmup=20").wait()
-    assert f"Starting to read warmup data for model at {path}/1/{WARMUP}" in server.log
-    assert "Number of warmup records read: 3." in server.log
-
-
-def test_no_warm_up_on_demand(start, models):
-    path = models(1)
-    write_warmup(path / "1", b"\xff")
-    assert "warmup" not in start(path, "--enable_model_warmup=false").wait().log
-
-
-@pytest.mark.parametrize(
-    ("kind", "text"),
-    [
-        ("wrong", 'FAILED_PRECONDITION: Serving signature key "s" not found.'),
-        ("no log", "INVALID_ARGUMENT: Failed to parse warmup record: "),
-        ("session", "UNIMPLEMENTED: Unsupported log_type for warmup: 5"),
-        ("many", "INVALID_ARGUMENT: Number of warmup records exceeds the maximum (1000) at "),
-        ("no records", ". Please verify your warmup data is in TFRecord format."),
-    ],
-)
-def test_a_warm_up_that_fails_fails_the_load(start, models, predict_request, kind, text):
-    path = models(1)
-    session = prediction_log_pb2.PredictionLog()
-    session.session_run_log.SetInParent()
-    write_warmup(
-        path / "1",
-        *{
-            "wrong": [predict_request(signature="s")],
-            "no log": [b"\xff"],
-            "session": [session.SerializeToString()],
-            "many": [predict_request()] * 1001,
-            "no records": [],
-        }[kind],
-    )
-    if kind == "no records":
-        (path / "1" / WARMUP).write_bytes(b"nothing like a record at all")
-    assert text in failed_text(start(path), 1)
-
-
-def test_a_model_without_its_variables(start, models):
-    path = models(1)
-    shutil.rmtree(path / "1" / "variables")
-    failed_text(start(path), 1)
-
-
-def test_tags(start, saved_models):
-    line = failed_text(start(saved_models / "score", "--saved_model_tags=serve,tpu"), 1)
-    assert "NOT_FOUND: Could not find meta graph def matching supplied tags: { serve tpu }." in line
 
 
 def test_memory_returns_after_unloads(start, models, saved_models, states, eventually):
