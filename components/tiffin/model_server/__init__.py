@@ -2,8 +2,7 @@
 
     tiffin-model-server --port=8500 --model_name=taxi --model_base_path=/models/taxi
 
-It takes the flags of `tensorflow_model_server` and speaks its gRPC and REST APIs, with its codes and texts, and
-runs SavedModels as it does. It is for development and tests: production runs `tensorflow/serving`.
+It is for development and tests: production runs `tensorflow/serving`. README.md says what it does alike, and what not.
 
 Nothing heavy is imported before `main` runs, so that a process forked from one that has imported TensorFlow can
 call it; threads start after that.
