@@ -216,7 +216,7 @@ def test_images_are_those_of_this_version(cluster: Cluster) -> None:
 
 def test_servers_and_steps_are_the_same_user() -> None:
     """What steps write to a volume, servers can read."""
-    dockerfile = (ROOT / "components" / "tiffin" / "docker" / "model.Dockerfile").read_text()
+    dockerfile = (ROOT / "components" / "images" / "Dockerfile").read_text()
     pods = Cluster(("local", ())).pods()
 
     for name in ("tiffin-stable", "tiffin-candidate", "tiffin-seed"):
