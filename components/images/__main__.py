@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from images import builder
-from tiffin.artifacts import write_json
 from tiffin.errors import reported
+from tiffin.storage.files import write_json
 
 OUTPUT = Path("build/images")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from images.settings import write_settings
 from tiffin import images
-from tiffin.artifacts import read_json, write_bytes, write_json
 from tiffin.errors import InputError, TiffinError
+from tiffin.storage.files import write_bytes, write_json
 from tiffin.version import __version__
 
 BASE = "python:3.11-slim-bookworm"
@@ -146,7 +146,7 @@ def write_digests(program: Sequence[str], file: Path) -> dict[str, str]:
         TiffinError: An image is in no registry.
     """
     record = file.with_name("pushed.json")
-    pushed = read_json(record) if record.exists() else {}
+    pushed = json.loads(record.read_text()) if record.exists() else {}
     digests = {name: find_digest(program, name, pushed) for name in image_names().values()}
     write_json(file, digests)
     return digests

@@ -1,6 +1,5 @@
 """Ingest what a test writes down, and read back what became of it."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tiffin.artifacts.examples import Manifest, Rejected, read_rejected
+from tiffin.artifacts.shards import open_shards
 from tiffin.stages.ingest.examples import ingest
 
 
@@ -21,9 +22,9 @@ class Ingested:
         rejected: The rows set aside.
     """
 
-    manifest: dict[str, Any]
+    manifest: Manifest
     splits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    rejected: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -31,7 +32,7 @@ class Ingested:
 
     @property
     def types(self) -> dict[str, str]:
-        return {column["name"]: column["type"] for column in self.manifest["columns"]}
+        return {column.name: column.type for column in self.manifest.columns}
 
 
 class Ingest:
@@ -58,16 +59,11 @@ class Ingest:
         elif content is not None:
             data = data or str(self.write(content, name))
         manifest = ingest(data, self.output, **{"splits": {"train": 1}, **options})
-        found = Ingested(manifest)
-        for split, described in manifest["splits"].items():
-            tables = [
-                pq.read_table(shard if Path(shard).is_absolute() else self.output / shard)
-                for shard in described["shards"]
+        found = Ingested(manifest, rejected=read_rejected(self.output))
+        for split in manifest.splits:
+            found.splits[split] = [
+                row for _, shard in open_shards(self.output, split) for row in shard.read().to_pylist()
             ]
-            found.splits[split] = pa.concat_tables(tables).to_pylist()
-        if manifest["set_aside"]["listed"]:
-            lines = (self.output / manifest["set_aside"]["listed"]).read_text().splitlines()
-            found.rejected = [json.loads(line) for line in lines]
         return found
 
     def left(self) -> list[str]:

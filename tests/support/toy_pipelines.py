@@ -57,21 +57,23 @@ def say_more(number: int):
 @dsl.component(base_image=images.MODEL, install_kfp_package=False)
 def summarize_run(summary: dsl.Output[dsl.Artifact], gate: str, status: dsl.PipelineTaskFinalStatus):
     """Write a summary as the real one does."""
-    from tiffin.artifacts import write_json
+    from tiffin.artifacts.summary import RegisteredModel, Summary, write_summary
+    from tiffin.artifacts.verdict import Verdict
 
-    write_json(
-        summary.path + "/summary.json",
-        {
-            "pipeline": "toy",
-            "state": "FAILED" if gate else status.state,
-            "reason": "the gate is shut" if gate else "",
-            "stopped_by": gate or None,
-            "data_version": "d1",
-            "metrics": {"auc": 0.5},
-            "verdict": {"passed": not gate, "reason": "as told"},
-            "model": None if gate else {"name": "toy", "version": 1},
-            "serving": None,
-        },
+    write_summary(
+        summary.path,
+        Summary(
+            pipeline="toy",
+            state="FAILED" if gate else status.state,
+            reason="the gate is shut" if gate else "",
+            stopped_by=gate or None,
+            data_version="d1",
+            metrics={"auc": 0.5},
+            verdict=Verdict(not gate, "as told", ()),
+            model=None if gate else RegisteredModel("toy", 1),
+            serving=None,
+            steps={},
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from support.written import table, write_examples, write_schema, write_statistics
-from tiffin import artifacts
+from tiffin.artifacts.model import Settings, Training, saved_model
 
 SETTINGS = {"hidden_units": (8,), "epochs": 6, "batch_size": 16, "learning_rate": 0.02, "dropout": 0.1}
 
@@ -32,11 +32,11 @@ class Trained:
     statistics: Path
     schema: Path
     model: Path
-    record: dict[str, Any]
+    record: Training
 
     @property
     def saved_model(self) -> str:
-        return str(self.model / artifacts.SAVED_MODEL)
+        return str(saved_model(self.model))
 
 
 def deliveries(rows: int = 240, seed: int = 3) -> pa.Table:
@@ -80,7 +80,6 @@ class Models:
         return self.train("minutes")
 
     def train(self, label: str, name: str = "") -> Trained:
-        from tiffin.stages.train.network import Settings
         from tiffin.stages.train.training import train
 
         folder = self._folder / (name or label)

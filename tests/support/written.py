@@ -1,35 +1,36 @@
 """Artifacts written by hand, so that a stage is tested without the stage before it."""
 
 import itertools
-import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tiffin import artifacts
+from support.documents import make_manifest
+from tiffin.artifacts import examples
 
 _KINDS = {pa.int64(): "INT", pa.float64(): "FLOAT", pa.string(): "STRING"}
 
 
 def write_examples(folder: Path, splits: dict[str, pa.Table | list[pa.Table]], version: str = "d1") -> Path:
     """Write an examples artifact: a table for each split, or one for each shard of it."""
-    manifest: dict[str, Any] = {"format": 1, "version": version, "splits": {}, "rows": 0}
-    for split, tables in splits.items():
-        shards = tables if isinstance(tables, list) else [tables]
-        names = [f"{artifacts.SHARDS}/{split}-{index:05d}.parquet" for index in range(len(shards))]
-        for name, table in zip(names, shards, strict=True):
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table, path)
-        rows = sum(table.num_rows for table in shards)
-        manifest["splits"][split] = {"rows": rows, "shards": names}
-        manifest["rows"] += rows
-        manifest["columns"] = [{"name": field.name, "type": _KINDS[field.type]} for field in shards[0].schema]
-        sample = shards[0].slice(0, 20).to_pylist()
-        (folder / artifacts.SAMPLE_ROWS).write_text("".join(json.dumps(row) + "\n" for row in sample))
-    artifacts.write_json(folder / artifacts.MANIFEST, manifest)
+    found, columns, sample = {}, (), []
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        for split, tables in splits.items():
+            shards = tables if isinstance(tables, list) else [tables]
+            names = tuple(examples.shard_name(split, index) for index in range(len(shards)))
+            for name, table in zip(names, shards, strict=True):
+                path = Path(scratch, "shards", name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pq.write_table(table, path)
+            found[split] = examples.Split(sum(table.num_rows for table in shards), names)
+            columns = tuple(examples.Column(field.name, _KINDS[field.type]) for field in shards[0].schema)
+            sample = shards[0].slice(0, 20).to_pylist()
+        manifest = make_manifest(version, found, columns)
+        examples.write_examples(folder, manifest, sample, (), Path(scratch, "shards"))
     return folder
 
 
@@ -49,6 +50,8 @@ def write_statistics(folder: Path, rows: pa.Table, split: str = "train") -> Path
     """Write a statistics artifact as validate does, with exact quantiles: TFDV is in another environment."""
     import numpy as np
     from tensorflow_metadata.proto.v0 import statistics_pb2
+
+    from tiffin.artifacts import statistics
 
     kinds = statistics_pb2.FeatureNameStatistics
     found = statistics_pb2.DatasetFeatureStatisticsList()
@@ -75,18 +78,19 @@ def write_statistics(folder: Path, rows: pa.Table, split: str = "train") -> Path
                     histogram.buckets.add(low_value=low, high_value=high)
         stats.common_stats.num_non_missing = len(present)
         stats.common_stats.num_missing = rows.num_rows - len(present)
-    artifacts.write_bytes(folder / artifacts.STATISTICS, found.SerializeToString(deterministic=True))
+    statistics.write_statistics(folder, found)
     return folder
 
 
 def write_schema(folder: Path, rows: pa.Table) -> Path:
     """Write a schema artifact that names the columns and their types."""
-    from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
+
+    from tiffin.artifacts import schema as artifact
 
     types = {pa.int64(): schema_pb2.INT, pa.float64(): schema_pb2.FLOAT, pa.string(): schema_pb2.BYTES}
     schema = schema_pb2.Schema()
     for field in rows.schema:
         schema.feature.add(name=field.name, type=types[field.type])
-    artifacts.write_bytes(folder / artifacts.SCHEMA, text_format.MessageToString(schema).encode())
+    artifact.write_schema(folder, schema)
     return folder

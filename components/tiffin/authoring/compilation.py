@@ -14,13 +14,13 @@ from typing import Any
 
 import tiffin
 import tiffin.pipelines
-from tiffin.artifacts import write_bytes
 from tiffin.authoring.catalogue import PAGE, write_index, write_page
 from tiffin.errors import InputError, did_you_mean
 from tiffin.specs.adjustments import NONE, Adjustments, adjust
 from tiffin.specs.interfaces import read_interface
 from tiffin.specs.spec import Spec, read_spec
 from tiffin.stages import find_components
+from tiffin.storage.files import write_bytes
 from tiffin.version import __version__
 
 

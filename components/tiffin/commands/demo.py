@@ -1,14 +1,16 @@
 """`tiffin demo`: what `make run` runs."""
 
-import json
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tiffin import artifacts
+from tiffin.artifacts.examples import read_sample_rows
+from tiffin.artifacts.model import read_training
 from tiffin.commands.options import debug_option, state_option
+
+if TYPE_CHECKING:
+    from tiffin.local.results import Run
 
 
 @click.command()
@@ -26,30 +28,29 @@ def demo(state: str) -> int:
         # Stopped below, so nobody has to be told of it. A server that another run started stays.
         left_server, result.left_server = result.left_server, None
         show_run(result, "", sys.stdout)
-        if result.exit_status == 0:
+        if result.model and result.exit_status == 0:
             with running_server(state) as address:
-                _ask(result.folder, str((result.model or {})["name"]), address)
+                _ask(result, result.model.name, address)
     finally:
         if left_server:
             stop_unless_needed(state)
     return result.exit_status
 
 
-def _ask(folder: Path, model: str, address: str) -> None:
+def _ask(run: "Run", model: str, address: str) -> None:
     """Ask the server about a row that the model has not seen, and print the answer beside the truth."""
     from tiffin.serving import Client
 
-    rows = next(folder.rglob(artifacts.SAMPLE_ROWS)).read_text().splitlines()
-    training = artifacts.read_json(next(folder.rglob(artifacts.TRAINING)))
-    row: dict[str, Any] = json.loads(rows[0])
+    row = read_sample_rows(run.find_artifact("ingest-examples", "examples"))[0]
+    training = read_training(run.find_artifact("train-model", "model"))
     with Client(address) as client:
-        answer = client.predict(model, {name: [row[name]] for name in training["columns"]})
+        answer = client.predict(model, {name: [row[name]] for name in training.columns})
 
     click.echo(f"\nAsked {model} at {address} by gRPC about a row of the eval split:")
-    click.echo(f"  {', '.join(f'{name} {row[name]}' for name in training['columns'])}")
+    click.echo(f"  {', '.join(f'{name} {row[name]}' for name in training.columns)}")
     for name, values in answer.items():
         click.echo(f"  {name:<10} {_text(values[0])}")
-    click.echo(f"  true label {training['label']} = {row[training['label']]}")
+    click.echo(f"  true label {training.label} = {row[training.label]}")
 
 
 def _text(value: Any) -> str:

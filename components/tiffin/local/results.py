@@ -3,7 +3,7 @@
 import contextlib
 import os
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -11,12 +11,15 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from tiffin.artifacts import SUMMARY, read_json
+from tiffin.artifacts import documents
+from tiffin.artifacts.summary import RegisteredModel, Summary, read_summary
+from tiffin.artifacts.verdict import Evaluation, Verdict
 from tiffin.errors import InputError
 from tiffin.specs.progress import StepProgress
 
 # What kfp and TensorFlow say in every step's log, whatever happens.
 _CHATTER = ("[KFP Executor", "I0000 ", "WARNING: All log messages before absl::InitializeLog()")
+_FROM_SUMMARY = ("data_version", "metrics", "verdict", "model", "serving", "stopped_by", "evaluations", "models")
 
 
 @dataclass
@@ -36,6 +39,8 @@ class Run:
         verdict: Of the gate.
         model: Name and version of what was registered.
         serving: Address at which the model is served.
+        evaluations: Name of a step to its evaluation: of several models, `metrics` and `verdict` are those of one.
+        models: Name of a step to the model that it registered.
         folder: Where its artifacts and logs are.
         left_server: Address of the model server that it started and left running; None if there is none.
     """
@@ -49,10 +54,12 @@ class Run:
     seconds: float = 0
     stopped_by: str | None = None
     data_version: str | None = None
-    metrics: dict[str, Any] | None = None
-    verdict: dict[str, Any] | None = None
-    model: dict[str, Any] | None = None
+    metrics: dict[str, float | None] | None = None
+    verdict: Verdict | None = None
+    model: RegisteredModel | None = None
     serving: str | None = None
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    models: dict[str, RegisteredModel] = field(default_factory=dict)
     left_server: str | None = None
 
     @property
@@ -66,6 +73,16 @@ class Run:
     def failed_step(self) -> StepProgress | None:
         """The first step that failed; None if none did."""
         return next((step for step in self.steps if step.state == "failed"), None)
+
+    def find_artifact(self, step: str, name: str) -> Path:
+        """Return the folder of an artifact that a step wrote.
+
+        Raises:
+            InputError: There is none.
+        """
+        for path in (self.folder / "artifacts").rglob(f"{step}/{name}"):
+            return path
+        raise InputError(f"The run should have an artifact '{name}' of step '{step}'. Received: '{self.folder}'.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary object of `tiffin run --json`."""
@@ -84,7 +101,16 @@ class Run:
                 }
                 for step in self.steps
             ],
-            **{name: getattr(self, name) for name in ("data_version", "metrics", "verdict", "model", "serving")},
+            "data_version": self.data_version,
+            "metrics": self.metrics,
+            "verdict": documents.to_json(self.verdict),
+            "model": documents.to_json(self.model),
+            "serving": self.serving,
+            "evaluations": {
+                step: {"metrics": found.metrics, "verdict": documents.to_json(found.verdict)}
+                for step, found in self.evaluations.items()
+            },
+            "models": documents.to_json(self.models),
         }
 
 
@@ -97,24 +123,24 @@ def conclude(run: Run, problem: str) -> None:
     """
     summary = _find_summary(run.folder)
     failed = run.failed_step
-    if not failed and not problem and summary.get("state", "SUCCEEDED") == "SUCCEEDED":
+    if not failed and not problem and (summary is None or summary.state == "SUCCEEDED"):
         run.state = "SUCCEEDED"
-    for name in ("data_version", "metrics", "verdict", "model", "serving", "stopped_by"):
-        setattr(run, name, summary.get(name))
+    if summary:
+        for name in _FROM_SUMMARY:
+            setattr(run, name, getattr(summary, name))
     if run.state == "FAILED":
         said = error_line(failed.log) if failed and failed.log else None
-        told = summary.get("reason") if summary.get("state") == "FAILED" else None
+        told = summary.reason if summary and summary.state == "FAILED" else None
         # Only a gate's reason is in the summary: of a failed step, kfp tells its exit step no more than that it failed.
         known = (told, said) if run.stopped_by else (said, told)
         run.reason = next(filter(None, known), f"The step {failed.name} failed." if failed else problem)
 
 
-def _find_summary(folder: Path) -> dict[str, Any]:
-    for path in sorted((folder / "artifacts").rglob(f"summarize-run*/summary/{SUMMARY}")):
+def _find_summary(folder: Path) -> Summary | None:
+    for path in sorted((folder / "artifacts").rglob("summarize-run*/summary")):
         with contextlib.suppress(InputError):
-            summary: dict[str, Any] = read_json(path)
-            return summary
-    return {}
+            return read_summary(path)
+    return None
 
 
 def tail(log: Path, lines: int = 12) -> list[str]:
@@ -184,18 +210,23 @@ def show_run(run: Run, stop_command: str, stream: TextIO) -> None:
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:
-    metrics = ", ".join(f"{name} {value:.6g}" for name, value in (run.metrics or {}).items() if _is_number(value))
-    model = f"{run.model['name']} version {run.model['version']}" if run.model else None
-    facts = {
-        "reason": run.reason,
-        "data": run.data_version,
-        "metrics": metrics,
-        "verdict": (run.verdict or {}).get("reason") if run.state == "SUCCEEDED" else None,
-        "model": model,
-        "serving": run.serving,
-    }
-    return [(name, str(text)) for name, text in facts.items() if text]
+    metrics = [("metrics", _numbers(run.metrics or {}))]
+    if len(run.evaluations) > 1:
+        metrics = [
+            ("metrics", f"{step} {'passed' if found.passed else 'did not pass'}: {_numbers(found.metrics)}")
+            for step, found in run.evaluations.items()
+        ]
+    models = run.models.values() or filter(None, [run.model])
+    facts = [
+        ("reason", run.reason),
+        ("data", run.data_version),
+        *metrics,
+        ("verdict", run.verdict.reason if run.verdict and run.state == "SUCCEEDED" else None),
+        *[("model", f"{model.name} version {model.version}") for model in models],
+        ("serving", run.serving),
+    ]
+    return [(name, text) for name, text in facts if text]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _numbers(metrics: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {value:.6g}" for name, value in metrics.items() if value is not None)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tiffin import images
-from tiffin.artifacts import write_bytes, write_json
 from tiffin.authoring.compilation import compile_pipeline, find_spec
 from tiffin.errors import EXPLAINED, InputError, TiffinError
 from tiffin.local.companion import accompany
@@ -28,6 +27,7 @@ from tiffin.specs.progress import StepProgress, shown
 from tiffin.specs.services import find_unaddressed
 from tiffin.specs.spec import Spec, read_spec
 from tiffin.stages.traits import SERVING
+from tiffin.storage.files import write_bytes, write_json
 
 _RECORD = "run.json"
 

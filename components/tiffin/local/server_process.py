@@ -15,11 +15,11 @@ import threading
 import time
 from pathlib import Path
 
-from tiffin.artifacts import write_bytes
 from tiffin.errors import TiffinError, explain
 from tiffin.local import serving
 from tiffin.serving.model_config import format_config, read_config
 from tiffin.serving.root import find_stable_configs
+from tiffin.storage.files import write_bytes
 
 _POLL_SECONDS = 0.2
 

@@ -25,10 +25,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tiffin.artifacts import write_json
 from tiffin.errors import ServingError, TiffinError
 from tiffin.local.environments import find_python
 from tiffin.local.interpreters import Interpreter, fork_detached
+from tiffin.storage.files import write_json
 
 DEFAULT_PORT = 8500
 

@@ -14,11 +14,11 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from tiffin.artifacts import write_bytes
 from tiffin.errors import InputError
 from tiffin.serving import messages, signatures, wire
 from tiffin.serving.signatures import Signature
 from tiffin.serving.tensors import Array
+from tiffin.storage.files import write_bytes
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 

@@ -4,11 +4,14 @@ import contextlib
 import fcntl
 import glob
 import hashlib
+import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tiffin.errors import Conflict, InputError, StorageError, did_you_mean, explain
 
@@ -127,13 +130,48 @@ def read(path: str) -> tuple[bytes, str] | None:
         return content, hashlib.sha256(content).hexdigest()
 
 
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as JSON, UTF-8 with sorted keys; the same value gives the same bytes."""
+    write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def write_bytes(path: str | Path, content: bytes, *, durable: bool = False) -> None:
+    """Write `content` under a temporary name in the same folder, then rename it to `path`.
+
+    Args:
+        path: File to write; its folder is made.
+        content: Its new content, whole.
+        durable: Whether the file outlives a crash of the machine. Defaults to False.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename is None:
+            # A write to an open file does not say which.
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+    if durable:
+        _sync_folder(str(path.parent))
+
+
 def compare_and_swap(path: str, content: bytes, expected: str | None) -> str:
     """Replace a file's content if its SHA-256 is still `expected` (None: it does not exist), and return the new one."""
     with explained("write", path), _locked(os.path.dirname(path)):
         current = read(path)
         if (current[1] if current else None) != expected:
             raise changed(path, expected)
-        _replace(path, content)
+        write_bytes(path, content, durable=True)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -149,22 +187,6 @@ def _locked(folder: str) -> Iterator[None]:
     with open(os.path.join(folder, _LOCK), "ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _replace(path: str, content: bytes) -> None:
-    """Write `content` beside `path`, make it durable, then rename it to `path`."""
-    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{uuid.uuid4().hex}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(os.path.dirname(path))
 
 
 def _sync_folder(folder: str) -> None:

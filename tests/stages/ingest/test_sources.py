@@ -71,7 +71,7 @@ class TestDialect:
         assert ingested("a;b\n1,5;2,5\n3,5;4\n").types == {"a": "STRING", "b": "STRING"}
 
     def test_commas_inside_quotes_do_not_mislead_it(self, ingested):
-        assert ingested('a;"b, c, d"\n1;2\n').manifest["renamed"] == {"b, c, d": "b__c__d"}
+        assert ingested('a;"b, c, d"\n1;2\n').manifest.renamed == {"b, c, d": "b__c__d"}
 
     def test_the_wrong_delimiter(self, ingested):
         with pytest.raises(InputError, match=r"separated by ';'\. Received: the one column 'a,b'\. Pass delimiter=','"):
@@ -87,7 +87,7 @@ class TestDialect:
             with pytest.raises(DataError, match="header only"):
                 ingested(content)
         else:
-            assert len(ingested(content).manifest["columns"]) == 1
+            assert len(ingested(content).manifest.columns) == 1
 
     @pytest.mark.parametrize("delimiter", ["::", '"', "\n", "a", "1"])
     def test_no_delimiter_at_all(self, ingested, delimiter):
@@ -105,7 +105,7 @@ class TestDialect:
     def test_byte_order_marks_and_carriage_returns_change_nothing(self, ingested, content):
         found = ingested(content)
 
-        assert (found.types, found.manifest["rows"]) == ({"a": "INT", "b": "STRING"}, 300)
+        assert (found.types, found.manifest.rows) == ({"a": "INT", "b": "STRING"}, 300)
         assert found.rows[0] == {"a": 0, "b": "x0"}
 
     def test_line_ends_of_two_kinds(self, ingested):
@@ -125,7 +125,7 @@ class TestDialect:
 
     @pytest.mark.parametrize("name", ["trips[1].csv", "a*.csv", "it's.csv", "what?.csv", "two words.csv"])
     def test_any_file_name(self, ingested, name):
-        assert ingested(GOOD, name).manifest["rows"] == 300
+        assert ingested(GOOD, name).manifest.rows == 300
 
 
 class TestTypes:
@@ -173,7 +173,7 @@ class TestTypes:
         found = ingested(f"x,y\n{numbers}many,1\n")
 
         assert found.types["x"] == "INT"
-        assert [(row["line"], row["column"]) for row in found.rejected] == [(101, "x")]
+        assert [(row.line, row.column) for row in found.rejected] == [(101, "x")]
 
     def test_more_bad_values_make_it_text(self, ingested):
         numbers = "".join(f"{number},1\n" for number in range(98))
@@ -189,7 +189,7 @@ class TestTypes:
         found = ingested(" trip miles ,a-b,9x,ü,,_u,d.e,self,class\n1,2,3,4,5,6,7,8,9\n")
 
         assert list(found.types) == ["trip_miles", "a_b", "c_9x", "c_", "column4", "c_u", "d_e", "self_", "class_"]
-        assert found.manifest["renamed"] == {
+        assert found.manifest.renamed == {
             "trip miles": "trip_miles", "a-b": "a_b", "9x": "c_9x", "ü": "c_", "_u": "c_u", "d.e": "d_e", "self": "self_",
             "class": "class_",
         }  # fmt: skip
@@ -212,24 +212,24 @@ class TestBadRows:
         content = self.RAGGED.encode()
         found = ingested(gzip.compress(content) if name.endswith(".gz") else content, name, max_bad_share=0.4)
 
-        assert [(row["line"], row["text"]) for row in found.rejected] == [(4, "2"), (5, "3,z,q"), (8, "bad,")]
-        assert found.rejected[0]["reason"] == "Expected Number of Columns: 2 Found: 1"
-        assert "Could not convert string \"bad\" to 'BIGINT'" in found.rejected[2]["reason"]
-        assert all(row["source"] == str(ingested.source / name) for row in found.rejected)
-        assert found.manifest["set_aside"] == {"rows": 3, "listed": "rejected.jsonl"}
+        assert [(row.line, row.text) for row in found.rejected] == [(4, "2"), (5, "3,z,q"), (8, "bad,")]
+        assert found.rejected[0].reason == "Expected Number of Columns: 2 Found: 1"
+        assert "Could not convert string \"bad\" to 'BIGINT'" in found.rejected[2].reason
+        assert all(row.source == str(ingested.source / name) for row in found.rejected)
+        assert found.manifest.set_aside.rows == 3
         assert [row["b"] for row in found.rows] == ["x\ny", "w\nw", "k", "k", "k", "k", "k"]
 
     def test_with_two_faults_count_once(self, ingested):
         good = "".join(f"{number},{number}\n" for number in range(300))
         found = ingested(f"a,b\n{good}x,y\nx,y,z\n")
 
-        assert [row["line"] for row in found.rejected] == [302, 303]
+        assert [row.line for row in found.rejected] == [302, 303]
 
     @pytest.mark.parametrize(("bad", "passes"), [(3, True), (4, False)])
     def test_pass_up_to_the_share(self, ingested, bad, passes):
         content = "a,b\n" + "1,x\n" * (300 - bad) + "1\n" * bad
         if passes:
-            assert ingested(content).manifest["set_aside"]["rows"] == bad
+            assert ingested(content).manifest.set_aside.rows == bad
         else:
             with pytest.raises(
                 DataError, match=r"At most 1\.00%.*\(max_bad_share\)\. Received: 4 of 300, 1\.33%.*:298: Exp"
@@ -245,22 +245,22 @@ class TestBadRows:
     def test_may_be_all_rows_if_one_says_so(self, ingested):
         found = ingested("a,b\n1\n2\n", max_bad_share=1)
 
-        assert (found.manifest["rows"], found.manifest["set_aside"]["rows"]) == (0, 2)
+        assert (found.manifest.rows, found.manifest.set_aside.rows) == (0, 2)
 
     def test_a_thousand_are_listed(self, ingested):
         found = ingested("a,b\n1,2\n" + "1\n" * 1200, max_bad_share=1)
 
-        assert (len(found.rejected), found.manifest["set_aside"]["rows"]) == (1000, 1200)
+        assert (len(found.rejected), found.manifest.set_aside.rows) == (1000, 1200)
 
     def test_of_another_encoding(self, ingested):
         found = ingested(GOOD.encode() + b"7,stra\xdfe\n")
 
-        assert [(row["line"], row["column"]) for row in found.rejected] == [(302, "b")]
+        assert [(row.line, row.column) for row in found.rejected] == [(302, "b")]
 
     def test_a_stray_quote_costs_one_row(self, ingested):
         found = ingested(GOOD + '2,"a"b\n3,x"y\n4,"q""r"\n')
 
-        assert [(row["line"], row["text"]) for row in found.rejected] == [(302, '2,"a"b')]
+        assert [(row.line, row.text) for row in found.rejected] == [(302, '2,"a"b')]
         assert [row["b"] for row in found.rows[-2:]] == ['x"y', 'q"r']
 
     @pytest.mark.parametrize("after", [1, 300, 100_000])
@@ -271,18 +271,18 @@ class TestBadRows:
             ingested(GOOD + '1,"x\n' + "5,k\n" * after, max_bad_share=1)
 
     def test_a_quote_that_never_closes_in_the_last_row_costs_one_row(self, ingested):
-        assert [row["line"] for row in ingested(GOOD + '1,"x\n').rejected] == [302]
+        assert [row.line for row in ingested(GOOD + '1,"x\n').rejected] == [302]
 
     def test_a_line_longer_than_two_megabytes(self, ingested):
         found = ingested(GOOD + f'1,"{"x" * 2_100_000}"\n2,y\n')
 
-        assert [row["line"] for row in found.rejected] == [302]
+        assert [row.line for row in found.rejected] == [302]
         assert found.rows[-1] == {"a": 2, "b": "y"}
 
     def test_in_several_files(self, ingested):
         found = ingested({"1.csv": GOOD + "1\n", "2.csv": GOOD + "2\n3,4,5\n"})
 
-        assert [(row["source"][-5:], row["line"]) for row in found.rejected] == [
+        assert [(row.source[-5:], row.line) for row in found.rejected] == [
             ("1.csv", 302),
             ("2.csv", 302),
             ("2.csv", 303),
@@ -294,7 +294,7 @@ class TestSeveralFiles:
         found = ingested({"b.csv": "x,y\n3,c\n", "a.csv": "x,y\n1,a\n", "sub/c.csv.gz": gzip.compress(b"x,y\n4,d\n")})
 
         assert [row["x"] for row in found.rows] == [1, 3, 4]
-        assert [source["uri"][len(str(ingested.source)) :] for source in found.manifest["sources"]] == [
+        assert [source.uri[len(str(ingested.source)) :] for source in found.manifest.sources] == [
             "/a.csv", "/b.csv", "/sub/c.csv.gz",
         ]  # fmt: skip
 
@@ -362,8 +362,8 @@ class TestSeveralFiles:
             found = ingested(data=f"gs://{bucket.name}/trips", max_bad_share=0.5)
 
         assert found.rows == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
-        assert [(row["source"], row["line"]) for row in found.rejected] == [("gs://bucket/trips/b.csv.gz", 3)]
-        assert all(source["generation"] for source in found.manifest["sources"])
+        assert [(row.source, row.line) for row in found.rejected] == [("gs://bucket/trips/b.csv.gz", 3)]
+        assert all(source.generation for source in found.manifest.sources)
 
     def test_in_a_bucket_on_s3(self, ingested, tmp_path):
         pq.write_table(pa.table({"a": [1]}), tmp_path / "1.parquet")
@@ -375,7 +375,7 @@ class TestSeveralFiles:
             found = ingested(data=f"s3://{store.name}/trips/*.parquet")
 
         assert found.rows == [{"a": 1}, {"a": 2}]
-        assert [source["uri"] for source in found.manifest["sources"]] == [
+        assert [source.uri for source in found.manifest.sources] == [
             "s3://bucket/trips/1.parquet", "s3://bucket/trips/2.parquet",
         ]  # fmt: skip
 

@@ -50,5 +50,5 @@ def deploy_model(
             model.path, examples.path, deployment.path, model_name, version, serving_root=serving_root,
             address=serving_address, deadline_seconds=deadline_seconds, why=why, replace_newer=replace_newer,
         )  # fmt: skip
-        print(f"{model_name} version {version} answers at {result['address']}: {result['answer']}")  # noqa: T201
-        return (result["address"],)
+        print(f"{model_name} version {version} answers at {result.address}: {result.answer}")  # noqa: T201
+        return (result.address,)

@@ -1,16 +1,19 @@
 """Put a registered model into service, and ask the server one real prediction."""
 
-import json
 import math
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tiffin import artifacts, storage
+from tiffin import storage
+from tiffin.artifacts.deployment import Deployment, write_deployment
+from tiffin.artifacts.examples import read_sample_rows
+from tiffin.artifacts.model import read_training, saved_model
 from tiffin.errors import Conflict, InputError, ServingError
 from tiffin.serving import Client, model_config, warmup
 from tiffin.serving.root import STABLE, ServedModel, State, resolve_root
@@ -28,7 +31,7 @@ def deploy(
     deadline_seconds: float = 120.0,
     why: str = "",
     replace_newer: bool = False,
-) -> dict[str, Any]:
+) -> Deployment:
     """Deploy a model version, wait until the server serves it, ask it one real prediction, and return the deployment.
 
     Where that fails, the configuration goes back to what it was and the version's files are removed. The history tells both
@@ -71,15 +74,13 @@ def deploy(
     before = served.read(STABLE)
     if not replace_newer:
         _refuse_newer(served, before, version)
-    record = artifacts.read_json(Path(model) / artifacts.TRAINING)
-    rows = _real_rows(examples, record["columns"])
+    rows = _real_rows(examples, read_training(model).columns)
 
-    new = _publish(Path(model) / artifacts.SAVED_MODEL, served, version, rows)
+    new = _publish(saved_model(model), served, version, rows)
     with served.in_service(version, before, why, new=new):
         answer = _ask(address, name, version, rows[0], deadline_seconds)
-        config_uri = served.locate(STABLE)
-        deployment = {"model": name, "version": version, "address": address, "config": config_uri, "answer": answer}
-        artifacts.write_json(Path(output) / artifacts.DEPLOYMENT, deployment)
+        deployment = Deployment(name, version, address, served.locate(STABLE), answer)
+        write_deployment(output, deployment)
     return deployment
 
 
@@ -105,24 +106,19 @@ def _publish(saved_model: Path, served: ServedModel, version: int, rows: list[di
             f"The model should hold a SavedModel. Received: '{saved_model.parent}' without one. Pass train_model's."
         )
     with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch, "saved_model")
+        copy = Path(scratch, saved_model.name)
         # shutil.copytree would not say which disk is full.
         storage.publish_folder(saved_model, str(copy))
         warmup.write_warmup(copy, served.name, rows, signature_names=("", "explain", "examples"))
         return served.publish(copy, version)
 
 
-def _real_rows(examples: str | Path, columns: list[str]) -> list[dict[str, Any]]:
+def _real_rows(examples: str | Path, columns: Sequence[str]) -> list[dict[str, Any]]:
     """Return the sample rows of the examples, the columns that the model takes."""
-    path = Path(examples) / artifacts.SAMPLE_ROWS
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    if not rows:
-        raise InputError(
-            f"The examples should hold rows to ask about. Received: '{path}' with none. Ingest them again."
-        )
+    rows = read_sample_rows(examples)
     if absent := [name for name in columns if name not in rows[0]]:
         raise InputError(
-            f"The examples should have every column that the model takes. Received: '{path}' without {', '.join(absent)}. "
+            f"The examples should have every column that the model takes. Received: '{examples}' without {', '.join(absent)}. "
             "Ingest with the same derive and exclude as for training."
         )
     return [{name: row[name] for name in columns} for row in rows]

@@ -44,13 +44,13 @@ def evaluate_model(
     with reported():
         from tiffin.stages.evaluate.evaluation import evaluate
 
-        verdict = evaluate(model.path, examples.path, evaluation.path, thresholds=thresholds, split=split)
-        for name, value in verdict["metrics"].items():
+        found = evaluate(model.path, examples.path, evaluation.path, thresholds=thresholds, split=split)
+        for name, value in found.metrics.items():
             if value is not None:
                 metrics.log_metric(name, value)
-        if verdict.get("curve", {}).get("fpr"):
-            curves.log_roc_curve(verdict["curve"]["fpr"], verdict["curve"]["tpr"], verdict["curve"]["threshold"])
-        if "confusion" in verdict and len(verdict["classes"]) <= 50:
-            curves.log_confusion_matrix(verdict["classes"], verdict["confusion"])
-        print(verdict["reason"])  # noqa: T201 - the step's log
-        return verdict["passed"], verdict["reason"]
+        if found.curve and found.curve.fpr:
+            curves.log_roc_curve(*map(list, (found.curve.fpr, found.curve.tpr, found.curve.threshold)))
+        if found.classes and found.confusion and len(found.classes) <= 50:
+            curves.log_confusion_matrix(list(found.classes), list(map(list, found.confusion)))
+        print(found.reason)  # noqa: T201 - the step's log
+        return found.passed, found.reason

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn import metrics as curves
 
-from tiffin import artifacts
+from tiffin.artifacts.model import Training, read_training
+from tiffin.artifacts.verdict import Curve, Evaluation, write_evaluation
 from tiffin.stages.evaluate import gate, metrics
 from tiffin.stages.evaluate.predictions import Predictions, predict
 from tiffin.version import __version__
@@ -22,7 +22,7 @@ def evaluate(
     *,
     thresholds: Mapping[str, float] | None = None,
     split: str = "eval",
-) -> dict[str, Any]:
+) -> Evaluation:
     """Evaluate the exported model on a split, write the evaluation artifact and return its content.
 
     Args:
@@ -32,58 +32,56 @@ def evaluate(
         thresholds: Metric to bound; see `gate.judge`. Defaults to none: better than the baseline is enough.
         split: Which split. Defaults to `eval`.
 
-    Returns:
-        `passed`, `reason`, `checks`, `metrics`, `task`, `rows`, `split`, and `curve` (false and true positive rates with
-        their thresholds) for a binary label or `confusion` (rows are the truth) for classes.
-
     Raises:
         InputError: A parameter or an artifact breaks a rule.
         DataError: The split has no rows with a label that the model knows.
     """
-    record = artifacts.read_json(Path(model) / artifacts.TRAINING)
+    record = read_training(model)
     # Before the work whose result they judge.
-    gate.check_thresholds(thresholds or {}, record["task"])
+    gate.check_thresholds(thresholds or {}, record.task)
     found = predict(model, examples, split, record)
-    result = _measure(record, found)
-    verdict = {
-        **gate.judge(record["task"], result["metrics"], thresholds or {}, found.unknown_classes),
-        **result,
-        "task": record["task"],
-        "split": split,
-        "rows": len(found.truth),
-        "data_version": record["data_version"],
-        "tiffin_version": __version__,
-    }
-    artifacts.write_json(Path(output) / artifacts.VERDICT, verdict)
-    return verdict
+    values = _measure(record, found)
+    verdict = gate.judge(record.task, values, thresholds or {}, found.unknown_classes)
+    regression = record.task == "regression"
+    evaluation = Evaluation(
+        passed=verdict.passed,
+        reason=verdict.reason,
+        checks=verdict.checks,
+        metrics=values,
+        task=record.task,
+        split=split,
+        rows=len(found.truth),
+        data_version=record.data_version,
+        tiffin_version=__version__,
+        classes=None if regression else record.classes,
+        confusion=None if regression else _confusion(record, found),
+        curve=_roc(found) if record.task == "binary" else None,
+    )
+    write_evaluation(output, evaluation)
+    return evaluation
 
 
-def _measure(record: Mapping[str, Any], found: Predictions) -> dict[str, Any]:
-    if record["task"] == "regression":
-        return {"metrics": metrics.regression(found.truth, found.answer, record["label_mean"])}
-    classes = range(len(record["classes"]))
-    if record["task"] == "multiclass":
-        confusion = curves.confusion_matrix(found.truth, found.answer.argmax(axis=1), labels=classes)
-        values = metrics.multiclass(found.truth, found.answer, np.array(record["class_shares"]))
-        return {"metrics": values, "confusion": confusion.tolist(), "classes": record["classes"]}
-    confusion = curves.confusion_matrix(found.truth, found.answer >= 0.5, labels=classes)
-    return {
-        "metrics": metrics.binary(found.truth, found.answer, record["class_shares"][1]),
-        "confusion": confusion.tolist(),
-        "classes": record["classes"],
-        "curve": _roc(found),
-    }
+def _measure(record: Training, found: Predictions) -> dict[str, float | None]:
+    if record.task == "regression":
+        return metrics.regression(found.truth, found.answer, record.label_mean or 0.0)
+    shares = record.class_shares or ()
+    if record.task == "multiclass":
+        return metrics.multiclass(found.truth, found.answer, np.array(shares))
+    return metrics.binary(found.truth, found.answer, shares[1])
 
 
-def _roc(found: Predictions) -> dict[str, list[float]]:
+def _confusion(record: Training, found: Predictions) -> tuple[tuple[int, ...], ...]:
+    chosen = found.answer.argmax(axis=1) if record.task == "multiclass" else found.answer >= 0.5
+    counts = curves.confusion_matrix(found.truth, chosen, labels=range(len(record.classes)))
+    return tuple(tuple(row) for row in counts.tolist())
+
+
+def _roc(found: Predictions) -> Curve:
     """Return at most 100 points of the ROC curve, its ends included; none where there is no ranking to measure."""
     if not 0 < found.truth.mean() < 1 or not np.isfinite(found.answer).all():
-        return {"fpr": [], "tpr": [], "threshold": []}
+        return Curve((), (), ())
     fpr, tpr, threshold = curves.roc_curve(found.truth, found.answer)
     chosen = np.unique(np.linspace(0, len(fpr) - 1, min(len(fpr), _CURVE_POINTS)).round().astype(int))
     # The first threshold is infinite by definition; KFP's charts and JSON take finite numbers.
     finite = np.where(np.isfinite(threshold), threshold, 1.0)
-    return {
-        name: [round(float(value), 6) for value in values[chosen]]
-        for name, values in (("fpr", fpr), ("tpr", tpr), ("threshold", finite))
-    }
+    return Curve(*(tuple(round(float(value), 6) for value in values[chosen]) for values in (fpr, tpr, finite)))

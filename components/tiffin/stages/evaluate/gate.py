@@ -5,34 +5,15 @@ Imports nothing heavy, so that thresholds can be checked before a run starts.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
+from tiffin.artifacts.verdict import Check, Verdict
 from tiffin.errors import InputError, did_you_mean
 from tiffin.stages.evaluate.definitions import HIGHER_IS_BETTER, MAIN, METRICS
 
 # What a check of the label's classes is called: the rows of classes that training has not seen, at most none of them.
 UNKNOWN_CLASSES = "rows_of_unknown_classes"
 _NAMED = 5
-
-
-@dataclass(frozen=True)
-class Check:
-    """One rule of the gate.
-
-    Attributes:
-        metric: Name.
-        value: What the model reached; None if it could not be measured, which passes nothing.
-        bound: What it had to reach: at least where larger is better, else at most.
-        passed: Whether it did.
-        reason: The same in words.
-    """
-
-    metric: str
-    value: float | None
-    bound: float
-    passed: bool
-    reason: str
 
 
 def check_thresholds(thresholds: Mapping[str, Any], task: str = "") -> None:
@@ -60,8 +41,8 @@ def judge(
     found: Mapping[str, float | None],
     thresholds: Mapping[str, float],
     unknown_classes: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
-    """Return the verdict: `passed`, `reason` in one line, and every check.
+) -> Verdict:
+    """Return the verdict.
 
     Args:
         task: `binary`, `multiclass` or `regression`.
@@ -81,11 +62,7 @@ def judge(
     if unknown_classes:
         checks.append(_unknown(unknown_classes))
     failed = [check for check in checks if not check.passed]
-    return {
-        "passed": not failed,
-        "reason": "; ".join(check.reason for check in failed or checks) + ".",
-        "checks": [asdict(check) for check in checks],
-    }
+    return Verdict(not failed, "; ".join(check.reason for check in failed or checks) + ".", tuple(checks))
 
 
 def _check(metric: str, value: float | None, bound: float) -> Check:

@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import tensorflow as tf
 
-from tiffin import artifacts, storage
+from tiffin.artifacts.model import Training, class_name, saved_model
+from tiffin.artifacts.shards import open_shards
 from tiffin.errors import DataError, InputError
 
 _BATCH_ROWS = 4096
@@ -33,7 +32,7 @@ class Predictions:
     unknown_classes: dict[str, int]
 
 
-def predict(model: str | Path, examples: str | Path, split: str, record: dict[str, Any]) -> Predictions:
+def predict(model: str | Path, examples: str | Path, split: str, record: Training) -> Predictions:
     """Run the SavedModel's `serving_default` over a split, in batches.
 
     Args:
@@ -46,25 +45,24 @@ def predict(model: str | Path, examples: str | Path, split: str, record: dict[st
         InputError: The SavedModel cannot be loaded, or a column it needs is not in the examples.
         DataError: No row of the split has a label that the model knows.
     """
-    folder = Path(model) / artifacts.SAVED_MODEL
     try:
-        run = tf.saved_model.load(str(folder)).signatures["serving_default"]
+        run = tf.saved_model.load(str(saved_model(model))).signatures["serving_default"]
     except (OSError, KeyError) as error:
         raise InputError(
             f"The model should hold a SavedModel with serving_default. Received: '{model}' ({error})."
         ) from None
     specs = run.structured_input_signature[1]
-    output = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[record["task"]]
+    output = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[record.task]
     truths, answers = [], []
     unknown: Counter[str] = Counter()
-    for table in _batches(artifacts.shard_uris(examples, split), [*specs, record["label"]]):
-        labelled = table.filter(pc.is_valid(table[record["label"]]))
-        truth = labelled[record["label"]]
-        if record["task"] == "regression":
+    for table in _batches(examples, split, [*specs, record.label]):
+        labelled = table.filter(pc.is_valid(table[record.label]))
+        truth = labelled[record.label]
+        if record.task == "regression":
             truth = pc.cast(truth, pa.float64())
         else:
-            names = pa.array([artifacts.class_name(value) for value in truth.to_pylist()], pa.string())
-            truth = pc.index_in(names, pa.array(record["classes"], pa.string()))
+            names = pa.array([class_name(value) for value in truth.to_pylist()], pa.string())
+            truth = pc.index_in(names, pa.array(record.classes, pa.string()))
             unknown.update(names.filter(truth.is_null()).to_pylist())
             labelled, truth = labelled.filter(truth.is_valid()), truth.drop_null()
         if labelled.num_rows:
@@ -75,23 +73,21 @@ def predict(model: str | Path, examples: str | Path, split: str, record: dict[st
         strange = f"classes that were not in training, {', '.join(sorted(unknown)[:10])}, in all of them"
         raise DataError(
             f"The split should have rows with a label that the model knows. Received: split='{split}' with "
-            f"{strange if unknown else 'none'} where '{record['label']}' is there. Train and evaluate on the same data."
+            f"{strange if unknown else 'none'} where '{record.label}' is there. Train and evaluate on the same data."
         )
     return Predictions(np.concatenate(truths), np.concatenate(answers), dict(unknown))
 
 
-def _batches(uris: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Table]:
-    for uri in uris:
-        with storage.local_copy(uri) as path:
-            file = pq.ParquetFile(path)
-            absent = [name for name in columns if name not in file.schema_arrow.names]
-            if absent:
-                raise InputError(
-                    f"The examples should have every column that the model takes. Received: '{uri}' without "
-                    f"{', '.join(absent)}. Ingest with the same derive and exclude as for training."
-                )
-            for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
-                yield pa.Table.from_batches([batch])
+def _batches(examples: str | Path, split: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    for uri, file in open_shards(examples, split):
+        absent = [name for name in columns if name not in file.schema_arrow.names]
+        if absent:
+            raise InputError(
+                f"The examples should have every column that the model takes. Received: '{uri}' without "
+                f"{', '.join(absent)}. Ingest with the same derive and exclude as for training."
+            )
+        for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
+            yield pa.Table.from_batches([batch])
 
 
 def _tensor(column: pa.ChunkedArray, spec: tf.TensorSpec) -> tf.Tensor:

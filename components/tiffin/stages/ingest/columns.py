@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
+from tiffin.artifacts import examples
 from tiffin.errors import InputError, did_you_mean
 from tiffin.stages.ingest.expressions import order_derived
 from tiffin.stages.ingest.shards import SPLIT
@@ -56,7 +57,7 @@ def finish_columns(
     derive: Mapping[str, str],
     exclude: Sequence[str],
     split: str,
-) -> list[Column]:
+) -> list[examples.Column]:
     """Make the view `examples` with the final columns and the split of each row, and return those columns."""
     names = [column.name for column in columns]
     for name in exclude:
@@ -88,20 +89,22 @@ def finish_columns(
     return [column for column, _ in final]
 
 
-def _final_column(name: str, type_: str) -> tuple[Column, str]:
+def _final_column(name: str, type_: str) -> tuple[examples.Column, str]:
     """Return the column as it is kept, as TFDV and TensorFlow both take it, and the SQL that makes it.
 
     Truth becomes 0 and 1, a moment the seconds since 1970.
     """
     base, sql = base_type(type_), quoted_name(name)
     if base in INTEGERS or base == "BOOLEAN":
-        return Column(name, "INT"), f"CAST({sql} AS BIGINT)"
+        return examples.Column(name, "INT"), f"CAST({sql} AS BIGINT)"
     if base in FRACTIONS:
-        return Column(name, "FLOAT"), f"CASE WHEN isfinite(CAST({sql} AS DOUBLE)) THEN CAST({sql} AS DOUBLE) END"
+        return examples.Column(
+            name, "FLOAT"
+        ), f"CASE WHEN isfinite(CAST({sql} AS DOUBLE)) THEN CAST({sql} AS DOUBLE) END"
     if base in MOMENTS:
-        return Column(name, "INT"), f"CAST(floor(epoch(CAST({sql} AS TIMESTAMP))) AS BIGINT)"
+        return examples.Column(name, "INT"), f"CAST(floor(epoch(CAST({sql} AS TIMESTAMP))) AS BIGINT)"
     if base in TEXTS or base == '"NULL"':
-        return Column(name, "STRING"), f"CAST({sql} AS VARCHAR)"
+        return examples.Column(name, "STRING"), f"CAST({sql} AS VARCHAR)"
     raise InputError(
         f"A column should hold numbers, truth, text or moments. Received: column '{name}' of type {type_}. "
         "Exclude it, or derive plain columns from it."

@@ -48,5 +48,5 @@ def ingest_examples(
             data, examples.path, derive=derive, exclude=exclude, splits=splits, key=key, delimiter=delimiter,
             max_bad_share=max_bad_share, data_root=data_root,
         )  # fmt: skip
-        examples.metadata.update({"data_version": manifest["version"], "rows": manifest["rows"]})
-        return manifest["version"], manifest["rows"]
+        examples.metadata.update({"data_version": manifest.version, "rows": manifest.rows})
+        return manifest.version, manifest.rows

@@ -3,19 +3,18 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
-from tiffin import artifacts, storage
+from tiffin import storage
+from tiffin.artifacts.examples import Manifest, Rejected, Source, set_aside, write_examples
 from tiffin.errors import DataError, InputError
 from tiffin.stages.ingest import sample
 from tiffin.stages.ingest.columns import check_range, finish_columns, rename
 from tiffin.stages.ingest.headers import csv_header
-from tiffin.stages.ingest.rejects import Rejected, rejected_rows, too_many_rejected
-from tiffin.stages.ingest.shards import json_lines, place, sample_rows, write_shards
+from tiffin.stages.ingest.rejects import rejected_rows, too_many_rejected
+from tiffin.stages.ingest.shards import sample_rows, write_shards
 from tiffin.stages.ingest.sources import (
     Column,
     common_type,
@@ -31,8 +30,6 @@ from tiffin.stages.ingest.sources import (
 )
 from tiffin.stages.ingest.splits import check_weights, split_expression
 
-_REJECTED_LISTED = 1000
-
 
 def ingest(
     data: str,
@@ -45,7 +42,7 @@ def ingest(
     delimiter: str = "",
     max_bad_share: float = 0.01,
     data_root: str = "",
-) -> dict[str, Any]:
+) -> Manifest:
     """Read CSV or Parquet into an examples artifact and return its manifest.
 
     Args:
@@ -83,25 +80,21 @@ def ingest(
         columns, renamed = rename(connection, columns)
         check_range(connection, [column for column in columns if column.name not in exclude])
         table_columns = finish_columns(connection, columns, derive, exclude, split_expression(weights, columns, key))
-        manifest = {
-            "format": 1,
-            "sources": [source for _, source in files],
-            "columns": [asdict(column) for column in table_columns],
-            "renamed": renamed,
-            "derive": derive,
-            "exclude": sorted(exclude),
-            "key": key,
-            "set_aside": {"rows": len(rejected), "listed": artifacts.REJECTED if rejected else None},
-            **write_shards(connection, table_columns, list(weights), derive, scratch),
-        }
-        sample = json_lines(sample_rows(connection, table_columns))
-        # All is written before anything is put in its place: a disk that fills up leaves nothing half-written.
-        artifacts.write_bytes(scratch / "artifact" / artifacts.SAMPLE_ROWS, sample)
-        if rejected:
-            listed = json_lines(asdict(row) for row in rejected[:_REJECTED_LISTED])
-            artifacts.write_bytes(scratch / "artifact" / artifacts.REJECTED, listed)
-        place(manifest, scratch, output, data_root)
-    return manifest
+        version, written = write_shards(connection, table_columns, list(weights), derive, scratch / "shards")
+        manifest = Manifest(
+            version=version,
+            rows=sum(split.rows for split in written.values()),
+            columns=tuple(table_columns),
+            splits=written,
+            sources=tuple(files.values()),
+            renamed=renamed,
+            derive=derive,
+            exclude=tuple(sorted(exclude)),
+            key=key,
+            set_aside=set_aside(rejected),
+        )
+        rows = sample_rows(connection, table_columns)
+        return write_examples(output, manifest, rows, rejected, scratch / "shards", data_root)
 
 
 @contextmanager
@@ -131,35 +124,32 @@ def _connection(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
-def _local_files(data: str, scratch: Path) -> Iterator[list[tuple[Path, dict[str, Any]]]]:
+def _local_files(data: str, scratch: Path) -> Iterator[dict[Path, Source]]:
     """Yield each source's local path and its record for the manifest, fetching what is not local."""
     if data.startswith("sample:"):
         path = scratch / "sample.csv"
         sample.write_sample_uri(data, path)
-        yield [(path, {"uri": data, "digest": storage.digest(path), "size_bytes": path.stat().st_size})]
+        yield {path: Source(data, storage.digest(path), path.stat().st_size)}
         return
     if not data:
         raise InputError("data should be a file, a folder or a glob. Received: data=''. Pass --set data=PATH.")
     with ExitStack() as stack:
-        found = []
+        found = {}
         for source in storage.list_files(data):
             path = stack.enter_context(storage.local_copy(source.uri))
-            record = {"uri": source.uri, "digest": storage.digest(path), "size_bytes": source.size_bytes}
-            if source.generation:
-                record["generation"] = source.generation
-            found.append((path, record))
+            found[path] = Source(source.uri, storage.digest(path), source.size_bytes, source.generation or None)
         yield found
 
 
 def _load(
     connection: duckdb.DuckDBPyConnection,
-    files: Sequence[tuple[Path, Mapping[str, Any]]],
+    files: Mapping[Path, Source],
     delimiter: str,
     max_bad_share: float,
 ) -> tuple[list[Column], list[Rejected]]:
     """Read every file into the table `source` and return its columns and the rows set aside."""
-    uris = {path: str(record["uri"]) for path, record in files}
-    first = files[0][0]
+    uris = {path: source.uri for path, source in files.items()}
+    first = next(iter(files))
     found: dict[Path, list[Column]] = {}
     separators: dict[Path, str] = {}
     for path, uri in uris.items():

@@ -1,26 +1,15 @@
 """Rows that cannot be read: where each stands, why, and when there are too many of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
+from tiffin.artifacts.examples import Rejected
 from tiffin.errors import DataError
 from tiffin.stages.ingest.sources import first_line, open_csv
 
 _END = 1 << 62
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A row that was set aside: where it stands and why."""
-
-    source: str
-    line: int
-    column: str
-    reason: str
-    text: str
 
 
 def rejected_rows(connection: duckdb.DuckDBPyConnection, uris: Mapping[str, str]) -> list[Rejected]:

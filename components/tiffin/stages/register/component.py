@@ -44,5 +44,5 @@ def register_model(
             model.path, evaluation.path, registration.path, model_name,
             tracking_uri=tracking_uri, experiment=experiment, run=run,
         )  # fmt: skip
-        print(f"registered {result['name']} version {result['version']}")  # noqa: T201 - the step's log
-        return result["version"], result["run_id"]
+        print(f"registered {result.name} version {result.version}")  # noqa: T201 - the step's log
+        return result.version, result.run_id

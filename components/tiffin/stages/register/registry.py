@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
 
-from tiffin import artifacts
+from tiffin.artifacts import documents
+from tiffin.artifacts.model import Training, read_training
+from tiffin.artifacts.registration import Registration, write_registration
+from tiffin.artifacts.verdict import Evaluation, read_evaluation
 from tiffin.errors import InputError, StorageError, explain
 from tiffin.stages.register.parameters import check_model_name, check_tracking_uri
 
@@ -40,7 +42,7 @@ def register(
     tracking_uri: str = "",
     experiment: str = "",
     run: str = "",
-) -> dict[str, Any]:
+) -> Registration:
     """Record a model that passed its gate in MLflow, register a version of it, and return the registration.
 
     A retry with the same `run` finds the version that the first try registered and makes no second one.
@@ -54,9 +56,6 @@ def register(
         experiment: Name; empty for the model's name.
         run: Identifier of the pipeline run; empty outside of one.
 
-    Returns:
-        `name`, `version` (a whole number), `run_id`, `data_version`, `schema_digest`, `spec_version`.
-
     Raises:
         InputError: A parameter breaks a rule, or the model did not pass.
         StorageError: MLflow does not answer or refuses.
@@ -69,32 +68,25 @@ def register(
             "tracking_uri should be MLflow's address. Received: tracking_uri='' and no MLFLOW_TRACKING_URI in the "
             "environment. Pass one, such as http://mlflow:5000 or sqlite:////path/mlflow.db."
         )
-    verdict = artifacts.read_json(Path(evaluation) / artifacts.VERDICT)
-    if not verdict["passed"]:
+    verdict = read_evaluation(evaluation)
+    if not verdict.passed:
         raise InputError(
-            f"Only a model that passed its gate is registered. Received: a verdict of failure, {verdict['reason']} "
+            f"Only a model that passed its gate is registered. Received: a verdict of failure, {verdict.reason} "
             "Train a better model, or set other thresholds."
         )
-    record = artifacts.read_json(Path(model) / artifacts.TRAINING)
+    record = read_training(model)
     tags = {
-        "tiffin.data_version": record["data_version"],
-        "tiffin.schema_digest": record["schema_digest"],
-        "tiffin.spec_version": record["tiffin_version"],
+        "tiffin.data_version": record.data_version,
+        "tiffin.schema_digest": record.schema_digest,
+        "tiffin.spec_version": record.tiffin_version,
     } | ({"tiffin.run": run} if run else {})
     with _explained(uri):
         client = _client(uri)
         version, run_id = _find(client, name, run) or _create(
             client, uri, experiment or name, name, model, record, verdict, tags
         )
-    registration = {
-        "name": name,
-        "version": version,
-        "run_id": run_id,
-        "data_version": record["data_version"],
-        "schema_digest": record["schema_digest"],
-        "spec_version": record["tiffin_version"],
-    }
-    artifacts.write_json(Path(output) / artifacts.REGISTRATION, registration)
+    registration = Registration(name, version, run_id, record.data_version, record.schema_digest, record.tiffin_version)
+    write_registration(output, registration)
     return registration
 
 
@@ -119,19 +111,24 @@ def _create(
     experiment: str,
     name: str,
     model: str | Path,
-    record: dict[str, Any],
-    verdict: dict[str, Any],
+    record: Training,
+    verdict: Evaluation,
     tags: dict[str, str],
 ) -> tuple[int, str]:
     run_id = client.create_run(_experiment(client, uri, experiment), tags=tags).info.run_id
     try:
-        settings = {**record["settings"], "label": record["label"], "task": record["task"], "rows": record["rows"]}
+        settings = {
+            **documents.to_json(record.settings),
+            "label": record.label,
+            "task": record.task,
+            "rows": record.rows,
+        }
         params = [Param(key, str(value)[:_LONGEST_VALUE]) for key, value in settings.items()]
         # One time for all metrics of the run: when it was recorded.
         now = client.get_run(run_id).info.start_time
-        metrics = [Metric(key, value, now, 0) for key, value in verdict["metrics"].items() if value is not None]
-        metrics += [Metric("training_loss", loss, now, epoch + 1) for epoch, loss in enumerate(record["losses"])]
-        client.log_batch(run_id, metrics, params, [RunTag("tiffin.verdict", verdict["reason"])])
+        metrics = [Metric(key, value, now, 0) for key, value in verdict.metrics.items() if value is not None]
+        metrics += [Metric("training_loss", loss, now, epoch + 1) for epoch, loss in enumerate(record.losses)]
+        client.log_batch(run_id, metrics, params, [RunTag("tiffin.verdict", verdict.reason)])
         client.log_artifacts(run_id, str(model), "model")
         try:
             client.create_registered_model(name)

@@ -45,4 +45,4 @@ def summarize_run(
             summary.path, summary.uri, "summarize-run", pipeline,
             {"state": status.state, "error_message": status.error_message},
         )  # fmt: skip
-        print(f"{pipeline}: {result['state']}. {result['reason']}")  # noqa: T201 - the step's log
+        print(f"{pipeline}: {result.state}. {result.reason}")  # noqa: T201 - the step's log

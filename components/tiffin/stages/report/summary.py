@@ -1,29 +1,22 @@
 """The summary of a run, gathered from what its steps left behind, whether it ended well or not."""
 
-import json
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from tiffin import artifacts, storage
-from tiffin.errors import StorageError
-
-_REPORTS = {
-    artifacts.MANIFEST,
-    artifacts.ANOMALIES,
-    artifacts.VERDICT,
-    artifacts.REGISTRATION,
-    artifacts.DEPLOYMENT,
-}
+from tiffin.artifacts.summary import RegisteredModel, Step, Summary, find_reports, write_summary
+from tiffin.errors import InputError, StorageError
 
 
-def summarize(
-    output: str | Path, output_uri: str, step: str, pipeline: str, status: Mapping[str, Any]
-) -> dict[str, Any]:
+def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, status: Mapping[str, str]) -> Summary:
     """Write the summary artifact of the run that `output_uri` belongs to, and return its content.
 
     An exit step gets no outputs of the steps before it, so it looks for their reports beside its own output: KFP keeps
     the artifacts of one run in one folder, with a folder for each step.
+
+    A run failed if its steps did, or if any model did not pass its gate. Anomalies stop a run only where no model was
+    evaluated after them.
 
     Args:
         output: Folder of the summary artifact.
@@ -31,49 +24,55 @@ def summarize(
         step: Name of the step's folder, such as `summarize-run`.
         pipeline: Name of the pipeline.
         status: `state` and `error_message` of the steps before, as KFP gives them to an exit step.
-
-    Returns:
-        `pipeline`, `state` (SUCCEEDED or FAILED), `reason`, `stopped_by` (`validation`, `evaluation` or None),
-        `data_version`, `metrics`, `verdict`, `model` (name and version) and `serving` (address).
     """
-    found, missing = _reports(output_uri, step)
-    anomalies, verdict = found.get(artifacts.ANOMALIES), found.get(artifacts.VERDICT)
-    stopped_by = None
-    if verdict and not verdict["passed"]:
-        stopped_by = "evaluation"
-    elif anomalies and not anomalies["valid"] and not verdict:
-        stopped_by = "validation"
+    steps, missing = _read_steps(output_uri, step)
+    evaluations = [found.evaluation for found in steps.values() if found.evaluation]
+    failed = [found for found in evaluations if not found.passed]
+    invalid = [found.anomalies for found in steps.values() if found.anomalies and not found.anomalies.valid]
+    evaluation = next(reversed(failed or evaluations), None)
+    stopped_by = "evaluation" if failed else "validation" if invalid and not evaluations else None
     succeeded = status.get("state") in ("SUCCEEDED", "SUCCESS") and stopped_by is None
-    if stopped_by:
-        reason = (verdict if stopped_by == "evaluation" else anomalies)["reason"]  # type: ignore[index]
+    if stopped_by == "validation":
+        reason = invalid[-1].reason
+    elif evaluation and (stopped_by or succeeded):
+        reason = evaluation.reason
     else:
-        reason = verdict["reason"] if succeeded and verdict else str(status.get("error_message") or "")
-    registration, deployment = found.get(artifacts.REGISTRATION), found.get(artifacts.DEPLOYMENT)
-    summary = {
-        "pipeline": pipeline,
-        "state": "SUCCEEDED" if succeeded else "FAILED",
-        "reason": reason or missing,
-        "stopped_by": stopped_by,
-        "data_version": found.get(artifacts.MANIFEST, {}).get("version"),
-        "metrics": verdict["metrics"] if verdict else {},
-        "verdict": {key: verdict[key] for key in ("passed", "reason", "checks")} if verdict else None,
-        "model": {key: registration[key] for key in ("name", "version")} if registration else None,
-        "serving": deployment["address"] if deployment else None,
-    }
-    artifacts.write_json(Path(output) / artifacts.SUMMARY, summary)
+        reason = str(status.get("error_message") or "")
+    manifests = [found.examples for found in steps.values() if found.examples]
+    registrations = [found.registration for found in steps.values() if found.registration]
+    deployments = [found.deployment for found in steps.values() if found.deployment]
+    summary = Summary(
+        pipeline=pipeline,
+        state="SUCCEEDED" if succeeded else "FAILED",
+        reason=reason or missing,
+        stopped_by=stopped_by,
+        data_version=manifests[-1].version if manifests else None,
+        metrics=evaluation.metrics if evaluation else {},
+        verdict=evaluation.verdict if evaluation else None,
+        model=RegisteredModel(registrations[-1].name, registrations[-1].version) if registrations else None,
+        serving=deployments[-1].address if deployments else None,
+        steps=steps,
+    )
+    write_summary(output, summary)
     return summary
 
 
-def _reports(output_uri: str, step: str) -> tuple[dict[str, Any], str]:
-    """Return the reports of the run by file name, and why there are none where they cannot be read."""
-    head, found_step, _ = output_uri.partition(f"/{step}/")
+def _read_steps(output_uri: str, step: str) -> tuple[dict[str, Step], str]:
+    """Return what the steps of the run reported, and why it is not all where that cannot be read."""
+    run_uri, found_step, _ = output_uri.partition(f"/{step}/")
     if not found_step:
         return {}, f"No reports: '{output_uri}' is not below a step folder '{step}'."
-    reports: dict[str, Any] = {}
+    steps: dict[str, Step] = {}
+    problem = ""
     try:
-        for uri in storage.find(head, _REPORTS):
-            reports[uri.rsplit("/", 1)[1]] = json.loads(storage.read_text(uri))
-    except (ValueError, StorageError) as error:
+        for name, field, report in find_reports(run_uri):
+            steps[name] = replace(steps.get(name, Step()), **{field: report})
+    except (InputError, StorageError) as error:
         # The summary of a run must come even where its store cannot be listed, or a step died while it wrote.
-        return reports, f"The steps' reports could not be read: {error}"
-    return reports, ""
+        problem = f"The steps' reports could not be read: {error}"
+    return dict(sorted(steps.items(), key=lambda item: _order(item[0]))), problem
+
+
+def _order(step: str) -> list[str | int]:
+    """Return what sorts steps by name, and those of one name by number: KFP calls the second `<name>-2`."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", step)]

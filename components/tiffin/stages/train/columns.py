@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from tiffin import artifacts, storage
+from tiffin.artifacts.model import Task, class_name
+from tiffin.artifacts.shards import open_shards
 from tiffin.errors import DataError, InputError, did_you_mean
 from tiffin.stages.train.features import Features
 
-Task = Literal["binary", "multiclass", "regression"]
-TASKS = ("binary", "multiclass", "regression")
+TASKS = get_args(Task)
 # Whole numbers with up to this many values are taken for classes when nobody says.
 _MAX_WHOLE_CLASSES = 20
 _MAX_CLASSES = 1000
@@ -45,16 +44,15 @@ def read_table(examples: str | Path, split: str, columns: Sequence[str], label: 
         DataError: No row has a label.
     """
     tables = []
-    for uri in artifacts.shard_uris(examples, split):
-        with storage.local_copy(uri) as path:
-            names = pq.read_schema(path).names
-            for name in (label, *columns):
-                if name not in names:
-                    raise InputError(
-                        f"{'label' if name == label else 'A column'} should be in the examples. Received: '{name}'."
-                        f"{did_you_mean(name, names)} The columns are: {', '.join(names)}."
-                    )
-            tables.append(pq.read_table(path, columns=list(dict.fromkeys([*columns, label]))))
+    for _, file in open_shards(examples, split):
+        names = file.schema_arrow.names
+        for name in (label, *columns):
+            if name not in names:
+                raise InputError(
+                    f"{'label' if name == label else 'A column'} should be in the examples. Received: '{name}'."
+                    f"{did_you_mean(name, names)} The columns are: {', '.join(names)}."
+                )
+        tables.append(file.read(columns=list(dict.fromkeys([*columns, label]))))
     table = pa.concat_tables(tables)
     kept = table.filter(pc.is_valid(table[label]))
     if kept.num_rows == 0:
@@ -105,9 +103,7 @@ def find_label(values: pa.ChunkedArray, name: str, task: str) -> Label:
         raise DataError(
             f"A label should have at most {_MAX_CLASSES} classes. Received: label='{name}' with {len(distinct)}."
         )
-    return Label(
-        name, "binary" if task == "binary" else "multiclass", tuple(artifacts.class_name(value) for value in distinct)
-    )
+    return Label(name, "binary" if task == "binary" else "multiclass", tuple(class_name(value) for value in distinct))
 
 
 def encode_label(values: pa.ChunkedArray, label: Label) -> np.ndarray:
@@ -116,7 +112,7 @@ def encode_label(values: pa.ChunkedArray, label: Label) -> np.ndarray:
         return np.asarray(values.to_numpy(), np.float32)
     index = {name: i for i, name in enumerate(label.classes)}
     distinct = pc.unique(values)
-    codes = np.asarray([index[artifacts.class_name(value)] for value in distinct.to_pylist()], np.float32)
+    codes = np.asarray([index[class_name(value)] for value in distinct.to_pylist()], np.float32)
     encoded: np.ndarray = codes[np.asarray(pc.index_in(values.combine_chunks(), value_set=distinct))]
     return encoded
 

@@ -64,5 +64,7 @@ def train_model(
             examples.path, statistics.path, schema.path, model.path, label,
             task=task, settings=settings, data_version=data_version,
         )  # fmt: skip
-        model.metadata.update({key: record[key] for key in ("label", "task", "data_version", "schema_digest", "rows")})
-        return record["task"], record["schema_digest"]
+        model.metadata.update(
+            {key: getattr(record, key) for key in ("label", "task", "data_version", "schema_digest", "rows")}
+        )
+        return record.task, record.schema_digest

@@ -1,13 +1,10 @@
 """Which features the columns become: decided from statistics and schema, without another pass over the data."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from tiffin import artifacts
 from tiffin.errors import InputError
 
 # A value must be seen this often to have a weight of its own; rarer ones share the weight of the unknown.
@@ -126,26 +123,3 @@ def _vocabulary(stats: statistics_pb2.StringStatistics, rows: float) -> tuple[st
     if len(vocabulary) < 2 and present == rows:
         return "the same in nearly every row", ()
     return "", vocabulary
-
-
-def read_statistics(content: bytes, split: str) -> statistics_pb2.DatasetFeatureStatistics:
-    """Return one split's statistics from a statistics artifact's bytes.
-
-    Raises:
-        InputError: There is no such split, or the bytes are no statistics.
-    """
-    try:
-        datasets: Sequence[statistics_pb2.DatasetFeatureStatistics] = (
-            statistics_pb2.DatasetFeatureStatisticsList.FromString(content).datasets
-        )
-    except DecodeError as error:
-        raise InputError(
-            f"'{artifacts.STATISTICS}' should be a tensorflow.metadata.v0.DatasetFeatureStatisticsList ({error}). "
-            "Pass validate_examples' output."
-        ) from None
-    for dataset in datasets:
-        if dataset.name == split:
-            return dataset
-    raise InputError(
-        f"The statistics should hold the split '{split}'. Received: {', '.join(d.name for d in datasets) or 'none'}."
-    )

@@ -1,38 +1,15 @@
 """The network between the encoded columns and the label, and its training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tiffin.artifacts.model import Settings
 from tiffin.errors import InputError
 from tiffin.stages.train.columns import Label
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train.
-
-    Attributes:
-        hidden_units: Sizes of the hidden layers; empty for a linear model.
-        epochs: Passes over the data, at least 1.
-        batch_size: Rows a step, at least 1.
-        learning_rate: Of AdamW at the start, above 0; it falls to 0 along a cosine.
-        dropout: Share of hidden values left out in each step, from 0 to below 1.
-        weight_decay: Of AdamW, at least 0.
-        seed: Of the initial weights, the shuffling and the dropout.
-    """
-
-    hidden_units: tuple[int, ...] = (64, 32)
-    epochs: int = 8
-    batch_size: int = 128
-    learning_rate: float = 0.003
-    dropout: float = 0.2
-    weight_decay: float = 0.01
-    seed: int = 1
 
 
 def settings_from(**values: Any) -> Settings:

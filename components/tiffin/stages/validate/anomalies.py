@@ -1,36 +1,14 @@
 """Where the examples break the schema. A finding is a result, written to its report; the pipeline then branches."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-from tiffin import artifacts
+from tiffin.artifacts.anomalies import Anomalies, Anomaly
 from tiffin.stages.validate.tfdv import tfdv
 
 
-@dataclass(frozen=True)
-class Anomaly:
-    """One way in which one column of one split breaks the schema.
-
-    Attributes:
-        split: Name of the split.
-        column: Name of the column; empty where the whole split is meant.
-        code: TFDV's name of the rule, such as `ENUM_TYPE_UNEXPECTED_STRING_VALUES`: stable, to filter by.
-        summary: What is wrong in a few words.
-        description: What was found.
-    """
-
-    split: str
-    column: str
-    code: str
-    summary: str
-    description: str
-
-
-def find(statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema) -> list[Anomaly]:
+def find_anomalies(statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema) -> list[Anomaly]:
     """Return the anomalies of every split against the schema, in the order of splits and columns."""
     environment = "TRAINING" if "TRAINING" in schema.default_environment else None
     found = []
@@ -47,18 +25,13 @@ def find(statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema
     return found
 
 
-def write_report(anomalies: Sequence[Anomaly], artifact: str | Path) -> dict[str, Any]:
-    """Write an anomalies artifact and return its content: whether the examples are valid, and why not."""
+def judge(anomalies: Sequence[Anomaly]) -> Anomalies:
+    """Return the anomalies with whether the examples are valid, and why not."""
     first = "; ".join(f"{a.split}: {a.column or 'split'}: {a.summary}" for a in anomalies[:3])
     more = f"; and {len(anomalies) - 3} more" if len(anomalies) > 3 else ""
     count = "1 anomaly" if len(anomalies) == 1 else f"{len(anomalies)} anomalies"
-    report = {
-        "valid": not anomalies,
-        "reason": f"{count} against the schema: {first}{more}." if anomalies else "No anomalies.",
-        "anomalies": [asdict(anomaly) for anomaly in anomalies],
-    }
-    artifacts.write_json(Path(artifact) / artifacts.ANOMALIES, report)
-    return report
+    reason = f"{count} against the schema: {first}{more}." if anomalies else "No anomalies."
+    return Anomalies(not anomalies, reason, tuple(anomalies))
 
 
 def describe(

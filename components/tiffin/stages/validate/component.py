@@ -21,9 +21,10 @@ def compute_statistics(examples: Input[Dataset], statistics: Output[Artifact]) -
     from tiffin.errors import reported
 
     with reported():
-        from tiffin.stages.validate import statistics as stage
+        from tiffin.artifacts.statistics import write_statistics
+        from tiffin.stages.validate.statistics import compute
 
-        stage.write(stage.compute(examples.path), statistics.path)
+        write_statistics(statistics.path, compute(examples.path))
 
 
 @dsl.component(base_image=COMPONENTS["infer_schema"].image, install_kfp_package=False)
@@ -41,10 +42,11 @@ def infer_schema(statistics: Input[Artifact], schema: Output[Artifact], label: s
     from tiffin.errors import reported
 
     with reported():
-        from tiffin.stages.validate import schema as stage
-        from tiffin.stages.validate import statistics as source
+        from tiffin.artifacts.schema import write_schema
+        from tiffin.artifacts.statistics import read_statistics
+        from tiffin.stages.validate.schema import infer
 
-        stage.write(stage.infer(source.read(statistics.path), label, split), schema.path)
+        write_schema(schema.path, infer(read_statistics(statistics.path), label, split))
 
 
 @dsl.component(base_image=COMPONENTS["validate_examples"].image, install_kfp_package=False)
@@ -79,6 +81,7 @@ def validate_examples(
     with reported():
         from tiffin.stages.validate.validation import validate
 
-        return validate(
+        found = validate(
             examples.path, statistics.path, schema.path, anomalies.path, report.path, label, expected_schema
         )
+        return found.valid, found.reason

@@ -1,11 +1,8 @@
-"""The schema: inferred from the training split, or given and held to."""
+"""The schema that statistics suggest, and what a label must be."""
 
-from pathlib import Path
-
-from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from tiffin import artifacts, storage
+from tiffin.artifacts.statistics import find_split
 from tiffin.errors import DataError, InputError, did_you_mean
 from tiffin.stages.validate.tfdv import tfdv
 
@@ -49,51 +46,6 @@ def infer(
             schema.default_environment.extend(["TRAINING", "SERVING"])
             feature.not_in_environment.append("SERVING")
     return schema
-
-
-def read(location: str | Path) -> schema_pb2.Schema:
-    """Read a schema from a schema artifact or a `schema.pbtxt`, local, `gs://` or `s3://`.
-
-    Raises:
-        InputError: It is not there, or is no schema.
-    """
-    uri = str(location)
-    if Path(uri).is_dir():
-        uri = str(Path(uri) / artifacts.SCHEMA)
-    content = storage.read(uri)
-    if content is None:
-        raise InputError(
-            f"schema should be a {artifacts.SCHEMA} or a folder with one. Received: '{uri}', which is not there."
-        )
-    try:
-        schema: schema_pb2.Schema = text_format.Parse(content[0].decode(), schema_pb2.Schema())
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"'{uri}' should be a tensorflow.metadata.v0.Schema in text format ({error}). Start from one that "
-            "infer_schema wrote."
-        ) from None
-    return schema
-
-
-def write(schema: schema_pb2.Schema, artifact: str | Path) -> None:
-    """Write a schema artifact; the same schema gives the same bytes."""
-    artifacts.write_bytes(Path(artifact) / artifacts.SCHEMA, text_format.MessageToString(schema, as_utf8=True).encode())
-
-
-def find_split(
-    statistics: statistics_pb2.DatasetFeatureStatisticsList, split: str
-) -> statistics_pb2.DatasetFeatureStatistics:
-    """Return the statistics of one split.
-
-    Raises:
-        InputError: There is no such split.
-    """
-    names = [dataset.name for dataset in statistics.datasets]
-    if split not in names:
-        raise InputError(
-            f"The split should be one of {', '.join(names)}. Received: split='{split}'.{did_you_mean(split, names)}"
-        )
-    return statistics.datasets[names.index(split)]
 
 
 def check_label(dataset: statistics_pb2.DatasetFeatureStatistics, label: str) -> None:

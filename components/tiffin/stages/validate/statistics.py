@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from tiffin import artifacts, storage
-from tiffin.errors import InputError
+from tiffin.artifacts.examples import read_manifest
+from tiffin.artifacts.shards import open_shards
 from tiffin.stages.validate.tfdv import stats_impl, tfdv
 
 _BATCH_ROWS = 65_536
@@ -32,34 +31,14 @@ def compute(examples: str | Path, splits: Sequence[str] = ()) -> statistics_pb2.
     Raises:
         InputError: There is no such split, or a shard is not what the manifest says.
     """
-    manifest = artifacts.read_json(Path(examples) / artifacts.MANIFEST)
+    manifest = read_manifest(examples)
     result = statistics_pb2.DatasetFeatureStatisticsList()
-    for split in splits or sorted(manifest["splits"]):
-        dataset = _merged(_record_batches(artifacts.shard_uris(examples, split)))
+    for split in splits or sorted(manifest.splits):
+        dataset = _merged(_record_batches(examples, split))
         dataset.name = split
-        _sort_features(dataset, [column["name"] for column in manifest["columns"]])
+        _sort_features(dataset, [column.name for column in manifest.columns])
         result.datasets.append(dataset)
     return result
-
-
-def write(statistics: statistics_pb2.DatasetFeatureStatisticsList, artifact: str | Path) -> None:
-    """Write a statistics artifact; the same statistics give the same bytes."""
-    artifacts.write_bytes(Path(artifact) / artifacts.STATISTICS, statistics.SerializeToString(deterministic=True))
-
-
-def read(artifact: str | Path) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """Read a statistics artifact.
-
-    Raises:
-        InputError: It is not there.
-    """
-    path = Path(artifact) / artifacts.STATISTICS
-    if not path.is_file():
-        raise InputError(
-            f"Statistics should hold '{artifacts.STATISTICS}'. Received: '{artifact}' without it. "
-            "Pass the output of compute_statistics or validate_examples."
-        )
-    return statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes())
 
 
 def _merged(batches: Iterator[pa.RecordBatch]) -> statistics_pb2.DatasetFeatureStatistics:
@@ -77,12 +56,10 @@ def _merged(batches: Iterator[pa.RecordBatch]) -> statistics_pb2.DatasetFeatureS
     return stats_impl.extract_statistics_output(totals, generators).datasets[0]
 
 
-def _record_batches(uris: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    for uri in uris:
-        with storage.local_copy(uri) as path:
-            file = pq.ParquetFile(path)
-            for batch in file.iter_batches(_BATCH_ROWS):
-                yield pa.RecordBatch.from_arrays([_as_lists(column) for column in batch.columns], batch.schema.names)
+def _record_batches(examples: str | Path, split: str) -> Iterator[pa.RecordBatch]:
+    for _, file in open_shards(examples, split):
+        for batch in file.iter_batches(_BATCH_ROWS):
+            yield pa.RecordBatch.from_arrays([_as_lists(column) for column in batch.columns], batch.schema.names)
 
 
 def _as_lists(column: pa.Array) -> pa.ListArray:

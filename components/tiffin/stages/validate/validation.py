@@ -2,8 +2,13 @@
 
 from pathlib import Path
 
-from tiffin import artifacts
-from tiffin.stages.validate import anomalies, schema, statistics
+from tiffin.artifacts.anomalies import Anomalies, write_anomalies
+from tiffin.artifacts.schema import read_schema, write_schema
+from tiffin.artifacts.statistics import find_split, write_statistics
+from tiffin.stages.validate.anomalies import describe, find_anomalies, judge
+from tiffin.stages.validate.schema import check_label, infer
+from tiffin.stages.validate.statistics import compute
+from tiffin.storage.files import write_bytes
 
 
 def validate(
@@ -14,8 +19,8 @@ def validate(
     report: str | Path,
     label: str = "",
     expected_schema: str = "",
-) -> tuple[bool, str]:
-    """Write the statistics, the schema, the anomalies and a report of `examples`; return whether valid, and the reason.
+) -> Anomalies:
+    """Write the statistics, the schema, the anomalies and a report of `examples`, and return the anomalies.
 
     Args:
         examples: Folder of the examples artifact.
@@ -30,13 +35,14 @@ def validate(
         InputError: The label is no column, or the given schema cannot be read.
         DataError: The label has fewer than two values.
     """
-    found = statistics.compute(examples)
+    found = compute(examples)
     if label:
-        schema.check_label(schema.find_split(found, "train"), label)
-    held_to = schema.read(expected_schema) if expected_schema else schema.infer(found, label)
-    broken = anomalies.find(found, held_to)
-    statistics.write(found, statistics_artifact)
-    schema.write(held_to, schema_artifact)
-    artifacts.write_bytes(report, anomalies.describe(broken, found, held_to).encode())
-    result = anomalies.write_report(broken, anomalies_artifact)
-    return result["valid"], result["reason"]
+        check_label(find_split(found, "train"), label)
+    held_to = read_schema(expected_schema) if expected_schema else infer(found, label)
+    broken = find_anomalies(found, held_to)
+    write_statistics(statistics_artifact, found)
+    write_schema(schema_artifact, held_to)
+    write_bytes(report, describe(broken, found, held_to).encode())
+    result = judge(broken)
+    write_anomalies(anomalies_artifact, result)
+    return result

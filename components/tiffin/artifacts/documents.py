@@ -1,0 +1,116 @@
+"""Dataclasses as JSON documents: written as they are, read back with every type checked.
+
+A field without a default is always there, as null where it is None. A field whose default is None is left out where it
+is None.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tiffin.errors import InputError
+from tiffin.storage.files import write_json
+
+_Document = TypeVar("_Document")
+
+
+def write(path: str | Path, document: Any) -> None:
+    """Write a dataclass as JSON, whole or not at all."""
+    write_json(path, to_json(document))
+
+
+def read(path: str | Path, kind: type[_Document]) -> _Document:
+    """Read what `write` wrote.
+
+    Raises:
+        InputError: There is no such file, it is not JSON, or not a document of this kind.
+    """
+    return parse(read_bytes(path), kind, path)
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Return the content of an artifact's file.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    try:
+        return Path(path).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"An artifact should hold '{Path(path).name}'. Received: '{Path(path).parent}' without it. "
+            "Pass the output of the step that writes it."
+        ) from None
+
+
+def parse(content: bytes | str, kind: type[_Document], origin: str | Path) -> _Document:
+    """Return the document in JSON text.
+
+    Args:
+        content: The text.
+        kind: A dataclass.
+        origin: Where the text is from, for the error.
+
+    Raises:
+        InputError: It is not JSON, or not a document of this kind.
+    """
+    try:
+        found: _Document = _from_json(json.loads(content), kind, "$")
+    except _Mismatch as error:
+        raise InputError(
+            f"'{origin}' should be the JSON of {kind.__name__}. Received: {error}. Run the step that writes it again."
+        ) from None
+    except ValueError as error:
+        raise InputError(f"'{origin}' should be JSON ({error}). Run the step that writes it again.") from None
+    return found
+
+
+def to_json(value: Any) -> Any:
+    """Return a dataclass, and all that is in it, as JSON has it."""
+    if dataclasses.is_dataclass(value):
+        found = {field: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {f.name: to_json(v) for f, v in found.items() if v is not None or f.default is not None}
+    if isinstance(value, Mapping):
+        return {key: to_json(item) for key, item in value.items()}
+    return [to_json(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+class _Mismatch(Exception):
+    """A value is not of the type that its place in the document asks for."""
+
+
+def _from_json(value: Any, kind: Any, place: str) -> Any:
+    """Return the value as `kind`: a dataclass, a plain type, a union of one with None, or a tuple or dict of these."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    found: Any
+    if origin is types.UnionType:
+        found = None if value is None else _from_json(value, arguments[0], place)
+    elif dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        found = _dataclass(value, kind, place)
+    elif origin is tuple and isinstance(value, list):
+        found = tuple(_from_json(item, arguments[0], f"{place}[{index}]") for index, item in enumerate(value))
+    elif origin is dict and isinstance(value, dict):
+        found = {key: _from_json(item, arguments[1], f"{place}.{key}") for key, item in value.items()}
+    elif kind is float and type(value) is int:
+        found = float(value)
+    elif kind is object or type(value) is kind or (origin is typing.Literal and value in arguments):
+        found = value
+    else:
+        expected = kind.__name__ if isinstance(kind, type) else kind
+        raise _Mismatch(f"{type(value).__name__} at {place}, not {expected}")
+    return found
+
+
+def _dataclass(value: dict[str, Any], kind: Any, place: str) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    if unknown := sorted(value.keys() - fields.keys()):
+        raise _Mismatch(f"{place}.{unknown[0]}, which is unknown")
+    required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
+    if absent := sorted(set(required) - value.keys()):
+        raise _Mismatch(f"no {place}.{absent[0]}")
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _from_json(item, hints[name], f"{place}.{name}") for name, item in value.items()})

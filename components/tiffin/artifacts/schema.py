@@ -1,0 +1,50 @@
+"""The schema artifact: the columns and their rules, in TensorFlow Metadata's text format."""
+
+import hashlib
+from pathlib import Path
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from tiffin import storage
+from tiffin.errors import InputError
+from tiffin.storage.files import write_bytes
+
+_SCHEMA = "schema.pbtxt"
+
+
+def write_schema(artifact: str | Path, schema: schema_pb2.Schema) -> None:
+    """Write a schema artifact; the same schema gives the same bytes."""
+    write_bytes(Path(artifact) / _SCHEMA, text_format.MessageToString(schema, as_utf8=True).encode())
+
+
+def read_schema(location: str | Path) -> schema_pb2.Schema:
+    """Read a schema from a schema artifact or a `schema.pbtxt`, local, `gs://` or `s3://`.
+
+    Raises:
+        InputError: It is not there, or is no schema.
+    """
+    uri, content = _read(location)
+    try:
+        schema: schema_pb2.Schema = text_format.Parse(content.decode(), schema_pb2.Schema())
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"'{uri}' should be a tensorflow.metadata.v0.Schema in text format ({error}). Start from one that "
+            "infer_schema wrote."
+        ) from None
+    return schema
+
+
+def digest_schema(location: str | Path) -> str:
+    """Return 16 hexadecimal digits that stand for the file's content."""
+    return hashlib.sha256(_read(location)[1]).hexdigest()[:16]
+
+
+def _read(location: str | Path) -> tuple[str, bytes]:
+    uri = str(location)
+    if Path(uri).is_dir():
+        uri = str(Path(uri) / _SCHEMA)
+    content = storage.read(uri)
+    if content is None:
+        raise InputError(f"schema should be a {_SCHEMA} or a folder with one. Received: '{uri}', which is not there.")
+    return uri, content[0]

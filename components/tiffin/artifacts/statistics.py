@@ -1,0 +1,49 @@
+"""The statistics artifact: TFDV's statistics of every split."""
+
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from tiffin.artifacts import documents
+from tiffin.errors import InputError, did_you_mean
+from tiffin.storage.files import write_bytes
+
+_STATISTICS = "statistics.binpb"
+
+
+def write_statistics(artifact: str | Path, statistics: statistics_pb2.DatasetFeatureStatisticsList) -> None:
+    """Write a statistics artifact; the same statistics give the same bytes."""
+    write_bytes(Path(artifact) / _STATISTICS, statistics.SerializeToString(deterministic=True))
+
+
+def read_statistics(artifact: str | Path) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """Read a statistics artifact.
+
+    Raises:
+        InputError: It is not there or holds no statistics.
+    """
+    path = Path(artifact) / _STATISTICS
+    try:
+        return statistics_pb2.DatasetFeatureStatisticsList.FromString(documents.read_bytes(path))
+    except DecodeError as error:
+        raise InputError(
+            f"'{path}' should be a tensorflow.metadata.v0.DatasetFeatureStatisticsList ({error}). "
+            "Run the step that writes it again."
+        ) from None
+
+
+def find_split(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList, split: str
+) -> statistics_pb2.DatasetFeatureStatistics:
+    """Return the statistics of one split.
+
+    Raises:
+        InputError: There is no such split.
+    """
+    names = [dataset.name for dataset in statistics.datasets]
+    if split not in names:
+        raise InputError(
+            f"The split should be one of {', '.join(names)}. Received: split='{split}'.{did_you_mean(split, names)}"
+        )
+    return statistics.datasets[names.index(split)]
