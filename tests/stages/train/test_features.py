@@ -1,10 +1,11 @@
 """Which features the columns become, and why others are left out."""
 
 import pytest
-from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from support.written import table, write_schema, write_statistics
+from tiffin.artifacts.schema import read_schema
+from tiffin.artifacts.statistics import find_split, read_statistics
 from tiffin.errors import InputError
 from tiffin.stages.train import features
 
@@ -13,11 +14,11 @@ ROWS = 200
 
 def choose(tmp_path, change=None, **columns):
     rows = table(y=[row % 2 for row in range(ROWS)], **columns)
-    content = (write_statistics(tmp_path, rows) / "statistics.binpb").read_bytes()
-    schema = text_format.Parse((write_schema(tmp_path, rows) / "schema.pbtxt").read_text(), schema_pb2.Schema())
+    statistics = find_split(read_statistics(write_statistics(tmp_path, rows)), "train")
+    schema = read_schema(write_schema(tmp_path, rows))
     if change:
         change(schema)
-    return features.choose(features.read_statistics(content, "train"), schema, "y")
+    return features.choose(statistics, schema, "y")
 
 
 COUNT = list(range(ROWS))
@@ -109,9 +110,3 @@ class TestSchema:
             InputError, match=r"one column should be left to learn from.*left out: n \(the same in every row\)\."
         ):
             choose(tmp_path, n=[7] * ROWS)
-
-
-def test_statistics_of_another_split(tmp_path):
-    content = (write_statistics(tmp_path, table(a=[1]), "eval") / "statistics.binpb").read_bytes()
-    with pytest.raises(InputError, match=r"should hold the split 'train'\. Received: eval\."):
-        features.read_statistics(content, "train")

@@ -2,8 +2,9 @@
 
 import pytest
 
+from tiffin.artifacts.model import Settings
 from tiffin.errors import InputError
-from tiffin.stages.train.network import Settings, settings_from
+from tiffin.stages.train.network import settings_from
 
 GIVEN = {
     "hidden_units": [64, 32], "epochs": 8, "batch_size": 128, "learning_rate": 0.003, "dropout": 0.2,

@@ -1,12 +1,11 @@
 """The schema: what is inferred, and what a label must be."""
 
 import pytest
-from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from support import gcs_emulator
 from support.written import table, write_examples
-from tiffin.errors import DataError, InputError, StorageError
+from tiffin.artifacts.statistics import find_split
+from tiffin.errors import DataError, InputError
 from tiffin.stages.validate import schema, statistics
 
 TRAIN = table(
@@ -66,17 +65,17 @@ class TestInfer:
 class TestCheckLabel:
     def check(self, tmp_path, values):
         examples = write_examples(tmp_path, {"train": table(fare=[1] * len(values), label=values)})
-        schema.check_label(schema.find_split(statistics.compute(examples), "train"), "label")
+        schema.check_label(find_split(statistics.compute(examples), "train"), "label")
 
     def test_a_split_without_rows(self, found):
         with pytest.raises(DataError, match="The split 'none' should have rows"):
-            schema.check_label(schema.find_split(found, "none"), "late")
+            schema.check_label(find_split(found, "none"), "late")
 
     def test_a_label_that_is_not_there(self, found):
         with pytest.raises(
             InputError, match=r"label='lat'\. Did you mean 'late'\? The columns are: whole, some, rare, word,"
         ):
-            schema.check_label(schema.find_split(found, "train"), "lat")
+            schema.check_label(find_split(found, "train"), "lat")
 
     def test_a_label_without_values(self, tmp_path):
         with pytest.raises(DataError, match="The label should have values"):
@@ -92,42 +91,3 @@ class TestCheckLabel:
     @pytest.mark.parametrize("values", [[0, 1], [0.5, 0.6], ["yes", "no"], [0, None, 1]])
     def test_a_label_with_two(self, tmp_path, values):
         self.check(tmp_path, values)
-
-
-class TestRead:
-    def test_what_was_written(self, found, tmp_path):
-        inferred = schema.infer(found, "late")
-        schema.write(inferred, tmp_path)
-        first = (tmp_path / "schema.pbtxt").read_bytes()
-        schema.write(schema.infer(found, "late"), tmp_path)
-
-        assert (tmp_path / "schema.pbtxt").read_bytes() == first
-        assert schema.read(tmp_path) == schema.read(tmp_path / "schema.pbtxt") == inferred
-
-    def test_from_a_bucket(self, found):
-        inferred = schema.infer(found, "late")
-        with gcs_emulator.serve() as bucket:
-            bucket.put("schema.pbtxt", text_format.MessageToString(inferred).encode())
-
-            assert schema.read(f"gs://{bucket.name}/schema.pbtxt") == inferred
-
-    @pytest.mark.parametrize("name", ["", "other.pbtxt"])
-    def test_what_is_not_there(self, tmp_path, name):
-        with pytest.raises(
-            InputError, match=r"schema should be a schema\.pbtxt or a folder with one\. Received: .*not there"
-        ):
-            schema.read(tmp_path / name)
-
-    @pytest.mark.parametrize("content", [b"feature {", b'colour: "red"', b"\xff\xfe\x00", b"a,b\n1,2\n"])
-    def test_what_is_no_schema(self, tmp_path, content):
-        (tmp_path / "schema.pbtxt").write_bytes(content)
-        with pytest.raises(
-            InputError, match=r"schema\.pbtxt' should be a tensorflow\.metadata\.v0\.Schema in text format"
-        ):
-            schema.read(tmp_path)
-
-    def test_a_place_that_cannot_be_read(self):
-        with gcs_emulator.serve() as bucket:
-            bucket.forbidden = True
-            with pytest.raises(StorageError, match=r"schema\.pbtxt"):
-                schema.read(f"gs://{bucket.name}/schema.pbtxt")

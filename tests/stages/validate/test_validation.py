@@ -1,10 +1,10 @@
 """The whole check: what is valid, what is not and why, and what is written in both cases."""
 
-import json
-
 import pytest
 
 from support.written import table, write_examples
+from tiffin.artifacts.anomalies import Anomalies, Anomaly, read_anomalies
+from tiffin.artifacts.schema import write_schema
 from tiffin.errors import DataError, InputError
 from tiffin.stages.validate import schema, statistics
 from tiffin.stages.validate.validation import validate
@@ -25,11 +25,13 @@ class Validation:
     def __call__(self, splits, label="late", expected=""):
         examples = write_examples(self.folder / "examples", splits)
         places = [self.folder / name for name in ("statistics", "schema", "anomalies", "report.md")]
-        return validate(examples, *places, label, str(expected))
+        found = validate(examples, *places, label, str(expected))
+        assert found == self.anomalies
+        return found.valid, found.reason
 
     @property
     def anomalies(self):
-        return json.loads((self.folder / "anomalies" / "anomalies.json").read_text())
+        return read_anomalies(self.folder / "anomalies")
 
     def left(self):
         return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
@@ -44,35 +46,32 @@ def validated(tmp_path):
 def expected(tmp_path):
     """A schema to hold the examples to."""
     examples = write_examples(tmp_path / "earlier", {"train": rows(100)})
-    schema.write(schema.infer(statistics.compute(examples), "late"), tmp_path / "expected")
-    return tmp_path / "expected" / "schema.pbtxt"
+    write_schema(tmp_path / "expected", schema.infer(statistics.compute(examples), "late"))
+    return next((tmp_path / "expected").iterdir())
 
 
 class TestInferred:
     def test_good_examples_are_valid(self, validated):
         assert validated({"train": rows(100), "eval": rows(50)}) == (True, "No anomalies.")
-        assert validated.anomalies == {"valid": True, "reason": "No anomalies.", "anomalies": []}
-        assert [name for name in validated.left() if not name.startswith("examples")] == [
-            "anomalies/anomalies.json", "report.md", "schema/schema.pbtxt", "statistics/statistics.binpb",
+        assert validated.anomalies == Anomalies(True, "No anomalies.", ())
+        assert [name.split("/")[0] for name in validated.left() if not name.startswith("examples")] == [
+            "anomalies", "report.md", "schema", "statistics",
         ]  # fmt: skip
 
     def test_a_split_without_rows_is_not(self, validated):
         valid, reason = validated({"train": rows(100), "eval": rows(0)})
 
         assert (valid, reason) == (False, "1 anomaly against the schema: eval: split: Empty split.")
-        assert validated.anomalies["anomalies"] == [
-            {
-                "split": "eval", "column": "", "code": "NO_EXAMPLES", "summary": "Empty split",
-                "description": "The split has no rows.",
-            }
-        ]  # fmt: skip
+        assert validated.anomalies.anomalies == (
+            Anomaly("eval", "", "NO_EXAMPLES", "Empty split", "The split has no rows."),
+        )
 
     def test_an_eval_split_of_other_words_is_not(self, validated):
         valid, reason = validated({"train": rows(100), "eval": rows(50, word="new")})
 
         assert not valid
         assert "eval: word: " in reason
-        assert [found["code"] for found in validated.anomalies["anomalies"]] == ["ENUM_TYPE_UNEXPECTED_STRING_VALUES"]
+        assert [found.code for found in validated.anomalies.anomalies] == ["ENUM_TYPE_UNEXPECTED_STRING_VALUES"]
 
     def test_one_new_word_in_a_hundred_is(self, validated):
         train = rows(100)
@@ -115,7 +114,7 @@ class TestInferred:
 class TestGiven:
     def test_examples_that_keep_it_are_valid(self, validated, expected):
         assert validated({"train": rows(60)}, expected=expected)[0]
-        assert (validated.folder / "schema" / "schema.pbtxt").read_bytes() == expected.read_bytes()
+        assert (validated.folder / "schema" / expected.name).read_bytes() == expected.read_bytes()
 
     @pytest.mark.parametrize(
         ("changed", "code", "column"),
@@ -129,7 +128,7 @@ class TestGiven:
     )
     def test_examples_that_break_it_are_not(self, validated, expected, changed, code, column):
         valid, reason = validated({"train": changed}, expected=expected)
-        found = [(anomaly["column"], anomaly["code"]) for anomaly in validated.anomalies["anomalies"]]
+        found = [(anomaly.column, anomaly.code) for anomaly in validated.anomalies.anomalies]
 
         assert not valid
         assert reason.startswith(f"{len(found)} anomal")
@@ -144,11 +143,11 @@ class TestGiven:
         _, reason = validated({"train": wide}, expected=expected)
 
         assert reason.endswith("and 3 more.")
-        assert len(validated.anomalies["anomalies"]) == 6
+        assert len(validated.anomalies.anomalies) == 6
 
     def test_one_that_cannot_be_read_writes_nothing(self, validated, tmp_path):
-        (tmp_path / "broken.pbtxt").write_text("feature {")
-        with pytest.raises(InputError, match=r"broken\.pbtxt' should be a tensorflow"):
-            validated({"train": rows(10)}, expected=tmp_path / "broken.pbtxt")
+        (tmp_path / "broken").write_text("feature {")
+        with pytest.raises(InputError, match=r"broken' should be a tensorflow"):
+            validated({"train": rows(10)}, expected=tmp_path / "broken")
 
         assert not (validated.folder / "anomalies").exists()

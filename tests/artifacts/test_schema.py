@@ -1,0 +1,49 @@
+"""The schema artifact, read from wherever it is."""
+
+import pytest
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from support import gcs_emulator
+from tiffin.artifacts.schema import digest_schema, read_schema, write_schema
+from tiffin.errors import InputError, StorageError
+
+SCHEMA = schema_pb2.Schema(feature=[schema_pb2.Feature(name="zürich", type=schema_pb2.INT)])
+
+
+def test_what_was_written(tmp_path):
+    write_schema(tmp_path, SCHEMA)
+
+    assert (tmp_path / "schema.pbtxt").read_text() == 'feature {\n  name: "zürich"\n  type: INT\n}\n'
+    assert read_schema(tmp_path) == read_schema(tmp_path / "schema.pbtxt") == SCHEMA
+    # sha256sum of the file
+    assert digest_schema(tmp_path) == "bd7de3aae2bff024"
+
+
+def test_from_a_bucket():
+    with gcs_emulator.serve() as bucket:
+        bucket.put("any.pbtxt", text_format.MessageToString(SCHEMA).encode())
+
+        assert read_schema(f"gs://{bucket.name}/any.pbtxt") == SCHEMA
+
+
+@pytest.mark.parametrize("name", ["", "other.pbtxt"])
+def test_what_is_not_there(tmp_path, name):
+    with pytest.raises(
+        InputError, match=r"schema should be a schema\.pbtxt or a folder with one\. Received: .*not there"
+    ):
+        read_schema(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", [b"feature {", b'colour: "red"', b"\xff\xfe\x00", b"a,b\n1,2\n"])
+def test_what_is_no_schema(tmp_path, content):
+    (tmp_path / "given").write_bytes(content)
+    with pytest.raises(InputError, match=r"given' should be a tensorflow\.metadata\.v0\.Schema in text format"):
+        read_schema(tmp_path / "given")
+
+
+def test_a_place_that_cannot_be_read():
+    with gcs_emulator.serve() as bucket:
+        bucket.forbidden = True
+        with pytest.raises(StorageError, match=r"any\.pbtxt"):
+            read_schema(f"gs://{bucket.name}/any.pbtxt")
