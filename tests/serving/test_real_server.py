@@ -14,7 +14,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from support.waiting import free_port
-from tiffin import artifacts
+from tiffin.artifacts.examples import read_sample_rows
 from tiffin.commands.main import main
 from tiffin.errors import ServingError
 from tiffin.serving import AsyncClient, Client, model_config, warmup
@@ -28,9 +28,8 @@ SIGNATURES = ("", "explain", "examples")
 @pytest.fixture(scope="module")
 def rows(models):
     """Sample rows, some with missing values."""
-    lines = (models.binary.examples / artifacts.SAMPLE_ROWS).read_text().splitlines()
-    columns = models.binary.record["columns"]
-    found = [{name: json.loads(line)[name] for name in columns} for line in lines]
+    columns = models.binary.record.columns
+    found = [{name: row[name] for name in columns} for row in read_sample_rows(models.binary.examples)]
     assert any(None in row.values() for row in found)
     return found
 

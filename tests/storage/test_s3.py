@@ -1,6 +1,5 @@
 """What S3 adds to the rules of `test_storage`, against a server over HTTP."""
 
-import json
 import multiprocessing
 import os
 import subprocess
@@ -10,7 +9,7 @@ import pyarrow
 import pytest
 
 from support import s3_server
-from tiffin import artifacts, storage
+from tiffin import storage
 from tiffin.errors import Conflict, InputError, StorageError
 from tiffin.storage import s3
 
@@ -300,13 +299,3 @@ class TestFailures:
             StorageError, match=r"Could not read 's3://bucket/a//b'\. A name there should have no empty part"
         ):
             storage.read("s3://bucket/a//b")
-
-
-def test_shards_are_read_from_it(store, tmp_path):
-    """What the steps after ingest do with a data root on S3."""
-    store.put("root/d1/data/x.parquet", b"PAR1")
-    manifest = {"splits": {"train": {"shards": ["s3://bucket/root/d1/data/x.parquet"]}}}
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    [uri] = artifacts.shard_uris(tmp_path, "train")
-    with storage.local_copy(uri) as path:
-        assert path.read_bytes() == b"PAR1"

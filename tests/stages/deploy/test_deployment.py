@@ -1,6 +1,5 @@
 """Deployment against a model server in a process of its own, over a real socket."""
 
-import json
 import math
 import re
 import shutil
@@ -15,7 +14,11 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from support.written import table, write_examples
 from tiffin import storage
+from tiffin.artifacts.deployment import read_deployment
+from tiffin.artifacts.examples import read_sample_rows
+from tiffin.artifacts.model import read_training, saved_model, write_training
 from tiffin.errors import Conflict, InputError, ServingError
 from tiffin.serving import Client, model_config
 from tiffin.serving.root import ServedModel
@@ -101,9 +104,9 @@ class TestServed:
         root, address = server
         found = deployed(1)
 
-        assert found == json.loads((tmp_path / "out" / "deployment.json").read_text())
-        assert (found["model"], found["version"], found["address"]) == (NAME, 1, address)
-        assert 0 < found["answer"]["probability"] < 1
+        assert found == read_deployment(tmp_path / "out")
+        assert (found.model, found.version, found.address) == (NAME, 1, address)
+        assert 0 < found.answer["probability"] < 1
         assert storage.read_text(f"{root}/{NAME}/stable.config") == config_of(1, root=root)
         with Client(address) as client:
             answer = client.predict(NAME, {"km": [9.5, None], "items": [2, 3], "kitchen": ["thai", None]})
@@ -118,7 +121,7 @@ class TestServed:
         for log in logs:
             kind = log.WhichOneof("log_type")
             asked[kind, getattr(log, kind).request.model_spec.signature_name or "serving_default"] += 1
-        first = json.loads((models.binary.examples / "sample_rows.jsonl").read_text().splitlines()[0])
+        first = read_sample_rows(models.binary.examples)[0]
 
         # 16 requests of one row and 16 of 64 rows.
         assert asked == {
@@ -230,7 +233,7 @@ class TestServed:
         root, address = server
         before = storage.read(f"{root}/{NAME}/stable.config")
         shutil.copytree(models.binary.model, tmp_path / "torn")
-        for part in (tmp_path / "torn" / "saved_model" / "variables").iterdir():
+        for part in (saved_model(tmp_path / "torn") / "variables").iterdir():
             part.write_bytes(b"torn")
         with pytest.raises(ServingError, match=r"Version 10 of model .* did not load"):
             deploy(
@@ -265,8 +268,8 @@ def broken(model, folder):
 
     module = Broken()
     signatures = dict.fromkeys(("serving_default", "explain", "examples"), module.serve)
-    tf.saved_model.save(module, str(folder / "saved_model"), signatures=signatures)
-    shutil.copy(model / "training.json", folder / "training.json")
+    tf.saved_model.save(module, str(saved_model(folder)), signatures=signatures)
+    write_training(folder, read_training(model))
     return folder
 
 
@@ -288,7 +291,7 @@ def test_a_first_deployment_that_nobody_answers_leaves_nothing_behind(models, tm
 class TestBadInput:
     def test_a_saved_model_that_is_none(self, given, models, tmp_path):
         shutil.copytree(models.binary.model, tmp_path / "torn")
-        (tmp_path / "torn" / "saved_model" / "saved_model.pb").write_bytes(b"torn")
+        (saved_model(tmp_path / "torn") / "saved_model.pb").write_bytes(b"torn")
         with pytest.raises(InputError, match=r"saved_model\.pb' should be a SavedModel"):
             deploy(**{**given, "model": tmp_path / "torn"})
 
@@ -327,8 +330,7 @@ class TestBadInput:
         assert not (tmp_path / "root").exists()
 
     def test_a_model_without_a_saved_model(self, given, tmp_path):
-        (tmp_path / "empty").mkdir()
-        shutil.copy(given["model"] / "training.json", tmp_path / "empty")
+        write_training(tmp_path / "empty", read_training(given["model"]))
         with pytest.raises(InputError, match="The model should hold a SavedModel"):
             deploy(**{**given, "model": tmp_path / "empty"})
 
@@ -337,13 +339,12 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("rows", "message"),
         [
-            ("", "should hold rows to ask about"),
-            ('{"km": 1.0}\n', r"every column that the model takes.*without items, kitchen"),
+            (table(km=[]), "should hold rows to ask about"),
+            (table(km=[1.0]), r"every column that the model takes.*without items, kitchen"),
         ],
     )
     def test_examples_without_a_row_to_ask_about(self, given, tmp_path, rows, message):
-        (tmp_path / "examples").mkdir()
-        (tmp_path / "examples" / "sample_rows.jsonl").write_text(rows)
+        write_examples(tmp_path / "examples", {"eval": rows})
         with pytest.raises(InputError, match=message):
             deploy(**{**given, "examples": tmp_path / "examples"})
 

@@ -1,18 +1,17 @@
 """The exported model on a split: the verdict is written whether it passes or not."""
 
-import json
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from support.documents import make_training
 from support.written import table, write_examples
-from tiffin import artifacts
+from tiffin.artifacts.documents import to_json
+from tiffin.artifacts.model import read_training, saved_model, write_training
+from tiffin.artifacts.verdict import Curve, read_evaluation
 from tiffin.errors import DataError, InputError
 from tiffin.stages.evaluate.evaluation import evaluate
 from tiffin.stages.evaluate.predictions import predict
-
-RECORD = {"label": "y", "data_version": "d1"}
 
 
 class Echo(tf.Module):
@@ -36,8 +35,8 @@ def echo(tmp_path_factory):
     def make(task, **record):
         folder = tmp_path_factory.mktemp("model")
         model = Echo(task)
-        tf.saved_model.save(model, str(folder / "saved_model"), signatures={"serving_default": model.serve})
-        artifacts.write_json(folder / "training.json", {**RECORD, "task": task, **record})
+        tf.saved_model.save(model, str(saved_model(folder)), signatures={"serving_default": model.serve})
+        write_training(folder, make_training(label="y", task=task, **record))
         return folder
 
     return make
@@ -45,13 +44,13 @@ def echo(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def binary(echo):
-    return echo("binary", classes=["no", "yes"], class_shares=[0.5, 0.5])
+    return echo("binary", classes=("no", "yes"), class_shares=(0.5, 0.5))
 
 
 def verdict(folder):
-    text = (folder / "verdict.json").read_text()
-    assert "NaN" not in text
-    return json.loads(text)
+    evaluation = read_evaluation(folder)
+    assert "nan" not in str(evaluation)
+    return evaluation
 
 
 class TestVerdict:
@@ -62,56 +61,54 @@ class TestVerdict:
         )
 
         assert found == verdict(tmp_path / "out")
-        assert (found["passed"], found["rows"], found["split"], found["data_version"]) == (True, 4, "eval", "d1")
-        assert found["metrics"]["auc"] == 0.75
+        assert (found.passed, found.rows, found.split, found.data_version) == (True, 4, "eval", "d1")
+        assert found.metrics["auc"] == 0.75
         # Rows are the truth: of two "no", one was taken for "yes".
-        assert (found["classes"], found["confusion"]) == (["no", "yes"], [[1, 1], [1, 1]])
-        assert found["curve"] == {
-            "fpr": [0, 0, 0.5, 0.5, 1], "tpr": [0, 0.5, 0.5, 1, 1], "threshold": [1, 0.9, 0.6, 0.4, 0.1],
-        }  # fmt: skip
+        assert (found.classes, found.confusion) == (("no", "yes"), ((1, 1), (1, 1)))
+        assert found.curve == Curve((0, 0, 0.5, 0.5, 1), (0, 0.5, 0.5, 1, 1), (1, 0.9, 0.6, 0.4, 0.1))
 
     def test_of_a_model_that_does_not_pass(self, binary, tmp_path):
         rows = table(x=[0.9, 0.6, 0.4, 0.1], y=["yes", "no", "yes", "no"])
         evaluate(binary, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out", thresholds={"auc": 0.8})
 
-        assert verdict(tmp_path / "out")["passed"] is False
-        assert verdict(tmp_path / "out")["reason"] == "auc 0.75 is not at least 0.8."
+        assert verdict(tmp_path / "out").passed is False
+        assert verdict(tmp_path / "out").reason == "auc 0.75 is not at least 0.8."
 
     def test_of_a_model_of_several_classes(self, echo, tmp_path):
-        model = echo("multiclass", classes=["1", "2", "3"], class_shares=[0.5, 0.25, 0.25])
+        model = echo("multiclass", classes=("1", "2", "3"), class_shares=(0.5, 0.25, 0.25))
         rows = table(x=[0.1, 0.9, 0.9], y=[1, 2, 3])
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
 
-        assert found["confusion"] == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
-        assert found["metrics"]["accuracy"] == pytest.approx(2 / 3)
-        assert "curve" not in found
+        assert found.confusion == ((1, 0, 0), (0, 1, 0), (0, 1, 0))
+        assert found.metrics["accuracy"] == pytest.approx(2 / 3)
+        assert found.curve is None
 
     def test_of_a_regression(self, echo, tmp_path):
-        model = echo("regression", label_mean=3.0, classes=[])
+        model = echo("regression", label_mean=3.0, classes=())
         rows = table(x=[2.0, 2.0, 4.0], y=[1.0, 2.0, 6.0])
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out", thresholds={"mae": 1})
 
-        assert (found["passed"], found["metrics"]["mae"]) == (True, 1.0)
-        assert found["reason"] == "mae 1 is at most 1; rmse 1.29099 is better than 2.16025 without a model."
+        assert (found.passed, found.metrics["mae"]) == (True, 1.0)
+        assert found.reason == "mae 1 is at most 1; rmse 1.29099 is better than 2.16025 without a model."
 
     def test_of_a_class_that_was_not_in_training(self, binary, tmp_path):
         rows = table(x=[0.9, 0.1, 0.6, 0.5], y=["yes", "no", "maybe", None])
         found = evaluate(binary, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
 
         assert found == verdict(tmp_path / "out")
-        assert (found["passed"], found["rows"], found["confusion"]) == (False, 2, [[1, 0], [0, 1]])
-        assert found["reason"] == (
+        assert (found.passed, found.rows, found.confusion) == (False, 2, ((1, 0), (0, 1)))
+        assert found.reason == (
             "1 row has a class that was not in training, 'maybe' (1): train with rows of it, or leave them out of the data."
         )
-        assert [check["passed"] for check in found["checks"]] == [True, False]
+        assert [check.passed for check in found.checks] == [True, False]
 
     def test_of_classes_that_were_not_in_training(self, echo, tmp_path):
-        model = echo("multiclass", classes=["1", "2", "3"], class_shares=[0.5, 0.25, 0.25])
+        model = echo("multiclass", classes=("1", "2", "3"), class_shares=(0.5, 0.25, 0.25))
         shards = [table(x=[0.1, 0.5, 0.5], y=[1, 4, 5]), table(x=[0.5], y=[5]), table(x=[0.9, 0.2], y=[2, 6])]
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": shards}), tmp_path / "out")
 
-        assert (found["passed"], found["rows"]) == (False, 2)
-        assert "4 rows have classes that were not in training, '5' (2), '4' (1), '6' (1): train" in found["reason"]
+        assert (found.passed, found.rows) == (False, 2)
+        assert "4 rows have classes that were not in training, '5' (2), '4' (1), '6' (1): train" in found.reason
 
     def test_of_a_split_with_one_class(self, binary, tmp_path):
         rows = table(x=[0.9, 0.6], y=["yes", "yes"])
@@ -119,49 +116,47 @@ class TestVerdict:
             binary, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out", thresholds={"auc": 0.5}
         )
 
-        assert found["reason"] == "auc could not be measured, so it is not at least 0.5."
-        assert found["curve"] == {"fpr": [], "tpr": [], "threshold": []}
+        assert found.reason == "auc could not be measured, so it is not at least 0.5."
+        assert found.curve == Curve((), (), ())
 
     @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
     def test_of_a_model_that_answers_nan(self, echo, tmp_path, task):
         model = echo(
             task,
-            classes=["1.5", "2.5", "3.5"][: 2 if task == "binary" else 3],
-            class_shares=[0.4, 0.3, 0.3],
+            classes=("1.5", "2.5", "3.5")[: 2 if task == "binary" else 3],
+            class_shares=(0.4, 0.3, 0.3),
             label_mean=2,
         )
         rows = table(x=[None, 0.5], y=[1.5, 2.5])
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
 
-        assert found["passed"] is False
-        assert "could not be measured" in verdict(tmp_path / "out")["reason"]
+        assert found.passed is False
+        assert "could not be measured" in verdict(tmp_path / "out").reason
 
     def test_of_many_rows_has_a_short_curve(self, binary, tmp_path):
         rows = table(x=[(number * 7919 % 9973) / 9973 for number in range(9000)], y=["yes", "no", "no"] * 3000)
         found = evaluate(binary, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
 
-        assert len(found["curve"]["fpr"]) == 100
-        assert (found["curve"]["fpr"][0], found["curve"]["fpr"][-1]) == (0, 1)
+        assert len(found.curve.fpr) == 100
+        assert (found.curve.fpr[0], found.curve.fpr[-1]) == (0, 1)
 
     def test_of_trained_models(self, models, tmp_path):
         for name in ("binary", "multiclass", "regression"):
             found = evaluate(getattr(models, name).model, getattr(models, name).examples, tmp_path / name)
 
-            assert (found["passed"], found["rows"]) == (True, 90), found["reason"]
+            assert (found.passed, found.rows) == (True, 90), found.reason
 
     def test_is_the_same_twice(self, models, tmp_path):
         for name in ("one", "two"):
             evaluate(models.binary.model, models.binary.examples, tmp_path / name)
 
-        assert (tmp_path / "one" / "verdict.json").read_bytes() == (tmp_path / "two" / "verdict.json").read_bytes()
+        assert to_json(read_evaluation(tmp_path / "one")) == to_json(read_evaluation(tmp_path / "two"))
 
 
 class TestPredict:
     def test_over_several_shards_in_their_order(self, binary, tmp_path):
         shards = [table(x=[0.1, 0.2], y=["no", "yes"]), table(x=[0.3], y=["yes"])]
-        found = predict(
-            binary, write_examples(tmp_path, {"eval": shards}), "eval", artifacts.read_json(binary / "training.json")
-        )
+        found = predict(binary, write_examples(tmp_path, {"eval": shards}), "eval", read_training(binary))
 
         np.testing.assert_allclose(found.answer, [0.1, 0.2, 0.3])
         assert found.truth.tolist() == [0, 1, 1]
@@ -200,10 +195,10 @@ class TestBadInput:
             self.evaluate(binary, tmp_path, table(z=[0.5], y=["yes"]))
 
     def test_a_model_without_a_record(self, tmp_path):
-        with pytest.raises(InputError, match=r"An artifact should hold 'training\.json'"):
+        with pytest.raises(InputError, match="An artifact should hold"):
             self.evaluate(tmp_path / "empty", tmp_path)
 
     def test_a_model_without_a_saved_model(self, tmp_path):
-        artifacts.write_json(tmp_path / "m" / "training.json", {**RECORD, "task": "binary", "classes": ["no", "yes"]})
+        write_training(tmp_path / "m", make_training(label="y"))
         with pytest.raises(InputError, match="The model should hold a SavedModel with serving_default"):
             self.evaluate(tmp_path / "m", tmp_path)

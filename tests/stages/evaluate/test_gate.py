@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tiffin.artifacts.verdict import Check
 from tiffin.errors import InputError
 from tiffin.stages.evaluate import gate
 
@@ -25,13 +26,11 @@ class TestBaseline:
     def test_is_always_to_be_beaten(self, log_loss, passed, reason):
         verdict = gate.judge("binary", {**BINARY, "log_loss": log_loss}, {})
 
-        assert (verdict["passed"], verdict["reason"]) == (passed, reason)
-        assert verdict["checks"] == [
-            {"metric": "log_loss", "value": log_loss, "bound": 0.69, "passed": passed, "reason": reason[:-1]}
-        ]
+        assert (verdict.passed, verdict.reason) == (passed, reason)
+        assert verdict.checks == (Check("log_loss", log_loss, 0.69, passed, reason[:-1]),)
 
     def test_of_a_regression_is_its_error(self):
-        assert gate.judge("regression", REGRESSION, {})["reason"] == "rmse 2 is better than 3 without a model."
+        assert gate.judge("regression", REGRESSION, {}).reason == "rmse 2 is better than 3 without a model."
 
 
 class TestThresholds:
@@ -48,15 +47,15 @@ class TestThresholds:
     def test_hold_in_the_direction_that_is_better(self, metric, bound, passed, reason):
         verdict = gate.judge("binary", BINARY, {metric: bound})
 
-        assert verdict["passed"] is passed
-        assert verdict["checks"][0]["reason"] == reason
-        assert verdict["reason"].startswith(reason)
+        assert verdict.passed is passed
+        assert verdict.checks[0].reason == reason
+        assert verdict.reason.startswith(reason)
 
     @pytest.mark.parametrize("bound", [0, 0.5, -1])
     def test_are_not_passed_by_what_was_not_measured(self, bound):
         verdict = gate.judge("binary", {**BINARY, "auc": None}, {"auc": bound})
 
-        assert (verdict["passed"], verdict["reason"]) == (
+        assert (verdict.passed, verdict.reason) == (
             False,
             f"auc could not be measured, so it is not at least {bound}.",
         )
@@ -64,8 +63,8 @@ class TestThresholds:
     def test_that_fail_are_the_reason_and_the_others_are_not(self):
         verdict = gate.judge("regression", REGRESSION, {"r2": 0.4, "rmse": 1.0, "mae": 1.0})
 
-        assert verdict["reason"] == "mae 1.5 is not at most 1; rmse 2 is not at most 1."
-        assert [check["passed"] for check in verdict["checks"]] == [False, True, False, True]
+        assert verdict.reason == "mae 1.5 is not at most 1; rmse 2 is not at most 1."
+        assert [check.passed for check in verdict.checks] == [False, True, False, True]
 
     @pytest.mark.parametrize(
         ("name", "said"),
@@ -113,8 +112,8 @@ class TestUnknownClasses:
     def test_fail_the_gate_by_name_and_number(self):
         verdict = gate.judge("binary", BINARY, {}, {f"c{number}": number for number in range(1, 8)})
 
-        assert verdict["passed"] is False
-        assert verdict["reason"].startswith(
+        assert verdict.passed is False
+        assert verdict.reason.startswith(
             "28 rows have classes that were not in training, 'c7' (7), 'c6' (6), 'c5' (5), 'c4' (4), 'c3' (3) and 2 more: "
         )
-        assert (verdict["checks"][-1]["metric"], verdict["checks"][-1]["value"]) == (gate.UNKNOWN_CLASSES, 28)
+        assert (verdict.checks[-1].metric, verdict.checks[-1].value) == (gate.UNKNOWN_CLASSES, 28)

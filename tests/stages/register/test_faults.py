@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -9,8 +10,11 @@ import time
 
 import pytest
 
+from support.documents import make_evaluation, make_training
 from support.small_disks import needs_small_disks, resize, small_disk
-from tiffin import artifacts
+from tiffin.artifacts.model import saved_model, write_training
+from tiffin.artifacts.registration import read_registration
+from tiffin.artifacts.verdict import write_evaluation
 
 STEP = """
 import resource, sys
@@ -28,16 +32,10 @@ MODEL_BYTES = 3_000_000
 @pytest.fixture
 def step(tmp_path):
     """The command line of a registration in a process of its own, of a model of some size."""
-    record = {
-        "label": "late", "task": "binary", "rows": 240, "losses": [0.6], "data_version": "d1", "schema_digest": "s1",
-        "tiffin_version": "0.1.0", "settings": {"epochs": 1},
-    }  # fmt: skip
-    artifacts.write_json(tmp_path / "model" / "training.json", record)
-    (tmp_path / "model" / "saved_model").mkdir()
-    (tmp_path / "model" / "saved_model" / "saved_model.pb").write_bytes(os.urandom(MODEL_BYTES))
-    artifacts.write_json(
-        tmp_path / "evaluation" / "verdict.json", {"passed": True, "reason": "good.", "metrics": {"auc": 0.9}}
-    )
+    write_training(tmp_path / "model", make_training())
+    saved_model(tmp_path / "model").mkdir()
+    (saved_model(tmp_path / "model") / "saved_model.pb").write_bytes(os.urandom(MODEL_BYTES))
+    write_evaluation(tmp_path / "evaluation", make_evaluation())
 
     def command(folder, limit=0):
         places = [str(tmp_path / name) for name in ("model", "evaluation", "out")]
@@ -84,7 +82,7 @@ def test_one_that_is_killed_while_it_makes_the_tables_is_no_matter_to_the_next(s
     ended = run(step(folder))
 
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert artifacts.read_json(tmp_path / "out" / "registration.json")["version"] == 1
+    assert read_registration(tmp_path / "out").version == 1
     assert [name for name in left(folder) if "/" not in name] == [".mlflow.db.lock", "mlflow.db"]
 
 
@@ -110,8 +108,7 @@ class TestFullDisk:
     def test_while_the_model_is_stored(self, step, tmp_path):
         with small_disk(tmp_path / "disk", 10_000) as disk:
             assert run(step(disk)).returncode == 0
-            (tmp_path / "out" / "registration.json").unlink()
-            (tmp_path / "out").rmdir()
+            shutil.rmtree(tmp_path / "out")
             stored = left(disk)
             resize(disk, 5_000)
             ended = run(another(step(disk)))

@@ -1,6 +1,5 @@
 """The record of a model in MLflow, on SQLite for real."""
 
-import json
 import os
 import socket
 import subprocess
@@ -11,22 +10,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from mlflow import MlflowClient
 
-from tiffin import artifacts
+from support.documents import make_evaluation, make_training
+from tiffin.artifacts.model import Settings, read_training, saved_model, write_training
+from tiffin.artifacts.registration import Registration, read_registration
+from tiffin.artifacts.verdict import write_evaluation
 from tiffin.errors import EXPLAINED, InputError
 from tiffin.stages.register.registry import register
 
 # MLflow's own tables, made when it first opens a database.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 
-RECORD = {
-    "label": "late", "task": "binary", "rows": 240, "losses": [0.6, 0.4], "data_version": "d1", "schema_digest": "s1",
-    "tiffin_version": "0.1.0", "settings": {"epochs": 2, "hidden_units": [8], "learning_rate": 0.02},
-}  # fmt: skip
-VERDICT = {
-    "passed": True,
-    "reason": "log_loss 0.3 is better than 0.69 without a model.",
-    "metrics": {"auc": 0.9, "r2": None},
-}
+SETTINGS = Settings(hidden_units=(8,), epochs=2, learning_rate=0.02)
+RECORD = make_training(settings=SETTINGS)
+EVALUATION = make_evaluation(reason="log_loss 0.3 is better than 0.69 without a model.")
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +39,15 @@ def name(request):
 
 @pytest.fixture
 def model(tmp_path):
-    artifacts.write_json(tmp_path / "model" / "training.json", RECORD)
-    (tmp_path / "model" / "saved_model").mkdir()
-    (tmp_path / "model" / "saved_model" / "saved_model.pb").write_bytes(b"graph")
+    write_training(tmp_path / "model", RECORD)
+    saved_model(tmp_path / "model").mkdir()
+    (saved_model(tmp_path / "model") / "saved_model.pb").write_bytes(b"graph")
     return tmp_path / "model"
 
 
 @pytest.fixture
 def evaluation(tmp_path):
-    artifacts.write_json(tmp_path / "evaluation" / "verdict.json", VERDICT)
+    write_evaluation(tmp_path / "evaluation", EVALUATION)
     return tmp_path / "evaluation"
 
 
@@ -61,16 +57,13 @@ class TestRegistered:
         return register(model, evaluation, tmp_path / "out", name, tracking_uri=database, run="run-1")
 
     def test_the_artifact_says_what_the_version_carries(self, registration, name, tmp_path):
-        assert registration == artifacts.read_json(tmp_path / "out" / "registration.json")
-        assert registration == {
-            "name": name, "version": 1, "run_id": registration["run_id"], "data_version": "d1", "schema_digest": "s1",
-            "spec_version": "0.1.0",
-        }  # fmt: skip
+        assert registration == read_registration(tmp_path / "out")
+        assert registration == Registration(name, 1, registration.run_id, "d1", "s1", "0.1.0")
 
     def test_the_version_carries_it_in_the_registry(self, registration, name, database):
         version = MlflowClient(database).get_model_version(name, "1")
 
-        assert version.run_id == registration["run_id"]
+        assert version.run_id == registration.run_id
         assert version.tags == {
             "tiffin.data_version": "d1", "tiffin.schema_digest": "s1", "tiffin.spec_version": "0.1.0", "tiffin.run": "run-1",
         }  # fmt: skip
@@ -78,16 +71,17 @@ class TestRegistered:
 
     def test_the_run_has_parameters_metrics_and_the_verdict(self, registration, database):
         client = MlflowClient(database)
-        run = client.get_run(registration["run_id"])
-        losses = client.get_metric_history(registration["run_id"], "training_loss")
+        run = client.get_run(registration.run_id)
+        losses = client.get_metric_history(registration.run_id, "training_loss")
 
         assert run.info.status == "FINISHED"
         assert run.data.params == {
-            "epochs": "2", "hidden_units": "[8]", "learning_rate": "0.02", "label": "late", "task": "binary", "rows": "240",
+            "epochs": "2", "hidden_units": "[8]", "learning_rate": "0.02", "batch_size": "128", "dropout": "0.2", "seed": "1",
+            "weight_decay": "0.01", "label": "late", "task": "binary", "rows": "240",
         }  # fmt: skip
         assert run.data.metrics == {"auc": 0.9, "training_loss": 0.4}
         assert [(loss.step, loss.value) for loss in losses] == [(1, 0.6), (2, 0.4)]
-        assert run.data.tags["tiffin.verdict"] == VERDICT["reason"]
+        assert run.data.tags["tiffin.verdict"] == EVALUATION.reason
 
     def test_the_files_can_be_had_from_the_version(self, registration, name, database, tmp_path):
         from mlflow.artifacts import download_artifacts
@@ -96,12 +90,12 @@ class TestRegistered:
         (tmp_path / "copy").mkdir()
         copy = download_artifacts(source, dst_path=str(tmp_path / "copy"), tracking_uri=database)
 
-        assert json.loads((tmp_path / "copy" / "model" / "training.json").read_text()) == RECORD, copy
+        assert read_training(tmp_path / "copy" / "model") == RECORD, copy
 
     def test_the_experiment_has_the_models_name(self, registration, name, database):
         client = MlflowClient(database)
 
-        assert client.get_experiment(client.get_run(registration["run_id"]).info.experiment_id).name == name
+        assert client.get_experiment(client.get_run(registration.run_id).info.experiment_id).name == name
 
     def test_a_retry_finds_its_version(self, registration, model, evaluation, tmp_path, name, database):
         again = register(model, evaluation, tmp_path / "again", name, tracking_uri=database, run="run-1")
@@ -115,12 +109,12 @@ class TestRegistered:
             model, evaluation, tmp_path / "again", name, tracking_uri=database, run=run, experiment="other"
         )
 
-        assert (again["version"], again["run_id"] == registration["run_id"]) == (2, False)
+        assert (again.version, again.run_id == registration.run_id) == (2, False)
 
     def test_the_address_may_come_from_the_environment(self, model, evaluation, tmp_path, name, database, monkeypatch):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
 
-        assert register(model, evaluation, tmp_path / "out", name)["version"] == 1
+        assert register(model, evaluation, tmp_path / "out", name).version == 1
 
 
 class TestBadInput:
@@ -146,9 +140,7 @@ class TestBadInput:
         assert not (tmp_path / "out").exists()
 
     def test_a_model_that_did_not_pass(self, model, tmp_path, name, database):
-        artifacts.write_json(
-            tmp_path / "bad" / "verdict.json", {**VERDICT, "passed": False, "reason": "auc is too low."}
-        )
+        write_evaluation(tmp_path / "bad", make_evaluation(passed=False, reason="auc is too low."))
         before = self.versions(database)
         with pytest.raises(InputError, match=r"Only a model that passed its gate is registered.*auc is too low"):
             register(model, tmp_path / "bad", tmp_path / "out", name, tracking_uri=database)
@@ -157,7 +149,7 @@ class TestBadInput:
         assert not (tmp_path / "out").exists()
 
     def test_an_evaluation_without_a_verdict(self, model, tmp_path, name, database):
-        with pytest.raises(InputError, match=r"An artifact should hold 'verdict\.json'"):
+        with pytest.raises(InputError, match="An artifact should hold"):
             register(model, tmp_path / "empty", tmp_path / "out", name, tracking_uri=database)
 
 
