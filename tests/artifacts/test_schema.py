@@ -8,6 +8,8 @@ from support import gcs_emulator
 from tiffin.artifacts.schema import digest_schema, read_schema, write_schema
 from tiffin.errors import InputError, StorageError
 
+RUNS_IN = ("data", "model")
+
 SCHEMA = schema_pb2.Schema(feature=[schema_pb2.Feature(name="zürich", type=schema_pb2.INT)])
 
 

@@ -1,22 +1,41 @@
 """The shards of examples, inside the artifact and outside it."""
 
+import pyarrow.parquet as pq
 import pytest
 
+from support import s3_server
+from support.documents import make_manifest
 from support.written import table, write_examples
+from tiffin.artifacts import examples
 from tiffin.artifacts.shards import open_shards
 from tiffin.errors import InputError
 
+RUNS_IN = ("data", "model")
+
 
 def test_in_their_order(tmp_path):
-    examples = write_examples(tmp_path, {"train": [table(x=[1, 2]), table(x=[3])], "eval": table(x=[4])})
-    found = {uri: shard.read().to_pylist() for uri, shard in open_shards(examples, "train")}
+    folder = write_examples(tmp_path, {"train": [table(x=[1, 2]), table(x=[3])], "eval": table(x=[4])})
+    found = {uri: shard.read().to_pylist() for uri, shard in open_shards(folder, "train")}
 
     assert found == {
-        f"{examples}/data/train-00000.parquet": [{"x": 1}, {"x": 2}],
-        f"{examples}/data/train-00001.parquet": [{"x": 3}],
+        f"{folder}/data/train-00000.parquet": [{"x": 1}, {"x": 2}],
+        f"{folder}/data/train-00001.parquet": [{"x": 3}],
     }
 
 
 def test_of_a_split_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match=r"should be one of eval\. Received: split='test'"):
         list(open_shards(write_examples(tmp_path, {"eval": table(x=[1])}), "test"))
+
+
+def test_in_a_data_root_on_s3(tmp_path):
+    split = examples.Split(3, (examples.shard_name("train"),))
+    path = tmp_path / "shards" / examples.shard_name("train")
+    path.parent.mkdir(parents=True)
+    pq.write_table(table(x=[1, 2, 3]), path)
+    with s3_server.serve() as store:
+        root = f"s3://{store.name}/root"
+        examples.write_examples(tmp_path, make_manifest(splits={"train": split}), [], (), tmp_path / "shards", root)
+        [(uri, shard)] = [(uri, shard.read()) for uri, shard in open_shards(tmp_path, "train")]
+
+    assert (uri, shard.num_rows) == (f"{root}/d1/data/train-00000.parquet", 3)

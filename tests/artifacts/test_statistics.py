@@ -6,6 +6,8 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from tiffin.artifacts.statistics import find_split, read_statistics, write_statistics
 from tiffin.errors import InputError
 
+RUNS_IN = ("data", "model")
+
 STATISTICS = statistics_pb2.DatasetFeatureStatisticsList()
 for number, name in enumerate(("eval", "train")):
     STATISTICS.datasets.add(name=name, num_examples=number)

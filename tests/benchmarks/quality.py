@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss, roc_auc_score
 
-from tiffin import artifacts
+from tiffin.artifacts.model import read_training
+from tiffin.artifacts.shards import open_shards
 from tiffin.stages.evaluate.evaluation import evaluate
 from tiffin.stages.train.training import train
 
@@ -27,16 +28,16 @@ def main(run: str) -> None:
         steps / name
         for name in ("ingest-examples/examples", "validate-examples/statistics", "validate-examples/schema")
     )
-    label = artifacts.read_json(steps / "train-model/model" / artifacts.TRAINING)["label"]
+    label = read_training(steps / "train-model/model").label
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         record = train(examples, statistics, schema, folder, label)
         seconds = time.perf_counter() - start
-        found = evaluate(folder, examples, Path(folder, "evaluation"))["metrics"]
+        found = evaluate(folder, examples, Path(folder, "evaluation")).metrics
     print(f"{'':<45} {'AUC':>7} {'log loss':>9} {'train s':>8}")
     print(f"{'tiffin train_model, defaults':<45} {found['auc']:7.4f} {found['log_loss']:9.4f} {seconds:8.1f}")
     start = time.perf_counter()
-    (x, y), (x_eval, y_eval) = (_frame(examples, split, record["columns"], label) for split in ("train", "eval"))
+    (x, y), (x_eval, y_eval) = (_frame(examples, split, record.columns, label) for split in ("train", "eval"))
     boosting = HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=1).fit(x, y)
     seconds = time.perf_counter() - start
     p = boosting.predict_proba(x_eval)[:, 1]
@@ -45,14 +46,14 @@ def main(run: str) -> None:
     )
 
 
-def _frame(examples: Path, split: str, columns: list[str], label: str):
-    frame = pq.read_table(Path(examples, "data", f"{split}-00000.parquet")).to_pandas()
+def _frame(examples: Path, split: str, columns: tuple[str, ...], label: str):
+    frame = pa.concat_tables(shard.read() for _, shard in open_shards(examples, split)).to_pandas()
     for name in columns:
         if frame[name].dtype == object or str(frame[name].dtype) in ("str", "string"):
             # scikit-learn takes at most 255 categories a column.
             kept = frame[name].value_counts().index[:250]
             frame[name] = frame[name].where(frame[name].isin(kept)).astype("category")
-    return frame[columns], np.asarray(frame[label])
+    return frame[list(columns)], np.asarray(frame[label])
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import sys
 import tempfile
 import time
 from multiprocessing import get_context
-from pathlib import Path
 
+from tiffin.artifacts.examples import shard_uris
 from tiffin.stages.ingest.examples import ingest
 
 
@@ -54,7 +54,7 @@ def _theirs(folder: str):
 
     from tiffin.stages.validate.tfdv import tfdv
 
-    shard = next(Path(folder, "data").glob("*.parquet"))
+    [shard] = shard_uris(folder, "train")
     return lambda: tfdv.generate_statistics_from_dataframe(pd.read_parquet(shard))
 
 

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.artifacts import write_json
+from support.documents import make_evaluation, make_summary
+from tiffin.artifacts.summary import RegisteredModel, Step, write_summary
+from tiffin.errors import InputError
 from tiffin.local.results import Run, conclude, error_line, show_run, tail
 from tiffin.specs.progress import StepProgress
 
@@ -16,8 +18,11 @@ def make_run(folder: Path, *states: str) -> Run:
     return Run("toy", "0.1.0", folder, steps)
 
 
-def write_summary(folder: Path, **values: object) -> None:
-    write_json(folder / "artifacts" / "toy-1" / "summarize-run" / "summary" / "summary.json", values)
+def summarized(folder: Path, **values: object) -> Path:
+    """Write a summary as the exit step does."""
+    artifact = folder / "artifacts" / "toy-1" / "summarize-run" / "summary"
+    write_summary(artifact, make_summary(**values))
+    return artifact
 
 
 def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> None:
@@ -37,15 +42,17 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
         "verdict": None,
         "model": None,
         "serving": None,
+        "evaluations": {},
+        "models": {},
     }
 
 
 def test_the_summary_tells_what_the_run_brought(tmp_path: Path) -> None:
     run = make_run(tmp_path, "succeeded", "skipped")
-    write_summary(tmp_path, state="SUCCEEDED", model={"name": "m", "version": 2}, data_version="d", reason="as good")
+    summarized(tmp_path, model=RegisteredModel("m", 2), data_version="d", reason="as good")
     conclude(run, "")
 
-    assert (run.state, run.reason, run.model, run.data_version) == ("SUCCEEDED", "", {"name": "m", "version": 2}, "d")
+    assert (run.state, run.reason, run.model, run.data_version) == ("SUCCEEDED", "", RegisteredModel("m", 2), "d")
     assert run.to_json()["steps"][0] == {
         "name": "step-0",
         "state": "succeeded",
@@ -56,7 +63,7 @@ def test_the_summary_tells_what_the_run_brought(tmp_path: Path) -> None:
 
 def test_a_gate_is_told_apart_from_a_failure(tmp_path: Path) -> None:
     run = make_run(tmp_path, "failed")
-    write_summary(tmp_path, state="FAILED", stopped_by="evaluation", reason="auc 0.5 is below 0.9")
+    summarized(tmp_path, state="FAILED", stopped_by="evaluation", reason="auc 0.5 is below 0.9")
     conclude(run, "")
 
     assert (run.exit_status, run.reason) == (3, "auc 0.5 is below 0.9")
@@ -82,7 +89,7 @@ def test_a_failed_steps_last_error_is_the_reason(tmp_path: Path, log: str, reaso
 
 def test_what_kfp_says_is_the_reason_where_no_step_failed(tmp_path: Path) -> None:
     run = make_run(tmp_path, "succeeded")
-    write_summary(tmp_path, state="SUCCEEDED")
+    summarized(tmp_path)
     conclude(run, "no such input")
 
     assert (run.exit_status, run.reason) == (1, "no such input")
@@ -90,8 +97,7 @@ def test_what_kfp_says_is_the_reason_where_no_step_failed(tmp_path: Path) -> Non
 
 def test_a_broken_summary_is_as_good_as_none(tmp_path: Path) -> None:
     run = make_run(tmp_path, "succeeded")
-    write_summary(tmp_path)
-    next(tmp_path.rglob("summary.json")).write_text("{")
+    next(summarized(tmp_path).iterdir()).write_text("{")
     conclude(run, "")
 
     assert (run.state, run.metrics) == ("SUCCEEDED", None)
@@ -108,7 +114,7 @@ def test_a_tail_leaves_out_what_every_log_says(tmp_path: Path) -> None:
 
 def test_words_for_a_success(tmp_path: Path) -> None:
     run = make_run(tmp_path, "succeeded")
-    write_summary(tmp_path, model={"name": "m", "version": 2}, metrics={"auc": 0.9512345678, "rows": 5}, serving="h:1")
+    summarized(tmp_path, model=RegisteredModel("m", 2), metrics={"auc": 0.9512345678, "r2": None}, serving="h:1")
     conclude(run, "")
     run.seconds, run.left_server = 61.23, "h:1"
     stream = io.StringIO()
@@ -117,11 +123,49 @@ def test_words_for_a_success(tmp_path: Path) -> None:
     assert [line.rstrip() for line in stream.getvalue().splitlines()] == [
         "",
         "toy 0.1.0 SUCCEEDED in 61.2 s",
-        "  metrics auc 0.951235, rows 5",
+        "  metrics auc 0.951235",
         "  model   m version 2",
         "  serving h:1",
         "A model server runs at h:1. Stop it with: tiffin serve --stop",
     ]
+
+
+def test_several_models_are_told_apart(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "succeeded")
+    passed, failed = (
+        make_evaluation(),
+        make_evaluation(passed=False, reason="auc 0.7 is too low.", metrics={"auc": 0.7}),
+    )
+    steps = {"evaluate-model": Step(evaluation=passed), "evaluate-model-2": Step(evaluation=failed)}
+    gate = {"state": "FAILED", "reason": failed.reason, "stopped_by": "evaluation"}
+    summarized(tmp_path, **gate, metrics=failed.metrics, verdict=failed.verdict, steps=steps)
+    conclude(run, "")
+    stream = io.StringIO()
+    show_run(run, "", stream)
+
+    assert [line.rstrip() for line in stream.getvalue().splitlines()] == [
+        "",
+        "toy 0.1.0 FAILED in 0.0 s, stopped by evaluation",
+        "  reason  auc 0.7 is too low.",
+        "  metrics evaluate-model passed: auc 0.9",
+        "  metrics evaluate-model-2 did not pass: auc 0.7",
+    ]
+    found = run.to_json()
+    assert (found["metrics"], found["verdict"]["passed"]) == ({"auc": 0.7}, False)
+    assert {step: one["verdict"]["passed"] for step, one in found["evaluations"].items()} == {
+        "evaluate-model": True,
+        "evaluate-model-2": False,
+    }
+    assert found["evaluations"]["evaluate-model"]["metrics"] == {"auc": 0.9, "brier": None}
+
+
+def test_an_artifact_is_found_by_its_step(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    artifact = summarized(tmp_path)
+
+    assert run.find_artifact("summarize-run", "summary") == artifact
+    with pytest.raises(InputError, match="an artifact 'model' of step 'train-model'"):
+        run.find_artifact("train-model", "model")
 
 
 def test_words_for_a_failure_quote_the_log(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from support import toy_pipelines as toys
 from support.command_line import TIFFIN
+from tiffin.artifacts.summary import RegisteredModel
 from tiffin.errors import InputError, ServingError, TiffinError
 from tiffin.local import interpreters, runs
 from tiffin.local.processes import Processes, guarded_processes
@@ -125,7 +126,18 @@ def test_the_exit_step_summarizes(tmp_path: Path) -> None:
         ("say-more", "succeeded"),
         ("summarize-run", "succeeded"),
     ]
-    assert (result.exit_status, result.model, result.metrics) == (0, {"name": "toy", "version": 1}, {"auc": 0.5})
+    assert (result.exit_status, result.model, result.metrics) == (0, RegisteredModel("toy", 1), {"auc": 0.5})
+
+
+def test_each_of_two_models_is_reported(tmp_path: Path) -> None:
+    result, _ = run(toys.two_models, tmp_path / "state")
+
+    assert (result.exit_status, result.stopped_by, result.reason) == (3, "evaluation", "auc 0.4 is no better than 0.5.")
+    assert {step: found.metrics for step, found in result.evaluations.items()} == {
+        "judge-model": {"auc": 0.4},
+        "judge-model-2": {"auc": 0.9},
+    }
+    assert result.metrics == {"auc": 0.4}
 
 
 def test_a_gate_stops_the_run_with_its_reason(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ class TestRead:
 class TestPublishFolder:
     @pytest.fixture
     def folder(self, tmp_path):
-        for name in ("complete.json", "data/train.parquet", "data/deep/x"):
+        for name in ("whole.json", "data/train.parquet", "data/deep/x"):
             (tmp_path / "shards" / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "shards" / name).write_bytes(name.encode())
         return tmp_path / "shards"
@@ -158,7 +158,7 @@ class TestPublishFolder:
         written = [path for method, path in store.requests if method in ("PUT", "POST")]
         assert store.content("root/d1/data/deep/x") == b"data/deep/x"
         assert len(store.names()) == 3
-        assert written[-1] == "/bucket/root/d1/complete.json"
+        assert written[-1] == "/bucket/root/d1/whole.json"
 
     def test_again_is_nothing_and_other_content_a_conflict(self, store, folder):
         storage.publish_folder(folder, "s3://bucket/1")
@@ -166,10 +166,10 @@ class TestPublishFolder:
         storage.publish_folder(folder, "s3://bucket/1/")
         assert "PUT" not in {method for method, _ in store.requests}
 
-        (folder / "complete.json").write_bytes(b"Complete.json")
+        (folder / "whole.json").write_bytes(b"Whole.json")
         with pytest.raises(Conflict, match="never changes"):
             storage.publish_folder(folder, "s3://bucket/1")
-        assert store.content("1/complete.json") == b"complete.json"
+        assert store.content("1/whole.json") == b"whole.json"
 
     def test_a_file_too_many_is_a_conflict(self, store, folder):
         store.put("1/other", b"")

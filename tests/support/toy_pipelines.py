@@ -7,6 +7,7 @@ from typing import Any
 
 from kfp import compiler, dsl
 
+import tiffin
 from tiffin import images
 
 
@@ -142,6 +143,26 @@ def gated(gate: str = ""):
             stop_run(reason="the gate is shut")
         with dsl.Else():
             say_more(number=1)
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def judge_model(passed: bool, evaluation: dsl.Output[dsl.Artifact]):
+    """Write an evaluation as the real one does."""
+    from tiffin.artifacts.verdict import Evaluation, write_evaluation
+
+    auc = 0.9 if passed else 0.4
+    reason = f"auc {auc} is {'better' if passed else 'no better'} than 0.5."
+    write_evaluation(
+        evaluation.path, Evaluation(passed, reason, (), {"auc": auc}, "binary", "eval", 9, "d1", tiffin_version="1")
+    )
+
+
+@dsl.pipeline
+def two_models():
+    """Evaluate a good model and a bad one."""
+    with dsl.ExitHandler(tiffin.summarize_run(pipeline="two-models")):
+        judge_model(passed=False)
+        judge_model(passed=True)
 
 
 @dsl.pipeline

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from support.containers import FIGURES, tiffin
+from tiffin.artifacts.deployment import read_deployment
+from tiffin.artifacts.examples import read_manifest
+from tiffin.artifacts.model import read_training, saved_model
 from tiffin.serving.root import STABLE, VERSIONS, ServedModel
 
 TAXI = os.environ.get("TAXI_CSV")
@@ -61,14 +64,14 @@ def test_the_run_succeeds_and_its_model_has_learned(run: tuple[Path, dict[str, A
 
 def test_the_data_is_whole(run: tuple[Path, dict[str, Any]]) -> None:
     folder, summary = run
-    manifest = json.loads((artifact(folder, "ingest-examples", "examples") / "manifest.json").read_text())
+    manifest = read_manifest(artifact(folder, "ingest-examples", "examples"))
 
-    assert manifest["version"] == summary["data_version"]
-    assert set(manifest["splits"]) == {"train", "eval"}
-    rows = sum(split["rows"] for split in manifest["splits"].values())
+    assert manifest.version == summary["data_version"]
+    assert set(manifest.splits) == {"train", "eval"}
+    rows = sum(split.rows for split in manifest.splits.values())
     # 40 of the generated rows are broken on purpose.
     expected, broken = (len(Path(TAXI).read_text().splitlines()) - 1, 0) if TAXI else (20_000, 40)
-    assert (rows, manifest["set_aside"]["rows"]) == (expected - broken, broken)
+    assert (rows, manifest.set_aside.rows) == (expected - broken, broken)
     shards = list(artifact(folder, "ingest-examples", "examples").rglob("*.parquet"))
     assert shards
     assert all(shard.read_bytes()[:4] == b"PAR1" for shard in shards)
@@ -77,12 +80,12 @@ def test_the_data_is_whole(run: tuple[Path, dict[str, Any]]) -> None:
 def test_the_model_is_complete_and_tells_what_it_was_trained_on(run: tuple[Path, dict[str, Any]]) -> None:
     folder, summary = run
     model = artifact(folder, "train-model", "model")
-    record = json.loads((model / "training.json").read_text())
+    record = read_training(model)
 
-    assert (model / "saved_model" / "saved_model.pb").stat().st_size > 10_000
-    assert (model / "saved_model" / "variables" / "variables.index").is_file()
-    assert (record["label"], record["data_version"]) == (SETTINGS["label"], summary["data_version"])
-    assert record["losses"] == sorted(record["losses"], reverse=True) or record["losses"][-1] < record["losses"][0]
+    assert (saved_model(model) / "saved_model.pb").stat().st_size > 10_000
+    assert (saved_model(model) / "variables" / "variables.index").is_file()
+    assert (record.label, record.data_version) == (SETTINGS["label"], summary["data_version"])
+    assert record.losses[-1] < record.losses[0]
 
 
 def test_the_registry_holds_the_version_and_heard_of_it_by_http(run: tuple[Path, dict[str, Any]]) -> None:
@@ -94,7 +97,7 @@ def test_the_registry_holds_the_version_and_heard_of_it_by_http(run: tuple[Path,
 
     assert [(name, version) for name, version, _ in versions] == [("model", 1)]
     source = Path(versions[0][2].removeprefix("file://"))
-    assert (source / "saved_model" / "saved_model.pb").is_file()
+    assert (saved_model(source) / "saved_model.pb").is_file()
     assert tags["tiffin.data_version"] == summary["data_version"]
     assert auc[0] == pytest.approx(summary["metrics"]["auc"])
     log = next(folder.glob(".tiffin/runs/*/logs/tracking.log")).read_text()
@@ -104,12 +107,12 @@ def test_the_registry_holds_the_version_and_heard_of_it_by_http(run: tuple[Path,
 def test_the_version_is_served_and_answered(run: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = run
     served = ServedModel(str(folder / ".tiffin" / "serving"), "model")
-    deployment = json.loads((artifact(folder, "deploy-model", "deployment") / "deployment.json").read_text())
+    deployment = read_deployment(artifact(folder, "deploy-model", "deployment"))
 
     assert Path(served.locate(VERSIONS, "1", "saved_model.pb")).is_file()
     assert Path(served.locate(STABLE)).read_bytes() == served.make_config(1)
-    assert deployment["version"] == 1
-    numbers = [value for value in _numbers(deployment["answer"]) if not isinstance(value, bool)]
+    assert deployment.version == 1
+    numbers = [value for value in _numbers(deployment.answer) if not isinstance(value, bool)]
     assert numbers
     assert all(math.isfinite(number) for number in numbers)
 

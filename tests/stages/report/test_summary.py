@@ -1,149 +1,210 @@
 """The summary of a run: that it always comes, and says how the run ended."""
 
-import json
+from pathlib import Path
 
 import pytest
 
 from support import gcs_emulator, s3_server
-from tiffin import artifacts
-from tiffin.errors import InputError
+from support.documents import make_evaluation, make_manifest, make_training
+from tiffin.artifacts import documents
+from tiffin.artifacts.anomalies import Anomalies, Anomaly, write_anomalies
+from tiffin.artifacts.deployment import Deployment, write_deployment
+from tiffin.artifacts.examples import MANIFEST
+from tiffin.artifacts.model import write_training
+from tiffin.artifacts.registration import Registration, write_registration
+from tiffin.artifacts.summary import RegisteredModel, Step, Summary, read_summary
+from tiffin.artifacts.verdict import write_evaluation
 from tiffin.stages.report.summary import summarize
 
-MANIFEST = {"version": "d1"}
-VALID = {"valid": True, "reason": "No anomalies.", "anomalies": []}
-INVALID = {"valid": False, "reason": "1 anomaly against the schema: eval: split: Empty split.", "anomalies": [{}]}
-PASSED = {
-    "passed": True,
-    "reason": "auc 0.9 is at least 0.8.",
-    "checks": [{}],
-    "metrics": {"auc": 0.9, "brier": None},
-    "rows": 9,
+VALID = Anomalies(True, "No anomalies.", ())
+INVALID = Anomalies(
+    False, "1 anomaly against the schema: eval: split: Empty split.", (Anomaly("eval", "", "NO_EXAMPLES", "", ""),)
+)
+PASSED = make_evaluation()
+FAILED = make_evaluation(passed=False, reason="auc 0.9 is not at least 0.95.")
+REGISTRATION = Registration("taxi", 3, "r", "d1", "s1", "0.1.0")
+DEPLOYMENT = Deployment("taxi", 3, "serving:8500", "/root/taxi/stable.config", {"probability": 0.5})
+
+
+WRITE = {
+    "Manifest": lambda folder, manifest: documents.write(folder / MANIFEST, manifest),
+    "Anomalies": write_anomalies,
+    "Training": write_training,
+    "Evaluation": write_evaluation,
+    "Registration": write_registration,
+    "Deployment": write_deployment,
 }
-FAILED = {**PASSED, "passed": False, "reason": "auc 0.9 is not at least 0.95."}
-REGISTRATION = {"name": "taxi", "version": 3, "run_id": "r"}
-DEPLOYMENT = {"model": "taxi", "version": 3, "address": "serving:8500"}
 
 
 class Run:
-    """A run's folder, with a folder for each step as KFP makes it."""
+    """A run's folder, with a folder for each step: as KFP makes it on a cluster, or on one machine."""
 
-    def __init__(self, folder):
-        self.folder = folder / "run"
+    def __init__(self, folder, execution="17"):
+        self.folder, self.execution = folder / "run", execution
 
-    def report(self, step, name, content):
-        artifacts.write_json(self.folder / step / "executor-1" / "artifact" / name, content)
+    def report(self, step, document, execution=""):
+        folder = self.folder / step / (execution or self.execution) / "artifact"
+        WRITE[type(document).__name__](folder, document)
 
     def end(self, state="SUCCEEDED", error=""):
-        output = self.folder / "summarize-run" / "executor-9" / "summary"
+        output = self.folder / "summarize-run" / self.execution / "summary"
         found = summarize(output, str(output), "summarize-run", "training", {"state": state, "error_message": error})
-        assert found == artifacts.read_json(output / "summary.json")
+        assert found == read_summary(output)
         return found
 
 
-@pytest.fixture
-def run(tmp_path):
-    return Run(tmp_path)
+@pytest.fixture(params=["17", ""], ids=["cluster", "local"])
+def run(tmp_path, request):
+    return Run(tmp_path, request.param)
 
 
 def test_a_run_without_any_report(run):
-    assert run.end("FAILED", "The step ingest-examples failed.") == {
-        "pipeline": "training", "state": "FAILED", "reason": "The step ingest-examples failed.", "stopped_by": None,
-        "data_version": None, "metrics": {}, "verdict": None, "model": None, "serving": None,
-    }  # fmt: skip
+    reason = "The step ingest-examples failed."
+
+    assert run.end("FAILED", reason) == Summary(
+        "training", "FAILED", reason, None, None, {}, None, None, None, steps={}
+    )
 
 
 def test_a_run_that_succeeded(run):
-    run.report("ingest-examples", "manifest.json", MANIFEST)
-    run.report("validate-examples", "anomalies.json", VALID)
-    run.report("evaluate-model", "verdict.json", PASSED)
-    run.report("register-model", "registration.json", REGISTRATION)
-    run.report("deploy-model", "deployment.json", DEPLOYMENT)
+    run.report("ingest-examples", make_manifest())
+    run.report("validate-examples", VALID)
+    run.report("train-model", make_training())
+    run.report("evaluate-model", PASSED)
+    run.report("register-model", REGISTRATION)
+    run.report("deploy-model", DEPLOYMENT)
 
-    assert run.end() == {
-        "pipeline": "training", "state": "SUCCEEDED", "reason": "auc 0.9 is at least 0.8.", "stopped_by": None,
-        "data_version": "d1", "metrics": {"auc": 0.9, "brier": None},
-        "verdict": {"passed": True, "reason": "auc 0.9 is at least 0.8.", "checks": [{}]},
-        "model": {"name": "taxi", "version": 3}, "serving": "serving:8500",
-    }  # fmt: skip
+    assert run.end() == Summary(
+        pipeline="training", state="SUCCEEDED", reason="auc 0.9 is at least 0.8.", stopped_by=None, data_version="d1",
+        metrics={"auc": 0.9, "brier": None}, verdict=PASSED.verdict, model=RegisteredModel("taxi", 3),
+        serving="serving:8500",
+        steps={
+            "ingest-examples": Step(examples=make_manifest()), "validate-examples": Step(anomalies=VALID),
+            "train-model": Step(model=make_training()), "evaluate-model": Step(evaluation=PASSED),
+            "register-model": Step(registration=REGISTRATION), "deploy-model": Step(deployment=DEPLOYMENT),
+        },
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED"])
 def test_a_gate_that_did_not_pass(run, state):
-    run.report("ingest-examples", "manifest.json", MANIFEST)
-    run.report("validate-examples", "anomalies.json", VALID)
-    run.report("evaluate-model", "verdict.json", FAILED)
+    run.report("ingest-examples", make_manifest())
+    run.report("validate-examples", VALID)
+    run.report("evaluate-model", FAILED)
     found = run.end(state, "The step stop-run failed.")
 
-    assert (found["state"], found["stopped_by"], found["reason"]) == (
-        "FAILED",
-        "evaluation",
-        "auc 0.9 is not at least 0.95.",
-    )
-    assert (found["verdict"]["passed"], found["model"], found["serving"]) == (False, None, None)
+    assert (found.state, found.stopped_by, found.reason) == ("FAILED", "evaluation", "auc 0.9 is not at least 0.95.")
+    assert (found.verdict.passed, found.model, found.serving) == (False, None, None)
 
 
 def test_a_validation_that_found_something(run):
-    run.report("ingest-examples", "manifest.json", MANIFEST)
-    run.report("validate-examples", "anomalies.json", INVALID)
+    run.report("ingest-examples", make_manifest())
+    run.report("validate-examples", INVALID)
     found = run.end("FAILED", "The step stop-run failed.")
 
-    assert (found["state"], found["stopped_by"], found["reason"]) == ("FAILED", "validation", INVALID["reason"])
-    assert (found["data_version"], found["metrics"]) == ("d1", {})
+    assert (found.state, found.stopped_by, found.reason) == ("FAILED", "validation", INVALID.reason)
+    assert (found.data_version, found.metrics) == ("d1", {})
 
 
 def test_a_step_that_failed_after_the_gate(run):
-    run.report("evaluate-model", "verdict.json", PASSED)
-    run.report("register-model", "registration.json", REGISTRATION)
+    run.report("evaluate-model", PASSED)
+    run.report("register-model", REGISTRATION)
     found = run.end("FAILED", "The step deploy-model failed.")
 
-    assert (found["state"], found["stopped_by"], found["reason"]) == ("FAILED", None, "The step deploy-model failed.")
-    assert (found["model"], found["serving"]) == ({"name": "taxi", "version": 3}, None)
+    assert (found.state, found.stopped_by, found.reason) == ("FAILED", None, "The step deploy-model failed.")
+    assert (found.model, found.serving) == (RegisteredModel("taxi", 3), None)
+
+
+class TestSeveralModels:
+    BETTER = make_evaluation(reason="auc 0.95 is at least 0.8.", metrics={"auc": 0.95})
+
+    def test_each_is_reported_by_its_step(self, run):
+        run.report("evaluate-model", PASSED)
+        run.report("evaluate-model-2", FAILED)
+        run.report("evaluate-model-10", self.BETTER)
+        found = run.end()
+
+        assert list(found.evaluations.items()) == [
+            ("evaluate-model", PASSED), ("evaluate-model-2", FAILED), ("evaluate-model-10", self.BETTER),
+        ]  # fmt: skip
+        assert (found.state, found.stopped_by, found.reason) == ("FAILED", "evaluation", FAILED.reason)
+        assert (found.metrics, found.verdict) == (FAILED.metrics, FAILED.verdict)
+
+    def test_the_last_stands_for_all_that_passed(self, run):
+        run.report("evaluate-model-10", self.BETTER)
+        run.report("evaluate-model-9", PASSED)
+        for number in (1, 2):
+            run.report(f"register-model-{number}", Registration("taxi", number, "r", "d1", "s1", "0.1.0"))
+        found = run.end()
+
+        assert (found.state, found.reason, found.metrics) == ("SUCCEEDED", self.BETTER.reason, {"auc": 0.95})
+        assert found.models == {
+            "register-model-1": RegisteredModel("taxi", 1), "register-model-2": RegisteredModel("taxi", 2),
+        }  # fmt: skip
+        assert found.model == RegisteredModel("taxi", 2)
+
+    def test_the_rounds_of_a_loop_are_steps_of_their_own(self, run):
+        run.report("evaluate-model", PASSED, execution="1")
+        run.report("evaluate-model", self.BETTER, execution="2")
+
+        assert run.end().evaluations == {"evaluate-model": PASSED, "evaluate-model.2": self.BETTER}
 
 
 def test_a_report_that_was_cut_short(run):
-    run.report("ingest-examples", "manifest.json", MANIFEST)
-    (run.folder / "validate-examples").mkdir()
-    (run.folder / "validate-examples" / "verdict.json").write_text('{"passed": tr')
+    run.report("ingest-examples", make_manifest())
+    run.report("validate-examples", VALID)
+    path = next((run.folder / "validate-examples").rglob("*.json"))
+    path.write_text(path.read_text()[:20])
     found = run.end("FAILED")
 
-    assert (found["state"], found["data_version"]) == ("FAILED", "d1")
-    assert found["reason"].startswith("The steps' reports could not be read: ")
+    assert (found.state, found.data_version) == ("FAILED", "d1")
+    assert found.reason.startswith("The steps' reports could not be read: ")
 
 
 def test_another_runs_reports_are_not_read(run):
-    artifacts.write_json(run.folder.parent / "other" / "evaluate-model" / "verdict.json", PASSED)
+    write_evaluation(run.folder.parent / "other" / "evaluate-model" / "evaluation", PASSED)
 
-    assert run.end()["verdict"] is None
+    assert run.end().verdict is None
 
 
 def test_an_output_that_is_not_in_a_run(tmp_path):
     found = summarize(tmp_path / "out", str(tmp_path / "out"), "summarize-run", "training", {"state": "SUCCEEDED"})
 
-    assert found["state"] == "SUCCEEDED"
-    assert "is not below a step folder 'summarize-run'" in found["reason"]
+    assert found.state == "SUCCEEDED"
+    assert "is not below a step folder 'summarize-run'" in found.reason
+
+
+def files_of(folder):
+    """Return the reports of a run of two steps: path to content."""
+    run = Run(folder)
+    run.report("ingest-examples", make_manifest("d7"))
+    run.report("evaluate-model", PASSED)
+    run.folder = folder / "other"
+    run.report("ingest-examples", make_manifest("d8"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*.json")}
 
 
 class TestInABucket:
-    URI = "gs://bucket/root/run/summarize-run/1/summary"
-
     def end(self, tmp_path):
-        return summarize(tmp_path / "out", self.URI, "summarize-run", "training", {"state": "SUCCEEDED"})
+        uri = "gs://bucket/root/run/summarize-run/1/summary"
+        return summarize(tmp_path / "out", uri, "summarize-run", "training", {"state": "SUCCEEDED"})
 
     def test_reports_are_found(self, tmp_path):
         with gcs_emulator.serve() as bucket:
-            bucket.put("root/run/ingest-examples/1/examples/manifest.json", b'{"version": "d7"}')
-            bucket.put("root/other/ingest-examples/1/examples/manifest.json", b'{"version": "d8"}')
+            for name, content in files_of(tmp_path / "local").items():
+                bucket.put(f"root/{name}", content)
+            found = self.end(tmp_path)
 
-            assert self.end(tmp_path)["data_version"] == "d7"
+        assert (found.data_version, list(found.steps)) == ("d7", ["evaluate-model", "ingest-examples"])
 
     def test_a_place_that_cannot_be_listed(self, tmp_path):
         with gcs_emulator.serve() as bucket:
             bucket.forbidden = True
             found = self.end(tmp_path)
 
-        assert found["state"] == "SUCCEEDED"
-        assert found["reason"].startswith("The steps' reports could not be read: ")
-        assert artifacts.read_json(tmp_path / "out" / "summary.json") == found
+        assert found.state == "SUCCEEDED"
+        assert found.reason.startswith("The steps' reports could not be read: ")
+        assert read_summary(tmp_path / "out") == found
 
 
 MINIO = {"MINIO_ENDPOINT_URL": "ADDRESS", "MINIO_ACCESS_KEY": "KEY", "MINIO_SECRET_KEY": "SECRET"}
@@ -157,27 +218,21 @@ class TestInKubeflowsStore:
     @pytest.mark.parametrize(("scheme", "variables"), [("minio", MINIO), ("minio", {}), ("s3", {})])
     def test_reports_are_found(self, tmp_path, scheme, variables):
         with s3_server.serve(**variables) as store:
-            store.put(f"{self.RUN}/ingest-examples/1/examples/manifest.json", b'{"version": "d7"}')
-            store.put(f"{self.RUN}/evaluate-model/2/evaluation/verdict.json", json.dumps(PASSED).encode())
-            store.put("v2/artifacts/training/other/ingest-examples/1/examples/manifest.json", b'{"version": "d8"}')
+            for name, content in files_of(tmp_path / "local").items():
+                store.put(f"v2/artifacts/training/{name}", content)
             found = self.end(tmp_path, f"{scheme}://{store.name}")
 
-        assert (found["data_version"], found["reason"]) == ("d7", PASSED["reason"])
+        assert (found.data_version, found.reason) == ("d7", PASSED.reason)
 
     def test_a_place_that_cannot_be_listed(self, tmp_path):
         with s3_server.serve(**MINIO) as store:
             store.denied = True
             found = self.end(tmp_path, f"minio://{store.name}")
 
-        assert found["reason"].startswith("The steps' reports could not be read: ")
-        assert "mlpipeline-minio-artifact" in found["reason"]
-        assert s3_server.SECRET not in found["reason"]
+        assert found.reason.startswith("The steps' reports could not be read: ")
+        assert "mlpipeline-minio-artifact" in found.reason
+        assert s3_server.SECRET not in found.reason
 
     def end(self, tmp_path, bucket):
         uri = f"{bucket}/{self.RUN}/summarize-run/9/summary"
         return summarize(tmp_path / "out", uri, "summarize-run", "training", {"state": "SUCCEEDED"})
-
-
-def test_a_summary_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match=r"An artifact should hold 'summary\.json'"):
-        artifacts.read_json(tmp_path / "summary.json")

@@ -1,0 +1,90 @@
+"""The examples artifact: its files, and where its shards are."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from support.documents import make_manifest
+from tiffin.artifacts.examples import (
+    Rejected,
+    Split,
+    read_manifest,
+    read_rejected,
+    read_sample_rows,
+    set_aside,
+    shard_name,
+    shard_uris,
+    write_examples,
+)
+from tiffin.errors import InputError
+
+REJECTED = (Rejected("data.csv", 3, "fare", "no number", "ü,x"),)
+ROWS = [{"fare": 1.5, "company": None}]
+
+
+def write(folder, shards=None, rejected=(), data_root=""):
+    scratch = folder / ".scratch"
+    for shard in ("train-00000", "eval-00000"):
+        path = scratch / "shards" / "data" / f"{shard}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"PAR1")
+    manifest = make_manifest(splits={"train": Split(1, tuple(shards or [shard_name("train")])), "eval": Split(0, ())})
+    manifest = replace(manifest, set_aside=set_aside(rejected))
+    manifest = write_examples(folder, manifest, ROWS, rejected, scratch / "shards", data_root)
+    shutil.rmtree(scratch)
+    return manifest
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_was_written(tmp_path):
+    manifest = write(tmp_path, rejected=REJECTED)
+
+    assert files(tmp_path) == [
+        "data/eval-00000.parquet", "data/train-00000.parquet", "manifest.json", "rejected.jsonl", "sample_rows.jsonl",
+    ]  # fmt: skip
+    assert read_manifest(tmp_path) == manifest
+    assert read_sample_rows(tmp_path) == ROWS
+    assert tuple(read_rejected(tmp_path)) == REJECTED
+    assert (tmp_path / "rejected.jsonl").read_text() == (
+        '{"source": "data.csv", "line": 3, "column": "fare", "reason": "no number", "text": "ü,x"}\n'
+    )
+
+
+def test_a_retry_without_bad_rows_has_none(tmp_path):
+    write(tmp_path, rejected=REJECTED)
+    write(tmp_path)
+
+    assert read_rejected(tmp_path) == []
+
+
+def test_shards_in_a_data_root(tmp_path):
+    (tmp_path / "examples").mkdir()
+    manifest = write(tmp_path / "examples", data_root=str(tmp_path / "root"))
+
+    assert manifest.splits["train"].shards == (f"{tmp_path}/root/d1/data/train-00000.parquet",)
+    assert files(tmp_path / "examples") == ["manifest.json", "sample_rows.jsonl"]
+    assert files(tmp_path / "root" / "d1") == ["complete.json", "data/eval-00000.parquet", "data/train-00000.parquet"]
+
+
+def test_shards_inside_the_artifact_move_with_it(tmp_path):
+    write(tmp_path, shards=["data/train-00000.parquet", "/root/d1/data/x.parquet", "gs://bucket/d1/data/x.parquet"])
+
+    assert shard_uris(tmp_path, "train") == [
+        f"{tmp_path}/data/train-00000.parquet", "/root/d1/data/x.parquet", "gs://bucket/d1/data/x.parquet",
+    ]  # fmt: skip
+    assert shard_uris(tmp_path, "eval") == []
+
+
+def test_a_split_that_is_not_there(tmp_path):
+    write(tmp_path)
+    with pytest.raises(InputError, match=r"should be one of eval, train\. Received: split='test'"):
+        shard_uris(tmp_path, "test")
+
+
+def test_no_sample_rows(tmp_path):
+    with pytest.raises(InputError, match="The examples should hold rows to ask about"):
+        read_sample_rows(tmp_path)

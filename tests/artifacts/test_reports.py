@@ -1,0 +1,57 @@
+"""The artifacts that are one JSON document: its name, its bytes, and that it comes back."""
+
+import json
+
+import pytest
+
+from support.documents import make_evaluation, make_summary, make_training
+from tiffin.artifacts.anomalies import Anomalies, Anomaly, read_anomalies, write_anomalies
+from tiffin.artifacts.deployment import Deployment, read_deployment, write_deployment
+from tiffin.artifacts.model import class_name, read_training, saved_model, write_training
+from tiffin.artifacts.registration import Registration, read_registration, write_registration
+from tiffin.artifacts.summary import Step, read_summary, write_summary
+from tiffin.artifacts.verdict import Curve, read_evaluation, write_evaluation
+from tiffin.errors import InputError
+
+ANOMALIES = Anomalies(False, "1 anomaly.", (Anomaly("eval", "fare", "CODE", "few", "many"),))
+DEPLOYMENT = Deployment("taxi", 1, "host:1", "/root/taxi", {"probability": 0.5, "classes": ["a"]})
+EVALUATION = make_evaluation(classes=("0", "1"), confusion=((1, 0), (0, 1)), curve=Curve((0.0,), (1.0,), (0.5,)))
+REPORTS = [
+    ("anomalies.json", write_anomalies, read_anomalies, ANOMALIES),
+    ("training.json", write_training, read_training, make_training()),
+    ("verdict.json", write_evaluation, read_evaluation, EVALUATION),
+    ("registration.json", write_registration, read_registration, Registration("taxi", 1, "r", "d1", "s1", "0.1.0")),
+    ("deployment.json", write_deployment, read_deployment, DEPLOYMENT),
+    ("summary.json", write_summary, read_summary, make_summary(steps={"evaluate": Step(evaluation=EVALUATION)})),
+]
+
+
+@pytest.mark.parametrize(("name", "write", "read", "document"), REPORTS, ids=[name for name, *_ in REPORTS])
+def test_what_was_written(tmp_path, name, write, read, document):
+    with pytest.raises(InputError, match=f"An artifact should hold '{name}'"):
+        read(tmp_path)
+    write(tmp_path, document)
+
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert read(tmp_path) == document
+
+
+def test_what_a_task_does_not_have_is_left_out(tmp_path):
+    write_evaluation(tmp_path, make_evaluation())
+    written = json.loads(next(tmp_path.iterdir()).read_text())
+
+    assert sorted(written) == [
+        "checks", "data_version", "metrics", "passed", "reason", "rows", "split", "task", "tiffin_version",
+    ]  # fmt: skip
+    assert written["metrics"] == {"auc": 0.9, "brier": None}
+
+
+def test_where_the_saved_model_is(tmp_path):
+    assert saved_model(tmp_path) == tmp_path / "saved_model"
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [(1, "1"), (1.0, "1"), (1.5, "1.5"), ("1.0", "1.0"), ("yes", "yes"), (-2.0, "-2")]
+)
+def test_the_name_of_a_class(value, name):
+    assert class_name(value) == name
