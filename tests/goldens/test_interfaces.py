@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import tiffin
-from tiffin.artifacts import write_json
 from tiffin.authoring.compilation import compile_component
 from tiffin.specs.changes import compare_interfaces, required_version
 from tiffin.specs.interfaces import read_interface
 from tiffin.stages import find_components
+from tiffin.storage.files import write_json
 
 FOLDER = Path(__file__).parent / "interfaces"
 
