@@ -47,8 +47,9 @@ def open_ports(
     stop_pages = web.start(options, endpoints.answerer(catalog, options, counts), path, counts.page)
 
     def close() -> None:
+        stopped = server.stop(_GRACE_SECONDS)
         stop_pages()
-        server.stop(_GRACE_SECONDS).wait(_GRACE_SECONDS + 1)
+        stopped.wait(_GRACE_SECONDS + 1)
 
     return close
 
