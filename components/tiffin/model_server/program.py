@@ -1,5 +1,6 @@
 """The course of the program: read the flags, load the models, open the ports, stop when told."""
 
+import contextlib
 import gc
 import logging
 import os
@@ -14,6 +15,7 @@ from tiffin.errors import ServingError
 from tiffin.model_server import flags
 
 _log = logging.getLogger("tiffin.model_server")
+_TICK_SECONDS = 0.2
 
 
 def version() -> str:
@@ -65,17 +67,24 @@ def _serve(options: Any) -> int:
             events.put(error)
 
     threading.Thread(target=start, name="start", daemon=True).start()
-    event = events.get()
+    event = _next(events)
     if isinstance(event, ServingError):
         raise event
     if event is not None:
         return 0
     close = listening.open_ports(catalog, options, counts, state.reload)
-    events.get()
+    _next(events)
     _log.info("Stopping")
     state.stop()
     close()
     return 0
+
+
+def _next(events: queue.SimpleQueue[Any]) -> Any:
+    # The wait ends from time to time: a signal that comes just before it begins wakes nobody.
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return events.get(timeout=_TICK_SECONDS)
 
 
 def _spare_collector() -> None:
