@@ -143,10 +143,14 @@ def write_digests(program: Sequence[str], file: Path) -> dict[str, str]:
         file: To write. `pushed.json` beside it is what `make images-push` has pushed.
 
     Raises:
+        InputError: `pushed.json` is damaged.
         TiffinError: An image is in no registry.
     """
     record = file.with_name("pushed.json")
-    pushed = json.loads(record.read_text()) if record.exists() else {}
+    try:
+        pushed = json.loads(record.read_text()) if record.exists() else {}
+    except ValueError as error:
+        raise InputError(f"'{record}' should be JSON ({error}). Run `make images-push` again.") from None
     digests = {name: find_digest(program, name, pushed) for name in image_names().values()}
     write_json(file, digests)
     return digests

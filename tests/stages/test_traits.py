@@ -47,3 +47,18 @@ def test_a_row_fits_its_component(name: str) -> None:
     assert {service.parameter for service in row.needs if service.parameter} <= inputs.keys()
     assert row.gate in {"", *inputs}
     assert row.example[0] in {"", *find_components()}
+
+
+def test_no_component_is_named_outside_its_stage_the_pipelines_and_the_documentation() -> None:
+    paths = [path for path in (ROOT / "components").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    paths = [path for path in paths if "pipelines" not in path.parts and "egg-info" not in str(path)]
+    paths += [ROOT / "Makefile", ROOT / "pyproject.toml", *(ROOT / ".ci").iterdir()]
+    named = {}
+    for path in paths:
+        own = find_stages().get(path.parent.name, {}) if path.parent.parent == SOURCE / "stages" else {}
+        found = {match.replace("-", "_") for match in NAMES.findall(read(path))} - own.keys()
+        # A component's page says which components its inputs come from, and shows it among them.
+        if found and path.name not in ("component.py", "traits.py"):
+            named[str(path.relative_to(ROOT))] = sorted(found)
+
+    assert named == {}

@@ -29,8 +29,7 @@ def read_schema(location: str | Path) -> schema_pb2.Schema:
         schema: schema_pb2.Schema = text_format.Parse(content.decode(), schema_pb2.Schema())
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise InputError(
-            f"'{uri}' should be a tensorflow.metadata.v0.Schema in text format ({error}). Start from one that "
-            "infer_schema wrote."
+            f"'{uri}' should be a tensorflow.metadata.v0.Schema in text format ({error}). Start from a schema artifact."
         ) from None
     return schema
 

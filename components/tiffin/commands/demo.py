@@ -41,8 +41,8 @@ def _ask(run: "Run", model: str, address: str) -> None:
     """Ask the server about a row that the model has not seen, and print the answer beside the truth."""
     from tiffin.serving import Client
 
-    row = read_sample_rows(run.find_artifact("ingest-examples", "examples"))[0]
-    training = read_training(run.find_artifact("train-model", "model"))
+    row = read_sample_rows(run.find_artifact("*", "examples"))[0]
+    training = read_training(run.find_artifact("*", "model"))
     with Client(address) as client:
         answer = client.predict(model, {name: [row[name]] for name in training.columns})
 

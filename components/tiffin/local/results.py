@@ -77,10 +77,14 @@ class Run:
     def find_artifact(self, step: str, name: str) -> Path:
         """Return the folder of an artifact that a step wrote.
 
+        Args:
+            step: Name of the step; `*` for any.
+            name: Name of the component's output.
+
         Raises:
             InputError: There is none.
         """
-        for path in (self.folder / "artifacts").rglob(f"{step}/{name}"):
+        for path in sorted((self.folder / "artifacts").rglob(f"{step}/{name}")):
             return path
         raise InputError(f"The run should have an artifact '{name}' of step '{step}'. Received: '{self.folder}'.")
 
@@ -137,7 +141,7 @@ def conclude(run: Run, problem: str) -> None:
 
 
 def _find_summary(folder: Path) -> Summary | None:
-    for path in sorted((folder / "artifacts").rglob("summarize-run*/summary")):
+    for path in sorted((folder / "artifacts").rglob("*/summary")):
         with contextlib.suppress(InputError):
             return read_summary(path)
     return None

@@ -103,7 +103,7 @@ def _publish(saved_model: Path, served: ServedModel, version: int, rows: list[di
     """Publish the SavedModel with warm-up requests from real rows, and return whether the version is new there."""
     if not (saved_model / "saved_model.pb").is_file():
         raise InputError(
-            f"The model should hold a SavedModel. Received: '{saved_model.parent}' without one. Pass train_model's."
+            f"The model should hold a SavedModel. Received: '{saved_model.parent}' without one. Pass a model artifact."
         )
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch, saved_model.name)

@@ -21,7 +21,7 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
     Args:
         output: Folder of the summary artifact.
         output_uri: Its URI: `<run>/<step>/...`.
-        step: Name of the step's folder, such as `summarize-run`.
+        step: Name of the step's folder.
         pipeline: Name of the pipeline.
         status: `state` and `error_message` of the steps before, as KFP gives them to an exit step.
     """

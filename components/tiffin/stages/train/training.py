@@ -48,7 +48,7 @@ def train(
     if data_version and data_version != version:
         raise InputError(
             f"data_version should be that of the examples, {version}. Received: data_version='{data_version}'. "
-            "Pass ingest_examples' output."
+            "Pass the version that came with the examples."
         )
     found = find_split(read_statistics(statistics), split)
     chosen = features.choose(found, read_schema(schema), label)
