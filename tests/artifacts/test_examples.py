@@ -20,7 +20,8 @@ from tiffin.artifacts.examples import (
 from tiffin.errors import InputError
 
 REJECTED = (Rejected("data.csv", 3, "fare", "no number", "ü,x"),)
-ROWS = [{"fare": 1.5, "company": None}]
+# Unicode has ends of lines that JSON writes as they are.
+ROWS = [{"fare": 1.5, "company": None}, {"fare": 2.5, "company": "A\u2028B\x85"}]
 
 
 def write(folder, shards=None, rejected=(), data_root=""):

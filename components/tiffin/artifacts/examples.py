@@ -231,4 +231,4 @@ def _json_lines(records: Iterable[Mapping[str, object]]) -> bytes:
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    return [json.loads(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
