@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from setuptools import find_packages
 
 import tiffin
 
@@ -17,14 +18,15 @@ def test_the_installed_version_is_that_of_the_source():
     assert importlib.metadata.version("tiffin") == tiffin.__version__
 
 
-def test_every_folder_with_code_is_found_as_a_package():
-    source = ROOT / "components" / "tiffin"
-    folders = [source, *source.rglob("*/"), ROOT / "pipelines"]
-    for folder in folders:
-        if any(folder.glob("*.py")):
-            assert (folder / "__init__.py").is_file(), folder
+def test_the_wheel_holds_every_folder_with_code_and_no_other():
+    find = PROJECT["tool"]["setuptools"]["packages"]["find"]
+    source = ROOT / "components"
+    code = {path.parent.relative_to(source) for path in (source / "tiffin").rglob("*.py")} | {Path("tiffin/pipelines")}
 
-    assert (source / "pipelines").resolve() == ROOT / "pipelines"
+    assert find["namespaces"] is False
+    found = find_packages(str(source), include=find["include"])
+    assert sorted(found) == sorted(".".join(folder.parts) for folder in code)
+    assert (source / "tiffin" / "pipelines").resolve() == ROOT / "pipelines"
 
 
 def test_every_file_that_is_not_python_is_package_data():
