@@ -82,7 +82,7 @@ def run_pipeline(
             interpreters.pop(name).stop()
         run = Run(spec.name, spec.version, folder, [StepProgress(step.component) for step in spec.steps])
         machine = Machine(state, private, interpreters, variables)
-        serves = SERVING in find_unaddressed([step.function for step in spec.steps], spec.uses, arguments)
+        serves = SERVING in find_unaddressed(spec, arguments)
         with (
             _server(run, machine, stop_server) if serves else contextlib.nullcontext(),
             guarded_processes(private) as processes,

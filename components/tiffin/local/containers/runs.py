@@ -46,11 +46,7 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
         _give_database(state, user)
 
         given = {name: value for name, value in os.environ.items() if name.startswith(_PASSED)}
-        own = [
-            service.name
-            for service in find_unaddressed([step.function for step in spec.steps], spec.uses, arguments)
-            if service.variable not in given
-        ]
+        own = [service.name for service in find_unaddressed(spec, arguments) if service.variable not in given]
         is_closed = not _addresses(arguments) and not {"MLFLOW_TRACKING_URI", "TIFFIN_SERVING_ADDRESS"} & given.keys()
         name = stack.enter_context(network(client, is_closed))
         servers = Servers(client, name, state, user, folder / "logs")

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+from kfp import dsl
+
+import tiffin
+from support import toy_pipelines as toys
+from tiffin.authoring.compilation import load_spec
+from tiffin.specs.services import find_unaddressed, needs_of
+from tiffin.specs.spec import read_spec
+from tiffin.stages.traits import SERVING, TRACKING
+
+
+def test_steps_of_others_need_nothing(tmp_path: Path) -> None:
+    spec = read_spec(toys.write_spec(toys.toy, tmp_path))
+
+    assert find_unaddressed(spec, {}) == []
+    assert needs_of("say_more") == ()
+
+
+def test_an_address_in_a_parameter_is_enough() -> None:
+    spec = load_spec("training")
+
+    assert find_unaddressed(spec, {}) == [SERVING, TRACKING]
+    assert find_unaddressed(spec, {"serving_address": "", "tracking_uri": "http://mlflow:5000"}) == [SERVING]
+    assert find_unaddressed(spec, {"serving_address": "serving:8500", "tracking_uri": "http://mlflow:5000"}) == []
+
+
+def test_each_step_has_to_have_its_address(tmp_path: Path) -> None:
+    @dsl.pipeline
+    def two(here: str, there: str = ""):
+        """Register in two places."""
+        for address in (here, there):
+            tiffin.register_model(
+                model=dsl.importer("gs://b/m", dsl.Model).output,
+                evaluation=dsl.importer("gs://b/e", dsl.Artifact).output,
+                model_name="m",
+                tracking_uri=address,
+            )
+
+    spec = read_spec(toys.write_spec(two, tmp_path))
+
+    assert find_unaddressed(spec, {"here": "http://mlflow:5000"}) == [TRACKING]
+    assert find_unaddressed(spec, {"here": "http://mlflow:5000", "there": "http://other:5000"}) == []
