@@ -24,6 +24,11 @@ def describe_more(rows: int = 4):
     """Describe more."""
 
 
+@dsl.component(base_image="data", install_kfp_package=False)
+def name_more(name: str = "other"):
+    """Name more."""
+
+
 def test_a_literal_becomes_a_parameter_with_its_choices(tmp_path: Path) -> None:
     @pipeline(name="choosing", display_name="Choose")
     def choosing(number: Literal[1, 2] = 2, text: str = "a", word: Literal["a", "b"] = "a"):
@@ -123,3 +128,11 @@ class TestWhatComponentsSay:
             describe_more(rows=rows)
 
         assert self.read(settled, tmp_path)["rows"]["defaultValue"] == 1.0
+
+    def test_a_parameter_that_one_component_requires_is_required(self, tmp_path: Path) -> None:
+        @pipeline(name="requiring", display_name="Require")
+        def requiring(*, name: str) -> None:
+            describe(name=name)
+            name_more(name=name)
+
+        assert self.read(requiring, tmp_path)["name"] == {"parameterType": "STRING"}

@@ -88,13 +88,15 @@ def _default(parameter: inspect.Parameter, inputs: Mapping[str, Parameter]) -> A
     if parameter.default is not inspect.Parameter.empty or not inputs:
         return parameter.default
     defaults = [one.default for one in inputs.values()]
-    if any(one != defaults[0] for one in defaults):
+    if any(default is None for default in defaults):
+        return inspect.Parameter.empty
+    if any(default != defaults[0] for default in defaults):
         said = ", ".join(f"{function} {one.default!r}" for function, one in inputs.items())
         raise InputError(
             f"The parameter '{parameter.name}' should have a default, since components have different ones. "
             f"Received: {said}. Give it one in the pipeline."
         )
-    return inspect.Parameter.empty if defaults[0] is None else defaults[0]
+    return defaults[0]
 
 
 def _describe(
