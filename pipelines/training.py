@@ -50,7 +50,6 @@ def training(
     """Ingest, validate, train, evaluate, register and deploy; a gate that does not pass stops what comes after it.
 
     Args:
-        label: Column to predict.
         splits: Split name to weight; train and eval are needed.
         model_name: Name in the registry and on the server.
     """

@@ -26,7 +26,20 @@ def describe_more(rows: int = 4):
 
 @dsl.component(base_image="data", install_kfp_package=False)
 def name_more(name: str = "other"):
-    """Name more."""
+    """Name more.
+
+    Args:
+        name: Empty for none.
+    """
+
+
+@dsl.component(base_image="data", install_kfp_package=False)
+def name_one(name: str):
+    """Name.
+
+    Args:
+        name: The one name.
+    """
 
 
 def test_a_literal_becomes_a_parameter_with_its_choices(tmp_path: Path) -> None:
@@ -132,7 +145,9 @@ class TestWhatComponentsSay:
     def test_a_parameter_that_one_component_requires_is_required(self, tmp_path: Path) -> None:
         @pipeline(name="requiring", display_name="Require")
         def requiring(*, name: str) -> None:
-            describe(name=name)
             name_more(name=name)
+            name_one(name=name)
 
-        assert self.read(requiring, tmp_path)["name"] == {"parameterType": "STRING"}
+        assert self.read(requiring, tmp_path)["name"] == {"description": "The one name.", "parameterType": "STRING"}
+        # Without a docstring the pipeline has its name for a description.
+        assert requiring.description == "Require"

@@ -59,7 +59,7 @@ def pipeline(name: str, display_name: str) -> Callable[[Callable[..., Any]], Any
         traced.__signature__ = _signature(signature, types, {})  # type: ignore[attr-defined]
         inputs = _find_inputs(compiled(traced))
         traced.__signature__ = _signature(signature, types, inputs)  # type: ignore[attr-defined]
-        traced.__doc__ = _describe(function, signature, inputs)
+        traced.__doc__ = _describe(function, display_name, signature, inputs)
         declared = compiled(traced)
         _add_choices(declared, choices)
         return declared
@@ -100,16 +100,24 @@ def _default(parameter: inspect.Parameter, inputs: Mapping[str, Parameter]) -> A
 
 
 def _describe(
-    function: Callable[..., Any], signature: inspect.Signature, inputs: Mapping[str, Mapping[str, Parameter]]
+    function: Callable[..., Any],
+    display_name: str,
+    signature: inspect.Signature,
+    inputs: Mapping[str, Mapping[str, Parameter]],
 ) -> str:
-    """Return the function's docstring with a description of every parameter that it or a component describes."""
+    """Return the function's docstring with a description of every parameter that it or a component describes.
+
+    Of several components, one that requires the parameter says more than one that can do without.
+    """
     text = inspect.getdoc(function) or ""
-    head = re.split(r"(?m)^(?:Args|Returns):$", text)[0].rstrip()
+    # kfp takes a docstring that begins with its parameters for a description.
+    head = re.split(r"(?m)^(?:Args|Returns):$", text)[0].rstrip() or display_name
     returns = re.search(r"(?ms)^Returns:$.*", text)
     own = {described.arg_name: described.description for described in docstring_parser.parse(text).params}
     lines = []
     for name in signature.parameters:
-        said = own.get(name) or next((one.description for one in inputs.get(name, {}).values() if one.description), "")
+        described = sorted(inputs.get(name, {}).values(), key=lambda one: one.default is not None)
+        said = own.get(name) or next((one.description for one in described if one.description), "")
         if said:
             lines.append(textwrap.indent(f"{name}: {textwrap.indent(said, '    ').lstrip()}", "    "))
     parts = [head, "\n".join(["Args:", *lines]) if lines else "", returns.group() if returns else ""]
