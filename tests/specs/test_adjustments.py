@@ -9,10 +9,10 @@ from kfp import dsl, kubernetes
 
 from support import toy_pipelines as toys
 from tiffin.authoring.compilation import compile_spec, load_spec
+from tiffin.authoring.settings import set_size
 from tiffin.commands.options import adjustment_options, backend_adjustment_options
 from tiffin.errors import InputError
 from tiffin.specs.adjustments import NONE, Adjustments, adjust, find_step
-from tiffin.specs.sizes import set_size
 from tiffin.specs.spec import Spec, read_spec
 from tiffin.specs.steps import Step
 

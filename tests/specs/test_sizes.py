@@ -1,9 +1,7 @@
 import pytest
-from kfp import dsl
 
-from support import toy_pipelines as toys
 from tiffin.errors import InputError
-from tiffin.specs.sizes import SIZES, Size, read_size, set_size
+from tiffin.specs.sizes import SIZES, Size, read_size
 
 
 @pytest.mark.parametrize(
@@ -39,11 +37,3 @@ def test_a_size_is_a_name_or_its_parts(text: str, expected: Size) -> None:
 def test_what_is_no_size_says_what_is_one(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_size(text)
-
-
-def test_a_step_with_an_unknown_size_does_not_compile() -> None:
-    with pytest.raises(InputError, match=r"The step 'say-more' has a wrong size\. .* Did you mean 'large'\?"):
-
-        @dsl.pipeline
-        def greedy():
-            set_size(toys.say_more(number=1), "larg")

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from kfp import kubernetes
+from kfp.dsl.structures import ResourceSpec
 
-from tiffin.specs.sizes import set_size
+from tiffin.errors import InputError
+from tiffin.specs.sizes import read_size
 from tiffin.stages import find_components
 from tiffin.stages.traits import S3, Service
 
@@ -62,6 +64,33 @@ def set_up(
     if credentials:
         kubernetes.use_secret_as_env(task, CREDENTIALS, credentials, optional=True)
     return task
+
+
+def set_size(task: Any, text: str) -> None:
+    """Give a task of a pipeline a size.
+
+    Args:
+        task: What calling a component returned.
+        text: As `read_size` takes it.
+
+    Raises:
+        InputError: It is no size, or the task runs no container.
+    """
+    try:
+        size = read_size(text)
+    except InputError as error:
+        raise InputError(f"The step '{task.name}' has a wrong size. {error}") from None
+    if task.container_spec is None:
+        raise InputError(f"A step with a size should run a container. Received: '{task.name}'. Leave its size out.")
+    # At once: each of kfp's setters inspects the whole stack, which made up most of a compilation.
+    task.container_spec.resources = ResourceSpec(
+        cpu_request=size.cpu_request,
+        cpu_limit=size.cpu_limit,
+        memory_request=size.memory_request,
+        memory_limit=size.memory_limit,
+        accelerator_type=size.accelerator or None,
+        accelerator_count=str(size.accelerators) if size.accelerator else None,
+    )
 
 
 def find_needs(task: Any) -> tuple[Service, ...]:

@@ -92,26 +92,6 @@ def read_size(text: str) -> Size:
     return size
 
 
-def set_size(task: Any, text: str) -> None:
-    """Give a task of a pipeline a size.
-
-    Args:
-        task: What calling a component returned.
-        text: As `read_size` takes it.
-
-    Raises:
-        InputError: It is no size.
-    """
-    try:
-        size = read_size(text)
-    except InputError as error:
-        raise InputError(f"The step '{task.name}' has a wrong size. {error}") from None
-    task.set_cpu_request(size.cpu_request).set_cpu_limit(size.cpu_limit)
-    task.set_memory_request(size.memory_request).set_memory_limit(size.memory_limit)
-    if size.accelerator:
-        task.set_accelerator_type(size.accelerator).set_accelerator_limit(size.accelerators)
-
-
 def resources(size: Size) -> dict[str, Any]:
     """Return what a container asks for as kfp writes it: numbers for backends before 2.5, strings for those since."""
     written: dict[str, Any] = {
