@@ -31,7 +31,7 @@ def test_json_is_all_of_standard_output(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert list(summary) == [
         *("pipeline", "version", "state", "reason", "seconds", "steps"),
-        *("data_version", "metrics", "verdict", "model", "serving", "evaluations", "models"),
+        *("data_version", "metrics", "verdict", "model", "serving", "evaluations", "models", "unread"),
     ]
     assert (summary["pipeline"], summary["version"], summary["state"]) == ("gated", __version__, "SUCCEEDED")
     assert summary["metrics"] == {"auc": 0.5}

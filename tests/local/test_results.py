@@ -44,6 +44,7 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
         "serving": None,
         "evaluations": {},
         "models": {},
+        "unread": [],
     }
 
 
@@ -114,7 +115,8 @@ def test_a_tail_leaves_out_what_every_log_says(tmp_path: Path) -> None:
 
 def test_words_for_a_success(tmp_path: Path) -> None:
     run = make_run(tmp_path, "succeeded")
-    summarized(tmp_path, model=RegisteredModel("m", 2), metrics={"auc": 0.9512345678, "r2": None}, serving="h:1")
+    found = {"model": RegisteredModel("m", 2), "metrics": {"auc": 0.9512345678, "r2": None}, "serving": "h:1"}
+    summarized(tmp_path, **found, unread=("A report of own could not be read.",))
     conclude(run, "")
     run.seconds, run.left_server = 61.23, "h:1"
     stream = io.StringIO()
@@ -126,6 +128,7 @@ def test_words_for_a_success(tmp_path: Path) -> None:
         "  metrics auc 0.951235",
         "  model   m version 2",
         "  serving h:1",
+        "  unread  A report of own could not be read.",
         "A model server runs at h:1. Stop it with: tiffin serve --stop",
     ]
 

@@ -14,6 +14,7 @@ from tiffin.artifacts.examples import MANIFEST, Manifest
 from tiffin.artifacts.model import TRAINING, Training
 from tiffin.artifacts.registration import REGISTRATION, Registration
 from tiffin.artifacts.verdict import VERDICT, Evaluation, Verdict
+from tiffin.errors import InputError
 
 _SUMMARY = "summary.json"
 # File name -> the field of `Step`, and what the file holds.
@@ -65,6 +66,7 @@ class Summary:
         model: What was registered.
         serving: Address at which the model is served.
         steps: Name of a step to what it reported, in order of the names.
+        unread: Why reports are missing in `steps`, one line each; empty if all could be read.
     """
 
     pipeline: str
@@ -77,6 +79,7 @@ class Summary:
     model: RegisteredModel | None
     serving: str | None
     steps: dict[str, Step]
+    unread: tuple[str, ...] = ()
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
@@ -107,20 +110,28 @@ def read_summary(artifact: str | Path) -> Summary:
 def find_reports(run_uri: str) -> Iterator[tuple[str, str, Any]]:
     """Yield what the steps of a run reported: the step's name, the field of `Step`, and the document.
 
+    A file that has the name of a report and is none, such as a component's own manifest.json or one that was cut short,
+    is yielded as the InputError that says so.
+
     KFP keeps artifacts at `<run>/<step>/<execution>/<artifact>/`, and on one machine at `<run>/<step>/<artifact>/`. The
     later executions of a step, such as the rounds of a loop, are named `<step>.2` and so on.
 
     Raises:
-        InputError: A document is not what it should be.
         StorageError: The place cannot be listed or read.
     """
     executions: dict[str, list[str]] = defaultdict(list)
     for uri in storage.find(run_uri, set(_REPORTS)):
         step, *between, name = uri[len(run_uri) :].strip("/").split("/")
+        field, kind = _REPORTS[name]
+        document: Any
+        try:
+            content, _ = storage.read(uri) or (b"", "")
+            document = documents.parse(content, kind, uri)
+        except InputError as error:
+            yield step, field, error
+            continue
         execution = "/".join(between[:-1])
         if execution not in executions[step]:
             executions[step].append(execution)
         number = executions[step].index(execution) + 1
-        field, kind = _REPORTS[name]
-        document = documents.parse(storage.read_text(uri), kind, uri)
         yield step if number == 1 else f"{step}.{number}", field, document

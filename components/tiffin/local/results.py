@@ -19,7 +19,9 @@ from tiffin.specs.progress import StepProgress
 
 # What kfp and TensorFlow say in every step's log, whatever happens.
 _CHATTER = ("[KFP Executor", "I0000 ", "WARNING: All log messages before absl::InitializeLog()")
-_FROM_SUMMARY = ("data_version", "metrics", "verdict", "model", "serving", "stopped_by", "evaluations", "models")
+_FROM_SUMMARY = (
+    "data_version", "metrics", "verdict", "model", "serving", "stopped_by", "evaluations", "models", "unread",
+)  # fmt: skip
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Run:
         serving: Address at which the model is served.
         evaluations: Name of a step to its evaluation: of several models, `metrics` and `verdict` are those of one.
         models: Name of a step to the model that it registered.
+        unread: Why reports of steps are missing, one line each.
         folder: Where its artifacts and logs are.
         left_server: Address of the model server that it started and left running; None if there is none.
     """
@@ -60,6 +63,7 @@ class Run:
     serving: str | None = None
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     models: dict[str, RegisteredModel] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
     left_server: str | None = None
 
     @property
@@ -115,6 +119,7 @@ class Run:
                 for step, found in self.evaluations.items()
             },
             "models": documents.to_json(self.models),
+            "unread": list(self.unread),
         }
 
 
@@ -228,6 +233,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("verdict", run.verdict.reason if run.verdict and run.state == "SUCCEEDED" else None),
         *[("model", f"{model.name} version {model.version}") for model in models],
         ("serving", run.serving),
+        # Of a run without another reason they are the reason.
+        *[("unread", line) for line in run.unread if line not in run.reason],
     ]
     return [(name, text) for name, text in facts if text]
 

@@ -158,7 +158,23 @@ def test_a_report_that_was_cut_short(run):
     found = run.end("FAILED")
 
     assert (found.state, found.data_version) == ("FAILED", "d1")
-    assert found.reason.startswith("The steps' reports could not be read: ")
+    assert found.reason.startswith("A report of validate-examples could not be read: ")
+    assert found.unread == (found.reason,)
+
+
+@pytest.mark.parametrize("content", [b'{"files": []}', b"\xff\xfe\x00", b""])
+def test_a_file_of_a_component_that_is_named_as_a_report_hides_no_other(run, content):
+    run.report("evaluate-model", PASSED)
+    own = run.folder / "bundle-model" / "1" / "bundle" / "manifest.json"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(content)
+    run.report("ingest-examples", make_manifest())
+    found = run.end()
+
+    assert (found.state, found.reason, found.data_version) == ("SUCCEEDED", PASSED.reason, "d1")
+    assert list(found.steps) == ["evaluate-model", "ingest-examples"]
+    (line,) = found.unread
+    assert line.startswith("A report of bundle-model could not be read: ")
 
 
 def test_another_runs_reports_are_not_read(run):

@@ -25,7 +25,7 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
         pipeline: Name of the pipeline.
         status: `state` and `error_message` of the steps before, as KFP gives them to an exit step.
     """
-    steps, missing = _read_steps(output_uri, step)
+    steps, unread = _read_steps(output_uri, step)
     evaluations = [found.evaluation for found in steps.values() if found.evaluation]
     failed = [found for found in evaluations if not found.passed]
     invalid = [found.anomalies for found in steps.values() if found.anomalies and not found.anomalies.valid]
@@ -44,7 +44,7 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
     summary = Summary(
         pipeline=pipeline,
         state="SUCCEEDED" if succeeded else "FAILED",
-        reason=reason or missing,
+        reason=reason or "; ".join(unread),
         stopped_by=stopped_by,
         data_version=manifests[-1].version if manifests else None,
         metrics=evaluation.metrics if evaluation else {},
@@ -52,25 +52,29 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
         model=RegisteredModel(registrations[-1].name, registrations[-1].version) if registrations else None,
         serving=deployments[-1].address if deployments else None,
         steps=steps,
+        unread=unread,
     )
     write_summary(output, summary)
     return summary
 
 
-def _read_steps(output_uri: str, step: str) -> tuple[dict[str, Step], str]:
-    """Return what the steps of the run reported, and why it is not all where that cannot be read."""
+def _read_steps(output_uri: str, step: str) -> tuple[dict[str, Step], tuple[str, ...]]:
+    """Return what the steps of the run reported, and a line for each report that could not be read."""
     run_uri, found_step, _ = output_uri.partition(f"/{step}/")
     if not found_step:
-        return {}, f"No reports: '{output_uri}' is not below a step folder '{step}'."
+        return {}, (f"No reports: '{output_uri}' is not below a step folder '{step}'.",)
     steps: dict[str, Step] = {}
-    problem = ""
+    unread = []
     try:
         for name, field, report in find_reports(run_uri):
-            steps[name] = replace(steps.get(name, Step()), **{field: report})
-    except (InputError, StorageError) as error:
-        # The summary of a run must come even where its store cannot be listed, or a step died while it wrote.
-        problem = f"The steps' reports could not be read: {error}"
-    return dict(sorted(steps.items(), key=lambda item: _order(item[0]))), problem
+            if isinstance(report, InputError):
+                unread.append(f"A report of {name} could not be read: {report}")
+            else:
+                steps[name] = replace(steps.get(name, Step()), **{field: report})
+    except StorageError as error:
+        # The summary of a run must come even where its store cannot be listed.
+        unread.append(f"The steps' reports could not be read: {error}")
+    return dict(sorted(steps.items(), key=lambda item: _order(item[0]))), tuple(unread)
 
 
 def _order(step: str) -> list[str | int]:
