@@ -49,6 +49,14 @@ def test_a_row_fits_its_component(name: str) -> None:
     assert row.example[0] in {"", *find_components()}
 
 
+def test_a_stage_that_imports_something_heavy_is_not_light() -> None:
+    heavy = re.compile(r"^(?:import|from) (?:tensorflow|keras|sklearn|mlflow|tensorflow_data_validation)\b", re.M)
+    for stage, rows in find_stages().items():
+        modules = (SOURCE / "stages" / stage).glob("*.py")
+        is_light = not any(heavy.search(read(path)) for path in modules)
+        assert {row.is_light for row in rows.values()} == {is_light}, stage
+
+
 def test_no_component_is_named_outside_its_stage_the_pipelines_and_the_documentation() -> None:
     paths = [path for path in (ROOT / "components").rglob("*") if path.is_file() and path.suffix != ".pyc"]
     paths = [path for path in paths if "pipelines" not in path.parts and "egg-info" not in str(path)]
