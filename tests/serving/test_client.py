@@ -295,6 +295,25 @@ class TestWaiting:
             # Longer than a test may take: only an answer at once passes.
             client.wait_until_available("taxi", 3, timeout_seconds=3600)
 
+    def test_an_answer_counts_more_than_the_call_that_the_deadline_cuts_short(self, client, server):
+        over = threading.Event()
+
+        class Versions:
+            asked = 0
+
+            def __iter__(self):
+                self.asked += 1
+                if self.asked > 1:
+                    over.wait(60)
+                return iter([(3, "LOADING", 0, "")])
+
+        server.versions = Versions()
+        try:
+            with pytest.raises(ServingError, match=r"Received last: version 3 LOADING"):
+                client.wait_until_available("taxi", 3, timeout_seconds=2)
+        finally:
+            over.set()
+
     def test_too_late(self, client, server):
         server.versions = [(3, "LOADING", 0, "")]
         with pytest.raises(ServingError, match=r"within 2 s. Received last: version 3 LOADING") as caught:
