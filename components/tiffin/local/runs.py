@@ -116,12 +116,12 @@ def _record(run: Run, started: float) -> None:
 @contextlib.contextmanager
 def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
     """Have a model server at hand, unless the user's environment names one already."""
-    if "TIFFIN_SERVING_ADDRESS" in os.environ:
+    if SERVING.variable in os.environ:
         yield
         return
     interpreter = machine.interpreters.get("model")
     companion = accompany(machine.state, interpreter)
-    machine.variables["TIFFIN_SERVING_ADDRESS"] = companion.server.address
+    machine.variables[SERVING.variable] = companion.server.address
     try:
         yield
     finally:

@@ -47,7 +47,7 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
 
         given = {name: value for name, value in os.environ.items() if name.startswith(_PASSED)}
         own = [service.name for service in find_unaddressed(spec, arguments) if service.variable not in given]
-        is_closed = not _addresses(arguments) and not {"MLFLOW_TRACKING_URI", "TIFFIN_SERVING_ADDRESS"} & given.keys()
+        is_closed = not _addresses(arguments) and not {TRACKING.variable, SERVING.variable} & given.keys()
         name = stack.enter_context(network(client, is_closed))
         servers = Servers(client, name, state, user, folder / "logs")
         stack.callback(servers.stop)
@@ -61,8 +61,8 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
             return [mount(serving_root(state))] if SERVING in needs else []
 
         variables = {
-            "MLFLOW_TRACKING_URI": f"http://{TRACKING_ADDRESS}",
-            "TIFFIN_SERVING_ADDRESS": SERVING_ADDRESS,
+            TRACKING.variable: f"http://{TRACKING_ADDRESS}",
+            SERVING.variable: SERVING_ADDRESS,
             "TIFFIN_SERVING_ROOT": str(serving_root(state)),
         } | given
         container_arguments = {
