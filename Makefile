@@ -1,11 +1,17 @@
 # Tiffin: `make` lists the targets. Set-up happens by itself, inside .venvs/, and only when something changed.
 
 UV_VERSION := 0.13.9
-PYTHON     ?= $(shell command -v python3.11 || command -v python3)
+# The Python of all environments; by default one of 3.11 to 3.13 that is found, or that uv downloads.
+export PYTHON ?=
 ENVS       := sdk data model dev notebooks
 TESTED     := data model
 UV         := .venvs/uv/bin/uv
+SYNC       := .venvs/uv/bin/python locks/sync.py
 STATE      ?= .tiffin
+COMPILE    := $(UV) pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate
+# One lock for Python 3.11 to 3.13, Linux and macOS; and one of `data` for glibc older than 2.39.
+EVERYWHERE := --universal --python-version 3.11 --fork-strategy fewest
+COMPATIBLE := --python-version 3.11 --python-platform x86_64-manylinux_2_28
 
 # Each test runs in the environment of its image, or in dev: tests/support/environments.py. These also need a Docker engine,
 # and make one if need be.
@@ -28,6 +34,7 @@ help: ## List the targets.
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venvs/sdk/.ready .venvs/data/.ready .venvs/model/.ready ## Make the virtualenvs of the suite in .venvs/.
+	@$(if $(filter setup,$(MAKECMDGOALS)),$(SYNC) --list)
 
 run: setup ## Run the training pipeline on generated data, then ask the model a prediction by gRPC.
 	@.venvs/sdk/bin/tiffin demo --state $(STATE)
@@ -97,16 +104,19 @@ format: .venvs/dev/.ready ## Format the code and mend what ruff can mend.
 
 lock: $(UV) ## Resolve the environments again into locks/, without addresses.
 	@for env in sdk dev notebooks data model; do \
-	  case $$env in data|model) config=locks/image.toml;; *) config=locks/laptop.toml;; esac; \
+	  case $$env in data|model) config="--config-file locks/$$env.toml";; *) config=--no-config;; esac; \
 	  echo "locks/$$env.txt"; \
-	  $(UV) pip compile --quiet --config-file $$config --python-version 3.11 --upgrade --generate-hashes \
-	    --no-emit-index-url --no-header --no-annotate --extra $$env pyproject.toml -o locks/$$env.txt || exit 1; \
+	  $(COMPILE) $$config $(EVERYWHERE) --extra $$env -o locks/$$env.txt || exit 1; \
 	done
 	@for env in $(TESTED); do \
 	  echo "locks/test-$$env.txt"; \
-	  $(UV) pip compile --quiet --config-file locks/image.toml --python-version 3.11 --upgrade --generate-hashes \
-	    --no-emit-index-url --no-header --no-annotate --extra test --extra test-s3 -c locks/$$env.txt pyproject.toml -o locks/test-$$env.txt || exit 1; \
+	  $(COMPILE) --no-config $(EVERYWHERE) --extra test --extra test-s3 -c locks/$$env.txt \
+	    -o locks/test-$$env.txt || exit 1; \
 	done
+	@echo "locks/compatibility"
+	@$(COMPILE) --config-file locks/data.toml $(COMPATIBLE) --extra data -o locks/compatibility/data.txt
+	@$(COMPILE) --no-config $(COMPATIBLE) --extra test --extra test-s3 -c locks/compatibility/data.txt \
+	  -o locks/compatibility/test-data.txt
 
 bench-images: .venvs/dev/.ready ## Print what the images weigh and how long they take to start, with the share of each import.
 	@.venvs/dev/bin/python -m pytest --timeout=2400 $(IMAGE_TESTS)/test_images.py -k "weighs or soon or pushed"
@@ -117,25 +127,25 @@ clean: ## Remove everything that was built: environments, state, specs.
 # --- environments: uv in a venv of its own, then one virtualenv per lock file ---
 
 $(UV):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	  { echo "error: Tiffin needs Python 3.11, found $$($(PYTHON) --version 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 1; }
-	@echo "Setting up uv $(UV_VERSION) in .venvs/uv"
-	@$(PYTHON) -m venv .venvs/uv
-	@.venvs/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@python=$$(command -v $(or $(PYTHON),python3) || command -v python) || \
+	  { echo "error: Set-up needs a Python with venv to install uv. Install python3 and python3-venv." >&2; exit 1; }; \
+	echo "uv        installing $(UV_VERSION) in .venvs/uv" && \
+	{ $$python -m venv .venvs/uv || { rm -rf .venvs/uv; exit 1; }; } && \
+	.venvs/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
 .venvs/%/.synced: locks/%.txt | $(UV)
-	@echo "Setting up the $* environment in .venvs/$*"
-	@test -x .venvs/$*/bin/python || $(UV) venv --quiet --python $(PYTHON) .venvs/$*
-	@$(UV) pip sync --require-hashes --compile-bytecode --python .venvs/$*/bin/python $<
-	@touch $@
+	@$(SYNC) $*
+
+.venvs/data/.synced: locks/compatibility/data.txt
 
 .venvs/%/.ready: .venvs/%/.synced pyproject.toml
 	@$(UV) pip install --quiet --no-deps --python .venvs/$*/bin/python --editable .
 	@touch $@
 
+# The test lock of the platform whose lock the environment was made from.
 .venvs/%/.tested: locks/test-%.txt .venvs/%/.ready
-	@$(UV) pip install --quiet --require-hashes --compile-bytecode --python .venvs/$*/bin/python -r $<
+	@$(UV) pip install --quiet --require-hashes --compile-bytecode --python .venvs/$*/bin/python -r $$($(SYNC) --test-lock $*)
 	@touch $@
 
 .PRECIOUS: .venvs/%/.synced .venvs/%/.ready .venvs/%/.tested

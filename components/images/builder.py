@@ -15,7 +15,7 @@ from tiffin.errors import InputError, TiffinError
 from tiffin.storage.files import write_bytes, write_json
 from tiffin.version import __version__
 
-BASE = "python:3.11-slim-bookworm"
+BASE = "python:3.13-slim-trixie"
 SBOM = "/opt/tiffin/sbom.cdx.json"
 
 

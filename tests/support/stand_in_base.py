@@ -32,7 +32,7 @@ def ensure_base(name: str = BASE) -> bool:
 
 
 def make_stand_in(name: str) -> None:
-    """Make an image from Debian bookworm with python3 and pip.
+    """Make an image from Debian trixie with python3 and pip.
 
     Raises:
         TiffinError: Debian's packages cannot be reached, or this user is not root.
@@ -48,7 +48,7 @@ def make_stand_in(name: str) -> None:
                 "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
                 # As the official image has it.
                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-                "--dpkgopt=path-exclude=/usr/share/locale/*", "bookworm", str(archive),
+                "--dpkgopt=path-exclude=/usr/share/locale/*", "trixie", str(archive),
             ],
             stdin=subprocess.DEVNULL,
             capture_output=True,

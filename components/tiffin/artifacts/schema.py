@@ -15,7 +15,9 @@ _SCHEMA = "schema.pbtxt"
 
 def write_schema(artifact: str | Path, schema: schema_pb2.Schema) -> None:
     """Write a schema artifact; the same schema gives the same bytes."""
-    write_bytes(Path(artifact) / _SCHEMA, text_format.MessageToString(schema, as_utf8=True).encode())
+    # In the order of the .proto file: the default order differs between versions of protobuf.
+    text = text_format.MessageToString(schema, as_utf8=True, use_index_order=True)
+    write_bytes(Path(artifact) / _SCHEMA, text.encode())
 
 
 def read_schema(location: str | Path) -> schema_pb2.Schema:

@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow
 import pyarrow.parquet as pq
 
 from tiffin import storage
 from tiffin.artifacts.examples import shard_uris
+
+if int(pyarrow.__version__.split(".")[0]) < 15:
+    # CVE-2023-47248: before 14.0.1, reading a crafted file runs code from it. TFDV 1.16.1 needs pyarrow 10.
+    import pyarrow_hotfix  # noqa: F401
 
 
 def open_shards(artifact: str | Path, split: str) -> Iterator[tuple[str, pq.ParquetFile]]:

@@ -15,7 +15,7 @@ from tiffin import __version__
 
 ROOT = Path(__file__).parents[3]
 DOCKERFILE = """
-ARG BASE=python:3.11-slim-bookworm
+ARG BASE=python:3.13-slim-trixie
 FROM ${BASE}
 # All that has to run in it is cat, which prints the bill.
 COPY busybox /bin/cat

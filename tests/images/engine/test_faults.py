@@ -54,11 +54,11 @@ def test_an_image_that_is_not_there_is_refused_before_anything_runs(tmp_path: Pa
 
 
 def test_an_image_that_is_none_of_tiffins_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    status, summary, log = run(tmp_path, "", image="python:3.11-slim-bookworm")
+    status, summary, log = run(tmp_path, "", image="python:3.13-slim-trixie")
 
     assert (status, summary) == (2, {})
     assert "should be one of Tiffin's, data or model" in log
-    assert "python:3.11-slim-bookworm" in log
+    assert "python:3.13-slim-trixie" in log
 
 
 def test_nothing_of_a_run_is_left_in_the_engine(tmp_path: Path) -> None:

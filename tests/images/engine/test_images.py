@@ -143,7 +143,7 @@ def test_the_bill_of_materials_names_what_is_installed(
     named = {component["name"] for component in bill["components"] if component["purl"].startswith("pkg:pypi/")}
     normal = {re.sub(r"[-_.]+", "-", name).lower() for name in installed}
     # The official base has a Python of its own, with a pip beside it; Debian's is one of its packages.
-    assert named - normal <= ({"pip", "setuptools", "wheel"} if "python3.11-minimal" not in packages else set())
+    assert named - normal <= ({"pip", "setuptools", "wheel"} if "python3.13-minimal" not in packages else set())
     assert normal <= named
     tensorflow = next(component for component in bill["components"] if component["name"] == "tensorflow")
     lock = Path(__file__).parents[3].joinpath("locks", f"{environment}.txt").read_text()

@@ -1,0 +1,163 @@
+"""Makes the virtualenvs of a checkout from its locks. The Makefile runs it with the interpreter that uv is installed in.
+
+    python locks/sync.py ENVIRONMENT [FOLDER]   make .venvs/ENVIRONMENT, or FOLDER, from its lock
+    python locks/sync.py --list                 list the environments with their sizes
+    python locks/sync.py --test-lock ENVIRONMENT   print the lock of what its tests need besides
+
+TensorFlow Data Validation (TFDV) 1.21 needs glibc 2.39 or macOS on arm64. Elsewhere `data` is made from the lock in
+locks/compatibility, and all environments have Python 3.11, the newest that TFDV 1.16.1 runs on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENVS = ROOT / ".venvs"
+UV = VENVS / "uv" / "bin" / "uv"
+SUPPORTED = ">=3.11,<3.14"
+NEEDED_GLIBC = (2, 39)
+
+
+def main() -> int:
+    """Make an environment, or list those that were made."""
+    try:
+        if sys.argv[1:] == ["--list"]:
+            list_environments()
+        elif sys.argv[1:2] == ["--test-lock"]:
+            print(find_lock(f"test-{sys.argv[2]}", choose_lock(*this_machine())[0]))
+        else:
+            name, *folder = sys.argv[1:]
+            make(name, Path(*folder) if folder else VENVS / name, *choose_lock(*this_machine()))
+    except RuntimeError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+def this_machine() -> tuple[str, str, str]:
+    """Return the system, the processor and the version of glibc, which is empty where there is none."""
+    library, version = platform.libc_ver()
+    return platform.system(), platform.machine(), version if library == "glibc" else ""
+
+
+def choose_lock(system: str, processor: str, glibc: str) -> tuple[str, str]:
+    """Return the folder of the lock of `data`, empty for locks/ itself, and the reason.
+
+    Raises:
+        RuntimeError: TFDV has no wheels for this machine.
+    """
+    if (system, processor) == ("Darwin", "arm64"):
+        return "", "macOS on arm64: TFDV 1.21"
+    if system != "Linux" or processor != "x86_64" or not glibc:
+        libc = "" if glibc or system != "Linux" else " without glibc"
+        raise RuntimeError(
+            f"TensorFlow Data Validation runs on Linux x86_64 with glibc and on macOS arm64. Received: {system} "
+            f"{processor}{libc}. Use a container or a virtual machine with Debian or Ubuntu."
+        )
+    if tuple(int(part) for part in glibc.split(".")[:2]) >= NEEDED_GLIBC:
+        return "", f"glibc {glibc}: TFDV 1.21"
+    return "compatibility", f"glibc {glibc} is older than 2.39, which TFDV 1.21 needs: TFDV 1.16.1, Python 3.11"
+
+
+def make(name: str, folder: Path, lock_folder: str, reason: str) -> None:
+    """Make a virtualenv, or bring it up to date, and print its line.
+
+    Raises:
+        RuntimeError: No Python fits, or the packages could not be installed.
+    """
+    lock = find_lock(name, lock_folder)
+    python = folder / "bin" / "python"
+    print(f"{name:<9} installing {lock.relative_to(ROOT)}" + (f" ({reason})" if name == "data" else ""), flush=True)
+    if not python.exists():
+        wanted = find_python(os.environ.get("PYTHON", ""), "==3.11.*" if lock_folder else SUPPORTED)
+        run("venv", "--quiet", "--python", wanted, str(folder))
+    if run("pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", str(python), str(lock)):
+        raise RuntimeError(f"Could not install {lock.relative_to(ROOT)}; uv's reason is above.")
+    version = subprocess.run([str(python), "-V"], stdout=subprocess.PIPE, universal_newlines=True, check=True)
+    about = {"python": version.stdout.split()[1], "packages": count_packages(folder), "bytes": measure(folder)}
+    (folder / ".synced").write_text(json.dumps(about) + "\n")
+    print(row(name, about), flush=True)
+
+
+def find_lock(name: str, folder: str) -> Path:
+    """Return the lock in a folder of locks/, or the one for all machines where that folder has none."""
+    own = ROOT / "locks" / folder / f"{name}.txt"
+    return own if own.exists() else ROOT / "locks" / f"{name}.txt"
+
+
+def find_python(chosen: str, supported: str) -> str:
+    """Return the path of a Python that fits: the chosen one, one of this machine, or one that uv downloads.
+
+    Raises:
+        RuntimeError: None fits and none can be downloaded, or the chosen one does not fit.
+    """
+    if chosen:
+        check = f"import sys; v = sys.version_info; sys.exit(not (3, 11) <= v[:2] {'< (3, 12)' if '3.11.*' in supported else '< (3, 14)'})"
+        if subprocess.run([chosen, "-c", check], check=False).returncode:
+            raise RuntimeError(f"PYTHON should be Python {supported}. Received: '{chosen}'. Unset it, and one is searched.")
+        return chosen
+    found = find(supported)
+    if not found:
+        mirror = os.environ.get("UV_PYTHON_INSTALL_MIRROR", "")
+        source = f"from UV_PYTHON_INSTALL_MIRROR '{mirror}'" if mirror else "with uv"
+        print(f"No Python {supported} on this machine: downloading one {source}", flush=True)
+        if run("python", "install", "--quiet", "3.11" if "3.11.*" in supported else "3.13"):
+            raise RuntimeError(
+                f"No Python {supported} on this machine, and none could be downloaded {source}; uv's reason is above. "
+                "Install one, set PYTHON=/path/to/python, or set UV_PYTHON_INSTALL_MIRROR to a mirror."
+            )
+        found = find(supported)
+    return found
+
+
+def find(supported: str) -> str:
+    """Return the path of an installed Python that fits, or an empty string."""
+    command = [str(UV), "python", "find", "--no-python-downloads", "--no-project", "--system", supported]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def run(*arguments: str) -> int:
+    """Run uv and return its exit status."""
+    return subprocess.run([str(UV), *arguments], check=False).returncode
+
+
+def count_packages(folder: Path) -> int:
+    """Return the number of packages in a virtualenv."""
+    return len(list(folder.glob("lib/python3*/site-packages/*.dist-info")))
+
+
+def measure(folder: Path) -> int:
+    """Return the bytes that the files of a folder hold."""
+    return sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file() and not entry.is_symlink())
+
+
+def row(name: str, about: dict) -> str:
+    """Return the line of an environment: Python, number of packages and size."""
+    size = about["bytes"] / 1e6
+    figure = f"{size / 1000:.1f} GB" if size >= 1000 else f"{size:.0f} MB"
+    return f"{name:<9} Python {about['python']:<8} {about['packages']:>3} packages  {figure:>7}"
+
+
+def list_environments() -> None:
+    """Print a line for each environment that was made, and their sum."""
+    total = 0
+    for file in sorted(VENVS.glob("*/.synced")):
+        text = file.read_text()
+        if not text:  # made by a version that recorded nothing
+            print(f"{file.parent.name:<9} of an earlier version; `make` updates it when it is next used")
+            continue
+        about = json.loads(text)
+        total += about["bytes"]
+        print(row(file.parent.name, about))
+    print(f"{'total':<9} {total / 1e9:>38.1f} GB in {VENVS.relative_to(ROOT)}/")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
