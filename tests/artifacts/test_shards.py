@@ -1,5 +1,8 @@
 """The shards of examples, inside the artifact and outside it."""
 
+import pickle
+
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -39,3 +42,32 @@ def test_in_a_data_root_on_s3(tmp_path):
         [(uri, shard)] = [(uri, shard.read()) for uri, shard in open_shards(tmp_path, "train")]
 
     assert (uri, shard.num_rows) == (f"{root}/d1/data/train-00000.parquet", 3)
+
+
+class Payload:
+    """What a crafted file may hold: unpickled, it writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_code_in_a_crafted_shard_does_not_run(tmp_path):
+    """CVE-2023-47248: pyarrow before 14.0.1 unpickles the metadata of this extension type."""
+    trace = tmp_path / "trace"
+    metadata = {
+        "ARROW:extension:name": "arrow.py_extension_type",
+        "ARROW:extension:metadata": pickle.dumps(Payload(trace), protocol=0),
+    }
+    crafted = pa.table([pa.array([1])], schema=pa.schema([pa.field("x", pa.int64(), metadata=metadata)]))
+    folder = write_examples(tmp_path, {"train": [table(x=[1])]})
+    pq.write_table(crafted, folder / "data" / "train-00000.parquet")
+
+    try:
+        for _, shard in open_shards(folder, "train"):
+            shard.read()
+    except RuntimeError as error:
+        assert "arrow.py_extension_type" in str(error)
+    assert not trace.exists()
