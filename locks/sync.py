@@ -1,8 +1,9 @@
 """Makes the virtualenvs of a checkout from its locks. The Makefile runs it with the interpreter that uv is installed in.
 
-    python locks/sync.py ENVIRONMENT [FOLDER]   make .venvs/ENVIRONMENT, or FOLDER, from its lock
-    python locks/sync.py --list                 list the environments with their sizes
-    python locks/sync.py --test-lock ENVIRONMENT   print the lock of what its tests need besides
+    python locks/sync.py ENVIRONMENT              make .venvs/ENVIRONMENT from its lock, or bring it up to date
+    python locks/sync.py --compatibility FOLDER   make a `data` environment from the compatibility lock, on any machine
+    python locks/sync.py --test-lock ENVIRONMENT  print the path of the lock of what its tests need besides
+    python locks/sync.py --list                   list the environments with their sizes
 
 TensorFlow Data Validation (TFDV) 1.21 needs glibc 2.39 or macOS on arm64. Elsewhere `data` is made from the lock in
 locks/compatibility, and all environments have Python 3.11, the newest that TFDV 1.16.1 runs on.
@@ -31,9 +32,10 @@ def main() -> int:
             list_environments()
         elif sys.argv[1:2] == ["--test-lock"]:
             print(find_lock(f"test-{sys.argv[2]}", choose_lock(*this_machine())[0]))
+        elif sys.argv[1:2] == ["--compatibility"]:
+            make("data", Path(sys.argv[2]), "compatibility", "asked for")
         else:
-            name, *folder = sys.argv[1:]
-            make(name, Path(*folder) if folder else VENVS / name, *choose_lock(*this_machine()))
+            make(sys.argv[1], VENVS / sys.argv[1], *choose_lock(*this_machine()))
     except RuntimeError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -100,7 +102,9 @@ def find_python(chosen: str, supported: str) -> str:
     if chosen:
         check = f"import sys; v = sys.version_info; sys.exit(not (3, 11) <= v[:2] {'< (3, 12)' if '3.11.*' in supported else '< (3, 14)'})"
         if subprocess.run([chosen, "-c", check], check=False).returncode:
-            raise RuntimeError(f"PYTHON should be Python {supported}. Received: '{chosen}'. Unset it, and one is searched.")
+            raise RuntimeError(
+                f"PYTHON should be Python {supported}. Received: '{chosen}'. Unset it, and one is searched."
+            )
         return chosen
     found = find(supported)
     if not found:
@@ -119,7 +123,9 @@ def find_python(chosen: str, supported: str) -> str:
 def find(supported: str) -> str:
     """Return the path of an installed Python that fits, or an empty string."""
     command = [str(UV), "python", "find", "--no-python-downloads", "--no-project", "--system", supported]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, check=False)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, check=False
+    )
     return done.stdout.strip() if done.returncode == 0 else ""
 
 

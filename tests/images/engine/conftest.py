@@ -1,5 +1,7 @@
 """An engine, a registry and the images, made once for all tests here. What they weigh and take is said at the end."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,15 +14,27 @@ from typing import Any
 import pytest
 
 # First: it sets the prefix of the images' names, which Tiffin reads on import.
-from support.containers import FIGURES, environment_of_a_run
+from support.containers import FIGURES, environment_of_a_run, tiffin
 
 # isort: split
 from images import builder
 from support import stand_in_base
+from support.checkout import choose_lock, this_machine
 from support.docker_engine import install_packages, running_engine
 from support.waiting import free_port
 
 ROOT = Path(__file__).parents[3]
+TAXI = os.environ.get("TAXI_CSV")
+SETTINGS = (
+    {
+        "data": TAXI,
+        "derive": '{"big_tipper": "tips > 0.2 * fare"}',
+        "exclude": '["tips"]',
+        "label": "big_tipper",
+    }
+    if TAXI
+    else {"data": "sample:deliveries", "label": "late"}
+)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -82,3 +96,40 @@ def registry(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         process.terminate()
         process.wait()
         shutil.rmtree(folder)
+
+
+def train(folder: Path, *options: str, **variables: str) -> tuple[Path, dict[str, Any]]:
+    """Run the training pipeline and return the folder and the summary."""
+    settings = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
+    done = tiffin("run", "training", "--json", *options, *settings, cwd=folder, **variables)
+    assert done.returncode == 0, done.stderr[-3000:]
+    summary = json.loads(done.stdout)
+    FIGURES[f"training {' '.join(options)}"] = {
+        "seconds": summary["seconds"],
+        "steps": {step["name"]: step["seconds"] for step in summary["steps"] if step["seconds"] is not None},
+        "metrics": {name: value for name, value in summary["metrics"].items() if isinstance(value, float)},
+    }
+    return folder, summary
+
+
+@pytest.fixture(scope="session")
+def training(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Run the training pipeline in the images."""
+    return train(tmp_path_factory.mktemp("training"), "--docker")
+
+
+@pytest.fixture(scope="session")
+def compatible_training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Run the training pipeline in virtualenvs, with `data` from the compatibility lock."""
+    venvs = ROOT / ".venvs"
+    if choose_lock(*this_machine())[0] != "compatibility":
+        venvs = venvs / "compatibility"
+        subprocess.run(
+            [ROOT / ".venvs/uv/bin/python", ROOT / "locks/sync.py", "--compatibility", venvs / "data"], check=True
+        )
+        install = ["pip", "install", "--quiet", "--no-deps", "--python", venvs / "data/bin/python", "--editable", ROOT]
+        subprocess.run([ROOT / ".venvs/uv/bin/uv", *install], check=True)
+        (venvs / "model").unlink(missing_ok=True)
+        (venvs / "model").symlink_to(ROOT / ".venvs/model")
+    folder = tmp_path_factory.mktemp("compatible")
+    return train(folder, "--stop-server", TIFFIN_VENVS=str(venvs))

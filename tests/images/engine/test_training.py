@@ -3,7 +3,6 @@
 TAXI_CSV names a file with Chicago's taxi trips to train on; without it, the generated deliveries are trained on.
 """
 
-import json
 import math
 import os
 import sqlite3
@@ -12,48 +11,22 @@ from typing import Any
 
 import pytest
 
-from support.containers import FIGURES, tiffin
 from tiffin.artifacts.deployment import read_deployment
 from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.model import read_training, saved_model
 from tiffin.serving.root import STABLE, VERSIONS, ServedModel
 
 TAXI = os.environ.get("TAXI_CSV")
-SETTINGS = (
-    {
-        "data": TAXI,
-        "derive": '{"big_tipper": "tips > 0.2 * fare"}',
-        "exclude": '["tips"]',
-        "label": "big_tipper",
-    }
-    if TAXI
-    else {"data": "sample:deliveries", "label": "late"}
-)
 # Of a model that learned what there is to learn; a guess has 0.5.
 LEAST_AUC = 0.93 if TAXI else 0.75
-
-
-@pytest.fixture(scope="module")
-def run(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("training")
-    settings = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
-    done = tiffin("run", "training", "--docker", "--json", *settings, cwd=folder)
-    assert done.returncode == 0, done.stderr[-3000:]
-    summary = json.loads(done.stdout)
-    FIGURES["training in containers"] = {
-        "seconds": summary["seconds"],
-        "steps": {step["name"]: step["seconds"] for step in summary["steps"] if step["seconds"] is not None},
-        "metrics": summary["metrics"],
-    }
-    return folder, summary
 
 
 def artifact(folder: Path, step: str, name: str) -> Path:
     return next(folder.rglob(f"{step}/{name}"))
 
 
-def test_the_run_succeeds_and_its_model_has_learned(run: tuple[Path, dict[str, Any]]) -> None:
-    _, summary = run
+def test_the_run_succeeds_and_its_model_has_learned(training: tuple[Path, dict[str, Any]]) -> None:
+    _, summary = training
 
     assert summary["state"] == "SUCCEEDED"
     assert summary["model"] == {"name": "model", "version": 1}
@@ -62,8 +35,8 @@ def test_the_run_succeeds_and_its_model_has_learned(run: tuple[Path, dict[str, A
     assert summary["metrics"]["log_loss"] < summary["metrics"]["baseline_log_loss"]
 
 
-def test_the_data_is_whole(run: tuple[Path, dict[str, Any]]) -> None:
-    folder, summary = run
+def test_the_data_is_whole(training: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = training
     manifest = read_manifest(artifact(folder, "ingest-examples", "examples"))
 
     assert manifest.version == summary["data_version"]
@@ -77,8 +50,8 @@ def test_the_data_is_whole(run: tuple[Path, dict[str, Any]]) -> None:
     assert all(shard.read_bytes()[:4] == b"PAR1" for shard in shards)
 
 
-def test_the_model_is_complete_and_tells_what_it_was_trained_on(run: tuple[Path, dict[str, Any]]) -> None:
-    folder, summary = run
+def test_the_model_is_complete_and_tells_what_it_was_trained_on(training: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = training
     model = artifact(folder, "train-model", "model")
     record = read_training(model)
 
@@ -88,8 +61,8 @@ def test_the_model_is_complete_and_tells_what_it_was_trained_on(run: tuple[Path,
     assert record.losses[-1] < record.losses[0]
 
 
-def test_the_registry_holds_the_version_and_heard_of_it_by_http(run: tuple[Path, dict[str, Any]]) -> None:
-    folder, summary = run
+def test_the_registry_holds_the_version_and_heard_of_it_by_http(training: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = training
     with sqlite3.connect(folder / ".tiffin" / "mlflow.db") as registry:
         versions = registry.execute("SELECT name, version, source FROM model_versions").fetchall()
         tags = dict(registry.execute("SELECT key, value FROM model_version_tags").fetchall())
@@ -104,8 +77,8 @@ def test_the_registry_holds_the_version_and_heard_of_it_by_http(run: tuple[Path,
     assert "/api/2.0/mlflow/model-versions/create" in log
 
 
-def test_the_version_is_served_and_answered(run: tuple[Path, dict[str, Any]]) -> None:
-    folder, _ = run
+def test_the_version_is_served_and_answered(training: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = training
     served = ServedModel(str(folder / ".tiffin" / "serving"), "model")
     deployment = read_deployment(artifact(folder, "deploy-model", "deployment"))
 
@@ -117,8 +90,8 @@ def test_the_version_is_served_and_answered(run: tuple[Path, dict[str, Any]]) ->
     assert all(math.isfinite(number) for number in numbers)
 
 
-def test_no_file_of_a_step_is_roots(run: tuple[Path, dict[str, Any]]) -> None:
-    folder, _ = run
+def test_no_file_of_a_step_is_roots(training: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = training
     files = [path for path in folder.glob(".tiffin/runs/*/artifacts/**/*") if path.is_file()]
 
     assert files
