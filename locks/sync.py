@@ -81,7 +81,7 @@ def make(name: str, folder: Path, lock_folder: str, reason: str) -> None:
         run("venv", "--quiet", "--python", wanted, str(folder))
     if run("pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", str(python), str(lock)):
         raise RuntimeError(f"Could not install {lock.relative_to(ROOT)}; uv's reason is above.")
-    version = subprocess.run([str(python), "-V"], stdout=subprocess.PIPE, universal_newlines=True, check=True)
+    version = subprocess.run([str(python), "-V"], stdout=subprocess.PIPE, text=True, check=True)
     about = {"python": version.stdout.split()[1], "packages": count_packages(folder), "bytes": measure(folder)}
     (folder / ".synced").write_text(json.dumps(about) + "\n")
     print(row(name, about), flush=True)
@@ -100,7 +100,8 @@ def find_python(chosen: str, supported: str) -> str:
         RuntimeError: None fits and none can be downloaded, or the chosen one does not fit.
     """
     if chosen:
-        check = f"import sys; v = sys.version_info; sys.exit(not (3, 11) <= v[:2] {'< (3, 12)' if '3.11.*' in supported else '< (3, 14)'})"
+        newest = 11 if "3.11.*" in supported else 13
+        check = f"import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, {newest}))"
         if subprocess.run([chosen, "-c", check], check=False).returncode:
             raise RuntimeError(
                 f"PYTHON should be Python {supported}. Received: '{chosen}'. Unset it, and one is searched."
@@ -123,9 +124,7 @@ def find_python(chosen: str, supported: str) -> str:
 def find(supported: str) -> str:
     """Return the path of an installed Python that fits, or an empty string."""
     command = [str(UV), "python", "find", "--no-python-downloads", "--no-project", "--system", supported]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, check=False
-    )
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
 

@@ -1,5 +1,6 @@
 """The shards of examples, inside the artifact and outside it."""
 
+import contextlib
 import pickle
 
 import pyarrow as pa
@@ -65,9 +66,8 @@ def test_code_in_a_crafted_shard_does_not_run(tmp_path):
     folder = write_examples(tmp_path, {"train": [table(x=[1])]})
     pq.write_table(crafted, folder / "data" / "train-00000.parquet")
 
-    try:
+    # pyarrow_hotfix refuses the file; a newer pyarrow reads the column without its extension type.
+    with contextlib.suppress(RuntimeError):
         for _, shard in open_shards(folder, "train"):
             shard.read()
-    except RuntimeError as error:
-        assert "arrow.py_extension_type" in str(error)
     assert not trace.exists()
