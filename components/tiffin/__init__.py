@@ -1,6 +1,6 @@
 """Tiffin: Kubeflow Pipelines components that carry a TensorFlow model from raw data to TensorFlow Serving.
 
-The components are attributes of this package: `from tiffin import NAME`, where `dir(tiffin)` has the names. They are
+The components are attributes of this package: `from tiffin import NAME`; `dir(tiffin)` lists the names. They are
 imported on first use, so that the logic modules, which run in images without kfp's dependencies, never load them.
 """
 
@@ -14,7 +14,7 @@ from tiffin.version import __version__ as __version__
 def __getattr__(name: str) -> Any:
     if name == "__all__":
         return __dir__()
-    # `from tiffin import storage` asks here first, too.
+    # `from tiffin import storage` also calls this function first.
     if not name.startswith("_") and importlib.util.find_spec(f"tiffin.{name}") is None:
         from tiffin.stages import find_stages
 

@@ -1,14 +1,14 @@
-"""The errors Tiffin raises on purpose.
+"""The errors that Tiffin raises on purpose.
 
     TiffinError
     ├── InputError       a parameter, a file or an expression breaks a rule        (ValueError)
     ├── DataError        the data breaks a rule: too many bad rows, one class only  (ValueError)
-    ├── StorageError     a place cannot be read or written                          (OSError)
-    │   └── Conflict     somebody else changed the shared state first
-    ├── ServingError     a model server did not answer as it should                 (RuntimeError)
-    └── BackendError     a Kubeflow Pipelines backend did not answer as it should   (RuntimeError)
+    ├── StorageError     a file, folder or object cannot be read or written         (OSError)
+    │   └── Conflict     the shared state was modified concurrently
+    ├── ServingError     a request to a model server failed                         (RuntimeError)
+    └── BackendError     a request to a Kubeflow Pipelines backend failed           (RuntimeError)
 
-Each message says which input, the rule, what was received and what to do:
+Each message names the input, the rule, the received value and the next step:
 
     try:
         ingest("trips.csv", ...)
@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator
 
 
 class TiffinError(Exception):
-    """Something a user can put right, said in words for that user."""
+    """An error that the user can fix; its message says how."""
 
 
 class InputError(TiffinError, ValueError):
@@ -34,22 +34,22 @@ class InputError(TiffinError, ValueError):
 
 
 class DataError(TiffinError, ValueError):
-    """The data breaks a rule, such as a share of bad rows or a label with one class."""
+    """The data breaks a rule, such as the limit of bad rows or a label with a single class."""
 
 
 class StorageError(TiffinError, OSError):
-    """A place cannot be read or written."""
+    """A file, folder or object cannot be read or written."""
 
 
 class Conflict(StorageError):
-    """Somebody else changed the shared state between our read and our write."""
+    """The shared state was modified between this process's read and its write."""
 
 
 class ServingError(TiffinError, RuntimeError):
-    """A model server did not answer, or answered with an error.
+    """A model server did not respond, or responded with an error.
 
     Attributes:
-        code: The gRPC status code's name, such as `NOT_FOUND`.
+        code: Name of the gRPC status code, such as `NOT_FOUND`.
     """
 
     def __init__(self, message: str, code: str = "UNKNOWN") -> None:
@@ -58,10 +58,10 @@ class ServingError(TiffinError, RuntimeError):
 
 
 class BackendError(TiffinError, RuntimeError):
-    """A Kubeflow Pipelines backend did not answer, or refused.
+    """A Kubeflow Pipelines backend did not respond, or rejected the request.
 
     Attributes:
-        status: The HTTP status, such as 403; 0 where no answer came.
+        status: HTTP status, such as 403; 0 without a response.
     """
 
     def __init__(self, message: str, status: int = 0) -> None:
@@ -70,37 +70,37 @@ class BackendError(TiffinError, RuntimeError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ` Did you mean 'x'?` for the nearest known name, or an empty string."""
+    """Return ` Did you mean 'x'?` for the closest known name, or an empty string."""
     nearest = difflib.get_close_matches(name, list(known), n=1)
     return f" Did you mean '{nearest[0]}'?" if nearest else ""
 
 
 def explain(error: BaseException) -> str | None:
-    """Return one clear message for a user's mistake or a full machine, None for a bug of ours."""
+    """Return the message for an error that the user can fix, such as a full disk; None for a bug."""
     if isinstance(error, TiffinError):
         return str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        # A copy names what it reads first, then what it writes.
+        # A failed copy has the source in `filename` and the target in `filename2`.
         name = error.filename2 or error.filename
         where = f" '{name}'" if name else ""
-        return f"Could not write{where}: {os.strerror(error.errno)}. Free space there, or choose another folder."
+        return f"Could not write{where}: {os.strerror(error.errno)}. Free disk space, or choose another folder."
     if isinstance(error, PermissionError):
-        return f"Could not open '{error.filename}': {error.strerror}. Give this user access, or choose another place."
+        return f"Could not open '{error.filename}': {error.strerror}. Grant this user access, or choose another path."
     return None
 
 
-# How a step ends that has said what is wrong: EX_DATAERR of sysexits.h. A second attempt at once would say it again.
+# Exit status of a step that printed its error: EX_DATAERR of sysexits.h. An immediate retry would fail in the same way.
 EXPLAINED = 65
 
 
 @contextlib.contextmanager
 def reported(status: int = EXPLAINED) -> Iterator[None]:
-    """End the process with one line on standard error for an error a user can put right.
+    """Exit with one line on standard error for an error that the user can fix; bugs keep their traceback.
 
-    With `TIFFIN_DEBUG=1` in the environment the traceback is printed too. Bugs of ours keep their traceback.
+    With `TIFFIN_DEBUG=1` in the environment, the traceback is always printed.
 
     Args:
-        status: Of the process. Defaults to `EXPLAINED`, by which a run on one machine tells such an end from others.
+        status: Exit status. Defaults to `EXPLAINED`, which local runs recognise.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The only place that names a container image: its tag is the package's version."""
+"""Names of the container images; their tag is the package's version."""
 
 import json
 import os
@@ -8,13 +8,13 @@ from pathlib import Path
 from tiffin.errors import InputError
 from tiffin.version import __version__
 
-# A team that builds its own images compiles with its own registry in front.
+# Teams that build their own images set this to their registry.
 _PREFIX = os.environ.get("TIFFIN_IMAGE_PREFIX") or "tiffin"
 
 
 def _name(environment: str) -> str:
     name = f"{_PREFIX}/{environment}:{__version__}"
-    # Released specs name an image by its content too; the file is what `make images-digest` wrote after a push.
+    # Released specs pin images by digest; `make images-digest` writes this file after a push.
     file = os.environ.get("TIFFIN_IMAGE_DIGESTS")
     if not file:
         return name
@@ -22,18 +22,18 @@ def _name(environment: str) -> str:
         digest = json.loads(Path(file).read_bytes())[name]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"TIFFIN_IMAGE_DIGESTS should name a file with the digest of '{name}'. Received: '{file}' "
+            f"TIFFIN_IMAGE_DIGESTS should be the path of a file with the digest of '{name}'. Received: '{file}' "
             f"({type(error).__name__}: {error}). Push the images, then run `make images-digest`."
         ) from None
     return f"{name}@{digest}"
 
 
-# Environment -> image. The last part of an image's name is the environment (extra and lock file) that it is built from.
+# Environment to image. The last part of an image's name is the environment (extra and lock file) that it is built from.
 NAMES = {environment: _name(environment) for environment in ("data", "model")}
 DATA, MODEL = NAMES["data"], NAMES["model"]
 ENVIRONMENTS = tuple(NAMES)
 
-# uid and gid that both images run as. A cluster that sets another one may: nothing in them is the user's own.
+# uid and gid that both images run as. A cluster may set others: no file in the images belongs to this user.
 USER = 10001
 
 
@@ -41,13 +41,13 @@ def environment(image: str) -> str:
     """Return the environment that `image` is built from: `data` or `model`.
 
     Raises:
-        InputError: The image is not one of Tiffin's.
+        InputError: The image is not a Tiffin image.
     """
     match = re.search(r"([^/:@]+)(:[^/@]+)?(@[^/]+)?$", image)
     name = match.group(1) if match else ""
     if name not in ENVIRONMENTS:
         raise InputError(
-            f"The image should be one of Tiffin's, {' or '.join(ENVIRONMENTS)}, to run without Docker. "
-            f"Received: image='{image}'. Run this spec on a cluster or with Docker."
+            f"A step's image should be a Tiffin image ({' or '.join(ENVIRONMENTS)}) to run without Docker. "
+            f"Received: image='{image}'. Run this spec on a cluster, or locally with --docker."
         )
     return name

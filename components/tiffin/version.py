@@ -1,3 +1,3 @@
-"""The version of the package, of its images and of its compiled specs."""
+"""Version of the package, its images and its compiled specs."""
 
 __version__ = "0.1.0"

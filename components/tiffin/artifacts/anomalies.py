@@ -1,4 +1,4 @@
-"""The anomalies artifact: where the examples break the schema."""
+"""The anomalies artifact: how the examples violate the schema."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +10,14 @@ ANOMALIES = "anomalies.json"
 
 @dataclass(frozen=True)
 class Anomaly:
-    """One way in which one column of one split breaks the schema.
+    """A violation of the schema by one column of one split.
 
     Attributes:
         split: Name of the split.
-        column: Name of the column; empty where the whole split is meant.
-        code: TFDV's name of the rule, such as `ENUM_TYPE_UNEXPECTED_STRING_VALUES`: stable, to filter by.
-        summary: What is wrong in a few words.
-        description: What was found.
+        column: Name of the column; empty if the anomaly concerns the whole split.
+        code: TFDV's anomaly type, such as `ENUM_TYPE_UNEXPECTED_STRING_VALUES`; stable across releases.
+        summary: Short description.
+        description: Details, with the values found.
     """
 
     split: str
@@ -45,6 +45,6 @@ def read_anomalies(artifact: str | Path) -> Anomalies:
     """Read an anomalies artifact.
 
     Raises:
-        InputError: It is not there or holds something else.
+        InputError: The file is missing or is not an anomalies document.
     """
     return documents.read(Path(artifact) / ANOMALIES, Anomalies)

@@ -1,4 +1,4 @@
-"""The deployment artifact: which version serves where."""
+"""The deployment artifact: the deployed version and its address."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +10,14 @@ DEPLOYMENT = "deployment.json"
 
 @dataclass(frozen=True)
 class Deployment:
-    """A model version in service.
+    """A deployed model version.
 
     Attributes:
-        model: Name.
-        version: Number in the registry and on the server.
-        address: `host:port` of the server's gRPC.
-        config: Path or URI of the configuration that names it.
-        answer: The server's answer to one row: output to value.
+        model: Name of the model.
+        version: Version number in the registry and on the server.
+        address: `host:port` of the server's gRPC port.
+        config: Path or URI of the model config that loads it.
+        answer: Prediction for one sample row: output name to value.
     """
 
     model: str
@@ -36,6 +36,6 @@ def read_deployment(artifact: str | Path) -> Deployment:
     """Read a deployment artifact.
 
     Raises:
-        InputError: It is not there or holds something else.
+        InputError: The file is missing or is not a deployment document.
     """
     return documents.read(Path(artifact) / DEPLOYMENT, Deployment)

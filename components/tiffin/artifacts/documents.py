@@ -1,7 +1,6 @@
-"""Dataclasses as JSON documents: written as they are, read back with every type checked.
+"""Dataclasses as JSON documents; reading checks every type.
 
-A field without a default is always there, as null where it is None. A field whose default is None is left out where it
-is None.
+A field without a default is always written, None as null. A field with the default None is omitted if it is None.
 """
 
 import dataclasses
@@ -19,15 +18,15 @@ _Document = TypeVar("_Document")
 
 
 def write(path: str | Path, document: Any) -> None:
-    """Write a dataclass as JSON, whole or not at all."""
+    """Write a dataclass as JSON, atomically."""
     write_json(path, to_json(document))
 
 
 def read(path: str | Path, kind: type[_Document]) -> _Document:
-    """Read what `write` wrote.
+    """Read a document that `write` wrote.
 
     Raises:
-        InputError: There is no such file, it is not JSON, or not a document of this kind.
+        InputError: The file is missing, is not JSON, or is not a document of this kind.
     """
     return parse(read_bytes(path), kind, path)
 
@@ -36,41 +35,43 @@ def read_bytes(path: str | Path) -> bytes:
     """Return the content of an artifact's file.
 
     Raises:
-        InputError: There is no such file.
+        InputError: The file is missing.
     """
     try:
         return Path(path).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
-            f"An artifact should hold '{Path(path).name}'. Received: '{Path(path).parent}' without it. "
-            "Pass the output of the step that writes it."
+            f"No '{Path(path).name}' in the artifact '{Path(path).parent}'. Pass the output of the step that writes it."
         ) from None
 
 
 def parse(content: bytes | str, kind: type[_Document], origin: str | Path) -> _Document:
-    """Return the document in JSON text.
+    """Parse a JSON document.
 
     Args:
-        content: The text.
-        kind: A dataclass.
-        origin: Where the text is from, for the error.
+        content: JSON text.
+        kind: Dataclass of the document.
+        origin: Location of the text, for error messages.
+
+    Returns:
+        The document.
 
     Raises:
-        InputError: It is not JSON, or not a document of this kind.
+        InputError: The text is not JSON, or is not a document of this kind.
     """
     try:
         found: _Document = _from_json(json.loads(content), kind, "$")
     except _Mismatch as error:
         raise InputError(
-            f"'{origin}' should be the JSON of {kind.__name__}. Received: {error}. Run the step that writes it again."
+            f"'{origin}' should be a {kind.__name__} document. Received: {error}. Run the step that writes it again."
         ) from None
     except ValueError as error:
-        raise InputError(f"'{origin}' should be JSON ({error}). Run the step that writes it again.") from None
+        raise InputError(f"'{origin}' is not valid JSON: {error}. Run the step that writes it again.") from None
     return found
 
 
 def to_json(value: Any) -> Any:
-    """Return a dataclass, and all that is in it, as JSON has it."""
+    """Convert a dataclass, with everything in it, to JSON types."""
     if dataclasses.is_dataclass(value):
         found = {field: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {f.name: to_json(v) for f, v in found.items() if v is not None or f.default is not None}
@@ -80,11 +81,11 @@ def to_json(value: Any) -> Any:
 
 
 class _Mismatch(Exception):
-    """A value is not of the type that its place in the document asks for."""
+    """A value in the document has the wrong type."""
 
 
 def _from_json(value: Any, kind: Any, place: str) -> Any:
-    """Return the value as `kind`: a dataclass, a plain type, a union of one with None, or a tuple or dict of these."""
+    """Convert a JSON value to `kind`: a dataclass, a plain type, a union of one with None, or a tuple or dict of these."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     found: Any
     if origin is types.UnionType:
@@ -101,16 +102,16 @@ def _from_json(value: Any, kind: Any, place: str) -> Any:
         found = value
     else:
         expected = kind.__name__ if isinstance(kind, type) else kind
-        raise _Mismatch(f"{type(value).__name__} at {place}, not {expected}")
+        raise _Mismatch(f"{type(value).__name__} at {place}, expected {expected}")
     return found
 
 
 def _dataclass(value: dict[str, Any], kind: Any, place: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     if unknown := sorted(value.keys() - fields.keys()):
-        raise _Mismatch(f"{place}.{unknown[0]}, which is unknown")
+        raise _Mismatch(f"unknown field {place}.{unknown[0]}")
     required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
     if absent := sorted(set(required) - value.keys()):
-        raise _Mismatch(f"no {place}.{absent[0]}")
+        raise _Mismatch(f"missing field {place}.{absent[0]}")
     hints = typing.get_type_hints(kind)
     return kind(**{name: _from_json(item, hints[name], f"{place}.{name}") for name, item in value.items()})

@@ -1,8 +1,8 @@
-"""The examples artifact: its manifest, where its shards are, a few sample rows, and the rows that were set aside.
+"""The examples artifact: its manifest, its shards, a few sample rows, and the skipped rows.
 
-manifest.json       what was read and what became of it
-data/               the shards, <split>-<number>.parquet, unless they live under a data root
-sample_rows.jsonl   a few rows, as they would be sent to a model server
+manifest.json       sources, columns and splits
+data/               the shards, <split>-<number>.parquet, unless they are stored in a data root
+sample_rows.jsonl   a few rows, as sent to a model server
 rejected.jsonl      rows that could not be read
 """
 
@@ -21,11 +21,11 @@ MANIFEST = "manifest.json"
 _SAMPLE_ROWS = "sample_rows.jsonl"
 _REJECTED = "rejected.jsonl"
 _SHARDS = "data"
-# In a data root, a version's folder that holds this file is whole.
+# Marks a version's folder in a data root as complete.
 _COMPLETE = "complete.json"
 _REJECTED_LISTED = 1000
 
-# A row of data: column to value, None where it is missing.
+# A row of data: column to value, None if it is missing.
 Row = dict[str, str | int | float | None]
 
 
@@ -34,7 +34,7 @@ class Column:
     """A column of the examples.
 
     Attributes:
-        name: A name that TensorFlow takes.
+        name: Column name that TensorFlow accepts.
         type: INT, FLOAT or STRING.
     """
 
@@ -47,10 +47,10 @@ class Source:
     """A file that was read.
 
     Attributes:
-        uri: What the user calls it.
-        digest: SHA-256 of its content.
-        size_bytes: Its size.
-        generation: Of a Cloud Storage object.
+        uri: Location as the user gave it.
+        digest: SHA-256 of the content.
+        size_bytes: Size in bytes.
+        generation: Generation of a Cloud Storage object; None elsewhere.
     """
 
     uri: str
@@ -61,7 +61,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Split:
-    """A split: its rows, and where its shards are: absolute, or relative to the artifact."""
+    """A split: its number of rows and the locations of its shards, absolute or relative to the artifact."""
 
     rows: int
     shards: tuple[str, ...]
@@ -69,7 +69,7 @@ class Split:
 
 @dataclass(frozen=True)
 class SetAside:
-    """How many rows could not be read, and the file that lists the first of them; None if there are none."""
+    """The number of skipped rows, and the name of the file that lists the first of them; None if no row was skipped."""
 
     rows: int
     listed: str | None
@@ -77,20 +77,20 @@ class SetAside:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an examples artifact holds.
+    """The content of an examples artifact.
 
     Attributes:
         version: Digest of the content: the same rows give the same version.
         rows: Number of rows.
         columns: Names and types, in order.
-        splits: By name.
-        sources: The files that were read.
-        renamed: Old name of a column to new.
+        splits: Name of a split to its rows and shards.
+        sources: Files that were read.
+        renamed: Old name of a renamed column to its new name.
         derive: Name of a derived column to its SQL expression.
         exclude: Columns that were dropped.
-        key: Column whose value decides the split; empty for the whole row.
-        set_aside: Rows that could not be read.
-        format: Version of this format.
+        key: Column whose value decides the split; empty if the whole row does.
+        set_aside: Rows that were skipped.
+        format: Version of the manifest's format.
     """
 
     version: str
@@ -108,7 +108,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row that was set aside: where it stands and why."""
+    """A skipped row: its source, line and column, and the reason."""
 
     source: str
     line: int
@@ -123,7 +123,7 @@ def shard_name(split: str, number: int = 0) -> str:
 
 
 def set_aside(rejected: Sequence[Rejected]) -> SetAside:
-    """Return the manifest's entry for the rows that could not be read."""
+    """Return the manifest's entry for the skipped rows."""
     return SetAside(len(rejected), _REJECTED if rejected else None)
 
 
@@ -135,26 +135,26 @@ def write_examples(
     shards: Path,
     data_root: str = "",
 ) -> Manifest:
-    """Write an examples artifact, the manifest last: an artifact that has one is whole.
+    """Write an examples artifact; the manifest comes last and marks it as complete.
 
     Args:
-        artifact: Its folder.
-        manifest: With the shards' places relative to `shards`.
+        artifact: Folder of the artifact.
+        manifest: Manifest with shard paths relative to `shards`.
         sample_rows: A few rows.
-        rejected: Rows that could not be read, of which the first 1000 are listed.
-        shards: Folder inside `artifact` that holds the shards at `shard_name`; emptied.
-        data_root: Where the shards live once per data version; empty to keep them inside the artifact.
+        rejected: Skipped rows; the first 1000 are listed.
+        shards: Folder inside `artifact` with the shards at `shard_name`; its files are moved away.
+        data_root: Folder or URI that stores the shards once per data version; empty to store them in the artifact.
 
     Returns:
-        The manifest as it was written, with the shards' final places.
+        The manifest as written, with the final locations of the shards.
     """
     whole = shards.with_name(f"{shards.name}-artifact")
-    # All is written before anything is put in its place: a disk that fills up leaves nothing half-written.
+    # Write all files before moving any, so that a full disk leaves no partial artifact.
     write_bytes(whole / _SAMPLE_ROWS, _json_lines(sample_rows))
     if rejected:
         write_bytes(whole / _REJECTED, _json_lines(asdict(row) for row in rejected[:_REJECTED_LISTED]))
     if data_root:
-        # A manifest is read from other folders, so the locations in it are absolute.
+        # Manifests are read from other folders, so their locations are absolute.
         home = storage.join(data_root if "://" in data_root else str(Path(data_root).resolve()), manifest.version)
         places = {
             name: replace(split, shards=tuple(storage.join(home, *shard.split("/")) for shard in split.shards))
@@ -168,7 +168,7 @@ def write_examples(
     else:
         documents.write(whole / MANIFEST, manifest)
         target = artifact / _SHARDS
-        if target.exists():  # A retry over the same output folder.
+        if target.exists():  # a retry with the same output folder
             target.rename(whole / "replaced")
         (shards / _SHARDS).rename(target)
     for name in (_REJECTED, _SAMPLE_ROWS, MANIFEST):
@@ -181,24 +181,24 @@ def read_manifest(artifact: str | Path) -> Manifest:
     """Read the manifest of an examples artifact.
 
     Raises:
-        InputError: It is not there or is no manifest.
+        InputError: The file is missing or is not a manifest.
     """
     return documents.read(Path(artifact) / MANIFEST, Manifest)
 
 
 def shard_uris(artifact: str | Path, split: str) -> list[str]:
-    """Return where the Parquet shards of a split are.
+    """Return the locations of a split's Parquet shards.
 
     Raises:
-        InputError: There is no such split.
+        InputError: The split does not exist.
     """
     splits = read_manifest(artifact).splits
     if split not in splits:
         raise InputError(
-            f"The split should be one of {', '.join(sorted(splits))}. Received: split='{split}'. "
-            "Name one of these, or ingest with other splits."
+            f"split should be one of {', '.join(sorted(splits))}. Received: split='{split}'. "
+            "Choose one of these, or ingest with other splits."
         )
-    # A shard under a data root has an absolute location; one inside the artifact moves with it.
+    # Shards in a data root have absolute locations; those inside the artifact move with it.
     return [
         shard if "://" in shard or Path(shard).is_absolute() else str(Path(artifact) / shard)
         for shard in splits[split].shards
@@ -209,19 +209,17 @@ def read_sample_rows(artifact: str | Path) -> list[Row]:
     """Read the sample rows.
 
     Raises:
-        InputError: There are none.
+        InputError: The artifact has no sample rows.
     """
     path = Path(artifact) / _SAMPLE_ROWS
     rows = _read_lines(path)
     if not rows:
-        raise InputError(
-            f"The examples should hold rows to ask about. Received: '{path}' with none. Ingest them again."
-        )
+        raise InputError(f"No sample rows in '{path}'. Run the ingest step again.")
     return rows
 
 
 def read_rejected(artifact: str | Path) -> list[Rejected]:
-    """Read the rows that were set aside."""
+    """Read the skipped rows."""
     listed = read_manifest(artifact).set_aside.listed
     return [Rejected(**row) for row in _read_lines(Path(artifact) / listed)] if listed else []
 

@@ -13,16 +13,16 @@ Task = Literal["binary", "multiclass", "regression"]
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train.
+    """Training settings.
 
     Attributes:
         hidden_units: Sizes of the hidden layers; empty for a linear model.
-        epochs: Passes over the data, at least 1.
-        batch_size: Rows a step, at least 1.
-        learning_rate: Of AdamW at the start, above 0; it falls to 0 along a cosine.
-        dropout: Share of hidden values left out in each step, from 0 to below 1.
-        weight_decay: Of AdamW, at least 0.
-        seed: Of the initial weights, the shuffling and the dropout.
+        epochs: Passes over the training data, at least 1.
+        batch_size: Rows per training step, at least 1.
+        learning_rate: Initial learning rate of AdamW, above 0; decays to 0 on a cosine schedule.
+        dropout: Dropout rate of the hidden layers, from 0 to below 1.
+        weight_decay: AdamW weight decay, at least 0.
+        seed: Random seed of the initial weights, the shuffling and the dropout.
     """
 
     hidden_units: tuple[int, ...] = (64, 32)
@@ -36,21 +36,21 @@ class Settings:
 
 @dataclass(frozen=True)
 class Training:
-    """What a model was trained on and how.
+    """The record of a training: data, settings and losses.
 
     Attributes:
-        label: Column that it predicts.
+        label: Label column.
         task: Binary, multiclass or regression.
-        classes: Values of the label in rising order, as text; empty for regression.
-        columns: The columns that it takes.
-        left_out: Column to why it is left out.
-        rows: Number of rows trained on.
-        rows_without_label: Number of rows left out because the label is missing.
-        settings: How it was trained.
+        classes: Values of the label in ascending order, as text; empty for regression.
+        columns: Input columns.
+        left_out: Name of an unused column to the reason.
+        rows: Number of training rows.
+        rows_without_label: Number of rows skipped because the label is missing.
+        settings: Training settings.
         losses: Mean training loss of each epoch.
-        data_version: Of the examples.
-        schema_digest: Of the schema.
-        tiffin_version: Version that trained it.
+        data_version: Version of the examples.
+        schema_digest: Digest of the schema.
+        tiffin_version: Version of Tiffin that trained the model.
         class_shares: Share of each class in training; None for regression.
         label_mean: Mean of the label in training; None for classes.
     """
@@ -80,7 +80,7 @@ def read_training(artifact: str | Path) -> Training:
     """Read the record of a model artifact.
 
     Raises:
-        InputError: It is not there or holds something else.
+        InputError: The file is missing or is not a training record.
     """
     return documents.read(Path(artifact) / TRAINING, Training)
 
@@ -91,5 +91,5 @@ def saved_model(artifact: str | Path) -> Path:
 
 
 def class_name(value: object) -> str:
-    """Return a label's value as the text that a model artifact keeps its classes in: 1.0 and 1 are the same class."""
+    """Return a label's value as the text of its class: 1.0 and 1 are the same class."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,4 +1,4 @@
-"""The registration artifact: the version of a model in the registry, and what it carries."""
+"""The registration artifact: a model version in the registry, and its lineage."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,12 @@ class Registration:
     """A registered model version.
 
     Attributes:
-        name: Of the model.
-        version: Its number in the registry.
-        run_id: Of the MLflow run.
-        data_version: Of the data that it was trained on.
-        schema_digest: Of the schema.
-        spec_version: Version of Tiffin that trained it.
+        name: Name of the registered model.
+        version: Version number in the registry.
+        run_id: ID of the MLflow run.
+        data_version: Version of the training data.
+        schema_digest: Digest of the schema.
+        spec_version: Version of Tiffin that trained the model.
     """
 
     name: str
@@ -38,6 +38,6 @@ def read_registration(artifact: str | Path) -> Registration:
     """Read a registration artifact.
 
     Raises:
-        InputError: It is not there or holds something else.
+        InputError: The file is missing or is not a registration document.
     """
     return documents.read(Path(artifact) / REGISTRATION, Registration)

@@ -14,7 +14,7 @@ _SCHEMA = "schema.pbtxt"
 
 
 def write_schema(artifact: str | Path, schema: schema_pb2.Schema) -> None:
-    """Write a schema artifact; the same schema gives the same bytes."""
+    """Write a schema artifact; equal schemas give equal bytes."""
     # In the order of the .proto file: the default order differs between versions of protobuf.
     text = text_format.MessageToString(schema, as_utf8=True, use_index_order=True)
     write_bytes(Path(artifact) / _SCHEMA, text.encode())
@@ -24,20 +24,20 @@ def read_schema(location: str | Path) -> schema_pb2.Schema:
     """Read a schema from a schema artifact or a `schema.pbtxt`, local, `gs://` or `s3://`.
 
     Raises:
-        InputError: It is not there, or is no schema.
+        InputError: The file is missing or is not a schema.
     """
     uri, content = _read(location)
     try:
         schema: schema_pb2.Schema = text_format.Parse(content.decode(), schema_pb2.Schema())
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise InputError(
-            f"'{uri}' should be a tensorflow.metadata.v0.Schema in text format ({error}). Start from a schema artifact."
+            f"'{uri}' is not a tensorflow.metadata.v0.Schema in text format: {error}. Start from a schema artifact."
         ) from None
     return schema
 
 
 def digest_schema(location: str | Path) -> str:
-    """Return 16 hexadecimal digits that stand for the file's content."""
+    """Return the first 16 hexadecimal digits of the SHA-256 of the file's content."""
     return hashlib.sha256(_read(location)[1]).hexdigest()[:16]
 
 
@@ -47,5 +47,5 @@ def _read(location: str | Path) -> tuple[str, bytes]:
         uri = str(Path(uri) / _SCHEMA)
     content = storage.read(uri)
     if content is None:
-        raise InputError(f"schema should be a {_SCHEMA} or a folder with one. Received: '{uri}', which is not there.")
+        raise InputError(f"No such schema: '{uri}'. Pass a {_SCHEMA} or a folder that contains one.")
     return uri, content[0]

@@ -1,4 +1,4 @@
-"""The shards of an examples artifact, for those that have pyarrow."""
+"""The shards of an examples artifact, opened with pyarrow."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ def open_shards(artifact: str | Path, split: str) -> Iterator[tuple[str, pq.Parq
     """Yield the location and the open file of each shard of a split.
 
     Raises:
-        InputError: There is no such split.
+        InputError: The split does not exist.
     """
     for uri in shard_uris(artifact, split):
         with storage.local_copy(uri) as path, pq.ParquetFile(path) as file:

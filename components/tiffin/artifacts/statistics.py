@@ -1,4 +1,4 @@
-"""The statistics artifact: TFDV's statistics of every split."""
+"""The statistics artifact: TFDV statistics of every split."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ _STATISTICS = "statistics.binpb"
 
 
 def write_statistics(artifact: str | Path, statistics: statistics_pb2.DatasetFeatureStatisticsList) -> None:
-    """Write a statistics artifact; the same statistics give the same bytes."""
+    """Write a statistics artifact; equal statistics give equal bytes."""
     write_bytes(Path(artifact) / _STATISTICS, statistics.SerializeToString(deterministic=True))
 
 
@@ -21,14 +21,14 @@ def read_statistics(artifact: str | Path) -> statistics_pb2.DatasetFeatureStatis
     """Read a statistics artifact.
 
     Raises:
-        InputError: It is not there or holds no statistics.
+        InputError: The file is missing or contains no statistics.
     """
     path = Path(artifact) / _STATISTICS
     try:
         return statistics_pb2.DatasetFeatureStatisticsList.FromString(documents.read_bytes(path))
     except DecodeError as error:
         raise InputError(
-            f"'{path}' should be a tensorflow.metadata.v0.DatasetFeatureStatisticsList ({error}). "
+            f"'{path}' is not a tensorflow.metadata.v0.DatasetFeatureStatisticsList: {error}. "
             "Run the step that writes it again."
         ) from None
 
@@ -39,11 +39,11 @@ def find_split(
     """Return the statistics of one split.
 
     Raises:
-        InputError: There is no such split.
+        InputError: The split does not exist.
     """
     names = [dataset.name for dataset in statistics.datasets]
     if split not in names:
         raise InputError(
-            f"The split should be one of {', '.join(names)}. Received: split='{split}'.{did_you_mean(split, names)}"
+            f"split should be one of {', '.join(names)}. Received: split='{split}'.{did_you_mean(split, names)}"
         )
     return statistics.datasets[names.index(split)]

@@ -1,4 +1,4 @@
-"""The summary artifact: how a run ended, and what each of its steps reported."""
+"""The summary artifact: the outcome of a run and the reports of its steps."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tiffin.artifacts.verdict import VERDICT, Evaluation, Verdict
 from tiffin.errors import InputError
 
 _SUMMARY = "summary.json"
-# File name -> the field of `Step`, and what the file holds.
+# File name of a report to its field of `Step` and its type.
 _REPORTS: dict[str, tuple[str, type[Any]]] = {
     MANIFEST: ("examples", Manifest),
     ANOMALIES: ("anomalies", Anomalies),
@@ -30,7 +30,7 @@ _REPORTS: dict[str, tuple[str, type[Any]]] = {
 
 @dataclass(frozen=True)
 class Step:
-    """What a step reported: the documents in its artifacts; None for those that it does not write."""
+    """The reports of a step: the documents in its artifacts; None for those that it does not write."""
 
     examples: Manifest | None = None
     anomalies: Anomalies | None = None
@@ -50,23 +50,23 @@ class RegisteredModel:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended.
+    """The outcome of a run.
 
-    `metrics` and `verdict` are those of the last evaluation, by the steps' names, that failed its gate; of the last one
-    if all passed. `data_version`, `model` and `serving` are those of the last step that reported one. `steps` has all.
+    `metrics` and `verdict` come from the last evaluation, by step name, that failed its gate, or from the last one if all
+    passed. `data_version`, `model` and `serving` come from the last step that reported one. `steps` contains all reports.
 
     Attributes:
         pipeline: Name of the pipeline.
         state: SUCCEEDED or FAILED.
-        reason: Why; the verdict's reason if the run succeeded.
-        stopped_by: The gate that stopped it: `validation`, `evaluation` or None.
-        data_version: Digest of the content of the data.
-        metrics: Of the evaluation; empty if there is none.
-        verdict: Of the gate.
-        model: What was registered.
-        serving: Address at which the model is served.
-        steps: Name of a step to what it reported, in order of the names.
-        unread: Why reports are missing in `steps`, one line each; empty if all could be read.
+        reason: Why the run failed; the verdict's reason if it succeeded.
+        stopped_by: The gate that stopped the run: `validation`, `evaluation` or None.
+        data_version: Version of the data.
+        metrics: Metrics of the evaluation; empty without an evaluation.
+        verdict: Verdict of the gate; None without an evaluation.
+        model: The registered model; None if the run registered none.
+        serving: Address of the model server; None if the run deployed no model.
+        steps: Name of a step to its reports, sorted by name.
+        unread: One error message per report that could not be read.
     """
 
     pipeline: str
@@ -83,12 +83,12 @@ class Summary:
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
-        """Name of a step to its evaluation of a model."""
+        """The evaluations by name of the step."""
         return {name: step.evaluation for name, step in self.steps.items() if step.evaluation}
 
     @property
     def models(self) -> dict[str, RegisteredModel]:
-        """Name of a step to the model that it registered."""
+        """The registered models by name of the step."""
         found = {name: step.registration for name, step in self.steps.items() if step.registration}
         return {name: RegisteredModel(one.name, one.version) for name, one in found.items()}
 
@@ -102,22 +102,22 @@ def read_summary(artifact: str | Path) -> Summary:
     """Read a summary artifact.
 
     Raises:
-        InputError: It is not there or holds something else.
+        InputError: The file is missing or is not a summary.
     """
     return documents.read(Path(artifact) / _SUMMARY, Summary)
 
 
 def find_reports(run_uri: str) -> Iterator[tuple[str, str, Any]]:
-    """Yield what the steps of a run reported: the step's name, the field of `Step`, and the document.
+    """Yield the reports of a run: the step's name, the field of `Step`, and the document.
 
-    A file that has the name of a report and is none, such as a component's own manifest.json or one that was cut short,
-    is yielded as the InputError that says so.
+    A file with the name of a report and other content, such as a component's own manifest.json or a truncated one, is
+    yielded as an InputError.
 
-    KFP keeps artifacts at `<run>/<step>/<execution>/<artifact>/`, and on one machine at `<run>/<step>/<artifact>/`. The
-    later executions of a step, such as the rounds of a loop, are named `<step>.2` and so on.
+    KFP stores artifacts in `<run>/<step>/<execution>/<artifact>/`, local runs in `<run>/<step>/<artifact>/`. Later
+    executions of a step, such as the iterations of a loop, are named `<step>.2` and so on.
 
     Raises:
-        StorageError: The place cannot be listed or read.
+        StorageError: The location cannot be listed or read.
     """
     executions: dict[str, list[str]] = defaultdict(list)
     for uri in storage.find(run_uri, set(_REPORTS)):

@@ -11,14 +11,14 @@ VERDICT = "verdict.json"
 
 @dataclass(frozen=True)
 class Check:
-    """One rule of the gate.
+    """The result of one rule of the gate.
 
     Attributes:
-        metric: Name.
-        value: What the model reached; None if it could not be measured, which passes nothing.
-        bound: What it had to reach: at least where larger is better, else at most.
-        passed: Whether it did.
-        reason: The same in words.
+        metric: Name of the metric.
+        value: The model's value; None if it could not be computed, which fails the check.
+        bound: Minimum for metrics where higher is better, maximum otherwise.
+        passed: Whether the value meets the bound.
+        reason: The result in one sentence.
     """
 
     metric: str
@@ -39,7 +39,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Curve:
-    """A ROC curve: false and true positive rates with their thresholds; empty where there is no ranking to measure."""
+    """A ROC curve: false and true positive rates with their thresholds; empty if the label has a single class."""
 
     fpr: tuple[float, ...]
     tpr: tuple[float, ...]
@@ -51,18 +51,18 @@ class Evaluation:
     """The evaluation of a model on a split.
 
     Attributes:
-        passed: Whether the model may go on.
-        reason: Why, in one line.
-        checks: Every rule of the gate.
-        metrics: By name; None for one that could not be measured.
-        task: Of the model.
+        passed: Whether the model passed the gate.
+        reason: The reason in one line.
+        checks: The result of every rule of the gate.
+        metrics: Name of a metric to its value; None if it could not be computed.
+        task: Task of the model.
         split: Name of the split.
-        rows: Number of rows with a label that the model knows.
-        data_version: Of the data that the model was trained on.
-        tiffin_version: Version that evaluated it.
-        classes: Of a classification, as in the confusion matrix.
-        confusion: Of a classification: rows are the truth, columns the answers.
-        curve: Of a binary label.
+        rows: Number of rows whose label is one of the model's classes.
+        data_version: Version of the training data.
+        tiffin_version: Version of Tiffin that evaluated the model.
+        classes: Classes in the order of the confusion matrix; None for regression.
+        confusion: Confusion matrix with true classes as rows and predicted classes as columns; None for regression.
+        curve: ROC curve; None unless the task is binary.
     """
 
     passed: bool
@@ -93,6 +93,6 @@ def read_evaluation(artifact: str | Path) -> Evaluation:
     """Read an evaluation artifact.
 
     Raises:
-        InputError: It is not there or holds something else.
+        InputError: The file is missing or is not an evaluation document.
     """
     return documents.read(Path(artifact) / VERDICT, Evaluation)
