@@ -1,15 +1,15 @@
-"""Local disk, Google Cloud Storage and S3 behind the same functions.
+"""The same functions for local disk, Google Cloud Storage and S3.
 
 A location is a path, `file:///path`, `gs://bucket/path`, `s3://bucket/path` or, for Kubeflow Pipelines' own store,
-`minio://bucket/path`. A store's library is imported when its first location is used. Google's honours
-`STORAGE_EMULATOR_HOST`; what S3's takes from the environment is in `tiffin.storage.s3`. S3 is read, and takes published folders,
-but holds no state that changes.
+`minio://bucket/path`. A store's library is imported on first use of a location in that store. Cloud Storage honours
+`STORAGE_EMULATOR_HOST`; `tiffin.storage.s3` lists the environment variables for S3. S3 supports reading and publishing
+folders, but not compare-and-swap or deletion.
 
 State that several processes change is read with its version and written by compare-and-swap:
 
     found = storage.read(uri)
     content, version = found or (b"", None)
-    storage.compare_and_swap(uri, changed(content), version)  # Conflict: somebody else was first
+    storage.compare_and_swap(uri, changed(content), version)  # Conflict if another process was first
 """
 
 import contextlib
@@ -30,12 +30,12 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file of data.
+    """A data file.
 
     Attributes:
         uri: Absolute path on local disk, or a URI such as `gs://bucket/name`.
-        size_bytes: Its size.
-        generation: The generation of a Cloud Storage object; empty elsewhere.
+        size_bytes: Size in bytes.
+        generation: Generation of a Cloud Storage object; empty elsewhere.
     """
 
     uri: str
@@ -47,12 +47,12 @@ def list_files(location: str) -> list[SourceFile]:
     """Return the data files at `location`, sorted by name.
 
     Args:
-        location: A file, a folder (with the folders in it) or a glob (`*`, `?`, `[…]`, and `**` for any folders).
-            Names that start with `.` or `_` are skipped in folders and by wildcards.
+        location: A file, a folder (searched recursively) or a glob (`*`, `?`, `[…]`, and `**` for any folders).
+            Folders and wildcards skip names that start with `.` or `_`.
 
     Raises:
-        InputError: There is no such file.
-        StorageError: The place cannot be read.
+        InputError: No file matches.
+        StorageError: The location cannot be read.
     """
     place, name = _resolve(location)
     if place is None:
@@ -62,30 +62,30 @@ def list_files(location: str) -> list[SourceFile]:
 
 @contextlib.contextmanager
 def local_copy(uri: str) -> Iterator[Path]:
-    """Yield a path on local disk with the content of `uri`: the file itself, or a checked temporary download."""
+    """Yield a path on local disk with the content of `uri`: the file itself, or a verified temporary download."""
     place, name = _resolve(uri)
     if place is None:
         if not os.path.isfile(name):
-            raise StorageError(f"There should be a file at '{uri}'. Received: a path without one. Check the path.")
+            raise StorageError(f"No such file: '{uri}'. Check the path.")
         yield Path(name)
         return
     with tempfile.TemporaryDirectory(prefix="tiffin-") as folder:
-        # The suffix stays, for readers that go by it.
+        # Some readers choose the format by the suffix.
         path = Path(folder, os.path.basename(name))
         place.download(name, path)
         yield path
 
 
 def digest(path: str | Path) -> str:
-    """Return the SHA-256 of a local file's content in hexadecimal, in constant memory."""
+    """Return the hexadecimal SHA-256 of a local file's content, in constant memory."""
     return files.digest(path)
 
 
 def read(uri: str) -> tuple[bytes, str] | None:
-    """Return the content and a token of its version, or None if there is no such file.
+    """Return the content and a version token, or None if the file does not exist.
 
-    The token is what `compare_and_swap` expects: the generation on Cloud Storage, a digest on local disk.
-    S3's tag is for telling contents apart alone.
+    The token is the `expected` argument of `compare_and_swap`: the generation on Cloud Storage, a digest on local disk.
+    On S3 it is the ETag, which only identifies the content.
     """
     place, name = _resolve(uri)
     found: tuple[bytes, str] | None = (place or files).read(name)
@@ -96,28 +96,28 @@ def read_text(uri: str) -> str:
     """Return a file's content as text.
 
     Raises:
-        StorageError: There is no such file, or it is not UTF-8.
+        StorageError: The file does not exist or is not UTF-8.
     """
     found = read(uri)
     if found is None:
-        raise StorageError(f"There should be a file at '{uri}'. Received: nothing there. Check the path.")
+        raise StorageError(f"No such file: '{uri}'. Check the path.")
     try:
         return found[0].decode()
     except UnicodeDecodeError as error:
-        raise StorageError(f"'{uri}' should be UTF-8 text. Received: {error}. Write it again as UTF-8.") from None
+        raise StorageError(f"'{uri}' is not UTF-8 text: {error}. Convert it to UTF-8.") from None
 
 
 def compare_and_swap(uri: str, content: bytes, expected: str | None) -> str:
-    """Write `content` if the version is still `expected`, and return the token of the new version.
+    """Write `content` if the version is still `expected`, and return the new version token.
 
     Args:
-        uri: A file.
-        content: Its new content, whole.
-        expected: The token that `read` returned; None if there should be no such file.
+        uri: File to write.
+        content: Complete new content.
+        expected: Token that `read` returned; None if the file must not exist.
 
     Raises:
-        Conflict: The version is another one.
-        InputError: The place is S3.
+        Conflict: The file has another version.
+        InputError: The location is on S3.
     """
     place, name = _resolve(uri)
     token: str = (place or files).compare_and_swap(name, content, expected)
@@ -125,83 +125,83 @@ def compare_and_swap(uri: str, content: bytes, expected: str | None) -> str:
 
 
 def write_new(uri: str, content: bytes) -> None:
-    """Write a file that should not exist yet.
+    """Write a file that must not exist yet.
 
     Raises:
-        Conflict: It exists.
+        Conflict: The file exists.
     """
     compare_and_swap(uri, content, None)
 
 
 def publish_folder(local: Path, uri: str) -> None:
-    """Put the content of the folder `local` at `uri`, once and for all.
+    """Copy the folder `local` to `uri`, where it never changes afterwards.
 
-    On local disk it appears under its name complete or not at all. Cloud Storage and S3 have no folders to rename: there
-    the files at the top of the folder come last, and its readers wait until a config names it. Publishing the same
-    content again does nothing, and completes a publication that was interrupted.
+    On local disk the copy is atomic. Cloud Storage and S3 cannot rename folders: files at the top of the folder are
+    uploaded last, and readers wait until a config refers to the folder. Publishing the same content again does nothing,
+    or completes an interrupted publication.
 
     Raises:
-        InputError: `local` is no folder, or is empty.
-        Conflict: Something else is at `uri`.
+        InputError: `local` is not a folder, or is empty.
+        Conflict: `uri` has other content.
     """
     if not local.is_dir() or not files.relative_files(local):
         raise InputError(
-            f"A folder to publish should hold files. Received: '{local}', which is "
-            f"{'empty' if local.is_dir() else 'no folder'}. Pass the folder that holds the model."
+            f"A folder to publish should contain files. Received: '{local}', which is "
+            f"{'empty' if local.is_dir() else 'not a folder'}. Pass the folder of the model."
         )
     place, name = _resolve(uri)
     (place or files).publish_folder(local, name)
 
 
 def exists(uri: str) -> bool:
-    """Return whether there is a file or a folder at `uri`."""
+    """Return whether a file or a folder exists at `uri`."""
     place, name = _resolve(uri)
     return os.path.exists(name) if place is None else bool(place.exists(name))
 
 
 def delete(uri: str) -> None:
-    """Remove a file, or a folder with all it holds; do nothing if it is not there."""
+    """Delete a file, or a folder recursively; do nothing if it does not exist."""
     place, name = _resolve(uri)
     if name == "/" or re.fullmatch(r"gs://[^/]+/?", name):
-        raise InputError(f"Only what is inside a root can be deleted. Received: '{uri}'. Name a file or a folder.")
+        raise InputError(f"A location to delete should be a file or a folder, not a root. Received: '{uri}'.")
     (place or files).delete(name)
 
 
 def find(root_uri: str, names: set[str]) -> list[str]:
-    """Return the URIs of all files under `root_uri` whose base name is in `names`, sorted; none if it is not there."""
+    """Return the sorted URIs of all files under `root_uri` whose base name is in `names`; none if it does not exist."""
     place, name = _resolve(root_uri)
     found: list[str] = (place or files).find(name, names)
     return found
 
 
 def join(root: str, *parts: str) -> str:
-    """Return the location of `parts` under `root`, which they cannot leave.
+    """Return the location of `parts` under `root`.
 
     Args:
-        root: A path or a URI.
-        *parts: Names, or paths of names with `/` between them.
+        root: Path or URI.
+        *parts: Names, or relative paths with `/` as separator.
 
     Raises:
-        InputError: A part is empty, absolute, or holds `.`, `..` or a NUL.
+        InputError: A part is empty, absolute, or contains `.`, `..` or a NUL.
     """
     for part in parts:
         if any(name in ("", ".", "..") or "\0" in name for name in part.split("/")):
             raise InputError(
-                f"A path under '{root}' should be made of names, without '..', '.' or an empty part. "
-                f"Received: {part!r}. Give a plain name."
+                f"A path under '{root}' should consist of names, without '..', '.' or an empty part. "
+                f"Received: {part!r}. Use a plain name."
             )
     return "/".join([root.rstrip("/") if root.strip("/") else "", *parts]) if parts else root
 
 
-# Scheme -> what its URIs are called.
+# Scheme to the name of its URIs, for error messages.
 _STORES = {"gs": "A Cloud Storage", "s3": "An S3", "minio": "A MinIO"}
 _KNOWN = "file://, gs://, s3:// or minio://"
 
 
 def _resolve(uri: str) -> tuple[types.ModuleType | None, str]:
-    """Return the module for a remote place, or None for local disk, and the location as that module takes it."""
+    """Return the module of a remote location, None for local disk, and the location in the form that the module takes."""
     if not uri or "\0" in uri:
-        raise InputError(f"A location should be a path, or start with {_KNOWN}. Received: {uri!r}. Give one.")
+        raise InputError(f"A location should be a path, or start with {_KNOWN}. Received: {uri!r}.")
     match = _SCHEME.match(uri)
     if not match:
         return None, os.path.abspath(uri)
@@ -214,10 +214,10 @@ def _resolve(uri: str) -> tuple[types.ModuleType | None, str]:
     if scheme not in _STORES:
         raise InputError(
             f"A location should be a path, or start with {_KNOWN}. Received: '{uri}'. "
-            "Copy it to one of these first, or mount it as a folder."
+            "Copy the data to one of these, or mount it as a folder."
         )
     if not rest or rest.startswith("/"):
-        raise InputError(f"{_STORES[scheme]} URI should be {scheme}://bucket/name. Received: '{uri}'. Name the bucket.")
+        raise InputError(f"{_STORES[scheme]} URI should be {scheme}://bucket/name. Received: '{uri}'. Add the bucket.")
     if scheme == "gs":
         from tiffin.storage import gcs
 

@@ -1,4 +1,4 @@
-"""Files on local disk: listing, locked compare-and-swap, and folders that appear complete or not at all."""
+"""Files on local disk: listing, locked compare-and-swap, and atomic publication of folders."""
 
 import contextlib
 import fcntl
@@ -16,42 +16,42 @@ from typing import Any
 from tiffin.errors import Conflict, InputError, StorageError, did_you_mean, explain
 
 _CHUNK_BYTES = 1 << 20
-# One lock for a folder, held while something in it changes. It stays: removing a lock file races with its next holder.
+# One lock per folder, held while a file in it changes. Never removed: removing a lock file races with its next holder.
 _LOCK = ".lock"
-# A folder under this suffix belongs to a publication that runs, or that was interrupted.
+# Marks the temporary folder of a running or interrupted publication.
 _UNFINISHED = ".unfinished-"
 
 
 @contextlib.contextmanager
 def explained(doing: str, path: str | Path) -> Iterator[None]:
-    """Turn the operating system's errors into a StorageError that says what could not be done, and what to do."""
+    """Convert the operating system's errors to a StorageError with the failed action, the reason and the next step."""
     try:
         yield
     except StorageError:
         raise
     except OSError as error:
-        if error.filename is None:  # a failed write carries no name
+        if error.filename is None:  # a failed write has no file name
             error.filename = str(path)
         reason = explain(error) or f"{error.strerror or error}. Check the path and that the disk is mounted."
         raise StorageError(f"Could not {doing} '{path}'. {reason}") from error
 
 
 def list_files(location: str) -> list[tuple[str, int]]:
-    """Return path and size in bytes of each data file at `location`: a file, a folder or a glob; sorted by path."""
+    """Return path and size in bytes of each data file at `location` (a file, a folder or a glob), sorted by path."""
     path = Path(location)
     with explained("list", location):
         if path.is_dir():
             found = sorted(_walk(path))
             if not found:
                 raise InputError(
-                    f"A folder of data should hold at least one file whose name starts with neither '.' nor '_'. "
-                    f"Received: '{location}' with none. Check the path."
+                    f"No data files in the folder '{location}'; names that start with '.' or '_' are skipped. "
+                    "Check the path."
                 )
         elif path.exists():
             if not path.is_file():
                 raise InputError(
-                    f"Data should be a file, a folder or a glob. Received: '{location}', which is a device or a pipe. "
-                    "Write its content to a file first."
+                    f"Data should be a file, a folder or a glob. Received: '{location}', a device or a pipe. "
+                    "Write the data to a file first."
                 )
             found = [path]
         else:
@@ -69,21 +69,18 @@ def _match(pattern: str) -> list[str]:
     if matched:
         return matched
     if glob.has_magic(pattern):
-        raise InputError(
-            f"A glob should match at least one file. Received: '{pattern}', which matches none. "
-            "Check the pattern; '**' matches folders within folders."
-        )
+        raise InputError(f"No file matches '{pattern}'. Check the pattern; '**' matches nested folders.")
     folder = os.path.dirname(pattern) or "."
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    where = f"The folder '{folder}' holds other names." if names else f"The folder '{folder}' is empty or not there."
+    where = "" if names else f" The folder '{folder}' is empty or does not exist."
     raise InputError(
-        f"There should be a file or a folder at '{pattern}'. Received: a path where nothing is."
-        f"{did_you_mean(os.path.basename(pattern), names) or ' ' + where + ' Check the path.'}"
+        f"No such file or folder: '{pattern}'."
+        f"{did_you_mean(os.path.basename(pattern), names) or where + ' Check the path.'}"
     )
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """Yield the data files under `root`, following links but entering no folder twice."""
+    """Yield the data files under `root`, following links, each folder once."""
     entered = {os.path.realpath(root)}
     for folder, folders, files in os.walk(root, onerror=_fail, followlinks=True):
         for name in list(folders):
@@ -98,30 +95,30 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def _fail(error: OSError) -> None:
-    # What is not there holds nothing; what cannot be read may hold anything.
+    # A missing folder has no files; an unreadable one may have some.
     if not isinstance(error, FileNotFoundError):
         raise error
 
 
 def find(root: str, names: set[str]) -> list[str]:
-    """Return the paths under `root` of files with one of these base names, sorted."""
+    """Return the sorted paths of the files under `root` with one of these base names."""
     found = []
     with explained("search", root):
         for folder, folders, files in os.walk(root, onerror=_fail):
-            # A publication that runs or was interrupted is not there yet.
+            # Unfinished publications do not count.
             folders[:] = [name for name in folders if _UNFINISHED not in name]
             found += [os.path.join(folder, name) for name in files if name in names]
     return sorted(found)
 
 
 def digest(path: str | Path) -> str:
-    """Return the SHA-256 of a file's content in hexadecimal."""
+    """Return the hexadecimal SHA-256 of a file's content."""
     with explained("read", path), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(path: str) -> tuple[bytes, str] | None:
-    """Return a file's content and its SHA-256, or None if it is not there."""
+    """Return a file's content and its SHA-256, or None if it does not exist."""
     with explained("read", path):
         try:
             content = Path(path).read_bytes()
@@ -131,7 +128,7 @@ def read(path: str) -> tuple[bytes, str] | None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as JSON, UTF-8 with sorted keys; the same value gives the same bytes."""
+    """Write `value` as UTF-8 JSON with sorted keys; equal values give equal bytes."""
     write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
@@ -139,9 +136,9 @@ def write_bytes(path: str | Path, content: bytes, *, durable: bool = False) -> N
     """Write `content` under a temporary name in the same folder, then rename it to `path`.
 
     Args:
-        path: File to write; its folder is made.
-        content: Its new content, whole.
-        durable: Whether the file outlives a crash of the machine. Defaults to False.
+        path: File to write; its folder is created if missing.
+        content: Complete new content.
+        durable: Sync to disk, so that the file survives a crash of the machine. Defaults to False.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +155,7 @@ def write_bytes(path: str | Path, content: bytes, *, durable: bool = False) -> N
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         if isinstance(error, OSError) and error.filename is None:
-            # A write to an open file does not say which.
+            # The error of a write to an open file has no file name.
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     if durable:
@@ -166,7 +163,7 @@ def write_bytes(path: str | Path, content: bytes, *, durable: bool = False) -> N
 
 
 def compare_and_swap(path: str, content: bytes, expected: str | None) -> str:
-    """Replace a file's content if its SHA-256 is still `expected` (None: it does not exist), and return the new one."""
+    """Replace a file if its SHA-256 is still `expected` (None: it does not exist), and return the new SHA-256."""
     with explained("write", path), _locked(os.path.dirname(path)):
         current = read(path)
         if (current[1] if current else None) != expected:
@@ -176,9 +173,10 @@ def compare_and_swap(path: str, content: bytes, expected: str | None) -> str:
 
 
 def changed(uri: str, expected: str | None) -> Conflict:
-    """Return the error of a compare-and-swap that lost."""
-    was = "not exist yet" if expected is None else "be as it was when it was read"
-    return Conflict(f"'{uri}' should {was}. Received: another content, written meanwhile. Read it again, then retry.")
+    """Return the error of a failed compare-and-swap."""
+    if expected is None:
+        return Conflict(f"'{uri}' already exists. Read it, then retry.")
+    return Conflict(f"'{uri}' was modified concurrently; the other change was kept. Read it again, then retry.")
 
 
 @contextlib.contextmanager
@@ -202,7 +200,7 @@ def publish_folder(local: Path, path: str) -> None:
     parent, name = os.path.split(path)
     with explained("publish", path), _locked(parent):
         for sibling in os.listdir(parent):
-            # The lock is ours, so whoever left this is gone.
+            # This process holds the lock, so an unfinished publication was interrupted.
             if sibling.startswith(f".{name}{_UNFINISHED}"):
                 shutil.rmtree(os.path.join(parent, sibling))
         if os.path.lexists(path):
@@ -221,9 +219,9 @@ def publish_folder(local: Path, path: str) -> None:
 
 
 def taken(uri: str) -> Conflict:
-    """Return the error of a publication whose name holds something else."""
+    """Return the error of a publication to a location with other content."""
     return Conflict(
-        f"A published folder never changes. Received: '{uri}', which holds other files already. "
+        f"'{uri}' already exists with other content, and published folders never change. "
         "Publish under a new name, such as the next version."
     )
 
@@ -238,14 +236,14 @@ def _copy_durably(source: Path, target: Path) -> None:
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    # What goes wrong in a write is not thrown in here, so that each error names its own file.
+    # Errors of the writer are not raised here, so each error names its own file.
     with explained("read", path), open(path, "rb") as reader:
         while chunk := reader.read(_CHUNK_BYTES):
             yield chunk
 
 
 def relative_files(root: Path) -> list[str]:
-    """Return the paths of all files under `root`, relative to it, with `/` between parts; sorted."""
+    """Return the sorted paths of all files under `root`, relative to it, with `/` as separator."""
     return sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if not file.is_dir())
 
 
@@ -260,7 +258,7 @@ def _same_content(one: Path, other: Path) -> bool:
 
 
 def delete(path: str) -> None:
-    """Remove a file, or a folder with all it holds; do nothing if it is not there."""
+    """Delete a file, or a folder recursively; do nothing if it does not exist."""
     with explained("delete", path):
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)

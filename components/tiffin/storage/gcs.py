@@ -1,4 +1,4 @@
-"""Objects in Google Cloud Storage: listing, checked downloads, and writes that depend on the generation."""
+"""Objects in Google Cloud Storage: listing, verified downloads, and writes with generation preconditions."""
 
 import base64
 import contextlib
@@ -21,20 +21,20 @@ try:
     from google.cloud.storage import retry as google_retry
 except ImportError as missing:
     raise StorageError(
-        f"gs:// locations need the package google-cloud-storage ({missing}). "
+        f"gs:// locations require the package google-cloud-storage ({missing}). "
         "Install it, or run in one of Tiffin's environments."
     ) from missing
 
-# How long a request that fails for a passing reason is tried again.
+# Time during which a request that fails with a transient error is retried.
 RETRY_SECONDS = 60.0
 _CHUNK_BYTES = 1 << 20
-# Marks a write as ours, so that a retry after a lost answer recognises its own success.
+# Identifies a write, so that a retry after a lost response recognises its own success.
 _WRITE_ID = "tiffin-write"
 
 
 @functools.cache
 def _connect(process: int, emulator: str | None) -> Any:
-    """Return a client. Its connections must not cross a fork, and tests change the emulator: both are in the key."""
+    """Return a client, cached per process, because connections must not cross a fork, and per emulator."""
     return google_storage.Client(project=None) if emulator is None else google_storage.Client()
 
 
@@ -49,7 +49,7 @@ def _retry() -> Any:
 
 @contextlib.contextmanager
 def _explained(doing: str, uri: str) -> Iterator[None]:
-    """Turn the library's errors into a StorageError that says what could not be done, why, and what to do."""
+    """Convert the library's errors to a StorageError with the failed action, the reason and the next step."""
     try:
         yield
     except (StorageError, InputError):
@@ -61,32 +61,32 @@ def _explained(doing: str, uri: str) -> Iterator[None]:
         raise StorageError(f"Could not {doing} '{uri}'. {reason}") from error
 
 
-# The first row whose classes hold the error gives the reason; {bucket} and {error} are filled in.
+# The first row whose classes match the error gives the reason; {bucket} and {error} are filled in.
 _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     (
         (auth_exceptions.DefaultCredentialsError,),
-        "There are no Google credentials. Run 'gcloud auth application-default login', "
+        "No Google credentials found. Run 'gcloud auth application-default login', "
         "set GOOGLE_APPLICATION_CREDENTIALS, or give the pod a service account.",
     ),
     (
         (auth_exceptions.TransportError, requests.exceptions.ConnectionError, requests.exceptions.Timeout),
-        "Cloud Storage cannot be reached. Check the network, and STORAGE_EMULATOR_HOST if it is set.",
+        "No response from Cloud Storage. Check the network, and STORAGE_EMULATOR_HOST if it is set.",
     ),
     (
         (auth_exceptions.GoogleAuthError, exceptions.Unauthorized),
-        "Google refuses the credentials. Log in again, or replace the key.",
+        "Authentication failed: Google rejected the credentials. Log in again, or replace the key.",
     ),
     (
         (exceptions.Forbidden,),
-        "Access is denied (403). Give this account the role Storage Object User on the bucket '{bucket}', "
-        "or name another bucket.",
+        "Access denied (403). Grant this account the role Storage Object User on the bucket '{bucket}', "
+        "or choose another bucket.",
     ),
     (
         (exceptions.NotFound,),
-        "There is no such object, or no bucket '{bucket}' (404). Check the names, or create the bucket.",
+        "No such object, or no such bucket: '{bucket}' (404). Check the names, or create the bucket.",
     ),
-    ((exceptions.GoogleAPICallError,), "Cloud Storage answered: {error}. Try again later."),
-    ((OSError,), "{error}. Check the free space of this machine, and the network."),
+    ((exceptions.GoogleAPICallError,), "Error from Cloud Storage: {error}. Try again later."),
+    ((OSError,), "{error}. Check the free disk space and the network."),
 )
 
 
@@ -96,7 +96,7 @@ def _reason(error: BaseException, bucket: str) -> str | None:
     # The class moved between releases of the library.
     if type(error).__name__ == "DataCorruption":
         return (
-            "What arrived does not match its checksum, so it was discarded. Try again; check the network if it lasts."
+            "The download was discarded: its checksum does not match. Try again; check the network if it happens again."
         )
     reasons = (reason for classes, reason in _REASONS if isinstance(error, classes))
     reason = next(reasons, None)
@@ -104,7 +104,7 @@ def _reason(error: BaseException, bucket: str) -> str | None:
 
 
 def _list(uri: str, prefix: str, *, flat: bool = False) -> Iterator[Any]:
-    """Yield the objects whose name starts with `prefix`, in order; with `flat`, none below the next `/`."""
+    """Yield the objects whose name starts with `prefix`, sorted; with `flat`, none below the next `/`."""
     bucket = _bucket(uri)
     delimiter = "/" if flat else None
     yield from bucket.client.list_blobs(bucket, prefix=prefix, delimiter=delimiter, retry=_retry())
@@ -137,14 +137,14 @@ def _entry(blob: Any) -> objects.Entry:
 
 
 def _get(uri: str) -> tuple[Any, Any] | None:
-    """Return the object's metadata and a handle pinned to that generation, or None."""
+    """Return the object's metadata and a handle pinned to its generation, or None if it does not exist."""
     bucket, name = _bucket(uri), objects.split(uri)[1]
     blob = bucket.get_blob(name, retry=_retry())
     return None if blob is None else (blob, bucket.blob(name, generation=blob.generation))
 
 
 def download(uri: str, path: Path) -> None:
-    """Stream an object to `path` and check it against its CRC32C."""
+    """Stream an object to `path` and verify its CRC32C."""
     with _explained("download", uri):
         found = _get(uri)
         if found is None:
@@ -153,10 +153,10 @@ def download(uri: str, path: Path) -> None:
 
 
 def read(uri: str) -> tuple[bytes, str] | None:
-    """Return an object's content and generation, or None if it is not there."""
+    """Return an object's content and generation, or None if it does not exist."""
     with _explained("read", uri):
         while (found := _get(uri)) is not None:
-            # An object that is replaced between the two requests is read again.
+            # Read again if the object is replaced between the two requests.
             with contextlib.suppress(exceptions.NotFound):
                 content: bytes = found[1].download_as_bytes(checksum="crc32c", retry=_retry())
                 return content, str(found[0].generation)
@@ -180,7 +180,7 @@ def compare_and_swap(uri: str, content: bytes, expected: str | None) -> str:
 
 
 def publish_folder(local: Path, uri: str) -> None:
-    """Upload the folder `local` to `uri`, files at its top last; never replace an object that differs."""
+    """Upload the folder `local` to `uri`, files at its top last, without replacing an object that differs."""
     with _explained("publish", uri):
         prefix = objects.split(uri)[1].rstrip("/") + "/"
         present = {blob.name[len(prefix) :]: blob.crc32c for blob in _list(uri, prefix) if blob.name != prefix}
@@ -197,14 +197,14 @@ def _upload_new(path: Path, uri: str) -> None:
     try:
         blob.upload_from_filename(str(path), if_generation_match=0, checksum="crc32c", retry=_retry())
     except exceptions.PreconditionFailed:
-        # Another publisher was faster, or the answer to our own first attempt was lost: the content decides.
+        # Either another publisher was first, or the response to the first attempt was lost: compare the content.
         current = _get(uri)
         if current is None or current[0].crc32c != _crc32c(path):
             raise files.taken(uri) from None
 
 
 def _crc32c(path: Path) -> str:
-    """Return a file's CRC32C as Cloud Storage writes it: big-endian, in base 64."""
+    """Return a file's CRC32C as base64 of the big-endian bytes, as Cloud Storage does."""
     checksum = google_crc32c.Checksum()
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
@@ -213,9 +213,9 @@ def _crc32c(path: Path) -> str:
 
 
 def exists(uri: str) -> bool:
-    """Return whether there is an object, or one below it as in a folder."""
+    """Return whether an object of this name, or one below it, exists."""
     name = objects.split(uri)[1].rstrip("/")
-    with _explained("look at", uri):
+    with _explained("read", uri):
         if not name:
             return bool(_bucket(uri).exists(retry=_retry()))
         blob = _bucket(uri).get_blob(name, retry=_retry())
@@ -223,7 +223,7 @@ def exists(uri: str) -> bool:
 
 
 def delete(uri: str) -> None:
-    """Remove an object, or all objects below it as in a folder; do nothing if there are none."""
+    """Delete an object and all objects below it; do nothing if there are none."""
     name = objects.split(uri)[1].rstrip("/")
     with _explained("delete", uri):
         bucket = _bucket(uri)
@@ -233,7 +233,7 @@ def delete(uri: str) -> None:
 
 
 def find(root_uri: str, names: set[str]) -> list[str]:
-    """Return the URIs of the objects under `root_uri` with one of these base names, sorted."""
+    """Return the sorted URIs of the objects under `root_uri` with one of these base names."""
     name = objects.split(root_uri)[1].rstrip("/")
     with _explained("search", root_uri):
         return [

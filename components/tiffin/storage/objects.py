@@ -1,4 +1,4 @@
-"""What a location means in a bucket, which has names with `/` in them but no folders: an object, a prefix or a glob."""
+"""Resolution of a location in a bucket, which has no folders: an object, a prefix or a glob."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -12,9 +12,9 @@ class Entry:
     """An object.
 
     Attributes:
-        name: Its name in the bucket.
-        size_bytes: Its size.
-        generation: What changes with its content, where the store says it.
+        name: Name in the bucket.
+        size_bytes: Size in bytes.
+        generation: Generation of a Cloud Storage object; empty elsewhere.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Entry:
     generation: str = ""
 
 
-# Lists the objects whose name starts with a prefix, sorted by name; if asked to, none below the prefix's next `/`.
+# Lists the objects whose name starts with a prefix, sorted by name; if flat, none below the next `/`.
 Lister = Callable[[str, bool], Iterable[Entry]]
 
 
@@ -33,12 +33,12 @@ def split(uri: str) -> tuple[str, str]:
 
 
 def select(name: str, get: Callable[[str], Entry | None], under: Lister) -> list[Entry]:
-    """Return the data objects that `name` means, sorted; names that start with `.` or `_` are hidden.
+    """Return the sorted data objects at `name`; names that start with `.` or `_` are skipped.
 
     Args:
-        name: An object, a prefix up to a `/`, or a glob.
-        get: Returns the object of that very name.
-        under: Lists objects.
+        name: Object, prefix up to a `/`, or glob.
+        get: Returns the object with exactly this name.
+        under: Lists objects by prefix.
     """
     found = get(name) if name and not name.endswith("/") else None
     if found is not None:
@@ -49,13 +49,13 @@ def select(name: str, get: Callable[[str], Entry | None], under: Lister) -> list
     return [
         entry
         for entry in under(folder, False)
-        # An object named `folder/` is how consoles show an empty folder.
+        # Consoles create an object `folder/` for an empty folder.
         if not any(part == "" or part.startswith((".", "_")) for part in entry.name[len(folder) :].split("/"))
     ]
 
 
 def is_glob(name: str) -> bool:
-    """Return whether a name holds a wildcard."""
+    """Return whether a name contains a wildcard."""
     return bool(re.search(r"[*?\[]", name))
 
 
@@ -81,20 +81,15 @@ def _glob_pattern(glob: str) -> re.Pattern[str]:
 
 
 def nothing(location: str, siblings: Callable[[str], Iterable[str]]) -> InputError:
-    """Return the error of a location where nothing is.
+    """Return the error of a location without objects.
 
     Args:
-        location: It.
-        siblings: Returns the names right under a prefix.
+        location: Location that was listed.
+        siblings: Returns the names directly under a prefix.
     """
     name = split(location)[1]
     if is_glob(name):
-        return InputError(
-            f"A glob should match at least one object. Received: '{location}', which matches none. "
-            "Check the pattern; '**' matches folders within folders."
-        )
+        return InputError(f"No object matches '{location}'. Check the pattern; '**' matches nested folders.")
     folder, _, last = name.rstrip("/").rpartition("/")
-    hint = did_you_mean(last, siblings(folder + "/" if folder else "")) or " Check its name."
-    return InputError(
-        f"There should be an object or a folder at '{location}'. Received: a name where nothing is.{hint}"
-    )
+    hint = did_you_mean(last, siblings(folder + "/" if folder else "")) or " Check the name."
+    return InputError(f"No such object or folder: '{location}'.{hint}")

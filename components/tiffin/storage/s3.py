@@ -1,11 +1,11 @@
-"""Objects in S3, and in stores that speak its language: read, and published as folders that never change.
+"""Objects in S3 and S3-compatible stores: reading, and publishing folders that never change.
 
-`s3://` is AWS, or the store that `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` names. `minio://` is how Kubeflow Pipelines
-names its own store, whatever serves it: there `MINIO_ENDPOINT_URL`, `MINIO_ACCESS_KEY` and `MINIO_SECRET_KEY` come first.
-Else the credentials are those that AWS's tools would find: `AWS_ACCESS_KEY_ID` and its kin, `~/.aws`, a role of the pod's
-service account or of the machine.
+`s3://` is AWS, or the store at `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`. `minio://` is the scheme of Kubeflow Pipelines'
+own store, whatever its server: `MINIO_ENDPOINT_URL`, `MINIO_ACCESS_KEY` and `MINIO_SECRET_KEY` take precedence there.
+Otherwise credentials are found as by AWS's tools: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, `~/.aws`, or the role
+of the pod's service account or of the machine.
 
-Nothing here replaces an object by compare-and-swap: what serves is shared state, and TensorFlow Serving reads no S3.
+Compare-and-swap is not supported: only the serving root needs it, and TensorFlow Serving cannot read S3.
 """
 
 import contextlib
@@ -25,20 +25,20 @@ try:
     from pyarrow import fs
 except ImportError as missing:
     raise StorageError(
-        f"s3:// and minio:// locations need the package pyarrow ({missing}). "
+        f"s3:// and minio:// locations require the package pyarrow ({missing}). "
         "Install it, or run in one of Tiffin's environments 'data' and 'model'."
     ) from missing
 
-# Where the launcher of Kubeflow Pipelines looks for its store, from 2.16 on, unless its own settings say otherwise.
+# Default address of the store in the launcher of Kubeflow Pipelines 2.16 and later.
 STORE = "http://seaweedfs.kubeflow:9000"
-# How often a request that fails for a passing reason is made; the waits between add up to half a minute at most.
+# Attempts for a request that fails with a transient error; the waits add up to half a minute at most.
 ATTEMPTS = 6
-_CHUNK_BYTES = 16 << 20  # each is a request
+_CHUNK_BYTES = 16 << 20  # one request each
 
 
 @functools.cache
 def _connect(process: int, attempts: int, options: tuple[tuple[str, str], ...]) -> Any:
-    """Return a file system. Its connections must not cross a fork, and tests change the rest: all are in the key."""
+    """Return a file system, cached per process, because connections must not cross a fork, and per options."""
     return fs.S3FileSystem(
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=attempts),
         connect_timeout=5,
@@ -55,19 +55,19 @@ def _store(uri: str) -> Any:
 
 
 def _options(is_kubeflows: bool) -> dict[str, str]:
-    """Return what the environment says of the store, as pyarrow's options."""
+    """Return pyarrow's options for the store from the environment variables."""
     name, endpoint = _endpoint(is_kubeflows)
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     options = {"region": region} if region else {}
     if endpoint:
         match = re.fullmatch(r"(https?)://([^/@?#\s]+)/?", endpoint)
         if not match:
-            # What stands before an @ may be a password.
+            # The part before an @ may be a password.
             raise InputError(
                 f"{name} should be http://host:port or https://host. "
-                f"Received: {name}='{re.sub(r'.*@', '…@', endpoint)}'. Correct it where the step gets it from."
+                f"Received: {name}='{re.sub(r'.*@', '…@', endpoint)}'. Correct this step's environment variable."
             )
-        # Other stores than AWS have no regions, but a request is signed for one.
+        # Stores other than AWS have no regions, but the signature of a request includes one.
         options = {"region": "us-east-1", **options, "scheme": match[1], "endpoint_override": match[2]}
     if is_kubeflows and os.environ.get("MINIO_ACCESS_KEY") and os.environ.get("MINIO_SECRET_KEY"):
         options |= {"access_key": os.environ["MINIO_ACCESS_KEY"], "secret_key": os.environ["MINIO_SECRET_KEY"]}
@@ -75,7 +75,7 @@ def _options(is_kubeflows: bool) -> dict[str, str]:
 
 
 def _endpoint(is_kubeflows: bool) -> tuple[str, str]:
-    """Return the variable that names the store's address, and the address; it is empty for AWS."""
+    """Return the variable with the store's address, and the address; empty for AWS."""
     names = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
     if is_kubeflows:
         names.insert(0, "MINIO_ENDPOINT_URL")
@@ -85,13 +85,13 @@ def _endpoint(is_kubeflows: bool) -> tuple[str, str]:
 
 @functools.cache
 def _region(bucket: str) -> str:
-    """Ask AWS for the region of a bucket: a request to another one is refused."""
+    """Return the region of an AWS bucket; requests to other regions fail."""
     return str(fs.resolve_s3_region(bucket))
 
 
 @contextlib.contextmanager
 def _explained(doing: str, uri: str) -> Iterator[None]:
-    """Turn pyarrow's errors into a StorageError that says what could not be done, why, and what to do."""
+    """Convert pyarrow's errors to a StorageError with the failed action, the reason and the next step."""
     try:
         yield
     except StorageError:
@@ -100,63 +100,63 @@ def _explained(doing: str, uri: str) -> Iterator[None]:
         raise StorageError(f"Could not {doing} '{uri}'. {_reason(error, uri)}") from error
 
 
-# How pyarrow begins to say that an object is not there.
+# Start of pyarrow's message for a missing object.
 _ABSENT = "Path does not exist"
-# The first row whose pattern is in what pyarrow says gives the reason.
+# The first row whose pattern matches pyarrow's message gives the reason.
 _REASONS = (
     (
         r"NETWORK_CONNECTION|REQUEST_TIMEOUT",
-        "The store cannot be reached at {address} ({wire}). Check the network, and {variable} in this step's environment.",
+        "No response from the store at {address} ({wire}). Check the network, and {variable} in this step's environment.",
     ),
     (
         r"ACCESS_DENIED|HTTP status 40[13]",
-        "Access is denied (403). Give this step credentials that may list and read the bucket '{bucket}' ({keys}), "
-        "or name another bucket.",
+        "Access denied (403). Give this step credentials that may list and read the bucket '{bucket}' ({keys}), "
+        "or choose another bucket.",
     ),
     (
         r"INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|INVALID_CLIENT_TOKEN_ID|ExpiredToken|InvalidToken",
-        "The store refuses the credentials. Check or renew them ({keys}).",
+        "Authentication failed. Check or renew the credentials ({keys}).",
     ),
     (
         r"HTTP status 301|AuthorizationHeaderMalformed",
-        "The bucket '{bucket}' is in another region. Set AWS_REGION to the bucket's.",
+        "The bucket '{bucket}' is in another region. Set AWS_REGION to the bucket's region.",
     ),
-    (r"REQUEST_TIME_TOO_SKEWED", "This machine's clock differs from the store's. Set it."),
+    (r"REQUEST_TIME_TOO_SKEWED", "This machine's clock differs from the store's clock. Correct it."),
     (
         r"NO_SUCH_BUCKET|Bucket '.*' not found",
-        "There is no bucket '{bucket}' (404) at {address}. Check its name and {variable}.",
+        "No such bucket: '{bucket}' (404) at {address}. Check its name and {variable}.",
     ),
     (
         r"Empty path component|maximum nesting depth",
-        "A name there should have no empty part, as between '//'. Correct it.",
+        "An object's name must not contain '//'. Correct it.",
     ),
     (
         _ABSENT,
-        "There is no such object, or no bucket '{bucket}' (404), at {address}. Check the names and {variable}.",
+        "No such object, or no such bucket: '{bucket}' (404) at {address}. Check the names and {variable}.",
     ),
-    (r"HTTP status 400", "The store refuses the request (400). Check the credentials ({keys}) and AWS_REGION."),
+    (r"HTTP status 400", "The store rejected the request (400). Check the credentials ({keys}) and AWS_REGION."),
 )
 
 
 def _reason(error: BaseException, uri: str) -> str:
     is_kubeflows = uri.startswith("minio:")
-    keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role of the pod's service account"
+    keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role of the pod's service account"
     if is_kubeflows:
         keys = "MINIO_ACCESS_KEY and MINIO_SECRET_KEY, from Kubeflow's secret mlpipeline-minio-artifact"
     variable, address = _endpoint(is_kubeflows)
-    # Before it stands the object's name, which may be any words.
+    # The part before contains the object's name, which could match a pattern.
     answer = str(error).rpartition("AWS Error ")[2]
     reason = next((reason for pattern, reason in _REASONS if re.search(pattern, answer)), None)
     if reason is None:
-        # A failed write of a download is this machine's; what is left, the store's.
-        return explain(error) or f"The store answered: {answer}. Try again later."
+        # A download may fail on this machine, such as on a full disk; other errors are the store's.
+        return explain(error) or f"Error from the store: {answer}. Try again later."
     wire = answer.rpartition("curlCode: ")[2]
     bucket = objects.split(uri)[0]
     return reason.format(bucket=bucket, keys=keys, variable=variable, address=address or "AWS", wire=wire)
 
 
 def _path(uri: str) -> str:
-    """Return a location as pyarrow takes it: `bucket/name`."""
+    """Return a location in pyarrow's form, `bucket/name`."""
     return "/".join(objects.split(uri)).rstrip("/")
 
 
@@ -172,19 +172,19 @@ def _list(uri: str, prefix: str, *, flat: bool = False) -> list[objects.Entry]:
 
 
 def _infos(uri: str, folder: str, *, recursive: bool = False) -> list[Any]:
-    """Return pyarrow's descriptions of what is in `bucket/prefix`; none if it is not there."""
+    """Return pyarrow's file infos of the folder `bucket/prefix`; none if it does not exist."""
     selector = fs.FileSelector(folder, recursive=recursive, allow_not_found=True)
     return list(_store(uri).get_file_info(selector))
 
 
 def _check_bucket(uri: str) -> None:
-    """Raise if there is no bucket, which pyarrow takes for an empty one."""
+    """Raise if the bucket does not exist: pyarrow lists it as empty."""
     if _store(uri).get_file_info(objects.split(uri)[0]).type == fs.FileType.NotFound:
         raise FileNotFoundError(_ABSENT)
 
 
 def list_files(location: str) -> list[tuple[str, int, str]]:
-    """Return URI and size in bytes of each data object at `location`, an object, a prefix or a glob; no generations."""
+    """Return URI, size in bytes and an empty generation of each data object at `location` (object, prefix or glob)."""
     scheme, bucket = location.partition("://")[0], objects.split(location)[0]
 
     def get(name: str) -> objects.Entry | None:
@@ -206,7 +206,7 @@ def download(uri: str, path: Path) -> None:
     """Stream an object to `path`.
 
     Raises:
-        StorageError: It cannot be read, or was replaced meanwhile: parts of both would be in the file.
+        StorageError: The object cannot be read, or was replaced during the download, which would mix both contents.
     """
     with _explained("download", uri):
         store = _store(uri)
@@ -215,13 +215,11 @@ def download(uri: str, path: Path) -> None:
             shutil.copyfileobj(source, target, _CHUNK_BYTES)
         with store.open_input_stream(_path(uri)) as source:
             if _tag(source) != before:
-                raise StorageError(
-                    f"'{uri}' should stay as it is while it is read. Received: another object meanwhile. Try again."
-                )
+                raise StorageError(f"'{uri}' was replaced during the download. Try again.")
 
 
 def read(uri: str) -> tuple[bytes, str] | None:
-    """Return an object's content and its ETag, or None if it is not there."""
+    """Return an object's content and its ETag, or None if it does not exist."""
     with _explained("read", uri):
         try:
             with _store(uri).open_input_stream(_path(uri)) as stream:
@@ -231,32 +229,32 @@ def read(uri: str) -> tuple[bytes, str] | None:
 
 
 def _tag(stream: Any) -> str:
-    """Return what changes with an object's content."""
+    """Return the ETag, which changes with an object's content."""
     return str(stream.metadata().get("ETag", b"").decode())
 
 
 def compare_and_swap(uri: str, content: bytes, expected: str | None) -> str:
-    """Refuse."""
+    """Raise InputError: S3 does not support compare-and-swap."""
     raise _unchanging(uri)
 
 
 def delete(uri: str) -> None:
-    """Refuse: what was published never changes."""
+    """Raise InputError: published folders never change."""
     raise _unchanging(uri)
 
 
 def _unchanging(uri: str) -> InputError:
-    """Return the error of a location on S3 where shared state, such as the serving root, should be."""
+    """Return the error of shared state, such as the serving root, on S3."""
     return InputError(
-        f"What changes, such as a serving root, should be on a volume or in gs://. Received: '{uri}'. "
-        "TensorFlow Serving reads no S3: mount a volume, and pass its path."
+        f"Shared state, such as a serving root, should be on a volume or in gs://. Received: '{uri}'. "
+        "TensorFlow Serving cannot read S3. Mount a volume, and pass its path."
     )
 
 
 def publish_folder(local: Path, uri: str) -> None:
-    """Upload the folder `local` to `uri`, files at its top last; never replace an object that differs.
+    """Upload the folder `local` to `uri`, files at its top last, without replacing an object that differs.
 
-    Two publications at once are told apart by no precondition, so that the name should say the content, as a data version.
+    Concurrent publications are not detected, so derive the name from the content, such as from the data version.
     """
     uri = uri.rstrip("/")
     with _explained("publish", uri):
@@ -267,7 +265,7 @@ def publish_folder(local: Path, uri: str) -> None:
             raise files.taken(uri)
         for name in sorted(names, key=lambda name: (-name.count("/"), name)):
             if name not in present:
-                # Not by a stream of ours: one that is closed after an error would complete an object cut short.
+                # Closing an output stream after an error would complete a truncated object; copy_files does not.
                 target = f"{_path(uri)}/{name}"
                 fs.copy_files(str(local / name), target, fs.LocalFileSystem(), _store(uri), chunk_size=_CHUNK_BYTES)
 
@@ -283,13 +281,13 @@ def _is_copy(path: Path, uri: str, size: int) -> bool:
 
 
 def exists(uri: str) -> bool:
-    """Return whether there is an object, or one below it as in a folder."""
-    with _explained("look at", uri):
+    """Return whether an object of this name, or one below it, exists."""
+    with _explained("read", uri):
         return bool(_store(uri).get_file_info(_path(uri)).type != fs.FileType.NotFound)
 
 
 def find(root_uri: str, names: set[str]) -> list[str]:
-    """Return the URIs of the objects under `root_uri` with one of these base names, sorted."""
+    """Return the sorted URIs of the objects under `root_uri` with one of these base names."""
     bucket, name = objects.split(root_uri.rstrip("/"))
     scheme = root_uri.partition("://")[0]
     with _explained("search", root_uri):
