@@ -1,7 +1,7 @@
-"""What both sides of TensorFlow Serving share: clients, warm-up requests, model config.
+"""Clients of TensorFlow Serving, warm-up requests, model configs and the serving root.
 
-The clients need grpcio, protobuf and numpy. They are imported on first use, so that the other modules of this package
-cost nothing more than they need.
+The clients require grpcio, protobuf and numpy. They are imported on first use, so that the other modules of this package
+load without these.
 """
 
 import importlib

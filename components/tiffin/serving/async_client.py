@@ -1,4 +1,4 @@
-"""The client for asyncio: the methods of `tiffin.serving.Client`, awaited.
+"""An asyncio client of TensorFlow Serving, with the methods of `tiffin.serving.Client` as coroutines.
 
 async with AsyncClient("localhost:8500") as client:
     predictions = await client.predict("taxi", {"trip_miles": [2.5], "company": ["Blue"]})
@@ -21,7 +21,7 @@ from tiffin.serving.tensors import Array
 
 
 class AsyncClient:
-    """A connection to a model server for one event loop; arguments and errors are those of `tiffin.serving.Client`."""
+    """A connection to a model server in one event loop; see `tiffin.serving.Client` for arguments and errors."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection; calls in flight are cancelled."""
+        """Close the connection and cancel calls in flight."""
         await self._channel.close()
 
     async def predict(
@@ -59,14 +59,14 @@ class AsyncClient:
         outputs: Iterable[str] | None = None,
         timeout_seconds: float | None = None,
     ) -> dict[str, Array]:
-        """Ask a model for predictions; see `Client.predict`."""
+        """Return a model's predictions; see `Client.predict`."""
         columns = signatures.as_columns(inputs)
         which = (model, version, label)
         known = which in self._signatures
         try:
             return await self._predict(columns, signature, which, outputs, timeout_seconds)
         except ServingError as error:
-            # The server may have moved to a version that takes other types since its metadata was fetched.
+            # The server may have loaded a version with other input types since its metadata was fetched.
             before = self._signatures.pop(which, None)
             if error.code != "INVALID_ARGUMENT" or not known or signatures.are_typed(columns):
                 raise
@@ -103,7 +103,7 @@ class AsyncClient:
         outputs: Iterable[str] | None = None,
         timeout_seconds: float | None = None,
     ) -> dict[str, Array]:
-        """Ask for scores and how much each input added to them; see `Client.explain`."""
+        """Return scores and the contribution of each input; see `Client.explain`."""
         return await self.predict(
             model, inputs, "explain", version=version, label=label, outputs=outputs, timeout_seconds=timeout_seconds
         )
@@ -118,7 +118,7 @@ class AsyncClient:
         label: str | None = None,
         timeout_seconds: float | None = None,
     ) -> list[list[ClassScore]]:
-        """Ask for the classes of rows; see `Client.classify`."""
+        """Return the classes of rows; see `Client.classify`."""
         request = messages.examples_request("Classify", (model, version, label), inputs, signature)
         return messages.read_classifications(await self._call("Classify", request, model, timeout_seconds))
 
@@ -132,7 +132,7 @@ class AsyncClient:
         label: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Array:
-        """Ask for one number per row; see `Client.regress`."""
+        """Return one number per row; see `Client.regress`."""
         request = messages.examples_request("Regress", (model, version, label), inputs, signature)
         return messages.read_regressions(await self._call("Regress", request, model, timeout_seconds))
 
@@ -156,7 +156,7 @@ class AsyncClient:
         return messages.read_status(await self._call("GetModelStatus", request, model, timeout_seconds))
 
     async def wait_until_available(self, model: str, version: int | None = None, timeout_seconds: float = 60.0) -> None:
-        """Wait until the server answers for this version; see `Client.wait_until_available`."""
+        """Wait until the version is available; see `Client.wait_until_available`."""
         deadline = time.monotonic() + timeout_seconds
         last: Any = None
         for pause in messages.pauses_seconds():
@@ -169,14 +169,14 @@ class AsyncClient:
             except ServingError as error:
                 if error.code not in messages.PASSING_CODES:
                     raise
-                # A call that the deadline cut short says less than the answer before it.
+                # The previous response is more useful than a call that hit the deadline.
                 last = last if last is not None and error.code == "DEADLINE_EXCEEDED" else error
             if time.monotonic() + pause > deadline:
                 raise messages.too_late(self.address, model, version, timeout_seconds, last)
             await asyncio.sleep(pause)
 
     async def reload_config(self, config: Any, timeout_seconds: float | None = None) -> None:
-        """Tell the server which models and versions to serve; see `Client.reload_config`."""
+        """Replace the server's model config; see `Client.reload_config`."""
         message = model_config.read_config(config) if isinstance(config, str) else config
         request = wire.ReloadConfigRequest(config=message)
         messages.check_reload(await self._call("HandleReloadConfigRequest", request, "", timeout_seconds))
@@ -190,5 +190,5 @@ class AsyncClient:
         except grpc.aio.UsageError as error:
             raise connection.closed(error) from None
         if response is None:  # what grpc.aio returns where grpc raises INTERNAL
-            raise connection.failure(method, model, self.address, "INTERNAL", "The answer is no message of its type")
+            raise connection.failure(method, model, self.address, "INTERNAL", "The response could not be parsed")
         return response

@@ -1,4 +1,4 @@
-"""A client of TensorFlow Serving that needs no TensorFlow.
+"""A client of TensorFlow Serving that does not require TensorFlow.
 
 from tiffin.serving import Client
 
@@ -21,15 +21,15 @@ from tiffin.serving.tensors import Array
 
 
 class Client:
-    """A connection to a model server. It connects on first use, and threads may share it.
+    """A connection to a model server. It connects on first use and is thread-safe.
 
-    Every call raises ServingError with gRPC's `code` if the server does not answer as it should, and InputError for
-    values that cannot be sent. Calls that change nothing are repeated while the server is unavailable.
+    Every call raises ServingError with the gRPC `code` if it fails, and InputError for values that cannot be sent.
+    Read-only calls are retried while the server is unavailable.
 
     Args:
         address: `host:port` or `unix:path`; the port defaults to 8500.
-        timeout_seconds: How long a call may take unless the call says so itself.
-        tls: True or the files to use for an encrypted connection.
+        timeout_seconds: Default deadline of a call, in seconds. Defaults to 30.
+        tls: True or a `Tls` for an encrypted connection. Defaults to False.
         metadata: Headers sent with every call, such as `{"authorization": "Bearer …"}`.
     """
 
@@ -55,7 +55,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; calls in flight are cancelled."""
+        """Close the connection and cancel calls in flight."""
         self._channel.close()
 
     def predict(
@@ -69,17 +69,17 @@ class Client:
         outputs: Iterable[str] | None = None,
         timeout_seconds: float | None = None,
     ) -> dict[str, Array]:
-        """Ask a model for predictions.
+        """Return a model's predictions.
 
         Args:
-            model: Its name on the server.
-            inputs: Columns by name, a list of rows (dicts), or a data frame. Numpy arrays are sent as they are; for
-                other values the model's metadata is fetched once, and they are converted to what it takes.
-            signature: Which of the model's signatures to use. Defaults to `serving_default`.
-            version: Which version; or
-            label: the version with this label. Defaults to the server's choice, the latest.
-            outputs: Names of the outputs wanted. Defaults to all.
-            timeout_seconds: Defaults to the client's.
+            model: Name of the model on the server.
+            inputs: Columns by name, a list of rows (dicts), or a data frame. Numpy arrays are sent unchanged; other
+                values are converted to the types in the model's metadata, which is fetched once.
+            signature: Name of the signature. Defaults to `serving_default`.
+            version: Version number; excludes `label`. Defaults to the server's choice, the latest.
+            label: Version label; excludes `version`.
+            outputs: Names of the outputs to return. Defaults to all.
+            timeout_seconds: Deadline in seconds. Defaults to the client's.
 
         Returns:
             The outputs by name. Strings are `bytes`.
@@ -90,7 +90,7 @@ class Client:
         try:
             return self._predict(columns, signature, which, outputs, timeout_seconds)
         except ServingError as error:
-            # The server may have moved to a version that takes other types since its metadata was fetched.
+            # The server may have loaded a version with other input types since its metadata was fetched.
             before = self._signatures.pop(which, None)
             if error.code != "INVALID_ARGUMENT" or not known or signatures.are_typed(columns):
                 raise
@@ -127,7 +127,7 @@ class Client:
         outputs: Iterable[str] | None = None,
         timeout_seconds: float | None = None,
     ) -> dict[str, Array]:
-        """Ask a model trained by Tiffin for its scores and how much each input added to them."""
+        """Return scores and the contribution of each input; requires a model trained by Tiffin."""
         return self.predict(
             model, inputs, "explain", version=version, label=label, outputs=outputs, timeout_seconds=timeout_seconds
         )
@@ -142,19 +142,19 @@ class Client:
         label: str | None = None,
         timeout_seconds: float | None = None,
     ) -> list[list[ClassScore]]:
-        """Ask for the classes of rows, sent as tf.Examples.
+        """Return the classes of rows, which are sent as tf.Examples.
 
         Args:
-            model: Its name on the server.
-            inputs: As for `predict`. Text is sent as bytes, whole numbers as int64, other numbers as floats; a
-                missing value is left out.
-            signature: A signature that takes serialized examples: `examples` in models trained by Tiffin.
-            version: Which version; or
-            label: the version with this label.
-            timeout_seconds: Defaults to the client's.
+            model: Name of the model on the server.
+            inputs: As for `predict`. Text is sent as bytes, integers as int64, other numbers as floats; missing values
+                are omitted.
+            signature: Name of a signature that takes serialized examples: `examples` in models trained by Tiffin.
+            version: Version number; excludes `label`.
+            label: Version label; excludes `version`.
+            timeout_seconds: Deadline in seconds. Defaults to the client's.
 
         Returns:
-            For each row its classes with their scores.
+            The classes of each row with their scores.
         """
         request = messages.examples_request("Classify", (model, version, label), inputs, signature)
         return messages.read_classifications(self._call("Classify", request, model, timeout_seconds))
@@ -169,7 +169,7 @@ class Client:
         label: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Array:
-        """Ask for one number per row, sent as tf.Examples; the arguments are those of `classify`."""
+        """Return one number per row; rows are sent as tf.Examples. See `classify` for the arguments."""
         request = messages.examples_request("Regress", (model, version, label), inputs, signature)
         return messages.read_regressions(self._call("Regress", request, model, timeout_seconds))
 
@@ -181,7 +181,7 @@ class Client:
         label: str | None = None,
         timeout_seconds: float | None = None,
     ) -> dict[str, Signature]:
-        """Return the model's signatures by name: what they take and return."""
+        """Return the model's signatures by name, with their inputs and outputs."""
         request = messages.metadata_request((model, version, label))
         return messages.read_metadata(self._call("GetModelMetadata", request, model, timeout_seconds))
 
@@ -193,10 +193,10 @@ class Client:
         return messages.read_status(self._call("GetModelStatus", request, model, timeout_seconds))
 
     def wait_until_available(self, model: str, version: int | None = None, timeout_seconds: float = 60.0) -> None:
-        """Wait until the server answers for this version (None: for any version).
+        """Wait until the version (None: any version) is available.
 
         Raises:
-            ServingError: It failed to load, or was not available in time (`DEADLINE_EXCEEDED`).
+            ServingError: The version failed to load, or was not available in time (`DEADLINE_EXCEEDED`).
         """
         deadline = time.monotonic() + timeout_seconds
         last: Any = None
@@ -210,21 +210,21 @@ class Client:
             except ServingError as error:
                 if error.code not in messages.PASSING_CODES:
                     raise
-                # A call that the deadline cut short says less than the answer before it.
+                # The previous response is more useful than a call that hit the deadline.
                 last = last if last is not None and error.code == "DEADLINE_EXCEEDED" else error
             if time.monotonic() + pause > deadline:
                 raise messages.too_late(self.address, model, version, timeout_seconds, last)
             time.sleep(pause)
 
     def reload_config(self, config: Any, timeout_seconds: float | None = None) -> None:
-        """Tell the server which models and versions to serve, and wait until new ones are loaded.
+        """Replace the server's model config, and wait until new models and versions are loaded.
 
         Args:
             config: A ModelServerConfig message, or its text.
-            timeout_seconds: Defaults to the client's.
+            timeout_seconds: Deadline in seconds. Defaults to the client's.
 
         Raises:
-            ServingError: The server refuses it, or a model did not load. It is not tried again.
+            ServingError: The server rejected the config, or a model failed to load. The call is not retried.
         """
         message = model_config.read_config(config) if isinstance(config, str) else config
         request = wire.ReloadConfigRequest(config=message)
@@ -236,5 +236,5 @@ class Client:
             return self._calls[method](request, timeout=timeout, metadata=self._headers)
         except grpc.RpcError as error:
             raise connection.explain(error, method, model, self.address) from None
-        except ValueError as error:  # what grpc raises on a closed channel
+        except ValueError as error:  # raised by grpc on a closed channel
             raise connection.closed(error) from None

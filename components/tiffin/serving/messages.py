@@ -1,4 +1,4 @@
-"""Requests built from plain values, and plain values read from replies: what both clients share."""
+"""Conversion of plain values to requests, and of responses to plain values, for both clients."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,17 +13,17 @@ from tiffin.serving.tensors import Array
 
 DEFAULT_SIGNATURE = "serving_default"
 
-# Which model is asked: its name, and a version, or a label, or neither for the server's choice.
+# A model's name, version and label; at most one of version and label is set, neither for the server's choice.
 Which = tuple[str, int | None, str | None]
 
 
 class VersionStatus(NamedTuple):
-    """Where a version of a model stands.
+    """The state of a model version.
 
     Attributes:
-        version: Its number.
+        version: Version number.
         state: `START`, `LOADING`, `AVAILABLE`, `UNLOADING` or `END`.
-        error: Why it did not load; empty if it did.
+        error: Error message of a failed load; otherwise empty.
     """
 
     version: int
@@ -32,28 +32,26 @@ class VersionStatus(NamedTuple):
 
 
 class ClassScore(NamedTuple):
-    """A class and its score; the label is empty if the model names no classes."""
+    """A class and its score; the label is empty if the model has no class names."""
 
     label: str
     score: float
 
 
 def fill_spec(spec: Any, which: Which, signature: str = "") -> None:
-    """Write which model is asked into a ModelSpec.
+    """Fill a ModelSpec.
 
     Raises:
-        InputError: Both a version and a label are given, or the version is no version.
+        InputError: Both a version and a label are set, or the version is invalid.
     """
     model, version, label = which
     if version is not None and label is not None:
-        raise InputError(f"Give a version or a label, not both. Received: version={version}, label='{label}'.")
+        raise InputError(f"Only one of version and label may be set. Received: version={version}, label='{label}'.")
     spec.name = model
     spec.signature_name = signature
     if version is not None:
         if isinstance(version, bool) or not isinstance(version, int | np.integer) or not 0 <= version < 1 << 63:
-            raise InputError(
-                f"A version should be a whole number from 0. Received: version={version!r}. Give its number."
-            )
+            raise InputError(f"version should be an integer, at least 0. Received: version={version!r}.")
         spec.version.value = version
     if label is not None:
         spec.version_label = label
@@ -62,7 +60,7 @@ def fill_spec(spec: Any, which: Which, signature: str = "") -> None:
 def predict_request(
     which: Which, arrays: Mapping[str, Array], signature: str = "", outputs: Iterable[str] | None = None
 ) -> Any:
-    """Return a PredictRequest; `outputs` names the outputs wanted, all if None."""
+    """Return a PredictRequest; `outputs` are the names of the outputs to return, None for all."""
     request = wire.PredictRequest()
     fill_spec(request.model_spec, which, signature)
     for name, array in arrays.items():
@@ -83,10 +81,10 @@ def examples_request(method: str, which: Which, inputs: Any, signature: str = ""
     columns = {name: _as_list(name, values) for name, values in as_columns(inputs).items()}
     if len({len(values) for values in columns.values()}) != 1:
         lengths = ", ".join(f"{name}: {len(values)}" for name, values in columns.items())
-        raise InputError(f"All columns should have the same number of rows. Received: {lengths or 'no column'}.")
+        raise InputError(f"All columns should have the same number of rows. Received: {lengths or 'no columns'}.")
     for row in zip(*columns.values(), strict=True):
         fill_example(request.input.example_list.examples.add(), dict(zip(columns, row, strict=True)))
-    # An empty list is sent as one, so that the server says what it thinks of it.
+    # Without rows, send an empty list, so that the server returns its own error.
     request.input.example_list.SetInParent()
     return request
 
@@ -96,13 +94,13 @@ def _as_list(name: str, values: Any) -> list[Any]:
         values = values.tolist()
     if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
         return list(values)
-    raise InputError(f"Column '{name}' should be a list with a value per row. Received: {values!r:.80}. Put it in one.")
+    raise InputError(f"Column '{name}' should be a list with one value per row. Received: {values!r:.80}.")
 
 
 def fill_example(example: Any, row: Mapping[str, Any]) -> None:
-    """Write a row into a tf.Example: text as bytes, whole numbers and booleans as int64, others as float.
+    """Fill a tf.Example from a row: text as bytes, integers and booleans as int64, other numbers as float.
 
-    A missing value leaves its feature out, so that the model's default applies. A list makes several values.
+    Missing values are omitted, so that the model's default applies. A list becomes several values of its feature.
     """
     for name, value in row.items():
         values = value if isinstance(value, list | tuple) else [value]
@@ -113,24 +111,26 @@ def fill_example(example: Any, row: Mapping[str, Any]) -> None:
             feature.bytes_list.value.extend(item.encode() if isinstance(item, str) else item for item in values)
         elif all(isinstance(item, bool | np.bool_ | int | np.integer) for item in values):
             if not all(-(1 << 63) <= item < 1 << 63 for item in values):
-                raise InputError(f"'{name}' should fit 64 bits. Received: {value!r:.80}. Send it as text or a float.")
+                raise InputError(
+                    f"Column '{name}' should fit into 64 bits. Received: {value!r:.80}. Send it as text or a float."
+                )
             feature.int64_list.value.extend(map(int, values))
         elif all(is_missing(item) or isinstance(item, int | float | np.number) for item in values):
             feature.float_list.value.extend(math.nan if is_missing(item) else float(item) for item in values)
         else:
             raise InputError(
-                f"'{name}' should be text, numbers or a list of one of them. "
-                f"Received: {value!r:.80} ({type(value).__name__}). Convert it first."
+                f"Column '{name}' should be text, numbers or lists of one of them. "
+                f"Received: {value!r:.80} ({type(value).__name__})."
             )
 
 
 def read_classifications(response: Any) -> list[list[ClassScore]]:
-    """Return the classes of each row of a ClassificationResponse."""
+    """Return the classes of each row in a ClassificationResponse."""
     return [[ClassScore(found.label, found.score) for found in row.classes] for row in response.result.classifications]
 
 
 def read_regressions(response: Any) -> Array:
-    """Return the value of each row of a RegressionResponse, with shape `[batch]`."""
+    """Return the value of each row in a RegressionResponse, with shape `[batch]`."""
     return np.array([row.value for row in response.result.regressions], np.float32)
 
 
@@ -145,15 +145,15 @@ def read_metadata(response: Any) -> dict[str, Signature]:
     """Return the signatures of a GetModelMetadataResponse by name.
 
     Raises:
-        ServingError: There are none in it.
+        ServingError: The metadata cannot be parsed.
     """
     found = wire.SignatureDefMap()
-    # The type's URL is not compared: servers differ in its prefix, and there is one field to ask for.
+    # The type URL is not checked: its prefix differs between servers, and only one field was requested.
     try:
         found.ParseFromString(response.metadata["signature_def"].value)
-    except Exception as error:  # protobuf's implementations share no class for it
+    except Exception as error:  # protobuf's implementations raise unrelated classes
         raise ServingError(
-            f"The model's metadata should be a map of signatures. Received: {error}. Look at the server's log.",
+            f"Could not parse 'signature_def' in the model's metadata: {error}. Check the server's log.",
             "DATA_LOSS",
         ) from error
     return read_signatures(found.signature_def)
@@ -180,23 +180,23 @@ def read_status(response: Any) -> list[VersionStatus]:
 
 
 def check_reload(response: Any) -> None:
-    """Raise what a ReloadConfigResponse reports, for servers that set its status only.
+    """Check the status in a ReloadConfigResponse, which some servers set instead of the call's status.
 
     Raises:
-        ServingError: The server did not take the config.
+        ServingError: The server rejected the config.
     """
     if response.status.error_code:
         codes = wire.StatusProto.DESCRIPTOR.enum_types_by_name["Code"].values_by_number
         code = codes[response.status.error_code].name if response.status.error_code in codes else "UNKNOWN"
         raise ServingError(
-            f"The server should take the config. Received: {code}: {response.status.error_message} "
-            "It goes on with the previous one; correct the config.",
+            f"The server rejected the config with {code}: {response.status.error_message} "
+            "It keeps the previous one. Correct the config.",
             code,
         )
 
 
 def find_signature(signatures: Mapping[str, Signature], name: str) -> Signature | None:
-    """Return the signature that a request with this `signature_name` uses, or None if there is none."""
+    """Return the signature for the `signature_name` of a request, or None if it does not exist."""
     return signatures.get(name or DEFAULT_SIGNATURE)
 
 
@@ -204,7 +204,7 @@ def is_loaded(versions: Iterable[VersionStatus], model: str, version: int | None
     """Return whether a version (None: any) is available.
 
     Raises:
-        ServingError: It has failed to load for good.
+        ServingError: The version failed to load.
     """
     for found in versions:
         if version not in (None, found.version):
@@ -213,18 +213,18 @@ def is_loaded(versions: Iterable[VersionStatus], model: str, version: int | None
             return True
         if version is not None and found.state == "END" and found.error:
             raise ServingError(
-                f"Version {version} of model '{model}' did not load: {found.error} Look at the server's log.",
+                f"Version {version} of model '{model}' failed to load: {found.error} Check the server's log.",
                 "FAILED_PRECONDITION",
             )
     return False
 
 
-# While these last, a server may still be starting or loading.
+# Codes of a server that may still be starting or loading models.
 PASSING_CODES = ("UNAVAILABLE", "NOT_FOUND", "DEADLINE_EXCEEDED")
 
 
 def pauses_seconds() -> Iterator[float]:
-    """Yield how long to wait before asking a server that is loading again: short at first, then up to a second."""
+    """Yield the seconds to wait between status requests, increasing to 1."""
     pause = 0.05
     while True:
         yield pause
@@ -232,20 +232,20 @@ def pauses_seconds() -> Iterator[float]:
 
 
 def too_late(address: str, model: str, version: int | None, timeout_seconds: float, last: object) -> ServingError:
-    """Return the error of a wait that ended, with what was heard `last`: the versions' states or an error."""
+    """Return the error of a wait that timed out; `last` is the last response: the versions' states or an error."""
     what = f"Version {version} of model '{model}'" if version is not None else f"Model '{model}'"
     if isinstance(last, list):
         last = (
-            ", ".join(f"version {found.version} {found.state} {found.error}".strip() for found in last) or "no version"
+            ", ".join(f"version {found.version} {found.state} {found.error}".strip() for found in last) or "no versions"
         )
     return ServingError(
-        f"{what} should be available at {address} within {timeout_seconds:g} s. Received last: {last} "
-        "Look at the server's log and at the config that it follows.",
+        f"{what} was not available at {address} within {timeout_seconds:g} s. Last response: {last} "
+        "Check the server's log and its model config.",
         "DEADLINE_EXCEEDED",
     )
 
 
 def convert(columns: Mapping[str, Any], known: Mapping[str, Signature], signature: str) -> dict[str, Array]:
-    """Convert columns to what a signature takes; one that the model lacks is left to the server to refuse."""
+    """Convert columns to the input types of a signature; for an unknown signature, leave the error to the server."""
     found = find_signature(known, signature)
     return cast(columns, found) if found else {name: np.asarray(values) for name, values in columns.items()}

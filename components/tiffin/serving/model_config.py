@@ -1,4 +1,4 @@
-"""The ModelServerConfig that tells TensorFlow Serving which models and versions to load, as text and as a message."""
+"""TensorFlow Serving's ModelServerConfig, as text and as a message."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,10 +10,10 @@ from tiffin.serving import wire
 
 
 def read_config(text: str) -> Any:
-    """Return the message that a text-format ModelServerConfig holds.
+    """Parse a text-format ModelServerConfig.
 
     Raises:
-        InputError: The text is not a ModelServerConfig; the message says in which line.
+        InputError: The text is not a ModelServerConfig; the message has the line number.
     """
     message = wire.ModelServerConfig()
     try:
@@ -23,19 +23,19 @@ def read_config(text: str) -> Any:
         where = f" in line {line}" if line else ""
         quoted = f" ('{text.splitlines()[line - 1].strip()}')" if line and line <= len(text.splitlines()) else ""
         raise InputError(
-            f"A model config should be a ModelServerConfig in text format. Received{where}{quoted}: {error}. "
-            "Correct it, or write it again with `tiffin.serving.model_config`."
+            f"Could not parse the ModelServerConfig{where}{quoted}: {error}. "
+            "Correct it, or generate it with `tiffin.serving.model_config`."
         ) from None
     return message
 
 
 def format_config(message: Any) -> str:
-    """Return a ModelServerConfig as text, the same for the same content."""
+    """Return a ModelServerConfig as text; equal messages give equal text."""
     return str(text_format.MessageToString(message, descriptor_pool=wire.POOL))
 
 
 def make_config(models: Iterable[Any] = ()) -> Any:
-    """Return a ModelServerConfig that lists these models.
+    """Return a ModelServerConfig of these models.
 
     Raises:
         InputError: A model is listed twice.
@@ -44,7 +44,7 @@ def make_config(models: Iterable[Any] = ()) -> Any:
     config.model_config_list.SetInParent()
     for model in models:
         if find_model(config, model.name) is not None:
-            raise InputError(f"A config should list each model once. Received: '{model.name}' twice. Leave one out.")
+            raise InputError(f"A config should list each model once. Received: '{model.name}' twice. Remove one.")
         config.model_config_list.config.add().CopyFrom(model)
     return config
 
@@ -60,29 +60,29 @@ def make_model(
     """Return the entry of one model.
 
     Args:
-        name: What clients ask for.
-        base_path: The folder of its version folders: an absolute path or a URI, as the server sees it.
-        versions: The versions to load.
-        labels: Names for some of them.
-        latest: Load this many of the newest versions instead. Defaults to the server's choice, 1, without `versions`.
+        name: Name of the model on the server.
+        base_path: Folder with one subfolder per version: an absolute path or a URI, as seen by the server.
+        versions: Versions to load; excludes `latest`.
+        labels: Version label to version.
+        latest: Number of newest versions to load; excludes `versions`. Defaults to the server's default, 1.
 
     Raises:
-        InputError: A rule of the server is broken, so that it would refuse the config.
+        InputError: The server would reject the entry.
     """
     if not name:
-        raise InputError("A model should have a name. Received: ''. Give one.")
+        raise InputError("A model's name should not be empty. Received: ''.")
     if "://" not in base_path and not base_path.startswith("/"):
         raise InputError(
-            f"The base path of model '{name}' should be absolute, or a URI. Received: '{base_path}'. "
-            "Give it as the server sees it."
+            f"base_path of model '{name}' should be an absolute path or a URI. Received: '{base_path}'. "
+            "Use the path as seen by the server."
         )
     model = wire.ModelConfig(name=name, base_path=base_path, model_platform="tensorflow")
     numbers = None if versions is None else sorted(set(versions))
     if numbers is not None:
         if latest is not None or not numbers or numbers[0] < 0:
             raise InputError(
-                f"Model '{name}' should have versions from 0, or a number of latest ones. "
-                f"Received: versions={numbers}, latest={latest}. Give one of them."
+                f"Model '{name}' should have either versions, each at least 0, or latest. "
+                f"Received: versions={numbers}, latest={latest}."
             )
         model.model_version_policy.specific.versions.extend(numbers)
     elif latest is not None:
@@ -90,8 +90,8 @@ def make_model(
     for label, version in (labels or {}).items():
         if numbers is not None and version not in numbers:
             raise InputError(
-                f"A label should point at a version that is loaded. Received: '{label}' at {version} of '{name}', "
-                f"which loads {numbers}. Add the version."
+                f"A label of model '{name}' should refer to one of its versions, {numbers}. "
+                f"Received: '{label}' for version {version}. Add the version."
             )
         model.version_labels[label] = version
     return model
@@ -103,5 +103,5 @@ def find_model(config: Any, name: str) -> Any | None:
 
 
 def specific_versions(model: Any) -> list[int]:
-    """Return the versions that an entry names one by one; none if it has another policy."""
+    """Return the versions in an entry's specific version policy; none if it has another policy."""
     return list(model.model_version_policy.specific.versions)

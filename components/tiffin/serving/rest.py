@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API, for networks that let only HTTP through."""
+"""A client of TensorFlow Serving's REST API, for networks that allow only HTTP."""
 
 import base64
 import json
@@ -35,19 +35,19 @@ _CODES = {
 
 
 class RestClient:
-    """A connection to a server's REST port; threads may share it.
+    """A thread-safe connection to a server's REST port.
 
     Args:
         address: `host:port` or `http[s]://host:port`; the port defaults to 8501.
-        timeout_seconds: How long the server may take to answer.
-        connections: How many requests may be in flight.
+        timeout_seconds: Deadline of a request, in seconds. Defaults to 30.
+        connections: Maximum number of requests in flight. Defaults to 8.
     """
 
     def __init__(self, address: str, *, timeout_seconds: float = 30.0, connections: int = 8) -> None:
         self._root = _root(address)
         self._timeout_seconds = timeout_seconds
         self._session = requests.Session()
-        # Predicting changes nothing, so it is repeated while the server is unavailable.
+        # Predictions are read-only, so they are retried while the server is unavailable.
         retries = urllib3.util.Retry(
             3,
             backoff_factor=0.1,
@@ -72,7 +72,7 @@ class RestClient:
             definition = answer["metadata"]["signature_def"]
             json_format.ParseDict(definition, found, ignore_unknown_fields=True, descriptor_pool=wire.POOL)
         except (KeyError, TypeError, json_format.ParseError) as error:
-            raise ServingError(f"The model's metadata should be a map of signatures. Received: {error!r}.") from None
+            raise ServingError(f"Could not parse 'signature_def' in the model's metadata: {error!r}.") from None
         return read_signatures(found.signature_def)
 
     def predict(
@@ -81,10 +81,11 @@ class RestClient:
         """Return the outputs of each row by name.
 
         Args:
-            which: The model and its version or label.
-            arrays: One element per row.
-            signature: The signature's name; empty for `serving_default`.
-            outputs: Its outputs. Their types say how exact a number is, and an answer with a single one leaves out its name.
+            which: Model with its version or label.
+            arrays: Inputs by name, with one element per row.
+            signature: Name of the signature; empty for `serving_default`.
+            outputs: Outputs of the signature. Their types determine the precision of numbers; a response with a single
+                output omits its name.
         """
         columns = [[(name, _plain_input(value)) for value in array.tolist()] for name, array in arrays.items()]
         body: dict[str, Any] = {"instances": [dict(row) for row in zip(*columns, strict=True)]}
@@ -94,7 +95,8 @@ class RestClient:
         predictions = answer.get("predictions")
         if not isinstance(predictions, list) or len(predictions) != len(body["instances"]):
             raise ServingError(
-                f"The answer should hold a prediction per row. Received: {str(answer)[:200]}. Look at the server's log."
+                f"The response's 'predictions' should have one item per row. Received: {str(answer)[:200]}. "
+                "Check the server's log."
             )
         name = next(iter(outputs), "output")
         rows = [row if isinstance(row, dict) else {name: row} for row in predictions]
@@ -118,16 +120,16 @@ class RestClient:
             )
         except requests.Timeout:
             raise self._error(
-                call, model, "DEADLINE_EXCEEDED", f"no answer within {self._timeout_seconds:g} s"
+                call, model, "DEADLINE_EXCEEDED", f"no response within {self._timeout_seconds:g} s"
             ) from None
         except requests.RequestException as error:
             raise self._error(call, model, "UNAVAILABLE", str(error)) from None
         try:
             answer = response.json()
         except ValueError:
-            answer = {"error": f"not JSON, but {response.text[:200]!r}"}
+            answer = {"error": f"the response is not JSON: {response.text[:200]!r}"}
         if not isinstance(answer, dict):
-            answer = {"error": f"not an object, but {str(answer)[:200]!r}"}
+            answer = {"error": f"the response is not a JSON object: {str(answer)[:200]!r}"}
         if not response.ok or "error" in answer:
             raise self._error(
                 call, model, _CODES.get(response.status_code, "UNKNOWN"), str(answer.get("error", answer))
@@ -146,7 +148,7 @@ def _root(address: str) -> str:
     except ValueError:
         port = 0
     if parts.scheme not in ("http", "https") or not parts.hostname or not port:
-        raise InputError(f"The address should be host:port or http://host:port. Received: '{address}'. Correct it.")
+        raise InputError(f"address should be host:port or http://host:port. Received: '{address}'.")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}"
 
@@ -163,7 +165,7 @@ def _plain_input(value: Any) -> Any:
 
 
 def _plain_output(value: Any, narrow: bool) -> Any:
-    """Return what a row has of an output as `split_rows` does: its only value without the dimensions around it."""
+    """Return a row's value of an output like `split_rows`: a single value loses its dimensions."""
     only = value
     while isinstance(only, list) and len(only) == 1:
         only = only[0]
@@ -173,11 +175,11 @@ def _plain_output(value: Any, narrow: bool) -> Any:
 def _read(value: Any, narrow: bool) -> Any:
     if isinstance(value, list):
         return [_read(item, narrow) for item in value]
-    if isinstance(value, dict):  # the server's form of strings in outputs whose names end in _bytes
+    if isinstance(value, dict):  # the server's encoding of strings in outputs whose names end in _bytes
         try:
             value = base64.b64decode(value["b64"])
         except (KeyError, TypeError, ValueError):
             return value
     if narrow and isinstance(value, float):
-        value = float(str(np.float32(value)))  # the server writes nine digits, of which 0.300000012 needs one
+        value = float(str(np.float32(value)))  # the server writes nine digits: 0.300000012 for 0.3
     return plain(value)
