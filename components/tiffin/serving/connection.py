@@ -174,7 +174,7 @@ def failure(method: str, model: str, address: str, code: str, detail: str) -> Se
     detail = detail.strip() or "no details"
     stop = "" if detail.endswith((".", "!", "}")) else "."
     asked = f"{method} on model '{model}'" if model else method
-    advice = _ADVICE.get(code, "Look at the server's log.")
+    advice = _ADVICE.get(code, "Check the server's log.")
     return ServingError(f"{asked} at {address} failed with {code}: {detail}{stop} {advice}", code)
 
 

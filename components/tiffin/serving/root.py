@@ -1,12 +1,12 @@
-"""The serving root: the few files that decide which versions are served.
+"""The serving root: the files that determine which versions are served.
 
-    <serving root>/<model>/versions/<N>/     SavedModel of a version; written once, complete before a config names it
+    <serving root>/<model>/versions/<N>/     SavedModel of a version; written once, complete before a config refers to it
     <serving root>/<model>/stable.config     ModelServerConfig of the stable servers
     <serving root>/<model>/candidate.config  ModelServerConfig of the candidate servers
     <serving root>/<model>/history/          one record per change
 
-A config changes by compare-and-swap, so that two changes at once cannot overwrite each other. The record of a change is
-written first, so that no change lacks one.
+Configs are changed by compare-and-swap, so that concurrent changes cannot overwrite each other. The record of a change
+is written before the change, so that every change has one.
 """
 
 import contextlib
@@ -27,26 +27,26 @@ STABLE = "stable.config"
 CANDIDATE = "candidate.config"
 HISTORY = "history"
 
-# A file's bytes and the token of its version, as storage.read returns them; None where there is no file.
+# A file's content and version token, as storage.read returns them; None if the file does not exist.
 State = tuple[bytes, str] | None
 
 
 def resolve_root(location: str) -> str:
-    """Return the location of a serving root, with a relative path made absolute.
+    """Return the location of a serving root, as an absolute path or a URI.
 
     Raises:
-        InputError: TensorFlow Serving does not read from there.
+        InputError: TensorFlow Serving cannot read from the location.
     """
     if location.lower().startswith(("s3://", "minio://")):
         raise InputError(
-            f"serving_root should be a path or start with gs://: TensorFlow Serving reads no S3. Received: '{location}'. "
-            "Mount a volume that its servers share, and pass its path."
+            f"serving_root should be a path or start with gs://: TensorFlow Serving cannot read S3. Received: '{location}'. "
+            "Mount a volume that the servers share, and pass its path."
         )
     return location if "://" in location else str(Path(location).resolve())
 
 
 def find_stable_configs(root: Path) -> list[Path]:
-    """Return the stable configs of all models in a serving root on local disk, sorted."""
+    """Return the sorted paths of all models' stable configs in a serving root on local disk."""
     return sorted(root.glob(f"*/{STABLE}"))
 
 
@@ -66,24 +66,24 @@ class ServedModel:
         """Return the location of one of the model's files or folders.
 
         Raises:
-            InputError: The model's name is no name of a folder.
+            InputError: The model's name is not a valid folder name.
         """
         return storage.join(self.root, self.name, *parts)
 
     def read(self, file: str) -> State:
-        """Return what a file such as `STABLE` holds now, to change it by."""
+        """Return the current state of a file such as `STABLE`, as required by `change`."""
         return storage.read(self.locate(file))
 
     def make_config(self, version: int) -> bytes:
-        """Return the content of a config that names this version alone."""
+        """Return the content of a config with this version only."""
         entry = model_config.make_model(self.name, self.locate(VERSIONS), [version])
         return model_config.format_config(model_config.make_config([entry])).encode()
 
     def publish(self, saved_model: Path, version: int) -> bool:
-        """Copy the SavedModel of a version to its place, and return whether nothing was there before.
+        """Copy the SavedModel of a version into the serving root, and return whether the version is new.
 
         Raises:
-            Conflict: Another SavedModel is there.
+            Conflict: The version exists with another SavedModel.
         """
         folder = self.locate(VERSIONS, str(version))
         new = not storage.exists(folder)
@@ -92,20 +92,20 @@ class ServedModel:
 
     @contextlib.contextmanager
     def in_service(self, version: int, before: State, why: str, *, new: bool) -> Iterator[None]:
-        """Name a version in the stable config. If the block fails, the config goes back to what it was.
+        """Set the stable config to a version, and restore the previous config if the block fails.
 
         Args:
             version: A published version.
-            before: The stable config as it was read.
-            why: For the history.
-            new: Whether the version was published for this change: its files are removed if the block fails.
+            before: State of the stable config, as `read` returned it.
+            why: Reason of the change, for the history.
+            new: Whether the version was published for this change; its files are then deleted if the block fails.
 
         Raises:
-            Conflict: The stable config is no longer as it was read.
+            Conflict: The stable config was modified since it was read.
         """
         content = self.make_config(version)
         try:
-            # A retry after the change has nothing to change.
+            # A retry finds the config already changed.
             after = before if before and before[0] == content else self.change(STABLE, version, before, content, why)
             try:
                 yield
@@ -115,7 +115,7 @@ class ServedModel:
                 raise
         except BaseException:
             now = self.read(STABLE)
-            # A config that could not be put back still names the version.
+            # A config that could not be restored still refers to the version.
             if new and (now is None or now[0] != content):
                 storage.delete(self.locate(VERSIONS, str(version)))
             raise
@@ -123,18 +123,27 @@ class ServedModel:
     def change(self, file: str, version: int, before: State, content: bytes | None, why: str) -> State:
         """Change a file such as `STABLE`, with a record in the history, and return its new state.
 
+        Args:
+            file: Name of the file.
+            version: Version that the change is for.
+            before: State of the file, as `read` returned it.
+            content: New content; None to delete the file.
+            why: Reason of the change, for the history.
+
         Raises:
-            Conflict: The file is no longer as it was `before`.
+            Conflict: The file was modified since it was read.
         """
         uri = self.locate(file)
-        # Before the change, so that none is without its record. A record without its change could only come from a process
-        # that was killed in between; the next one tells where the file was by then.
+        # Written before the change, so that every change has a record. If the process is killed in between, the record has
+        # no change; the next record then has the actual previous content.
         record = self._record(version, before, content, why)
         try:
             if content is not None:
                 return content, storage.compare_and_swap(uri, content, before[1] if before else None)
             if storage.read(uri) != before:
-                raise Conflict(f"'{uri}' should be as it was when it was read. Received: another content.")
+                raise Conflict(
+                    f"'{uri}' was modified concurrently; the other change was kept. Read it again, then retry."
+                )
             storage.delete(uri)
             return None
         except BaseException:
@@ -146,16 +155,16 @@ class ServedModel:
         folder = self.locate(HISTORY)
         try:
             files = storage.list_files(folder)
-        except InputError:  # nothing has changed yet
+        except InputError:  # no changes yet
             return []
         return [json.loads(storage.read_text(file.uri)) for file in files]
 
     def _restore(self, version: int, before: State, after: State, error: BaseException) -> None:
-        """Put the stable config back, unless somebody has changed it since. A failure must not hide the first error."""
+        """Restore the stable config, unless it was modified since. A failure is logged and must not hide `error`."""
         try:
-            self.change(STABLE, version, after, before[0] if before else None, f"taken back: {error}")
-        except StorageError as hindered:
-            print(f"the configuration stays as it is: {hindered}", flush=True)  # noqa: T201 - the step's log
+            self.change(STABLE, version, after, before[0] if before else None, f"rolled back: {error}")
+        except StorageError as failure:
+            print(f"Could not restore {STABLE}: {failure}", flush=True)  # noqa: T201 - the step's log
 
     def _record(self, version: int, before: State, content: bytes | None, why: str) -> str:
         """Add a change to the history, and return the location of its record."""

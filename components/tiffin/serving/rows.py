@@ -1,4 +1,4 @@
-"""Rows to ask predictions for, read one after the other from JSON lines, CSV or Parquet, however large the file."""
+"""Input rows for predictions, streamed from JSON lines, CSV or Parquet in constant memory."""
 
 import contextlib
 import csv
@@ -26,10 +26,10 @@ class Row:
     """A row of the file.
 
     Attributes:
-        number: Its place among the rows, from 1.
-        line: The line that it ends on, from 1; None for Parquet.
-        values: Its values by column; None if it cannot be read.
-        error: Why it cannot be read.
+        number: Row number, from 1.
+        line: Number of the row's last line, from 1; None for Parquet.
+        values: Values by column; None if the row cannot be read.
+        error: Reason why the row cannot be read; otherwise empty.
     """
 
     number: int
@@ -44,8 +44,8 @@ class Source:
 
     Attributes:
         rows: The rows, in order.
-        is_text: Whether all values are text, as in CSV, and numbers are to be read from it.
-        total: The size of the file in bytes, or of a Parquet file in rows; None if it is not known.
+        is_text: Whether all values are text, as in CSV, and numbers must be parsed.
+        total: Size of the file in bytes, or of a Parquet file in rows; None if unknown.
         position: Returns how much of `total` has been read.
     """
 
@@ -60,10 +60,10 @@ def open_rows(location: str) -> Iterator[Source]:
     """Open a file of rows by its suffix: `.jsonl`, `.ndjson` or `.json`, `.csv` or `.tsv`, `.parquet`.
 
     Args:
-        location: A path, a URI, or `-` for JSON lines from standard input.
+        location: Path, URI, or `-` for JSON lines from standard input.
 
     Raises:
-        InputError: There is no such file, or its format is another.
+        InputError: The file does not exist or has an unknown format.
     """
     if location == "-":
         yield Source(_read_json_lines(sys.stdin.buffer), False, None, int)
@@ -80,12 +80,12 @@ def open_rows(location: str) -> Iterator[Source]:
     if suffix not in openers:
         raise InputError(
             f"A file of rows should end in {', '.join(openers)}, or be '-'. Received: '{location}'."
-            f"{did_you_mean(suffix, openers)} Convert it, or rename it."
+            f"{did_you_mean(suffix, openers)} Convert or rename the file."
         )
     found = storage.list_files(location)
     if len(found) != 1 or Path(found[0].uri).name != Path(location).name:
         raise InputError(
-            f"Rows should come from one file. Received: '{location}', which is {len(found)} files. Name one."
+            f"Rows should be in one file. Received: '{location}', which has {len(found)} files. Choose one."
         )
     with storage.local_copy(found[0].uri) as path, openers[suffix](path) as source:
         yield source
@@ -122,15 +122,15 @@ def _excerpt(text: bytes) -> str:
 @contextlib.contextmanager
 def _open_csv(path: Path) -> Iterator[Source]:
     with path.open("rb") as file:
-        # What is not UTF-8 survives as lone surrogates, so that the row that holds it can be told.
+        # Bytes that are not UTF-8 become lone surrogates, so that only their row is reported.
         text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
         first = text.readline(_MAX_LINE_BYTES)
         delimiter = max(_DELIMITERS, key=first.count)
         header = next(csv.reader([first], delimiter=delimiter), [])
         if not header or "" in header or len(set(header)) < len(header):
             raise InputError(
-                f"A CSV file should start with a line of different column names. Received: '{path.name}', "
-                f"which starts with {first.strip()[:80]!r}. Add the names."
+                f"A CSV file should start with a header of unique column names. Received: '{path.name}', "
+                f"which starts with {first.strip()[:80]!r}. Fix the header."
             )
         yield Source(_read_csv(text, header, delimiter), True, path.stat().st_size, file.tell)
         text.detach()
@@ -148,14 +148,14 @@ def _read_csv(text: IO[str], header: list[str], delimiter: str) -> Iterator[Row]
         except csv.Error as error:
             yield Row(number, reader.line_num + 1, None, f"The line should be CSV. Received: {error}.")
             continue
-        line = reader.line_num + 1  # the header was read before
+        line = reader.line_num + 1  # the reader does not count the header
         if not fields:
             number -= 1
         elif len(fields) != len(header):
-            reason = f"The row should have {len(header)} fields, as the header has. Received: {len(fields)}."
+            reason = f"The row should have {len(header)} fields, like the header. Received: {len(fields)}."
             yield Row(number, line, None, reason)
         elif any("\udc80" <= letter <= "\udcff" for field in fields if not field.isascii() for letter in field):
-            yield Row(number, line, None, "The row should be UTF-8. Received: other bytes.")
+            yield Row(number, line, None, "The row should be UTF-8. Received: invalid bytes.")
         else:
             yield Row(number, line, dict(zip(header, fields, strict=True)))
 
@@ -165,8 +165,8 @@ def _open_parquet(path: Path) -> Iterator[Source]:
     try:
         import duckdb
     except ImportError:
-        raise InputError("Parquet needs the package duckdb, which is not here. Install it, or pass CSV.") from None
-    # DuckDB takes a path for a glob.
+        raise InputError("Parquet files require the package duckdb. Install it, or pass CSV.") from None
+    # DuckDB reads a path as a glob.
     pattern = glob.escape(str(path))
     done = 0
 
@@ -183,7 +183,7 @@ def _open_parquet(path: Path) -> Iterator[Source]:
             raise _broken_parquet(path, error) from None
 
     with duckdb.connect(":memory:", config={"threads": 1}) as connection:
-        # After two seconds it would draw on standard output, which belongs to the answers.
+        # The progress bar, shown after two seconds, would mix with the predictions on standard output.
         connection.execute("SET enable_progress_bar = false")
         try:
             total = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [pattern]).fetchone()
@@ -198,25 +198,25 @@ def _plain(value: Any) -> Any:
 
 def _broken_parquet(path: Path, error: Exception) -> InputError:
     reason = str(error).splitlines()[0].replace(glob.escape(str(path)), path.name)
-    return InputError(f"'{path.name}' should be a Parquet file. Received: {reason}. Write it again.")
+    return InputError(f"Could not read '{path.name}' as a Parquet file: {reason}. Write the file again.")
 
 
 def select_inputs(values: Mapping[str, Any], inputs: Mapping[str, TensorSpec], is_text: bool) -> dict[str, Any]:
-    """Return the values of a row that a signature takes, None for those that are missing.
+    """Return a row's values for the inputs of a signature, None for missing ones.
 
     Args:
-        values: The row; columns that the signature does not take are ignored.
-        inputs: The signature's inputs.
-        is_text: Whether numbers are to be read from text; an empty text is then a missing value.
+        values: The row; columns that are not inputs are ignored.
+        inputs: Inputs of the signature.
+        is_text: Whether to parse numbers from text; empty text is then a missing value.
 
     Raises:
-        InputError: The row has none of the inputs, or a text is no number.
+        InputError: The row has none of the inputs, or a value cannot be parsed.
     """
     if not any(name in values for name in inputs):
         near = next((hint for name in values if (hint := did_you_mean(name, inputs))), "")
         raise InputError(
-            f"The row should hold some of the model's inputs: {', '.join(inputs)}. "
-            f"Received: {', '.join(values) or 'nothing'}.{near}"
+            f"The row should have at least one of the model's inputs: {', '.join(inputs)}. "
+            f"Received: {', '.join(values) or 'no columns'}.{near}"
         )
     if not is_text:
         return {name: values.get(name) for name in inputs}
@@ -235,11 +235,11 @@ def _parse(name: str, text: str | None, dtype: str) -> Any:
             return {"true": True, "1": True, "false": False, "0": False}[text.strip().lower()]
         return float(text)
     except (ValueError, KeyError, OverflowError):
-        raise InputError(f"Input '{name}' should be a {dtype}. Received: {text[:80]!r}. Correct the value.") from None
+        raise InputError(f"Input '{name}' should be {dtype}. Received: {text[:80]!r}. Correct the value.") from None
 
 
 def _whole(number: float) -> int | None:
-    if number != number:  # noqa: PLR0124 - NaN, a missing value, is the one number that differs from itself
+    if number != number:  # noqa: PLR0124 - true for NaN only, which is a missing value
         return None
     if not number.is_integer():
         raise ValueError(number)

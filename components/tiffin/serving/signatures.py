@@ -1,4 +1,4 @@
-"""What a model takes and returns, and how plain values become the arrays that it takes."""
+"""A model's signatures, and conversion of plain values to the arrays of its inputs."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ class TensorSpec:
 
     Attributes:
         dtype: Numpy's name of the type, or `string`.
-        shape: Size of each dimension, None where it is open; None if even their number is.
+        shape: Size of each dimension, None for an unknown one; None if the rank is unknown.
     """
 
     dtype: str
@@ -27,7 +27,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """One way to ask a model: its inputs and outputs by name."""
+    """A signature of a model: its inputs and outputs by name."""
 
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
@@ -35,7 +35,7 @@ class Signature:
 
 
 def read_signature(definition: Any) -> Signature:
-    """Return a SignatureDef message as a Signature."""
+    """Convert a SignatureDef message to a Signature."""
     return Signature(
         {name: _read_spec(info) for name, info in sorted(definition.inputs.items())},
         {name: _read_spec(info) for name, info in sorted(definition.outputs.items())},
@@ -44,9 +44,9 @@ def read_signature(definition: Any) -> Signature:
 
 
 def read_signatures(definitions: Any) -> dict[str, Signature]:
-    """Return SignatureDef messages by name as Signatures, in alphabetical order.
+    """Convert SignatureDef messages by name to Signatures, in alphabetical order.
 
-    TensorFlow keeps initializers among them, with names that start with underscores; nobody asks for these.
+    TensorFlow's initializers, whose names start with two underscores, are skipped.
     """
     return {name: read_signature(definitions[name]) for name in sorted(definitions) if not name.startswith("__")}
 
@@ -59,10 +59,10 @@ def _read_spec(info: Any) -> TensorSpec:
 
 
 def as_columns(inputs: Any) -> dict[str, Any]:
-    """Return named columns from a mapping of columns, a list of rows (mappings), or a data frame.
+    """Convert a mapping of columns, a list of rows (mappings) or a data frame to columns by name.
 
     Raises:
-        InputError: It is none of these.
+        InputError: `inputs` has another type, or no rows.
     """
     if isinstance(inputs, Mapping):
         return {str(name): values for name, values in inputs.items()}
@@ -74,31 +74,31 @@ def as_columns(inputs: Any) -> dict[str, Any]:
             names = dict.fromkeys(name for row in rows for name in row)
             return {str(name): [row.get(name) for row in rows] for name in names}
     raise InputError(
-        "Inputs should be a dict of columns, a non-empty list of rows (dicts) or a data frame. "
-        f"Received: {type(inputs).__name__}. Name the columns, such as {{'fare': [12.5]}}."
+        "inputs should be a dict of columns, a non-empty list of rows (dicts) or a data frame. "
+        f"Received: {type(inputs).__name__}. Example: {{'fare': [12.5]}}."
     )
 
 
 def are_typed(columns: Mapping[str, Any]) -> bool:
-    """Return whether every column is a numpy array, whose type and shape are then taken as they are."""
+    """Return whether every column is a numpy array, which is sent unchanged."""
     return all(isinstance(values, np.ndarray | np.generic) for values in columns.values())
 
 
 def cast(columns: Mapping[str, Any], signature: Signature) -> dict[str, Array]:
-    """Turn columns into the arrays that a signature takes.
+    """Convert columns to the arrays of a signature's inputs.
 
-    Numpy arrays stay as they are. Other values are converted to the input's type: None becomes NaN in floats and an
-    empty string in strings. `[batch]` and `[batch, 1]` are converted into each other as the input asks, and a single
-    value becomes a batch of one.
+    Numpy arrays are unchanged. Other values are converted to the input's type: None becomes NaN for floats and an empty
+    string for strings. `[batch]` and `[batch, 1]` are reshaped to the input's shape, and a single value becomes a batch of
+    one.
 
     Raises:
-        InputError: A value does not fit, or an input has no such name.
+        InputError: A value does not fit the input's type, or an input does not exist.
     """
     for name in columns:
         if name not in signature.inputs:
             raise InputError(
                 f"An input should be one of the model's: {', '.join(signature.inputs)}. Received: '{name}'."
-                f"{did_you_mean(name, signature.inputs) or ' Leave it out.'}"
+                f"{did_you_mean(name, signature.inputs) or ' Remove it.'}"
             )
     return {
         name: values if isinstance(values, np.ndarray) else cast_column(name, values, signature.inputs[name])
@@ -107,7 +107,7 @@ def cast(columns: Mapping[str, Any], signature: Signature) -> dict[str, Array]:
 
 
 def cast_column(name: str, values: Any, spec: TensorSpec) -> Array:
-    """Turn the values of one input into an array of its type and rank."""
+    """Convert the values of one input to an array of its type and rank."""
     if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
         values = list(values)
     if spec.dtype == "string":
@@ -122,14 +122,14 @@ def cast_column(name: str, values: Any, spec: TensorSpec) -> Array:
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value stands for a missing one: None, NaN, or pandas' NA and NaT."""
+    """Return whether a value is missing: None, NaN, or pandas' NA or NaT."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float) and math.isnan(value)
 
 
 def _objects(name: str, values: Any) -> Array:
-    """Return nested lists as an array of objects, whatever their types."""
+    """Convert nested lists to an array of objects."""
     array = np.array(values, dtype=object)
     if array.size and isinstance(array.flat[0], list | tuple):
         raise InputError(
@@ -153,7 +153,7 @@ def _strings(name: str, values: Any) -> Array:
 def _numbers(name: str, values: Any, dtype: str) -> Array:
     kind = "float32" if dtype == "bfloat16" else dtype
     try:
-        array = np.asarray(values)  # a list of plain numbers is converted in one go
+        array = np.asarray(values)  # fast path for plain numbers
     except ValueError:
         array = _objects(name, values)
     if array.dtype.kind not in "fiub":
@@ -165,19 +165,19 @@ def _numbers(name: str, values: Any, dtype: str) -> Array:
                 raise _misfit(name, value, "a number")
         array = objects
     try:
-        # An overflow to infinity is how float32 says that a number is too large; the model sees it.
+        # A number too large for float32 becomes infinity, which is sent to the model.
         with np.errstate(over="ignore"):
             array = array.astype(kind)
     except OverflowError:
-        raise InputError(f"Input '{name}' should be a {dtype}. Received: a number beyond its range.") from None
+        raise InputError(f"Input '{name}' should be {dtype}. Received: a number outside its range.") from None
     return array.astype("bfloat16") if dtype == "bfloat16" and _knows_bfloat16() else array
 
 
 def _knows_bfloat16() -> bool:
     try:
-        import ml_dtypes  # noqa: F401 - it registers the type with numpy
+        import ml_dtypes  # noqa: F401 - registers the type with numpy
     except ImportError:
-        raise InputError("An input of type bfloat16 needs the package ml_dtypes. Install it.") from None
+        raise InputError("Inputs of type bfloat16 require the package ml_dtypes. Install it.") from None
     return True
 
 
@@ -192,21 +192,21 @@ def _whole(name: str, values: Any, dtype: str) -> Array:
         for value in _objects(name, values).flat:
             if is_missing(value):
                 raise InputError(
-                    f"Input '{name}' should be a {dtype}, which has no missing value. "
-                    f"Received: {value}. Give a value, or leave the row out."
+                    f"Input '{name}' should be {dtype}, which does not support missing values. "
+                    f"Received: {value}. Set a value, or remove the row."
                 )
             if isinstance(value, bool | np.bool_ | int | np.integer):
                 continue
             if not (isinstance(value, float | np.floating) and float(value).is_integer()):
-                raise _misfit(name, value, "true or false" if dtype == "bool" else "a whole number")
+                raise _misfit(name, value, "true or false" if dtype == "bool" else "an integer")
         array = _objects(name, values)
     if dtype != "bool":
         limits = np.iinfo(dtype)
         for value in (array.min(), array.max()):
             if not limits.min <= int(value) <= limits.max:
                 raise InputError(
-                    f"Input '{name}' should be a {dtype}, {limits.min} to {limits.max}. Received: {value}. "
-                    "Check its unit."
+                    f"Input '{name}' should be {dtype}, from {limits.min} to {limits.max}. Received: {value}. "
+                    "Check the unit."
                 )
     return array.astype(dtype)
 
@@ -232,6 +232,6 @@ def _reshape(name: str, array: Array, spec: TensorSpec) -> Array:
         wanted = ", ".join("any" if size is None else str(size) for size in spec.shape)
         raise InputError(
             f"Input '{name}' should have the shape [{wanted}]. Received: {list(array.shape)}. "
-            "Give one value per row, or rows of that length."
+            "Pass one value per row, or rows of that length."
         )
     return array

@@ -1,4 +1,4 @@
-"""Predictions for a stream of rows: batches, a window of requests in flight, answers in the order of the rows."""
+"""Predictions for a stream of rows: batches, a window of concurrent requests, answers in the order of the rows."""
 
 import base64
 import collections
@@ -14,8 +14,8 @@ from tiffin.serving.rows import Row, select_inputs
 from tiffin.serving.signatures import TensorSpec, cast_column
 from tiffin.serving.tensors import Array
 
-# With these codes the values of some row may be at fault. With others the server is: no row will fare better.
-# FAILED_PRECONDITION is how a server that batches refuses rows of another shape than those that it joins them with.
+# Codes that a single row may cause. Other codes mean that the server failed, and other rows would fail too.
+# A batching server returns FAILED_PRECONDITION for rows whose shape differs from the rest of their batch.
 _CODES_OF_ROWS = (
     "INVALID_ARGUMENT",
     "OUT_OF_RANGE",
@@ -26,13 +26,13 @@ _CODES_OF_ROWS = (
     "DATA_LOSS",
 )
 
-# From arrays with one element per row to the outputs of each row.
+# Converts arrays with one element per row to the outputs of each row.
 Ask = Callable[[Mapping[str, Array]], Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a row: its outputs, or the reason why there are none."""
+    """The result for a row: its outputs, or the error message."""
 
     row: Row
     outputs: Mapping[str, Any] | None
@@ -48,21 +48,21 @@ def answer_rows(
     batch_size: int = 64,
     window: int = 8,
 ) -> Iterator[Answer]:
-    """Yield an answer for every row, in order, holding no more than `window` + 1 batches at a time.
+    """Yield an answer for every row, in order, with at most `window` + 1 batches in memory.
 
-    A row that cannot be read or converted is answered with its error. A batch that the server refuses is asked again
-    in halves, down to the rows at fault.
+    The answer to a row that cannot be read or converted has its error. A batch that the server rejects is split in halves
+    until the failing rows are found.
 
     Args:
-        rows: The rows to ask for.
-        inputs: What the signature takes.
-        ask: Asks the server; threads share it.
-        is_text: Whether numbers are to be read from text.
+        rows: Input rows.
+        inputs: Inputs of the signature.
+        ask: Thread-safe function that sends a request.
+        is_text: Whether to parse numbers from text.
         batch_size: Rows per request.
-        window: Requests in flight.
+        window: Maximum number of concurrent requests.
 
     Raises:
-        ServingError: The server does not answer, or not for this model.
+        ServingError: The server does not respond, or does not serve the model.
     """
     source = iter(rows)
     pending: collections.deque[Future[list[Answer]]] = collections.deque()
@@ -75,7 +75,7 @@ def answer_rows(
         while pending:
             yield from pending.popleft().result()
     finally:
-        # Whoever stops reading, or interrupts, does not wait for what is in flight.
+        # If the caller stops reading or is interrupted, do not wait for requests in flight.
         threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -98,7 +98,7 @@ def _answer_batch(batch: list[Row], inputs: Mapping[str, TensorSpec], ask: Ask, 
 def _answer_selected(
     selected: list[tuple[Row, dict[str, Any]]], inputs: Mapping[str, TensorSpec], ask: Ask
 ) -> Iterator[Answer]:
-    """Ask for rows at once; if that fails for a reason that may lie in one row, ask for each half."""
+    """Request predictions for the rows; on an error that a single row may cause, retry with each half."""
     if not selected:
         return
     try:
@@ -121,14 +121,14 @@ def _answer_selected(
 
 
 def split_rows(outputs: Mapping[str, Array], count: int) -> list[dict[str, Any]]:
-    """Return outputs row by row as values that JSON can hold.
+    """Convert outputs to JSON-compatible values of each row.
 
     Args:
         outputs: Arrays whose first dimension is the batch.
-        count: The number of rows asked for.
+        count: Number of rows in the request.
 
     Raises:
-        ServingError: An output has no value per row.
+        ServingError: An output does not have one value per row.
     """
     rows: list[dict[str, Any]] = [{} for _ in range(count)]
     for name, given in outputs.items():
@@ -136,11 +136,11 @@ def split_rows(outputs: Mapping[str, Array], count: int) -> list[dict[str, Any]]
         if array.ndim == 0 or len(array) != count:
             raise ServingError(
                 f"Output '{name}' should have one value per row. Received: shape {list(array.shape)} for {count} rows. "
-                "Choose another signature, or ask with --batch-size 1.",
+                "Choose another signature, or use --batch-size 1.",
                 "INVALID_ARGUMENT",
             )
         if array.dtype.name in ("float16", "float32"):
-            # By way of text, 0.3 stays 0.3 instead of the nearest double, 0.30000001192092896.
+            # Conversion by way of text keeps 0.3 instead of the nearest double, 0.30000001192092896.
             array = array.astype("U32").astype("float64")
         single = array.size == count
         for row, value in zip(rows, (array.reshape(count) if single else array).tolist(), strict=True):
@@ -149,7 +149,7 @@ def split_rows(outputs: Mapping[str, Array], count: int) -> list[dict[str, Any]]
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: text for bytes, base 64 for bytes that are no text, None for NaN."""
+    """Convert a value to a JSON-compatible one: bytes to text, or to base64 if not UTF-8; NaN to None."""
     if isinstance(value, list):
         return [plain(item) for item in value]
     if isinstance(value, bytes):

@@ -1,4 +1,4 @@
-"""Numpy arrays to TensorFlow's TensorProto and back, without a Python loop over numbers."""
+"""Conversion between numpy arrays and TensorFlow's TensorProto, without a Python loop over numbers."""
 
 import math
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from tiffin.serving import wire
 
 Array = npt.NDArray[Any]
 
-# DataType -> numpy's name, and the field that holds values one by one.
+# DataType to numpy's name and the repeated field for its values.
 _KINDS = {
     "DT_FLOAT": ("float32", "float_val"),
     "DT_DOUBLE": ("float64", "double_val"),
@@ -39,14 +39,14 @@ _KINDS = {
 _NUMBERS = {value.name: value.number for value in wire.DataType.values}
 _BY_NUMBER = {_NUMBERS[name]: kind for name, kind in _KINDS.items()}
 _TO_NUMBER = {kind: _NUMBERS[name] for name, (kind, _) in _KINDS.items() if not name.startswith("DT_Q")}
-# One value may stand for all elements, so a few bytes can declare any size: above this it is an attack or an error.
+# A single value may fill all elements, so that a few bytes can declare any size. Larger tensors are rejected.
 _MAX_FILLED_ELEMENTS = 1 << 24
-# Below this, one field access costs less than writing and cutting the message.
+# Below this size, reading the field is faster than serializing and cutting the message.
 _MIN_CUT_ELEMENTS = 256
 
 
 def dtype_name(number: int) -> str:
-    """Return numpy's name of a TensorFlow DataType, `string`, or TensorFlow's own name for other types."""
+    """Return numpy's name of a TensorFlow DataType, `string`, or TensorFlow's name for other types."""
     if number in _BY_NUMBER:
         return _BY_NUMBER[number][0]
     value = wire.DataType.values_by_number.get(number)
@@ -54,14 +54,14 @@ def dtype_name(number: int) -> str:
 
 
 def to_proto(array: Any, into: Any = None) -> Any:
-    """Write an array, or what numpy makes an array of, into a TensorProto.
+    """Convert an array, or a value that numpy converts to one, to a TensorProto.
 
     Args:
-        array: Numbers, booleans, strings or bytes. Text is sent as UTF-8.
-        into: The TensorProto to write into. Defaults to a new one.
+        array: Numbers, booleans, strings or bytes. Text is encoded as UTF-8.
+        into: TensorProto to fill. Defaults to a new one.
 
     Raises:
-        InputError: TensorFlow has no such type.
+        InputError: TensorFlow does not have the type.
     """
     proto = wire.TensorProto() if into is None else into
     array = np.asarray(array)
@@ -73,7 +73,7 @@ def to_proto(array: Any, into: Any = None) -> Any:
         if number is None:
             raise InputError(
                 f"A tensor's type should be one of {', '.join(sorted(_TO_NUMBER))}. Received: {array.dtype}. "
-                "Convert it first, such as a date to seconds or to text."
+                "Convert it, for example a date to seconds or to text."
             )
         proto.dtype = number
         proto.tensor_content = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
@@ -92,25 +92,25 @@ def _encode(values: Iterable[Any]) -> Iterable[bytes]:
             yield value.encode()
         else:
             raise InputError(
-                f"A tensor of strings should hold text or bytes. Received: {value!r} ({type(value).__name__}). "
-                "Convert the column to one type first; for a missing value, send ''."
+                f"A string tensor should contain text or bytes. Received: {value!r} ({type(value).__name__}). "
+                "Convert the column to one type; use '' for missing values."
             )
 
 
 def from_proto(proto: Any) -> Array:
-    """Read a TensorProto as a new array; strings become an array of `bytes` objects.
+    """Convert a TensorProto to a new array; strings become an array of `bytes` objects.
 
-    Without the package ml_dtypes, bfloat16 is read as float32, which holds its every value.
+    Without the package ml_dtypes, bfloat16 becomes float32, which is lossless.
 
     Raises:
-        ServingError: The message contradicts itself, or its type has no numpy counterpart.
+        ServingError: The message is inconsistent, or numpy does not support its type.
     """
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     kind, field = _BY_NUMBER.get(proto.dtype, ("", ""))
     if not kind:
-        raise _broken(f"has the type {dtype_name(proto.dtype)}, which numpy cannot hold")
+        raise _broken(f"has the type {dtype_name(proto.dtype)}, which numpy does not support")
     if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
-        raise _broken(f"declares the shape {list(shape)}, which is unknown in parts")
+        raise _broken(f"declares the shape {list(shape)}, which is not fully defined")
     count = math.prod(shape)
     if kind == "string":
         return _strings(proto, shape, count)
@@ -120,8 +120,8 @@ def from_proto(proto: Any) -> Array:
         content = _cut_packed(proto, field, count, stored)
     if content:
         if len(content) != count * stored.itemsize:
-            raise _broken(f"declares the shape {list(shape)} of {kind}, but holds {len(content)} bytes")
-        array = np.frombuffer(content, stored).astype(stored.newbyteorder("="))  # a copy: it can be written to
+            raise _broken(f"declares the shape {list(shape)} of {kind}, but has {len(content)} bytes")
+        array = np.frombuffer(content, stored).astype(stored.newbyteorder("="))  # a writable copy
     else:
         array = _fill(_values(proto, field, stored), count, shape)
     return _reinterpret(array, kind).reshape(shape)
@@ -129,7 +129,7 @@ def from_proto(proto: Any) -> Array:
 
 def _broken(reason: str) -> ServingError:
     return ServingError(
-        f"A tensor in the answer {reason}. Look at the model's outputs and the server's log.", "DATA_LOSS"
+        f"A tensor in the response {reason}. Check the model's outputs and the server's log.", "DATA_LOSS"
     )
 
 
@@ -142,26 +142,26 @@ def _strings(proto: Any, shape: tuple[int, ...], count: int) -> Array:
 
 
 def _values(proto: Any, field: str, stored: np.dtype[Any]) -> Array:
-    """Return the values given one by one; a single zero if there are none, as TensorFlow reads it."""
+    """Return the values of a repeated field; a single zero if it is empty, as in TensorFlow."""
     values = getattr(proto, field)
     if not len(values):
         return np.zeros(1, stored)
-    if stored.kind == "c":  # real and imaginary parts take turns
+    if stored.kind == "c":  # real and imaginary parts alternate
         parts = np.array(values, "float32" if stored.itemsize == 8 else "float64")
         if len(parts) % 2:
-            raise _broken("holds half a complex number")
+            raise _broken(f"has {len(parts)} parts of complex numbers, an odd number")
         return parts.view(stored)
     array = np.array(values, "int32" if field in ("int_val", "half_val") else stored)
     narrow = array.astype(stored)
     if narrow.dtype.itemsize < array.dtype.itemsize and (narrow != array).any():
-        raise _broken(f"holds a number that is no {stored.name}")
+        raise _broken(f"has a number outside the range of {stored.name}")
     return narrow
 
 
 def _cut_packed(proto: Any, field: str, count: int, stored: np.dtype[Any]) -> bytes:
-    """Return the bytes of a packed field of fixed width as they would be on the wire, or nothing if it is another.
+    """Return the wire-format bytes of a packed field of fixed width, or empty bytes for other fields.
 
-    The repeated field would be read element by element; in the serialized message the values lie as one block.
+    Reading the repeated field would take one step per element; in the serialized message the values are one block.
     """
     if field not in ("float_val", "double_val") or len(getattr(proto, field)) != count:
         return b""
@@ -171,20 +171,20 @@ def _cut_packed(proto: Any, field: str, count: int, stored: np.dtype[Any]) -> by
     while rest >= 0x80:
         length, rest = length + bytes([rest & 0x7F | 0x80]), rest >> 7
     tag = bytes([proto.DESCRIPTOR.fields_by_name[field].number << 3 | 2]) + length + bytes([rest])
-    # The block is at the end unless later fields are set, which no server does.
+    # The block is at the end unless fields with higher numbers are set, which no server does.
     return message[-size:] if message[: -size or None].endswith(tag) else b""
 
 
 def _fill(values: Array, count: int, shape: tuple[int, ...]) -> Array:
-    """Repeat the last value until there are `count`, as TensorFlow does."""
+    """Repeat the last value up to `count` values, as TensorFlow does."""
     if len(values) > count:
         if count == 0:
             return values[:0]
-        raise _broken(f"declares the shape {list(shape)}, but holds {len(values)} values")
+        raise _broken(f"declares the shape {list(shape)}, but has {len(values)} values")
     if len(values) == count:
         return values
     if count > _MAX_FILLED_ELEMENTS:
-        raise _broken(f"declares the shape {list(shape)}, but holds {len(values)} values")
+        raise _broken(f"declares the shape {list(shape)}, but has {len(values)} values")
     return np.concatenate([values, np.repeat(values[-1:], count - len(values))])
 
 

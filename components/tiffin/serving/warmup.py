@@ -1,7 +1,7 @@
-"""Warm-up requests inside a SavedModel: the server runs them before a version counts as available.
+"""Warm-up requests in a SavedModel: the server runs them before a version becomes available.
 
 They are a TFRecord file of PredictionLog messages in `assets.extra/`, see
-https://www.tensorflow.org/tfx/serving/saved_model_warmup. Each record is framed as
+https://www.tensorflow.org/tfx/serving/saved_model_warmup. The format of a record is
 
     length (8 bytes) · masked CRC32C of the length (4) · the message · masked CRC32C of the message (4)
 """
@@ -22,10 +22,10 @@ from tiffin.storage.files import write_bytes
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
-# What the server reads at most; more than that fails the load.
+# Maximum of TensorFlow Serving; with more records, the version fails to load.
 _MAX_RECORDS = 1000
 _MASK_DELTA = 0xA282EAD8
-# The only input of a signature for Classify and Regress: serialized tf.Examples.
+# Input of signatures for Classify and Regress: serialized tf.Examples.
 _EXAMPLES = "inputs"
 
 
@@ -38,26 +38,26 @@ def write_warmup(
     signature_names: Iterable[str] = ("",),
     requests_per_size: int = 16,
 ) -> Path:
-    """Write warm-up requests into a SavedModel, replacing those that it has.
+    """Write warm-up requests into a SavedModel, replacing existing ones.
 
-    A signature that takes serialized tf.Examples gets the rows as such, and requests for Classify or Regress, where it
-    has their outputs, beside those for Predict.
+    For a signature that takes serialized tf.Examples, rows are sent as such, and requests for Classify or Regress are
+    added to those for Predict if the signature has the outputs for them.
 
     Args:
-        saved_model: The folder with `saved_model.pb`, before it is published.
-        model: The name under which it will be served.
-        inputs: Real rows, as `tiffin.serving.Client.predict` takes them; values that are no numpy arrays are
-            converted to what the signature takes.
-        batch_sizes: Rows per request. Rows are used in turn, and again where there are fewer.
-        signature_names: The signatures to warm up. Defaults to `serving_default`.
-        requests_per_size: Requests for each batch size, signature and call. Defaults to 16, after which
-            `tiffin-model-server` has chosen how to run a signature.
+        saved_model: Folder with `saved_model.pb`, before it is published.
+        model: Name of the model on the server.
+        inputs: Real rows, as for `tiffin.serving.Client.predict`; values other than numpy arrays are converted to the
+            signature's types.
+        batch_sizes: Rows per request. Rows are used in turn and reused if there are fewer. Defaults to 1 and 64.
+        signature_names: Signatures to warm up. Defaults to `serving_default`.
+        requests_per_size: Requests for each batch size, signature and call. Defaults to 16, enough for
+            `tiffin-model-server` to choose how to run a signature.
 
     Returns:
-        The file.
+        Path of the file with the requests.
 
     Raises:
-        InputError: There are no rows, or they do not fit the signature, or the requests are too many.
+        InputError: There are no rows, the rows do not fit the signature, or there are too many requests.
     """
     known = read_signatures(saved_model)
     columns = signatures.as_columns(inputs)
@@ -66,8 +66,8 @@ def write_warmup(
     count = sum(map(len, calls.values())) * len(batch_sizes) * requests_per_size
     if not 0 < count <= _MAX_RECORDS or min(batch_sizes) < 1:
         raise InputError(
-            f"Warm-up should be 1 to {_MAX_RECORDS} requests of at least one row. Received: {len(chosen)} signatures, "
-            f"batch_sizes={list(batch_sizes)}, requests_per_size={requests_per_size}, {count} in all. Choose others."
+            f"Warm-up should have 1 to {_MAX_RECORDS} requests with at least one row each. Received: {count} requests: "
+            f"{len(chosen)} signatures, batch_sizes={list(batch_sizes)}, requests_per_size={requests_per_size}."
         )
     content = bytearray()
     for name, signature in chosen.items():
@@ -88,14 +88,12 @@ def write_warmup(
 def _find(known: dict[str, Signature], name: str) -> Signature:
     signature = messages.find_signature(known, name)
     if signature is None:
-        raise InputError(
-            f"A signature to warm up should be one of the model's: {', '.join(known)}. Received: '{name}'. Choose one."
-        )
+        raise InputError(f"signature_names should be signatures of the model: {', '.join(known)}. Received: '{name}'.")
     return signature
 
 
 def _calls(signature: Signature, columns: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the calls that a signature answers; Classify and Regress are told by the names TF Serving asks for."""
+    """Return the calls that a signature supports; TensorFlow Serving recognises Classify and Regress by output names."""
     if list(signature.inputs) == [_EXAMPLES] and _EXAMPLES not in columns:
         if list(signature.outputs) == ["outputs"]:
             return ("Predict", "Regress")
@@ -114,8 +112,8 @@ def _check(arrays: Mapping[str, Array], signature: Signature) -> None:
     rows = {len(array) for array in arrays.values() if array.ndim}
     if absent or len(rows) != 1 or 0 in rows:
         raise InputError(
-            "Warm-up should have at least one row, with as many values for every input. "
-            f"Received: {sorted(rows)} rows, without {', '.join(absent) or 'nothing'}. Pass rows of the evaluation data."
+            "Warm-up should have at least one row, with one value for every input. "
+            f"Received: {sorted(rows)} rows, missing inputs: {', '.join(absent) or 'none'}. Pass rows of the evaluation data."
         )
 
 
@@ -132,29 +130,29 @@ def _log(call: str, model: str, signature: str, batch: Mapping[str, Array]) -> A
 
 
 def read_signatures(saved_model: str | Path) -> dict[str, Signature]:
-    """Return the signatures of a SavedModel by name, without TensorFlow.
+    """Read the signatures of a SavedModel by name, without TensorFlow.
 
     Raises:
-        InputError: There is no SavedModel for serving in the folder.
+        InputError: The folder does not contain a SavedModel for serving.
     """
     path = Path(saved_model, "saved_model.pb")
     try:
         content = wire.SavedModel.FromString(path.read_bytes())
     except OSError as error:
         raise InputError(
-            f"A SavedModel should hold saved_model.pb. Received: '{saved_model}' ({error.strerror})."
+            f"Could not read saved_model.pb in '{saved_model}': {error.strerror}. Pass the folder of a SavedModel."
         ) from None
     except Exception as error:
-        # protobuf's implementations share no class for a message that cannot be read
-        raise InputError(f"'{path}' should be a SavedModel. Received: {error}. Export the model again.") from error
+        # protobuf's implementations raise unrelated classes for a message that cannot be parsed
+        raise InputError(f"Could not parse '{path}': {error}. Export the model again.") from error
     graphs = [graph for graph in content.meta_graphs if "serve" in graph.meta_info_def.tags]
     if not graphs:
-        raise InputError(f"'{path}' should hold a graph with the tag 'serve'. Received: none. Export it for serving.")
+        raise InputError(f"No graph with the tag 'serve' in '{path}'. Export the model for serving.")
     return signatures.read_signatures(graphs[0].signature_def)
 
 
 def frame_record(content: bytes) -> bytes:
-    """Return a record as TFRecord files hold it."""
+    """Return a record in the format of TFRecord files."""
     length = struct.pack("<Q", len(content))
     return length + _masked_crc(length) + content + _masked_crc(content)
 

@@ -1,8 +1,8 @@
 """TensorFlow Serving's messages and services, from the `.proto` files beside this module.
 
-`make golden` compiles them to descriptors.binpb. Here they live in a descriptor pool of their own, so that they share a
-process with TensorFlow's generated classes, which register the same names. A message is an attribute:
-`wire.PredictRequest`; a call's path and messages are in `METHODS`.
+`make golden` compiles them to descriptors.binpb. They have a descriptor pool of their own, because TensorFlow's generated
+classes register the same names in the default pool. Messages are attributes, such as `wire.PredictRequest`; `METHODS` has
+the paths and messages of the calls.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_fa
 
 @dataclass(frozen=True)
 class Method:
-    """A call of a service: the path of its HTTP/2 request, and the classes of what is sent and received."""
+    """A method of a service: the path of its HTTP/2 request, and the classes of its request and response."""
 
     path: str
     request: Any
@@ -49,6 +49,6 @@ DataType = _ENUMS["DataType"]
 
 def __getattr__(name: str) -> Any:
     if name in _MESSAGES:
-        # From now on it is an attribute like any other, found without asking here.
+        # Store it as a module attribute, so that the next access does not call this function.
         return globals().setdefault(name, message_factory.GetMessageClass(_MESSAGES[name]))
     raise AttributeError(f"TensorFlow Serving has no message '{name}'")
