@@ -1,7 +1,8 @@
-"""The exception tree, and what a user gets to read."""
+"""The exception tree and the messages for users."""
 
 import errno
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from tiffin.errors import EXPLAINED
 
 
 class TestTree:
-    def test_is_the_one_in_the_docstring(self):
+    def test_the_docstring_shows_the_tree(self):
         found = {
             name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)
         }
@@ -40,7 +41,7 @@ class TestTree:
 
 class TestDidYouMean:
     @pytest.mark.parametrize(
-        ("name", "known", "said"),
+        ("name", "known", "hint"),
         [
             ("x", [], ""),
             ("fair", ["fare", "tips"], " Did you mean 'fare'?"),
@@ -48,37 +49,36 @@ class TestDidYouMean:
             ("a", {"a": 1}, " Did you mean 'a'?"),
         ],
     )
-    def test_names_the_nearest(self, name, known, said):
-        assert errors.did_you_mean(name, known) == said
+    def test_the_closest_name(self, name, known, hint):
+        assert errors.did_you_mean(name, known) == hint
 
 
 class TestExplain:
     @pytest.mark.parametrize(
         "error", [ValueError("x"), KeyError("x"), OSError("x"), OSError(errno.EIO, "x"), KeyboardInterrupt()]
     )
-    def test_a_bug_of_ours_has_no_explanation(self, error):
+    def test_a_bug_has_no_explanation(self, error):
         assert errors.explain(error) is None
 
     @pytest.mark.parametrize(
-        ("error", "said"),
+        ("error", "number", "path"),
         [
-            (errors.InputError("Say this."), "Say this."),
-            (
-                OSError(errno.ENOSPC, "x", "/data/a"),
-                "Could not write '/data/a': No space left on device. Free space there",
-            ),
-            (OSError(errno.ENOSPC, "x", "/from", None, "/to"), "Could not write '/to': No space left on device."),
-            (OSError(errno.ENOSPC, "x"), "Could not write: No space left on device. Free space there"),
-            (OSError(errno.EFBIG, "x"), "Could not write: File too large."),
-            (OSError(errno.EDQUOT, "x"), "Could not write: Disk quota exceeded."),
-            (
-                PermissionError(errno.EACCES, "Permission denied", "/data/a"),
-                "Could not open '/data/a': Permission denied.",
-            ),
+            (OSError(errno.ENOSPC, "x", "/data/a"), errno.ENOSPC, "/data/a"),
+            (OSError(errno.ENOSPC, "x", "/from", None, "/to"), errno.ENOSPC, "/to"),
+            (OSError(errno.ENOSPC, "x"), errno.ENOSPC, None),
+            (OSError(errno.EFBIG, "x"), errno.EFBIG, None),
+            (OSError(errno.EDQUOT, "x"), errno.EDQUOT, None),
+            (PermissionError(errno.EACCES, "Permission denied", "/data/a"), errno.EACCES, "/data/a"),
         ],
     )
-    def test_a_users_mistake_and_a_full_machine_have_one(self, error, said):
-        assert errors.explain(error).startswith(said)
+    def test_an_error_of_the_file_system_names_the_reason_and_the_path(self, error, number, path):
+        message = errors.explain(error)
+
+        assert os.strerror(number) in message
+        assert re.findall("'(.*?)'", message) == ([path] if path else [])
+
+    def test_an_error_of_ours_explains_itself(self):
+        assert errors.explain(errors.InputError("Say this.")) == "Say this."
 
 
 class TestReported:
@@ -93,7 +93,7 @@ class TestReported:
 
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "after\n", "")
 
-    def test_one_line_and_a_status_of_its_own(self):
+    def test_one_line_and_an_exit_status(self):
         ended = self.run("raise InputError('Say this.')")
 
         assert (ended.returncode, ended.stdout, ended.stderr) == (EXPLAINED, "", "error: Say this.\n")
@@ -105,7 +105,7 @@ class TestReported:
         assert ended.stderr.startswith("Traceback")
         assert ended.stderr.endswith("error: Say this.\n")
 
-    def test_a_bug_of_ours_keeps_its_traceback(self):
+    def test_a_bug_keeps_its_traceback(self):
         ended = self.run("1 / 0")
 
         assert (ended.returncode, "ZeroDivisionError" in ended.stderr, "error: " in ended.stderr) == (1, True, False)

@@ -9,7 +9,7 @@ import tiffin
 from tiffin.stages import find_components
 
 
-def test_what_is_exported_is_there_and_sorted():
+def test_the_exported_names_exist_and_are_sorted():
     assert tiffin.__all__ == sorted(tiffin.__all__) == dir(tiffin)
     for name in tiffin.__all__:
         assert getattr(tiffin, name) is not None
@@ -20,12 +20,12 @@ def test_every_component_is_named_as_its_function():
         assert getattr(tiffin, name).component_spec.name == name.replace("_", "-")
 
 
-def test_a_name_that_is_not_there():
-    with pytest.raises(AttributeError, match="module 'tiffin' has no attribute 'trainer'"):
+def test_an_unknown_name():
+    with pytest.raises(AttributeError, match=r"'tiffin'.*'trainer'"):
         tiffin.trainer  # noqa: B018
 
 
-def test_importing_it_loads_neither_kfp_nor_anything_heavy():
+def test_the_import_does_not_load_kfp_or_other_large_packages():
     script = "import sys, tiffin, tiffin.errors, tiffin.artifacts, tiffin.storage; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60

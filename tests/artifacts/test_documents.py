@@ -1,4 +1,4 @@
-"""Dataclasses as JSON: what is left out, and what is refused."""
+"""Dataclasses as JSON: omitted fields, checked types."""
 
 import json
 from dataclasses import dataclass
@@ -34,59 +34,59 @@ JSON = {
 }  # fmt: skip
 
 
-def test_what_is_written_comes_back(tmp_path):
+def test_a_written_document_is_read(tmp_path):
     documents.write(tmp_path / "a", WHOLE)
 
     assert json.loads((tmp_path / "a").read_bytes()) == documents.to_json(WHOLE) == JSON
     assert documents.read(tmp_path / "a", Whole) == WHOLE
 
 
-def test_a_whole_number_is_a_float_where_one_belongs():
+def test_an_integer_is_read_as_a_float():
     found = documents.parse(json.dumps({**JSON, "sizes": {"x": 2}}), Whole, "a")
 
     assert (found, type(found.sizes["x"])) == (WHOLE, float)
 
 
-def test_a_number_that_is_none_comes_back():
+def test_nan_is_read():
     [part] = documents.parse(json.dumps({**JSON, "parts": [{"name": "", "size": float("nan")}]}), Whole, "a").parts
 
     assert part.size != part.size
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "pattern"),
     [
-        ({"count": "3"}, r"str at \$\.count, not int"),
-        ({"count": True}, r"bool at \$\.count, not int"),
-        ({"count": 3.0}, r"float at \$\.count, not int"),
-        ({"count": None}, r"NoneType at \$\.count, not int"),
-        ({"kind": "c"}, r"str at \$\.kind, not typing\.Literal\['a', 'b'\]"),
-        ({"parts": {}}, r"dict at \$\.parts, not tuple"),
-        ({"parts": [1]}, r"int at \$\.parts\[0\], not Part"),
-        ({"parts": [{"name": "x"}]}, r"no \$\.parts\[0\]\.size"),
-        ({"sizes": {"x": None}}, r"NoneType at \$\.sizes\.x, not float"),
-        ({"colour": 1}, r"\$\.colour, which is unknown"),
+        ({"count": "3"}, r"str at \$\.count, .*int"),
+        ({"count": True}, r"bool at \$\.count, .*int"),
+        ({"count": 3.0}, r"float at \$\.count, .*int"),
+        ({"count": None}, r"NoneType at \$\.count, .*int"),
+        ({"kind": "c"}, r"str at \$\.kind, .*typing\.Literal\['a', 'b'\]"),
+        ({"parts": {}}, r"dict at \$\.parts, .*tuple"),
+        ({"parts": [1]}, r"int at \$\.parts\[0\], .*Part"),
+        ({"parts": [{"name": "x"}]}, r"\$\.parts\[0\]\.size"),
+        ({"sizes": {"x": None}}, r"NoneType at \$\.sizes\.x, .*float"),
+        ({"colour": 1}, r"\$\.colour"),
     ],
 )
-def test_another_document(changed, said):
-    with pytest.raises(InputError, match=rf"'a' should be the JSON of Whole\. Received: {said}.*Run the step"):
+def test_a_wrong_field(changed, pattern):
+    with pytest.raises(InputError, match=rf"'a'.*Whole.*{pattern}"):
         documents.parse(json.dumps({**JSON, **changed}), Whole, "a")
 
 
-def test_no_object():
-    with pytest.raises(InputError, match=r"Received: list at \$, not Whole"):
+def test_not_an_object():
+    with pytest.raises(InputError, match=r"'a'.*list at \$, .*Whole"):
         documents.parse("[]", Whole, "a")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"a,b\n"])
-def test_no_json(content):
-    with pytest.raises(InputError, match=r"'a' should be JSON \(.*Run the step that writes it again"):
+def test_not_json(content):
+    with pytest.raises(InputError, match=r"'a'.* JSON") as caught:
         documents.parse(content, Whole, "a")
+
+    assert "Whole" not in str(caught.value)
 
 
 @pytest.mark.parametrize("folder", ["", "none"])
-def test_no_file(tmp_path, folder):
-    with pytest.raises(
-        InputError, match=r"An artifact should hold 'a\.json'\. Received: '.*' without it\. Pass the output"
-    ):
+def test_a_missing_file(tmp_path, folder):
+    with pytest.raises(InputError, match=rf"'a\.json'.*'{tmp_path / folder}'"):
         documents.read(tmp_path / folder / "a.json", Whole)

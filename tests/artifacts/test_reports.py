@@ -1,4 +1,4 @@
-"""The artifacts that are one JSON document: its name, its bytes, and that it comes back."""
+"""The artifacts with a single JSON document."""
 
 import json
 
@@ -27,8 +27,8 @@ REPORTS = [
 
 
 @pytest.mark.parametrize(("name", "write", "read", "document"), REPORTS, ids=[name for name, *_ in REPORTS])
-def test_what_was_written(tmp_path, name, write, read, document):
-    with pytest.raises(InputError, match=f"An artifact should hold '{name}'"):
+def test_a_written_document_is_read(tmp_path, name, write, read, document):
+    with pytest.raises(InputError, match=f"'{name}'.*'{tmp_path}'"):
         read(tmp_path)
     write(tmp_path, document)
 
@@ -36,7 +36,7 @@ def test_what_was_written(tmp_path, name, write, read, document):
     assert read(tmp_path) == document
 
 
-def test_what_a_task_does_not_have_is_left_out(tmp_path):
+def test_fields_that_a_task_does_not_have_are_omitted(tmp_path):
     write_evaluation(tmp_path, make_evaluation())
     written = json.loads(next(tmp_path.iterdir()).read_text())
 
@@ -46,7 +46,7 @@ def test_what_a_task_does_not_have_is_left_out(tmp_path):
     assert written["metrics"] == {"auc": 0.9, "brier": None}
 
 
-def test_where_the_saved_model_is(tmp_path):
+def test_the_folder_of_the_saved_model(tmp_path):
     assert saved_model(tmp_path) == tmp_path / "saved_model"
 
 
