@@ -74,7 +74,7 @@ def test_a_wrong_field(changed, pattern):
 
 
 def test_not_an_object():
-    with pytest.raises(InputError, match=r"'a'.*list at \$, .*Whole"):
+    with pytest.raises(InputError, match=r"'a'.*\$, .*Whole"):
         documents.parse("[]", Whole, "a")
 
 

@@ -1,7 +1,7 @@
-"""Settings of Hypothesis for these tests."""
+"""Hypothesis settings of these tests."""
 
 import hypothesis
 
-# A busy machine is slow now and then; pytest's timeout ends what hangs.
+# Examples may be slow on a busy machine; pytest's timeout ends a test that hangs.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")

@@ -1,6 +1,8 @@
 import asyncio
 import datetime
+import errno
 import inspect
+import os
 import socket
 import subprocess
 import sys
@@ -32,7 +34,7 @@ def server():
 
 
 class _Awaited:
-    """An AsyncClient behind the face of a Client, so that the same tests hold for both."""
+    """An AsyncClient with the interface of a Client, so that the same tests run for both."""
 
     def __init__(self, address, **options):
         self._loop = asyncio.new_event_loop()
@@ -83,7 +85,7 @@ class TestPredict:
         assert lists["scores"].tolist() == [[3.0], [5.0]]
         assert single["scores"].tolist() == [[3.0]]
 
-    def test_arrays_are_sent_as_they_are_without_metadata(self, client, server):
+    def test_arrays_are_sent_unchanged_without_metadata(self, client, server):
         arrays = {
             "miles": np.ones((2, 1), "f4"),
             "passengers": np.ones((2, 1), "i8"),
@@ -100,16 +102,16 @@ class TestPredict:
 
         assert server.calls("GetModelMetadata") == 1
 
-    def test_a_new_version_that_takes_other_types(self, client, server):
+    def test_a_new_version_with_other_input_types(self, client, server):
         client.predict("taxi", ROWS[:1])
         server.types["passengers"] = "DT_DOUBLE"
 
         assert client.predict("taxi", ROWS[:1])["scores"].tolist() == [[5.0]]
         assert server.calls("GetModelMetadata") == 2
 
-    def test_an_error_of_the_values_is_not_hidden_by_fetching_again(self, client, server):
+    def test_an_error_of_the_values_is_not_retried(self, client, server):
         client.predict("taxi", ROWS[:1])
-        with pytest.raises(ServingError, match="bad company") as caught:
+        with pytest.raises(ServingError, match=r"\[bad company\]") as caught:  # contract: TensorFlow Serving's text
             client.predict("taxi", [{**ROWS[0], "company": "bad"}])
 
         assert caught.value.code == "INVALID_ARGUMENT"
@@ -128,41 +130,39 @@ class TestPredict:
         client.predict("taxi", ROWS, label="stable")
         assert server.requests[-1][1].model_spec.version_label == "stable"
 
-        with pytest.raises(InputError, match="a version or a label, not both"):
+        with pytest.raises(InputError, match=r"version=2.*label='stable'"):
             client.predict("taxi", ROWS, version=2, label="stable")
-        with pytest.raises(InputError, match=r"whole number from 0. Received: version=-1"):
+        with pytest.raises(InputError, match=r"version=-1"):
             client.predict("taxi", ROWS, version=-1)
 
-    def test_a_signature_that_is_not_there_is_refused_by_the_server(self, client, server):
+    def test_the_server_rejects_an_unknown_signature(self, client, server):
         def refuse(_request, context):
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, 'Serving signature key "s" not found.')
 
         server.answers["Predict"] = refuse
-        with pytest.raises(ServingError, match=r'Serving signature key "s" not found. Compare the signature'):
+        with pytest.raises(ServingError, match=r'signature.* "s" ') as caught:
             client.predict("taxi", {"miles": [1.0]}, signature="s")
+        assert caught.value.code == "FAILED_PRECONDITION"
 
     @pytest.mark.parametrize(
-        ("inputs", "message"),
+        ("inputs", "pattern"),
         [
-            (
-                {"mile": [1.0]},
-                r"should be one of the model's: company, miles, passengers. Received: 'mile'. Did you mean",
-            ),
-            ({"passengers": [None]}, r"'passengers' should be a int64, which has no missing value. Received: None"),
-            ({"passengers": [1.5]}, r"'passengers' should be a whole number. Received: 1.5"),
-            ({"passengers": [1 << 70]}, r"should be a int64, -9223372036854775808 to"),
-            ({"passengers": ["3"]}, r"should be a whole number. Received: '3' \(str\)"),
-            ({"miles": ["far"]}, r"'miles' should be a number. Received: 'far'"),
-            ({"company": [3]}, r"'company' should be text. Received: 3 \(int\)"),
-            ({"miles": [[1.0, 2.0]]}, r"should have the shape \[any, 1\]. Received: \[1, 2\]"),
-            ({"miles": [[1.0], [2.0, 3.0]]}, r"rows of the same length"),
-            ([], "Inputs should be a dict of columns, a non-empty list"),
-            ("text", "Inputs should be a dict of columns"),
-            ([1, 2], "Inputs should be a dict of columns"),
+            ({"mile": [1.0]}, r"company, miles, passengers\b.*'mile'.*'miles'\?"),
+            ({"passengers": [None]}, r"'passengers'.* int64.* missing .*Received: None"),
+            ({"passengers": [1.5]}, r"'passengers'.* integer.*Received: 1\.5"),
+            ({"passengers": [1 << 70]}, rf"'passengers'.* int64.* -{1 << 63} .*Received: {1 << 70}"),
+            ({"passengers": ["3"]}, r"'passengers'.* integer.*Received: '3' \(str\)"),
+            ({"miles": ["far"]}, r"'miles'.* number.*Received: 'far'"),
+            ({"company": [3]}, r"'company'.* text.*Received: 3 \(int\)"),
+            ({"miles": [[1.0, 2.0]]}, r"'miles'.*\[any, 1\].*Received: \[1, 2\]"),
+            ({"miles": [[1.0], [2.0, 3.0]]}, r"'miles'.* length.*\[\[1\.0\], \[2\.0, 3\.0\]\]"),
+            ([], "inputs.* dict .*Received: list"),
+            ("text", "inputs.* dict .*Received: str"),
+            ([1, 2], "inputs.* dict .*Received: list"),
         ],
     )
-    def test_values_that_do_not_fit(self, client, inputs, message):
-        with pytest.raises(InputError, match=message):
+    def test_values_that_do_not_fit(self, client, inputs, pattern):
+        with pytest.raises(InputError, match=pattern):
             client.predict("taxi", inputs)
 
     def test_large_messages(self, client):
@@ -191,17 +191,17 @@ class TestOtherCalls:
         assert client.regress("taxi", {"a": [1, 2], "b": np.array([0.5, np.nan])}).tolist() == [2.0, 1.0]
 
     @pytest.mark.parametrize(
-        ("inputs", "message"),
+        ("inputs", "pattern"),
         [
-            ({"a": [1], "b": [1, 2]}, r"same number of rows. Received: a: 1, b: 2"),
-            ({}, "Received: no column"),
-            ({"a": 1}, "Column 'a' should be a list"),
-            ([{"a": {}}], "'a' should be text, numbers"),
-            ([{"a": 1 << 64}], "should fit 64 bits"),
+            ({"a": [1], "b": [1, 2]}, r"Received: a: 1, b: 2"),
+            ({}, "Received: .*columns"),
+            ({"a": 1}, "'a'.* list .*Received: 1"),
+            ([{"a": {}}], r"'a'.* text.*Received: \{\} \(dict\)"),
+            ([{"a": 1 << 64}], f"'a'.* 64 .*Received: {1 << 64}"),
         ],
     )
-    def test_examples_that_cannot_be_made(self, client, inputs, message):
-        with pytest.raises(InputError, match=message):
+    def test_examples_that_cannot_be_created(self, client, inputs, pattern):
+        with pytest.raises(InputError, match=pattern):
             client.regress("taxi", inputs)
 
     def test_metadata(self, client):
@@ -212,15 +212,16 @@ class TestOtherCalls:
         assert found["explain"].inputs["miles"].shape == (None, 1)
         assert found["explain"].method_name == "tensorflow/serving/predict"
 
-    def test_metadata_that_is_none(self, client, server):
+    def test_invalid_metadata(self, client, server):
         def garble(_request, _context):
             response = wire.GetModelMetadataResponse()
             response.metadata["signature_def"].value = b"\xff\xff"
             return response
 
         server.answers["GetModelMetadata"] = garble
-        with pytest.raises(ServingError, match="should be a map of signatures"):
+        with pytest.raises(ServingError, match="'signature_def'") as caught:
             client.metadata("taxi")
+        assert caught.value.code == "DATA_LOSS"
 
     def test_status(self, client, server):
         server.versions.insert(0, (3, "END", 3, "no such file"))
@@ -235,18 +236,18 @@ class TestOtherCalls:
         client.reload_config(model_config.format_config(config))
         assert server.config == config
 
-    def test_reload_config_refused_in_the_reply_only(self, client, server):
+    def test_reload_config_rejected_in_the_response_only(self, client, server):
         def refuse(_request, _context):
             response = wire.ReloadConfigResponse()
             response.status.error_code, response.status.error_message = 3, "Illegal to list model m multiple times."
             return response
 
         server.answers["HandleReloadConfigRequest"] = refuse
-        with pytest.raises(ServingError, match="INVALID_ARGUMENT: Illegal to list model m") as caught:
+        with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: Illegal .* m ") as caught:
             client.reload_config(model_config.make_config())
         assert caught.value.code == "INVALID_ARGUMENT"
 
-    def test_nothing_is_forgotten_in_either(self):
+    def test_both_clients_have_the_same_methods(self):
         def surface(kind):
             return {
                 name: list(inspect.signature(method).parameters.values())
@@ -258,18 +259,18 @@ class TestOtherCalls:
 
 
 class TestWaiting:
-    def test_a_version_that_is_there(self, client):
+    def test_an_available_version(self, client):
         client.wait_until_available("taxi", 2, timeout_seconds=1)
         client.wait_until_available("taxi", timeout_seconds=1)
 
-    def test_a_version_that_comes(self, client, server):
+    def test_a_version_that_becomes_available(self, client, server):
         server.versions = [(3, "LOADING", 0, "")]
         threading.Timer(0.3, lambda: server.versions.insert(0, (3, "AVAILABLE", 0, ""))).start()
         client.wait_until_available("taxi", 3, timeout_seconds=60)
 
         assert server.versions[0][:2] == (3, "AVAILABLE")
 
-    def test_a_server_that_comes(self, connect):
+    def test_a_server_that_starts(self, connect):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -291,11 +292,12 @@ class TestWaiting:
 
     def test_a_version_that_fails_ends_the_wait(self, client, server):
         server.versions = [(3, "END", 9, "Could not find SavedModel.")]
-        with pytest.raises(ServingError, match=r"Version 3 of model 'taxi' did not load: Could not find SavedModel"):
-            # Longer than a test may take: only an answer at once passes.
+        with pytest.raises(ServingError, match=r" 3 .*'taxi'.* SavedModel\. ") as caught:
+            # Longer than the timeout of a test, which passes only if the wait ends at once.
             client.wait_until_available("taxi", 3, timeout_seconds=3600)
+        assert caught.value.code == "FAILED_PRECONDITION"
 
-    def test_an_answer_counts_more_than_the_call_that_the_deadline_cuts_short(self, client, server):
+    def test_the_last_response_is_kept_when_the_next_call_hits_the_deadline(self, client, server):
         over = threading.Event()
 
         class Versions:
@@ -309,47 +311,45 @@ class TestWaiting:
 
         server.versions = Versions()
         try:
-            with pytest.raises(ServingError, match=r"Received last: version 3 LOADING"):
+            with pytest.raises(ServingError, match=r"version 3 LOADING"):
                 client.wait_until_available("taxi", 3, timeout_seconds=2)
         finally:
             over.set()
 
-    def test_too_late(self, client, server):
+    def test_timeout(self, client, server):
         server.versions = [(3, "LOADING", 0, "")]
-        with pytest.raises(ServingError, match=r"within 2 s. Received last: version 3 LOADING") as caught:
+        with pytest.raises(ServingError, match=r" 2 s\. .*version 3 LOADING") as caught:
             client.wait_until_available("taxi", 3, timeout_seconds=2)
         assert caught.value.code == "DEADLINE_EXCEEDED"
 
-        with pytest.raises(ServingError, match=r"Received last: GetModelStatus .* NOT_FOUND: Could not find any"):
+        with pytest.raises(ServingError, match=r"'bus'.*GetModelStatus .*NOT_FOUND: ") as caught:
             client.wait_until_available("bus", 3, timeout_seconds=2)
+        assert caught.value.code == "DEADLINE_EXCEEDED"
 
 
 class TestConnection:
-    def test_errors_keep_their_code_and_say_what_to_do(self, client):
+    def test_an_error_has_the_code_and_the_servers_text(self, client):
         with pytest.raises(ServingError) as caught:
             client.predict("bus", {"x": np.ones(1)})
 
         assert caught.value.code == "NOT_FOUND"
-        assert "Predict on model 'bus' at 127.0.0.1:" in str(caught.value)
-        assert "Servable not found for request: Latest(bus). Check the model's name" in str(caught.value)
+        for name in ("Predict", "'bus'", "127.0.0.1:", "NOT_FOUND", "Latest(bus)"):
+            assert name in str(caught.value)
 
-    def test_nobody_answers(self, connect):
-        with (
-            connect("127.0.0.1:9") as client,
-            pytest.raises(ServingError, match="Check that a server runs there") as caught,
-        ):
+    def test_no_server(self, connect):
+        with connect("127.0.0.1:9") as client, pytest.raises(ServingError, match=r"127\.0\.0\.1:9 .*8500") as caught:
             client.status("taxi")
         assert caught.value.code == "UNAVAILABLE"
 
     def test_deadline(self, client, server):
         server.answers["Predict"] = model_servers.slow(1.0, server.Predict)
-        with pytest.raises(ServingError, match=r"Allow more time \(timeout_seconds\)") as caught:
+        with pytest.raises(ServingError, match="timeout_seconds") as caught:
             client.predict("taxi", {"x": np.ones(1)}, timeout_seconds=0.1)
 
         assert caught.value.code == "DEADLINE_EXCEEDED"
         assert server.calls("Predict") == 1
 
-    def test_what_is_safe_is_repeated_while_unavailable(self, client, server):
+    def test_only_read_only_calls_are_retried_while_unavailable(self, client, server):
         unavailable = grpc.StatusCode.UNAVAILABLE
         server.answers["GetModelStatus"] = model_servers.fail_times(2, unavailable, server.GetModelStatus)
         assert client.status("taxi")
@@ -361,14 +361,15 @@ class TestConnection:
             client.reload_config(model_config.make_config())
         assert server.calls("HandleReloadConfigRequest") == 1
 
-    def test_what_the_server_refuses_is_not_repeated(self, client, server):
+    def test_other_errors_are_not_retried(self, client, server):
         server.answers["Predict"] = model_servers.fail_times(1, grpc.StatusCode.RESOURCE_EXHAUSTED, server.Predict)
-        with pytest.raises(ServingError, match="Send fewer rows"):
+        with pytest.raises(ServingError, match="RESOURCE_EXHAUSTED") as caught:
             client.predict("taxi", {"x": np.ones(1)})
+        assert caught.value.code == "RESOURCE_EXHAUSTED"
         assert server.calls("Predict") == 1
 
     @pytest.mark.parametrize("answer", [b"\xff\xff\xff", b"\x0a\x7f", b"\x0a\x04\x0a\x01y\x12"])
-    def test_an_answer_that_is_garbage(self, connect, answer):
+    def test_a_response_that_cannot_be_parsed(self, connect, answer):
         handler = grpc.unary_unary_rpc_method_handler(lambda _request, _context: answer)
         server = grpc.server(futures.ThreadPoolExecutor(1))
         service = grpc.method_handlers_generic_handler("tensorflow.serving.PredictionService", {"Predict": handler})
@@ -392,7 +393,7 @@ class TestConnection:
         with model_servers.serve(f"unix:{tmp_path}/s") as served, connect(served.address) as client:
             assert client.status("taxi")[0].version == 2
 
-    def test_a_web_server_is_no_model_server(self, connect):
+    def test_a_web_server_is_not_a_model_server(self, connect):
         with socket.create_server(("127.0.0.1", 0)) as listener:
 
             def answer():
@@ -406,7 +407,7 @@ class TestConnection:
 
             threading.Thread(target=answer, daemon=True).start()
             address = f"127.0.0.1:{listener.getsockname()[1]}"
-            refused = pytest.raises(ServingError, match="by default 8500 for gRPC, 8501 for REST")
+            refused = pytest.raises(ServingError, match=r"8500 .*gRPC, 8501 .*REST")
             with connect(address, timeout_seconds=5) as client, refused:
                 client.status("taxi")
             listener.shutdown(socket.SHUT_RDWR)
@@ -414,8 +415,9 @@ class TestConnection:
     def test_closed(self, server, connect):
         client = connect(server.address)
         client.close()
-        with pytest.raises(ServingError, match="client should be open"):
+        with pytest.raises(ServingError, match="closed") as caught:
             client.status("taxi")
+        assert caught.value.code == "CANCELLED"
         if connect is _Awaited:
             client._loop.close()
 
@@ -436,17 +438,17 @@ class TestConnection:
         assert not failures
 
     @pytest.mark.parametrize(
-        ("address", "message"),
+        ("address", "pattern"),
         [
-            ("http://localhost:8501", "Leave the scheme out; the port is 8500"),
-            ("", "should be host:port"),
-            (":8500", "should be host:port"),
-            ("host:port", "port should be a number"),
-            ("host:70000", "port should be a number from 1 to 65535"),
+            ("http://localhost:8501", "gRPC.*'http://localhost:8501'.*8500"),
+            ("", "host:port.*''.*localhost:8500"),
+            (":8500", "host:port.*':8500'.*localhost:8500"),
+            ("host:port", "65535.*'host:port'.*host:8500"),
+            ("host:70000", "65535.*'host:70000'.*host:8500"),
         ],
     )
-    def test_addresses_that_are_none(self, address, message):
-        with pytest.raises(InputError, match=message):
+    def test_invalid_addresses(self, address, pattern):
+        with pytest.raises(InputError, match=pattern):
             Client(address)
 
     @pytest.mark.parametrize(
@@ -465,7 +467,7 @@ class TestConnection:
 
     @pytest.mark.parametrize("headers", [{"": "x"}, {"a b": "x"}, {"a": "x\ny"}, {"a": "ü"}, {"a": 3}])
     def test_headers_that_cannot_be_sent(self, headers):
-        with pytest.raises(InputError, match=r"header"):
+        with pytest.raises(InputError, match=r"header.*Received: ('|str|int)"):
             Client("localhost", metadata=headers)
 
 
@@ -497,7 +499,7 @@ class TestTls:
         with model_servers.serve(credentials=credentials) as served:
             yield served
 
-    def test_both_sides_show_certificates(self, tls_server, certificate, connect):
+    def test_mutual_tls(self, tls_server, certificate, connect):
         cert = certificate / "cert.pem"
         tls = Tls(cert, cert, certificate / "key.pem", server_name="model.test")
         with connect(tls_server.address, tls=tls) as client:
@@ -505,18 +507,20 @@ class TestTls:
 
     @pytest.mark.parametrize("tls", [True, False])
     def test_a_server_that_is_not_trusted(self, tls_server, connect, tls):
-        refused = pytest.raises(ServingError, match="and TLS")
+        refused = pytest.raises(ServingError, match=r"UNAVAILABLE.* TLS")
         with connect(tls_server.address, tls=tls, timeout_seconds=5) as client, refused:
             client.status("taxi")
 
-    def test_files_that_are_not_there(self, tmp_path):
-        with pytest.raises(InputError, match=r"ca_file should be a file in PEM format. .*No such file"):
+    def test_missing_files(self, tmp_path):
+        with pytest.raises(
+            InputError, match=rf"ca_file.* PEM .*'{tmp_path}/none\.pem' \({os.strerror(errno.ENOENT)}\)"
+        ):
             Client("localhost", tls=Tls(tmp_path / "none.pem"))
-        with pytest.raises(InputError, match="needs its key"):
+        with pytest.raises(InputError, match=rf"certificate_file={tmp_path}/none\.pem, key_file=None"):
             Client("localhost", tls=Tls(certificate_file=tmp_path / "none.pem"))
 
 
-def test_import_loads_neither_tensorflow_nor_pandas():
+def test_the_import_does_not_load_tensorflow_or_pandas():
     script = (
         "import sys; from tiffin.serving import Client\n"
         "print([name for name in ('tensorflow', 'pandas', 'google.cloud.storage', 'requests', 'ml_dtypes', 'kfp')"

@@ -1,4 +1,4 @@
-"""What `tiffin.serving` asks of whoever installs and imports it; `make bench` prints the seconds."""
+"""The dependencies and the imports of `tiffin.serving`; `make bench` measures the import in seconds."""
 
 import importlib.metadata
 import pathlib
@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 import tiffin
 
-# typing_extensions and Cython's own modules come with grpc; `google` is a namespace of many packages.
+# grpc imports typing_extensions and Cython's modules; `google` is a namespace of many packages.
 ALLOWED = (
     "grpc",
     "google.protobuf",
@@ -31,11 +31,11 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def foreign(modules: set[str]) -> set[str]:
-    """Return those that are not Python's own."""
+    """Return the modules that are not in the standard library."""
     return {name for name in modules if name.split(".")[0] not in sys.stdlib_module_names}
 
 
-def test_the_package_alone_loads_next_to_nothing():
+def test_the_package_loads_no_dependencies():
     assert foreign(loaded_by("import tiffin.serving")) <= {
         "tiffin",
         "tiffin.errors",
@@ -45,14 +45,14 @@ def test_the_package_alone_loads_next_to_nothing():
 
 
 @pytest.mark.parametrize("name", ["Client", "AsyncClient"])
-def test_a_client_loads_grpc_protobuf_and_numpy_alone(name):
+def test_a_client_loads_only_grpc_protobuf_and_numpy(name):
     loaded = loaded_by(f"from tiffin.serving import {name}")
 
     assert {"grpc", "google.protobuf", "numpy"} <= loaded
     assert {module for module in foreign(loaded) - {"google"} if not module.startswith(ALLOWED)} == set()
 
 
-def test_a_client_loads_no_more_of_tiffin_than_it_needs():
+def test_a_client_loads_only_these_modules_of_tiffin():
     ours = {
         name.removeprefix("tiffin.") for name in loaded_by("from tiffin.serving import Client") if "tiffin." in name
     }
@@ -63,7 +63,7 @@ def test_a_client_loads_no_more_of_tiffin_than_it_needs():
     }
 
 
-def test_the_serving_root_needs_protobuf_alone():
+def test_the_serving_root_loads_only_protobuf():
     loaded = foreign(loaded_by("import tiffin.serving.root"))
 
     assert {name for name in loaded if not name.startswith(("google", "tiffin"))} == set()
@@ -75,16 +75,16 @@ def test_the_serving_root_needs_protobuf_alone():
     }  # fmt: skip
 
 
-def test_grpc_and_numpy_are_nearly_all_that_a_client_loads():
-    """Modules rather than seconds: a machine's load does not change their number."""
+def test_a_client_loads_few_modules_besides_grpc_and_numpy():
+    """The number of modules does not depend on the machine's load, unlike seconds."""
     ours = loaded_by("from tiffin.serving import Client") - loaded_by("import grpc, numpy")
 
-    # Tiffin's own, and of protobuf what makes messages from our .proto files.
+    # Tiffin's modules, and those of protobuf that build messages from the .proto files.
     assert len(ours) < 70, sorted(ours)
 
 
 def needed(name: str, extra: str = "") -> set[str]:
-    """Return the distributions that an installation brings, itself included."""
+    """Return the distributions that are installed with `name`, including itself."""
     found = {name}
     for text in importlib.metadata.requires(name) or ():
         requirement = Requirement(text)
@@ -94,7 +94,7 @@ def needed(name: str, extra: str = "") -> set[str]:
 
 
 def mebibytes(name: str) -> float:
-    """Return what a distribution's files weigh, and as much again for the bytecode of its modules."""
+    """Return the size of a distribution's files, counting its modules twice for their bytecode."""
     files = importlib.metadata.files(name) or ()
     paths = [path for path in (pathlib.Path(str(file.locate())) for file in files) if path.is_file()]
     if name == "tiffin":  # an editable installation lists no modules

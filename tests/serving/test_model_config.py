@@ -30,7 +30,7 @@ def test_empty_text_is_an_empty_config():
     assert list(model_config.read_config("").model_config_list.config) == []
 
 
-def test_text_and_message_are_the_same():
+def test_text_and_message_are_equivalent():
     entry = model_config.make_model("taxi", "/models/taxi", [5, 3, 5], {"stable": 3})
     config = model_config.make_config([entry])
 
@@ -57,37 +57,37 @@ def test_latest():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "pattern"),
     [
-        ('model_config_list {\n config {\n  nam: "x"\n }\n}', r"in line 3 \('nam: \"x\"'\).*no field named"),
-        ("model_config_list {", "should be a ModelServerConfig in text format"),
-        ("{}", "in line 1"),
-        ('model_config_list { config { name: "x" name: "y" } }', "in line 1"),
+        ('model_config_list {\n config {\n  nam: "x"\n }\n}', r"ModelServerConfig.* line 3 \('nam: \"x\"'\)"),
+        ("model_config_list {", "ModelServerConfig"),
+        ("{}", "ModelServerConfig.* line 1 "),
+        ('model_config_list { config { name: "x" name: "y" } }', "ModelServerConfig.* line 1 "),
     ],
 )
-def test_text_that_is_no_config(text, message):
-    with pytest.raises(InputError, match=message):
+def test_invalid_text(text, pattern):
+    with pytest.raises(InputError, match=pattern):
         model_config.read_config(text)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "pattern"),
     [
-        (("", "/m"), "should have a name"),
-        (("m", "models/m"), "should be absolute, or a URI. Received: 'models/m'"),
-        (("m", "/m", []), "should have versions from 0"),
-        (("m", "/m", [-1]), "should have versions from 0"),
-        (("m", "/m", [1], {"stable": 2}), "'stable' at 2 of 'm', which loads"),
+        (("", "/m"), "name.*Received: ''"),
+        (("m", "models/m"), "base_path.*'m'.*Received: 'models/m'"),
+        (("m", "/m", []), r"'m'.*versions=\[\], latest=None"),
+        (("m", "/m", [-1]), r"'m'.*versions=\[-1\], latest=None"),
+        (("m", "/m", [1], {"stable": 2}), r"'m'.*\[1\].*'stable'.* 2\b"),
     ],
 )
-def test_entries_that_the_server_would_refuse(arguments, message):
-    with pytest.raises(InputError, match=message):
+def test_entries_that_the_server_would_reject(arguments, pattern):
+    with pytest.raises(InputError, match=pattern):
         model_config.make_model(*arguments)
 
 
 def test_a_model_listed_twice():
     entry = model_config.make_model("m", "/m")
-    with pytest.raises(InputError, match="'m' twice"):
+    with pytest.raises(InputError, match="Received: 'm'"):
         model_config.make_config([entry, entry])
 
 
@@ -96,7 +96,7 @@ def test_a_model_listed_twice():
     st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=4),
     st.dictionaries(st.text(), st.just(None), max_size=3),
 )
-def test_any_config_comes_back_from_its_text(name, versions, labels):
+def test_any_config_is_read_from_its_text(name, versions, labels):
     entry = model_config.make_model(name, "/m", versions, dict.fromkeys(labels, versions[0]))
     config = model_config.make_config([entry])
 

@@ -1,4 +1,4 @@
-"""The clients and `tiffin predict` against the real `tiffin-model-server`, on models that Tiffin trained."""
+"""The clients and `tiffin predict` against `tiffin-model-server`, with models that Tiffin trained."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def rows(models):
 
 @pytest.fixture(scope="module")
 def config(models, rows, tmp_path_factory):
-    """A configuration of one model for each task, named by its label; `late` is labelled, and has a second version."""
+    """A function that returns a model config: one model per task; `late` has two versions and a version label."""
     root = tmp_path_factory.mktemp("served")
     for name, task in TASKS.items():
         folder = root / name / "1"
@@ -89,7 +89,7 @@ def client(server):
 
 @pytest.fixture(scope="module")
 def truth(models, rows):
-    """What TensorFlow itself answers for the rows: outputs by name, of a task's signature."""
+    """A function that returns TensorFlow's outputs for the rows, by name."""
 
     def answer(task, signature="serving_default"):
         function = tf.saved_model.load(getattr(models, task).saved_model).signatures[signature]
@@ -162,10 +162,11 @@ class TestClient:
     @pytest.mark.parametrize(
         ("more", "code", "text"),
         [
-            ({"model": "m"}, "NOT_FOUND", r"Servable not found for request: Latest\(m\)\. Check the model's name"),
+            # contract: TensorFlow Serving's texts
+            ({"model": "m"}, "NOT_FOUND", r"Servable not found for request: Latest\(m\)\. "),
             ({"version": 7}, "NOT_FOUND", r"Servable not found for request: Specific\(late, 7\)"),
             ({"label": "X"}, "INVALID_ARGUMENT", "Unrecognized servable version label: X"),
-            ({"signature": "s"}, "FAILED_PRECONDITION", r'Serving signature key "s" not found\. Compare the signature'),
+            ({"signature": "s"}, "FAILED_PRECONDITION", r'Serving signature key "s" not found\. '),
             ({"outputs": ["z"]}, "INVALID_ARGUMENT", "output tensor alias not found in signature: z"),
             ({"inputs": {"km": np.ones(1, "f4")}}, "INVALID_ARGUMENT", "input size does not match signature: 1!=3"),
             (
@@ -210,7 +211,7 @@ def test_the_asyncio_client(server, truth, rows):
 class TestCommand:
     @pytest.fixture
     def run(self, server, rows, tmp_path):
-        """Run `tiffin predict` on the rows, with one that is no JSON and one that is no row of the model."""
+        """A function that runs `tiffin predict` on the rows, one that is not JSON and one with wrong values."""
         path = tmp_path / "rows.jsonl"
         path.write_text("".join(f"{json.dumps(row)}\n" for row in rows) + 'nonsense\n{"km": "x", "items": 1}\n')
 
@@ -240,7 +241,7 @@ class TestCommand:
                     assert outputs[key] == pytest.approx(value[number].tolist(), rel=1e-5)
 
     @pytest.mark.parametrize("name", TASKS)
-    def test_rest_prints_what_grpc_prints(self, run, name):
+    def test_rest_prints_the_same_as_grpc(self, run, name):
         for more in ((), ("--signature", "explain")):
             assert run(name, *more) == run(name, *more, rest=True)
 
@@ -256,12 +257,12 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("more", "text"),
         [
-            (["--version", "7"], "Servable not found for request: Specific(late, 7)"),
-            (["--label", "X"], "Unrecognized servable version label: X"),
-            (["--signature", "s"], "--signature should be one of the model's: examples, explain, serving_default"),
+            (["--version", "7"], "Specific(late, 7)"),
+            (["--label", "X"], "label: X"),
+            (["--signature", "s"], "examples, explain, serving_default"),
         ],
     )
-    def test_mistakes(self, server, tmp_path, rest, more, text):
+    def test_wrong_options(self, server, tmp_path, rest, more, text):
         (tmp_path / "none.jsonl").write_text("")
         arguments = ["predict", "--model", "late", "--address", f"127.0.0.1:{server[rest]}", *more]
         done = CliRunner().invoke(main, [*arguments, *(["--rest"] if rest else []), str(tmp_path / "none.jsonl")])
@@ -270,16 +271,16 @@ class TestCommand:
 
 
 def test_reloading_moves_the_label(client, config, rows):
-    """The last: it changes what is served. Both versions are loaded before the label moves."""
+    """Must be the last test, because it changes the served versions. Both are loaded before the label moves."""
     client.reload_config(config(late=(1, 2)), timeout_seconds=120)
     client.wait_until_available("late", 2, timeout_seconds=120)
     client.reload_config(model_config.format_config(config(late=(1, 2), label=2)), timeout_seconds=120)
     client.reload_config(config(late=(2,), label=2), timeout_seconds=120)
     assert client.predict("late", rows, label="stable")["probability"].shape == (len(rows),)
     text = model_config.format_config(config(late=(2,), label=2))
-    with pytest.raises(ServingError, match="FAILED_PRECONDITION: Request to assign label to version 9 of model late"):
+    with pytest.raises(ServingError, match=r"FAILED_PRECONDITION: .* 9 .* late"):
         client.reload_config(text.replace("value: 2", "value: 9"))
-    with pytest.raises(ServingError, match="Illegal to list model late multiple times in config list") as caught:
+    with pytest.raises(ServingError, match=r"Illegal .* late ") as caught:
         client.reload_config(text.replace('"speed"', '"late"'))
     assert caught.value.code == "INVALID_ARGUMENT"
     assert client.status("late")[0].state == "AVAILABLE"

@@ -64,17 +64,17 @@ def test_several_outputs_keep_their_names(client):
     ],
 )
 def test_values_are_those_of_grpc(client, server, sent, read):
-    """As in TestSplitRows: only a row's single value loses its dimensions."""
+    """As in TestSplitRows, only a row's single value loses its dimensions."""
     server.body = b'{"predictions": [{"y": %s}]}' % sent.encode()
 
     assert client.predict(TAXI, arrays(), "", {"y": TensorSpec("float32", None)}) == [{"y": read}]
 
 
-def test_nan_goes_and_comes(client):
+def test_nan(client):
     assert client.predict(TAXI, arrays(math.nan), "", SCORES) == [{"scores": None}]
 
 
-def test_bytes_that_are_no_text(client, server):
+def test_bytes_that_are_not_text(client, server):
     client.predict(TAXI, arrays(company=b"\xff"), "", SCORES)
 
     assert server.requests[-1][1]["instances"][0]["company"] == [{"b64": "/w=="}]
@@ -93,12 +93,12 @@ def test_version_and_label(client, server):
 def test_metadata(client):
     signatures = client.metadata(TAXI)
 
-    assert sorted(signatures) == ["explain", "serving_default"], "without TensorFlow's own"
+    assert sorted(signatures) == ["explain", "serving_default"], "without TensorFlow's initializers"
     assert signatures["explain"].inputs["company"].dtype == "string"
     assert signatures["serving_default"].inputs["miles"].shape == (None, 1)
 
 
-def test_unavailable_is_tried_again(client, server):
+def test_unavailable_is_retried(client, server):
     server.failures = [503, 503]
 
     assert client.predict(TAXI, arrays(), "", SCORES) == [{"scores": 5.0}]
@@ -110,9 +110,7 @@ def test_unavailable_is_tried_again(client, server):
 )
 def test_errors_have_grpcs_codes(client, server, status, code):
     server.failures = [status]
-    with pytest.raises(
-        ServingError, match=rf"predict on model 'taxi' at .* failed with {code}: asked to fail"
-    ) as caught:
+    with pytest.raises(ServingError, match=rf"predict .*'taxi'.*{code}: ") as caught:
         client.predict(TAXI, arrays(), "", SCORES)
 
     assert caught.value.code == code
@@ -120,35 +118,35 @@ def test_errors_have_grpcs_codes(client, server, status, code):
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"),
+    ("body", "pattern"),
     [
-        (b"<html>", "not JSON, but '<html>'"),
-        (b"[]", "not an object"),
-        (b"{}", "should hold a prediction per row"),
-        (b'{"predictions": [1, 2]}', "should hold a prediction per row"),
+        (b"<html>", "JSON: '<html>'"),
+        (b"[]", r"JSON object: '\[\]'"),
+        (b"{}", r"'predictions'.*Received: \{\}"),
+        (b'{"predictions": [1, 2]}', r"'predictions'.*Received: .*\[1, 2\]"),
         (b'{"error": "late"}', "late"),
     ],
 )
-def test_answers_that_are_none(client, server, body, reason):
+def test_invalid_responses(client, server, body, pattern):
     server.body = body
-    with pytest.raises(ServingError, match=reason):
+    with pytest.raises(ServingError, match=pattern):
         client.predict(TAXI, arrays(), "", SCORES)
 
 
-def test_metadata_that_is_none(client, server):
+def test_invalid_metadata(client, server):
     server.body = b'{"metadata": {"signature_def": 3}}'
-    with pytest.raises(ServingError, match="should be a map of signatures"):
+    with pytest.raises(ServingError, match="'signature_def'"):
         client.metadata(TAXI)
 
 
-def test_nobody_answers():
-    with pytest.raises(ServingError, match=r"UNAVAILABLE.*8501 for REST") as caught:
+def test_no_server():
+    with pytest.raises(ServingError, match=r"UNAVAILABLE.*8501 .*REST") as caught:
         RestClient("127.0.0.1:9").metadata(TAXI)
 
     assert caught.value.code == "UNAVAILABLE"
 
 
 @pytest.mark.parametrize("address", ["", "ftp://host", "host:port", "http://"])
-def test_addresses_that_are_none(address):
-    with pytest.raises(InputError, match="should be host:port or http://host:port"):
+def test_invalid_addresses(address):
+    with pytest.raises(InputError, match=f"http://host:port.*Received: '{address}'"):
         RestClient(address)

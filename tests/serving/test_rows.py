@@ -1,6 +1,7 @@
 import datetime
 import decimal
 import io
+import re
 import subprocess
 import sys
 
@@ -25,26 +26,26 @@ class TestJsonLines:
     def test_empty(self, tmp_path):
         assert read(tmp_path, "a.jsonl", "") == []
 
-    def test_blank_lines_count_as_lines_only(self, tmp_path):
+    def test_blank_lines_are_not_rows(self, tmp_path):
         rows = read(tmp_path, "a.jsonl", '{"a": 1}\n\n {"a": null}')
 
         assert [(row.number, row.line, row.values) for row in rows] == [(1, 1, {"a": 1}), (2, 3, {"a": None})]
 
     @pytest.mark.parametrize(
-        ("line", "reason"),
+        ("line", "names"),
         [
-            (b"{", "The line should be JSON (Expecting property name"),
-            (b"[1]", "should be a JSON object. Received: '[1]'."),
-            (b"\xff", "The line should be JSON ('utf-8' codec"),
-            (b"[" * 100_000, "The line should be JSON ("),
-            (b"3" * 5000, "The line should be JSON ("),
+            (b"{", ["JSON", "'{'"]),
+            (b"[1]", ["JSON object", "'[1]'"]),
+            (b"\xff", ["JSON", "'utf-8'"]),
+            (b"[" * 100_000, ["JSON", "'[[["]),
+            (b"3" * 5000, ["JSON", "'333"]),
         ],
     )
-    def test_a_bad_line_does_not_end_it(self, tmp_path, line, reason):
+    def test_a_bad_line_is_skipped(self, tmp_path, line, names):
         bad, good = read(tmp_path, "a.jsonl", line + b'\n{"a": 1}\n')
 
         assert bad.values is None
-        assert reason in bad.error
+        assert [name for name in names if name not in bad.error] == []
         assert len(bad.error) < 300
         assert good.values == {"a": 1}
 
@@ -56,7 +57,7 @@ class TestJsonLines:
 
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.binary(max_size=200))
-    def test_any_bytes_are_read(self, tmp_path, content):
+    def test_arbitrary_bytes(self, tmp_path, content):
         rows = read(tmp_path, "a.jsonl", content)
 
         assert [row.number for row in rows] == list(range(1, len(rows) + 1))
@@ -81,22 +82,19 @@ class TestCsv:
     def test_delimiters(self, tmp_path, delimiter):
         assert read(tmp_path, "a.csv", f"a{delimiter}b\n1{delimiter}2\n")[0].values == {"a": "1", "b": "2"}
 
-    def test_bad_rows_do_not_end_it(self, tmp_path):
+    def test_bad_rows_are_skipped(self, tmp_path):
         huge = b'"' + b"x" * 200_000 + b'"'
         rows = read(tmp_path, "a.csv", b"a,b\n1\n1,2,3\n\n\xff,1\n" + huge + b",1\n1,2\n")
 
-        assert [row.error[:38] for row in rows] == [
-            "The row should have 2 fields, as the h",
-            "The row should have 2 fields, as the h",
-            "The row should be UTF-8. Received: oth",
-            "The line should be CSV. Received: fiel",
-            "",
-        ]
+        patterns = [r" 2 fields.*Received: 1\.", r" 2 fields.*Received: 3\.", "UTF-8", r"CSV\. .*131072", "^$"]
+        assert [
+            row.error for row, pattern in zip(rows, patterns, strict=True) if not re.search(pattern, row.error)
+        ] == []
         assert [row.number for row in rows] == [1, 2, 3, 4, 5]
 
     @pytest.mark.parametrize("content", ["", "\n", "a,a\n", "a,,b\n"])
-    def test_a_header_that_names_no_columns(self, tmp_path, content):
-        with pytest.raises(InputError, match="start with a line of different column names"):
+    def test_an_invalid_header(self, tmp_path, content):
+        with pytest.raises(InputError, match=f"header.*'a.csv'.*'{content.strip()}'"):
             read(tmp_path, "a.csv", content)
 
 
@@ -114,7 +112,7 @@ class TestParquet:
         assert [row.values for row in rows] == [{"a": 1, "b": 1.5, "c": "x"}, {"a": None, "b": None, "c": None}]
         assert not isinstance(rows[0].values["b"], decimal.Decimal)
 
-    def test_a_name_with_signs_of_a_glob_is_that_file_alone(self, tmp_path):
+    def test_a_name_with_wildcards(self, tmp_path):
         for value, name in enumerate(["day[1].parquet", "day1.parquet"]):
             duckdb.execute(f"COPY (SELECT {value} a) TO '{tmp_path / name}'")
         with open_rows(str(tmp_path / "day[1].parquet")) as source:
@@ -123,19 +121,19 @@ class TestParquet:
 
     @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"x" * 100 + b"PAR1"])
     def test_a_corrupt_file(self, tmp_path, content):
-        with pytest.raises(InputError, match=r"'a.parquet' should be a Parquet file. Received: "):
+        with pytest.raises(InputError, match=r"'a\.parquet'.* Parquet"):
             read(tmp_path, "a.parquet", content)
 
-    def test_a_file_that_is_corrupt_further_on(self, tmp_path):
+    def test_a_file_with_corrupt_data(self, tmp_path):
         path = tmp_path / "a.parquet"
         duckdb.execute(f"COPY (SELECT hash(i)::VARCHAR AS a FROM range(200000) t(i)) TO '{path}'")
         content = bytearray(path.read_bytes())
         content[len(content) // 2 : len(content) // 2 + 4000] = b"\xff" * 4000
-        with pytest.raises(InputError, match="should be a Parquet file"):
+        with pytest.raises(InputError, match=r"'a\.parquet'.* Parquet"):
             read(tmp_path, "a.parquet", bytes(content))
 
-    def test_memory_stays_constant(self, tmp_path):
-        """A file of some hundred megabytes of values is read within far less memory."""
+    def test_memory_is_constant(self, tmp_path):
+        """The file has some hundred megabytes of values."""
         path = tmp_path / "a.parquet"
         duckdb.execute(f"COPY (SELECT i AS a, repeat('x', 400) AS b FROM range(600000) t(i)) TO '{path}'")
         script = (
@@ -151,20 +149,20 @@ class TestParquet:
 
 
 class TestOpening:
-    def test_not_there(self, tmp_path):
+    def test_a_missing_file(self, tmp_path):
         (tmp_path / "rows.csv").write_text("a\n")
-        with pytest.raises(InputError, match=r"Did you mean 'rows\.csv'"), open_rows(str(tmp_path / "row.csv")):
+        with pytest.raises(InputError, match=r"/row\.csv'.*'rows\.csv'\?"), open_rows(str(tmp_path / "row.csv")):
             pass
 
     @pytest.mark.parametrize("name", ["a.xlsx", "a", "a.csv.gz"])
     def test_other_formats(self, tmp_path, name):
-        with pytest.raises(InputError, match=r"should end in \.jsonl"):
+        with pytest.raises(InputError, match=rf" \.jsonl, .* \.parquet, .*/{name}'"):
             read(tmp_path, name, "a\n")
 
     def test_a_folder(self, tmp_path):
         (tmp_path / "a.csv").mkdir()
         (tmp_path / "a.csv" / "b.csv").write_text("a\n1\n")
-        with pytest.raises(InputError, match="should come from one file"), open_rows(str(tmp_path / "a.csv")):
+        with pytest.raises(InputError, match=rf"'{tmp_path}/a\.csv'.* 1 "), open_rows(str(tmp_path / "a.csv")):
             pass
 
 
@@ -177,7 +175,7 @@ INPUTS = {
 
 
 class TestSelectInputs:
-    def test_others_are_ignored_and_absent_ones_missing(self):
+    def test_other_columns_are_ignored_and_absent_ones_missing(self):
         assert select_inputs({"miles": 1, "label": 0}, INPUTS, False) == {
             "miles": 1,
             "riders": None,
@@ -185,7 +183,7 @@ class TestSelectInputs:
             "card": None,
         }
 
-    def test_text_is_read(self):
+    def test_text_is_parsed(self):
         row = {"miles": " 1.5", "riders": "2", "company": "3", "card": "TRUE"}
 
         assert select_inputs(row, INPUTS, True) == {"miles": 1.5, "riders": 2, "company": "3", "card": True}
@@ -194,22 +192,22 @@ class TestSelectInputs:
         assert set(select_inputs(dict.fromkeys(INPUTS, ""), INPUTS, True).values()) == {None}
 
     @pytest.mark.parametrize(("text", "number"), [("3.0", 3), ("-4", -4), ("1e3", 1000), ("nan", None)])
-    def test_whole_numbers(self, text, number):
+    def test_integers(self, text, number):
         assert select_inputs({"riders": text}, INPUTS, True)["riders"] == number
 
     @pytest.mark.parametrize(
         ("name", "text"),
         [("miles", "far"), ("riders", "1.5"), ("riders", "inf"), ("riders", "²"), ("card", "maybe")],
     )
-    def test_text_that_is_none(self, name, text):
-        with pytest.raises(InputError, match=f"Input '{name}' should be a"):
+    def test_text_of_another_type(self, name, text):
+        with pytest.raises(InputError, match=f"'{name}'.* {INPUTS[name].dtype}.*Received: '{text}'"):
             select_inputs({name: text}, INPUTS, True)
 
     def test_none_of_the_inputs(self):
-        with pytest.raises(InputError, match=r"Received: mile, label. Did you mean 'miles'\?"):
+        with pytest.raises(InputError, match=r"Received: mile, label.*'miles'\?"):
             select_inputs({"mile": 1, "label": 2}, INPUTS, False)
 
-    def test_other_values_are_left_for_later(self):
+    def test_values_other_than_text_are_unchanged(self):
         today = datetime.date(2020, 1, 1)
 
         assert select_inputs({"company": today}, INPUTS, False)["company"] == today

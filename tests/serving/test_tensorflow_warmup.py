@@ -1,4 +1,4 @@
-"""Warm-up requests of a real SavedModel, read back with TensorFlow's own reader and messages."""
+"""Warm-up requests of a SavedModel, read with TensorFlow's reader and messages."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def saved_model(tmp_path_factory):
     return folder
 
 
-def test_signatures_are_those_that_tensorflow_reads(saved_model):
+def test_signatures_equal_those_of_tensorflow(saved_model):
     ours = warmup.read_signatures(saved_model)
     signature, theirs = ours["serving_default"], tf.saved_model.load(str(saved_model)).signatures["serving_default"]
 
@@ -42,7 +42,7 @@ def test_signatures_are_those_that_tensorflow_reads(saved_model):
     assert list(signature.outputs) == list(theirs.structured_outputs)
 
 
-def test_tensorflow_reads_the_records_and_the_model_answers_them(saved_model):
+def test_tensorflow_reads_the_records_and_the_model_accepts_them(saved_model):
     rows = [{"miles": 1.5, "company": "Blue"}, {"miles": None, "company": None}]
     path = warmup.write_warmup(saved_model, "taxi", rows, batch_sizes=(1, 5), requests_per_size=2)
     records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
@@ -77,7 +77,7 @@ def test_tensorflow_reads_the_records_of_examples(saved_model):
     assert classified.classify_log.request.model_spec.signature_name == "examples"
 
 
-def test_a_record_is_framed_as_tensorflow_frames_it(tmp_path):
+def test_records_equal_those_of_tensorflow(tmp_path):
     contents = [b"", b"tiffin", bytes(range(256)) * 50]
     with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
         for content in contents:

@@ -1,4 +1,4 @@
-"""Our messages against tensorflow-serving-api's, both loaded in one process: the same bytes, both ways."""
+"""Our messages compared with those of tensorflow-serving-api, both loaded in one process."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tiffin.serving import tensors, wire
 
 RUNS_IN = ("model",)
 
-# Fields of theirs that we leave out, because the open-source server does not use them or numpy cannot hold them.
+# Fields that our messages omit: the open-source server does not use them, or numpy does not support them.
 LEFT_OUT = {
     "tensorflow.TensorInfo.composite_tensor",
     "tensorflow.serving.PredictRequest.predict_streamed_options",
@@ -29,18 +29,18 @@ ROOTS = [
     *(wire.METHODS[name].response for name in wire.METHODS),
     *(wire.SignatureDefMap, wire.PredictionLog, wire.ModelServerConfig, wire.Example),
 ]
-# These modules register their messages in the default pool, the rest is imported by them.
+# These modules and their imports register the messages in the default pool.
 POOL = prediction_log_pb2.DESCRIPTOR.pool
 Field = descriptor.FieldDescriptor
 
 
 def theirs(ours):
-    """Return the class of TensorFlow's with the same name."""
+    """Return TensorFlow's class with the same name."""
     return message_factory.GetMessageClass(POOL.FindMessageTypeByName(ours.DESCRIPTOR.full_name))
 
 
 def all_messages():
-    """Return every message that the roots hold, ours and theirs."""
+    """Return every message that the roots use, ours and theirs."""
     found, open_ = {}, [(root.DESCRIPTOR, theirs(root).DESCRIPTOR) for root in ROOTS]
     while open_:
         one, other = open_.pop()
@@ -78,7 +78,7 @@ def test_fields_have_the_same_numbers_names_and_types(one, other):
             assert {value.name: value.number for value in enum.values}.items() <= numbers.items()
 
 
-def test_what_is_left_out_is_there():
+def test_the_omitted_fields_exist():
     fields = {field.full_name for _, other in all_messages() for field in other.fields}
 
     assert fields >= LEFT_OUT
@@ -114,7 +114,7 @@ SCALARS = {
 
 @st.composite
 def filled(draw, kind, other, depth=0):
-    """Draw a message of class `kind` with random fields, of those that both classes have."""
+    """Draw a message of class `kind` with random values in fields that both classes have."""
     message = kind()
     fields = [field for field in other.DESCRIPTOR.fields if field.full_name not in LEFT_OUT]
     for theirs_field in fields:
@@ -146,7 +146,7 @@ def _fill(draw, message, field, their_field, depth):
                 getattr(message, field.name).CopyFrom(child)
     else:
         values = SCALARS.get(field.type)
-        if values is None:  # an enum: unknown numbers are kept
+        if values is None:  # an enum, which keeps unknown numbers
             values = st.sampled_from([*(value.number for value in field.enum_type.values), 77])
         if is_repeated(field):
             getattr(message, field.name).extend(draw(values) for _ in range(times))
@@ -167,7 +167,7 @@ def _child(draw, field, their_field, depth, in_map):
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.DESCRIPTOR.full_name)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_the_same_bytes_both_ways(root, data):
+def test_the_same_bytes_in_both_directions(root, data):
     other = theirs(root)
     ours_to_theirs = data.draw(filled(root, other))
     content = ours_to_theirs.SerializeToString(deterministic=True)
@@ -186,7 +186,7 @@ def test_the_same_bytes_both_ways(root, data):
     }
 
 
-def test_fields_left_out_pass_through():
+def test_omitted_fields_are_kept():
     request = predict_pb2.PredictRequest(client_id=b"me")
     request.model_spec.name = "m"
     content = request.SerializeToString()
@@ -202,7 +202,7 @@ NUMERIC = [
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
-def test_tensors_as_tensorflow_reads_and_writes_them(data):
+def test_tensors_equal_those_of_tensorflow(data):
     dtype = data.draw(st.sampled_from(NUMERIC))
     array = data.draw(hnp.arrays(dtype, hnp.array_shapes(min_dims=0, min_side=0, max_dims=3)))
     read = tf.make_ndarray(tensor_pb2.TensorProto.FromString(tensors.to_proto(array).SerializeToString()))
@@ -233,7 +233,7 @@ FIELDS = {
 @pytest.mark.parametrize("dtype", FIELDS)
 @settings(max_examples=50, deadline=None)
 @given(data=st.data())
-def test_values_given_one_by_one_are_read_as_tensorflow_reads_them(dtype, data):
+def test_values_in_repeated_fields_are_read_like_tensorflow(dtype, data):
     field, values = FIELDS[dtype]
     given_values = data.draw(st.lists(values, min_size=1, max_size=300))
     filled_up = data.draw(st.integers(0, 3))

@@ -33,14 +33,14 @@ def same(one, other):
 
 @pytest.mark.parametrize("dtype", NUMERIC)
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0), (2, 3)])
-def test_empty_and_small_ones_come_back(dtype, shape):
+def test_empty_and_small_arrays(dtype, shape):
     array = np.ones(shape, dtype)
 
     same(tensors.from_proto(tensors.to_proto(array)), array)
 
 
 @given(st.data())
-def test_all_types_and_shapes_come_back(data):
+def test_all_types_and_shapes(data):
     dtype = data.draw(st.sampled_from(NUMERIC))
     array = data.draw(hnp.arrays(dtype, hnp.array_shapes(min_dims=0, min_side=0)))
 
@@ -48,7 +48,7 @@ def test_all_types_and_shapes_come_back(data):
 
 
 @given(hnp.arrays(object, hnp.array_shapes(min_dims=0, min_side=0), elements=st.binary(max_size=5)))
-def test_strings_come_back(array):
+def test_strings(array):
     back = tensors.from_proto(tensors.to_proto(array))
 
     assert back.shape == array.shape
@@ -65,7 +65,7 @@ def test_other_byte_orders_and_strides():
     assert tensors.from_proto(tensors.to_proto(array)).tolist() == array.tolist()
 
 
-def test_what_is_read_can_be_written_to():
+def test_a_read_array_is_writable():
     array = tensors.from_proto(tensors.to_proto(np.zeros(3)))
     array[0] = 1
 
@@ -91,7 +91,7 @@ def test_what_is_read_can_be_written_to():
         ({"dtype": "DT_QUINT8", "int_val": [7]}, 7),
     ],
 )
-def test_values_given_one_by_one(fields, expected):
+def test_values_in_repeated_fields(fields, expected):
     assert read(**fields).tolist() == expected
 
 
@@ -111,26 +111,28 @@ def test_long_lists_are_read_as_one_block(dtype, field, count, more):
 
 
 @pytest.mark.parametrize(
-    ("fields", "reason"),
+    ("fields", "pattern"),
     [
-        ({"dtype": "DT_FLOAT", "float_val": [1, 2, 3], "shape": [2]}, r"declares the shape \[2\], but holds 3 values"),
-        ({"dtype": "DT_FLOAT", "tensor_content": b"123", "shape": [1]}, r"\[1\] of float32, but holds 3 bytes"),
-        ({"dtype": "DT_FLOAT", "float_val": [1], "shape": [1 << 20, 1 << 20]}, "but holds 1 values"),
-        ({"dtype": "DT_STRING", "shape": [1 << 40]}, "but holds 1 values"),
-        ({"dtype": "DT_FLOAT", "shape": [-1]}, r"the shape \[-1\], which is unknown in parts"),
-        ({"dtype": "DT_INVALID"}, "has the type DT_INVALID, which numpy cannot hold"),
-        ({"dtype": "DT_RESOURCE"}, "has the type DT_RESOURCE"),
-        ({"dtype": "DT_UINT8", "int_val": [256]}, "a number that is no uint8"),
-        ({"dtype": "DT_COMPLEX64", "scomplex_val": [1]}, "half a complex number"),
+        ({"dtype": "DT_FLOAT", "float_val": [1, 2, 3], "shape": [2]}, r" \[2\], .* 3 values"),
+        ({"dtype": "DT_FLOAT", "tensor_content": b"123", "shape": [1]}, r" \[1\] .*float32, .* 3 bytes"),
+        ({"dtype": "DT_FLOAT", "float_val": [1], "shape": [1 << 20, 1 << 20]}, r" \[1048576, 1048576\], .* 1 values"),
+        ({"dtype": "DT_STRING", "shape": [1 << 40]}, r" \[1099511627776\], .* 1 values"),
+        ({"dtype": "DT_FLOAT", "shape": [-1]}, r" shape \[-1\], "),
+        ({"dtype": "DT_INVALID"}, "DT_INVALID, .*numpy"),
+        ({"dtype": "DT_RESOURCE"}, "DT_RESOURCE, .*numpy"),
+        ({"dtype": "DT_UINT8", "int_val": [256]}, "number .* uint8"),
+        ({"dtype": "DT_COMPLEX64", "scomplex_val": [1]}, " 1 .* complex "),
     ],
 )
-def test_messages_that_contradict_themselves(fields, reason):
-    with pytest.raises(ServingError, match=reason):
+def test_inconsistent_messages(fields, pattern):
+    with pytest.raises(ServingError, match=pattern) as caught:
         read(**fields)
+
+    assert caught.value.code == "DATA_LOSS"
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_read_or_refused(content):
+def test_arbitrary_bytes(content):
     try:
         proto = wire.TensorProto.FromString(content)
     except message.DecodeError:
@@ -140,15 +142,15 @@ def test_any_bytes_are_read_or_refused(content):
 
 
 @pytest.mark.parametrize(
-    ("value", "reason"),
+    ("value", "pattern"),
     [
-        (np.array(["2020-01-01"], "M8[D]"), "tensor's type should be one of"),
-        (np.array([None, "a"], object), "should hold text or bytes. Received: None"),
-        ([{"a": 1}], "should hold text or bytes"),
+        (np.array(["2020-01-01"], "M8[D]"), r"float32, .*Received: datetime64\[D\]"),
+        (np.array([None, "a"], object), r"bytes.*Received: None \(NoneType\)"),
+        ([{"a": 1}], r"bytes.*Received: \{'a': 1\} \(dict\)"),
     ],
 )
-def test_what_cannot_be_sent(value, reason):
-    with pytest.raises(InputError, match=reason):
+def test_values_that_cannot_be_sent(value, pattern):
+    with pytest.raises(InputError, match=pattern):
         tensors.to_proto(value)
 
 

@@ -1,5 +1,6 @@
-"""What S3 adds to the rules of `test_storage`, against a server over HTTP."""
+"""S3, against a server over HTTP; `test_storage` has the rules of all stores."""
 
+import errno
 import multiprocessing
 import os
 import subprocess
@@ -20,7 +21,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": "SECRET"}
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch, tmp_path):
-    """No credentials of the developer's, and none of a machine in a cloud."""
+    """Hide the developer's credentials and those of a cloud machine."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
@@ -36,8 +37,8 @@ def listed(location):
 
 
 class TestListFiles:
-    def test_an_empty_bucket_holds_no_data(self, store):
-        with pytest.raises(InputError, match="There should be an object or a folder at 's3://bucket'"):
+    def test_an_empty_bucket_has_no_data(self, store):
+        with pytest.raises(InputError, match="'s3://bucket'"):
             storage.list_files("s3://bucket")
 
     def test_an_object_is_one_file(self, store):
@@ -47,7 +48,7 @@ class TestListFiles:
         assert storage.list_files("s3://bucket/a.csv") == [storage.SourceFile("s3://bucket/a.csv", 5)]
 
     @pytest.mark.parametrize("location", ["s3://bucket/d", "s3://bucket/d/", "S3://bucket/d"])
-    def test_a_folder_is_its_objects_sorted_and_those_of_its_folders(self, store, location):
+    def test_a_folder_is_listed_recursively_and_sorted(self, store, location):
         for name in ("d/b.csv", "d/a.csv", "d/sub/c.csv", "d/_SUCCESS", "d/.part", "d/_tmp/x.csv", "d/empty/", "e.csv"):
             store.put(name, b"")
 
@@ -71,29 +72,29 @@ class TestListFiles:
 
         assert listed(f"s3://bucket/{pattern}") == expected
 
-    def test_a_glob_that_matches_nothing(self, store):
+    def test_a_glob_without_a_match(self, store):
         store.put("a.csv", b"")
-        with pytest.raises(InputError, match=r"glob should match.*matches none"):
+        with pytest.raises(InputError, match=r"'s3://bucket/\*\.parquet'.*'\*\*'"):
             storage.list_files("s3://bucket/*.parquet")
 
     @pytest.mark.parametrize(("given", "meant"), [("trip.csv", "trips.csv"), ("d/trip", "d/trips"), ("dd/x", "")])
-    def test_nothing_found_names_the_nearest(self, store, given, meant):
+    def test_the_error_suggests_the_closest_name(self, store, given, meant):
         store.put("trips.csv", b"")
         store.put("d/trips/a.csv", b"")
-        hint = rf"Did you mean '{meant.rpartition('/')[2]}'\?" if meant else "Check its name"
-        with pytest.raises(InputError, match=rf"'s3://bucket/{given}'.*{hint}"):
+        hint = rf" '{meant.rpartition('/')[2]}'\?" if meant else r"\.$"
+        with pytest.raises(InputError, match=rf"'s3://bucket/{given}'[^']*{hint}"):
             storage.list_files(f"s3://bucket/{given}")
 
-    def test_a_folder_without_a_name_is_passed_over_or_said(self, store):
+    def test_a_folder_without_a_name_is_skipped_or_refused(self, store):
         store.put("d/a.csv", b"x")
         store.put("d//b.csv", b"x")
         if int(pyarrow.__version__.partition(".")[0]) > 10:
             assert listed("s3://bucket/d") == ["d/a.csv"]
         else:
-            with pytest.raises(StorageError, match="should have no empty part"):
+            with pytest.raises(StorageError, match=r"'s3://bucket/d'.*'//'"):
                 listed("s3://bucket/d")
 
-    def test_a_name_is_taken_as_it_is(self, store):
+    def test_special_characters_in_a_name(self, store):
         store.put("d/a b%20ä+.csv", b"x")
         [file] = storage.list_files("s3://bucket/d")
 
@@ -102,7 +103,7 @@ class TestListFiles:
 
 
 class TestRead:
-    def test_content_and_a_token_that_changes_with_it(self, store):
+    def test_the_token_changes_with_the_content(self, store):
         assert storage.read("s3://bucket/a/b") is None
         assert not storage.exists("s3://bucket/a")
 
@@ -122,7 +123,7 @@ class TestRead:
         assert storage.find("s3://bucket/r", {"x.json"}) == ["s3://bucket/r/1/x.json", "s3://bucket/r/2/sub/x.json"]
         assert storage.find("s3://bucket/none", {"x.json"}) == []
 
-    def test_an_object_is_downloaded_and_removed_afterwards(self, store):
+    def test_a_local_copy_of_an_object_is_temporary(self, store):
         content = os.urandom((16 << 20) + 3)
         store.put("d/a.parquet", content)
         with storage.local_copy("s3://bucket/d/a.parquet") as path:
@@ -130,14 +131,14 @@ class TestRead:
             assert path.read_bytes() == content
         assert not path.parent.exists()
 
-    def test_an_object_that_is_replaced_while_it_is_read_is_refused(self, store):
+    def test_an_object_that_is_replaced_during_the_download(self, store):
         store.put("a", b"one")
         store.before_read.append(lambda: store.put("a", b"two"))
-        with pytest.raises(StorageError, match="another object meanwhile"), storage.local_copy("s3://bucket/a"):
+        with pytest.raises(StorageError, match=r"^'s3://bucket/a'.* replaced"), storage.local_copy("s3://bucket/a"):
             pass
 
-    def test_a_forked_process_reads_too(self, store):
-        """A warm interpreter has imported pyarrow, and may have used it, before it forks for a step."""
+    def test_a_forked_process_can_read(self, store):
+        """A warm interpreter imports pyarrow, and may use it, before it forks for a step."""
         store.put("a", b"x")
         assert storage.read_text("s3://bucket/a") == "x"
         with multiprocessing.get_context("fork").Pool(1) as pool:
@@ -152,7 +153,7 @@ class TestPublishFolder:
             (tmp_path / "shards" / name).write_bytes(name.encode())
         return tmp_path / "shards"
 
-    def test_all_files_arrive_the_top_last(self, store, folder):
+    def test_files_at_the_top_are_uploaded_last(self, store, folder):
         storage.publish_folder(folder, "s3://bucket/root/d1")
 
         written = [path for method, path in store.requests if method in ("PUT", "POST")]
@@ -160,23 +161,23 @@ class TestPublishFolder:
         assert len(store.names()) == 3
         assert written[-1] == "/bucket/root/d1/whole.json"
 
-    def test_again_is_nothing_and_other_content_a_conflict(self, store, folder):
+    def test_the_same_content_again_and_other_content(self, store, folder):
         storage.publish_folder(folder, "s3://bucket/1")
         store.requests.clear()
         storage.publish_folder(folder, "s3://bucket/1/")
         assert "PUT" not in {method for method, _ in store.requests}
 
         (folder / "whole.json").write_bytes(b"Whole.json")
-        with pytest.raises(Conflict, match="never changes"):
+        with pytest.raises(Conflict, match="'s3://bucket/1'"):
             storage.publish_folder(folder, "s3://bucket/1")
         assert store.content("1/whole.json") == b"whole.json"
 
-    def test_a_file_too_many_is_a_conflict(self, store, folder):
+    def test_an_additional_file_is_a_conflict(self, store, folder):
         store.put("1/other", b"")
         with pytest.raises(Conflict):
             storage.publish_folder(folder, "s3://bucket/1")
 
-    def test_an_interrupted_one_is_completed(self, store, folder):
+    def test_an_interrupted_publication_is_completed(self, store, folder):
         store.put("1/data/deep/x", b"data/deep/x")
         storage.publish_folder(folder, "s3://bucket/1")
 
@@ -187,17 +188,17 @@ class TestSharedState:
     @pytest.mark.parametrize("scheme", ["s3", "minio"])
     def test_is_refused(self, scheme):
         for change in (lambda uri: storage.compare_and_swap(uri, b"", None), storage.delete):
-            with pytest.raises(InputError, match=rf"in gs://\. Received: '{scheme}://bucket/x'.*reads no S3"):
+            with pytest.raises(InputError, match=rf"gs://.*'{scheme}://bucket/x'.*TensorFlow Serving"):
                 change(f"{scheme}://bucket/x")
 
 
 class TestSettings:
-    def test_the_variable_for_s3_alone_comes_first(self):
+    def test_the_variable_for_s3_takes_precedence(self):
         with s3_server.serve(AWS_ENDPOINT_URL_S3="ADDRESS", AWS_ENDPOINT_URL="http://127.0.0.1:9", **KEYS) as store:
             store.put("a", b"x")
             assert storage.read_text("s3://bucket/a") == "x"
 
-    def test_kubeflows_store_and_the_users_have_their_own_keys(self):
+    def test_kubeflows_store_has_its_own_keys(self):
         with s3_server.serve(
             MINIO_ENDPOINT_URL="ADDRESS", MINIO_ACCESS_KEY="KEY", MINIO_SECRET_KEY="SECRET",
             AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_ACCESS_KEY_ID="users", AWS_SECRET_ACCESS_KEY="users",
@@ -205,12 +206,12 @@ class TestSettings:
             store.put("a", b"x")
             assert storage.read_text("minio://bucket/a") == "x"
 
-    def test_kubeflows_keys_are_not_shown_to_others(self):
-        denied = pytest.raises(StorageError, match=r"Access is denied \(403\).*AWS_ACCESS_KEY_ID")
+    def test_kubeflows_keys_are_not_sent_to_other_stores(self):
+        denied = pytest.raises(StorageError, match=r"\(403\).*AWS_ACCESS_KEY_ID")
         with s3_server.serve(AWS_ENDPOINT_URL="ADDRESS", MINIO_ACCESS_KEY="KEY", MINIO_SECRET_KEY="SECRET"), denied:
             storage.read("s3://bucket/a")
 
-    def test_kubeflows_store_is_where_its_launcher_looks(self, monkeypatch):
+    def test_the_default_address_of_kubeflows_store(self, monkeypatch):
         with s3_server.serve() as store:
             store.put("a", b"x")
             address = store.address
@@ -222,9 +223,9 @@ class TestSettings:
         ("address", "shown"),
         [("minio:9000", "minio:9000"), ("http://me:pass@minio:9000", "…@minio:9000"), ("ftp://minio", "ftp://minio")],
     )
-    def test_an_address_that_is_none(self, monkeypatch, address, shown):
+    def test_an_invalid_address(self, monkeypatch, address, shown):
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        with pytest.raises(InputError, match=r"AWS_ENDPOINT_URL should be http://host:port") as caught:
+        with pytest.raises(InputError, match=r"AWS_ENDPOINT_URL.* http://host:port") as caught:
             storage.read("s3://bucket/a")
 
         assert shown in str(caught.value)
@@ -233,7 +234,7 @@ class TestSettings:
 
 class TestFailures:
     @pytest.mark.parametrize("status", [500, 503])
-    def test_a_passing_failure_is_retried(self, store, status):
+    def test_a_transient_failure_is_retried(self, store, status):
         store.put("a", b"x")
         store.refusals = [(status, "SlowDown")] * 2
 
@@ -241,29 +242,32 @@ class TestFailures:
 
     def test_no_bucket(self, store):
         for attempt in (lambda: storage.list_files("s3://other/x"), lambda: storage.find("s3://other", {"x"})):
-            with pytest.raises(StorageError, match=r"no bucket 'other' \(404\),? at http://127"):
+            with pytest.raises(StorageError, match=r"'other' \(404\).* http://127"):
                 attempt()
-        with pytest.raises(StorageError, match="no such object"), storage.local_copy("s3://bucket/a"):
+        with pytest.raises(StorageError, match=r"'s3://bucket/a'.*\(404\)"), storage.local_copy("s3://bucket/a"):
             pass
 
     @pytest.mark.parametrize(
-        ("refusal", "message"),
+        ("refusal", "names"),
         [
-            ((403, "AccessDenied"), r"Access is denied \(403\).*AWS_ACCESS_KEY_ID.*another bucket"),
-            ((403, "SignatureDoesNotMatch"), "refuses the credentials"),
-            ((400, "ExpiredToken"), "refuses the credentials"),
-            ((301, "PermanentRedirect"), "another region. Set AWS_REGION"),
-            ((400, "AuthorizationHeaderMalformed"), "another region. Set AWS_REGION"),
-            ((403, "RequestTimeTooSkewed"), "clock"),
-            ((400, "Odd"), r"refuses the request \(400\)"),
-            ((500, "InternalError"), r"The store answered: INTERNAL_FAILURE.*Try again later"),
+            ((403, "AccessDenied"), ["(403)", "'bucket'", "AWS_ACCESS_KEY_ID"]),
+            ((403, "SignatureDoesNotMatch"), ["Authentication", "AWS_ACCESS_KEY_ID"]),
+            ((400, "ExpiredToken"), ["Authentication", "AWS_ACCESS_KEY_ID"]),
+            ((301, "PermanentRedirect"), ["'bucket'", "Set AWS_REGION"]),
+            ((400, "AuthorizationHeaderMalformed"), ["'bucket'", "Set AWS_REGION"]),
+            ((403, "RequestTimeTooSkewed"), ["clock"]),
+            ((400, "Odd"), ["(400)", "AWS_ACCESS_KEY_ID", "AWS_REGION"]),
+            ((500, "InternalError"), ["INTERNAL_FAILURE"]),
         ],
     )
-    def test_a_refusal_says_what_to_do(self, store, monkeypatch, refusal, message):
+    def test_a_refusal_names_the_reason_and_the_setting(self, store, monkeypatch, refusal, names):
         monkeypatch.setattr(s3, "ATTEMPTS", 1)
         store.refusals = [refusal]
-        with pytest.raises(StorageError, match=rf"Could not search 's3://bucket/d'\. .*{message}") as caught:
+        with pytest.raises(StorageError, match="'s3://bucket/d'") as caught:
             storage.find("s3://bucket/d", {"x"})
+
+        for name in names:
+            assert name in str(caught.value)
 
         assert s3_server.SECRET not in str(caught.value)
 
@@ -271,16 +275,18 @@ class TestFailures:
     def test_network_down(self, monkeypatch, scheme):
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         monkeypatch.setattr(s3, "ATTEMPTS", 1)
-        with pytest.raises(StorageError, match=r"cannot be reached at http://127\.0\.0\.1:9 \(7, .*AWS_ENDPOINT_URL"):
+        with pytest.raises(StorageError, match=r" http://127\.0\.0\.1:9 \(7, .*AWS_ENDPOINT_URL"):
             storage.read(f"{scheme}://bucket/x")
 
-    def test_the_words_of_a_name_are_no_reason(self, store, monkeypatch):
+    def test_a_name_with_an_error_code(self, store, monkeypatch):
         monkeypatch.setattr(s3, "ATTEMPTS", 1)
         store.refusals = [(503, "SlowDown")]
-        with pytest.raises(StorageError, match="The store answered"):
+        with pytest.raises(StorageError, match=r"ACCESS_DENIED'.*503") as caught:
             storage.read("s3://bucket/ACCESS_DENIED")
 
-    def test_a_full_disk_is_this_machines(self, store, tmp_path):
+        assert "(403)" not in str(caught.value)
+
+    def test_a_full_disk_of_this_machine(self, store, tmp_path):
         store.put("a", b"x" * 100_000)
         script = (
             "import resource, signal, sys; from pathlib import Path; from tiffin.storage import s3\n"
@@ -292,10 +298,9 @@ class TestFailures:
         command = [sys.executable, "-c", script, tmp_path / "a"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
 
-        assert "File too large. Free space there" in done.stdout
+        assert os.strerror(errno.EFBIG) in done.stdout
+        assert "'s3://bucket/a'" in done.stdout
 
-    def test_a_name_that_cannot_be(self, store):
-        with pytest.raises(
-            StorageError, match=r"Could not read 's3://bucket/a//b'\. A name there should have no empty part"
-        ):
+    def test_an_invalid_name(self, store):
+        with pytest.raises(StorageError, match=r"'s3://bucket/a//b'.*'//'"):
             storage.read("s3://bucket/a//b")

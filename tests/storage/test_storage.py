@@ -2,6 +2,7 @@ import errno
 import hashlib
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,8 +42,8 @@ def listed(root, location):
 
 
 class TestListFiles:
-    def test_an_empty_folder_holds_no_data(self, tmp_path):
-        with pytest.raises(InputError, match=r"at least one file.*with none"):
+    def test_an_empty_folder_has_no_data(self, tmp_path):
+        with pytest.raises(InputError, match=rf"'{tmp_path}'.*'_'"):
             storage.list_files(str(tmp_path))
 
     def test_a_file_is_one_file(self, root):
@@ -52,7 +53,7 @@ class TestListFiles:
         assert (file.uri, file.size_bytes) == (f"{root}/a.csv", 5)
         assert bool(file.generation) == root.startswith("gs://")
 
-    def test_a_folder_is_its_files_sorted_and_those_of_its_folders(self, root):
+    def test_a_folder_is_listed_recursively_and_sorted(self, root):
         put(root, "d/b.csv", "d/a.csv", "d/sub/c.csv", "d/_SUCCESS", "d/.part", "d/_tmp/x.csv", "d/.git/y.csv", "e.csv")
 
         assert listed(root, f"{root}/d") == ["d/a.csv", "d/b.csv", "d/sub/c.csv"]
@@ -75,51 +76,55 @@ class TestListFiles:
 
         assert listed(root, f"{root}/{pattern}") == expected
 
-    def test_a_glob_that_matches_nothing(self, root):
+    def test_a_glob_without_a_match(self, root):
         put(root, "a.csv")
-        with pytest.raises(InputError, match=r"glob should match.*matches none"):
+        with pytest.raises(InputError, match=r"\*\.parquet'.*'\*\*'"):
             storage.list_files(f"{root}/*.parquet")
 
-    def test_nothing_found_names_the_nearest(self, root):
+    def test_the_error_suggests_the_closest_name(self, root):
         put(root, "trips.csv")
-        with pytest.raises(InputError, match=r"trip\.csv'.*Did you mean 'trips\.csv'\?"):
+        with pytest.raises(InputError, match=r"trip\.csv'.*'trips\.csv'\?"):
             storage.list_files(f"{root}/trip.csv")
+
+    def test_a_missing_folder(self, root):
+        with pytest.raises(InputError, match=rf"'{root}/absent/trip\.csv'"):
+            storage.list_files(f"{root}/absent/trip.csv")
 
     def test_file_uri(self, tmp_path):
         put(str(tmp_path), "a b.csv")
 
         assert storage.list_files(f"file://{tmp_path}/a%20b.csv")[0].uri == f"{tmp_path}/a b.csv"
 
-    def test_a_name_with_wildcards_in_it_is_found_as_it_is(self, tmp_path):
+    def test_a_name_with_wildcards(self, tmp_path):
         put(str(tmp_path), "a[1].csv")
 
         assert listed(str(tmp_path), f"{tmp_path}/a[1].csv") == ["a[1].csv"]
 
-    def test_links_in_a_circle_end(self, tmp_path):
+    def test_a_cycle_of_links(self, tmp_path):
         put(str(tmp_path), "d/a.csv")
         (tmp_path / "d" / "again").symlink_to(tmp_path / "d")
 
         assert listed(str(tmp_path), f"{tmp_path}/d") == ["d/a.csv"]
 
-    def test_a_pipe_is_no_data(self, tmp_path):
+    def test_a_pipe_is_refused(self, tmp_path):
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(InputError, match="device or a pipe"):
+        with pytest.raises(InputError, match=rf"'{tmp_path}/pipe'.* pipe"):
             storage.list_files(str(tmp_path / "pipe"))
 
     @pytest.mark.parametrize(
-        ("location", "message"),
+        ("location", "pattern"),
         [
-            ("", "location should be a path"),
-            ("ftp://b/x", r"start with file://, gs://, s3:// or minio://. Received: 'ftp://b/x'"),
-            ("gs://", "Name the bucket"),
-            ("s3://", "An S3 URI should be s3://bucket/name"),
-            ("minio:///x", "A MinIO URI should be minio://bucket/name"),
-            ("file://host/x", "third slash"),
-            ("a\0b", "location should be a path"),
+            ("", r"file://, gs://, s3:// .*Received: ''"),
+            ("ftp://b/x", r"file://, gs://, s3:// .*'ftp://b/x'"),
+            ("gs://", r"gs://bucket/name.*'gs://'"),
+            ("s3://", r"S3 .*s3://bucket/name.*'s3://'"),
+            ("minio:///x", r"MinIO .*minio://bucket/name.*'minio:///x'"),
+            ("file://host/x", r"file:///.*'file://host/x'"),
+            ("a\0b", r"file://, gs://, s3:// .*'a\\x00b'"),
         ],
     )
-    def test_other_locations_are_refused(self, location, message):
-        with pytest.raises(InputError, match=message):
+    def test_other_locations_are_refused(self, location, pattern):
+        with pytest.raises(InputError, match=pattern):
             storage.list_files(location)
 
 
@@ -137,11 +142,11 @@ class TestCompareAndSwap:
         assert storage.read(uri) == (b"two", second)
 
         for stale in (first, None):
-            with pytest.raises(Conflict, match="Read it again, then retry"):
+            with pytest.raises(Conflict, match=f"'{uri}'"):
                 storage.compare_and_swap(uri, b"three", stale)
         assert storage.read_text(uri) == "two"
 
-    def test_a_file_that_should_be_there_is_gone(self, root):
+    def test_a_deleted_file(self, root):
         token = storage.compare_and_swap(f"{root}/x", b"one", None)
         storage.delete(f"{root}/x")
         with pytest.raises(Conflict):
@@ -149,7 +154,7 @@ class TestCompareAndSwap:
 
     def test_write_new_writes_once(self, root):
         storage.write_new(f"{root}/h/1.json", b"{}")
-        with pytest.raises(Conflict, match="should not exist yet"):
+        with pytest.raises(Conflict, match=rf"'{root}/h/1\.json'.* exists"):
             storage.write_new(f"{root}/h/1.json", b"{}")
 
     def test_processes_lose_no_update(self, root):
@@ -161,7 +166,7 @@ class TestCompareAndSwap:
 
         assert storage.read_text(uri) == "24"
 
-    def test_nothing_stays_beside_but_the_lock(self, tmp_path):
+    def test_only_the_lock_remains_beside_a_file(self, tmp_path):
         storage.write_new(f"{tmp_path}/x", b"1")
 
         assert sorted(os.listdir(tmp_path)) == [".lock", "x"]
@@ -172,7 +177,7 @@ class TestCompareAndSwap:
 
         assert storage.read("gs://bucket/x") == (b"one", token)
 
-    def test_a_retry_does_not_claim_the_same_content_of_another(self, bucket):
+    def test_a_retry_does_not_take_the_same_content_of_another_for_its_own(self, bucket):
         bucket.put("x", b"one")
         with pytest.raises(Conflict):
             storage.compare_and_swap("gs://bucket/x", b"one", None)
@@ -205,7 +210,7 @@ class TestPublishFolder:
             lock.unlink()
         return tmp_path / "model"
 
-    def test_all_files_arrive(self, model, root):
+    def test_all_files_are_published(self, model, root):
         storage.publish_folder(model, f"{root}/versions/1")
 
         assert listed(root, f"{root}/versions/1") == [
@@ -215,22 +220,22 @@ class TestPublishFolder:
         ]
         assert storage.read_text(f"{root}/versions/1/variables/deep/x") == "variables/deep/x"
 
-    def test_again_is_nothing_and_other_content_a_conflict(self, model, root):
+    def test_the_same_content_again_and_other_content(self, model, root):
         storage.publish_folder(model, f"{root}/1")
         storage.publish_folder(model, f"{root}/1")
         (model / "saved_model.pb").write_bytes(b"savEd_model.pb")
-        with pytest.raises(Conflict, match="never changes"):
+        with pytest.raises(Conflict, match=f"'{root}/1'"):
             storage.publish_folder(model, f"{root}/1")
 
         assert storage.read_text(f"{root}/1/saved_model.pb") == "saved_model.pb"
 
-    def test_a_file_too_many_is_a_conflict(self, model, root):
+    def test_an_additional_file_is_a_conflict(self, model, root):
         storage.publish_folder(model, f"{root}/1")
         (model / "variables" / "deep" / "x").unlink()
         with pytest.raises(Conflict):
             storage.publish_folder(model, f"{root}/1")
 
-    def test_an_interrupted_one_is_cleaned_away(self, model, tmp_path):
+    def test_an_interrupted_publication_is_removed(self, model, tmp_path):
         left = tmp_path / "root" / ".1.unfinished-abc"
         put(str(left), "saved_model.pb")
         assert storage.find(str(tmp_path / "root"), {"saved_model.pb"}) == []
@@ -239,9 +244,9 @@ class TestPublishFolder:
 
         assert sorted(os.listdir(tmp_path / "root")) == [".lock", "1"]
 
-    def test_a_failing_copy_leaves_nothing(self, model, tmp_path):
+    def test_a_failed_copy_is_removed(self, model, tmp_path):
         (model / "broken").symlink_to(tmp_path / "nowhere")
-        with pytest.raises(StorageError, match=r"Could not read .*broken"):
+        with pytest.raises(StorageError, match=rf"read '{model}/broken'"):
             storage.publish_folder(model, str(tmp_path / "root" / "1"))
 
         assert os.listdir(tmp_path / "root") == [".lock"]
@@ -252,7 +257,7 @@ class TestPublishFolder:
 
         assert len(bucket.objects) == 3
 
-    def test_the_top_of_the_folder_comes_last(self, model, bucket):
+    def test_files_at_the_top_are_uploaded_last(self, model, bucket):
         storage.publish_folder(model, "gs://bucket/1")
 
         assert list(bucket.objects)[-1] == "1/saved_model.pb"
@@ -266,7 +271,7 @@ class TestPublishFolder:
         assert bucket.objects["1/big"].content == content
         assert "PUT" in {method for method, _ in bucket.requests}
 
-    def test_a_lost_answer_does_not_fail_it(self, model, bucket):
+    def test_a_lost_response_is_retried(self, model, bucket):
         bucket.lose_answers = 2
         storage.publish_folder(model, "gs://bucket/1")
 
@@ -276,10 +281,10 @@ class TestPublishFolder:
     def test_nothing_to_publish(self, tmp_path, root, make):
         if make:
             (tmp_path / "m").mkdir()
-        with pytest.raises(InputError, match="folder to publish should hold files"):
+        with pytest.raises(InputError, match=rf"'{tmp_path}/m'.* {'empty' if make else 'folder'}"):
             storage.publish_folder(tmp_path / "m", f"{root}/1")
 
-    def test_processes_publish_the_same_at_once(self, model, root):
+    def test_processes_publish_the_same_content(self, model, root):
         with multiprocessing.get_context("spawn").Pool(3) as pool:
             pool.starmap(storage.publish_folder, [(model, f"{root}/1")] * 3)
 
@@ -293,7 +298,7 @@ class TestLocalCopy:
             assert path == tmp_path / "a"
         assert path.exists()
 
-    def test_an_object_is_downloaded_and_removed_afterwards(self, bucket):
+    def test_a_local_copy_of_an_object_is_temporary(self, bucket):
         content = os.urandom(3 << 20)
         bucket.put("d/a.parquet", content)
         with storage.local_copy("gs://bucket/d/a.parquet") as path:
@@ -304,31 +309,31 @@ class TestLocalCopy:
     def test_a_corrupted_download_is_refused(self, bucket):
         bucket.put("a", b"content")
         bucket.corrupt = True
-        with pytest.raises(StorageError, match="does not match its checksum"), storage.local_copy("gs://bucket/a"):
+        with pytest.raises(StorageError, match=r"'gs://bucket/a'.* checksum"), storage.local_copy("gs://bucket/a"):
             pass
 
     def test_absent(self, root):
-        there_is_none = pytest.raises(StorageError, match=r"There (should be a file|is no such object)")
-        with there_is_none, storage.local_copy(f"{root}/a"):
+        absent = pytest.raises(StorageError, match=rf"No such.*'{root}/a'|'{root}/a'.*\(404\)")
+        with absent, storage.local_copy(f"{root}/a"):
             pass
 
 
 class TestFailures:
-    def test_a_passing_failure_is_retried(self, bucket):
+    def test_a_transient_failure_is_retried(self, bucket):
         bucket.put("a", b"x")
         bucket.failures = [503, 429]
 
         assert storage.read_text("gs://bucket/a") == "x"
 
     def test_no_bucket(self, bucket):
-        with pytest.raises(StorageError, match=r"no bucket 'other' \(404\)"):
+        with pytest.raises(StorageError, match=r"'gs://other/x'.*'other' \(404\)"):
             storage.list_files("gs://other/x")
-        with pytest.raises(StorageError, match=r"no bucket 'other' \(404\)"):
+        with pytest.raises(StorageError, match=r"'gs://other/x'.*'other' \(404\)"):
             storage.write_new("gs://other/x", b"")
 
     def test_forbidden(self, bucket):
         bucket.forbidden = True
-        with pytest.raises(StorageError, match=r"Could not read 'gs://bucket/x'\. Access is denied \(403\)\. Give"):
+        with pytest.raises(StorageError, match=r"'gs://bucket/x'.*\(403\).*Storage Object User.*'bucket'"):
             storage.read("gs://bucket/x")
 
     def test_network_down(self, monkeypatch):
@@ -336,9 +341,9 @@ class TestFailures:
 
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
         monkeypatch.setattr(gcs, "RETRY_SECONDS", 0.2)
-        with pytest.raises(StorageError, match="cannot be reached"):
+        with pytest.raises(StorageError, match=r"'gs://bucket/x'.*STORAGE_EMULATOR_HOST"):
             storage.read("gs://bucket/x")
-        with pytest.raises(StorageError, match="cannot be reached"):
+        with pytest.raises(StorageError, match=r"'gs://bucket/x'.*STORAGE_EMULATOR_HOST"):
             storage.compare_and_swap("gs://bucket/x", b"", None)
 
     def test_no_credentials(self, tmp_path):
@@ -346,28 +351,31 @@ class TestFailures:
         script = "from tiffin import storage; storage.read('gs://bucket/x')"
         done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
 
-        assert "StorageError: Could not read 'gs://bucket/x'. There are no Google credentials." in done.stderr
+        for name in ("StorageError: ", "'gs://bucket/x'", "gcloud auth", "GOOGLE_APPLICATION_CREDENTIALS"):
+            assert name in done.stderr
 
-    def test_without_the_library(self):
+    def test_without_the_library_of_cloud_storage(self):
         script = "import sys; sys.modules['google.cloud.storage'] = None\nfrom tiffin import storage; storage.read('gs://b/x')"
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
-        assert "StorageError: gs:// locations need the package google-cloud-storage" in done.stderr
+        assert "StorageError: gs:// " in done.stderr
+        assert " google-cloud-storage " in done.stderr
 
     def test_without_the_library_of_s3(self):
         script = "import sys; sys.modules['pyarrow'] = None\nfrom tiffin import storage; storage.read('s3://b/x')"
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
-        assert "StorageError: s3:// and minio:// locations need the package pyarrow" in done.stderr
+        assert "StorageError: s3:// and minio:// " in done.stderr
+        assert " pyarrow " in done.stderr
 
-    def test_import_is_light(self):
+    def test_the_import_does_not_load_the_libraries(self):
         script = "import sys, tiffin.storage; print({'google.cloud.storage', 'requests', 'pyarrow'} & {*sys.modules})"
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
         assert done.stdout == "set()\n"
 
-    def test_full_disk_by_a_limit(self, tmp_path):
-        """A limit on file size fails a write half way, as a full disk does."""
+    def test_a_limit_on_file_size(self, tmp_path):
+        """The limit fails a write halfway, like a full disk."""
         script = (
             "import resource, signal, sys; from pathlib import Path; from tiffin import storage\n"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -383,13 +391,13 @@ class TestFailures:
 
         lines = done.stdout.splitlines()
         assert len(lines) == 2
-        assert all("File too large. Free space there, or choose another folder." in line for line in lines)
+        assert all(os.strerror(errno.EFBIG) in line for line in lines)
         assert storage.read_text(f"{tmp_path}/config") == "old"
         assert sorted(os.listdir(tmp_path)) == [".lock", "config", "m", "out"]
         assert os.listdir(tmp_path / "out") == [".lock"]
 
-    def test_full_disk(self, tmp_path):
-        """A small disk, mounted where nobody else sees it; an ordinary user may do that in a namespace of users."""
+    def test_a_full_disk(self, tmp_path):
+        """Mounts a small disk in a namespace of its own, which an unprivileged user may do in a user namespace."""
         script = (
             "import os, sys; from tiffin import storage\n"
             "token = storage.compare_and_swap(f'{sys.argv[1]}/config', b'old', None)\n"
@@ -399,7 +407,7 @@ class TestFailures:
         )
         alone = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
         if subprocess.run([*alone, "mount", "-t", "tmpfs", "tmpfs", tmp_path], capture_output=True).returncode:
-            pytest.skip("this machine lets nobody mount a small disk; the limit above fails a write in the same way")
+            pytest.skip("mounting a file system is not permitted here; test_a_limit_on_file_size covers failed writes")
         mounted = 'mount -t tmpfs -o size=64k tmpfs "$1" && exec "$2" -c "$3" "$1"'
 
         done = subprocess.run(
@@ -408,19 +416,20 @@ class TestFailures:
 
         assert done.returncode == 0, done.stderr
         error, rest = done.stdout.splitlines()
-        assert f"{os.strerror(errno.ENOSPC)}. Free space there" in error
+        assert f"'{tmp_path}/config'" in error
+        assert os.strerror(errno.ENOSPC) in error
         assert rest == "old ['.lock', 'config']"
 
-    def test_a_place_that_cannot_be_written(self, tmp_path):
+    def test_a_path_that_cannot_be_written(self, tmp_path):
         (tmp_path / "file").write_bytes(b"")
-        with pytest.raises(StorageError, match=r"Could not write '.*/file/x'"):
+        with pytest.raises(StorageError, match=rf"write '{tmp_path}/file/x'"):
             storage.write_new(f"{tmp_path}/file/x", b"")
 
-    def test_not_text(self, root):
+    def test_a_file_that_is_not_text(self, root):
         storage.write_new(f"{root}/x", b"\xff")
-        with pytest.raises(StorageError, match="should be UTF-8 text"):
+        with pytest.raises(StorageError, match=rf"'{root}/x'.* UTF-8"):
             storage.read_text(f"{root}/x")
-        with pytest.raises(StorageError, match="nothing there"):
+        with pytest.raises(StorageError, match=f"No such.*'{root}/y'"):
             storage.read_text(f"{root}/y")
 
 
@@ -432,9 +441,9 @@ class TestFindAndDelete:
 
         assert storage.find(root, {"stable.config"}) == [f"{root}/m/stable.config", f"{root}/n/stable.config"]
 
-    def test_find_in_what_is_no_folder(self, tmp_path):
+    def test_find_in_a_file(self, tmp_path):
         (tmp_path / "file").write_bytes(b"")
-        with pytest.raises(StorageError, match="Could not search"):
+        with pytest.raises(StorageError, match=f"search '{tmp_path}/file'"):
             storage.find(str(tmp_path / "file"), {"x"})
 
     def test_delete(self, root):
@@ -449,7 +458,7 @@ class TestFindAndDelete:
 
     @pytest.mark.parametrize("uri", ["/", "gs://bucket", "gs://bucket/", "file:///"])
     def test_a_root_is_not_deleted(self, uri):
-        with pytest.raises(InputError, match="inside a root"):
+        with pytest.raises(InputError, match=f"'{uri}'"):
             storage.delete(uri)
 
 
@@ -463,12 +472,12 @@ class TestJoin:
         assert storage.join(root) == root
 
     @pytest.mark.parametrize("part", ["", "..", ".", "../x", "a/../b", "/etc", "a//b", "a/", "a\0b"])
-    def test_a_part_that_leaves_is_refused(self, part):
-        with pytest.raises(InputError, match="made of names"):
+    def test_a_part_outside_the_root_is_refused(self, part):
+        with pytest.raises(InputError, match=rf"'/root'.*Received: {re.escape(repr(part))}"):
             storage.join("/root", "m", part)
 
     @given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
-    def test_nothing_leaves_its_root(self, parts):
+    def test_every_location_is_under_its_root(self, parts):
         try:
             joined = storage.join("/root", *parts)
         except InputError:

@@ -149,7 +149,7 @@ def _reason(error: BaseException, uri: str) -> str:
     reason = next((reason for pattern, reason in _REASONS if re.search(pattern, answer)), None)
     if reason is None:
         # A download may fail on this machine, such as on a full disk; other errors are the store's.
-        return explain(error) or f"Error from the store: {answer}. Try again later."
+        return explain(error) or f"Error from the store: {answer.rstrip('.')}. Try again later."
     wire = answer.rpartition("curlCode: ")[2]
     bucket = objects.split(uri)[0]
     return reason.format(bucket=bucket, keys=keys, variable=variable, address=address or "AWS", wire=wire)
