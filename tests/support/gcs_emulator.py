@@ -1,4 +1,4 @@
-"""The part of Cloud Storage's JSON API that Tiffin uses, over HTTP: generations, preconditions, three kinds of upload.
+"""An emulator of the parts of Cloud Storage's JSON API that Tiffin uses: generations, preconditions, uploads.
 
 with gcs_emulator.serve() as bucket:
     bucket.put("data/a.csv", b"x\n1\n")
@@ -37,14 +37,14 @@ class Object:
 
 @dataclass
 class Bucket:
-    """The one bucket that exists, and the faults that a test asks for.
+    """The only bucket, and the faults to inject.
 
     Attributes:
-        failures: Status codes that the next requests get instead of an answer.
-        lose_answers: How many of the next uploads take effect but are answered by 503.
-        corrupt: Whether downloads arrive with their first byte changed.
-        forbidden: Whether every request gets 403.
-        replace_before_download: Content that replaces an object just before its next download.
+        failures: Status codes of the next responses.
+        lose_answers: Number of next uploads that take effect and get 503 as response.
+        corrupt: Whether to change the first byte of downloads.
+        forbidden: Whether to respond with 403 to every request.
+        replace_before_download: Content that replaces an object before its next download.
         requests: Method and path of every request.
     """
 
@@ -63,7 +63,7 @@ class Bucket:
     def put(
         self, name: str, content: bytes, match: int | None = None, metadata: dict[str, str] | None = None
     ) -> Object | None:
-        """Write an object; None if its generation is not `match`."""
+        """Write an object and return it, or return None if its generation is not `match`."""
         with self._lock:
             current = self.objects.get(name)
             if match is not None and match != (current.generation if current else 0):
@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         except _RefusalError as refused:
             self._json({"error": {"code": refused.status, "message": refused.message}}, refused.status)
 
-    do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815 - http.server calls them by these names
+    do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815 - names of http.server
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "multipart":
             head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
             described, content = BytesParser().parsebytes(head + body).get_payload()
-            # The e-mail parser may change line ends, so the bytes are taken from the body itself.
+            # The e-mail parser may change line ends, so take the bytes from the body.
             boundary = re.search(r'boundary="?([^";]+)', self.headers["Content-Type"]).group(1).encode()
             raw = body.split(b"--" + boundary)[2].split(b"\r\n\r\n", 1)[1].removesuffix(b"\r\n")
             assert content is not None
@@ -205,13 +205,13 @@ class _Handler(BaseHTTPRequestHandler):
             raise _RefusalError(412, "At least one of the pre-conditions you specified did not hold.")
         if self.bucket.lose_answers:
             self.bucket.lose_answers -= 1
-            raise _RefusalError(503, "the answer is lost")
+            raise _RefusalError(503, "lost response")
         self._json(self._describe(name, written))
 
 
 @contextlib.contextmanager
 def serve() -> Iterator[Bucket]:
-    """Serve one empty bucket until the context ends, and point Google's library at it."""
+    """Serve an empty bucket in the context, and set STORAGE_EMULATOR_HOST."""
     bucket = Bucket()
     handler = type("Handler", (_Handler,), {"bucket": bucket, "uploads": {}})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

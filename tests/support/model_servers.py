@@ -1,7 +1,7 @@
-"""A small model server for tests of the client: TensorFlow Serving's API over a real socket, around plain numpy.
+"""A small model server for tests of the client: TensorFlow Serving's gRPC API, with a model in numpy.
 
-Its model `taxi` takes miles (float32), passengers (int64) and company (string), each `[batch, 1]`, and returns
-`scores` = 2 * miles + passengers and `company` as it came. What a test wants otherwise goes into `answers`.
+The model `taxi` takes miles (float32), passengers (int64) and company (string), each `[batch, 1]`, and returns
+`scores` = 2 * miles + passengers, and `company` unchanged. Tests override methods in `answers`.
 """
 
 import contextlib
@@ -22,16 +22,16 @@ NUMBERS = {value.name: value.number for value in wire.DataType.values}
 
 @dataclass
 class ModelServer:
-    """What a test sees and changes.
+    """The state of the server, for tests to read and change.
 
     Attributes:
-        address: Where it listens.
-        answers: Method -> function of (request, context) that answers instead.
+        address: `host:port` or `unix:path` of the server.
+        answers: Name of a method to a function of (request, context) that overrides it.
         requests: Method and request of every call.
-        headers: The headers of the last call.
+        headers: Headers of the last call.
         versions: Version, state, error code and message of each version.
-        types: Input -> its type, as the metadata says and predictions check.
-        config: The last config that was loaded.
+        types: Name of an input to its type, for the metadata and for predictions.
+        config: Last config that was loaded.
     """
 
     address: str = ""
@@ -138,7 +138,7 @@ class ModelServer:
 
 @contextlib.contextmanager
 def serve(address: str = "127.0.0.1:0", credentials: Any = None) -> Iterator[ModelServer]:
-    """Serve until the context ends."""
+    """Serve in the context."""
     server = ModelServer()
     grpc_server = grpc.server(
         futures.ThreadPoolExecutor(8),
@@ -163,7 +163,7 @@ def serve(address: str = "127.0.0.1:0", credentials: Any = None) -> Iterator[Mod
 
 
 def fail_times(times: int, code: grpc.StatusCode, then: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return an answer that fails so many times, then goes over to `then`."""
+    """Return an override that fails `times` times, then calls `then`."""
     left = [times]
 
     def answer(request: Any, context: Any) -> Any:
@@ -176,7 +176,7 @@ def fail_times(times: int, code: grpc.StatusCode, then: Callable[[Any, Any], Any
 
 
 def slow(seconds: float, then: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return an answer that comes late."""
+    """Return an override that sleeps, then calls `then`."""
 
     def answer(request: Any, context: Any) -> Any:
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""The REST side of the small model server in `model_servers`, over HTTP."""
+"""The REST API of the small model server in `model_servers`."""
 
 import contextlib
 import json
@@ -13,12 +13,12 @@ from support.model_servers import INPUTS
 
 @dataclass
 class RestServer:
-    """What a test sees and changes.
+    """The state of the server, for tests to read and change.
 
     Attributes:
-        address: Where it listens.
-        failures: Status codes that the next requests get instead of an answer.
-        body: Bytes that every answer has instead.
+        address: `host:port` of the server.
+        failures: Status codes of the next responses.
+        body: Body of every response; None for the server's own.
         requests: Path and body of every request.
     """
 
@@ -78,14 +78,14 @@ class _Handler(BaseHTTPRequestHandler):
                 return 400, {"error": "assertion failed: [bad company]"}
             score = 2 * row["miles"][0] + row["passengers"][0]
             explained = {"scores": [score], "attributions": [2 * row["miles"][0], row["passengers"][0]]}
-            # A single output is sent without its name.
+            # TensorFlow Serving omits the name of a single output.
             predictions.append(explained if body.get("signature_name") == "explain" else [score])
         return 200, {"predictions": predictions}
 
 
 @contextlib.contextmanager
 def serve() -> Iterator[RestServer]:
-    """Serve until the context ends."""
+    """Serve in the context."""
     state = RestServer()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"server_state": state}))
     state.address = f"127.0.0.1:{server.server_port}"

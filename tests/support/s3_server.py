@@ -1,4 +1,4 @@
-"""A server that speaks S3: moto's, over HTTP, behind a gate that checks whose key signed and fails as a test asks.
+"""An S3 server: moto over HTTP, with a check of the access key and injected faults.
 
 with s3_server.serve() as store:
     store.put("data/a.csv", b"x\n1\n")
@@ -19,7 +19,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 PAGE = 3  # small, so that listings of a few objects have several pages
-# moto's server and what it holds, of which there is one in a process.
+# moto's server and its backend, which exist once per process.
 _SERVER = DomainDispatcherApplication(create_backend_app)
 _BACKEND = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
 SECRET = "keep-me-out-of-messages"
@@ -27,14 +27,14 @@ SECRET = "keep-me-out-of-messages"
 
 @dataclass
 class Store:
-    """One bucket, and the faults that a test asks for.
+    """A bucket, and the faults to inject.
 
     Attributes:
-        key: The access key that requests must be signed with.
-        address: Where it listens.
-        refusals: Status and code of the answers that the next requests get.
-        denied: Whether every request gets 403.
-        before_read: What happens just before the next download of content.
+        key: Access key that must sign the requests.
+        address: URL of the server.
+        refusals: Status and error code of the next responses.
+        denied: Whether to respond with 403 to every request.
+        before_read: Functions to call before the next downloads.
         requests: Method and path of every request.
     """
 
@@ -80,10 +80,10 @@ def _gate(store: Store) -> Callable[..., Iterable[bytes]]:
 
 @contextlib.contextmanager
 def serve(**variables: str) -> Iterator[Store]:
-    """Serve one empty bucket until the context ends, and have the environment name it.
+    """Serve an empty bucket in the context, and set the environment variables for it.
 
     Args:
-        **variables: Environment variables instead of AWS's own; `ADDRESS`, `KEY` and `SECRET` in them are filled in.
+        **variables: Environment variables in place of AWS's; the values `ADDRESS`, `KEY` and `SECRET` are filled in.
     """
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     store = Store()

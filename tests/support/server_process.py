@@ -1,4 +1,4 @@
-"""A running model server as its tests see it, and a run that pauses until its test says so."""
+"""A model server process, and a model run that a test can pause."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ import pytest
 
 
 class Server:
-    """A server process, and the ways to talk to it."""
+    """A server process with its gRPC and REST clients."""
 
     def __init__(self, nursery: Any, port: int, rest_port: int, log: pathlib.Path, argv: list[str]) -> None:
         self._nursery = nursery
@@ -72,7 +72,7 @@ class Server:
         return self.exit()
 
     def call(self, method: str, request: Any, response: Any, timeout: float = 30) -> Any:
-        """Call a method by name; `Predict` and the like are found by their service."""
+        """Call a gRPC method by name, without its service."""
         service = "ModelService" if method in ("GetModelStatus", "HandleReloadConfigRequest") else "PredictionService"
         if not self._channels:
             self.channel()
@@ -96,7 +96,7 @@ class Server:
 
 
 class Pause:
-    """Two pipes, between a run of `wait` of the model `tools` and the test that decides how long it takes."""
+    """Two pipes that control a run of the signature `wait` of the model `tools`."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.begun, self.over = folder / "begun", folder / "over"
@@ -108,9 +108,9 @@ class Pause:
         return {"paths": [str(self.begun), str(self.over)]}
 
     def wait(self) -> None:
-        """Return when the run has begun."""
+        """Wait until the run has begun."""
         assert self.begun.read_bytes() == b"begun"
 
     def end(self) -> None:
-        """Let the run go on to its end."""
+        """Let the run finish."""
         assert self.over.read_bytes() == b"over"

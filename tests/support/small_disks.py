@@ -1,4 +1,4 @@
-"""Disks that are full soon, for real: small file systems in memory."""
+"""Small file systems in memory, to test full disks."""
 
 import contextlib
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 @contextlib.contextmanager
 def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    """Mount a file system of this size at a folder."""
+    """Mount a file system of this size at a folder in the context."""
     folder.mkdir(exist_ok=True)
     options = ["-t", "tmpfs", "-o", f"size={kilobytes}k", "tiffin-test"]
     subprocess.run(["mount", *options, str(folder)], check=True, capture_output=True)
@@ -22,7 +22,7 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
 
 
 def resize(folder: Path, kilobytes: int) -> None:
-    """Give a small disk another size; what it holds stays."""
+    """Change the size of a small disk; its files are kept."""
     subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", str(folder)], check=True, capture_output=True)
 
 

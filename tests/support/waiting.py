@@ -1,4 +1,4 @@
-"""A port for a server, and the wait for what another process does."""
+"""A free port, and waiting for a condition."""
 
 import socket
 import time
@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 
 def free_port() -> int:
-    """Return a port of this machine that nothing listens on."""
+    """Return a free TCP port of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    """Wait for a condition, and return whether it came true in time."""
+    """Wait until a condition is true; return False on timeout."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
