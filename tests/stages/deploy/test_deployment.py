@@ -193,12 +193,12 @@ class TestServed:
         assert changes == [(three, four), (four, three)]
 
     def test_what_was_taken_back_says_why(self, server):
-        assert history(Path(server[0]))[-1]["why"].startswith("taken back: ")
+        assert history(Path(server[0]))[-1]["why"].startswith("rolled back: ")
 
     def test_a_version_that_holds_another_model_is_refused(self, deployed, server, models, tmp_path):
         root, _ = server
         before = storage.read(f"{root}/{NAME}/stable.config")
-        with pytest.raises(Conflict, match=r"A published folder never changes.*versions/1'"):
+        with pytest.raises(Conflict, match=r"/versions/1'"):
             deploy(
                 models.regression.model,
                 models.regression.examples,
@@ -235,7 +235,7 @@ class TestServed:
         shutil.copytree(models.binary.model, tmp_path / "torn")
         for part in (saved_model(tmp_path / "torn") / "variables").iterdir():
             part.write_bytes(b"torn")
-        with pytest.raises(ServingError, match=r"Version 10 of model .* did not load"):
+        with pytest.raises(ServingError, match=rf" 10 .*'{NAME}'.* load"):
             deploy(
                 tmp_path / "torn", models.binary.examples, tmp_path / "out", NAME, 10, serving_root=root, address=address,
                 deadline_seconds=15,
@@ -292,7 +292,7 @@ class TestBadInput:
     def test_a_saved_model_that_is_none(self, given, models, tmp_path):
         shutil.copytree(models.binary.model, tmp_path / "torn")
         (saved_model(tmp_path / "torn") / "saved_model.pb").write_bytes(b"torn")
-        with pytest.raises(InputError, match=r"saved_model\.pb' should be a SavedModel"):
+        with pytest.raises(InputError, match=r"'.*saved_model\.pb'"):
             deploy(**{**given, "model": tmp_path / "torn"})
 
         assert left(tmp_path / "root") == []
@@ -313,14 +313,14 @@ class TestBadInput:
         ("changed", "message"),
         [
             ({"serving_root": ""}, "serving_root should say where models are served.*no TIFFIN_SERVING_ROOT"),
-            ({"serving_root": "s3://bucket/root"}, r"TensorFlow Serving reads no S3\. Received: 's3://bucket/root'"),
+            ({"serving_root": "s3://bucket/root"}, r"serving_root.* S3\. Received: 's3://bucket/root'"),
             ({"address": ""}, "serving_address should say where models are served.*no TIFFIN_SERVING_ADDRESS"),
             ({"version": 0}, "version should be at least 1.*version=0"),
             ({"deadline_seconds": 0}, "deadline_seconds above 0.*deadline_seconds=0"),
             ({"deadline_seconds": math.inf}, "deadline_seconds above 0"),
             ({"deadline_seconds": math.nan}, "deadline_seconds above 0"),
-            ({"name": "../x"}, r"should be made of names, without '\.\.'"),
-            ({"name": ""}, "should be made of names"),
+            ({"name": "../x"}, r"'/.*/root'.*Received: '\.\./x'"),
+            ({"name": ""}, "'/.*/root'.*Received: ''"),
         ],
     )
     def test_a_parameter_that_breaks_a_rule(self, given, tmp_path, changed, message):
@@ -339,7 +339,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("rows", "message"),
         [
-            (table(km=[]), "should hold rows to ask about"),
+            (table(km=[]), r"sample_rows\.jsonl'"),
             (table(km=[1.0]), r"every column that the model takes.*without items, kitchen"),
         ],
     )
