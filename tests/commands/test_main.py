@@ -73,10 +73,8 @@ def test_an_unknown_option_is_an_error_in_our_words() -> None:
 def test_a_mistake_is_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(InputError("`data` is empty."), capsys) == (2, "error: `data` is empty.\n")
     assert report(ServingError("No answer."), capsys) == (1, "error: No answer.\n")
-    assert report(OSError(28, "No space left on device", "out.csv"), capsys) == (
-        1,
-        "error: Could not write 'out.csv': No space left on device. Free space there, or choose another folder.\n",
-    )
+    status, err = report(OSError(28, "No space left on device", "out.csv"), capsys)
+    assert (status, err.count("\n"), "'out.csv': No space left on device. " in err) == (1, 1, True)
 
 
 def test_a_mistake_has_a_traceback_only_with_debug(
