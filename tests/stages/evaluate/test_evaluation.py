@@ -195,7 +195,7 @@ class TestBadInput:
             self.evaluate(binary, tmp_path, table(z=[0.5], y=["yes"]))
 
     def test_a_model_without_a_record(self, tmp_path):
-        with pytest.raises(InputError, match="An artifact should hold"):
+        with pytest.raises(InputError, match=r"'training\.json'"):
             self.evaluate(tmp_path / "empty", tmp_path)
 
     def test_a_model_without_a_saved_model(self, tmp_path):

@@ -149,7 +149,7 @@ class TestBadInput:
         assert not (tmp_path / "out").exists()
 
     def test_an_evaluation_without_a_verdict(self, model, tmp_path, name, database):
-        with pytest.raises(InputError, match="An artifact should hold"):
+        with pytest.raises(InputError, match=r"'verdict\.json'"):
             register(model, tmp_path / "empty", tmp_path / "out", name, tracking_uri=database)
 
 
