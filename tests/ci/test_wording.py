@@ -1,0 +1,144 @@
+"""A lint of the tests: they compare codes, values and names, not sentences, so that wording can change.
+
+A literal breaks the rule if it has two plain lower-case words in a row outside quotes and backticks. The lint checks
+literals in `match=` of `pytest.raises` and `pytest.warns`, and in `assert "…" in` an error's text or a program's output.
+A comment `# contract: <which>` on the line allows a text that others depend on.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+# The model server must return TensorFlow Serving's exact error texts, so its tests compare sentences.
+EXEMPT = {"model_server"}
+# An expression with one of these words in its names is an error's text or a program's output.
+TEXTS = {"stderr", "stdout", "output", "out", "err", "message", "messages", "error", "errors", "said"}
+BREAK = "\0"
+
+
+def read_literal(node: ast.AST) -> str:
+    """Return the text of a literal, with `BREAK` in place of everything that is computed."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(read_literal, node.values))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return read_literal(node.left) + read_literal(node.right)
+    return BREAK
+
+
+def without_regex(pattern: str) -> str:
+    """Return a pattern's text, with `BREAK` in place of wildcards, groups and anchors."""
+    pattern = re.sub(r"\\[AbBdDsSwWZ]|\.[*+]\??|(?<!\\)\[(?:\\.|[^\]\\])*\]|\(\?[a-z]+\)", BREAK, pattern)
+    pattern = re.sub(r"(?<!\\)(?:\(\?[:=!<]*|[()|^$])", BREAK, pattern)
+    return re.sub(r"\\(.)", r"\1", re.sub(r"(?<!\\)[?*+]", "", pattern))
+
+
+def find_words(text: str) -> str | None:
+    """Return the first plain words in a row outside quotes and commands, or None."""
+    bare = re.sub(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`|\b(?:make|tiffin) [a-z]+", BREAK, text)
+    found = re.search(r"(?:(?<=[\s(\0])|^)[a-z]{2,}(?: [a-z]{2,})+(?=[.,;:!?)]*(?:[\s\0]|$))", bare)
+    return found and found[0]
+
+
+def names_in(node: ast.AST) -> set[str]:
+    """Return the words of all names and attributes in an expression."""
+    names = [getattr(part, "id", None) or getattr(part, "attr", "") for part in ast.walk(node)]
+    return {word for name in names for word in name.lower().split("_")}
+
+
+def find_patterns(tree: ast.AST) -> Iterator[ast.expr]:
+    """Yield the values of `match=`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("pytest.raises", "pytest.warns"):
+            yield from (keyword.value for keyword in node.keywords if keyword.arg == "match")
+
+
+def find_comparisons(tree: ast.AST) -> Iterator[ast.expr]:
+    """Yield the left sides of `in` in assertions about a text."""
+    for found in ast.walk(tree):
+        # The names of the whole assertion count: a comprehension takes its lines from such a text.
+        if isinstance(found, ast.Assert) and names_in(found.test) & TEXTS:
+            for node in ast.walk(found.test):
+                if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
+                    yield node.left
+
+
+def find_sentences(source: str) -> list[tuple[int, str]]:
+    """Return the line and the words of each literal that breaks the rule."""
+    tree, lines = ast.parse(source), source.splitlines()
+    literals = [(node, without_regex(read_literal(node))) for node in find_patterns(tree)]
+    literals += [(node, read_literal(node)) for node in find_comparisons(tree)]
+    return sorted(
+        {
+            (node.lineno, words)
+            for node, text in literals
+            if (words := find_words(text))
+            and not any("# contract: " in line for line in lines[node.lineno - 1 : node.end_lineno])
+        }
+    )
+
+
+def test_no_source():
+    assert find_sentences("") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", None),
+        ("fare", None),
+        ("exclude.*7", None),
+        ("'no such column' in `any old file`", None),
+        ("eval, train. Received: split='test'", None),
+        ("run `make golden`, make images-push or tiffin compile", None),
+        ("a b c", None),
+        ("stable.config in gs://bucket", None),
+        ("a model's name", None),
+        ("It should be 3.", "should be"),
+        ("(no such file).", "no such file"),
+    ],
+)
+def test_words_in_a_row(text, words):
+    assert find_words(text) == words
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("pytest.raises(X, match=r\"'a'\\. .*(7|8)\")", []),
+        ('pytest.raises(X, match=re.escape("should be"))', []),
+        ('pytest.raises(X, match=r"should.*be")', []),
+        ('pytest.raises(X, match=r"(should|be) x")', []),
+        ('pytest.raises(X, match=r"fare\\ should be")', ["fare should be"]),
+        ('pytest.warns(X, match=f"{name} should be")', ["should be"]),
+        ('pytest.raises(X, match="should " + "be")', ["should be"]),
+        ('pytest.raises(X, match="should be")  # contract: X', []),
+        ('assert "should be" in known', []),
+        ("assert f\"'{x}'\" in done.stderr", []),
+        ('assert "should be" in str(caught.value)', []),
+        ('assert "should be" in str(error)', ["should be"]),
+        ('assert all("should be" not in line for line in done.stdout.splitlines())', ["should be"]),
+        ('assert "should be" in capsys.readouterr().err', ["should be"]),
+    ],
+)
+def test_sentences_of_a_source(source, words):
+    assert [found for _, found in find_sentences(source)] == words
+
+
+@pytest.mark.parametrize("folder", sorted({path.relative_to(TESTS).parts[0] for path in TESTS.rglob("test_*.py")}))
+def test_tests_compare_no_sentences(folder):
+    if folder in EXEMPT:
+        pytest.skip("third-party texts")
+    top = TESTS / folder
+    found = [
+        f"{path.relative_to(TESTS.parent)}:{line}: {words}"
+        for path in sorted(top.rglob("*.py") if top.is_dir() else [top])
+        for line, words in find_sentences(path.read_text())
+    ]
+
+    assert not found, "Compare names and values instead:\n" + "\n".join(found)
