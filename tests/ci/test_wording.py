@@ -2,12 +2,13 @@
 
 A literal breaks the rule if it has two plain lower-case words in a row outside quotes and backticks. The lint checks
 literals in `match=` of `pytest.raises` and `pytest.warns`, and in `assert "…" in` an error's text or a program's output.
+Parameters of a test count as literals where it passes them on.
 A comment `# contract: <which>` on the line allows a text that others depend on.
 """
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,10 @@ EXEMPT = {"model_server"}
 # An expression with one of these words in its names is an error's text or a program's output.
 TEXTS = {"stderr", "stdout", "output", "out", "err", "message", "messages", "error", "errors", "said"}
 BREAK = "\0"
+PARAMETRISED = """@pytest.mark.parametrize(("x", "m"), [(1, "'a'"), pytest.param("an old", "It should be")])
+def test(x, m):
+    {}
+"""
 
 
 def read_literal(node: ast.AST) -> str:
@@ -68,11 +73,39 @@ def find_comparisons(tree: ast.AST) -> Iterator[ast.expr]:
                     yield node.left
 
 
+def find_parameters(function: ast.FunctionDef) -> dict[str, list[ast.expr]]:
+    """Return the values of each parameter of a test, as `pytest.mark.parametrize` lists them."""
+    found: dict[str, list[ast.expr]] = {}
+    for mark in function.decorator_list:
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.parametrize":
+            names = read_names(mark.args[0])
+            for row in getattr(mark.args[1], "elts", []):
+                values = (row.args if isinstance(row, ast.Call) else getattr(row, "elts", [])) if names[1:] else [row]
+                for name, value in zip(names, values, strict=False):
+                    found.setdefault(name, []).append(value)
+    return found
+
+
+def read_names(node: ast.expr) -> list[str]:
+    names = ast.literal_eval(node)
+    return names.replace(" ", "").split(",") if isinstance(names, str) else list(names)
+
+
+def with_parameters(tree: ast.AST, find: Callable[[ast.AST], Iterator[ast.expr]]) -> Iterator[ast.expr]:
+    """Yield the expressions that `find` finds, and the literals in the parameters that they use."""
+    yield from find(tree)
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef) and (parameters := find_parameters(function)):
+            for name in {part.id for node in find(function) for part in ast.walk(node) if isinstance(part, ast.Name)}:
+                for value in parameters.get(name, []):
+                    yield from value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
+
+
 def find_sentences(source: str) -> list[tuple[int, str]]:
     """Return the line and the words of each literal that breaks the rule."""
     tree, lines = ast.parse(source), source.splitlines()
-    literals = [(node, without_regex(read_literal(node))) for node in find_patterns(tree)]
-    literals += [(node, read_literal(node)) for node in find_comparisons(tree)]
+    literals = [(node, without_regex(read_literal(node))) for node in with_parameters(tree, find_patterns)]
+    literals += [(node, read_literal(node)) for node in with_parameters(tree, find_comparisons)]
     return sorted(
         {
             (node.lineno, words)
@@ -124,6 +157,9 @@ def test_words_in_a_row(text, words):
         ('assert "should be" in str(error)', ["should be"]),
         ('assert all("should be" not in line for line in done.stdout.splitlines())', ["should be"]),
         ('assert "should be" in capsys.readouterr().err', ["should be"]),
+        (PARAMETRISED.format("pytest.raises(X, match=m)"), ["should be"]),
+        (PARAMETRISED.format('pytest.raises(X, match=f"{{x}}")'), []),
+        (PARAMETRISED.format("assert m in done.stderr"), ["should be"]),
     ],
 )
 def test_sentences_of_a_source(source, words):
