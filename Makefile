@@ -26,7 +26,7 @@ export UV_NO_PROGRESS := 1
 endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-dev test-data test-model check compile golden lock bench bench-images format clean notebooks test-notebooks images images-push images-digest diff-specs publish test-images
+.PHONY: help setup run test test-dev test-data test-model check compile golden lock bench bench-images format clean notebooks test-notebooks images images-push images-digest diff-specs publish test-images docs docs-serve
 
 ##@ Use
 
@@ -96,6 +96,14 @@ bench: setup ## Print each figure beside its peer's. BENCH='--set data=... --set
 	@.venvs/data/bin/python tests/benchmarks/tfdv.py 2>/dev/null
 	@.venvs/sdk/bin/python tests/benchmarks/client.py
 	@.venvs/model/bin/python tests/benchmarks/serving.py
+
+docs: .venvs/docs/.ready ## Build the documentation into build/docs; check its links, anchors and use without network.
+	@PYTHONPATH=docs .venvs/docs/bin/python -m generation pages build/pages
+	@.venvs/docs/bin/zensical build --strict --clean
+	@PYTHONPATH=docs .venvs/docs/bin/python -m generation check build/docs
+
+docs-serve: docs ## Serve the documentation at http://127.0.0.1:8000.
+	@.venvs/docs/bin/python -m http.server --bind 127.0.0.1 --directory build/docs
 
 format: .venvs/dev/.ready ## Format the code and mend what ruff can mend.
 	@.venvs/dev/bin/ruff format .
