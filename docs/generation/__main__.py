@@ -1,7 +1,7 @@
 """Write the site's pages into a folder: those in docs/, those of other folders, and those generated from the code.
 
-    python -m generation pages FOLDER    write the pages
-    python -m generation check FOLDER    check that the site built from them loads nothing from other hosts
+python -m generation pages FOLDER    write the pages
+python -m generation check FOLDER    check that the site built from them loads nothing from other hosts
 """
 
 import shutil

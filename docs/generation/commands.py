@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -24,8 +25,7 @@ def write_commands() -> str:
 
 
 def _sections(name: str, group: click.Group, parent: click.Context, level: int) -> Iterator[str]:
-    command = group.get_command(parent, name)
-    assert command is not None
+    command: Any = group.get_command(parent, name)
     context = click.Context(command, parent=parent, info_name=name)
     yield f"{'#' * level} {context.command_path}"
     yield f"```text\n{' '.join([context.command_path, *command.collect_usage_pieces(context)])}\n```"

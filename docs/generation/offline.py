@@ -31,7 +31,9 @@ class _Addresses(HTMLParser):
 
 def find_foreign(site: Path) -> list[str]:
     """Return `page: address` for everything that the pages and style sheets of a site load from another host."""
-    return sorted({f"{path.relative_to(site)}: {address}" for path, address in _addresses(site) if _is_foreign(address)})
+    return sorted(
+        {f"{path.relative_to(site)}: {address}" for path, address in _addresses(site) if _is_foreign(address)}
+    )
 
 
 def _addresses(site: Path) -> Iterator[tuple[Path, str]]:

@@ -1,4 +1,4 @@
-"""What the architecture and the guide for contributors name is there."""
+"""The paths, links and layers that the pages outside the site name exist."""
 
 import re
 import tomllib
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs/architecture.md", "CONTRIBUTING.md")
+PAGES = ("docs/architecture.md", "CONTRIBUTING.md", "README.md")
 ARCHITECTURE = (ROOT / PAGES[0]).read_text()
 
 
@@ -21,15 +21,15 @@ def test_every_path_and_link_exists(page: str) -> None:
     assert [path for path in sorted(paths | links) if not (ROOT / path).exists()] == []
 
 
-def test_every_room_is_in_the_tree() -> None:
+def test_every_package_is_in_the_tree() -> None:
     tree = ARCHITECTURE.split("```")[1]
-    rooms = {path.name for path in (ROOT / "components" / "tiffin").iterdir() if path.suffix in ("", ".py")}
+    packages = {path.name for path in (ROOT / "components" / "tiffin").iterdir() if path.suffix in ("", ".py")}
 
     named = set(re.findall(r"^  (\w[\w.]*|__init__\.py)/? ", tree, re.MULTILINE))
-    assert rooms - {"__pycache__"} == named
+    assert packages - {"__pycache__"} == named
 
 
-def test_every_stage_is_on_the_way_of_the_data() -> None:
+def test_every_stage_is_in_the_data_flow() -> None:
     stages = {path.parent.name for path in (ROOT / "components/tiffin/stages").glob("*/component.py")}
 
     assert set(re.findall(r"^- `stages/(\w+)`", ARCHITECTURE, re.MULTILINE)) == stages

@@ -1,0 +1,120 @@
+"""The generated pages, and the check of the built site."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from generation.commands import write_commands
+from generation.offline import find_foreign
+from support.code_blocks import ROOT, known_variables
+from tiffin.authoring.compilation import component_names
+from tiffin.commands.main import main
+from tiffin.errors import TiffinError
+
+# Set inside pods or for libraries; no reader sets them.
+INTERNAL = {"TIFFIN_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "AWS_DEFAULT_REGION"}
+SERVERS = {"MLFLOW_BACKEND_STORE_URI", "MLFLOW_SERVER_ALLOWED_HOSTS", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"}
+
+
+def commands(group: click.Group, context: click.Context) -> list[tuple[str, click.Command]]:
+    found = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command
+        inner = click.Context(command, parent=context, info_name=name)
+        found.append((inner.command_path, command))
+        if isinstance(command, click.Group):
+            found += commands(command, inner)
+    return found
+
+
+def test_the_page_has_every_command_and_option() -> None:
+    page = write_commands()
+    sections = dict(re.findall(r"^#+ (tiffin [\w ]+)\n(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL))
+    known = commands(main, click.Context(main, info_name="tiffin"))
+
+    assert list(sections) == [path for path, _ in known]
+    for path, command in known:
+        for option in command.params:
+            if isinstance(option, click.Option) and not option.hidden and "--debug" not in option.opts:
+                assert f"`{option.opts[0]}`" in sections[path]
+                assert option.envvar is None or f"`{option.envvar}`" in sections[path]
+    assert "--poll" not in page
+    assert "Default: `8500`." in sections["tiffin serve"]
+    assert "From 1 to 65535." in sections["tiffin serve"]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads mkdocs.yml, whose tags name Python objects."""
+
+
+def test_the_navigation_has_every_page() -> None:
+    def pages(entry: object) -> list[str]:
+        if isinstance(entry, str):
+            return [entry]
+        children = entry.values() if isinstance(entry, dict) else entry
+        return [page for child in children for page in pages(child)]  # type: ignore[attr-defined]
+
+    listed = pages(yaml.load((ROOT / "mkdocs.yml").read_text(), _Loader)["nav"])
+    written = [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")]
+    components = [f"reference/components/{name}/README.md" for name in component_names()]
+
+    assert [page for page in listed if page.count("/") == 3] == components
+    assert set(written) <= set(listed)
+    assert len(listed) == len(set(listed))
+
+
+def test_the_page_of_variables_is_complete() -> None:
+    page = (ROOT / "docs" / "reference" / "environment.md").read_text()
+    named = set(re.findall(r"`((?:TIFFIN|KF_PIPELINES|MINIO|AWS|MLFLOW)_\w+)`", page))
+    # IAP's own, which kfp reads, are described by its documentation.
+    known = {name for name in known_variables() if not name.startswith("KF_PIPELINES_APP_")} - INTERNAL - SERVERS
+
+    assert named == known
+
+
+def test_the_page_of_errors_is_complete() -> None:
+    def tree(error: type) -> set[str]:
+        return {error.__name__}.union(*(tree(inner) for inner in error.__subclasses__()))
+
+    [members] = re.findall(r"members: \[(.*)\]", (ROOT / "docs" / "reference" / "errors.md").read_text())
+
+    assert set(members.split(", ")) >= {name for name in tree(TiffinError) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<script src="https://cdn.example/x.js"></script>',
+        '<script src="//cdn.example/x.js"></script>',
+        '<link rel="stylesheet" href="https://fonts.example/css">',
+        '<link rel="preconnect" href="https://fonts.example">',
+        '<img src="http://example.com/x.png">',
+        '<div style="background: url(https://example.com/x.png)"></div>',
+        '<pre class="mermaid"><code>graph LR</code></pre>',
+    ],
+)
+def test_what_a_page_loads_from_another_host_is_found(html: str, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(html)
+
+    [found] = find_foreign(tmp_path)
+
+    assert found.startswith("index.html: ")
+
+
+def test_a_style_sheet_that_loads_from_another_host_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.css").write_text("@import 'https://a.example/b.css'; x { background: url(\"//c.example/d\") }")
+
+    assert find_foreign(tmp_path) == ["a.css: //c.example/d", "a.css: https://a.example/b.css"]
+
+
+def test_links_and_own_files_are_not_foreign(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(
+        '<a href="https://example.com">x</a><link rel="canonical" href="https://x.example/"><script src="a.js"></script>'
+        '<img src="data:image/png;base64,AA"><svg xmlns="http://www.w3.org/2000/svg"></svg>'
+    )
+
+    assert find_foreign(tmp_path) == []
