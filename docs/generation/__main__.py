@@ -31,7 +31,8 @@ def write_pages(folder: Path) -> None:
     write_bytes(folder / "reference" / "commands.md", write_commands().encode())
     for path, content in compile_catalogue(component_names()).items():
         if path.endswith(".md"):
-            write_bytes(folder / "reference" / "components" / path, content)
+            # GitHub's Markdown knows this escape, the site's does not.
+            write_bytes(folder / "reference" / "components" / path, content.replace(rb"\<", b"&lt;"))
 
 
 def main(action: str, folder: str) -> int:

@@ -65,4 +65,4 @@ def _range(kind: click.IntRange | click.FloatRange) -> str:
 
 
 def _escape(text: str) -> str:
-    return re.sub(r"([*<\[\]])", r"\\\1", text)
+    return re.sub(r"([*\[\]])", r"\\\1", text.replace("<", "&lt;"))

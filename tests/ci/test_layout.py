@@ -3,7 +3,7 @@
 from support.environments import ENVIRONMENTS, SOURCE, TESTS, environments
 
 # They test what is not in the package.
-APART = ("benchmarks", "ci", "goldens", "images", "manifests", "notebooks")
+APART = ("benchmarks", "ci", "docs", "goldens", "images", "manifests", "notebooks")
 FILES = sorted(TESTS.rglob("test_*.py"))
 
 

@@ -7,12 +7,15 @@ import click
 import pytest
 import yaml
 
+from generation.__main__ import COPIES, write_pages
 from generation.commands import write_commands
 from generation.offline import find_foreign
 from support.code_blocks import ROOT, known_variables
 from tiffin.authoring.compilation import component_names
 from tiffin.commands.main import main
 from tiffin.errors import TiffinError
+from tiffin.stages import find_components
+from tiffin.version import __version__
 
 # Set inside pods or for libraries; no reader sets them.
 INTERNAL = {"TIFFIN_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "AWS_DEFAULT_REGION"}
@@ -65,6 +68,31 @@ def test_the_navigation_has_every_page() -> None:
     assert [page for page in listed if page.count("/") == 3] == components
     assert set(written) <= set(listed)
     assert len(listed) == len(set(listed))
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site") / "pages"
+    write_pages(folder)
+    return folder
+
+
+def test_the_index_names_every_component_with_its_image(pages: Path) -> None:
+    index = (pages / "reference" / "components" / "README.md").read_text()
+    named = dict(re.findall(r"^\| \[(\w+)\]\(.*\| `([\w/:.]+)` \|$", index, re.MULTILINE))
+
+    assert named == {name: f"tiffin/{row.environment}:{__version__}" for name, row in find_components().items()}
+
+
+def test_pages_of_other_folders_are_copied(pages: Path) -> None:
+    for page, source in COPIES.items():
+        assert (pages / page).read_bytes() == (ROOT / source).read_bytes()
+    assert not (pages / "generation").exists()
+
+
+def test_no_escape_is_left_that_the_site_does_not_know(pages: Path) -> None:
+    for page in pages.rglob("*.md"):
+        assert "\\<" not in page.read_text(), page
 
 
 def test_the_page_of_variables_is_complete() -> None:
