@@ -111,7 +111,7 @@ format: .venvs/dev/.ready ## Format the code and mend what ruff can mend.
 	@.venvs/dev/bin/python notebooks/strip.py notebooks/*.ipynb
 
 lock: $(UV) ## Resolve the environments again into locks/, without addresses.
-	@for env in sdk dev notebooks data model; do \
+	@for env in sdk dev notebooks docs data model; do \
 	  case $$env in data|model) config="--config-file locks/$$env.toml";; *) config=--no-config;; esac; \
 	  echo "locks/$$env.txt"; \
 	  $(COMPILE) $$config $(EVERYWHERE) --extra $$env -o locks/$$env.txt || exit 1; \
