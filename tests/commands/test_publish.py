@@ -86,7 +86,7 @@ def test_an_interrupted_publication_is_mended_by_the_same_command(
 
     state = backend.state()
     assert broken[0] == 1
-    assert broken[2].startswith(f"error: The backend at {backend.address} should answer. Received: ")
+    assert f" {backend.address}" in broken[2]
     assert (len(between["pipelines"]), len(between["versions"])) == (1, 0)
     assert mended[0] == 0
     assert (len(state["pipelines"]), len(state["versions"])) == (1, 1)
@@ -120,10 +120,11 @@ def test_a_shared_backend_asks_for_a_namespace(backend: kfp_backend.Server, spec
     shared = tiffin("publish", spec, "--host", backend.address, "--namespace", "mine", "--shared")
 
     assert nowhere[0] == 2
-    assert "--namespace should name your profile" in nowhere[2]
+    assert "--namespace" in nowhere[2]
+    assert backend.address in nowhere[2]
     assert forbidden[0] == 1
-    assert "You should be allowed to read pipelines and runs in the namespace 'theirs'" in forbidden[2]
-    assert "403 (User 'ann@example.com' is not authorized" in forbidden[2]
+    assert "'theirs'" in forbidden[2]
+    assert "(403): User 'ann@example.com'" in forbidden[2]
     assert own[0] == shared[0] == 0
     assert [one.get("namespace") for one in backend.state()["pipelines"].values()] == ["mine", None]
 
@@ -143,11 +144,12 @@ def test_a_token_is_sent_and_never_shown(backend: kfp_backend.Server, spec: Path
     refused = tiffin("publish", spec, "--host", backend.address, TIFFIN_KFP_TOKEN=TOKEN)
 
     assert none[0] == wrong[0] == refused[0] == 1
-    assert "should accept who you are. Received: 401" in none[2]
+    assert "(401)" in none[2]
     assert "stale-token" not in wrong[2]
-    assert "Pass a fresh token by --token-file" in refused[2]
+    assert "(401)" in refused[2]
+    assert "--token-file" in refused[2]
     assert by_file[0] == by_variable[0] == 0
-    assert (empty[0], "--token-file should hold one token" in empty[2]) == (2, True)
+    assert (empty[0], "--token-file" in empty[2] and f"'{tmp_path / 'empty'}'" in empty[2]) == (2, True)
 
 
 def test_a_pods_own_token_and_a_sessions_cookie_are_taken(
@@ -162,7 +164,7 @@ def test_a_pods_own_token_and_a_sessions_cookie_are_taken(
     refused = tiffin("publish", spec, "--host", backend.address, TIFFIN_KFP_COOKIE=f"other={TOKEN}")
 
     assert in_pod[0] == with_cookie[0] == 0
-    assert (refused[0], "401 (no session for …)" in refused[2]) == (1, True)
+    assert (refused[0], "(401): no session for …" in refused[2]) == (1, True)
 
 
 def test_an_older_backend_is_told_from_a_wrong_spec(backend: kfp_backend.Server, tmp_path: Path) -> None:
@@ -174,23 +176,25 @@ def test_an_older_backend_is_told_from_a_wrong_spec(backend: kfp_backend.Server,
     wrong = tiffin("publish", broken, "--host", backend.address)
 
     assert older[0] == wrong[0] == 1
-    assert "is older than the spec needs: it does not know 'literals', which KFP 2.16 brought" in older[2]
-    assert "refused the request. Received: 400 (invalid v2 pipeline spec" in wrong[2]
+    assert "'literals'" in older[2]
+    assert "KFP 2.16" in older[2]
+    assert "(400): invalid v2 pipeline spec" in wrong[2]
 
 
 def test_a_host_that_is_down_is_said_at_once(spec: Path) -> None:
     status, _, errors = tiffin("publish", spec, "--host", "http://127.0.0.1:9")
 
     assert status == 1
-    assert "The backend at http://127.0.0.1:9 should answer. Received: Connection refused. Check --host" in errors
+    assert "http://127.0.0.1:9: Connection refused" in errors
+    assert "--host" in errors
 
 
 @pytest.mark.parametrize(
     ("host", "message"),
     [
-        ("http://no-such-host.invalid", "should have an address. Received: none for its name"),
-        ("ftp://x", "--host should be an address, such as https://"),
-        ("http://a b", "--host should be an address, such as https://"),
+        ("http://no-such-host.invalid", "http://no-such-host.invalid"),
+        ("ftp://x", "Received: 'ftp://x'"),
+        ("http://a b", "Received: 'http://a b'"),
     ],
 )
 def test_a_wrong_host_is_explained(spec: Path, host: str, message: str) -> None:
@@ -198,13 +202,15 @@ def test_a_wrong_host_is_explained(spec: Path, host: str, message: str) -> None:
 
     assert status in {1, 2}
     assert message in errors
+    assert "--host" in errors
 
 
 def test_no_host_at_all_is_explained(spec: Path, tmp_path: Path) -> None:
     status, _, errors = tiffin("publish", spec, HOME=str(tmp_path), KUBECONFIG=str(tmp_path / "none"))
 
     assert status == 2
-    assert "--host should be the address of the KFP API, such as http://localhost:8080" in errors
+    assert "--host" in errors
+    assert "KF_PIPELINES_ENDPOINT" in errors
 
 
 def test_a_page_that_is_no_api_is_told_from_one(backend: kfp_backend.Server, spec: Path) -> None:
@@ -215,9 +221,9 @@ def test_a_page_that_is_no_api_is_told_from_one(backend: kfp_backend.Server, spe
     missing = tiffin("publish", spec, "--host", f"{backend.address}/nowhere")
 
     assert page[0] == redirect[0] == missing[0] == 1
-    assert "should be the KFP API. Received: a page that is not JSON, such as a login" in page[2]
-    assert "a redirect to login.example.com, as before a login" in redirect[2]
-    assert "Received: 404 (Not Found)" in missing[2]
+    assert "JSON" in page[2]
+    assert "login.example.com (302)" in redirect[2]
+    assert "(404): Not Found" in missing[2]
 
 
 @pytest.fixture(scope="session")
@@ -261,10 +267,10 @@ def test_tls_is_checked_and_its_failures_told_apart(certificate: Path, spec: Pat
 
     assert trusted[0] == 0
     assert unknown[0] == other_name[0] == plain[0] == no_tls[0] == 1
-    assert "should have a certificate to trust" in unknown[2]
-    assert "Pass --ca-file with the authority" in unknown[2]
-    assert "check the name in --host" in other_name[2]
-    assert "Write https:// in --host" in plain[2]
-    assert "write http:// in --host" in no_tls[2]
+    assert "--ca-file" in unknown[2]
+    assert "'127.0.0.1'" in other_name[2]
+    assert " https:// " in plain[2]
+    assert " http:// " in no_tls[2]
     assert bad[0] == missing[0] == 2
-    assert "--ca-file should be a PEM file" in bad[2]
+    assert "--ca-file" in bad[2]
+    assert f"'{tmp_path / 'bad.pem'}'" in bad[2]

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import time
 from pathlib import Path
@@ -118,7 +119,7 @@ def test_a_gate_ends_with_status_3_and_its_name(backend: kfp_backend.Server) -> 
     result = json.loads(output)
     assert status == 3
     assert (result["state"], result["stopped_by"]) == ("FAILED", "validation")
-    assert result["reason"] == "The gate validation did not pass; its step's log says why."
+    assert "validation" in result["reason"]
     assert {step["name"]: step["state"] for step in result["steps"]}["train-model"] == "skipped"
     assert "stopped by validation" in errors
 
@@ -126,11 +127,11 @@ def test_a_gate_ends_with_status_3_and_its_name(backend: kfp_backend.Server) -> 
 @pytest.mark.parametrize(
     ("picture", "reason"),
     [
-        ({"state": "FAILED", "tasks": {"write-text": "FAILED"}}, "The step write-text failed; its log says why."),
-        ({"state": "FAILED", "tasks": {"write-text": "FAILED"}, "error": "OOM"}, "The step write-text failed: OOM"),
-        ({"state": "FAILED", "tasks": {"read-text-driver": "FAILED"}}, "The step read-text failed; its log says why."),
+        ({"state": "FAILED", "tasks": {"write-text": "FAILED"}}, "write-text"),
+        ({"state": "FAILED", "tasks": {"write-text": "FAILED"}, "error": "OOM"}, "write-text failed: OOM"),
+        ({"state": "FAILED", "tasks": {"read-text-driver": "FAILED"}}, "read-text"),
         ({"state": "FAILED", "tasks": {}, "error": "no quota"}, "no quota"),
-        ({"state": "CANCELED", "tasks": {"write-text": "CANCELED"}}, "The run ended as CANCELED."),
+        ({"state": "CANCELED", "tasks": {"write-text": "CANCELED"}}, "CANCELED"),
     ],
 )
 def test_any_other_failure_ends_with_status_1_and_a_reason(
@@ -141,7 +142,7 @@ def test_any_other_failure_ends_with_status_1_and_a_reason(
     status, output, _ = tiffin("submit", spec, *QUICK, "--host", backend.address)
 
     assert status == 1
-    assert f" reason  {reason}\n" in output
+    assert re.search(rf"^ reason  .*{reason}", output, re.MULTILINE)
 
 
 def test_following_outlasts_a_restart_of_the_backend(backend: kfp_backend.Server, spec: Path) -> None:
@@ -158,7 +159,9 @@ def test_waiting_ends_in_time_and_the_run_goes_on(backend: kfp_backend.Server, s
     status, _, errors = tiffin("submit", spec, *QUICK, "--timeout", "0.5", "--host", backend.address)
 
     assert status == 1
-    assert "should have ended within 0.5 s. Received: RUNNING. It goes on: " in errors
+    assert "0.5 s" in errors
+    assert "RUNNING" in errors
+    assert f"{backend.address}/#/runs/details/" in errors
 
 
 def test_interrupting_leaves_the_run_alone(backend: kfp_backend.Server, spec: Path) -> None:
@@ -182,7 +185,7 @@ def test_a_run_is_never_sent_twice(backend: kfp_backend.Server, spec: Path) -> N
     status, _, errors = tiffin("submit", spec, "--name", "mine", "--host", backend.address)
 
     assert status == 1
-    assert "Look for the run 'mine' before you submit again: it may have started." in errors
+    assert "'mine'" in errors
     assert len(backend.state()["runs"]) == 1
 
 
@@ -192,8 +195,8 @@ def test_who_may_read_but_not_run_is_told(backend: kfp_backend.Server, spec: Pat
     status, _, errors = tiffin("submit", spec, "--host", backend.address)
 
     assert status == 1
-    assert "You should be allowed to change pipelines and runs" in errors
-    assert "ask its owner for the role kubeflow-edit" in errors
+    assert "(403): User 'ann'" in errors
+    assert "kubeflow-edit" in errors
 
 
 def test_a_terminal_shows_the_steps_live(backend: kfp_backend.Server, spec: Path) -> None:

@@ -15,27 +15,27 @@ from tiffin.kubeflow.cron import read_cron
         ("@daily", "@daily"),
     ],
 )
-def test_a_line_gets_a_field_for_seconds(line: str, expected: str) -> None:
+def test_an_expression_gets_a_field_for_seconds(line: str, expected: str) -> None:
     assert read_cron(line) == expected
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", r"should have five fields, such as .* Received: '' with 0"),
-        ("0 3 * *", "with 4"),
-        ("60 3 * * *", r"The minute of a cron line should be \*, or from 0 to 59.*Received: '60' in '60 3"),
-        ("0 24 * * *", "The hour of a cron line"),
-        ("0 3 0 * *", "The day of the month of a cron line should be .* from 1 to 31"),
-        ("0 3 * 13 *", "The month of a cron line"),
-        ("0 3 * * 7", "The day of the week of a cron line should be .* from 0 to 6"),
-        ("0 3 * * fri-mon", "The day of the week"),
-        ("*/0 3 * * *", "The minute"),
-        ("0 9am * * *", "The hour"),
-        ("0 3,, * * *", "The hour"),
-        ("@nightly", "A cron name should be one of: @yearly"),
+        ("", r"'0 3 \* \* mon-fri'.*Received: '' \(0 "),
+        ("0 3 * *", r"Received: '0 3 \* \*' \(4 "),
+        ("60 3 * * *", r"minute.*0 to 59.*Received: '60' in '60 3"),
+        ("0 24 * * *", "hour.*0 to 23.*'24'"),
+        ("0 3 0 * *", "day.*month.*1 to 31.*'0'"),
+        ("0 3 * 13 *", "month.*1 to 12.*'13'"),
+        ("0 3 * * 7", "day.*week.*0 to 6.*'7'"),
+        ("0 3 * * fri-mon", "week.*'fri-mon'"),
+        ("*/0 3 * * *", r"minute.*'\*/0'"),
+        ("0 9am * * *", "hour.*'9am'"),
+        ("0 3,, * * *", "hour.*'3,,'"),
+        ("@nightly", "@yearly, .*'@nightly'"),
     ],
 )
-def test_a_wrong_line_says_which_field(line: str, message: str) -> None:
+def test_an_invalid_expression_is_reported_with_its_field(line: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_cron(line)

@@ -4,10 +4,10 @@ from kfp import compiler, dsl, kubernetes
 
 from support import toy_pipelines as toys
 from tiffin.authoring.compilation import compile_pipeline, pipeline_names
-from tiffin.kubeflow.versions import MINIMUM, came_with, needed_backend, used_fields
+from tiffin.kubeflow.versions import MINIMUM, introduced_in, needed_backend, used_fields
 
-# What the pipelines may set: each of these fields was looked up in the protos of the oldest backend, MINIMUM. A field
-# that is new here is to be looked up too, and entered in `versions._CAME_WITH` if it is younger than 2.5.
+# Fields that the pipelines may set. Each was looked up in the protos of the oldest backend, MINIMUM. Look up a new field
+# as well, and add it to `versions._INTRODUCED_IN` if it was introduced after 2.5.
 REVIEWED = """
 ArtifactSpec: artifact_type description
 ArtifactTypeSchema: schema_title schema_version
@@ -52,7 +52,7 @@ def compile_to_bytes(pipeline, tmp_path) -> bytes:
 
 
 @pytest.mark.parametrize("name", pipeline_names())
-def test_the_oldest_backend_takes_every_pipeline(name: str) -> None:
+def test_the_oldest_backend_accepts_every_pipeline(name: str) -> None:
     reviewed = {
         f"{message}.{field}"
         for message, _, fields in (line.partition(":") for line in REVIEWED.strip().splitlines())
@@ -66,7 +66,7 @@ def test_the_oldest_backend_takes_every_pipeline(name: str) -> None:
     assert [int(part) for part in version.split(".")] <= [int(part) for part in MINIMUM.split(".")]
 
 
-def test_the_fields_that_ask_for_a_newer_backend_are_named(tmp_path) -> None:
+def test_fields_that_need_a_newer_backend_are_returned(tmp_path) -> None:
     @dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size="1Gi")))
     def plain():
         kubernetes.use_secret_as_env(toys.say_more(number=1), "secret", {"a": "A"}, optional=True)
@@ -78,13 +78,13 @@ def test_the_fields_that_ask_for_a_newer_backend_are_named(tmp_path) -> None:
     assert needed_backend(compile_pipeline("training")) == ("2.16", ["ParameterSpec.literals"])
 
 
-def test_a_field_is_found_by_either_of_its_names() -> None:
-    assert came_with("literals") == "2.16"
-    assert came_with("customPath") == came_with("custom_path") == "2.15"
-    assert came_with("tasks") is None
+def test_a_field_is_found_by_its_json_and_proto_names() -> None:
+    assert introduced_in("literals") == "2.16"
+    assert introduced_in("customPath") == introduced_in("custom_path") == "2.15"
+    assert introduced_in("tasks") is None
 
 
-def test_a_field_that_kfp_does_not_know_is_no_secret(tmp_path) -> None:
+def test_a_field_unknown_to_kfp_is_reported(tmp_path) -> None:
     spec = compile_to_bytes(toys.looping, tmp_path).replace(b"schemaVersion", b"shadowVersion")
 
     with pytest.raises(json_format.ParseError, match="shadowVersion"):

@@ -1,7 +1,7 @@
-"""A connection to a backend: `credentials` finds its address and who asks, and one function sends every request.
+"""The connection to a backend: `credentials` provides the address and the credentials; `request` sends all requests.
 
-kfp.Client's own calls are not used: it asks a host that is down for 25 seconds, with tracebacks; a certificate it does
-not trust ends in an AttributeError, and a login page in an answer without content.
+kfp.Client's own calls are not used: they retry an unreachable host for 25 seconds with tracebacks, raise an
+AttributeError for an untrusted certificate, and return an empty response for a login page.
 """
 
 import json
@@ -17,20 +17,20 @@ import urllib3
 
 from tiffin.errors import BackendError, InputError
 from tiffin.kubeflow.credentials import find_client, split_login
-from tiffin.kubeflow.refusals import network_faults, redacted, refusal, what_it_said
+from tiffin.kubeflow.refusals import error_text, network_faults, redacted, refusal
 
-_PASSING = (429, 502, 503, 504)
+_TRANSIENT = (429, 502, 503, 504)
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A backend that answered.
+    """A reachable KFP backend.
 
     Attributes:
-        host: Its address, without credentials: it is shown.
-        namespace: Profile namespace; empty where there are no profiles.
-        pool: Connections to it.
-        headers: Returns the headers of a request, with credentials that may be renewed in between.
+        host: Address without credentials, safe to print.
+        namespace: Profile namespace; empty in single-user mode.
+        pool: HTTP connection pool.
+        headers: Function that returns the request headers with current credentials.
     """
 
     host: str
@@ -39,7 +39,7 @@ class Backend:
     headers: Callable[[], dict[str, str]] = field(repr=False)
 
     def run_url(self, run_id: str) -> str:
-        """Return where the dashboard shows a run."""
+        """Return the URL of a run in the dashboard."""
         dashboard, _ = split_login(os.environ.get("KF_PIPELINES_UI_ENDPOINT") or self.host)
         return f"{dashboard.rstrip('/')}/#/runs/details/{run_id}"
 
@@ -50,22 +50,25 @@ def connect(
     token_file: str | Path | None = None,
     ca_file: str | Path | None = None,
 ) -> Backend:
-    """Find the backend and ask it whether it is well.
+    """Connect to the backend and check its health endpoint.
 
     Args:
-        host: Address of the KFP API; a `user:password@` in it is sent as such. Defaults to KF_PIPELINES_ENDPOINT in the
-            environment, then to the cluster around this pod, or of the kubeconfig.
-        namespace: Profile namespace. Defaults to none.
-        token_file: File with a bearer token, read again for each request. Defaults to TIFFIN_KFP_TOKEN in the
-            environment, then to what kfp.Client finds: IAP's variables, a pod's projected token, the kubeconfig,
-            ~/.config/kfp/context.json.
-        ca_file: PEM file of the authority that signed the host's certificate. Defaults to the public ones.
+        host: Address of the KFP API; `user:password@` in it is sent as basic authentication. Defaults to the environment
+            variable KF_PIPELINES_ENDPOINT, then to the cluster of this pod or of the kubeconfig.
+        namespace: Profile namespace, required in multi-user mode. Defaults to none.
+        token_file: File with a bearer token, read again for each request. Defaults to the environment variable
+            TIFFIN_KFP_TOKEN, then to the credentials of kfp.Client: IAP's variables, the pod's projected token, the
+            kubeconfig, ~/.config/kfp/context.json.
+        ca_file: PEM file of the certificate authority that signed the host's certificate. Defaults to the public ones.
+
+    Returns:
+        The connected backend.
 
     Raises:
-        InputError: There is no host, a file cannot be read, or the backend has profiles and no namespace is given.
-        BackendError: The backend does not answer as it should.
+        InputError: No host was found, a file cannot be read, or a multi-user backend needs a namespace.
+        BackendError: The backend is unreachable or returned an error.
     """
-    # A fault that passes is no news; one that stays is raised.
+    # Transient faults are retried silently; a lasting one is raised.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     client = find_client(host, token_file, ca_file)
     pool: urllib3.PoolManager = client.rest_client.pool_manager
@@ -82,8 +85,8 @@ def connect(
     health = request(backend, "GET", "/apis/v2beta1/healthz", attempts=1)
     if health.get("multi_user") and not namespace:
         raise InputError(
-            f"--namespace should name your profile: the backend at {backend.host} is shared by several. "
-            "Received: none. Add --namespace NAME, or set TIFFIN_NAMESPACE."
+            f"--namespace is required: the backend at {backend.host} is multi-user. Add --namespace with your profile's "
+            "namespace, or set TIFFIN_NAMESPACE."
         )
     return backend
 
@@ -98,19 +101,22 @@ def request(
     file: tuple[str, bytes] | None = None,
     attempts: int = 4,
 ) -> dict[str, Any]:
-    """Send a request and return its answer.
+    """Send a request and return the decoded response.
 
     Args:
-        backend: Of `connect`.
-        method: Such as `GET`, which is repeated after a passing fault; nothing else is.
-        path: From `/apis` on.
-        query: Its parameters; empty ones are left out. Defaults to none.
-        body: Sent as JSON. Defaults to none.
+        backend: Return value of `connect`.
+        method: HTTP method. Only `GET` is retried after a transient fault.
+        path: Path of the URL, starting with `/apis`.
+        query: Query parameters; empty values are omitted. Defaults to none.
+        body: JSON body. Defaults to none.
         file: Name and content of a file to upload. Defaults to none.
-        attempts: How often a GET is sent before a fault counts. Defaults to 4.
+        attempts: Number of attempts of a GET. Defaults to 4.
+
+    Returns:
+        The JSON object of the response.
 
     Raises:
-        BackendError: No answer came, or one that says no.
+        BackendError: The backend did not respond, or returned an error.
     """
     pairs = {key: str(value) for key, value in (query or {}).items() if value not in (None, "")}
     url = backend.host + path + (f"?{urllib.parse.urlencode(pairs)}" if pairs else "")
@@ -121,14 +127,14 @@ def request(
     elif body is not None:
         headers["Content-Type"] = "application/json"
         options["body"] = json.dumps(body)
-    # Whatever is not a GET may have arrived: it is never sent again. Neither is one that met a bad certificate (`other`).
+    # Other methods are not retried: the request may have taken effect. Certificate errors (`other`) are not retried either.
     retries = urllib3.Retry(
-        attempts - 1 if method == "GET" else 0, other=0, status_forcelist=_PASSING, raise_on_status=False,
+        attempts - 1 if method == "GET" else 0, other=0, status_forcelist=_TRANSIENT, raise_on_status=False,
         backoff_factor=1, backoff_max=10, respect_retry_after_header=False,
     )  # fmt: skip
     with network_faults(backend.host):
         try:
-            # A redirect leads to a login.
+            # A redirect usually leads to a login page.
             answer = backend.pool.request(
                 method, url, headers=headers, timeout=urllib3.Timeout(connect=10, read=60),
                 retries=retries, redirect=False, **options,
@@ -137,16 +143,17 @@ def request(
             raise error.reason or error from None
     content = answer.data.decode(errors="replace")
     if not 200 <= answer.status < 300:
-        said = redacted(what_it_said(content), headers)
-        raise refusal(backend.host, backend.namespace, method, answer.status, answer.headers, said)
+        detail = redacted(error_text(content), headers)
+        raise refusal(backend.host, backend.namespace, method, answer.status, answer.headers, detail)
     try:
         decoded = json.loads(content or "{}")
     except ValueError:
         decoded = None
     if not isinstance(decoded, dict):
         raise BackendError(
-            f"The host {backend.host} should be the KFP API. Received: a page that is not JSON, such as a login. "
-            "Check --host; on Kubeflow it often ends in /pipeline. Behind a login, pass a token or a cookie.",
+            f"The response of {backend.host} is not JSON, so it is not from the KFP API; it may be a login page. "
+            "Check --host: on Kubeflow it often ends in /pipeline. If the host requires a login, pass --token-file, or a "
+            "session cookie in TIFFIN_KFP_COOKIE.",
             answer.status,
         )
     return decoded

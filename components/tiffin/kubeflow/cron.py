@@ -1,4 +1,4 @@
-"""Cron lines: the five fields of crontab, brought into the six that a KFP backend reads."""
+"""Cron expressions: converts the five fields of crontab to the six of a KFP backend."""
 
 import re
 
@@ -6,7 +6,7 @@ from tiffin.errors import InputError
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
-# name, least, most, words for the numbers from the least on
+# name, minimum, maximum, names of the values from the minimum on
 _FIELDS: tuple[tuple[str, int, int, list[str]], ...] = (
     ("second", 0, 59, []),
     ("minute", 0, 59, []),
@@ -20,32 +20,34 @@ _EXAMPLE = "such as '0 3 * * mon-fri' (03:00 on weekdays) or @daily"
 
 
 def read_cron(line: str) -> str:
-    """Return a cron line as the backend takes it: with a field for seconds in front.
+    """Return a cron expression in the backend's format, which starts with a field for seconds.
 
-    The backend takes a line of five fields too, but reads the first one as seconds: `0 3 * * *` would run every hour.
+    The backend also accepts five fields, but reads the first one as seconds: `0 3 * * *` would run every hour.
 
     Args:
-        line: Five fields as in crontab, six with seconds in front, or a name such as `@daily`.
+        line: Five fields as in crontab, six fields that start with seconds, or a name such as `@daily`.
 
     Raises:
-        InputError: It is none of these, or a field is out of range.
+        InputError: The expression has another format, or a field is out of range.
     """
     text = " ".join(line.split())
     if text.startswith("@"):
         if text not in _NAMED:
-            raise InputError(f"A cron name should be one of: {', '.join(_NAMED)}. Received: '{line}'.")
+            raise InputError(f"A cron expression with @ should be one of: {', '.join(_NAMED)}. Received: '{line}'.")
         return text
     parts = text.split(" ") if text else []
     if len(parts) == 5:
         parts = ["0", *parts]
     if len(parts) != 6:
-        raise InputError(f"A cron line should have five fields, {_EXAMPLE}. Received: '{line}' with {len(parts)}.")
+        raise InputError(
+            f"A cron expression should have five fields, {_EXAMPLE}. Received: '{line}' ({len(parts)} fields)."
+        )
     for part, (name, least, most, words) in zip(parts, _FIELDS, strict=True):
         for item in part.split(","):
             if not _holds(item.lower(), least, most, words):
                 raise InputError(
-                    f"The {name} of a cron line should be *, or from {least} to {most}, with - for a range, / for a "
-                    f"step and , between several, {_EXAMPLE}. Received: '{part}' in '{line}'."
+                    f"The {name} of a cron expression should be * or {least} to {most}; - makes a range, / a step, and , "
+                    f"a list, {_EXAMPLE}. Received: '{part}' in '{line}'."
                 )
     return " ".join(parts)
 

@@ -1,7 +1,7 @@
-"""Publishing: a pipeline and its versions on a backend, made once however often and by however many they are asked for.
+"""Publishing: creates a pipeline and its versions on a backend, each at most once.
 
-A version's name holds a digest of its spec, and a backend takes a name once. So whoever comes second finds what the
-first one made, and a publication that was interrupted is picked up where it stopped.
+A version's name contains a digest of its spec, and names are unique on a backend. Publishing an unchanged spec again
+therefore does nothing, concurrent publications agree, and an interrupted one can be repeated.
 """
 
 import json
@@ -22,10 +22,10 @@ class Published:
 
     Attributes:
         pipeline: Name of the pipeline.
-        pipeline_id: As the backend knows it.
+        pipeline_id: ID of the pipeline on the backend.
         version: Name of the version.
-        version_id: As the backend knows it.
-        is_new: Whether it was not there before.
+        version_id: ID of the version on the backend.
+        is_new: Whether this publication created the version.
     """
 
     pipeline: str
@@ -46,15 +46,18 @@ class Published:
 
 
 def publish_spec(backend: Backend, spec: Spec, *, shared: bool = False) -> Published:
-    """Have a spec on the backend, as a version of the pipeline of its name.
+    """Publish a spec as a version of the pipeline it names; does nothing if the version exists.
 
     Args:
-        backend: Of `connect`.
-        spec: Of `load_spec`.
-        shared: Whether all namespaces see the pipeline, or only the backend's. Defaults to the latter.
+        backend: Return value of `connect`.
+        spec: Return value of `load_spec`.
+        shared: Publish the pipeline to all namespaces instead of `backend.namespace`. Defaults to False.
+
+    Returns:
+        The published version.
 
     Raises:
-        BackendError: The backend does not answer, or refuses.
+        BackendError: The backend did not respond, or returned an error.
     """
     namespace = "" if shared else backend.namespace
     pipeline, _ = find_or_make(
@@ -80,10 +83,10 @@ def pages(backend: Backend, path: str, items: str, query: dict[str, Any]) -> Ite
     """Yield all items of a list, page by page.
 
     Args:
-        backend: Of `connect`.
-        path: Of the list.
-        items: Name of the field that holds them.
-        query: Parameters of the list.
+        backend: Return value of `connect`.
+        path: Path of the list's URL.
+        items: Name of the field with the items.
+        query: Query parameters.
     """
     token = ""
     while True:
@@ -95,18 +98,21 @@ def pages(backend: Backend, path: str, items: str, query: dict[str, Any]) -> Ite
 
 
 def equals(key: str, value: str) -> str:
-    """Return a list's filter on one field."""
+    """Return a filter for items whose field `key` equals `value`."""
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "string_value": value}]})
 
 
 def find_or_make(
     find: Callable[[], dict[str, Any] | None], make: Callable[[], dict[str, Any]]
 ) -> tuple[dict[str, Any], bool]:
-    """Return what there is, or what is made, and whether it is new.
+    """Return an existing object, or create it.
 
     Args:
-        find: Looks for it.
-        make: Makes it, which a backend does once for a name.
+        find: Returns the object, or None.
+        make: Creates the object; the backend rejects a second one of the same name.
+
+    Returns:
+        The object, and whether it was created.
     """
     found = find()
     if found:
@@ -114,7 +120,7 @@ def find_or_make(
     try:
         return make(), True
     except BackendError as error:
-        # Somebody else was quicker (409), or the answer was lost on its way after it had taken effect.
+        # Either another client created it first (409), or it was created but the response was lost.
         if error.status and error.status != 409 and error.status < 500:
             raise
         found = find()

@@ -1,4 +1,4 @@
-"""Recurring runs: one of each name, made, replaced, paused, resumed and deleted on a backend."""
+"""Recurring runs: creates, replaces, pauses, resumes and deletes them, with one per name."""
 
 import time
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from tiffin.kubeflow.connection import Backend, request
 from tiffin.kubeflow.publication import Published, pages
 
 _PATH = "/apis/v2beta1/recurringruns"
-# Each look of one hand's ends the chance of one other's; so many hands at once do not occur.
+# Each round settles the conflict with one concurrent client; more clients than this are not expected.
 _ATTEMPTS = 10
 
 
@@ -19,16 +19,16 @@ class Recurring:
     """A recurring run.
 
     Attributes:
-        name: As the dashboard shows it.
-        recurring_id: As the backend knows it.
-        cron: Its line; empty for one that was not made from one.
-        enabled: Whether it fires.
-        version_id: Of the pipeline version that runs.
-        parameters: Values of parameters.
-        experiment_id: Of the experiment that its runs are filed under.
-        description: Says which account was asked for.
-        pipeline_root: Where artifacts go.
-        created_at: When it was made.
+        name: Display name.
+        recurring_id: ID on the backend.
+        cron: Cron expression; empty if it has another trigger.
+        enabled: Whether it starts runs; False while paused.
+        version_id: ID of the pipeline version.
+        parameters: Parameter values.
+        experiment_id: ID of the experiment that groups its runs.
+        description: Description, which names the requested service account.
+        pipeline_root: Location of the artifacts.
+        created_at: Time of creation, in whole seconds.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Recurring:
 
 
 def list_recurring(backend: Backend) -> list[Recurring]:
-    """Return the recurring runs of the namespace, by name, the oldest of one name first."""
+    """Return the recurring runs of the namespace, sorted by name, then from oldest to newest."""
     found = (_read(item) for item in pages(backend, _PATH, "recurringRuns", {"namespace": backend.namespace}))
     return sorted(found, key=lambda one: (one.name, one.created_at, one.recurring_id))
 
@@ -63,24 +63,24 @@ def list_recurring(backend: Backend) -> list[Recurring]:
 def set_recurring(
     backend: Backend, name: str, cron: str, published: Published, settings: Mapping[str, Any]
 ) -> tuple[Recurring, str]:
-    """Have exactly one recurring run of a name, with this cron line and these settings.
+    """Create or replace the recurring run of a name.
 
-    The new one is made paused and enabled when the old one is gone, so that no moment has both; whatever interrupts
-    this, the same call mends. Of several that are made at once the newest stands, by an order that every caller sees
-    alike, and nobody deletes it for an older one: so one always stands, and whoever asked for it is who hears so.
+    The new recurring run is created paused, and enabled after the old one is deleted, so that both never run. If the call
+    is interrupted, repeat it. If several clients create one at the same time, the newest is kept, by an order that is the
+    same for every client; only the client that created it succeeds.
 
     Args:
-        backend: Of `connect`.
-        name: Of the recurring run.
-        cron: Of `read_cron`.
-        published: What runs.
-        settings: Of `run_settings`.
+        backend: Return value of `connect`.
+        name: Name of the recurring run.
+        cron: Return value of `read_cron`.
+        published: Version to run.
+        settings: Return value of `run_settings`.
 
     Returns:
         The recurring run, and `created`, `replaced`, `resumed` or `unchanged`.
 
     Raises:
-        BackendError: The backend does not answer, or refuses, or somebody else changed it at the same time.
+        BackendError: The backend did not respond or returned an error, or another client changed the recurring run.
     """
     before = now = _named(backend, name)
     known = {one.recurring_id for one in before}
@@ -98,11 +98,11 @@ def set_recurring(
             break
         else:
             if made:
-                # It was made in the same second as one before it, and their ids say that it is the older one.
+                # Another one was created in the same second and sorts after it by ID.
                 _try(backend, "DELETE", made)
                 time.sleep(1)
             made = _make(backend, name, cron, published, settings)
-        # Only a look says what stands.
+        # Read the result back: other clients may have changed it.
         now = _named(backend, name)
     if made:
         _try(backend, "DELETE", made)
@@ -113,26 +113,26 @@ def change_recurring(backend: Backend, name: str, action: str) -> None:
     """Pause, resume or delete the recurring runs of a name.
 
     Args:
-        backend: Of `connect`.
-        name: Of the recurring run.
+        backend: Return value of `connect`.
+        name: Name of the recurring runs.
         action: `pause`, `resume` or `delete`.
 
     Raises:
-        InputError: There is none of that name, or there are several to resume, which would all fire.
-        BackendError: The backend does not answer, or refuses, or somebody else changes it all the time.
+        InputError: No recurring run has this name, or several have it and would all be resumed.
+        BackendError: The backend did not respond or returned an error, or another client keeps changing them.
     """
     found = _named(backend, name)
     if not found:
         known = sorted({one.name for one in list_recurring(backend)})
         raise InputError(
-            f"The name should be that of a recurring run: {', '.join(known) or 'there is none yet'}. "
-            f"Received: '{name}'.{did_you_mean(name, known)}"
+            f"No recurring run is named '{name}'.{did_you_mean(name, known)} "
+            f"Recurring runs: {', '.join(known) or 'none'}."
         )
     for _ in range(_ATTEMPTS):
         if action == "resume" and len(found) > 1:
             raise InputError(
-                f"The name to resume should be of one recurring run. Received: {len(found)} of that name, '{name}', "
-                "as an interrupted `schedule set` leaves them. Set it again, or delete it."
+                f"Cannot resume '{name}': {len(found)} recurring runs have this name, probably after an interrupted "
+                "`tiffin schedule set`. Run `tiffin schedule set` again, or `tiffin schedule delete`."
             )
         left = [one for one in found if action == "delete" or one.enabled != (action == "resume")]
         if not left and (found or action == "delete"):
@@ -147,9 +147,9 @@ def change_recurring(backend: Backend, name: str, action: str) -> None:
 
 
 def _named(backend: Backend, name: str) -> list[Recurring]:
-    """Return the recurring runs of a name in the order that decides which of them stands: the last one does.
+    """Return the recurring runs of a name, the one to keep last.
 
-    A backend keeps seconds, and its ids are random: among those of one second they decide.
+    The order is by creation time, which the backend stores in seconds, then by ID, which is random.
     """
     return [one for one in list_recurring(backend) if one.name == name]
 
@@ -161,7 +161,7 @@ def _make(backend: Backend, name: str, cron: str, published: Published, settings
         "namespace": backend.namespace,
         "mode": "DISABLE",
         "trigger": {"cron_schedule": {"cron": cron}},
-        # One at a time, and none for the times that it was paused.
+        # One run at a time, and no runs for the time while it was paused.
         "max_concurrency": "1",
         "no_catchup": True,
         **settings,
@@ -171,7 +171,7 @@ def _make(backend: Backend, name: str, cron: str, published: Published, settings
 
 
 def _try(backend: Backend, method: str, what: str) -> None:
-    """Change a recurring run that somebody else may have deleted meanwhile; the next look says what stands."""
+    """Change a recurring run; ignore that another client deleted it, since the caller reads the result back."""
     try:
         request(backend, method, f"{_PATH}/{what}")
     except BackendError as error:
@@ -189,13 +189,13 @@ def _became(before: list[Recurring], one: Recurring) -> str:
 
 def _contended(name: str) -> BackendError:
     return BackendError(
-        f"The recurring run '{name}' should change by one hand at a time. Received: another change in between, which "
-        "stands. Look at `schedule list`, and repeat yours if it should stand instead."
+        f"The recurring run '{name}' was modified concurrently; the other change was kept. Check `tiffin schedule list`, "
+        "and repeat your change if it should replace the other."
     )
 
 
 def _describe(settings: Mapping[str, Any]) -> str:
-    """Return a description that says which account was asked for: a backend fills its own in where none was."""
+    """Return a description with the requested service account: the backend's own field shows its default if none was."""
     account = settings.get("service_account")
     return f"Set by Tiffin. Runs as {account or 'the account that the backend chooses'}."
 

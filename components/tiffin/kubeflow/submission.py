@@ -1,4 +1,4 @@
-"""Submitting: a run of a published version on a backend, in an experiment, followed until it ends."""
+"""Submitting: starts a run of a published version in an experiment, and follows it until it ends."""
 
 import datetime
 import time
@@ -27,18 +27,18 @@ _STATES: dict[str, State] = {
 
 @dataclass
 class Submission:
-    """A run on a backend, as far as it has come.
+    """A run on a backend and its progress.
 
     Attributes:
-        published: What runs.
-        run_id: As the backend knows it.
+        published: Version that runs.
+        run_id: ID of the run on the backend.
         experiment: Name of the experiment.
-        url: Where the dashboard shows it.
-        steps: With their state and time.
-        state: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED`, `CANCELED`, as the backend calls it.
-        reason: Why it failed; empty if it did not, or nobody said.
-        stopped_by: The gate that stopped it, such as `evaluation`; None if none did.
-        seconds: From its start on the backend to its end; None before the end.
+        url: URL of the run in the dashboard.
+        steps: Steps with their state and duration.
+        state: State on the backend: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `CANCELED`.
+        reason: Reason of the failure; empty if the run did not fail.
+        stopped_by: Gate that stopped the run, such as `evaluation`; None if no gate did.
+        seconds: Duration in seconds; None before the end.
     """
 
     published: Published
@@ -53,7 +53,7 @@ class Submission:
 
     @property
     def exit_status(self) -> int:
-        """0 for success, 3 for a gate, 1 for any other failure, as of `tiffin run`."""
+        """Return 0 for success, 3 for a run stopped by a gate, 1 for any other failure, as `tiffin run` does."""
         if self.state == "SUCCEEDED":
             return 0
         return 3 if self.stopped_by else 1
@@ -74,7 +74,7 @@ class Submission:
 
 
 def find_experiment(backend: Backend, name: str) -> str:
-    """Return the id of an experiment, made where there is none of that name."""
+    """Return the ID of an experiment; create it if it does not exist."""
     path = "/apis/v2beta1/experiments"
     query = {"namespace": backend.namespace, "filter": equals("display_name", name)}
     found, _ = find_or_make(
@@ -94,14 +94,14 @@ def run_settings(
     service_account: str = "",
     pipeline_root: str = "",
 ) -> dict[str, Any]:
-    """Return what a run and a recurring run have in common, as the API takes it.
+    """Return the API fields that runs and recurring runs share.
 
     Args:
-        published: What runs.
-        experiment_id: Of `find_experiment`.
-        arguments: Values of parameters.
-        service_account: That the run's pods act as. Defaults to the backend's.
-        pipeline_root: Where artifacts go, such as gs://bucket/runs. Defaults to the backend's.
+        published: Version to run.
+        experiment_id: Return value of `find_experiment`.
+        arguments: Parameter values.
+        service_account: Service account the pods run as. Defaults to the backend's.
+        pipeline_root: Location of the artifacts, such as gs://bucket/runs. Defaults to the backend's.
     """
     settings: dict[str, Any] = {
         "experiment_id": experiment_id,
@@ -124,23 +124,23 @@ def submit_run(
     """Start a run.
 
     Args:
-        backend: Of `connect`.
-        spec: What was published.
-        published: Of `publish_spec`.
+        backend: Return value of `connect`.
+        spec: Spec that was published.
+        published: Return value of `publish_spec`.
         experiment: Name of the experiment.
-        name: Of the run, as the dashboard shows it.
-        settings: Of `run_settings`.
+        name: Display name of the run.
+        settings: Return value of `run_settings`.
 
     Raises:
-        BackendError: The backend does not answer, or refuses.
+        BackendError: The backend did not respond, or returned an error.
     """
     try:
         run = request(backend, "POST", "/apis/v2beta1/runs", body={"display_name": name, **settings})
     except BackendError as error:
         if error.status and error.status < 500:
             raise
-        # A run is not sent again: each time it is, it runs.
-        raise BackendError(f"{error} Look for the run '{name}' before you submit again: it may have started.") from None
+        # Not retried: each request starts another run.
+        raise BackendError(f"{error} The run '{name}' may have started: look for it before you submit again.") from None
     steps = [StepProgress(step.name) for step in spec.steps]
     return Submission(published, run["run_id"], experiment, backend.run_url(run["run_id"]), steps)
 
@@ -154,23 +154,23 @@ def follow_run(
     timeout_seconds: float | None = None,
     poll_seconds: float = 3,
 ) -> None:
-    """Show a run's steps on `stream` until it ends, and fill in how it ended.
+    """Show a run's steps on `stream` until the run ends, and update `submission`.
 
     Args:
-        backend: Of `connect`.
-        spec: What runs.
-        submission: Of `submit_run`.
+        backend: Return value of `connect`.
+        spec: Spec of the run.
+        submission: Return value of `submit_run`.
         stream: Standard output or error.
-        timeout_seconds: How long to follow it. Defaults to until it ends.
-        poll_seconds: Time between two looks.
+        timeout_seconds: Maximum time to wait, in seconds. Defaults to no limit.
+        poll_seconds: Time between two requests, in seconds. Defaults to 3.
 
     Raises:
-        BackendError: The backend did not answer for minutes, or the time is up. The run goes on.
+        BackendError: The backend did not respond for minutes, or the timeout expired. The run continues.
     """
     started = time.monotonic()
     with shown(submission.steps, f"{submission.published.version} at {submission.url}", stream) as changed:
         while True:
-            # Ten attempts, with pauses of up to ten seconds, outlast a restart of the API server.
+            # Ten attempts, up to ten seconds apart, cover a restart of the API server.
             run = request(backend, "GET", f"/apis/v2beta1/runs/{submission.run_id}", attempts=10)
             submission.state = run.get("state", "PENDING")
             for step in _take_states(submission.steps, run):
@@ -179,19 +179,19 @@ def follow_run(
                 break
             if timeout_seconds is not None and time.monotonic() - started > timeout_seconds:
                 raise BackendError(
-                    f"The run should have ended within {timeout_seconds:g} s. Received: {submission.state}. "
-                    f"It goes on: {submission.url}"
+                    f"The run did not end within {timeout_seconds:g} s; its state is {submission.state}. "
+                    f"It continues: {submission.url}"
                 )
             time.sleep(poll_seconds)
         for step in submission.steps:
             if step.state in {"waiting", "running"}:
-                # What never began lies on a branch that was not taken, or behind the failure.
+                # A step that never started is on a branch not taken, or after the failed step.
                 step.end("skipped" if step.state == "waiting" else "interrupted")
     _conclude(submission, spec, run)
 
 
 def show_end(submission: Submission, stream: TextIO) -> None:
-    """Say in a line or two how a run ended."""
+    """Print how a run ended."""
     stopped = f", stopped by {submission.stopped_by}" if submission.stopped_by else ""
     seconds = "" if submission.seconds is None else f" in {submission.seconds:.0f} s"
     print(f"\n{submission.published.version} {submission.state}{seconds}{stopped}", file=stream)
@@ -201,18 +201,18 @@ def show_end(submission: Submission, stream: TextIO) -> None:
 
 
 def _take_states(steps: list[StepProgress], run: Mapping[str, Any]) -> list[StepProgress]:
-    """Bring the steps up to date, and return those that changed."""
+    """Update the steps, and return those that changed."""
     tasks: dict[str, list[Mapping[str, Any]]] = {}
     for task in run.get("run_details", {}).get("task_details", []):
         tasks.setdefault(task.get("display_name", ""), []).append(task)
     changed = []
     for step in steps:
-        # A step's driver fails where an input, a secret or a volume is not to be had; then the step never begins.
+        # A step's driver fails if an input, a secret or a volume is missing; then the step itself never starts.
         drivers = [task for task in tasks.get(f"{step.name}-driver", []) if task.get("state") == "FAILED"]
         found = [*tasks.get(step.name, []), *drivers]
         if not found:
             continue
-        # In a loop one step has several tasks.
+        # In a loop, one step has several tasks.
         states = [_STATES.get(task.get("state", ""), "waiting") for task in found]
         state = next(
             (state for state in ("failed", "interrupted", "running", "waiting", "succeeded") if state in states),
@@ -236,17 +236,17 @@ def _conclude(submission: Submission, spec: Spec, run: Mapping[str, Any]) -> Non
     gates = {step.name: step.gate for step in spec.steps if step.gate}
     failed = [step.name for step in submission.steps if step.state == "failed"]
     submission.stopped_by = next((gates[name] for name in failed if name in gates), None)
-    said = run.get("error", {}).get("message", "")
+    detail = run.get("error", {}).get("message", "")
     if submission.stopped_by:
-        submission.reason = f"The gate {submission.stopped_by} did not pass; its step's log says why."
+        submission.reason = f"The gate {submission.stopped_by} did not pass; see its step's log."
     elif failed:
-        submission.reason = f"The step {failed[0]} failed" + (f": {said}" if said else "; its log says why.")
+        submission.reason = f"The step {failed[0]} failed" + (f": {detail}" if detail else "; see its log.")
     else:
-        submission.reason = said or f"The run ended as {submission.state}."
+        submission.reason = detail or f"The run ended with state {submission.state}."
 
 
 def _seconds(start: str | None, end: str | None) -> float | None:
-    """Return the time between two timestamps; None where one is missing, or is the zero that stands for none."""
+    """Return the seconds between two timestamps; None if one is missing or a zero timestamp."""
     if not start or not end or start.startswith("1970") or end.startswith(("1970", "0001")):
         return None
     first, last = (datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) for text in (start, end))

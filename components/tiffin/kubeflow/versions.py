@@ -1,4 +1,4 @@
-"""Which KFP backend a compiled spec needs: backends refuse a spec with a field they do not know."""
+"""The oldest KFP backend that accepts a compiled spec: backends reject a spec with an unknown field."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,11 +7,11 @@ import yaml
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-# The oldest backend that Tiffin's pipelines run on. Their dropdowns show from 2.17 on.
+# Oldest backend that Tiffin's pipelines run on. The dashboard shows their dropdowns from 2.17 on.
 MINIMUM = "2.16"
 
-# Field -> the backend that it came with. What is not here was there in 2.5.
-_CAME_WITH = {
+# Field -> the KFP version that introduced it. Fields not listed exist since 2.5 or earlier.
+_INTRODUCED_IN = {
     "PipelineConfig.workspace": "2.14",
     "NodeAffinityTerm.node_affinity_json": "2.14",
     "ComponentSpec.task_config_passthroughs": "2.15",
@@ -31,20 +31,23 @@ _CAME_WITH = {
 
 
 def needed_backend(spec: bytes) -> tuple[str, list[str]]:
-    """Return the oldest backend that takes a spec, and the fields that ask for it, such as `ParameterSpec.literals`.
+    """Return the oldest backend that accepts a spec, and the fields that need it, such as `ParameterSpec.literals`.
 
     Args:
-        spec: A compiled pipeline that kfp of this environment can read.
+        spec: Compiled pipeline, readable by this environment's kfp.
+
+    Raises:
+        json_format.ParseError: The spec has a field that this environment's kfp does not know.
     """
     fields = used_fields(spec)
-    versions = {field: _CAME_WITH.get(field, "2.5") for field in fields}
+    versions = {field: _INTRODUCED_IN.get(field, "2.5") for field in fields}
     newest = max(versions.values(), key=lambda version: [int(part) for part in version.split(".")], default="2.5")
-    return newest, sorted(field for field, version in versions.items() if version == newest and field in _CAME_WITH)
+    return newest, sorted(field for field, version in versions.items() if version == newest and field in _INTRODUCED_IN)
 
 
-def came_with(field: str) -> str | None:
-    """Return the backend that a field came with, from its name in JSON or proto; None if it is old or unknown."""
-    for known, version in _CAME_WITH.items():
+def introduced_in(field: str) -> str | None:
+    """Return the KFP version that introduced a field, by its JSON or proto name; None if not listed."""
+    for known, version in _INTRODUCED_IN.items():
         name = known.rpartition(".")[2]
         if field in {name, json_name(name)}:
             return version
@@ -55,9 +58,9 @@ def used_fields(spec: bytes) -> set[str]:
     """Return the fields that a spec sets, as `Message.field`.
 
     Raises:
-        json_format.ParseError: It has a field that kfp of this environment does not know either.
+        json_format.ParseError: The spec has a field that this environment's kfp does not know.
     """
-    # Half a second to import, which a publication can do without.
+    # Importing these takes half a second, which publishing does not need.
     from kfp.kubernetes import kubernetes_executor_config_pb2
     from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -65,7 +68,7 @@ def used_fields(spec: bytes) -> set[str]:
     for document in yaml.safe_load_all(spec):
         if "root" in document:
             fields |= set(_fields(json_format.ParseDict(document, pipeline_spec_pb2.PipelineSpec())))
-            # Executors are a free-form struct to the spec's own message, and typed to the backend.
+            # PipelineSpec declares the deployment as a free-form struct; the backend parses it as this message.
             deployment = json_format.ParseDict(
                 document.get("deploymentSpec", {}), pipeline_spec_pb2.PipelineDeploymentConfig()
             )
@@ -80,7 +83,7 @@ def used_fields(spec: bytes) -> set[str]:
 
 
 def json_name(name: str) -> str:
-    """Return a field's name as JSON has it: `custom_path` is `customPath`."""
+    """Return a field's JSON name: `customPath` for `custom_path`."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 
@@ -95,7 +98,7 @@ def _fields(message: Message) -> Iterator[str]:
 
 
 def _messages(value: Any) -> list[Message]:
-    """Return the messages in a field's value: one, a list of them or a mapping to them."""
+    """Return the messages in a field's value: a single one, a list or the values of a map."""
     values = value.values() if hasattr(value, "values") and not isinstance(value, Message) else value
     values = [values] if isinstance(values, Message) else list(values)
     return [inner for inner in values if isinstance(inner, Message)]
