@@ -95,8 +95,8 @@ def test_the_cheap_targets_run() -> None:
     assert set(CHEAP) <= set(TARGETS)
     for target in CHEAP:
         done = subprocess.run(["make", target], cwd=ROOT, capture_output=True, text=True)
-        # What is cut off is the history of a shallow clone, in which this test may run.
-        assert done.returncode == 0 or "The history is cut off" in done.stderr, done.stderr
+        # diff-specs fails in a shallow clone, in which this test may run.
+        assert done.returncode == 0 or "--unshallow --tags" in done.stderr, done.stderr
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def test_a_release_is_compiled_by_its_own_kfp(clone: Path, tmp_path: Path) -> No
 
     assert first.returncode == second.returncode == 0, first.stderr
     assert "-sdkVersion: kfp-1.2.3\n+sdkVersion: kfp-2.17.0\n" in first.stdout
-    assert "Setting up the sdk environment of v0.0.9" in first.stderr
+    assert "v0.0.9" in first.stderr
     assert second.stderr == "", "the environment is kept"
 
 
@@ -105,20 +105,21 @@ def test_two_versions_of_a_spec_are_refused(clone: Path) -> None:
     done = diff_specs(clone)
 
     assert done.returncode == 2
-    assert "more than one version of training.yaml in build/. Run make compile" in done.stderr
+    assert "training.yaml" in done.stderr
+    assert "`make compile`" in done.stderr
 
 
 def test_without_specs_it_says_what_to_run(clone: Path) -> None:
     done = diff_specs(clone)
 
-    assert (done.returncode, "Run make compile first" in done.stderr) == (2, True)
+    assert (done.returncode, "`make compile`" in done.stderr) == (2, True)
 
 
 def test_without_a_release_every_spec_is_new(clone: Path) -> None:
     (clone / "build").mkdir()
     done = diff_specs(clone)
 
-    assert (done.returncode, "Nothing is released yet" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "v*" in done.stdout) == (0, True), done.stderr
 
 
 def test_a_history_that_is_cut_off_is_refused(clone: Path, tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_a_history_that_is_cut_off_is_refused(clone: Path, tmp_path: Path) -> No
     (tmp_path / "shallow" / "build").mkdir()
     done = diff_specs(tmp_path / "shallow")
 
-    assert (done.returncode, "Fetch all of it" in done.stderr) == (2, True)
+    assert (done.returncode, "--unshallow --tags" in done.stderr) == (2, True)
 
 
 def test_it_compares_with_the_newest_release_under_the_same_names(clone: Path) -> None:
@@ -143,4 +144,4 @@ def test_it_compares_with_the_newest_release_under_the_same_names(clone: Path) -
     assert done.returncode == 0, done.stderr
     headers = [line.split("\t")[0] for line in done.stdout.splitlines() if line.startswith(("--- ", "+++ "))]
     assert headers == ["--- v0.0.10/training.yaml", "+++ now/training.yaml"], done.stdout
-    assert any(line.startswith("+") and "Of Adam." in line for line in done.stdout.splitlines())
+    assert any(line.startswith("+") and "Adam" in line and "AdamW" not in line for line in done.stdout.splitlines())

@@ -1,4 +1,4 @@
-"""What schemas cannot say: security, images, secrets, and references that lead somewhere."""
+"""Checks beyond the schemas: security, images, secrets, and references between resources."""
 
 import functools
 import re
@@ -16,7 +16,7 @@ PROJECT = (ROOT / "pyproject.toml").read_text()
 
 @functools.cache
 def load(text: str) -> dict[str, Any]:
-    """Return a resource. Most are the same in many combinations."""
+    """Return a parsed resource. Most are shared by many combinations."""
     return dict(yaml.load(text, yaml.CSafeLoader))
 
 
@@ -71,13 +71,13 @@ def test_pods_follow_the_restricted_standard_and_more(cluster: Cluster) -> None:
             assert "memory" in container["resources"]["limits"], name
 
 
-def test_what_runs_for_ever_has_probes(cluster: Cluster) -> None:
+def test_servers_have_probes(cluster: Cluster) -> None:
     for workload in cluster.of("Deployment", "StatefulSet"):
         for container in workload["spec"]["template"]["spec"]["containers"]:
             assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
 
 
-def test_no_secret_is_in_them(cluster: Cluster) -> None:
+def test_manifests_contain_no_secret(cluster: Cluster) -> None:
     assert not cluster.of("Secret")
     for pod in cluster.pods().values():
         for variable in (v for container in pod["spec"]["containers"] for v in container.get("env", [])):
@@ -85,7 +85,7 @@ def test_no_secret_is_in_them(cluster: Cluster) -> None:
                 assert variable["valueFrom"].keys() == {"secretKeyRef"}, variable
 
 
-def test_roles_name_what_they_allow(cluster: Cluster) -> None:
+def test_roles_have_no_wildcards(cluster: Cluster) -> None:
     assert not cluster.of("ClusterRole", "ClusterRoleBinding")
     for role in cluster.of("Role"):
         for rule in role["rules"]:
@@ -95,7 +95,7 @@ def test_roles_name_what_they_allow(cluster: Cluster) -> None:
                 assert rule["verbs"] == ["get"]
 
 
-def test_every_pod_is_closed_but_for_what_is_allowed(cluster: Cluster) -> None:
+def test_policies_deny_all_traffic_by_default(cluster: Cluster) -> None:
     closed = [
         policy["spec"]["podSelector"]["matchLabels"]
         for policy in cluster.of("NetworkPolicy")
@@ -111,8 +111,8 @@ def test_every_pod_is_closed_but_for_what_is_allowed(cluster: Cluster) -> None:
                 assert all(port["port"] in port_names(pod) for pod in pods)
 
 
-def test_every_pod_can_ask_for_names(cluster: Cluster) -> None:
-    """Of the cluster's own pods, of NodeLocal DNSCache on the node, and on GKE of Cloud DNS as well."""
+def test_every_pod_can_resolve_names(cluster: Cluster) -> None:
+    """With kube-dns, with NodeLocal DNSCache, and on GKE with Cloud DNS."""
     reached: list[tuple[str, str, Any]] = []
     for policy in cluster.of("NetworkPolicy"):
         if len(cluster.matching(policy["spec"]["podSelector"]["matchLabels"])) < len(cluster.pods()):
@@ -131,7 +131,7 @@ def test_every_pod_can_ask_for_names(cluster: Cluster) -> None:
         assert (("169.254.169.254/32", protocol, 53) in reached) is on_gke
 
 
-def test_references_lead_somewhere(cluster: Cluster) -> None:
+def test_references_resolve(cluster: Cluster) -> None:
     for service in cluster.of("Service"):
         pods = cluster.matching(service["spec"]["selector"])
         assert len(pods) == 1, service["metadata"]["name"]
@@ -150,7 +150,7 @@ def test_references_lead_somewhere(cluster: Cluster) -> None:
         assert set(hosts) == {"tiffin-stable", "tiffin-candidate"} <= cluster.names("Service")
 
 
-def test_pods_use_what_is_there(cluster: Cluster) -> None:
+def test_pods_use_existing_resources(cluster: Cluster) -> None:
     templates = {
         template["metadata"]["name"]
         for workload in cluster.of("StatefulSet")
@@ -178,13 +178,13 @@ def test_traffic_starts_at_the_stable_servers(cluster: Cluster) -> None:
         assert [backend["weight"] for backend in route["spec"]["http"][0]["route"]] == [100, 0]
 
 
-def test_everything_lies_in_the_namespace_and_is_part_of_tiffin(cluster: Cluster) -> None:
+def test_every_resource_has_the_namespace_and_the_label(cluster: Cluster) -> None:
     assert len({resource["metadata"]["namespace"] for resource in cluster.resources}) == 1
     for resource in cluster.resources:
         assert resource["metadata"]["labels"]["app.kubernetes.io/part-of"] == "tiffin", resource["metadata"]["name"]
 
 
-def test_steps_find_their_settings(cluster: Cluster) -> None:
+def test_the_config_map_has_the_steps_settings(cluster: Cluster) -> None:
     settings = next(config["data"] for config in cluster.of("ConfigMap") if config["metadata"]["name"] == "tiffin")
 
     assert settings.keys() >= {"TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS", "MLFLOW_TRACKING_URI"}
@@ -194,7 +194,7 @@ def test_steps_find_their_settings(cluster: Cluster) -> None:
         assert "mlflow" in cluster.names("Service")
 
 
-def test_a_profile_injects_no_proxy() -> None:
+def test_pods_in_a_profile_have_no_proxy() -> None:
     for combination in COMBINATIONS:
         injected = [
             pod["metadata"]["labels"].get("sidecar.istio.io/inject") for pod in Cluster(combination).pods().values()
@@ -202,7 +202,7 @@ def test_a_profile_injects_no_proxy() -> None:
         assert set(injected) == ({"false"} if combination[0] == "kubeflow" else {None})
 
 
-def test_images_are_those_of_this_version(cluster: Cluster) -> None:
+def test_image_tags_match_this_version(cluster: Cluster) -> None:
     used = {container["image"] for pod in cluster.pods().values() for container in pod["spec"]["containers"]}
     serving = {image for image in used if image.startswith("tensorflow/serving:")}
     api = re.search(r'"tensorflow-serving-api==(\d+\.\d+)\.\*"', PROJECT)
@@ -214,8 +214,8 @@ def test_images_are_those_of_this_version(cluster: Cluster) -> None:
     assert all(re.search(r":\d+\.\d+", image) for image in used)
 
 
-def test_servers_and_steps_are_the_same_user() -> None:
-    """What steps write to a volume, servers can read."""
+def test_servers_and_steps_run_as_the_same_user() -> None:
+    """Servers can read the files that steps write to a volume."""
     dockerfile = (ROOT / "components" / "images" / "Dockerfile").read_text()
     pods = Cluster(("local", ())).pods()
 
@@ -225,7 +225,7 @@ def test_servers_and_steps_are_the_same_user() -> None:
         assert context["fsGroup"] == context["runAsGroup"]
 
 
-def test_the_gpu_image_is_the_same_version() -> None:
+def test_the_gpu_image_has_the_same_version() -> None:
     def image(*options: str) -> str:
         containers = Cluster(("gcp", options)).pods()["tiffin-stable"]["spec"]["containers"]
         return str(containers[0]["image"])
@@ -233,13 +233,13 @@ def test_the_gpu_image_is_the_same_version() -> None:
     assert image("gpu") == f"{image()}-gpu"
 
 
-def test_a_rollout_waits_for_no_spare_gpu(cluster: Cluster) -> None:
+def test_a_rollout_needs_no_spare_gpu(cluster: Cluster) -> None:
     for workload in cluster.of("Deployment"):
         [container] = workload["spec"]["template"]["spec"]["containers"]
         if "nvidia.com/gpu" in container["resources"]["limits"]:
             assert workload["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
 
 
-def test_a_job_that_is_done_stands_in_no_new_ones_way(cluster: Cluster) -> None:
-    """A Job's image cannot be changed, so `kubectl apply` with a new one is refused while the old Job is there."""
+def test_a_completed_job_is_deleted(cluster: Cluster) -> None:
+    """A Job's image is immutable, so `kubectl apply` rejects a new image while the old Job exists."""
     assert {job["spec"]["ttlSecondsAfterFinished"] for job in cluster.of("Job")} == {0}

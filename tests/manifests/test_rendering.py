@@ -16,7 +16,7 @@ def test_a_combination_renders_its_goldens(overlay: str, options: tuple[str, ...
         added = split(golden(overlay, (option,)).read_text())
         expected |= added
 
-    assert render_all()[overlay, options] == expected, "run `make golden` and review the difference"
+    assert render_all()[overlay, options] == expected, "run `make golden` and review the diff"
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -34,7 +34,7 @@ def test_each_golden_belongs_to_a_combination() -> None:
     assert set(GOLDENS.iterdir()) == expected
 
 
-def test_every_file_is_used_and_none_lies_deeper_than_two_folders() -> None:
+def test_every_file_is_used_and_at_most_two_folders_deep() -> None:
     used = set()
     for path in MANIFESTS.rglob("kustomization.yaml"):
         kustomization = yaml.safe_load(path.read_text())

@@ -1,4 +1,4 @@
-"""Every rendered resource against Kubernetes' own schemas, strictly: a field that it does not know is a mistake."""
+"""Validates every rendered resource against Kubernetes' schemas; unknown fields are errors."""
 
 import functools
 import json
@@ -12,9 +12,9 @@ import yaml
 
 from support.manifest_rendering import render_all
 
-# The oldest release that knows all fields that are used, and the newest of which we have the schemas.
+# The oldest release that supports all fields used, and the newest with available schemas.
 RELEASES = ("1.30", "1.37")
-# Custom resources are not part of Kubernetes. Each that is used has a schema here; another fails.
+# Schemas of the custom resources used; any other custom resource fails.
 CUSTOM = {path.stem: json.loads(path.read_text()) for path in Path(__file__).with_name("schemas").iterdir()}
 CUSTOM_GROUPS = ("gateway.networking.k8s.io/", "networking.istio.io/")
 
@@ -30,7 +30,11 @@ def documents() -> dict[str, str]:
 
 
 def validate(document: dict[str, Any], release: str) -> None:
-    """Raise a ValidationError where a resource does not follow its schema."""
+    """Validate a resource against its schema.
+
+    Raises:
+        jsonschema.ValidationError: The resource is invalid.
+    """
     if document["apiVersion"].startswith(CUSTOM_GROUPS):
         jsonschema.Draft202012Validator(CUSTOM[document["kind"].lower()]).validate(document)
     else:
@@ -38,7 +42,7 @@ def validate(document: dict[str, Any], release: str) -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_every_resource_follows_its_schema(release: str) -> None:
+def test_every_resource_matches_its_schema(release: str) -> None:
     for where, document in documents().items():
         try:
             validate(yaml.safe_load(document), release)
@@ -46,7 +50,7 @@ def test_every_resource_follows_its_schema(release: str) -> None:
             pytest.fail(f"{where} at {error.json_path}: {error.message}")
 
 
-def test_custom_schemas_are_schemas_and_all_in_use() -> None:
+def test_custom_schemas_are_valid_and_used() -> None:
     kinds = {yaml.safe_load(document)["kind"].lower() for document in documents().values()}
     for schema in CUSTOM.values():
         jsonschema.Draft202012Validator.check_schema(schema)
@@ -64,13 +68,13 @@ def test_custom_schemas_are_schemas_and_all_in_use() -> None:
         ("Gateway", {"spec": {"gatewayClassName": "eg", "listeners": []}}, "non-empty"),
     ],
 )
-def test_a_mistake_is_found(kind: str, change: dict[str, Any], match: str) -> None:
+def test_an_invalid_resource_is_rejected(kind: str, change: dict[str, Any], match: str) -> None:
     document = next(yaml.safe_load(text) for text in documents().values() if f"\nkind: {kind}\n" in text)
 
     with pytest.raises(jsonschema.ValidationError, match=match):
         validate(document | change, RELEASES[0])
 
 
-def test_a_custom_resource_without_a_schema_is_refused() -> None:
+def test_a_custom_resource_without_a_schema_is_rejected() -> None:
     with pytest.raises(KeyError, match="destinationrule"):
         validate({"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule"}, RELEASES[0])

@@ -1,4 +1,4 @@
-"""The commands in the manifests, run: the seed writes what the servers start from, and these answer their probes."""
+"""Runs the commands of the manifests: the seed writes the first configurations, and servers answer their probes."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def seed(root: Path, overlay: str = "local") -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_seed_lists_no_model_where_nothing_is_deployed(tmp_path: Path, overlay: str) -> None:
+def test_the_seed_writes_empty_configurations(tmp_path: Path, overlay: str) -> None:
     seed(tmp_path, overlay)
 
     taxi = ServedModel(str(tmp_path), "taxi")
@@ -45,7 +45,7 @@ def test_the_seed_lists_no_model_where_nothing_is_deployed(tmp_path: Path, overl
         assert model_config.read_config(text) == model_config.make_config()
 
 
-def test_the_seed_leaves_alone_what_is_deployed(tmp_path: Path) -> None:
+def test_the_seed_keeps_existing_configurations(tmp_path: Path) -> None:
     taxi = ServedModel(str(tmp_path), "taxi")
     storage.write_new(taxi.locate(STABLE), taxi.make_config(3))
 
@@ -55,7 +55,7 @@ def test_the_seed_leaves_alone_what_is_deployed(tmp_path: Path) -> None:
 
 
 def expand(argument: str, values: dict[str, str]) -> str:
-    """Replace $(NAME) as Kubernetes does."""
+    """Replace $(NAME) with its value, as Kubernetes does."""
     return re.sub(r"\$\((\w+)\)", lambda found: values[found.group(1)], argument)
 
 
@@ -79,7 +79,7 @@ def test_a_server_reads_its_own_configuration(track: str, config: str) -> None:
     assert f"--model_config_file={uri}" in args
 
 
-def test_a_server_with_these_flags_answers_its_probe_before_the_first_deployment(tmp_path: Path) -> None:
+def test_a_server_answers_its_probes_before_the_first_deployment(tmp_path: Path) -> None:
     seed(tmp_path)
     serving = container("Deployment/tiffin-stable")
     port = free_port()
@@ -109,7 +109,7 @@ SERVING = b"\x08\x01"
 
 
 def ask(port: int, service: str, server: "subprocess.Popen[bytes]", seconds: float = 60) -> bytes:
-    """Return the bytes that the health service answers about `service`."""
+    """Return the response of the health service for `service`; the error's text if the server ended or time ran out."""
     request = b"\x0a" + bytes([len(service)]) + service.encode()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         check = channel.unary_unary("/grpc.health.v1.Health/Check")

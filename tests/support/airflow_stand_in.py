@@ -1,6 +1,6 @@
-"""What the DAG uses of Airflow 3, which is too heavy to install for one file: the same names, arguments and effects.
+"""A stand-in for the parts of Airflow 3 that the DAG uses; Airflow itself is too large to install for one test.
 
-An argument that is not here is an error, as one that Airflow does not know is there.
+Names, arguments and effects are the same. Unknown arguments are errors, as in Airflow.
 """
 
 import datetime
@@ -57,7 +57,7 @@ class BashOperator:
     execution_timeout: datetime.timedelta | None = None
 
     def __post_init__(self) -> None:
-        # Airflow would take the one for a file, and the other for a template.
+        # Airflow would read the first as a file name, and the second as a template.
         assert not self.bash_command.endswith((".sh", ".bash"))
         assert "{{" not in self.bash_command
         DAG.current.tasks.append(self)
@@ -94,7 +94,7 @@ def _installed() -> AbstractContextManager[Any]:
 
 
 def load(path: Path) -> DAG:
-    """Run a DAG's file, as Airflow does, and return the DAG that it makes."""
+    """Execute the file of a DAG, as Airflow does, and return the DAG."""
     with _installed():
         exec(compile(path.read_text(), path, "exec"), {"__file__": str(path), "__name__": "dag"})
     return DAG.current

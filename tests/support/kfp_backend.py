@@ -1,6 +1,6 @@
-"""A Kubeflow Pipelines API server in a process of its own: the v2beta1 endpoints that Tiffin uses, over HTTP or TLS.
+"""A fake Kubeflow Pipelines API server in a separate process: the v2beta1 endpoints used by Tiffin, over HTTP or TLS.
 
-Every answer, and every body that it is sent, is held to kfp-server-api's models, and specs to the pipeline spec's proto.
+Requests and responses are validated against kfp-server-api's models, and specs against the pipeline spec's proto.
 
 with kfp_backend.serve() as backend:
     backend.set(multi_user=True, token="secret")
@@ -47,32 +47,32 @@ class Server:
     def fail(
         self, path: str, status: int, body: Any = "", *, times: int = 1, after: bool = False, headers: Any = None
     ) -> None:
-        """Fail the next requests whose method and path match; status 0 breaks the connection.
+        """Fail the next `times` requests whose method and path match; status 0 breaks the connection.
 
-        With `after` they take effect first.
+        With `after`, the requests take effect before they fail.
         """
         fault = {"path": path, "status": status, "body": body, "times": times, "after": after, "headers": headers or {}}
         self._call("/_fail", fault)
 
     def meet(self, path: str, count: int) -> None:
-        """Answer the next so many requests whose method and path match when all of them have taken effect."""
+        """Hold the next `count` requests whose method and path match until all of them have taken effect."""
         self._call("/_meet", {"path": path, "count": count})
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Delete all objects, and restore the default settings."""
         self._call("/_reset", {})
 
     def state(self) -> dict[str, Any]:
-        """Return all that the server holds, and what it was asked."""
+        """Return all objects, and the requests received."""
         return self._call("/_state")
 
 
 @contextlib.contextmanager
 def serve(certificate: Path | None = None) -> Iterator[Server]:
-    """Start the server; it complains at the end if it was asked, or answered, something that the API is not.
+    """Start the server. On exit, fail if a request or a response did not match the API.
 
     Args:
-        certificate: PEM file with a certificate for localhost and its key. Defaults to none: plain HTTP.
+        certificate: PEM file with a certificate for localhost and its key. Defaults to plain HTTP.
     """
     command = [sys.executable, "-m", kfp_backend_program.__name__, *([str(certificate)] if certificate else [])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])

@@ -1,4 +1,4 @@
-"""What `kfp_backend_program` holds requests and answers to: kfp-server-api's models, and the pipeline spec's proto."""
+"""Validation of requests and responses in `kfp_backend_program`: kfp-server-api's models and the pipeline spec's proto."""
 
 import json
 import re
@@ -11,16 +11,20 @@ class RefusalError(Exception):
 
 
 def check_against(model: str, value: Any, where: str = "$") -> None:
-    """Fail where a value is not what kfp-server-api's model says: names, types, enums, and int64 as strings."""
+    """Check a value against a model of kfp-server-api: names, types, enums, and int64 as strings.
+
+    Raises:
+        AssertionError: The value does not match the model.
+    """
     import kfp_server_api
 
     simple = {"str": str, "int": int, "bool": bool, "float": float}
     if model == "object":
         return
     if model in simple:
-        assert type(value) is simple[model], f"{where}: {value!r} is no {model}"
+        assert type(value) is simple[model], f"{where}: {value!r} is not of type {model}"
     elif model == "datetime":
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", value), f"{where}: {value!r} is no timestamp"
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", value), f"{where}: {value!r} is not a timestamp"
     elif match := re.fullmatch(r"list\[(.*)\]", model):
         for index, item in enumerate(value):
             check_against(match[1], item, f"{where}[{index}]")
@@ -30,7 +34,7 @@ def check_against(model: str, value: Any, where: str = "$") -> None:
     else:
         found = getattr(kfp_server_api, model)
         if not found.openapi_types:
-            assert value in found.allowable_values, f"{where}: {value!r} is none of {found.allowable_values}"
+            assert value in found.allowable_values, f"{where}: {value!r} is not in {found.allowable_values}"
             return
         names = {name: attribute for attribute, name in found.attribute_map.items()}
         for name, item in value.items():
@@ -39,7 +43,11 @@ def check_against(model: str, value: Any, where: str = "$") -> None:
 
 
 def check_spec(content: bytes, unknown_fields: list[str]) -> None:
-    """Refuse a spec as a backend does that does not know some fields."""
+    """Check a spec as a backend without the fields `unknown_fields` does.
+
+    Raises:
+        RefusalError: The spec is invalid, or uses one of these fields.
+    """
     import yaml
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2
@@ -52,5 +60,5 @@ def check_spec(content: bytes, unknown_fields: list[str]) -> None:
             raise RefusalError(400, f"invalid v2 pipeline spec: {error}") from None
         for name in unknown_fields:
             if f'"{name}"' in json.dumps(document):
-                # protojson's own words.
+                # The text of protojson.
                 raise RefusalError(400, f'invalid v2 pipeline spec: proto:\xa0(line 1:7): unknown field "{name}"')

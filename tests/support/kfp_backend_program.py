@@ -1,4 +1,4 @@
-"""The process behind `kfp_backend`: what it answers, and what it complains of."""
+"""The server process of `kfp_backend`."""
 
 import base64
 import contextlib
@@ -17,24 +17,24 @@ from typing import Any
 
 from support.kfp_backend_checks import RefusalError, check_against, check_spec
 
-# How the API is reached by way of the cluster's own, as with a kubeconfig.
+# Path of the API behind the cluster's API server, as used with a kubeconfig.
 KUBE_PROXY = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
-PAGE = 2  # small, so that lists of a few have several pages
+PAGE = 2  # small, so that short lists have several pages
 CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13, 503: 14}
 
 SETTINGS: dict[str, Any] = {
     "multi_user": False,
-    # One, or a list of those that are good while they are renewed.
+    # The valid token, or a list of valid tokens.
     "token": "",
     "cookie": "",
-    # Of a proxy in front: `user:password`.
+    # Credentials of a proxy in front of the API: `user:password`.
     "login": "",
-    # What an older backend does not know of a spec.
+    # Fields of a spec that an older backend does not know.
     "unknown_fields": [],
     "forbidden_namespaces": [],
-    # What a run looks like, one picture a look; the last one stays.
+    # States of a run, one for each request; the last one is repeated.
     "pictures": [{"state": "SUCCEEDED", "tasks": {}}],
-    # A cron run's own account, where none is asked for.
+    # Service account of a recurring run that requests none.
     "service_account": "pipeline-runner",
 }
 
@@ -59,11 +59,11 @@ class Store:
         self.meetings: list[dict[str, Any]] = []
 
     def new_id(self) -> str:
-        # In no order, as the backend's: of two ids the greater may be the older.
+        # Unordered, as in the real backend: the greater of two IDs may be the older.
         return str(uuid.uuid4())
 
     def now(self) -> str:
-        # Seconds, as the backend keeps them: those of one second cannot be told apart.
+        # In seconds, as in the real backend: times within a second are equal.
         return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -71,7 +71,7 @@ STORE = Store()
 
 
 def list_items(items: list[dict[str, Any]], query: dict[str, str], name: str, id_name: str) -> dict[str, Any]:
-    """Return a page, which begins at its token's item, or at the next one where that is gone meanwhile."""
+    """Return a page that starts at the token's item, or after it if it was deleted."""
 
     def place(item: dict[str, Any]) -> str:
         return f"{item['created_at']} {item[id_name]}"
@@ -174,7 +174,7 @@ class Handler(BaseHTTPRequestHandler):
                 code = CODES[refused.status]
                 message = {"error": refused.message, "code": code, "message": refused.message, "details": []}
             self.answer(refused.status, message)
-        except Exception as error:  # noqa: BLE001 - the test hears of it at its end
+        except Exception as error:  # noqa: BLE001 - `serve` reports complaints when it ends
             STORE.complaints.append(f"{self.command} {self.path}: {type(error).__name__} {error}")
             self.answer(500, {"message": f"the stand-in: {error}"})
 
@@ -222,13 +222,13 @@ class Handler(BaseHTTPRequestHandler):
             if meeting is None:
                 return
             meeting["left"] -= 1
-        # Whoever waits in vain goes on alone.
+        # After 20 s, continue without the others.
         with contextlib.suppress(threading.BrokenBarrierError):
             meeting["barrier"].wait(20)
 
     def answer_fault(self, fault: dict[str, Any]) -> None:
         if fault["status"] == 0:
-            # The connection breaks without an answer.
+            # Break the connection without a response.
             self.close_connection = True
             self.connection.close()
             return
@@ -241,7 +241,7 @@ class Handler(BaseHTTPRequestHandler):
             raise RefusalError(401, f"bad login {self.headers.get('authorization')}")
         tokens = [token] if isinstance(token, str) else token
         if token and self.headers.get("authorization") not in [f"Bearer {one}" for one in tokens]:
-            # Some proxies repeat what they were sent.
+            # Some proxies echo the credentials they received.
             raise RefusalError(401, f"Request header error: bad token {self.headers.get('authorization')}")
         if cookie and self.headers.get("cookie") != cookie:
             raise RefusalError(401, f"no session for {self.headers.get('cookie')}")
@@ -361,11 +361,11 @@ def main() -> None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(sys.argv[1])
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    # What answers are checked with takes a second to import: better now than in the first request.
+    # Importing the models takes a second: do it before the first request.
     import kfp_server_api  # noqa: F401
     from kfp.pipeline_spec import pipeline_spec_pb2  # noqa: F401
 
-    print(server.server_port, flush=True)  # noqa: T201 - for who started it
+    print(server.server_port, flush=True)  # noqa: T201 - `serve` reads it
     threading.Thread(target=server.serve_forever, daemon=True).start()
     while True:
         time.sleep(3600)

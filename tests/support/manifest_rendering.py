@@ -1,8 +1,8 @@
-"""Manifests as a platform team renders them: `kubectl kustomize` on an overlay, with options uncommented in it.
+"""Renders the manifests as a platform team does: `kubectl kustomize` on an overlay with options uncommented.
 
-`python tests/support/manifest_rendering.py` writes the goldens anew. The golden of an overlay is what it renders alone; the
-golden of an overlay with an option is what the option adds and changes there. With several options, an overlay renders
-its golden and theirs, which is true as long as no two options change the same resource.
+`python tests/support/manifest_rendering.py` rewrites the goldens. The golden of an overlay holds its resources; the golden
+of an overlay with an option holds the resources that the option adds or changes. An overlay with several options renders
+the union of these goldens, provided that no two options change the same resource.
 """
 
 import functools
@@ -19,7 +19,7 @@ GOLDENS = ROOT / "tests" / "goldens" / "manifests"
 KUBECTL = Path(sys.executable).parent / "kubectl"
 
 OVERLAYS = ("local", "kubeflow", "gcp")
-# Two ways to the same end: at most one of them.
+# Alternatives: at most one of them.
 ROUTES = ("gateway", "istio")
 COMBINATIONS = tuple(
     (overlay, tuple(option for option in chosen if option))
@@ -32,19 +32,19 @@ Documents = dict[str, str]
 
 
 def uncomment(overlay: str, options: tuple[str, ...]) -> str:
-    """Return the overlay's kustomization with the lines of these options uncommented."""
+    """Return the overlay's kustomization with these options uncommented."""
     text = (ROOT / "manifests" / "overlays" / overlay / "kustomization.yaml").read_text()
     lines = ["components:", *(f"  - ../../options/{option}" for option in options)] if options else []
     for line in lines:
         commented = f"\n# {line}\n"
-        assert text.count(commented) == 1, f"{overlay} has no line to uncomment: {commented}"
+        assert text.count(commented) == 1, f"{overlay} should have this line once: {commented}"
         text = text.replace(commented, f"\n{line}\n")
     return text
 
 
 @functools.cache
 def render(overlay: str, options: tuple[str, ...] = ()) -> Documents:
-    """Return what an overlay renders, `Kind/name` to the YAML of the resource."""
+    """Return the resources of an overlay: `Kind/name` -> YAML."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "manifests", folder, dirs_exist_ok=True)
         target = Path(folder, "overlays", overlay)
@@ -57,7 +57,7 @@ def render(overlay: str, options: tuple[str, ...] = ()) -> Documents:
 
 @functools.cache
 def render_all() -> dict[tuple[str, tuple[str, ...]], Documents]:
-    """Return what every combination of an overlay and options renders."""
+    """Return the resources of every combination of an overlay and options."""
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(COMBINATIONS, pool.map(lambda combination: render(*combination), COMBINATIONS), strict=True))
 
@@ -76,12 +76,12 @@ def split(text: str) -> Documents:
 
 
 def golden(overlay: str, options: tuple[str, ...] = ()) -> Path:
-    """Return the file that holds what is expected of an overlay, or of what one option adds and changes there."""
+    """Return the path of the golden of an overlay, or of the changes that one option makes to it."""
     return GOLDENS / f"{'+'.join([overlay, *options])}.yaml"
 
 
 def changed(overlay: str, option: str) -> Documents:
-    """Return the resources that an option adds to an overlay or changes there. It removes none."""
+    """Return the resources that an option adds or changes in an overlay; options remove none."""
     alone, together = render(overlay), render(overlay, (option,))
     assert alone.keys() <= together.keys()
     return {key: document for key, document in together.items() if alone.get(key) != document}
