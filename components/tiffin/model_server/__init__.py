@@ -1,11 +1,11 @@
-"""tiffin-model-server: what stands in for TensorFlow Serving's binary on one machine.
+"""tiffin-model-server: a stand-in for TensorFlow Serving's binary on one machine.
 
     tiffin-model-server --port=8500 --model_name=taxi --model_base_path=/models/taxi
 
-It is for development and tests: production runs `tensorflow/serving`. README.md says what it does alike, and what not.
+It is for development and tests; production runs `tensorflow/serving`. README.md lists what is the same and what differs.
 
-Nothing heavy is imported before `main` runs, so that a process forked from one that has imported TensorFlow can
-call it; threads start after that.
+Heavy modules are imported by `main`, and threads start after that, so that a process forked from one with TensorFlow
+imported can call it.
 """
 
 from typing import NoReturn
@@ -17,11 +17,11 @@ def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT.
 
     Args:
-        argv: The arguments after the program's name. Defaults to the command line; then the process ends with the
-            server.
+        argv: Arguments without the program's name. Defaults to the command line; the process then exits when the server
+            stops.
 
     Returns:
-        The exit status: 0 after a clean stop, 255 where the server could not start.
+        Exit status: 0 after a clean stop, 255 if the server could not start.
     """
     import sys
 
@@ -31,10 +31,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def leave(status: int) -> NoReturn:
-    """End the process now.
+    """Exit the process immediately.
 
-    At a common end Python joins the threads of its pools: one with a reload that waits for a model would keep the
-    process for ever, one with a long run for longer than the grace that requests in flight are given.
+    A regular exit would join the threads of Python's pools: a reload that waits for a model would block it forever, and a
+    long model run for longer than the grace period of requests in flight.
+
+    Args:
+        status: Exit status.
     """
     import os
     import sys
@@ -62,5 +65,5 @@ def _main(arguments: list[str]) -> int:
         return 0
     if unknown:
         sys.stdout.write(f"unknown argument: {unknown[0]}\n{usage}")
-        sys.stdout.flush()  # the server goes on, and its log follows
+        sys.stdout.flush()  # the server starts, and its log follows
     return program.serve(options)

@@ -1,4 +1,4 @@
-"""`python -m tiffin.model_server`."""
+"""Entry point of `python -m tiffin.model_server`."""
 
 from tiffin.model_server import main
 

@@ -1,6 +1,6 @@
-"""What a batch is made of: its parameters, and the arrays of its tasks as one.
+"""Batching parameters, and the concatenation and padding of the tasks' arrays.
 
-After tensorflow/serving's servables/tensorflow/bundle_factory_util.{h,cc} and batching/batching_util.cc.
+Follows tensorflow/serving's servables/tensorflow/bundle_factory_util.{h,cc} and batching/batching_util.cc.
 """
 
 import dataclasses
@@ -19,12 +19,12 @@ class Parameters:
     """BatchingParameters, with the scheduler's defaults.
 
     Attributes:
-        max_batch_size: The largest task, and unless tasks are split the largest batch.
-        batch_timeout_micros: How long a batch stays open for more tasks.
-        max_enqueued_batches: Batches that wait before tasks are refused.
-        allowed_batch_sizes: Sizes that batches are padded to, in ascending order; any size where empty.
-        pad_variable_length_inputs: Whether tasks of different shapes may share a batch.
-        max_execution_batch_size: The largest batch where large tasks are split, 0 where they are not.
+        max_batch_size: Maximum rows of a task, and of a batch unless tasks are split.
+        batch_timeout_micros: Microseconds a batch waits for more tasks.
+        max_enqueued_batches: Maximum waiting batches; further tasks are rejected.
+        allowed_batch_sizes: Sizes that batches are padded to, in ascending order. Empty: no padding.
+        pad_variable_length_inputs: Pad tasks of different shapes, so that they can share a batch.
+        max_execution_batch_size: Maximum rows of a batch if large tasks are split; 0 if they are not.
     """
 
     max_batch_size: int = 1000
@@ -36,10 +36,10 @@ class Parameters:
 
 
 def read_parameters(message: Any) -> Parameters:
-    """Return the parameters that a BatchingParameters message asks for.
+    """Return the parameters of a BatchingParameters message.
 
     Raises:
-        ServingError: A size or a limit is impossible, or the allowed sizes do not end with the largest one.
+        ServingError: A size or a limit is invalid, or the last allowed size is not the maximum batch size.
     """
     defaults = Parameters()
     size = message.max_batch_size.value if message.HasField("max_batch_size") else defaults.max_batch_size
@@ -56,7 +56,7 @@ def read_parameters(message: Any) -> Parameters:
     queued = message.HasField("max_enqueued_batches")
     batches = message.max_enqueued_batches.value if queued else defaults.max_enqueued_batches
     if batches == 0 and not execution:
-        batches = 1  # for the sake of models that rely on it, says shared_batch_scheduler.h
+        batches = 1  # shared_batch_scheduler.h: for models that depend on it
     _check_queue(size, message.batch_timeout_micros.value, batches, execution)
     return Parameters(
         size,
@@ -69,10 +69,10 @@ def read_parameters(message: Any) -> Parameters:
 
 
 def message(options: Any) -> Any:
-    """Return the BatchingParameters message that the flags ask for.
+    """Return the BatchingParameters message selected by the flags.
 
     Raises:
-        ServingError: It cannot be read, or asks for no threads (shared_batch_scheduler.h).
+        ServingError: The file cannot be read, or num_batch_threads is not positive (shared_batch_scheduler.h).
     """
     parameters = declarations.message_class("BatchingParameters")()
     if options.batching_parameters_file:
@@ -95,15 +95,15 @@ def _check_queue(size: int, timeout_micros: int, batches: int, execution: int) -
     if execution > size:
         raise invalid(
             "When enable_large_batch_splitting is true, input_batch_size_limit must be greater than or equal to "
-            f"max_execution_batch_size.1{size}{execution}"  # the values follow the sentence there
+            f"max_execution_batch_size.1{size}{execution}"  # TensorFlow appends the values without spaces
         )
 
 
 def common_size(arrays: Sequence[Any]) -> int:
-    """Return the number of rows that all inputs of a task have.
+    """Return the number of rows, which must be the same for all inputs of a task.
 
     Raises:
-        ServingError: They differ, or one has no rows at all.
+        ServingError: The numbers differ, or an input is a scalar.
     """
     if any(array.ndim == 0 for array in arrays):
         raise invalid("Batching Run() input tensors must have at least one dimension")
@@ -114,21 +114,21 @@ def common_size(arrays: Sequence[Any]) -> int:
 
 
 def padded_size(size: int, allowed: Sequence[int]) -> int:
-    """Return the smallest allowed size that holds a batch, its own where none does."""
+    """Return the smallest allowed size of at least `size`, or `size` if there is none."""
     return next((one for one in allowed if one >= size), size)
 
 
 def merged(arrays: list[Any], padding: int, name: str, parameters: Parameters) -> Any:
-    """Return the tasks' arrays of one input as one.
+    """Return the tasks' arrays of one input as a single array.
 
     Args:
         arrays: One array per task.
-        padding: Rows to add, copies of the last task's first row, which are as good as any.
-        name: The input's tensor, for the error.
-        parameters: Whether arrays of different shapes are filled up.
+        padding: Rows to append: copies of the last task's first row.
+        name: Name of the input's tensor, for the error message.
+        parameters: Batching parameters; `pad_variable_length_inputs` allows different shapes.
 
     Raises:
-        ServingError: The shapes differ.
+        ServingError: The shapes differ and are not padded, or cannot be padded.
     """
     if parameters.pad_variable_length_inputs:
         arrays = _same_shapes(arrays)
@@ -153,7 +153,7 @@ def _same_shapes(arrays: list[Any]) -> list[Any]:
         grow = [(0, 0), *((0, most - size) for most, size in zip(largest, array.shape[1:], strict=True))]
         if any(after for _, after in grow) and array.size == 0:
             raise invalid("Got empty tensor in batch of non-empty tensors.")
-        # The filler is the tensor's first value, as in batching_util.cc.
+        # Fill with the tensor's first value, as batching_util.cc does.
         needs = any(after for _, after in grow)
         padded.append(np.pad(array, grow, constant_values=array.flat[0]) if needs else array)
     return padded

@@ -1,8 +1,8 @@
-"""Batching under --enable_batching: requests of one signature run together.
+"""Batching (--enable_batching): requests of the same signature run together.
 
-The rules and texts are those of tensorflow/serving's batching/batching_session.cc and batching_util.cc and of
-tensorflow's core/kernels/batching_util/shared_batch_scheduler.h: one pool of threads for all models, a queue for
-each set of inputs and outputs.
+The rules and messages are those of tensorflow/serving's batching/batching_session.cc and batching_util.cc and of
+tensorflow's core/kernels/batching_util/shared_batch_scheduler.h: one pool of threads for all models, and a
+queue for each set of inputs and outputs.
 """
 
 import collections
@@ -40,14 +40,14 @@ class _Batch:
 
 
 class Scheduler:
-    """The threads that run batches, for all queues."""
+    """The threads that run the batches of all queues."""
 
     def __init__(self, message: Any, metrics: Metrics) -> None:
         """Start the threads.
 
         Args:
-            message: A BatchingParameters.
-            metrics: Takes waiting times and runs.
+            message: BatchingParameters message.
+            metrics: Metrics to record waiting times and runs in.
         """
         self.pool = message.thread_pool_name.value or "batch_threads"
         self.parameters, self.metrics = message, metrics
@@ -58,12 +58,12 @@ class Scheduler:
             threading.Thread(target=self._run, name=self.pool, daemon=True).start()
 
     def add(self, queue: "Queue") -> None:
-        """Serve a queue from now on."""
+        """Start to serve a queue."""
         with self.wake:
             self._queues.append(queue)
 
     def remove(self, queue: "Queue") -> None:
-        """Serve a queue no more; the model is gone."""
+        """Stop serving a queue, after its model was unloaded."""
         with self.wake:
             self._queues.remove(queue)
 
@@ -77,11 +77,11 @@ class Scheduler:
             queue.run(batch)
 
     def _next(self) -> tuple[Any, Any]:
-        """Return the next queue and batch; or seconds to wait, None for until woken, and None."""
+        """Return the next queue and its batch; or the seconds to wait (None: until notified) and None."""
         soonest = None
         for _ in range(len(self._queues)):
             queue = self._queues[0]
-            self._queues.rotate(-1)  # each queue in turn
+            self._queues.rotate(-1)  # round robin
             batch, wait = queue.take()
             if batch is not None:
                 return queue, batch
@@ -91,7 +91,7 @@ class Scheduler:
 
 
 class Queue:
-    """Stands before a runner: collects tasks into batches, and is called like it."""
+    """Wraps a runner: has the same call signature, and collects tasks into batches."""
 
     def __init__(self, runner: Any, parameters: batches.Parameters, scheduler: Scheduler) -> None:
         self._runner, self._parameters, self._scheduler = runner, parameters, scheduler
@@ -99,7 +99,7 @@ class Queue:
         self._limit = parameters.max_execution_batch_size or parameters.max_batch_size
 
     def __call__(self, arrays: Sequence[Any], timeout_ms: int = 0) -> list[Any]:
-        """Return the outputs for one task, once a batch with it has run."""
+        """Return the outputs of a task after its batch has run."""
         self._runner.check(arrays)
         if not arrays:
             return list(self._runner(arrays, timeout_ms))
@@ -121,11 +121,11 @@ class Queue:
         return [np.concatenate(outputs) for outputs in zip(*(piece.outputs for piece in pieces), strict=True)]
 
     def close(self) -> None:
-        """Leave the scheduler."""
+        """Remove the queue from the scheduler."""
         self._scheduler.remove(self)
 
     def take(self) -> tuple[_Batch | None, float | None]:
-        """Return a batch that is to run now, or None and the seconds until there will be one."""
+        """Return a batch to run now, or None and the seconds until one is due (None: no tasks)."""
         first = self._batches[0]
         if not first.tasks:
             return None, None
@@ -138,7 +138,7 @@ class Queue:
         return None, wait
 
     def run(self, batch: _Batch) -> None:
-        """Run a batch and hand each task its part, or the error."""
+        """Run a batch, and store each task's outputs or the error."""
         now = time.monotonic()
         for task in batch.tasks:
             waited = (now - task.start) * 1e6
@@ -148,7 +148,7 @@ class Queue:
             self._run(batch, now)
         except (tf.errors.OpError, UnicodeDecodeError) as caught:
             error = codes.from_run(caught)
-        except Exception as caught:  # noqa: BLE001 - whatever it is, the tasks are waiting for it
+        except Exception as caught:  # noqa: BLE001 - re-raised in the threads of the tasks
             error = caught
         for task in batch.tasks:
             task.error = error
@@ -200,7 +200,7 @@ class Queue:
         deadlines = [task.deadline for task in batch.tasks]
         if all(deadline is not None and deadline <= now for deadline in deadlines):
             raise ServingError("Run() timeout exceeded while waiting in batching queue", "RESOURCE_EXHAUSTED")
-        # The batch has as long as the most patient of its tasks.
+        # The batch's time limit is the latest deadline of its tasks.
         timeout_ms = 0 if None in deadlines else max(1, int((max(filter(None, deadlines)) - now) * 1000))
         size = batches.padded_size(batch.size, self._parameters.allowed_batch_sizes)
         padding = size - batch.size

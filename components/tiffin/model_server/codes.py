@@ -1,4 +1,4 @@
-"""Status codes by name: their numbers in gRPC and TensorFlow, their HTTP codes, and their errors' texts."""
+"""Status codes by name: their numbers in gRPC and TensorFlow, their HTTP codes, and errors with these codes."""
 
 from typing import Any
 
@@ -47,9 +47,9 @@ _LIMIT = 1024
 
 
 def truncated(text: str) -> str:
-    """Return a text as gRPC gives it, cut after 1024 bytes (model_servers/grpc_status_util.cc)."""
+    """Return a message truncated to 1024 bytes, as in gRPC statuses (model_servers/grpc_status_util.cc)."""
     content = text.encode(errors="replace")
-    # Half a character at the cut is what a client would make of it.
+    # An incomplete character at the cut becomes U+FFFD, as clients decode it.
     return content[:_LIMIT].decode(errors="replace") + "...TRUNCATED" if len(content) > _LIMIT else text
 
 
@@ -59,16 +59,17 @@ def invalid(text: str) -> ServingError:
 
 
 def from_tensorflow(error: Any) -> ServingError:
-    """Return a TensorFlow error as ours, with its code and its own text."""
+    """Return a TensorFlow error as a ServingError with its code and message."""
     code = NAMES[error.error_code] if 0 < error.error_code < len(NAMES) else "UNKNOWN"
     return ServingError(str(error.message), code)
 
 
 def from_run(error: Any) -> ServingError:
-    """Return the error of a session's run as ours: an OpError, or what Python makes of one.
+    """Return the error of a session's run as a ServingError.
 
-    Where the text quotes bytes of the request that are no UTF-8, Python cannot make an OpError and raises
-    UnicodeDecodeError instead; the code is lost, the text is in it.
+    Args:
+        error: An OpError; or a UnicodeDecodeError, which TensorFlow raises instead if the message quotes bytes of the
+            request that are not UTF-8. It contains the message, but not the code.
     """
     if isinstance(error, UnicodeDecodeError):
         return invalid(bytes(error.object).decode(errors="replace"))

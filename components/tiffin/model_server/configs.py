@@ -1,6 +1,6 @@
-"""Configuration files in protobuf's text format, and the rules a new model configuration is held to.
+"""Configuration files in protobuf's text format, and the validation of model configurations.
 
-The rules and their texts are those of tensorflow/serving's model_servers/server_core.cc. BatchingParameters,
+The rules and messages are those of tensorflow/serving's model_servers/server_core.cc. BatchingParameters,
 SSLConfig and MonitoringConfig are not in the `tensorflow-serving-api` wheel; `declarations` has them.
 """
 
@@ -29,7 +29,7 @@ def new_config() -> Any:
 
 
 def single_model(name: str, base_path: str) -> Any:
-    """Return the configuration that --model_name and --model_base_path stand for."""
+    """Return the configuration for --model_name and --model_base_path."""
     _log.info("Building single TensorFlow model file config:  model_name: %s model_base_path: %s", name, base_path)
     config = new_config()
     config.model_config_list.config.add(name=name, base_path=base_path, model_platform=PLATFORM)
@@ -37,26 +37,26 @@ def single_model(name: str, base_path: str) -> Any:
 
 
 def read_text(path: str, message: Any) -> Any:
-    """Fill a message from a text-format file, as util/proto_util.h `ParseProtoTextFile` does.
+    """Parse a text-format file into a message and return it, as util/proto_util.h `ParseProtoTextFile` does.
 
     Raises:
-        ServingError: The file cannot be read (NOT_FOUND), or does not parse (INVALID_ARGUMENT).
+        ServingError: The file cannot be read (such as NOT_FOUND) or parsed (INVALID_ARGUMENT).
     """
     content = read_bytes(path)
     try:
         return text_format.Parse(content, message)
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        # libprotobuf itself writes this line, whatever the level of the log.
+        # libprotobuf itself writes this line, at any log level.
         sys.stderr.write(f"Error parsing text-format {message.DESCRIPTOR.full_name}: {error}\n")
         sys.stderr.flush()
         raise invalid(f"Invalid protobuf file: '{path}'") from error
 
 
 def read_bytes(path: str) -> bytes:
-    """Return a file's content, from this machine or from a file system that TensorFlow knows.
+    """Return the content of a file on any file system that TensorFlow supports.
 
     Raises:
-        ServingError: It cannot be read.
+        ServingError: The file cannot be read.
     """
     try:
         return bytes(tf.io.gfile.GFile(path, "rb").read())
@@ -65,13 +65,13 @@ def read_bytes(path: str) -> bytes:
 
 
 def check_transition(old: Any, new: Any) -> bool:
-    """Check a configuration against the one in force.
+    """Check whether a configuration may replace the current one.
 
     Returns:
-        Whether there is anything to apply: an empty configuration is no error, as long as no other was applied.
+        Whether to apply the new configuration: False if it is empty, which is allowed before any other was applied.
 
     Raises:
-        ServingError: The new configuration breaks a rule.
+        ServingError: The new configuration or the transition is invalid.
     """
     before, after = old.WhichOneof("config"), new.WhichOneof("config")
     if not (before is None or old == new or before == after == "model_config_list"):
@@ -101,7 +101,11 @@ def check_transition(old: Any, new: Any) -> bool:
 
 
 def check_platforms(config: Any) -> None:
-    """Raise a ServingError for a model of a platform that is not there, or for a request logger."""
+    """Check that the platform of each model is `tensorflow`.
+
+    Raises:
+        ServingError: A model has another platform.
+    """
     for model in config.model_config_list.config:
         platform = _platform(model)
         if platform != PLATFORM:
@@ -109,18 +113,22 @@ def check_platforms(config: Any) -> None:
 
 
 def check_logging(config: Any) -> None:
-    """Raise a ServingError where a model asks for request logging, which the stock binary has none of."""
+    """Check that no model requests logging, which the stock binary does not support either.
+
+    Raises:
+        ServingError: A model has a logging_config.
+    """
     if any(model.HasField("logging_config") for model in config.model_config_list.config):
         raise invalid("No request-logger-creator provided.")
 
 
 def assign_labels(config: Any, board: Board, allow_unavailable: bool) -> dict[str, dict[str, int]]:
-    """Return the labels a configuration asks for: model -> label -> version.
+    """Return the labels of a configuration: model -> label -> version.
 
     Args:
         config: The new configuration.
-        board: States and labels before it.
-        allow_unavailable: Whether a label that is new, or stays where it was, may name an unavailable version.
+        board: The current states and labels.
+        allow_unavailable: Allow an unavailable version for a label that is new or unchanged.
 
     Raises:
         ServingError: A label names a version that is not available.

@@ -1,9 +1,9 @@
-"""Tensors between the wire and numpy, without a step per element for numbers.
+"""Conversion between TensorProtos and NumPy arrays, without a Python loop over numbers.
 
-What is accepted is what tensorflow's core/framework/tensor.cc `Tensor::FromProto` accepts: `tensor_content` of
-exactly the right size, or typed values of which the last is repeated; what is written is `AsProtoField`, or
-`AsProtoTensorContent` on demand. Packed fields of little-endian numbers are the bytes of the array itself, so
-replies are put together as wire bytes without a message object.
+Decoding accepts the same as tensorflow's core/framework/tensor.cc `Tensor::FromProto`: `tensor_content` of exactly the
+right size, or typed values, of which the last is repeated. Encoding follows `AsProtoField`, or `AsProtoTensorContent` on
+demand. Packed fields of little-endian numbers are the bytes of the array, so replies are built as wire bytes without
+message objects.
 """
 
 import functools
@@ -16,15 +16,15 @@ from tensorflow.python.framework import dtypes
 from tiffin.errors import ServingError
 from tiffin.model_server import fields
 
-# Unfilled elements repeat the last value, so a request of a few bytes can declare any size. TensorFlow lets the
-# allocator say no; here a declared surplus above this many bytes is a parsing error, long before memory is short.
+# The last value fills the missing elements, so a request of a few bytes can declare any size. TensorFlow relies on the
+# allocator to fail; here, filling more than this many bytes is a parsing error.
 SURPLUS_BYTES = 1 << 30
 MAX_DIMENSIONS = 254  # TensorFlow's limit
 _NUMPY_DIMENSIONS = 64
 
 _FLOAT, _DOUBLE, STRING, _BOOL, _HALF, _BFLOAT16 = 1, 2, 7, 10, 19, 14
 
-# enum -> (numpy dtype, field of TensorProto, field number, numbers as they lie in the field)
+# enum -> (NumPy dtype, field of TensorProto, field number, dtype of the numbers in the field)
 _LAYOUT: dict[int, tuple[Any, str, int, Any]] = {
     _FLOAT: (np.dtype("<f4"), "float_val", 5, None),
     _DOUBLE: (np.dtype("<f8"), "double_val", 6, None),
@@ -48,7 +48,7 @@ _NAMES = {_FLOAT: "float", _DOUBLE: "double", _HALF: "half"}
 
 
 def type_name(enum: int) -> str:
-    """Return a type's name as TensorFlow's errors spell it: `float`, `double`, `int64`."""
+    """Return the name of a type in TensorFlow's error messages: `float`, `double`, `int64`."""
     if enum in _NAMES:
         return _NAMES[enum]
     try:
@@ -58,23 +58,23 @@ def type_name(enum: int) -> str:
 
 
 def numpy_type(enum: int) -> Any:
-    """Return the numpy dtype of a TensorFlow type, None where there is none."""
+    """Return the NumPy dtype of a TensorFlow type, or None."""
     layout = _LAYOUT.get(enum)
     return layout and layout[0]
 
 
 def type_enum(array: Any) -> int:
-    """Return the TensorFlow type of an array that a session gave."""
+    """Return the TensorFlow type of an array fetched from a session."""
     enum = _ENUMS.get(array.dtype)
     return int(dtypes.as_dtype(array.dtype).as_datatype_enum) if enum is None else enum
 
 
 def decode(proto: Any) -> Any:
-    """Return the array a TensorProto holds.
+    """Return the array of a TensorProto.
 
     Raises:
-        ValueError: The message is no tensor: an impossible shape, type or number of bytes.
-        ServingError: It has more dimensions than numpy holds.
+        ValueError: The shape, the type or the number of bytes is invalid.
+        ServingError: The tensor has more dimensions than NumPy supports.
     """
     enum = proto.dtype
     if enum not in _LAYOUT:
@@ -107,8 +107,8 @@ def encode(array: Any, as_content: bool = False) -> bytes:
     """Return the wire bytes of a TensorProto.
 
     Args:
-        array: An array as a session gives it: numbers, or `bytes` objects.
-        as_content: Numbers go to `tensor_content` instead of the typed field.
+        array: Array fetched from a session: numbers, or `bytes` objects.
+        as_content: Write `tensor_content` instead of the typed field.
     """
     enum = type_enum(array)
     head = _head(enum, array.shape)
@@ -140,10 +140,10 @@ def shape(proto: Any) -> tuple[tuple[int, ...], int]:
     """Return the sizes of a TensorShapeProto and their product.
 
     Raises:
-        ValueError: It is no full shape, by the rules of core/framework/tensor_shape.cc `IsValid`.
-        ServingError: It has more dimensions than numpy holds.
+        ValueError: The shape is unknown or invalid, by the rules of core/framework/tensor_shape.cc `IsValid`.
+        ServingError: The shape has more dimensions than NumPy supports.
     """
-    # The rank comes first: the product of a hundred thousand large sizes alone would take minutes.
+    # Check the rank first: the product of a hundred thousand large sizes would take minutes.
     if proto.unknown_rank or len(proto.dim) > MAX_DIMENSIONS:
         raise ValueError("rank")
     sizes = tuple([dimension.size for dimension in proto.dim])
@@ -157,10 +157,14 @@ def shape(proto: Any) -> tuple[tuple[int, ...], int]:
 
 
 def check_dimensions(count: int) -> None:
-    """Raise a ServingError for a tensor that TensorFlow would take and numpy cannot hold."""
+    """Check that NumPy supports a number of dimensions.
+
+    Raises:
+        ServingError: It does not, although TensorFlow does.
+    """
     if count > _NUMPY_DIMENSIONS:
         raise ServingError(
-            f"Tensors of more than {_NUMPY_DIMENSIONS} dimensions cannot be fed by this server; got {count}",
+            f"Tensors of more than {_NUMPY_DIMENSIONS} dimensions are not supported by this server; got {count}",
             "UNIMPLEMENTED",
         )
 

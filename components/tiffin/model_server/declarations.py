@@ -1,8 +1,8 @@
-"""Messages that the `tensorflow-serving-api` wheel does not hold, or not so, declared by hand in a pool of our own.
+"""Messages that the `tensorflow-serving-api` wheel lacks or declares differently, in a descriptor pool of their own.
 
 The fields are those of tensorflow/serving's servables/tensorflow/session_bundle_config.proto (BatchingParameters),
 config/ssl_config.proto, config/monitoring_config.proto and apis/internal/serialized_input.proto.
-The request messages leave each tf.Example as the bytes it came as, as TF Serving does by parsing them lazily.
+The request messages keep each tf.Example as bytes; TF Serving parses them lazily, too.
 """
 
 import functools
@@ -43,7 +43,7 @@ _MESSAGES: dict[str, tuple[tuple[str, int, int | str, bool], ...]] = {
         ("example_list", 1, f"{_PACKAGE}.ExampleList", False),
         ("example_list_with_context", 2, f"{_PACKAGE}.ExampleListWithContext", False),
     ),
-    # Parts that `plans` reads as bytes: packed numbers, and messages that are looked up whole.
+    # Messages that `plans` keeps partly as bytes: packed numbers, and messages used as dictionary keys.
     "TensorBytes": (
         ("dtype", 1, _INT32, False),
         ("tensor_shape", 2, _BYTES, False),
@@ -57,12 +57,12 @@ _MESSAGES: dict[str, tuple[tuple[str, int, int | str, bool], ...]] = {
         ("inputs", 2, f"{_PACKAGE}.InputBytes", True),
         ("output_filter", 3, _STRING, True),
     ),
-    # Classify and Regress take messages of one form.
+    # Request of both Classify and Regress.
     "InferenceRequest": (
         ("model_spec", 1, f"{_PACKAGE}.ModelSpec", False),
         ("input", 2, f"{_PACKAGE}.Input", False),
     ),
-    # Labels are any bytes: C++ writes what the model gave, and Python's own messages refuse what is no UTF-8.
+    # Labels are bytes: C++ writes the model's output as it is, whereas Python's messages reject invalid UTF-8.
     "Class": (("label", 1, _BYTES, False), ("score", 2, _FLOAT, False)),
     "Classifications": (("classes", 1, f"{_PACKAGE}.Class", True),),
     "ClassificationResult": (("classifications", 1, f"{_PACKAGE}.Classifications", True),),
@@ -96,17 +96,25 @@ _ONEOFS = {"Input": "kind"}
 
 @functools.cache
 def message_class(name: str) -> Any:
-    """Return the class of one of the messages above, or of `ModelSpec` in the same pool."""
+    """Return the class of a message declared above, or of `ModelSpec` in the same pool."""
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{name}"))
 
 
 def tensor(content: bytes) -> Any:
-    """Return a TensorProto; raise ValueError where the content is none."""
+    """Parse a TensorProto.
+
+    Raises:
+        ValueError: The content is invalid.
+    """
     return _parsed(tensor_pb2.TensorProto, content)
 
 
 def tensor_shape(content: bytes) -> Any:
-    """Return a TensorShapeProto; raise ValueError where the content is none."""
+    """Parse a TensorShapeProto.
+
+    Raises:
+        ValueError: The content is invalid.
+    """
     return _parsed(tensor_shape_pb2.TensorShapeProto, content)
 
 

@@ -1,6 +1,6 @@
-"""The REST API, on a port of its own.
+"""The REST API.
 
-Paths, codes and texts are those of tensorflow/serving's model_servers/{http_server,http_rest_api_handler,
+Paths, codes and messages are those of tensorflow/serving's model_servers/{http_server,http_rest_api_handler,
 http_rest_api_util}.cc.
 """
 
@@ -22,7 +22,7 @@ from tiffin.model_server.models import Catalog
 from tiffin.model_server.predict import check_method_name, run
 from tiffin.model_server.runners import DEFAULT_SIGNATURE
 
-# Which requests are ours at all; everything else is not found.
+# Paths of the REST API; all others are Not Found.
 OURS = re.compile(r"/v1/.*", re.IGNORECASE)
 _PREDICTION = re.compile(
     r"/v1/models/([^/:]+)(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)", re.IGNORECASE
@@ -34,7 +34,13 @@ Reply = tuple[int, dict[str, str], bytes]
 
 
 def answerer(catalog: Catalog, options: Any, metrics: Metrics) -> Callable[[str, str, bytes, str], Reply]:
-    """Return what answers a request: (method, path, body, Origin header) -> (status, headers, body)."""
+    """Return the request handler: (method, path, body, Origin header) -> (status, headers, body).
+
+    Args:
+        catalog: The models.
+        options: The flags.
+        metrics: Metrics to record the requests in.
+    """
     running = {"timeout_ms": max(0, options.rest_api_timeout_in_ms), "metrics": metrics}
     check = options.enable_signature_method_name_check
 
@@ -76,7 +82,7 @@ def answerer(catalog: Catalog, options: Any, metrics: Metrics) -> Callable[[str,
 
 
 def _parsed(method: str, path: str) -> tuple[Any, str]:
-    """Return the ModelSpec and the verb that a path names."""
+    """Return the ModelSpec and the verb of a path."""
     pattern = {"POST": _PREDICTION, "GET": _STATUS}.get(method)
     match = pattern.fullmatch(path) if pattern else None
     if match is None:
@@ -89,7 +95,7 @@ def _parsed(method: str, path: str) -> tuple[Any, str]:
         spec.version.value = int(version)
     if label:
         spec.version_label = urllib.parse.unquote(label, errors="replace")
-    # The verb's case is kept there, and only the lower one is known: /v1/models/m:PREDICT is malformed after all.
+    # TF Serving keeps the verb's case and accepts only lower case: /v1/models/m:PREDICT is malformed.
     if method == "POST" and verb not in ("classify", "regress", "predict"):
         raise invalid(f"Malformed request: {method} {path}")
     return spec, verb or ""

@@ -1,6 +1,6 @@
-"""The few pieces of the protobuf wire format that replies are put together from.
+"""Parts of the protobuf wire format, to build replies as bytes.
 
-See https://protobuf.dev/programming-guides/encoding/. A message object per reply would cost more than the model.
+See https://protobuf.dev/programming-guides/encoding/. Message objects would take longer than the model.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ _SMALL = tuple(bytes([number]) for number in range(128))
 
 
 def varint(number: int) -> bytes:
-    """Return a varint; a negative number takes ten bytes, as protobuf's int64 does."""
+    """Return a varint; negative numbers take ten bytes, as in protobuf's int64."""
     if 0 <= number < 128:
         return _SMALL[number]
     if number < 0:
@@ -25,14 +25,14 @@ def varint(number: int) -> bytes:
 
 
 def varints(array: Any) -> bytes:
-    """Return the packed varints of an array of integers, signed ones extended to 64 bits."""
+    """Return the packed varints of an array of integers; signed ones are extended to 64 bits."""
     numbers = array.ravel()
     if numbers.size == 0:
         return b""
     if numbers.min() >= 0 and numbers.max() < 128:
         return bytes(numbers.astype(np.uint8).tobytes())
     numbers = numbers.astype(np.int64).view(np.uint64) if numbers.dtype != np.uint64 else numbers
-    # One row of ten 7-bit groups per number; each keeps as many groups as its highest bit asks for.
+    # One row of ten 7-bit groups per number; groups above its highest bit are dropped.
     shifts = np.arange(0, 70, 7, dtype=np.uint64)
     groups = np.right_shift(numbers[:, None], shifts)
     kept = groups != 0
@@ -49,19 +49,19 @@ def tagged(field: int, number: int) -> bytes:
 
 
 def delimited(field: int, content: bytes) -> bytes:
-    """Return a length-delimited field: bytes, a string, a message, packed numbers."""
+    """Return a length-delimited field: bytes, a string, a message or packed numbers."""
     return varint(field << 3 | 2) + varint(len(content)) + content
 
 
 def read_strings(content: bytes, count: int) -> list[bytes]:
-    """Return the strings of a `tensor_content`: all lengths as varints, then all the bytes.
+    """Return the strings of a `tensor_content`, which has all lengths as varints, then all bytes.
 
     Raises:
         ValueError: The content does not hold exactly `count` strings.
     """
     lengths = []
     position = 0
-    if count > len(content):  # each length takes a byte at least
+    if count > len(content):  # each length takes at least one byte
         raise ValueError("lengths")
     for _ in range(count):
         length = shift = 0

@@ -1,8 +1,8 @@
-"""The command line of `tensorflow_model_server`, as far as development needs it, plus two flags of our own.
+"""The command line of `tensorflow_model_server`, limited to flags useful in development, plus two flags of Tiffin.
 
-The flags, defaults and texts are those of tensorflow/serving's model_servers/main.cc; the way values are read is
-that of tensorflow's tsl/util/command_line_flags.cc: `--flag=value` or `-flag=value`, a bare `--flag` is true, a
-value that does not fit prints the usage and ends the server, an unknown flag is printed and ignored.
+The flags, defaults and texts are those of tensorflow/serving's model_servers/main.cc. Parsing follows tensorflow's
+tsl/util/command_line_flags.cc: `--flag=value` or `-flag=value`; a bare `--flag` is true; an invalid value prints the usage
+and ends the server; an unknown flag is printed and ignored.
 """
 
 import dataclasses
@@ -22,9 +22,9 @@ class Flag:
     """One flag.
 
     Attributes:
-        name: The flag's name without dashes.
-        default: Its default, which also gives its type.
-        text: What it does, for the usage.
+        name: Name without dashes.
+        default: Default, which also determines the type.
+        text: Description in the usage.
     """
 
     name: str
@@ -79,12 +79,12 @@ FLAGS = (
     Flag("xla_gpu_compilation_enabled", False, "Enable XLA:CPU JIT and XLA:GPU JIT."),
     Flag("enable_grpc_healthcheck_service", False, "Enable the standard gRPC healthcheck service."),
     Flag("enable_serialization_as_tensor_content", False, "Serialize predict responses as tensor content."),
-    # Tiffin's own. The host is loopback because this server is for development; TF Serving takes 0.0.0.0.
+    # Tiffin's own flags. The default host is loopback, since this server is for development; TF Serving's is 0.0.0.0.
     Flag("host", "127.0.0.1", "Tiffin: address to listen on."),
     Flag(
         "poll_wait_millis",
         0,
-        "Tiffin: if positive, the interval in milliseconds of the polls above that have one in seconds.",
+        "Tiffin: if positive, interval in milliseconds that replaces positive *_poll_wait_seconds.",
     ),
 )
 
@@ -101,14 +101,14 @@ _INT64 = frozenset(
 
 
 def parse(argv: list[str]) -> tuple[Any, list[str], list[str]]:
-    """Read a command line.
+    """Parse a command line.
 
     Args:
-        argv: The arguments after the program's name.
+        argv: Arguments without the program's name.
 
     Returns:
-        The options: the value of each flag under its name, and the names of those that were `given`; the arguments
-        that no flag took; what is wrong with a value, one text for each such flag.
+        The options, with the value of each flag under its name and the names of the flags present in `given`; the unknown
+        arguments; one message for each invalid value.
     """
     values = {flag.name: flag.default for flag in FLAGS}
     known = {flag.name: flag for flag in FLAGS}
@@ -131,12 +131,16 @@ def parse(argv: list[str]) -> tuple[Any, list[str], list[str]]:
 
 
 def address(host: str, port: int) -> str:
-    """Return an address as one text; an IPv6 host needs brackets in it."""
+    """Return `host:port`; an IPv6 host is put in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def check(options: Any) -> None:
-    """Raise a ServingError where flags contradict one another."""
+    """Check that the flags do not contradict one another.
+
+    Raises:
+        ServingError: Flags are missing or contradict one another.
+    """
     if options.port == 0 and not options.grpc_socket_path:
         raise invalid("At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.")
     if not options.model_base_path and not options.model_config_file:
@@ -159,7 +163,7 @@ def check(options: Any) -> None:
 
 
 def usage(program: str) -> str:
-    """Return the list of flags, in the form TF Serving prints."""
+    """Return the list of flags, in TF Serving's format."""
     lines = [f"\t{'--' + flag.name + '=' + _shown(flag.default):<48}\t{_kind(flag)}\t{flag.text}" for flag in FLAGS]
     return "\n".join([f"usage: {program}", "Flags:", *lines, ""])
 
@@ -184,7 +188,15 @@ def _reader(flag: Flag) -> Callable[[str], Any]:
 
 
 def read_int(value: str, bits: int) -> int:
-    """Return a number that fits; raise ValueError where there is none. int() alone takes underscores too."""
+    """Parse a signed integer, more strictly than int(), which accepts underscores.
+
+    Args:
+        value: Text to parse.
+        bits: Number of bits the integer must fit in.
+
+    Raises:
+        ValueError: The text is not an integer, or does not fit.
+    """
     if not re.fullmatch(r"\s*[+-]?[0-9]+", value) or not -(1 << bits - 1) <= int(value) < 1 << bits - 1:
         raise ValueError(value)
     return int(value)

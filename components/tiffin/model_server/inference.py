@@ -1,6 +1,6 @@
-"""Classify, Regress and MultiInference: serialized tf.Examples in, classes or values out.
+"""Classify, Regress and MultiInference: from serialized tf.Examples to classes or values.
 
-The order of the checks and their texts are those of tensorflow/serving's
+The order of the checks and the messages are those of tensorflow/serving's
 servables/tensorflow/{classifier,regressor,multi_inference,util}.cc.
 """
 
@@ -22,13 +22,13 @@ def classify(model: Model, request: Any, check_method: bool = False, **running: 
     """Return a ClassificationResponse.
 
     Args:
-        model: The model that the request's ModelSpec asks for.
-        request: An InferenceRequest of `declarations`.
-        check_method: Whether the signature's method_name must be that of classification.
+        model: Model selected by the request's ModelSpec.
+        request: InferenceRequest of `declarations`.
+        check_method: Require the signature's method_name to be that of classification.
         running: See `predict.run`.
 
     Raises:
-        ServingError: In TF Serving's words.
+        ServingError: The request is invalid or the run failed, with TF Serving's message.
     """
     signature = _find(model, request.model_spec, CLASSIFY_METHOD, check_method)
     aliases = _classify_aliases(signature)
@@ -54,18 +54,18 @@ def infer(model: Model, request: Any, check_method: bool = False, **running: Any
     """Return a MultiInferenceResponse.
 
     Args:
-        model: The model that the first task's ModelSpec asks for.
-        request: A MultiInferenceRequest of `declarations`.
-        check_method: Whether the signatures' method_names must fit.
+        model: Model selected by the first task's ModelSpec.
+        request: MultiInferenceRequest of `declarations`.
+        check_method: Require each signature's method_name to match its task.
         running: See `predict.run`.
     """
     tasks = _checked_tasks(model, request, check_method)
-    # One input feeds them all, and one run of the session gives all their outputs.
+    # The same input feeds all tasks, and one run of the session returns all outputs.
     infos = [info for signature, _ in tasks for info in signature.inputs.values()]
     feeds = {info.name: info.dtype for info in sorted(infos, key=lambda info: str(info.name))}
     fetches = sorted({signature.outputs[alias].name for signature, aliases in tasks for alias in aliases})
     examples = _examples(request.input)
-    metrics = running.pop("metrics", None)  # there is no runtime_latency of MultiInference
+    metrics = running.pop("metrics", None)  # MultiInference has no runtime_latency
     outputs = run(
         lambda names: model.joint_runner(feeds, names),
         fetches,
@@ -159,7 +159,7 @@ _CHECKS = {CLASSIFY_METHOD: _classify_aliases, REGRESS_METHOD: _regress_aliases}
 
 
 def _examples(message: Any) -> Any:
-    """Return the serialized examples as a tensor: each with the context's bytes before its own, if there is one."""
+    """Return the serialized examples as a tensor; a context's bytes are put before each example's."""
     kind = message.WhichOneof("kind")
     examples = list(getattr(message, kind).examples) if kind else []
     if not examples:

@@ -1,6 +1,6 @@
-"""JSON requests of the REST API, as arrays.
+"""Conversion of the REST API's JSON requests to arrays.
 
-The forms, checks and texts are those of tensorflow/serving's util/json_tensor.cc.
+The formats, checks and messages are those of tensorflow/serving's util/json_tensor.cc.
 """
 
 import base64
@@ -18,18 +18,18 @@ from tiffin.model_server.json_replies import shown, type_name
 
 _STRING = 7
 _RANGES = {3: (-(2**31), 2**31), 9: (-(2**63), 2**63), 22: (0, 2**32), 23: (0, 2**64)}
-_RANGES |= dict.fromkeys((4, 5, 6), _RANGES[3])  # int8, int16 and uint8 travel as int32
+_RANGES |= dict.fromkeys((4, 5, 6), _RANGES[3])  # int8, int16 and uint8 are read as int32
 
 
 def predict_inputs(document: Mapping[str, Any], types: Mapping[str, int]) -> tuple[dict[str, Any], bool]:
     """Return the arrays of a predict request by alias, and whether it is in row format (`instances`).
 
     Args:
-        document: The request.
-        types: The type of each input of the signature, by alias.
+        document: Parsed request.
+        types: Type of each input of the signature, by alias.
 
     Raises:
-        ServingError: In TF Serving's words.
+        ServingError: The request is invalid, with TF Serving's message.
     """
     if "instances" in document and "inputs" in document:
         raise invalid(
@@ -146,14 +146,14 @@ def _dense(value: Any, type_: int) -> Any:
 
 
 def _quick(value: Any, type_: int) -> Any:
-    """Return the array where numpy alone sees that all is well, else None: then the errors are to be found."""
+    """Return the array if NumPy can convert the value without errors, else None: the slow path then finds the errors."""
     if not isinstance(value, list) or type_ not in (1, 2, 3, 9):
         return None
     try:
         array = np.array(value)
     except (ValueError, OverflowError):
         return None
-    # numpy takes true for 1 beside numbers, and only there: an array of bools alone is of kind b.
+    # NumPy converts true to 1 only beside numbers; an array of bools alone has kind b.
     if array.dtype.kind not in ("i" if type_ in (3, 9) else "fi") or _has_bool(value):
         return None
     if type_ == 3 and array.size and (array.min() < -(2**31) or array.max() >= 2**31):
@@ -213,7 +213,11 @@ def _leaf(value: Any, type_: int) -> Any:
 
 
 def decoded(value: dict[str, Any]) -> bytes:
-    """Return the bytes of a `{"b64": ..}` object."""
+    """Return the bytes of a `{"b64": ..}` object.
+
+    Raises:
+        ServingError: The object or its base64 text is invalid.
+    """
     if not is_base64(value):
         raise invalid(f"JSON Value: {shown(value)} not formatted correctly for base64 data")
     text = re.sub(r"\s", "", value["b64"]).rstrip("=")

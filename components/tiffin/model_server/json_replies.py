@@ -1,7 +1,7 @@
-"""The JSON of replies, and of values that an error's text shows, after tensorflow/serving's util/json_tensor.cc.
+"""The JSON of replies and of values in error messages, following tensorflow/serving's util/json_tensor.cc.
 
-Numbers are written as there: whole floats as `3.0`, a float32 in the digits that it needs, NaN and Infinity by name.
-White space is Python's.
+Numbers have the same format: whole floats as `3.0`, float32 with the shortest digits, NaN and Infinity by name. White
+space is Python's.
 """
 
 import base64
@@ -14,7 +14,7 @@ import numpy as np
 from tiffin.model_server import conversion
 from tiffin.model_server.codes import invalid
 
-_SHOWN = 512  # characters of a value in an error's text
+_SHOWN = 512  # characters of a value in an error message
 _FLOAT, _STRING = 1, 7
 _WRITABLE = frozenset((_FLOAT, 2, 3, 4, 5, 6, _STRING, 9, 10, 22, 23))
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
@@ -29,7 +29,7 @@ def type_name(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return the beginning of a value, as an error's text shows it."""
+    """Return the beginning of a value's JSON, for an error message."""
     text = ""
     for piece in _ENCODER.iterencode(value):
         text += piece[:_SHOWN]
@@ -44,10 +44,10 @@ def error(text: str) -> str:
 
 
 def rows(outputs: Mapping[str, Any]) -> str:
-    """Return the reply to `instances`: one prediction for each.
+    """Return the reply to `instances`: one prediction per instance.
 
     Raises:
-        ServingError: The outputs do not have one number of rows, or JSON cannot hold them.
+        ServingError: The outputs differ in their number of rows, or have a type without a JSON format.
     """
     if not outputs:
         raise invalid("Cannot convert empty tensor map to JSON")
@@ -67,10 +67,10 @@ def rows(outputs: Mapping[str, Any]) -> str:
 
 
 def columns(outputs: Mapping[str, Any]) -> str:
-    """Return the reply to `inputs`: the tensors as they are.
+    """Return the reply to `inputs`: whole tensors.
 
     Raises:
-        ServingError: JSON cannot hold them.
+        ServingError: An output has a type without a JSON format.
     """
     if not outputs:
         raise invalid("Cannot convert empty tensor map to JSON")
@@ -99,7 +99,7 @@ def regressions(result: Any) -> str:
 
 
 def _plain(alias: str, array: Any) -> Any:
-    """Return an output as nested lists of what `json` writes, or as a single value."""
+    """Return an output as nested lists of JSON values, or as a single value."""
     type_ = conversion.type_enum(array)
     if type_ not in _WRITABLE:
         raise invalid(f"Failed to write JSON value for tensor type: {conversion.type_name(type_)}")
@@ -114,7 +114,7 @@ def _plain(alias: str, array: Any) -> Any:
 
 
 def _floats(array: Any) -> Any:
-    """Return a float32 array as Python's floats of the fewest digits that tell it from its neighbours."""
+    """Return a float32 array as Python floats with the shortest digits that identify each float32."""
     return array.astype(str).astype(np.float64).tolist()
 
 

@@ -1,6 +1,6 @@
-"""The documents of REST requests, and the tf.Examples in them, after tensorflow/serving's util/json_tensor.cc.
+"""REST requests and their tf.Examples, following tensorflow/serving's util/json_tensor.cc.
 
-Where a document is no JSON, the text of the error is Python's.
+The message for invalid JSON is Python's.
 """
 
 import json
@@ -15,10 +15,10 @@ from tiffin.model_server.json_replies import shown, type_name
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """Return the object a request's body holds.
+    """Parse a request's body.
 
     Raises:
-        ServingError: It holds none.
+        ServingError: The body is not a JSON object.
     """
     try:
         value = json.loads(body.decode("utf-8-sig", errors="surrogateescape"))
@@ -34,7 +34,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def signature_name(document: Mapping[str, Any]) -> str:
-    """Return the signature a request asks for, empty for the default one."""
+    """Return the name of the requested signature; empty for the default one."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise invalid(
@@ -44,7 +44,7 @@ def signature_name(document: Mapping[str, Any]) -> str:
 
 
 def examples(document: Mapping[str, Any]) -> tuple[list[bytes], bytes | None]:
-    """Return the serialized examples of a classify or regress request, and its serialized context."""
+    """Return the serialized examples of a classify or regress request, and its serialized context or None."""
     context = None
     if "context" in document:
         context = _example(document["context"])

@@ -1,4 +1,4 @@
-"""Ports, sockets and credentials of the gRPC server (tensorflow/serving's model_servers/server.cc)."""
+"""Ports, sockets and credentials of the gRPC server, following tensorflow/serving's model_servers/server.cc."""
 
 import logging
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tiffin.model_server.models import Catalog
 
 _log = logging.getLogger(__name__)
 
-# More threads than cores only pass Python's lock around: 2 threads serve more requests a second than 8.
+# More threads than cores only contend for Python's global lock: 2 threads serve more requests per second than 8.
 _THREADS = max(2, configs.CPUS)
 _GRACE_SECONDS = 5
 
@@ -33,15 +33,15 @@ def open_ports(
         catalog: The models.
         options: The flags.
         counts: The metrics.
-        reload: Puts a ModelServerConfig in force and returns when its new models are available.
+        reload: Function that applies a ModelServerConfig and returns when its new models are available.
 
     Returns:
-        What closes the ports again, after the requests in flight.
+        Function that closes the ports after the requests in flight have ended.
 
     Raises:
-        ServingError: The gRPC port cannot be had, or a file that a flag names cannot be read.
+        ServingError: The gRPC port cannot be opened, or a file named by a flag cannot be read.
     """
-    # Read before a port is open: who cannot serve must not have taken a request.
+    # Read all files before a port opens: a server that fails to start must not accept requests.
     path = web.metrics_path(options)
     server = _start(services.handlers(catalog, options, counts, reload), options)
     stop_pages = web.start(options, endpoints.answerer(catalog, options, counts), path, counts.page)
@@ -58,9 +58,9 @@ def _start(handlers: list[Any], options: Any) -> Any:
     """Start the gRPC server.
 
     Raises:
-        ServingError: A port cannot be had.
+        ServingError: A port cannot be opened.
     """
-    # With batching a thread waits for its batch, so all that TF Serving would have are needed.
+    # With batching, threads wait for their batch, so use as many as TF Serving does.
     is_asked_for = options.enable_batching or "grpc_max_threads" in options.given
     threads = max(1, options.grpc_max_threads) if is_asked_for else _THREADS
     server = grpc.server(
@@ -94,8 +94,12 @@ def _add_health(server: Any) -> None:
 
 
 def channel_arguments(options: Any) -> list[tuple[str, Any]]:
-    """Return the gRPC server's settings; raise a ServingError where a given one is none."""
-    # The port is ours alone: a second server must not take half the requests.
+    """Return the gRPC server's channel arguments.
+
+    Raises:
+        ServingError: An argument in --grpc_channel_arguments is invalid.
+    """
+    # Do not share the port: a second server would receive half the requests.
     arguments: dict[str, Any] = {
         "grpc.max_receive_message_length": -1,
         "grpc.max_send_message_length": -1,
@@ -109,7 +113,7 @@ def channel_arguments(options: Any) -> list[tuple[str, Any]]:
         try:
             arguments[key] = flags.read_int(value.rstrip(), 32)
         except ValueError:
-            arguments[key] = value  # gRPC takes numbers and texts
+            arguments[key] = value  # gRPC accepts integers and strings
     return list(arguments.items())
 
 

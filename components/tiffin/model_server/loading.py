@@ -1,7 +1,7 @@
-"""Loading a version: the SavedModel, then its warm-up requests.
+"""Loads a version: the SavedModel, then its warm-up requests.
 
-Warm-up requests are a TFRecord of PredictionLog in assets.extra/tf_serving_warmup_requests, at most 1000 of them; they
-run before the version is available, and an error fails the load. After tensorflow/serving's
+Warm-up requests are a TFRecord of at most 1000 PredictionLogs in assets.extra/tf_serving_warmup_requests. They run before
+the version is available, and an error fails the load. Follows tensorflow/serving's
 servables/tensorflow/saved_model_warmup{,_util}.cc.
 """
 
@@ -30,10 +30,14 @@ _MAX_RECORDS = 1000
 
 
 def loader(options: Any, metrics: Metrics) -> Callable[[str, int, str], Model]:
-    """Return what loads a version (model, version, directory) under these flags.
+    """Return the function that loads a version: (model, version, directory) -> Model.
+
+    Args:
+        options: The flags.
+        metrics: Metrics to record loads in.
 
     Raises:
-        ServingError: The batching parameters cannot be read, or ask for no threads.
+        ServingError: The batching parameters cannot be read, or num_batch_threads is not positive.
     """
     config = session_config(options)
     scheduler = batching.Scheduler(batches.message(options), metrics) if options.enable_batching else None
@@ -64,7 +68,7 @@ def loader(options: Any, metrics: Metrics) -> Callable[[str, int, str], Model]:
 
 
 def session_config(options: Any) -> Any:
-    """Return the ConfigProto that the flags ask for (model_servers/server.cc, `BuildAndStart`)."""
+    """Return the session's ConfigProto for the flags (model_servers/server.cc, `BuildAndStart`)."""
     intra, inter = options.tensorflow_intra_op_parallelism, options.tensorflow_inter_op_parallelism
     if max(intra, inter) <= 0:
         intra = inter = options.tensorflow_session_parallelism
@@ -76,15 +80,15 @@ def warm_up(model: Model, metrics: Metrics, iterations: int = 1, check_method: b
 
     Args:
         model: The model.
-        metrics: Takes the time it took.
-        iterations: How often each request runs.
-        check_method: Whether a signature's method_name must fit the request.
+        metrics: Metrics to record the latency in.
+        iterations: Number of runs per request.
+        check_method: Require the signature's method_name to match the request.
 
     Returns:
-        How many records there were.
+        Number of records.
 
     Raises:
-        ServingError: A record cannot be read or run, or there are too many.
+        ServingError: A record cannot be read or run, or there are more than 1000.
     """
     path = os.path.join(model.path, _RECORDED)
     if not tf.io.gfile.exists(path):
@@ -99,7 +103,7 @@ def warm_up(model: Model, metrics: Metrics, iterations: int = 1, check_method: b
         metrics.count("model_warmup_records_read", (model.path, status), count)
 
     try:
-        # What `tf_record_iterator` comes down to, without its warning that it is deprecated.
+        # The implementation of `tf_record_iterator`, without its deprecation warning.
         for content in _pywrap_record_io.RecordIterator(path, ""):
             log = _parsed(content, path)
             for _ in range(max(1, iterations)):

@@ -1,6 +1,6 @@
 """GetModelMetadata, GetModelStatus and HandleReloadConfigRequest.
 
-After tensorflow/serving's servables/tensorflow/get_model_metadata_impl.cc, model_servers/get_model_status_impl.cc
+Follows tensorflow/serving's servables/tensorflow/get_model_metadata_impl.cc, model_servers/get_model_status_impl.cc
 and model_servers/model_service_impl.cc.
 """
 
@@ -20,7 +20,7 @@ def model_metadata(catalog: Catalog, request: Any) -> Any:
     """Return a GetModelMetadataResponse: the signatures of a model.
 
     Raises:
-        ServingError: In TF Serving's words.
+        ServingError: The request is invalid, with TF Serving's message.
     """
     if not request.HasField("model_spec"):
         raise invalid("Missing ModelSpec")
@@ -44,7 +44,7 @@ def model_status(catalog: Catalog, request: Any) -> Any:
     """Return a GetModelStatusResponse: the states of one version or of all, newest first.
 
     Raises:
-        ServingError: In TF Serving's words.
+        ServingError: The model or the version is unknown, with TF Serving's message.
     """
     if not request.HasField("model_spec"):
         raise invalid("Missing ModelSpec")
@@ -65,15 +65,15 @@ def model_status(catalog: Catalog, request: Any) -> Any:
 
 
 def reload_config(request: Any, reload: Callable[[Any], None], metrics: Metrics) -> Any:
-    """Put a configuration in force; return a ReloadConfigResponse with the rise of the metrics asked for.
+    """Apply a configuration; return a ReloadConfigResponse with the increase of the requested metrics.
 
     Args:
-        request: A ReloadConfigRequest.
-        reload: Puts a ModelServerConfig in force and returns when its new models are available.
+        request: ReloadConfigRequest.
+        reload: Function that applies a ModelServerConfig and returns when its new models are available.
         metrics: The metrics.
 
     Raises:
-        ServingError: In TF Serving's words.
+        ServingError: The configuration is invalid, or a model did not become available, with TF Serving's message.
     """
     if request.config.WhichOneof("config") != "model_config_list":
         raise invalid(

@@ -1,7 +1,7 @@
-"""The owner of the model state: decides which versions load and unload, and when.
+"""The manager of the model state: decides which versions load and unload, and when.
 
-One thread at a time calls it; loading itself happens elsewhere and comes back as `finished`. The rules are those
-of tensorflow/serving: core/aspired_versions_manager.cc (what is aspired, one action per step),
+It is not thread-safe; other threads load and unload, and report the end through `finished`. The rules are those of
+tensorflow/serving: core/aspired_versions_manager.cc (aspired versions, one action per step),
 core/availability_preserving_policy.cc (the next action), core/loader_harness.cc and util/retrier.cc (retries).
 """
 
@@ -26,11 +26,11 @@ class Version:
     """A version under management.
 
     Attributes:
-        path: Its directory.
-        wanted: Whether the policy wants it at present.
-        phase: `new`, `busy` loading or unloading, `ready`, or `gone` after an unload or a failed load.
-        attempts: Loads begun.
-        retry_at: When the next load begins, after a failed one.
+        path: Directory of the version.
+        wanted: Whether the version policy selects it.
+        phase: `new`, `busy` while loading or unloading, `ready`, or `gone` after an unload or a failed load.
+        attempts: Number of loads started.
+        retry_at: Time of the next attempt after a failed load, or None.
     """
 
     path: str
@@ -50,7 +50,7 @@ class _Reload:
 
 
 class Manager:
-    """The models, their versions and the configuration in force."""
+    """The models, their versions and the current configuration."""
 
     def __init__(
         self,
@@ -59,13 +59,13 @@ class Manager:
         unload: Callable[[str, int], None],
         publish: Callable[[dict[str, Any]], None],
     ) -> None:
-        """Start with no model.
+        """Start without models.
 
         Args:
             options: The flags.
-            load: Begins to load a version (model, version, directory); `finished` is called at its end.
-            unload: Begins to unload a version; `finished` is called at its end.
-            publish: Takes the state after each change.
+            load: Function that starts to load a version (model, version, directory); it ends with a call of `finished`.
+            unload: Function that starts to unload a version; it ends with a call of `finished`.
+            publish: Function called with the state after each change.
         """
         self.options = options
         self.board = Board()
@@ -82,15 +82,15 @@ class Manager:
         self._published: dict[str, Any] | None = None
 
     def reload(self, config: Any, done: Done) -> None:
-        """Queue a configuration; `done` is called with None, or with what went wrong, once it is in force."""
+        """Queue a configuration; call `done` with None or the error once it is applied."""
         self._reloads.append(_Reload(config, done))
 
     def is_in_force(self, config: Any) -> bool:
-        """Return whether a configuration was the last one applied, with success."""
+        """Return whether this configuration was the last one applied successfully."""
         return self._applied is not None and bool(config == self._applied)
 
     def finished(self, model: str, version: int, error: ServingError | None) -> None:
-        """Take the end of a load or of an unload."""
+        """Handle the end of a load or an unload."""
         managed = self._managed[model][version]
         if self.board.versions[model][version].state == UNLOADING:
             self._unloading -= 1
@@ -103,7 +103,7 @@ class Manager:
             self.board.set(model, version, AVAILABLE)
             _log.info("Successfully loaded servable version {name: %s version: %d}", model, version)
         elif error is None:
-            # Not wanted any more when its load ended: never shown as available.
+            # No longer wanted when its load ended: it never becomes available.
             self._loading -= 1
             self._unloading += 1
             self.board.set(model, version, UNLOADING)
@@ -112,10 +112,10 @@ class Manager:
             self._failed(model, version, managed, error)
 
     def step(self) -> float:
-        """Do all that is due.
+        """Perform all actions that are due.
 
         Returns:
-            Seconds until there is more to do, if nothing ends before.
+            Seconds until the next action is due, unless a load or an unload ends earlier.
         """
         now = time.monotonic()
         self._continue_reloads()
@@ -165,7 +165,7 @@ class Manager:
                     self._load(model, number, version.path)
 
     def _is_held(self) -> bool:
-        """Return whether an operation holds the manager, as one without threads of its own does there."""
+        """Return whether a load or an unload blocks the manager: without threads for them, TF Serving's manager runs them."""
         if self._is_starting():
             return False
         held_by_load = self._loading > 0 and self.options.num_load_threads == 0
@@ -192,7 +192,7 @@ class Manager:
         for model, wanted in list(self._pending.items()):
             managed = self._managed.setdefault(model, {})
             if any(number in wanted and not version.wanted for number, version in managed.items()):
-                continue  # wanted again while it goes: wait until it is gone
+                continue  # wanted again while it unloads: wait until it is gone
             del self._pending[model]
             for number, version in managed.items():
                 version.wanted = version.wanted and number in wanted
@@ -208,7 +208,7 @@ class Manager:
         del versions[number]
 
     def _act(self) -> bool:
-        """Begin the next unload, else the next load; return whether there was one."""
+        """Start the next unload, else the next load; return whether there was one."""
         for model, versions in self._managed.items():
             number = _next_unload(versions)
             if number is not None and self._unloading < max(1, self.options.num_unload_threads):
@@ -250,11 +250,11 @@ class Manager:
                 _log.info("Finished adding/updating models")
             except ServingError as caught:
                 error = caught
-            except Exception as caught:  # noqa: BLE001 - whatever a configuration brings about, whoever sent it hears
-                _log.exception("A bug of this server, not of the configuration:")
+            except Exception as caught:  # noqa: BLE001 - reported to the sender of the configuration
+                _log.exception("Internal error while applying a configuration:")
                 error = ServingError(f"{type(caught).__name__}: {caught}", "INTERNAL")
             self._reloads.popleft()
-            # Whoever waits must find the models: publish before saying that they are there.
+            # Publish the models before the waiting callers return.
             self._publish(self.board.snapshot())
             reload.done(error)
 
@@ -282,7 +282,7 @@ class Manager:
         for name in set(old) - set(names):
             self._pending[name] = {}
         self._models = models
-        # TF Serving finds them at its next poll; ours comes at once unless polling is off.
+        # TF Serving finds them in its next poll; here the poll is immediate, unless polling is off.
         if self._poll_at is not None or reload.noun == "servable(s)":
             self._poll_at = time.monotonic() if self.options.file_system_poll_wait_seconds >= 0 else None
 

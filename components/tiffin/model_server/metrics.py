@@ -1,8 +1,8 @@
-"""Counters and histograms under TF Serving's names, and the page Prometheus reads.
+"""Counters and histograms with TF Serving's names, and the page for Prometheus.
 
 Names, labels and buckets are those of tensorflow/serving's servables/tensorflow/util.cc,
 servables/tensorflow/saved_model_warmup_util.cc and batching/{batching_session.cc,batching_util.h}, and of tensorflow's
-cc/saved_model/loader.cc; the page is that of util/prometheus_exporter.cc. As there, no label names the version.
+cc/saved_model/loader.cc; the page is that of util/prometheus_exporter.cc. As there, no label has the version.
 """
 
 import bisect
@@ -16,7 +16,13 @@ PATH = "/monitoring/prometheus/metrics"
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """One metric: its full name, its labels' names, and the limits of its buckets, none for a counter."""
+    """A metric.
+
+    Attributes:
+        name: Full name.
+        labels: Names of the labels.
+        limits: Upper limits of the buckets; empty for a counter.
+    """
 
     name: str
     labels: tuple[str, ...]
@@ -56,12 +62,12 @@ class Metrics:
     """The values of all metrics."""
 
     def __init__(self) -> None:
-        # metric -> labels' values -> counts per bucket and the sum; a counter has its count alone
+        # metric -> label values -> counts per bucket and the sum; only the count for a counter
         self._cells: dict[str, dict[tuple[str, ...], list[float]]] = {name: {} for name in METRICS}
         self._lock = threading.Lock()
 
     def count(self, name: str, labels: tuple[str, ...], step: float = 1) -> None:
-        """Raise a counter."""
+        """Increase a counter."""
         with self._lock:
             self._cell(name, labels)[0] += step
 
@@ -74,18 +80,18 @@ class Metrics:
             cell[-1] += value
 
     def count_examples(self, model: str, examples: int) -> None:
-        """Record the size of a request for MultiInference."""
+        """Record the number of examples of a MultiInference request."""
         self.observe("request_example_counts", (model,), examples)
         self.count("request_example_count_total", (model,), examples)
 
     def count_request(self, model: str, status: str, api: str, entrypoint: str, micros: float) -> None:
-        """Record the end of a request; its latency counts only where it went well."""
+        """Record a finished request; its latency is recorded only if it succeeded."""
         if status == "OK":
             self.observe("request_latency", (model, api, entrypoint), micros)
         self.count("request_count", (model, status))
 
     def count_prediction(self, model: str, runtime_micros: float, micros: float) -> None:
-        """Record a Predict over gRPC that went well, at once."""
+        """Record a successful Predict over gRPC in all its metrics."""
         runtime = bisect.bisect_right(_LATENCY, runtime_micros)
         whole = bisect.bisect_right(_LATENCY, micros)
         with self._lock:
@@ -98,7 +104,7 @@ class Metrics:
             self._cell("request_count", (model, "OK"))[0] += 1
 
     def first(self, name: str) -> int:
-        """Return a counter's first value, as HandleReloadConfigRequest reports it; 0 for what has none."""
+        """Return a counter's first value, as HandleReloadConfigRequest reports it; 0 if there is none."""
         metric = METRICS.get(name.rsplit("/", 1)[-1])
         if metric is None or metric.name != name or metric.limits:
             return 0

@@ -1,7 +1,7 @@
-"""Loaded models: a SavedModel in a v1 session, and the catalog of those that can be asked.
+"""Loaded models: SavedModels in v1 sessions, and the catalog of available ones.
 
-A v1 session on the signature's tensors is how TF Serving runs a SavedModel, so one that would fail there fails
-here. The texts are those of tensorflow's cc/saved_model/{reader,loader}.cc and of tensorflow/serving's
+TF Serving runs a SavedModel in a v1 session, too, so a SavedModel fails here if it fails there. The messages are those of
+tensorflow's cc/saved_model/{reader,loader}.cc and of tensorflow/serving's
 core/basic_manager.cc and model_servers/server_core.cc.
 """
 
@@ -20,12 +20,12 @@ from tiffin.model_server.states import AVAILABLE
 
 
 class Model:
-    """A version of a model that is in memory.
+    """A loaded version of a model.
 
     Attributes:
-        name: The model's name.
-        version: Its version.
-        signatures: Its signatures by name.
+        name: Name of the model.
+        version: Version number.
+        signatures: Signatures by name.
     """
 
     def __init__(
@@ -34,15 +34,15 @@ class Model:
         """Load a SavedModel.
 
         Args:
-            name: The model's name.
-            version: Its version.
-            path: Its directory.
+            name: Name of the model.
+            version: Version number.
+            path: Directory of the version.
             options: The flags.
-            config: The session's ConfigProto.
-            scheduler: Runs batches, where batching is on.
+            config: ConfigProto of the session. Defaults to TensorFlow's.
+            scheduler: Scheduler that runs batches. Defaults to none: no batching.
 
         Raises:
-            ServingError: It cannot be loaded.
+            ServingError: The SavedModel cannot be loaded.
         """
         self.name, self.version, self.path = name, version, path
         tags = [tag for tag in options.saved_model_tags.split(",") if tag]
@@ -68,7 +68,7 @@ class Model:
         self._lock = threading.Lock()
 
     def closer(self) -> Callable[[], None]:
-        """Return what frees the model once no request runs on it; it does not hold the model itself."""
+        """Return a function that frees the model's resources, without a reference to the model itself."""
         session, queues = self.session, self._queues
 
         def close() -> None:
@@ -79,11 +79,11 @@ class Model:
         return close
 
     def joint_runner(self, feeds: dict[str, int], fetches: Sequence[str]) -> Any:
-        """Return what runs several signatures at once (MultiInference).
+        """Return the runner of several signatures at once (MultiInference).
 
         Args:
-            feeds: The type of each tensor to feed.
-            fetches: The tensors to fetch.
+            feeds: Type of each tensor to feed, by name.
+            fetches: Names of the tensors to fetch.
         """
         key = (tuple(feeds), tuple(fetches))
         with self._lock:
@@ -93,7 +93,7 @@ class Model:
 
 
 def _wrapper(queues: list[batching.Queue], scheduler: Any) -> Callable[[Runner], Any]:
-    """Return what puts a batching queue before a runner, where there is batching; it does not hold the model."""
+    """Return a function that wraps a runner in a batching queue if batching is on, without a reference to the model."""
     parameters = scheduler and batches.read_parameters(scheduler.parameters)
 
     def wrap(runner: Runner) -> Any:
@@ -108,9 +108,9 @@ def _wrapper(queues: list[batching.Queue], scheduler: Any) -> Callable[[Runner],
 
 
 class Catalog:
-    """The models that can be asked, and the states that are told.
+    """The available models, and the states of all versions.
 
-    Requests read it without a lock: an update replaces the tables whole.
+    Requests read it without a lock, since an update replaces whole tables.
     """
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class Catalog:
         self._latest: dict[str, Model] = {}
 
     def update(self, states: dict[str, Any]) -> None:
-        """Take the manager's states: exactly the AVAILABLE versions can be asked from now on."""
+        """Replace the states; requests then reach exactly the AVAILABLE versions."""
         available = {
             (name, version): self.loaded[name, version]
             for name, versions in states["models"].items()
@@ -133,10 +133,10 @@ class Catalog:
         self.plans = {}
 
     def find(self, spec: Any) -> Model:
-        """Return the model a ModelSpec asks for.
+        """Return the model selected by a ModelSpec.
 
         Raises:
-            ServingError: There is none.
+            ServingError: No available version matches.
         """
         name = spec.name
         if not name:

@@ -1,6 +1,6 @@
-"""The thread that drives the manager, and those that load and unload for it.
+"""The thread of the manager, and the threads that load and unload.
 
-Events reach the manager through a queue, so that it stays single-threaded.
+Events reach the manager through a queue, so that only one thread calls it.
 """
 
 import contextlib
@@ -19,19 +19,19 @@ from tiffin.model_server import configs, models
 from tiffin.model_server.manager import Manager
 
 _log = logging.getLogger(__name__)
-_AFTER_BUG_SECONDS = 1.0  # a bug that comes again with each turn must not fill the log at full speed
+_AFTER_BUG_SECONDS = 1.0  # limits the log's growth if a bug recurs in each turn
 
 
 class Owner:
-    """The model state, and the thread that drives it."""
+    """Runs the manager in a thread of its own."""
 
     def __init__(self, options: Any, catalog: models.Catalog, load: Callable[[str, int, str], models.Model]) -> None:
-        """Prepare; `start` begins.
+        """Create the manager; `start` runs it.
 
         Args:
             options: The flags.
-            catalog: Where loaded models go.
-            load: Loads a model and warms it up.
+            catalog: Catalog to add loaded models to.
+            load: Function that loads a model and runs its warm-up requests.
         """
         self._options, self._catalog, self._load_model = options, catalog, load
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -44,7 +44,7 @@ class Owner:
         """Apply the first configuration and wait until its models are available.
 
         Raises:
-            ServingError: They are not going to be.
+            ServingError: The configuration is invalid, or a model failed to load.
         """
         self._thread.start()
         self.reload(config)
@@ -53,10 +53,10 @@ class Owner:
             threading.Thread(target=self._follow_file, args=(wait,), name="config", daemon=True).start()
 
     def reload(self, config: Any) -> None:
-        """Put a configuration in force and return when its new models are available.
+        """Apply a configuration and return when its new models are available.
 
         Raises:
-            ServingError: It breaks a rule, or a model does not become available.
+            ServingError: The configuration is invalid, or a model did not become available.
         """
         result: queue.SimpleQueue[ServingError | None] = queue.SimpleQueue()
         self._inbox.put(lambda: self._manager.reload(config, result.put))
@@ -65,7 +65,7 @@ class Owner:
             raise error
 
     def stop(self) -> None:
-        """Stop deciding; what is loaded stays until the process ends."""
+        """Stop the manager; loaded models stay loaded until the process exits."""
         self._stopping = True
         self._inbox.put(lambda: None)
 
@@ -73,8 +73,8 @@ class Owner:
         while not self._stopping:
             try:
                 self._turn()
-            except Exception:  # noqa: BLE001 - without this thread nothing would load, unload or be polled any more
-                _log.exception("A bug of this server:")
+            except Exception:  # noqa: BLE001 - this thread must continue to load, unload and poll
+                _log.exception("Internal error in the manager:")
                 time.sleep(_AFTER_BUG_SECONDS)
 
     def _turn(self) -> None:
@@ -90,7 +90,7 @@ class Owner:
             self._look_at_file(self._options.model_config_file)
 
     def _look_at_file(self, path: str) -> None:
-        """Put the configuration file in force where it has changed; where it is bad, what served goes on serving."""
+        """Apply the configuration file if it changed; if it is invalid, keep the current configuration."""
         try:
             config = configs.read_text(path, configs.new_config())
         except ServingError as error:
@@ -112,8 +112,8 @@ class Owner:
             self._catalog.loaded[model, version] = self._load_model(model, version, path)
         except ServingError as caught:
             error = caught
-        except Exception as caught:  # noqa: BLE001 - a model's fault must end in its state, not in this thread
-            _log.exception("A bug of this server, or a model that breaks TensorFlow:")
+        except Exception as caught:  # noqa: BLE001 - recorded in the version's state
+            _log.exception("Internal error while loading a model:")
             error = ServingError(f"{type(caught).__name__}: {caught}", "INTERNAL")
         self._inbox.put(lambda: self._manager.finished(model, version, error))
 
@@ -121,15 +121,15 @@ class Owner:
         self._workers.submit(self._unload, model, version)
 
     def _unload(self, model: str, version: int) -> None:
-        """Close a model once no request runs on it any more."""
+        """Close a model after its last request has ended."""
         gone = threading.Event()
         loaded = self._catalog.loaded.pop((model, version))
         close = loaded.closer()
         weakref.finalize(loaded, gone.set)
         del loaded
         while not gone.wait(1.0):
-            gc.collect()  # an exception's traceback may hold it in a cycle
+            gc.collect()  # an exception's traceback may keep the model in a cycle
         close()
         del close
-        gc.collect()  # Python keeps unloaded graphs in cycles
+        gc.collect()  # unloaded graphs are in reference cycles
         self._inbox.put(lambda: self._manager.finished(model, version, None))

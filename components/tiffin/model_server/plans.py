@@ -1,9 +1,9 @@
-"""The short way of a Predict request that is like one before it.
+"""The fast path of Predict requests that repeat a ModelSpec.
 
-A request whose ModelSpec has been seen, which feeds exactly the signature's inputs with numbers in the common forms,
-needs no look-ups and no checks but those of this file: its tensors are views of its bytes. Anything else, and
-anything wrong, goes the whole way of `predict`, which alone knows the errors. The two parse differently: here the
-packed fields of a tensor are read as bytes, which is the same on the wire.
+If a plan exists for the request's ModelSpec, and the request feeds exactly the signature's inputs in a common encoding, no
+look-ups are needed and the tensors are views of the request's bytes. All other requests, including invalid ones, take the
+slow path in `predict`, which reports the errors. Here the packed fields of a tensor are parsed as bytes, which is the same
+on the wire.
 """
 
 import time
@@ -21,16 +21,16 @@ from tiffin.model_server.runners import DEFAULT_SIGNATURE, Runner
 
 _MAX_PLANS = 1024
 _MAX_SHAPES = 4096
-# Longer ones are rare, and hold fields that TensorFlow knows nothing of: kept, they would fill the memory.
+# Longer ones are rare and contain unknown fields; caching them would fill the memory.
 _MAX_SHAPE_BYTES, _MAX_SPEC_BYTES = 256, 1024
 _CONTENT_BYTES = {1: "float_val", 2: "double_val"}
 _Shape = tuple[tuple[int, ...], int]
 
 
 class Plans:
-    """Answers requests that need nothing new, and learns from those that did.
+    """The plans of requests: created on the slow path, used on the fast path.
 
-    A plan lives in a table of the catalog that goes with every change of the models.
+    The catalog stores the plans, and drops them whenever the models change.
     """
 
     def __init__(self, catalog: Catalog, metrics: Metrics, as_content: bool) -> None:
@@ -40,11 +40,11 @@ class Plans:
         self._shapes: dict[bytes, _Shape] = {}
 
     def answer(self, content: bytes, timeout_ms: int = 0) -> bytes | None:
-        """Return the reply to a request, None where it has to go the whole way.
+        """Return the reply to a request, or None if it must take the slow path.
 
         Args:
-            content: The request.
-            timeout_ms: Give up after so many milliseconds; 0 never does.
+            content: Serialized PredictRequest.
+            timeout_ms: Time limit in milliseconds; 0 for none.
 
         Raises:
             ServingError: The model's run failed.
@@ -52,7 +52,7 @@ class Plans:
         start = time.perf_counter()
         request = self._request(content)
         if request.ByteSize() != len(content):
-            return None  # repeated parts that would have to be merged
+            return None  # a field occurs twice, and its parts must be merged
         plan = self._catalog.plans.get(request.model_spec)
         if plan is None or request.output_filter:
             return None
@@ -70,7 +70,7 @@ class Plans:
         try:
             outputs = runner.run(arrays, timeout_ms)
         except (tf.errors.OpError, UnicodeDecodeError) as caught:
-            # The run itself failed: a second one, on the whole way, could do something twice.
+            # Do not run the model again on the slow path: it may have side effects.
             error = codes.from_run(caught)
             self._metrics.count_request(model.name, error.code, "Predict", "GRPC", 0)
             raise error from None
@@ -86,9 +86,9 @@ class Plans:
         return reply
 
     def learn(self, content: bytes) -> None:
-        """Keep a plan for requests like this one, which went well."""
+        """Store a plan for requests like this one, which succeeded on the slow path."""
         request = self._request(content)
-        # The table before the model: a change of the models between the two makes the plan one for the old table.
+        # Read the table before the model: if the models change in between, the plan is stored in the old table.
         plans = self._catalog.plans
         if request.ByteSize() != len(content) or request.model_spec in plans:
             return
@@ -98,7 +98,7 @@ class Plans:
         try:
             model = self._catalog.find(spec)
         except ServingError:
-            return  # unloaded meanwhile
+            return  # unloaded in the meantime
         name = spec.signature_name or DEFAULT_SIGNATURE
         signature = model.signatures[name]
         aliases = list(signature.outputs)

@@ -1,6 +1,6 @@
-"""Predict: from the bytes of a PredictRequest to the bytes of a PredictResponse.
+"""Predict: from a PredictRequest to the bytes of a PredictResponse.
 
-The order of the checks and their texts are those of tensorflow/serving's servables/tensorflow/predict_util.cc and
+The order of the checks and the messages are those of tensorflow/serving's servables/tensorflow/predict_util.cc and
 of tensorflow's cc/saved_model/util.cc, `GetInputValues`.
 """
 
@@ -29,16 +29,16 @@ def predict(model: Model, request: Any, as_content: bool = False, **running: Any
     """Run a model on a request.
 
     Args:
-        model: The model that the request's ModelSpec asks for.
-        request: A PredictRequest.
-        as_content: Numbers of the reply go to `tensor_content`.
-        running: See `run`, and `check_method`.
+        model: Model selected by the request's ModelSpec.
+        request: PredictRequest.
+        as_content: Write `tensor_content` instead of typed fields.
+        running: See `run`, and `check_method` of `evaluate`.
 
     Returns:
-        A PredictResponse on the wire.
+        Serialized PredictResponse.
 
     Raises:
-        ServingError: In TF Serving's words.
+        ServingError: The request is invalid or the run failed, with TF Serving's message.
     """
     signature_name, aliases, arrays = evaluate(model, request, **running)
     spec = response_spec(request.model_spec.name, model.version, signature_name)
@@ -55,7 +55,20 @@ def predict(model: Model, request: Any, as_content: bool = False, **running: Any
 def evaluate(
     model: Model, request: Any, check_method: bool = False, **running: Any
 ) -> tuple[str, Sequence[str], list[Any]]:
-    """Return the signature's name, the aliases of the outputs, and the outputs."""
+    """Run a model on a request.
+
+    Args:
+        model: Model selected by the request's ModelSpec.
+        request: PredictRequest.
+        check_method: Require the signature's method_name to be one that Predict accepts.
+        running: See `run`.
+
+    Returns:
+        The signature's name, the aliases of the outputs, and the outputs.
+
+    Raises:
+        ServingError: The request is invalid or the run failed, with TF Serving's message.
+    """
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = model.signatures.get(name)
     if signature is None:
@@ -84,13 +97,19 @@ def run(
     """Run the session.
 
     Args:
-        prepare: Returns what fetches some outputs, such as `Signature.runner`.
-        aliases: The outputs.
-        arrays: One array for each feed.
-        model: The model's name, for the metrics.
-        api: The method's name, for the metrics.
-        timeout_ms: Give up after so many milliseconds; 0 never does.
-        metrics: Takes the time it took, if given.
+        prepare: Function that returns a runner of outputs, such as `Signature.runner`.
+        aliases: Aliases of the outputs.
+        arrays: One array per feed.
+        model: Name of the model, for the metrics.
+        api: Name of the method, for the metrics.
+        timeout_ms: Time limit in milliseconds. Defaults to 0: none.
+        metrics: Metrics to record the latency in. Defaults to none.
+
+    Returns:
+        One array per output.
+
+    Raises:
+        ServingError: The run failed.
     """
     start = time.perf_counter()
     try:
@@ -103,7 +122,11 @@ def run(
 
 
 def check_method_name(signature: Signature) -> None:
-    """Raise a ServingError where a signature's method_name is none that Predict takes."""
+    """Check that Predict accepts a signature's method_name.
+
+    Raises:
+        ServingError: It does not.
+    """
     known = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
     if signature.definition.method_name not in known:
         raise ServingError(

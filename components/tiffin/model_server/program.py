@@ -1,4 +1,4 @@
-"""The course of the program: read the flags, load the models, open the ports, stop when told."""
+"""Start and stop of the server: load the models, open the ports, wait for a signal."""
 
 import contextlib
 import gc
@@ -19,7 +19,7 @@ _TICK_SECONDS = 0.2
 
 
 def version() -> str:
-    """Return what --version prints."""
+    """Return the output of --version."""
     quiet()
     from importlib import metadata
 
@@ -32,7 +32,11 @@ def version() -> str:
 
 
 def serve(options: Any) -> int:
-    """Serve until a signal; return the exit status."""
+    """Serve until SIGTERM or SIGINT; return the exit status.
+
+    Args:
+        options: The flags.
+    """
     quiet()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s: %(levelname).1s %(message)s", force=True)
     _log.setLevel(logging.INFO)
@@ -48,8 +52,8 @@ def serve(options: Any) -> int:
 def _serve(options: Any) -> int:
     from tiffin.model_server import listening, loading, metrics, models, owner
 
-    # What happens: a signal's number, None at the end of the start, or why it failed. Not an Event: its lock may be
-    # held by the very thread that a signal's handler interrupts.
+    # Events: a signal's number, None when the start is complete, or its error. Not a threading.Event: the thread that a
+    # signal handler interrupts may hold the event's lock.
     events: queue.SimpleQueue[int | ServingError | None] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: events.put(number))
@@ -81,21 +85,21 @@ def _serve(options: Any) -> int:
 
 
 def _next(events: queue.SimpleQueue[Any]) -> Any:
-    # The wait ends from time to time: a signal that comes just before it begins wakes nobody.
+    # Wait with a timeout: a signal that arrives just before the wait would not end it.
     while True:
         with contextlib.suppress(queue.Empty):
             return events.get(timeout=_TICK_SECONDS)
 
 
 def _spare_collector() -> None:
-    # TensorFlow's modules are a million objects that stay; a full collection among them holds all requests.
-    # Models come later, so that they are still collected when they go.
+    # TensorFlow's modules are a million permanent objects; a full collection over them would block all requests. Models
+    # are loaded later, so they are still collected after they unload.
     gc.collect()
     gc.freeze()
 
 
 def switch_xla(options: Any) -> None:
-    """Disable XLA unless a flag asks for it, as main.cc does: a jit-compiled function then fails in its first run."""
+    """Disable XLA unless a flag enables it, as main.cc does; jit-compiled functions then fail in their first run."""
     if options.xla_cpu_compilation_enabled or options.xla_gpu_compilation_enabled:
         return
     import ctypes
@@ -106,7 +110,10 @@ def switch_xla(options: Any) -> None:
         library = ctypes.CDLL(os.path.join(os.path.dirname(tf.__file__), "libtensorflow_cc.so.2"))
         library._ZN10tensorflow21DisableXlaCompilationEv()
     except (OSError, AttributeError):
-        _log.warning("XLA stays enabled: jit-compiled functions run here, and in production only with its flag.")
+        _log.warning(
+            "XLA could not be disabled: jit-compiled functions run here, but in production only with "
+            "--xla_cpu_compilation_enabled."
+        )
 
 
 def _first_config(options: Any) -> Any:
@@ -118,9 +125,9 @@ def _first_config(options: Any) -> Any:
 
 
 def quiet() -> None:
-    """Keep TensorFlow's chatter off the log, unless asked for."""
+    """Silence TensorFlow's logging and warnings, unless TF_CPP_MIN_LOG_LEVEL is set."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # TensorFlow imports matplotlib where it is installed, which fails with the backend that a notebook's kernel names.
+    # TensorFlow imports matplotlib if installed, which fails with the backend set by a notebook's kernel.
     os.environ["MPLBACKEND"] = "agg"
     warnings.simplefilter("ignore")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -1,14 +1,13 @@
-"""The signatures of a loaded SavedModel, ready to run.
+"""Runners of the signatures of a loaded SavedModel.
 
-A signature runs through a session's callable. With `inter_op_thread_pool=-1` the graph runs in the caller's thread,
-which is many times faster for the narrow graphs that are served mostly, but slower for wide ones, which lose the
-parallelism between ops; so the first calls are timed both ways and the faster way stays. Warm-up requests are
-the first calls where a model has them.
+A signature runs through a session's callable. With `inter_op_thread_pool=-1` the graph runs in the caller's thread, which
+is many times faster for narrow graphs, the usual case, but slower for wide ones, which lose the parallelism between ops.
+The first calls are therefore timed in both modes, and the faster mode is kept. If a model has warm-up requests, they are
+the first calls.
 
-Nothing can stop what runs in the caller's thread. So a run with a time limit takes a slower way that can be stopped,
-until the runs of late were so quick that the limit is far off: most clients set a deadline of seconds for a model of
-microseconds. One run that suddenly takes a hundred times as long as those before it goes on past its limit, the next
-one does not.
+A run in the caller's thread cannot be cancelled. A run with a time limit therefore uses a slower, cancellable mode, unless
+the recent runs were much faster than the limit: most clients set deadlines of seconds for models that take microseconds.
+If a run suddenly takes a hundred times longer than those before it, it may exceed its limit; the next one does not.
 """
 
 import threading
@@ -27,24 +26,24 @@ PREDICT_METHOD = "tensorflow/serving/predict"
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"
 
-_SETTLING_CALLS = 3  # of each way, before the timed ones: the first builds the executor
+_SETTLING_CALLS = 3  # untimed calls per mode: the first builds the executor
 _TIMED_CALLS = 5
-_MARGIN = 100  # a limit this many times the slowest run of late is far off
-_FORGETTING = 0.95  # of the slowest run, with each further one
-_UNKNOWN_MS = 60_000.0  # the slowest run, before there are any
-_MAX_RUNNERS = 128  # distinct output filters that keep their callable
+_MARGIN = 100  # a limit is ignored if it is this many times the slowest recent run
+_FORGETTING = 0.95  # decay per run of the slowest recent run
+_UNKNOWN_MS = 60_000.0  # initial value of the slowest recent run
+_MAX_RUNNERS = 128  # output filters with a cached callable
 
 
 class Runner:
-    """Runs one set of feeds and fetches of a session."""
+    """Runs a session with one set of feeds and fetches."""
 
     def __init__(self, session: Any, feeds: Sequence[str], types: Sequence[int], fetches: Sequence[str]) -> None:
-        """Prepare to run.
+        """Create the callables of both modes.
 
         Args:
             session: The session.
-            feeds: Names of the tensors to feed, sorted: TensorFlow numbers the arguments of its errors that way.
-            types: The type of each feed.
+            feeds: Names of the tensors to feed, sorted, as TensorFlow numbers the arguments in its errors.
+            types: Type of each feed.
             fetches: Names of the tensors to fetch.
         """
         self.feeds = list(feeds)
@@ -63,19 +62,22 @@ class Runner:
         """Return the fetched arrays.
 
         Args:
-            arrays: One array for each feed.
-            timeout_ms: Give up after so many milliseconds; 0 never does.
+            arrays: One array per feed.
+            timeout_ms: Time limit in milliseconds. Defaults to 0: none.
+
+        Raises:
+            ServingError: An array has the wrong type.
         """
         self.check(arrays)
         return self.run(arrays, timeout_ms)
 
     @property
     def is_settled(self) -> bool:
-        """Whether the faster way has been chosen."""
+        """Whether the faster mode has been chosen."""
         return self._chosen is not None
 
     def run(self, arrays: Sequence[Any], timeout_ms: int = 0) -> list[Any]:
-        """Return the fetched arrays, for arrays of the right types."""
+        """Return the fetched arrays, without checking the types of `arrays`."""
         start = time.perf_counter()
         try:
             if timeout_ms and timeout_ms < self._slowest_ms * _MARGIN:
@@ -87,7 +89,11 @@ class Runner:
             self._slowest_ms = max((time.perf_counter() - start) * 1000, self._slowest_ms * _FORGETTING)
 
     def check(self, arrays: Sequence[Any]) -> None:
-        """Raise a ServingError where an array is not of its feed's type."""
+        """Check the types of the arrays.
+
+        Raises:
+            ServingError: An array does not have its feed's type.
+        """
         for index, (array, (type_, dtype)) in enumerate(zip(arrays, self._types, strict=True)):
             if array.dtype != dtype:
                 raise ServingError(
@@ -104,13 +110,13 @@ class Runner:
         if min(map(len, self._times)) >= _SETTLING_CALLS + _TIMED_CALLS:
             timed = [times[_SETTLING_CALLS:] for times in self._times]
             self._chosen = self._ways[0 if min(timed[0]) <= min(timed[1]) else 1]
-            # From here on the runs are known: after a warm-up no user's time limit costs anything.
+            # From here on the duration is known: after a warm-up, time limits do not slow down requests.
             self._slowest_ms = max(map(max, timed)) * 1000
         return list(outputs)
 
     def _limited(self, arrays: Sequence[Any], timeout_ms: int) -> list[Any]:
-        # A callable's limit is that of its making: this is what `Session.run` comes down to, without the handling of
-        # feeds and fetches that makes it slow.
+        # A callable's time limit is fixed when it is made. This is the core of `Session.run`, without its slow handling of
+        # feeds and fetches.
         options = config_pb2.RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
         buffer = pywrap_tf_session.TF_NewBufferFromString(options)
         try:
@@ -131,19 +137,19 @@ class Signature:
     """One signature of a SavedModel.
 
     Attributes:
-        definition: Its SignatureDef.
+        definition: The SignatureDef.
         inputs: alias -> TensorInfo, sorted by the name of the tensor.
         outputs: alias -> TensorInfo, sorted by alias.
-        defaults: alias -> TensorProto of the inputs that may be left out.
+        defaults: alias -> TensorProto of the optional inputs.
     """
 
     def __init__(self, session: Any, definition: Any, wrap: Callable[[Runner], Any]) -> None:
         """Read a signature.
 
         Args:
-            session: The session its tensors are in.
+            session: The session with its tensors.
             definition: The SignatureDef.
-            wrap: Puts something in front of each runner, such as a batching queue.
+            wrap: Function that wraps each runner, for example in a batching queue.
         """
         self.definition = definition
         self.inputs = dict(sorted(definition.inputs.items(), key=lambda item: str(item[1].name)))
@@ -154,7 +160,7 @@ class Signature:
         self._lock = threading.Lock()
 
     def runner(self, aliases: Sequence[str]) -> Any:
-        """Return what fetches these outputs, each given once, in this order."""
+        """Return the runner of distinct outputs, in this order."""
         key = tuple(aliases)
         runner = self._runners.get(key)
         return self._prepare(key) if runner is None else runner
@@ -163,7 +169,7 @@ class Signature:
         feeds = [info.name for info in self.inputs.values()]
         types = [info.dtype for info in self.inputs.values()]
         with self._lock:
-            if key not in self._runners:  # another thread may have been quicker
+            if key not in self._runners:  # another thread may have added it
                 if len(self._runners) >= _MAX_RUNNERS:
                     self._runners.pop(next(iter(self._runners)))
                 fetches = [self.outputs[alias].name for alias in key]

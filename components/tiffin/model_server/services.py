@@ -1,7 +1,7 @@
 """The gRPC methods, from bytes to bytes.
 
-The handlers take and give raw bytes, so that gRPC does not parse for us and a reply need not be a message object.
-What is counted, and what is not, follows tensorflow/serving's model_servers/prediction_service_impl.cc.
+The handlers receive and return raw bytes, so that gRPC does not parse requests and replies need no message objects. The
+metrics follow tensorflow/serving's model_servers/prediction_service_impl.cc.
 """
 
 import logging
@@ -32,7 +32,7 @@ PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
 _MANAGEMENT_THREADS = 8
 _NO_DEADLINE_SECONDS = 2**31 / 1000  # RunOptions.timeout_in_ms is an int32
-Respond = Callable[[bytes, int], bytes]  # a request, and the milliseconds it has: 0 where it has all the time
+Respond = Callable[[bytes, int], bytes]  # (request, time limit in milliseconds, 0 for none) -> reply
 
 
 def handlers(catalog: Catalog, options: Any, metrics: Metrics, reload: Callable[[Any], None]) -> list[Any]:
@@ -41,10 +41,10 @@ def handlers(catalog: Catalog, options: Any, metrics: Metrics, reload: Callable[
     Args:
         catalog: The models.
         options: The flags.
-        metrics: Counts the requests.
-        reload: Puts a ModelServerConfig in force and returns when its new models are available.
+        metrics: Metrics to record the requests in.
+        reload: Function that applies a ModelServerConfig and returns when its new models are available.
     """
-    # Slow methods must not take the few threads that serve predictions, nor waiting ones those of quick ones.
+    # Slow methods must not occupy the few threads of predictions, nor reloads that wait those of the other methods.
     pool = futures.ThreadPoolExecutor(_MANAGEMENT_THREADS, "management")
     reloads = futures.ThreadPoolExecutor(_MANAGEMENT_THREADS, "reload")
     predictions = {name: _method(respond) for name, respond in _predictions(catalog, options, metrics).items()}
@@ -122,7 +122,7 @@ def _bytes(message: Any) -> bytes:
 
 
 def _parse(message: Any, content: bytes) -> Any:
-    """Return a request; one that is no message is INTERNAL, as gRPC's C++ library has it."""
+    """Parse a request; invalid bytes are INTERNAL, as in gRPC's C++ library."""
     try:
         return message.FromString(content)
     except DecodeError as error:
@@ -157,15 +157,15 @@ def _method(respond: Respond, pool: futures.ThreadPoolExecutor | None = None) ->
         seconds = context.time_remaining()
         try:
             if seconds <= 0:
-                # It waited for a thread until nobody waits for it any more: those behind it come first.
+                # It expired while it waited for a thread: do not run it.
                 raise ServingError("Deadline Exceeded", "DEADLINE_EXCEEDED")
             return respond(content, 0 if seconds >= _NO_DEADLINE_SECONDS else max(1, int(seconds * 1000)))
         except ServingError as error:
             code, text = error.code, codes.truncated(str(error))
         except MemoryError:
             code, text = "RESOURCE_EXHAUSTED", "Out of memory"
-        except Exception as error:  # noqa: BLE001 - whatever a request brings about, the server answers
-            _log.exception("A bug of this server, not of the request:")
+        except Exception as error:  # noqa: BLE001 - the server must reply to every request
+            _log.exception("Internal error while handling a request:")
             code, text = "INTERNAL", codes.truncated(f"{type(error).__name__}: {error}")
         context.set_code(grpc.StatusCode[code])
         context.set_details(text)

@@ -1,7 +1,7 @@
-"""Which versions of a model are there, and which of them its policy wants.
+"""The versions in a model's base path, and those selected by its policy.
 
-Follows tensorflow/serving's sources/storage_path/file_system_storage_path_source.cc: a base path that is missing
-fails the whole poll, so that a passing fault of a file system unloads nothing; an empty one wants no version.
+Follows tensorflow/serving's sources/storage_path/file_system_storage_path_source.cc: a missing base path fails the whole
+poll, so that a transient fault of a file system unloads nothing; an empty one selects no version.
 """
 
 import logging
@@ -20,13 +20,13 @@ _INT64 = range(-(2**63), 2**63)
 
 
 def poll(models: Sequence[Any]) -> dict[str, dict[int, str]]:
-    """Look up every model's versions.
+    """Return the versions to serve of every model.
 
     Args:
         models: `ModelConfig` messages.
 
     Returns:
-        model -> version -> directory, of the versions the models' policies want.
+        model -> version -> directory, of the versions selected by the models' policies.
 
     Raises:
         ServingError: A base path cannot be read.
@@ -66,7 +66,11 @@ def _wanted(model: Any) -> dict[int, str]:
 
 
 def exists(model: Any) -> None:
-    """Raise a ServingError where a model's base path is missing, or on a file system that TensorFlow does not know."""
+    """Check that a model's base path exists.
+
+    Raises:
+        ServingError: It is missing, or on a file system that TensorFlow does not support.
+    """
     reason = f"NOT_FOUND: {model.base_path} not found"
     try:
         if tf.io.gfile.exists(model.base_path):
@@ -84,7 +88,7 @@ def _versions(model: Any) -> dict[int, str]:
     exists(model)
     versions: dict[int, str] = {}
     for child in sorted(name.rstrip("/") for name in _listed(model.base_path)):
-        # absl::SimpleAtoi: blanks around and a sign are fine, 00000123 is 123.
+        # As absl::SimpleAtoi: surrounding white space and a sign are accepted, and 00000123 is 123.
         if not re.fullmatch(r"\s*[+-]?[0-9]+\s*", child) or (version := int(child)) not in _INT64:
             continue
         if version in versions:

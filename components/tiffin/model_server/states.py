@@ -1,7 +1,6 @@
-"""The state of every version of every model, as GetModelStatus tells it.
+"""The state of every version of every model, as reported by GetModelStatus.
 
-Follows tensorflow/serving's core/servable_state_monitor.cc: states are never forgotten, an unloaded version stays
-as END.
+Follows tensorflow/serving's core/servable_state_monitor.cc: states are never removed; an unloaded version stays as END.
 """
 
 import dataclasses
@@ -13,13 +12,13 @@ START, LOADING, AVAILABLE, UNLOADING, END = 10, 20, 30, 40, 50
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What is known of one version.
+    """The state of one version.
 
     Attributes:
         state: One of START, LOADING, AVAILABLE, UNLOADING, END.
-        code: The name of the status code of its health, `OK` where nothing is wrong.
-        message: What is wrong.
-        sequence: Rises with each event, so that a waiter can leave out what happened before.
+        code: Name of the status code; `OK` without an error.
+        message: Error message.
+        sequence: Number of the event, which increases, so that a waiter can ignore earlier events.
     """
 
     state: int
@@ -37,17 +36,17 @@ class Board:
         self.sequence = 0
 
     def set(self, model: str, version: int, state: int, error: Exception | None = None) -> None:
-        """Record an event; `error` is a ServingError where something is wrong."""
+        """Record a new state, with the ServingError that caused it if any."""
         self.sequence += 1
         code, message = ("OK", "") if error is None else (getattr(error, "code", "UNKNOWN"), str(error))
         self.versions.setdefault(model, {})[version] = State(state, code, message, self.sequence)
 
     def reached(self, models: Iterable[str], since: int) -> dict[tuple[str, int], State] | None:
-        """Return the newest version of each model that is AVAILABLE or at its END, None until all have one.
+        """Return the newest version of each model that is AVAILABLE or END, or None if a model has none.
 
         Args:
-            models: The models to wait for.
-            since: Events up to this sequence number do not count.
+            models: Names of the models.
+            since: Ignore events up to this sequence number.
         """
         found = {}
         for model in models:
@@ -61,12 +60,12 @@ class Board:
         return found
 
     def is_available(self, model: str, version: int) -> bool:
-        """Return whether a version can be asked."""
+        """Return whether a version is AVAILABLE."""
         state = self.versions.get(model, {}).get(version)
         return state is not None and state.state == AVAILABLE
 
     def snapshot(self) -> dict[str, Any]:
-        """Return all of it as plain lists and dicts, newest version first."""
+        """Return the states and labels as lists and dicts, newest version first."""
         return {
             "models": {
                 model: [[version, state.state, state.code, state.message] for version, state in _newest(versions)]
@@ -77,9 +76,9 @@ class Board:
 
 
 def failure(found: dict[tuple[str, int], State], noun: str) -> str | None:
-    """Return the text for models that did not become available, None if all did.
+    """Return the error message for models that did not become available, or None if all did.
 
-    The texts are those of core/load_servables_fast.cc (`servable(s)`) and model_servers/server_core.cc
+    The messages are those of core/load_servables_fast.cc (`servable(s)`) and model_servers/server_core.cc
     (`model(s)`).
     """
     failed = [(key, state) for key, state in sorted(found.items()) if state.state != AVAILABLE]

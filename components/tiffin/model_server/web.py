@@ -1,4 +1,4 @@
-"""The HTTP server under the REST API and the metrics page: starlette's requests and responses, on uvicorn."""
+"""The HTTP server of the REST API and the metrics page, with starlette's requests and responses on uvicorn."""
 
 import asyncio
 import logging
@@ -16,13 +16,13 @@ from starlette.responses import HTMLResponse, Response
 from tiffin.model_server import configs, declarations, endpoints, flags, json_replies, metrics
 
 _log = logging.getLogger(__name__)
-_UNZIPPED_BYTES = 1 << 28  # of a gzipped body: a few bytes can unfold to any number
-_SILENCE_SECONDS = 50  # libevent's limit for a connection that says nothing
+_UNZIPPED_BYTES = 1 << 28  # limit of a decompressed body, since a few bytes can decompress to any size
+_SILENCE_SECONDS = 50  # libevent's limit for an idle connection
 _GRACE_SECONDS = 5
 
 
 def metrics_path(options: Any) -> str | None:
-    """Return the path of the metrics page, None where there is to be none.
+    """Return the path of the metrics page, or None if it is disabled.
 
     Raises:
         ServingError: The monitoring configuration cannot be read.
@@ -37,16 +37,16 @@ def metrics_path(options: Any) -> str | None:
 def start(
     options: Any, answer: Callable[[str, str, bytes, str], endpoints.Reply], path: str | None, page: Callable[[], str]
 ) -> Callable[[], None]:
-    """Start the HTTP server, if there is to be one.
+    """Start the HTTP server, if it is enabled.
 
     Args:
         options: The flags.
-        answer: Answers a request of the REST API.
-        path: The path of the metrics page, None where there is to be none.
-        page: Returns the metrics page.
+        answer: Handler of REST requests, from `endpoints.answerer`.
+        path: Path of the metrics page, or None if it is disabled.
+        page: Function that returns the metrics page.
 
     Returns:
-        What stops the server, after the requests in flight.
+        Function that stops the server after the requests in flight have ended.
     """
     if not options.rest_api_port:
         return lambda: None
@@ -60,7 +60,7 @@ def start(
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
         listener = socket.create_server((options.host, options.rest_api_port), family=family, backlog=128)
-        # Else a reply of two writes waits for the client's delayed acknowledgement.
+        # Otherwise a reply in two writes waits for the client's delayed acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (OSError, OverflowError) as error:
         _log.error("Failed to start HTTP Server at %s: %s", address, error)
@@ -113,8 +113,8 @@ def _application(
             status, headers, content = await asyncio.get_running_loop().run_in_executor(
                 threads, answer, request.method, path, body, request.headers.get("Origin", "")
             )
-        except Exception:  # noqa: BLE001 - whatever a request brings about, the server answers
-            _log.exception("A bug of this server, not of the request:")
+        except Exception:  # noqa: BLE001 - the server must reply to every request
+            _log.exception("Internal error while handling a request:")
             return Response(json_replies.error("Internal"), 500, {"Content-Type": "application/json"})
         return Response(content, status, headers)
 
@@ -122,7 +122,7 @@ def _application(
         try:
             response = await respond(Request(scope, receive))
         except ClientDisconnect:
-            return  # its own affair
+            return  # nobody to reply to
         await response(scope, receive, send)
 
     return application
