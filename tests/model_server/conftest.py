@@ -1,4 +1,4 @@
-"""Servers over real sockets, and the tiny SavedModels they serve."""
+"""Fixtures: servers on real sockets, and the small SavedModels they serve."""
 
 import json
 import os
@@ -30,14 +30,14 @@ MODEL = 'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflo
 def pause(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pause]:
     pause = Pause(tmp_path_factory.mktemp("pause"))
     yield pause
-    # A test that failed leaves no run behind.
+    # End a run that a failed test left behind.
     for path in (pause.begun, pause.over):
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
 
 
 @pytest.fixture(scope="session")
 def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict[str, Any]], Any]]:
-    """Forks servers from a process that has imported TensorFlow: an import each would be most of the tests' time."""
+    """Fork servers from a process with TensorFlow imported; importing it in each would take most of the tests' time."""
     log = tmp_path_factory.mktemp("nursery") / "log"
     command = [sys.executable, str(pathlib.Path(tiny_models.__file__).with_name("nursery.py"))]
     with (
@@ -72,7 +72,7 @@ def free_port() -> Callable[[], int]:
 def launch(
     nursery: Any, free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Server]]:
-    """Start a server with some flags; it may not have opened its port yet."""
+    """Start a server with the given flags, without waiting for its port."""
     started: list[Server] = []
 
     def start(*flags: str, rest: bool = False) -> Server:
@@ -90,7 +90,7 @@ def launch(
 
 @pytest.fixture(scope="session")
 def write_config() -> Callable[..., str]:
-    """Return a model configuration file's text: models as (name, path, more text)."""
+    """Return the text of a model configuration file, for models as (name, path, more text)."""
 
     def write(*models: tuple[str, Any, str]) -> str:
         return CONFIG.format("".join(MODEL.format(name=name, path=path, more=more) for name, path, more in models))
@@ -100,7 +100,7 @@ def write_config() -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A folder with `score` (versions 1 to 3), `tools`, `compiled` and `broken` of `tiny_models`."""
+    """A folder with the models `score` (versions 1 to 3), `tools`, `compiled` and `broken` of `tiny_models`."""
     root = tmp_path_factory.mktemp("models")
     tiny_models.save_compiled(root / "compiled" / "1")
     for version in (1, 2, 3):
@@ -127,12 +127,12 @@ def certificate() -> Callable[..., tuple[pathlib.Path, pathlib.Path]]:
 
 @pytest.fixture
 def models(saved_models: pathlib.Path, tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
-    """Copy versions of `score` to a base path of the test's own."""
+    """Copy versions of `score` to a base path in the test's folder."""
 
     def copy(*versions: int, name: str = "score") -> pathlib.Path:
         (tmp_path / name).mkdir(exist_ok=True)
         for version in versions:
-            # Complete before it has its name, as a deployment has to be.
+            # Rename after the copy, so that a version is complete when it appears, as in a deployment.
             shutil.copytree(saved_models / "score" / str(version), tmp_path / f"{name}-{version}.partial")
             (tmp_path / f"{name}-{version}.partial").rename(tmp_path / name / str(version))
         return tmp_path / name
@@ -176,7 +176,7 @@ def predict_request() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def predict(predict_request: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the outputs as arrays; the arguments are those of `predict_request`."""
+    """Return the outputs of Predict as arrays; the arguments are those of `predict_request`."""
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2
 
@@ -189,7 +189,7 @@ def predict(predict_request: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def fails() -> Callable[..., None]:
-    """Check that a call ends with a code and exactly a text."""
+    """Check that a call fails with this code and exactly this message."""
 
     def check(code: str, text: str, call: Callable[[], Any]) -> None:
         with pytest.raises(grpc.RpcError) as caught:
@@ -201,12 +201,12 @@ def fails() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def eventually() -> Callable[..., None]:
-    """Wait until something holds."""
+    """Wait until a condition holds."""
 
     def wait(holds: Callable[[], Any], seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while not holds():
-            assert time.monotonic() < deadline, "it did not come about"
+            assert time.monotonic() < deadline, f"not true within {seconds} s"
             time.sleep(0.02)
 
     return wait
@@ -214,7 +214,7 @@ def eventually() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def states() -> Callable[..., dict[int, int]]:
-    """Return a model's versions and their states, newest first; empty where nothing is known."""
+    """Return the states of a model's versions, newest first; empty for an unknown model."""
     from tensorflow_serving.apis import get_model_status_pb2
 
     def ask(server: Server, model: str = "score", **spec: Any) -> dict[int, int]:
@@ -233,7 +233,7 @@ def states() -> Callable[..., dict[int, int]]:
 
 @pytest.fixture(scope="session")
 def reload(write_config: Callable[..., str]) -> Callable[..., Any]:
-    """Call HandleReloadConfigRequest with models as for `write_config`, or with a text."""
+    """Call HandleReloadConfigRequest with models as for `write_config`, or with a configuration's text."""
     from google.protobuf import text_format
     from tensorflow_serving.apis import model_management_pb2
 

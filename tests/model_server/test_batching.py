@@ -85,7 +85,7 @@ def test_padding_to_allowed_sizes(start, predict):
     assert "batching_session:input_batch_size_sum{} 3" in page
 
 
-def test_allowed_sizes_end_with_the_largest(launch, saved_models, tmp_path):
+def test_the_last_allowed_size_must_be_the_maximum(launch, saved_models, tmp_path):
     (tmp_path / "batching").write_text("max_batch_size { value: 8 } allowed_batch_sizes: 4")
     flags = ["--model_name=score", f"--model_base_path={saved_models / 'score'}", "--max_num_load_retries=0"]
     server = launch(*flags, "--enable_batching", f"--batching_parameters_file={tmp_path / 'batching'}")
@@ -94,7 +94,7 @@ def test_allowed_sizes_end_with_the_largest(launch, saved_models, tmp_path):
 
 
 @pytest.mark.parametrize("threads", [0, -1])
-def test_threads_have_to_be_positive(launch, saved_models, tmp_path, threads):
+def test_the_number_of_threads_must_be_positive(launch, saved_models, tmp_path, threads):
     (tmp_path / "batching").write_text(f"num_batch_threads {{ value: {threads} }}")
     flags = ["--model_name=score", f"--model_base_path={saved_models / 'score'}", "--enable_batching"]
     server = launch(*flags, f"--batching_parameters_file={tmp_path / 'batching'}")
@@ -122,15 +122,15 @@ def test_threads_have_to_be_positive(launch, saved_models, tmp_path, threads):
         ),
     ],
 )
-def test_parameters_that_are_impossible(parameters, text):
-    """They fail each load of a model, in the words of TensorFlow's shared_batch_scheduler.h."""
+def test_invalid_parameters(parameters, text):
+    """They fail each load of a model, with the messages of TensorFlow's shared_batch_scheduler.h."""
     message = text_format.Parse(parameters, declarations.message_class("BatchingParameters")())
     with pytest.raises(ServingError) as caught:
         batches.read_parameters(message)
     assert (caught.value.code, str(caught.value)) == ("INVALID_ARGUMENT", text)
 
 
-def test_no_enqueued_batches_are_one(start, predict):
+def test_zero_enqueued_batches_count_as_one(start, predict):
     server = start("max_enqueued_batches { value: 0 }")
     assert predict(server)["y"].tolist() == [[9.0]]
 
@@ -170,7 +170,7 @@ def test_a_full_queue(start, predict):
 
 
 @pytest.mark.parametrize("pads", [False, True])
-def test_shapes_that_differ(start, predict_request, pads):
+def test_tasks_of_different_shapes(start, predict_request, pads):
     server = start(
         f"max_batch_size {{ value: 2 }} batch_timeout_micros {{ value: 2000000 }} "
         f"pad_variable_length_inputs: {str(pads).lower()}",
@@ -206,7 +206,7 @@ def test_outputs_without_rows(start, predict, fails):
     fails("FAILED_PRECONDITION", text, lambda: predict(server, "tools", x, signature="pair"))
 
 
-def test_models_come_and_go_with_their_queues(launch, models, predict, states, eventually):
+def test_queues_are_added_and_removed_with_their_models(launch, models, predict, states, eventually):
     path = models(1)
     server = launch("--model_name=score", f"--model_base_path={path}", "--enable_batching").wait()
     assert predict(server)["y"].tolist() == [[7.0]]
@@ -215,7 +215,7 @@ def test_models_come_and_go_with_their_queues(launch, models, predict, states, e
     assert predict(server)["y"].tolist() == [[8.0]]
 
 
-def test_the_file_needs_the_flag(launch, tmp_path):
+def test_the_file_requires_enable_batching(launch, tmp_path):
     server = launch("--model_name=m", "--model_base_path=/m", f"--batching_parameters_file={tmp_path}")
     assert server.exit() == 255
     text = "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."

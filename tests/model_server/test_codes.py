@@ -1,4 +1,4 @@
-"""Codes that a model's own run brings about, over gRPC and as HTTP codes, and what a crowd of requests gets."""
+"""Status codes of failed model runs, over gRPC and as HTTP codes, and of requests under load."""
 
 import concurrent.futures
 import json
@@ -16,7 +16,7 @@ PAGE = "/monitoring/prometheus/metrics"
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory):
-    """A base path with a model that reads files, unzips, counts and fills memory."""
+    """Base path of a model that reads files, decompresses, counts and fills memory."""
     text = [tf.TensorSpec([None], tf.string, name="text")]
     numbers = [tf.TensorSpec([None], tf.int64, name="n")]
     bodies = {
@@ -36,7 +36,7 @@ def server(launch, failing):
     return launch("--model_name=failing", f"--model_base_path={failing}", rest=True).wait()
 
 
-def test_runs_that_go_well(server, predict):
+def test_successful_runs(server, predict):
     assert predict(server, "failing", {"n": np.array([3])}, signature="fill")["y"].tolist() == [3.0]
     assert predict(server, "failing", {"n": np.array([3])}, signature="first")["y"].tolist() == [0]
 
@@ -66,10 +66,10 @@ def test_errors_of_a_run(server, predict, signature, value, code, status, text):
     body = {"signature_name": signature, "inputs": [value]}
     found, reply = server.rest("/v1/models/failing:predict", body)
     assert (found, json.loads(reply)["error"][: len(text)]) == (status, text)
-    assert json.loads(reply)["error"] == caught.value.details(), "both ways say the same"
+    assert json.loads(reply)["error"] == caught.value.details(), "the same message over gRPC and REST"
 
 
-def test_a_signature_of_another_method_is_500(launch, saved_models):
+def test_a_signature_with_another_method_name_is_500(launch, saved_models):
     flags = ["--model_name=tools", f"--model_base_path={saved_models / 'tools'}"]
     server = launch(*flags, "--enable_signature_method_name_check", rest=True).wait()
     body = {"signature_name": "nonsense_named", "inputs": [1.0]}
@@ -82,7 +82,7 @@ def test_a_signature_of_another_method_is_500(launch, saved_models):
 
 
 def test_a_full_queue_is_503(launch, saved_models, tmp_path):
-    """Ten batches wait by default; whoever comes then is refused."""
+    """By default ten batches wait; further tasks are rejected."""
     (tmp_path / "batching").write_text("max_batch_size { value: 1 } num_batch_threads { value: 1 }")
     server = launch(
         "--model_name=tools",
@@ -104,7 +104,7 @@ def test_a_full_queue_is_503(launch, saved_models, tmp_path):
 
 
 def test_batching_by_default(launch, saved_models, predict, fails):
-    """1000 rows at most, a batch waits for no other, and there are as many threads as CPUs."""
+    """At most 1000 rows, no timeout, ten waiting batches, and as many threads as CPUs."""
     argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
     server = launch(*argv, "--enable_batching").wait()
     assert predict(server, inputs={"x": np.ones((1000, 3), np.float32)})["y"].shape == (1000, 1)
@@ -127,7 +127,7 @@ def _threads(name):
     return sum(thread.name == name for thread in threading.enumerate())
 
 
-def test_a_batch_that_failed_as_a_whole_is_400(launch, saved_models):
+def test_a_failed_batch_is_400(launch, saved_models):
     server = launch(
         "--model_name=tools", f"--model_base_path={saved_models / 'tools'}", "--enable_batching", rest=True
     ).wait()
@@ -138,7 +138,7 @@ def test_a_batch_that_failed_as_a_whole_is_400(launch, saved_models):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_of_rest(launch, saved_models, tmp_path, pause, threads):
-    """With one thread a quick request waits until the long one before it has been answered, and counted."""
+    """With one thread, a fast request waits until the slow one before it was replied to and recorded."""
     (tmp_path / "monitoring").write_text("prometheus_config { enable: true }")
     server = launch(
         "--model_name=tools",
@@ -164,7 +164,7 @@ def test_threads_of_rest(launch, saved_models, tmp_path, pause, threads):
 
 
 def test_parallelism_of_sessions(launch, saved_models, predict):
-    """One number for both pools of threads, or one for each; 0 leaves it to TensorFlow."""
+    """One number sets both pools of threads, or two numbers one each; 0 is TensorFlow's default."""
 
     def pools(*argv):
         config = loading.session_config(flags.parse(list(argv))[0])
@@ -188,6 +188,6 @@ def test_parallelism_of_sessions(launch, saved_models, predict):
         ("a" + "é" * 512, "a" + "é" * 511 + "\ufffd...TRUNCATED"),
     ],
 )
-def test_texts_are_cut_after_bytes(text, expected):
-    """As C++ counts; half a character is what clients make of it."""
+def test_messages_are_truncated_by_bytes(text, expected):
+    """As in C++; an incomplete character becomes U+FFFD."""
     assert codes.truncated(text) == expected

@@ -1,4 +1,4 @@
-"""Tensors on the wire, beside TensorFlow's own conversions."""
+"""Tensor conversion, compared with TensorFlow's."""
 
 import hypothesis
 import numpy as np
@@ -50,7 +50,7 @@ def test_varints(numbers):
 
 
 @pytest.mark.parametrize(("values", "expected"), [([], [0, 0, 0]), ([7], [7, 7, 7]), ([1, 2, 3, 4], [1, 2, 3])])
-def test_values_are_repeated_or_left_out(values, expected):
+def test_missing_values_repeat_the_last_one(values, expected):
     proto = tensor_pb2.TensorProto(dtype=9, int64_val=values)
     proto.tensor_shape.dim.add(size=3)
     assert conversion.decode(proto).tolist() == expected
@@ -69,8 +69,8 @@ def test_values_are_repeated_or_left_out(values, expected):
         ([1] * 65, ServingError),
     ],
 )
-def test_shapes_that_are_none(sizes, error):
-    """Those TensorFlow refuses, and those numpy cannot hold; the rank alone is enough to refuse a long one."""
+def test_invalid_shapes(sizes, error):
+    """Shapes that TensorFlow rejects, or NumPy does not support; a long one is rejected by its rank alone."""
     proto = tensor_pb2.TensorProto(dtype=1, float_val=[1.0])
     for size in sizes:
         proto.tensor_shape.dim.add(size=size)

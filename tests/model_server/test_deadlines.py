@@ -1,4 +1,4 @@
-"""Time limits of requests: gRPC deadlines and the REST timeout reach the session."""
+"""Time limits of requests: gRPC deadlines and the REST timeout apply to the session."""
 
 import concurrent.futures
 import json
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tensorflow_serving.apis import classification_pb2, inference_pb2, predict_pb2, regression_pb2
 
-LONG = 1_000_000  # matrix products: minutes, for any machine
+LONG = 1_000_000  # matrix products, which take minutes on any machine
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_runs_past_their_deadline_free_their_threads(server, predict_request, pr
     assert predict(server)["y"].tolist() == [[9.0]]
 
 
-def test_a_request_that_expired_while_it_waited_does_not_run(server, predict_request, predict):
+def test_a_request_that_expired_in_the_queue_does_not_run(server, predict_request, predict):
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
         codes = list(pool.map(lambda _: slow(server, predict_request, LONG, 2), range(10)))
     assert codes == ["DEADLINE_EXCEEDED"] * 10
@@ -51,7 +51,7 @@ def test_a_request_that_expired_while_it_waited_does_not_run(server, predict_req
         ("MultiInference", inference_pb2.MultiInferenceResponse),
     ],
 )
-def test_calls_with_a_deadline_are_answered(server, method, response):
+def test_calls_with_a_deadline(server, method, response):
     if method == "MultiInference":
         request = inference_pb2.MultiInferenceRequest()
         for name, kind in (("classify", "classify"), ("regress_flat", "regress")):
@@ -74,12 +74,12 @@ def test_no_deadline_at_all(server, predict_request):
 
 
 def test_many_requests_with_a_deadline(server, predict):
-    """The quick ones go without their limit after a while."""
+    """Fast runs eventually ignore a limit that is much longer."""
     for row in range(500):
         assert predict(server, inputs={"x": [[float(row), 0.0, 0.0]]})["y"].tolist() == [[row + 3.0]]
 
 
-def test_a_batch_has_the_time_of_its_most_patient_task(launch, saved_models, predict_request):
+def test_a_batch_has_the_latest_deadline_of_its_tasks(launch, saved_models, predict_request):
     flags = ["--model_name=tools", f"--model_base_path={saved_models / 'tools'}", "--enable_batching"]
     server = launch(*flags, "--rest_api_timeout_in_ms=1000", rest=True).wait()
     assert slow(server, predict_request, 1, 60) == [1.0]

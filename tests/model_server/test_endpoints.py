@@ -30,7 +30,7 @@ def post(server):
 
 @pytest.fixture
 def refused(post):
-    """Check that a request gets a code and exactly a text."""
+    """Check that a request fails with this code and exactly this message."""
 
     def check(code, text, body, **more):
         status, reply = post(body, **more)
@@ -62,7 +62,7 @@ def test_several_inputs_and_outputs(post):
     assert json.loads(reply) == {"outputs": {"difference": [0.0, -1.0], "sum": [2.0, 5.0]}}
 
 
-def test_labels_that_are_no_text(post):
+def test_labels_that_are_not_utf8(post):
     body = {"signature_name": "classify_bytes", "examples": [{"x": 1.0}]}
     assert json.loads(post(body, model="tools", verb="classify")[1]) == {"results": [[["\ufffd\ufffd", 0.0]]]}
 
@@ -169,7 +169,7 @@ def test_path_errors(server, path, body, code, text):
     assert (json.loads(reply)["error"], status) == (text, code)
 
 
-def test_other_methods_and_places(server):
+def test_other_methods_and_paths(server):
     assert json.loads(server.rest("/v1/models/score", method="DELETE")[1])["error"] == (
         "Malformed request: DELETE /v1/models/score"
     )

@@ -1,4 +1,4 @@
-"""Numbers and texts in REST replies, and values in the texts of errors."""
+"""Numbers and strings in REST replies, and values in error messages."""
 
 import json
 
@@ -25,7 +25,7 @@ def test_numbers(values, dtype, expected):
     assert json_replies.columns({"y": array}) == f'{{"outputs": [{expected}]}}'
 
 
-def test_any_float32_is_given_back():
+def test_every_float32_round_trips():
     numbers = np.random.default_rng(0).integers(0, 1 << 32, 10_000, np.uint32).view(np.float32)
     numbers = numbers[np.isfinite(numbers)]
     written = json.loads(json_replies.columns({"y": numbers}))["outputs"]
@@ -42,6 +42,6 @@ def test_texts_bytes_and_shapes():
     assert json_replies.rows(outputs) == '{"predictions": [{"a": 1.0, "b": [0]}, {"a": 2.0, "b": [0]}]}'
 
 
-def test_values_are_shown_up_to_a_bound():
+def test_values_in_messages_are_truncated():
     assert json_replies.shown({"x": [1, "é", None]}) == '{"x": [1, "é", null]}'
     assert len(json_replies.shown("x" * 100_000)) == len(json_replies.shown([1] * 100_000)) == 512

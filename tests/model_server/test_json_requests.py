@@ -1,4 +1,4 @@
-"""The documents of REST requests, and the tf.Examples in them."""
+"""REST requests and their tf.Examples."""
 
 import pytest
 from tensorflow.core.example import example_pb2
@@ -21,7 +21,7 @@ def test_a_document():
         (b"[1, 2]", "JSON Value: [1, 2] Is not object"),
     ],
 )
-def test_documents_that_are_none(body, text):
+def test_invalid_documents(body, text):
     with pytest.raises(ServingError) as caught:
         json_requests.parse(body)
     assert (caught.value.code, str(caught.value)) == ("INVALID_ARGUMENT", text)
@@ -48,7 +48,7 @@ def test_examples():
         ({"examples": [{"x": 2**63}]}, "Feature: x has uint64_t element. Only int64_t is supported."),
     ],
 )
-def test_examples_that_are_none(document, text):
+def test_invalid_examples(document, text):
     with pytest.raises(ServingError) as caught:
         json_requests.examples(document)
     assert (caught.value.code, str(caught.value)[-len(text) :]) == ("INVALID_ARGUMENT", text)

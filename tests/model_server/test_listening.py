@@ -1,4 +1,4 @@
-"""The ways to listen: addresses, threads, sockets, credentials, health."""
+"""Listening: addresses, threads, sockets, credentials and health."""
 
 import concurrent.futures
 import socket
@@ -23,7 +23,7 @@ from tiffin.model_server import flags, listening
         ("a=b=c", "b"),
     ],
 )
-def test_channel_arguments_are_numbers_or_texts(given, expected):
+def test_channel_arguments_are_integers_or_strings(given, expected):
     options, _, _ = flags.parse([f"--grpc_channel_arguments={given}"])
     assert dict(listening.channel_arguments(options))["a"] == expected
 
@@ -42,8 +42,8 @@ def test_an_ipv6_host(launch, saved_models, predict_request):
     assert f"Exporting HTTP/REST API at:[::1]:{server.rest_port} ..." in server.log
 
 
-def test_threads_that_are_asked_for(launch, saved_models, predict_request, predict):
-    """Four slow runs do not hold the fifth request, where there are five threads."""
+def test_grpc_max_threads(launch, saved_models, predict_request, predict):
+    """With five threads, four slow runs do not block a fifth request."""
     argv = ["--model_name=tools", f"--model_base_path={saved_models / 'tools'}", "--grpc_max_threads=5"]
     server = launch(*argv).wait()
     predict(server, "tools", {"n": [1]}, signature="slow")
@@ -53,7 +53,7 @@ def test_threads_that_are_asked_for(launch, saved_models, predict_request, predi
         assert [one.result()["done"].tolist() for one in running] == [[3000.0]] * 4
 
 
-def test_a_port_that_is_taken(launch, saved_models):
+def test_a_port_in_use(launch, saved_models):
     argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
     first = launch(*argv).wait()
     second = launch(*argv, f"--port={first.port}")
@@ -62,8 +62,8 @@ def test_a_port_that_is_taken(launch, saved_models):
 
 
 @pytest.mark.parametrize("port", ["taken", "99999"])
-def test_a_rest_port_that_cannot_be_had(launch, saved_models, predict, port):
-    """It is logged, and gRPC goes on without it."""
+def test_an_unavailable_rest_port(launch, saved_models, predict, port):
+    """It is logged, and gRPC works without it."""
     argv = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Warm-up with requests of every kind, those that `tiffin.serving.warmup` writes, and what is counted of them."""
+"""Warm-up requests of every kind, those written by `tiffin.serving.warmup`, and their metrics."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ PAGE = "/monitoring/prometheus/metrics"
 
 @pytest.fixture
 def tools(saved_models, tmp_path):
-    """A base path with version 1 of `tools`."""
+    """Base path with version 1 of `tools`."""
     shutil.copytree(saved_models / "tools" / "00000123", tmp_path / "tools" / "1")
     return tmp_path / "tools"
 
@@ -73,7 +73,7 @@ def log(kind, *signatures, values=(0.25, 0.5)):
 
 
 def write(folder, *records):
-    """Write a model's warm-up requests: logs, Predict's requests, or any bytes."""
+    """Write a model's warm-up requests: PredictionLogs, PredictRequests or bytes."""
     file = folder / warmup.WARMUP_FILE
     file.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(file)) as writer:
@@ -91,7 +91,7 @@ def value(server, name, path, status="OK"):
 
 
 def test_no_records(start, tools):
-    """A file without any is read and counted; a model without a file is not."""
+    """An empty file is read and recorded in the metrics; a model without a file is not."""
     write(tools / "1")
     server = start().wait()
     assert "Number of warmup records read: 0." in server.log
@@ -104,7 +104,7 @@ def test_no_records(start, tools):
 
 
 def test_every_kind_of_request(start, tools):
-    """Predict is below; how often they run, and how many they were, is counted."""
+    """Classify, Regress and MultiInference; the metrics have their number and their latency."""
     both = log("multi_inference", ("classify", CLASSIFY), ("", REGRESS))
     write(tools / "1", log("classify", "classify"), log("regress", ""), both)
     server = start("--num_request_iterations_for_warmup=3").wait()
@@ -139,8 +139,8 @@ def test_an_error_fails_the_load(start, tools, record, text):
     assert ended.startswith(f"{start_of_text}{{{{{{name: tools version: 1}} due to error: {text}}}, }}")
 
 
-def test_a_file_that_is_torn_is_counted_as_such(start, tools, states, eventually):
-    """The text of its status is a label; the old version goes on."""
+def test_a_truncated_file_has_its_own_metric(start, tools, states, eventually):
+    """The status is a label; the old version keeps serving."""
     server = start().wait()
     shutil.copytree(tools / "1", tools.with_name("partial"))
     write(tools.with_name("partial"), log("regress", ""))
@@ -157,8 +157,10 @@ def test_a_file_that_is_torn_is_counted_as_such(start, tools, states, eventually
     assert value(server, "model_warmup_latency_count", tools / "2", status[1]) == 1
 
 
-def test_a_version_is_available_only_when_it_is_warm(start, tools, predict, predict_request, states, eventually, pause):
-    """While the new one warms up, it is LOADING and the old one answers."""
+def test_a_version_is_available_only_after_its_warm_up(
+    start, tools, predict, predict_request, states, eventually, pause
+):
+    """During its warm-up, the new version is LOADING and the old one answers."""
     server = start().wait()
     shutil.copytree(tools / "1", tools.with_name("partial"))
     record = prediction_log_pb2.PredictionLog()
@@ -181,12 +183,12 @@ def test_a_version_is_available_only_when_it_is_warm(start, tools, predict, pred
     assert places == sorted(places)
 
 
-def test_the_server_runs_what_tiffin_writes(start, tools, model, monkeypatch):
-    """Afterwards no user pays for the choice of how a signature runs."""
+def test_the_server_runs_the_requests_written_by_tiffin(start, tools, model, monkeypatch):
+    """After the warm-up, the mode of each signature is chosen, without cost for users."""
     rows = [{"x": 0.25}, {"x": None}, {"x": 0.5}]
     warmup.write_warmup(tools / "1", "tools", rows, signature_names=["classify", "", "classify_scores"])
     server = start().wait()
-    # Three signatures, each with 16 requests of one row and of 64 for Predict, and as many for the other call.
+    # Three signatures, each with 16 requests of 1 row and 16 of 64 rows for Predict, and the same for the other call.
     assert "Number of warmup records read: 192." in server.log
     assert value(server, "model_warmup_records_read", tools / "1") == 192
 
@@ -195,13 +197,13 @@ def test_the_server_runs_what_tiffin_writes(start, tools, model, monkeypatch):
     for name, outputs in {"classify": ["classes", "scores"], "serving_default": ["outputs"]}.items():
         runner = loaded.signatures[name].runner(outputs)
         assert runner.is_settled
-        # Nor for a time limit that is far off: the way that can be stopped, and is slower, is not taken.
+        # Long time limits have no cost either: the slower, cancellable mode is not used.
         monkeypatch.setattr(runner, "_limited", None)
         one = np.array([example(0.25).SerializeToString()], object)
         assert len(runner([one], timeout_ms=600_000)) == len(outputs)
 
 
-def test_the_requests_are_of_the_rows(tools, model):
+def test_the_requests_have_the_rows(tools, model):
     warmup.write_warmup(tools / "1", "tools", [{"x": 0.25}], signature_names=[""], batch_sizes=[2], requests_per_size=1)
     (_, regress) = (
         prediction_log_pb2.PredictionLog.FromString(record.numpy())
@@ -220,7 +222,7 @@ def start_score(launch):
 
 
 def failure(server):
-    """Return what the log says of a start that failed on its one model."""
+    """Return the message of a start that failed because of its only model."""
     assert server.exit() == 255
     text = "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available: "
     return server.log[server.log.index(text) :]
@@ -236,7 +238,7 @@ def test_warm_up(start_score, models, predict_request):
     assert "Number of warmup records read: 3." in server.log
 
 
-def test_no_warm_up_on_demand(start_score, models):
+def test_warm_up_can_be_disabled(start_score, models):
     path = models(1)
     write(path / "1", b"\xff")
     assert "warmup" not in start_score(path, "--enable_model_warmup=false").wait().log
@@ -252,7 +254,7 @@ def test_no_warm_up_on_demand(start_score, models):
         ("no records", ". Please verify your warmup data is in TFRecord format."),
     ],
 )
-def test_a_warm_up_that_fails_fails_the_load(start_score, models, predict_request, kind, text):
+def test_a_failed_warm_up_fails_the_load(start_score, models, predict_request, kind, text):
     path = models(1)
     session = prediction_log_pb2.PredictionLog()
     session.session_run_log.SetInParent()

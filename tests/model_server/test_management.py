@@ -18,7 +18,7 @@ def server(launch, saved_models):
 
 @pytest.fixture
 def fresh(launch, tmp_path):
-    """A server without a model: its port is open at once."""
+    """A server without models, which opens its port immediately."""
     config = tmp_path / "empty"
     config.write_text("model_config_list {}")
     return launch("--max_num_load_retries=0", f"--model_config_file={config}").wait()
@@ -74,13 +74,13 @@ def test_status(server, fails):
     fails("INVALID_ARGUMENT", "Missing ModelSpec", lambda: status(server, None))
 
 
-def test_reload_loads_unloads_and_answers_when_done(fresh, saved_models, reload, states, predict, eventually):
+def test_reload_loads_unloads_and_returns_when_done(fresh, saved_models, reload, states, predict, eventually):
     path = saved_models / "score"
     response = reload(fresh, ("score", path, BOTH), metrics=("/tensorflow/cc/saved_model/load_attempt_count", "/no"))
     assert (response.status.error_code, response.status.error_message) == (0, "")
     assert {metric.name: metric.int64_value_increase for metric in response.metric}["/no"] == 0
     assert response.metric[0].int64_value_increase in (1, 2)
-    assert 2 in states(fresh), "the first version that loads ends the wait"
+    assert 2 in states(fresh), "reload returns when the first version is available"
     eventually(lambda: states(fresh) == {2: AVAILABLE, 1: AVAILABLE})
     assert list(states(fresh)) == [2, 1], "newest first"
     reload(fresh, ("score", path, "model_version_policy { specific { versions: 1 } }"))
@@ -91,7 +91,7 @@ def test_reload_loads_unloads_and_answers_when_done(fresh, saved_models, reload,
     eventually(lambda: states(fresh) == {2: END, 1: END})
 
 
-def test_reload_of_a_model_that_fails(fresh, saved_models, reload, states, predict):
+def test_reload_with_a_model_that_fails_to_load(fresh, saved_models, reload, states, predict):
     reload(fresh, ("score", saved_models / "score", ""))
     with pytest.raises(grpc.RpcError) as caught:
         reload(fresh, ("score", saved_models / "score", ""), ("bad", saved_models / "broken", ""))
@@ -140,12 +140,12 @@ def test_reload_errors(server, reload, fails, states, text, message):
     assert states(server)[3] == AVAILABLE
 
 
-def test_request_logging_is_not_there(fresh, saved_models, reload, fails):
+def test_request_logging_is_not_supported(fresh, saved_models, reload, fails):
     logged = ("score", saved_models / "score", "logging_config { sampling_config { sampling_rate: 1 } }")
     fails("INVALID_ARGUMENT", "No request-logger-creator provided.", lambda: reload(fresh, logged))
 
 
-def test_reload_waits_while_others_are_served(fresh, saved_models, reload, predict, tmp_path, states):
+def test_other_models_serve_while_a_reload_waits(fresh, saved_models, reload, predict, tmp_path, states):
     reload(fresh, ("score", saved_models / "score", ""))
     new = ("new", tmp_path / "new", "")
     (tmp_path / "new").mkdir()
@@ -157,7 +157,7 @@ def test_reload_waits_while_others_are_served(fresh, saved_models, reload, predi
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert not ended.wait(1), "a new model without a version is waited for"
+    assert not ended.wait(1), "reload waits for a model without a version"
     assert predict(fresh)["y"].tolist() == [[9.0]]
     (tmp_path / "new" / "1").symlink_to(saved_models / "score" / "1")
     thread.join(90)
@@ -170,12 +170,12 @@ def label(name, version):
 
 
 def test_labels(fresh, saved_models, reload, fails, predict, eventually, states):
-    """Moving a label takes two reloads: both versions with the label on the new one, then without the old."""
+    """Moving a label takes two reloads: with both versions and the label on the new one, then without the old one."""
     path = saved_models / "score"
     text = "Request to assign label to version {} of model score, which is not currently available for inference"
     first = ("score", path, "model_version_policy { specific { versions: 1 } }" + label("stable", 1))
     fails("FAILED_PRECONDITION", text.format(1), lambda: reload(fresh, first))
-    assert states(fresh) == {}, "labels are checked before anything loads"
+    assert states(fresh) == {}, "labels are checked before models load"
     reload(fresh, ("score", path, "model_version_policy { specific { versions: 1 } }"))
     reload(fresh, first)
     assert predict(fresh, label="stable")["y"].tolist() == [[7.0]]
@@ -194,7 +194,7 @@ def test_labels(fresh, saved_models, reload, fails, predict, eventually, states)
 
 
 def test_labels_of_unavailable_versions(launch, tmp_path, saved_models, reload, fails, write_config, predict):
-    """With the flag only a new label, or one that stays, may point at a version that is not there."""
+    """With the flag, only a new or unchanged label may point at an unavailable version."""
     config = tmp_path / "config"
     path = saved_models / "score"
     config.write_text(write_config(("score", path, BOTH + label("stable", 1))))

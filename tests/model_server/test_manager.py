@@ -1,4 +1,4 @@
-"""Start-up, versions and their policies, loading and unloading, retries, the configuration file."""
+"""Start-up, version policies, loading and unloading, retries, and the configuration file."""
 
 import concurrent.futures
 import os
@@ -30,7 +30,7 @@ def failed_text(server, count, noun="servable(s)"):
 
 
 def test_the_port_waits_for_a_version(start, tmp_path, models, predict, eventually):
-    """It waits for ever where none exists, and a missing base path is only logged."""
+    """It waits indefinitely for a version; a missing base path is only logged."""
     server = start(tmp_path / "score")
     eventually(lambda: "Could not find base path" in server.log)
     text = f"Could not find base path {tmp_path / 'score'} for servable score with error NOT_FOUND: "
@@ -43,8 +43,8 @@ def test_the_port_waits_for_a_version(start, tmp_path, models, predict, eventual
     assert predict(server)["y"].tolist() == [[7.0]]
 
 
-def test_a_file_system_that_is_not_known(start, models, reload, states, predict, eventually):
-    """It is logged and ends the poll, as a missing folder does; the next configuration is heard."""
+def test_an_unsupported_file_system(start, models, reload, states, predict, eventually):
+    """It is logged and ends the poll, as a missing folder does; the next configuration is applied."""
     path = models(1)
     server = start(path).wait()
     reload(server, ("score", "s3://bucket/score", ""))
@@ -57,18 +57,18 @@ def test_a_file_system_that_is_not_known(start, models, reload, states, predict,
     assert "bug" not in server.log
 
 
-def test_a_start_on_a_file_system_that_is_not_known(start, eventually):
+def test_a_start_on_an_unsupported_file_system(start, eventually):
     server = start("s3://bucket/score")
     eventually(lambda: "with error UNIMPLEMENTED: " in server.log)
     assert server.stop() == 0
 
 
-def test_a_version_that_fails_ends_the_start(start, saved_models):
+def test_a_failed_load_ends_the_start(start, saved_models):
     line = failed_text(start(saved_models / "broken"), 1)
     assert f"{{name: score version: 1}} due to error: DATA_LOSS: Can't parse {saved_models}" in line
 
 
-def test_every_model_has_to_be_there(launch, saved_models, write_config, tmp_path):
+def test_every_model_must_load(launch, saved_models, write_config, tmp_path):
     config = tmp_path / "config"
     config.write_text(write_config(("a", saved_models / "score", ""), ("b", saved_models / "broken", "")))
     line = failed_text(launch(f"--model_config_file={config}", "--max_num_load_retries=0"), 1)
@@ -81,7 +81,7 @@ def test_sigterm_while_waiting(start, tmp_path, eventually):
     assert server.stop() == 0
 
 
-def test_sigterm_ends_cleanly_after_the_requests_in_flight(launch, saved_models, predict):
+def test_sigterm_waits_for_the_requests_in_flight(launch, saved_models, predict):
     server = launch("--model_name=tools", f"--model_base_path={saved_models / 'tools'}").wait()
     predict(server, "tools", {"n": [1]}, signature="slow")
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -93,7 +93,7 @@ def test_sigterm_ends_cleanly_after_the_requests_in_flight(launch, saved_models,
 
 
 def test_versions_follow_the_folder(start, models, saved_models, states, predict, eventually):
-    """The newest is served; the new one loads before the old unloads; no request fails meanwhile."""
+    """The newest version is served; it loads before the old one unloads; no request fails."""
     server = start(models(1)).wait()
     failures, seen, stopped = [], set(), threading.Event()
 
@@ -101,7 +101,7 @@ def test_versions_follow_the_folder(start, models, saved_models, states, predict
         while not stopped.is_set():
             try:
                 seen.add(predict(server)["y"].item())
-            except Exception as error:  # noqa: BLE001 - any failure is the finding
+            except Exception as error:  # noqa: BLE001 - any failure fails the test
                 failures.append(error)
 
     thread = threading.Thread(target=ask)
@@ -119,7 +119,7 @@ def test_versions_follow_the_folder(start, models, saved_models, states, predict
     )
 
 
-def test_a_version_that_fails_leaves_the_old_one(start, models, saved_models, states, predict, eventually):
+def test_a_failed_load_keeps_the_old_version(start, models, saved_models, states, predict, eventually):
     path = models(1)
     server = start(path).wait()
     shutil.copytree(saved_models / "broken" / "1", path / "2")
@@ -129,7 +129,7 @@ def test_a_version_that_fails_leaves_the_old_one(start, models, saved_models, st
     assert predict(server)["y"].tolist() == [[7.0]]
 
 
-def test_a_missing_base_path_unloads_nothing_and_an_empty_one_all(start, models, states, predict, eventually, fails):
+def test_an_empty_base_path_unloads_all_and_a_missing_one_nothing(start, models, states, predict, eventually, fails):
     path = models(1)
     server = start(path).wait()
     path.rename(path.with_name("away"))
@@ -180,14 +180,14 @@ def test_retries(launch, models, saved_models, states, predict, eventually):
     assert predict(server)["y"].tolist() == [[8.0]]
 
 
-def test_retries_end(launch, saved_models):
+def test_retries_are_limited(launch, saved_models):
     flags = ["--max_num_load_retries=2", "--load_retry_interval_micros=-1"]
     server = launch("--model_name=score", f"--model_base_path={saved_models / 'broken'}", *flags)
     failed_text(server, 1)
     assert server.log.count("Loading servable: {name: score version: 1} failed: ") == 3
 
 
-def test_retries_of_a_version_that_nobody_wants_any_more(launch, models, saved_models, states, eventually):
+def test_retries_of_an_unwanted_version(launch, models, saved_models, states, eventually):
     path = models(1)
     flags = ["--max_num_load_retries=9", "--num_load_threads=2"]
     server = launch("--model_name=score", f"--model_base_path={path}", *flags).wait()
@@ -198,7 +198,7 @@ def test_retries_of_a_version_that_nobody_wants_any_more(launch, models, saved_m
 
 
 def test_the_configuration_file_is_followed(launch, saved_models, write_config, tmp_path, states, eventually, predict):
-    """A file half written, invalid or gone is logged, and what served goes on serving."""
+    """An incomplete, invalid or missing file is logged, and the current models keep serving."""
     config = tmp_path / "config"
     config.write_text("model_config_list {}")
     flags = [f"--model_config_file={config}", "--model_config_file_poll_wait_seconds=1"]
@@ -220,7 +220,7 @@ def test_the_configuration_file_is_followed(launch, saved_models, write_config, 
     eventually(lambda: states(server, "other") == {3: AVAILABLE} and states(server) == {1: END})
 
 
-def test_a_bad_configuration_at_the_start(launch, tmp_path):
+def test_an_invalid_configuration_at_the_start(launch, tmp_path):
     config = tmp_path / "config"
     config.write_text("model_config_list { nonsense }")
     server = launch(f"--model_config_file={config}")
@@ -229,7 +229,7 @@ def test_a_bad_configuration_at_the_start(launch, tmp_path):
     assert f"Failed to start server. Error: INVALID_ARGUMENT: Invalid protobuf file: '{config}'" in server.log
 
 
-def test_a_label_at_the_start_needs_its_flag(launch, saved_models, write_config, tmp_path):
+def test_a_label_at_the_start_requires_its_flag(launch, saved_models, write_config, tmp_path):
     config = tmp_path / "config"
     config.write_text(write_config(("score", saved_models / "score", 'version_labels { key: "a" value: 3 }')))
     server = launch(f"--model_config_file={config}")
@@ -237,7 +237,7 @@ def test_a_label_at_the_start_needs_its_flag(launch, saved_models, write_config,
     assert "Failed to start server. Error: FAILED_PRECONDITION: Request to assign label to version 3" in server.log
 
 
-def test_memory_returns_after_unloads(start, models, saved_models, states, eventually):
+def test_unloading_frees_memory(start, models, saved_models, states, eventually):
     path = models(1)
     server = start(path).wait()
 

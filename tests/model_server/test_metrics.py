@@ -1,4 +1,4 @@
-"""What is counted, and the page that shows it."""
+"""The metrics and their page."""
 
 import re
 
@@ -57,12 +57,12 @@ def test_the_metrics_page(server, predict):
     assert "version" not in page.replace("model_path", "")
 
 
-def test_no_metrics_unless_asked(launch, saved_models):
+def test_metrics_are_disabled_by_default(launch, saved_models):
     flags = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
     assert launch(*flags, rest=True).wait().rest(PAGE)[0] == 404
 
 
-def test_metrics_at_another_place(launch, saved_models, tmp_path):
+def test_metrics_at_another_path(launch, saved_models, tmp_path):
     (tmp_path / "monitoring").write_text('prometheus_config { enable: true path: "/metrics" }')
     flags = ["--model_name=score", f"--model_base_path={saved_models / 'score'}"]
     server = launch(*flags, f"--monitoring_config_file={tmp_path / 'monitoring'}", rest=True).wait()

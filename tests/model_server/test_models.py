@@ -1,4 +1,4 @@
-"""Which model answers: one table of cases, the same for every call that names a model."""
+"""The selection of a model by its ModelSpec, for every call that has one."""
 
 import pytest
 import tensorflow as tf
@@ -52,7 +52,7 @@ def server(launch, saved_models, write_config, tmp_path_factory):
 
 @pytest.fixture
 def ask(server):
-    """Make a call and return the ModelSpec of the reply."""
+    """Call a method and return the ModelSpec of the reply."""
 
     def call(method, spec):
         feature = tf.train.Feature(float_list=tf.train.FloatList(value=[0.5]))
@@ -89,16 +89,16 @@ def ask(server):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("method", CALLS)
-def test_models_that_are_not_there(ask, fails, method, case):
+def test_unknown_models(ask, fails, method, case):
     spec, code, text = CASES[case]
     if (method, case) == ("MultiInference", "no spec"):
-        text = "ModelSpec has no name specified."  # it is task 0's that is taken, and an absent one is an empty one
+        text = "ModelSpec has no name specified."  # the ModelSpec of task 0 is used, and a missing one is empty
     fails(code, text, lambda: ask(method, spec))
 
 
 @pytest.mark.parametrize("more", [{}, {"version": 123}, {"label": "stable"}])
 @pytest.mark.parametrize("method", CALLS)
-def test_the_reply_names_the_version_and_never_the_label(ask, method, more):
+def test_the_reply_has_the_version_and_never_the_label(ask, method, more):
     spec = ask(method, {"name": "tools", **more})
 
     assert (spec.name, spec.version.value, spec.version_label) == ("tools", 123, "")
@@ -126,7 +126,7 @@ def test_multi_inference_without_tasks(server, fails):
         ({"name": "tools", "version": 7}, "NOT_FOUND", "Could not find version 7 of model tools"),
     ],
 )
-def test_states_are_asked_by_name_and_version_alone(server, fails, spec, code, text):
+def test_status_uses_only_name_and_version(server, fails, spec, code, text):
     def ask(spec):
         request = get_model_status_pb2.GetModelStatusRequest()
         if spec is not None:

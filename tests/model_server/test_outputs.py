@@ -1,4 +1,4 @@
-"""What Classify, Regress and MultiInference make of a signature's keys and of outputs that are not theirs."""
+"""Signature keys and outputs that Classify, Regress and MultiInference accept or reject."""
 
 import re
 
@@ -13,7 +13,7 @@ PAGE = "/monitoring/prometheus/metrics"
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
-    """A base path with a model of signatures whose outputs Classify or Regress refuses; `inputs` has N examples."""
+    """Base path of a model with outputs that Classify or Regress reject; `inputs` has N examples."""
     inputs = [tf.TensorSpec([None], tf.string, name="inputs")]
     other = [tf.TensorSpec([None], tf.string, name="other")]
 
@@ -56,7 +56,7 @@ def server(launch, odd, tmp_path_factory):
 
 @pytest.fixture
 def ask(server):
-    """Ask about two examples, or more, and return the reply."""
+    """Call a method with two or more examples, and return the reply."""
 
     def call(method, signature, count=2):
         if method == "MultiInference":
@@ -90,7 +90,7 @@ CLASSIFY_ERRORS = {
     "no rows": "Expected classes output batch size of 2. Got: 0",
     "one row": "Expected scores output batch size of 2. Got: 1",
     "widths": "Tensors class and score should match in dim_size(1). Got 2 vs. 3",
-    "both wrong": "Expected Tensor shape: [batch_size num_classes] but got [2]",  # classes come first
+    "both wrong": "Expected Tensor shape: [batch_size num_classes] but got [2]",  # classes are checked first
 }
 REGRESS_ERRORS = {
     "regress scalar": "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got []",
@@ -102,7 +102,7 @@ def test_a_row_may_have_no_classes(ask):
     assert [len(row.classes) for row in ask("Classify", "no classes").result.classifications] == [0, 0]
 
 
-def test_other_outputs_beside_scores_are_left_out(ask):
+def test_other_outputs_beside_scores_are_ignored(ask):
     response = ask("Classify", "scores and more")
     assert [[(one.label, one.score) for one in row.classes] for row in response.result.classifications] == [
         [("", 0.5)],
@@ -112,13 +112,13 @@ def test_other_outputs_beside_scores_are_left_out(ask):
 
 @pytest.mark.parametrize("method", ["Classify", "MultiInference"])
 @pytest.mark.parametrize("signature", CLASSIFY_ERRORS)
-def test_classify_refuses_outputs(ask, fails, method, signature):
+def test_classify_rejects_outputs(ask, fails, method, signature):
     fails("INVALID_ARGUMENT", CLASSIFY_ERRORS[signature], lambda: ask(method, signature))
 
 
 @pytest.mark.parametrize("method", ["Regress", "MultiInference"])
 @pytest.mark.parametrize("signature", REGRESS_ERRORS)
-def test_regress_refuses_outputs(ask, fails, method, signature):
+def test_regress_rejects_outputs(ask, fails, method, signature):
     fails("INVALID_ARGUMENT", REGRESS_ERRORS[signature], lambda: ask(method, signature))
 
 
@@ -139,7 +139,7 @@ def test_regress_refuses_outputs(ask, fails, method, signature):
     ],
 )
 def test_keys_of_a_signature(ask, method, signature, start):
-    """The text goes on with the whole SignatureDef, as far as gRPC carries it."""
+    """The message ends with the SignatureDef, as far as gRPC transmits it."""
     with pytest.raises(grpc.RpcError) as caught:
         ask(method, signature)
     text = caught.value.details()
@@ -157,8 +157,8 @@ def examples_counted(server):
     return {name: float(value) for name, value in re.findall(pattern, page)}
 
 
-def test_examples_are_counted_by_multi_inference_alone(server, ask):
-    """Buckets double from 1: three examples are in the one up to 4. A request that fails on its outputs counts too."""
+def test_only_multi_inference_counts_examples(server, ask):
+    """Buckets double from 1, so three examples are in the bucket up to 4. Requests with rejected outputs count, too."""
     ask("Classify", "good", 5)
     ask("Regress", "regress", 5)
     before = examples_counted(server) or {"s_count": 0, "s_sum": 0, "_total": 0}

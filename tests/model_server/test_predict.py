@@ -1,4 +1,4 @@
-"""Predict over gRPC: which model, the checks of a request, and the reply."""
+"""Predict over gRPC: the selection of a model, the checks of a request, and the reply."""
 
 import grpc
 import numpy as np
@@ -51,7 +51,7 @@ def test_the_newest_version_answers(call):
     assert response.model_spec.version.value == 2
 
 
-def test_a_version_and_a_label_choose(call):
+def test_selection_by_version_and_label(call):
     for response in (call(version=1), call(label="stable")):
         assert list(response.outputs["y"].float_val) == [7.0]
         spec = response.model_spec
@@ -59,8 +59,8 @@ def test_a_version_and_a_label_choose(call):
         assert spec.WhichOneof("version_choice") == "version"
 
 
-def test_repeated_requests_of_all_kinds_agree(call):
-    """The short way of a request that is like one before gives what the whole way gives."""
+def test_repeated_requests_have_equal_replies(call):
+    """The fast path gives the same replies as the slow one."""
     content = tf.make_tensor_proto(np.array([[1, 1, 1]], np.float32))
     typed = tf.make_tensor_proto([[1.0, 1.0, 1.0]])
     typed.ClearField("tensor_content")
@@ -73,8 +73,8 @@ def test_repeated_requests_of_all_kinds_agree(call):
             assert list(call(inputs={"x": proto}).outputs["y"].float_val) == [8.0]
 
 
-def test_merged_parts_of_a_request_count_as_one(server, predict_request):
-    """A message that comes in two parts is what protobuf makes of it, on the short way too."""
+def test_repeated_fields_are_merged(server, predict_request):
+    """As in protobuf, also on the fast path."""
     request = predict_request()
     for _ in range(30):
         server.call("Predict", request, predict_pb2.PredictResponse)
@@ -116,7 +116,7 @@ def test_missing_input_with_defaults(call, fails):
     fails("INVALID_ARGUMENT", text, lambda: call("score", {"b": [1.0]}, signature="defaults"))
 
 
-def test_a_default_fills_in(predict, server):
+def test_a_default_is_used(predict, server):
     assert predict(server, "score", {"a": [1.0]}, signature="defaults")["sum"].tolist() == [11.0]
 
 
@@ -210,23 +210,23 @@ def test_wrong_type(call, fails):
 
 
 def test_feeds_are_not_checked_against_shapes(server, predict):
-    """A placeholder of (?, 1) takes (1,): only ops complain."""
+    """A placeholder of (?, 1) accepts (1,); only ops check shapes."""
     assert predict(server, "score", {"a": [[1.0]], "b": [[2.0]]}, signature="two")["sum"].tolist() == [[3.0]]
 
 
-def test_ops_complain(call):
-    with pytest.raises(grpc.RpcError, match=r"Matrix size-incompatible: In\[0\]: \[1,4\], In\[1\]: \[3,1\]") as caught:
+def test_ops_check_shapes(call):
+    with pytest.raises(grpc.RpcError, match=r"In\[0\]: \[1,4\], In\[1\]: \[3,1\]") as caught:
         call(inputs={"x": [[1.0, 1.0, 1.0, 1.0]]})
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_long_messages_are_cut(call):
+def test_long_messages_are_truncated(call):
     with pytest.raises(grpc.RpcError) as caught:
         call("m" * 2000)
     assert caught.value.details() == ("Servable not found for request: Latest(" + "m" * 2000)[:1024] + "...TRUNCATED"
 
 
-def test_every_type_there_and_back(server, predict):
+def test_every_type_round_trips(server, predict):
     inputs = {
         "long": np.array([0, 1, 127, 128, 300, 2**40, -1, 2**63 - 1, -(2**63)], np.int64),
         "text": np.array([b"", b"a\x00b", "é".encode()], object),
@@ -250,7 +250,7 @@ def test_empty_batch_and_nan(server, predict):
     assert np.isnan(predict(server, inputs={"x": [[float("nan"), 1.0, 1.0]]})["y"]).all()
 
 
-def test_outputs_are_typed_fields_unless_asked(server, call, launch, saved_models, predict_request):
+def test_outputs_are_typed_fields_by_default(server, call, launch, saved_models, predict_request):
     tensor = call().outputs["y"]
     assert (list(tensor.float_val), tensor.tensor_content) == ([8.0], b"")
     flags = [f"--model_base_path={saved_models / 'score'}", "--model_name=score"]

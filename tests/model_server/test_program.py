@@ -1,4 +1,4 @@
-"""The end of the executable: SIGTERM ends it, whatever its threads wait for."""
+"""The end of the program: SIGTERM ends it, even if its threads wait."""
 
 import concurrent.futures
 import os
@@ -15,7 +15,7 @@ from tensorflow_serving.apis import predict_pb2
 
 @pytest.fixture
 def program(free_port, saved_models, write_config, tmp_path):
-    """Run the executable itself: the other tests' servers are forked, and end like no program does."""
+    """Run the program itself: the servers of the other tests are forked, and end in another way."""
     config = tmp_path / "config"
     config.write_text(write_config(("score", saved_models / "score", ""), ("tools", saved_models / "tools", "")))
     port = free_port()
@@ -36,7 +36,7 @@ def ended(process):
     return process.wait(60)
 
 
-def test_a_reload_that_waits_does_not_hold_the_end(program, write_config, saved_models, tmp_path):
+def test_a_waiting_reload_does_not_delay_the_end(program, write_config, saved_models, tmp_path):
     from google.protobuf import text_format
     from tensorflow_serving.apis import model_management_pb2
 
@@ -51,7 +51,7 @@ def test_a_reload_that_waits_does_not_hold_the_end(program, write_config, saved_
     assert ended(process) == 0
 
 
-def test_a_long_run_does_not_hold_the_end(program, predict_request):
+def test_a_long_run_does_not_delay_the_end(program, predict_request):
     process, channel = program
     call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
     products = lambda count: predict_request("tools", {"n": np.array([count], np.int32)}, signature="slow")  # noqa: E731
@@ -64,7 +64,7 @@ def test_a_long_run_does_not_hold_the_end(program, predict_request):
         assert running.exception() is not None
 
 
-def test_a_start_that_fails_says_so(tmp_path):
+def test_a_failed_start_is_reported(tmp_path):
     command = [sys.executable, "-m", "tiffin.model_server", "--model_base_path=p"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 255

@@ -1,4 +1,4 @@
-"""How a signature runs: the faster of two ways, and the short way of requests that are like one before."""
+"""Runners choose the faster of two modes; plans are the fast path of repeated requests."""
 
 import itertools
 
@@ -22,18 +22,18 @@ def catalog(saved_models):
     return catalog
 
 
-def test_the_first_calls_choose_the_faster_way(catalog):
+def test_the_first_calls_choose_the_faster_mode(catalog):
     runner = catalog.loaded["score", 1].signatures["serving_default"].runner(["y"])
     calls = 0
     while not runner.is_settled:
         assert runner([X])[0].tolist() == [[7.0], [7.0]]
         calls += 1
-    assert calls == 16, "three to settle and five to time, for each way"
+    assert calls == 16, "three untimed and five timed calls per mode"
     assert runner([X])[0].tolist() == [[7.0], [7.0]]
 
 
-def test_a_time_limit_that_is_far_off_costs_nothing(catalog):
-    """Until the runs are known to be quick, each runs in the way that can be stopped."""
+def test_a_long_time_limit_has_no_cost(catalog):
+    """Until runs are known to be fast, they use the cancellable mode."""
     runner = catalog.loaded["score", 1].signatures["serving_default"].runner(["y"])
     for _ in range(20):
         assert runner([X], 1000)[0].tolist() == [[7.0], [7.0]]
@@ -45,14 +45,14 @@ def test_a_time_limit_that_is_far_off_costs_nothing(catalog):
     assert runner.is_settled
 
 
-def test_callables_of_output_filters_are_bounded(catalog):
+def test_the_number_of_cached_callables_is_limited(catalog):
     signature = catalog.loaded["score", 1].signatures["two"]
     for aliases in itertools.islice(itertools.product(["sum", "difference"], repeat=8), 135):
         signature.runner(aliases)
     assert len(signature._runners) == 128
 
 
-def test_plans_answer_like_the_whole_way_and_go_with_the_models(catalog, predict_request):
+def test_plans_give_equal_replies_and_are_dropped_with_the_models(catalog, predict_request):
     counts = metrics.Metrics()
     short = plans.Plans(catalog, counts, as_content=False)
     content = predict_request(inputs={"x": X}).SerializeToString()
@@ -70,8 +70,8 @@ def test_plans_answer_like_the_whole_way_and_go_with_the_models(catalog, predict
     assert catalog.plans == {}
 
 
-def test_a_plan_made_while_the_models_change_is_not_kept(catalog, saved_models, predict_request, monkeypatch):
-    """The request asks for the latest version, and a later one comes just then."""
+def test_a_plan_made_while_the_models_change_is_dropped(catalog, saved_models, predict_request, monkeypatch):
+    """The request is for the latest version, and a newer one becomes available."""
     short = plans.Plans(catalog, metrics.Metrics(), as_content=False)
     find = catalog.find
 
@@ -89,7 +89,7 @@ def test_a_plan_made_while_the_models_change_is_not_kept(catalog, saved_models, 
     assert catalog.plans == {}
 
 
-def test_only_short_keys_and_good_shapes_are_kept(catalog, predict_request):
+def test_only_short_keys_and_valid_shapes_are_cached(catalog, predict_request):
     short = plans.Plans(catalog, metrics.Metrics(), as_content=False)
     request = predict_request(inputs={"x": X})
     request.model_spec.signature_name = "serving_default"

@@ -1,4 +1,4 @@
-"""The states on a version's way, and what a server refuses at its start or has no ear for."""
+"""The states of a version, and features that are not supported."""
 
 import concurrent.futures
 import shutil
@@ -18,7 +18,7 @@ def versions(*numbers):
 
 @pytest.fixture
 def tools(saved_models, tmp_path, predict_request, pause):
-    """A base path with versions 1 to 3 of `tools`, of which 3 pauses while it warms up."""
+    """Base path with versions 1 to 3 of `tools`; version 3 pauses in its warm-up."""
     for number in (1, 2, 3):
         shutil.copytree(saved_models / "tools" / "00000123", tmp_path / "tools" / str(number))
     file = tmp_path / "tools" / "3" / WARMUP
@@ -41,7 +41,7 @@ def start(launch, write_config, tmp_path, tools):
 
 @pytest.fixture
 def busy(predict, pause):
-    """Ask a version for something that pauses, and return what becomes of it."""
+    """Start a request that pauses, and return its future."""
 
     def ask(server, version):
         pool = concurrent.futures.ThreadPoolExecutor(1)
@@ -59,7 +59,7 @@ def test_no_version_no_state(launch, tmp_path, states):
 
 
 def test_start_and_loading(start, tools, reload, states, predict, fails, eventually, pause):
-    """One version loads after the other, the newest first; neither can be asked before it is AVAILABLE."""
+    """Versions load one after another, the newest first; none answers before it is AVAILABLE."""
     server = start(versions(1))
     reload(server, ("tools", tools, versions(1, 2, 3)))
     pause.wait()
@@ -73,7 +73,7 @@ def test_start_and_loading(start, tools, reload, states, predict, fails, eventua
 
 
 def test_unloading(start, tools, reload, states, predict, fails, eventually, busy, pause):
-    """A version that leaves takes no more requests, and ends when those in flight have."""
+    """An unloading version rejects requests, and ends after those in flight."""
     server = start(versions(1, 2))
     eventually(lambda: states(server, "tools") == {2: AVAILABLE, 1: AVAILABLE})
     running = busy(server, 1)
@@ -88,7 +88,7 @@ def test_unloading(start, tools, reload, states, predict, fails, eventually, bus
 
 @pytest.mark.parametrize("threads", [0, 1])
 def test_threads_that_unload(start, tools, reload, states, eventually, busy, pause, threads):
-    """Without one the manager itself waits for the requests in flight, and loads nothing meanwhile."""
+    """Without threads, the manager itself waits for the requests in flight, and loads nothing until then."""
     shutil.rmtree(tools / "3" / "assets.extra")
     server = start(versions(1, 2), f"--num_unload_threads={threads}")
     eventually(lambda: states(server, "tools") == {2: AVAILABLE, 1: AVAILABLE})
@@ -105,7 +105,7 @@ def test_threads_that_unload(start, tools, reload, states, eventually, busy, pau
     eventually(lambda: states(server, "tools") == {3: AVAILABLE, 2: AVAILABLE, 1: END})
 
 
-def test_all_of_the_text_of_a_failed_reload(launch, saved_models, reload, fails, tmp_path):
+def test_the_message_of_a_failed_reload(launch, saved_models, reload, fails, tmp_path):
     (tmp_path / "config").write_text("model_config_list {}")
     server = launch(f"--model_config_file={tmp_path / 'config'}", "--max_num_load_retries=0").wait()
     path = saved_models / "broken"
@@ -118,7 +118,7 @@ def test_all_of_the_text_of_a_failed_reload(launch, saved_models, reload, fails,
 
 
 def test_request_logging_at_the_start(launch, saved_models, write_config, tmp_path):
-    """It comes after the models have loaded, as there."""
+    """It is rejected after the models have loaded, as in TF Serving."""
     logging = "logging_config { sampling_config { sampling_rate: 0.5 } }"
     (tmp_path / "config").write_text(write_config(("score", saved_models / "score", logging)))
     server = launch(f"--model_config_file={tmp_path / 'config'}")

@@ -1,4 +1,4 @@
-"""HTTP under the REST API: framing, connections that break, and the end."""
+"""The HTTP server: framing, broken connections and the end."""
 
 import gzip
 import http.client
@@ -24,7 +24,7 @@ def connection(server):
         yield connection
 
 
-def test_a_connection_is_kept_and_its_bodies_may_come_in_chunks(server):
+def test_keep_alive_and_chunked_bodies(server):
     connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
     for _ in range(2):
         connection.request("POST", PATH, iter([BODY[:5], BODY[5:]]), encode_chunked=True)
@@ -43,12 +43,12 @@ def test_gzip(server):
 
 
 @pytest.mark.parametrize("length", [b"-1", b"nonsense", b""])
-def test_lengths_that_are_none(connection, length):
+def test_invalid_lengths(connection, length):
     connection.sendall(HEAD + b"Content-Length: " + length + b"\r\n\r\n{}")
     assert connection.recv(100).startswith(b"HTTP/1.1 400")
 
 
-def test_a_body_that_ends_before_its_end_is_no_request(server, connection):
+def test_an_incomplete_body_is_ignored(server, connection):
     before = server.log
     connection.sendall(HEAD + b"Content-Length: 100\r\n\r\n" + BODY)
     connection.shutdown(socket.SHUT_WR)
@@ -56,8 +56,8 @@ def test_a_body_that_ends_before_its_end_is_no_request(server, connection):
     assert server.log == before
 
 
-def test_declared_bodies_take_no_memory(server):
-    """Connections that say much and send little."""
+def test_declared_lengths_allocate_no_memory(server):
+    """Connections declare large bodies and send little."""
     before = server.resident_mib()
     waiting = [socket.create_connection(("127.0.0.1", server.rest_port), 30) for _ in range(20)]
     for one in waiting:
