@@ -67,7 +67,7 @@ def set_recurring(
 
     The new recurring run is created paused, and enabled after the old one is deleted, so that both never run. If the call
     is interrupted, repeat it. If several clients create one at the same time, the newest is kept, by an order that is the
-    same for every client; only the client that created it succeeds.
+    same for every client; clients that requested other settings get an error.
 
     Args:
         backend: Return value of `connect`.
