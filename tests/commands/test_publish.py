@@ -164,7 +164,7 @@ def test_a_pods_own_token_and_a_sessions_cookie_are_taken(
     refused = tiffin("publish", spec, "--host", backend.address, TIFFIN_KFP_COOKIE=f"other={TOKEN}")
 
     assert in_pod[0] == with_cookie[0] == 0
-    assert (refused[0], "(401): no session for …" in refused[2]) == (1, True)
+    assert (refused[0], "(401)" in refused[2], "…" in refused[2]) == (1, True, True)
 
 
 def test_an_older_backend_is_told_from_a_wrong_spec(backend: kfp_backend.Server, tmp_path: Path) -> None:
@@ -178,7 +178,8 @@ def test_an_older_backend_is_told_from_a_wrong_spec(backend: kfp_backend.Server,
     assert older[0] == wrong[0] == 1
     assert "'literals'" in older[2]
     assert "KFP 2.16" in older[2]
-    assert "(400): invalid v2 pipeline spec" in wrong[2]
+    assert "(400)" in wrong[2]
+    assert "schemaVersion" in wrong[2]
 
 
 def test_a_host_that_is_down_is_said_at_once(spec: Path) -> None:
