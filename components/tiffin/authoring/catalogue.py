@@ -1,6 +1,6 @@
-"""The catalogue: a page in Markdown for each compiled component, with an example that needs nothing but kfp.
+"""The catalogue: a Markdown page for each compiled component, with an example that needs only kfp.
 
-An example is wired by the components' own words: an input described as `Output of X` comes from the component X.
+Examples are wired by the components' descriptions: an input described as `Output of X` comes from the component X.
 """
 
 import re
@@ -13,7 +13,7 @@ from tiffin.version import __version__
 
 PAGE = "README.md"
 
-# What the examples pass to inputs of these names: they run on the generated deliveries as they stand.
+# Values of the inputs of these names in the examples, so that they run unchanged on the sample data.
 _VALUES = {
     "label": "late",
     "model_name": "deliveries",
@@ -29,8 +29,8 @@ def write_page(name: str, interfaces: Mapping[str, Interface]) -> str:
     """Return the page of one component.
 
     Args:
-        name: Of the component.
-        interfaces: Of all components, by name: the example uses those that come before.
+        name: Name of the component.
+        interfaces: Interfaces of all components by name; the example also uses the upstream components.
     """
     interface = interfaces[name]
     summary, _, rest = interface.description.partition("\n")
@@ -38,7 +38,7 @@ def write_page(name: str, interfaces: Mapping[str, Interface]) -> str:
         f"# {name}",
         _escape(summary),
         *([_escape(" ".join(rest.split()))] if rest.strip() else []),
-        f"Version {__version__}, image `{interface.image}`.",
+        f"Version: {__version__}. Image: `{interface.image}`.",
         "## Inputs",
         _table(["name", "type", "default", "description"], [_input_row(port) for port in interface.inputs]),
         "## Outputs",
@@ -49,17 +49,17 @@ def write_page(name: str, interfaces: Mapping[str, Interface]) -> str:
         if interface.outputs
         else "None.",
         "## Example",
-        "It needs only kfp, and runs on generated data from the folder that holds `components/`.",
+        "Requires only kfp. Run it in the directory that contains `components/`; the compiled pipeline uses sample data.",
         f"```python\n{write_example(name, interfaces)}```",
     ]
     return "\n\n".join(paragraphs) + "\n"
 
 
 def write_index(interfaces: Mapping[str, Interface]) -> str:
-    """Return the page that names every component and says how one is loaded.
+    """Return the index page: all components, and how to load them.
 
     Args:
-        interfaces: Of all components, by name.
+        interfaces: Interfaces of all components by name.
     """
     rows = [
         [f"[{name}]({name}/{PAGE})", _escape(interface.description.partition("\n")[0]), f"`{interface.image}`"]
@@ -68,12 +68,12 @@ def write_index(interfaces: Mapping[str, Interface]) -> str:
     last = max(interfaces)
     return f"""# Components
 
-Version {__version__}.
-Each folder holds `component.yaml`, which any KFP v2 pipeline loads, and a page about it.
+Version: {__version__}.
+Each folder contains a `component.yaml`, which any KFP v2 pipeline can load, and its documentation.
 
-{_table(["component", "what it does", "image"], rows)}
+{_table(["component", "description", "image"], rows)}
 
-With kfp alone, from a file, an address, or text:
+Load a component with kfp from a file, a URL or a string:
 
 ```python
 from kfp import components
@@ -86,11 +86,11 @@ from kfp import components
 
 
 def write_example(name: str, interfaces: Mapping[str, Interface]) -> str:
-    """Return a program that compiles a pipeline with this component and those that come before it.
+    """Return a program that compiles a pipeline of this component and its upstream components.
 
     Args:
-        name: Of the component.
-        interfaces: Of all components, by name.
+        name: Name of the component.
+        interfaces: Interfaces of all components by name.
     """
     order: list[str] = []
     before, pattern = find_components()[name].example
@@ -118,7 +118,7 @@ def write_example(name: str, interfaces: Mapping[str, Interface]) -> str:
 
 
 def find_sources(port: Port) -> list[str]:
-    """Return the components that an input comes from, by its description; none where it says nothing of the kind."""
+    """Return the components that an input comes from, as its description names them; may be empty."""
     match = re.match(r"Output of (\w+(?: or \w+)*)", port.description)
     return match[1].split(" or ") if match else []
 
@@ -133,7 +133,7 @@ def _add_with_sources(name: str, interfaces: Mapping[str, Interface], order: lis
 
 
 def _call(interface: Interface, order: Sequence[str], parameters: dict[str, str]) -> str:
-    """Return the statement that makes a task of a component, and add to `parameters` what it leaves to the user."""
+    """Return the statement that creates the component's task, and add inputs without a value to `parameters`."""
     arguments = list(_arguments(interface, order, parameters))
     statement = f"{_task(interface.name)} = {interface.name}({', '.join(arguments)})"
     if len(statement) + 4 <= _LINE:
@@ -164,14 +164,14 @@ def _literal(value: Any) -> str:
 
 def _input_row(port: Port) -> list[str]:
     if port.type == "PipelineTaskFinalStatus":
-        default = "from KFP"
+        default = "set by KFP"
     else:
         default = "required" if port.is_required else f"`{_literal(port.default)}`"
     return [f"`{port.name}`", f"`{port.type}`", default, _linked(port.description)]
 
 
 def _linked(description: str) -> str:
-    """Return a description for a table, with links to the components that it comes from."""
+    """Return a description for a table, with links to the components that it names."""
     sources = find_sources(Port("", "", description, False))
     text = _escape(description)
     for source in sources:
@@ -185,5 +185,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _escape(text: str) -> str:
-    # GitHub takes a word's own underscores as they are.
+    # Underscores inside a word need no escape in GitHub's Markdown.
     return re.sub(r"([|*<\[\]])", r"\\\1", text)

@@ -1,4 +1,4 @@
-"""Pipelines and components as YAML, components with a page each: the same source gives the same bytes."""
+"""Compile pipelines and components to YAML, deterministically; each component also gets a documentation page."""
 
 import ast
 import importlib
@@ -25,7 +25,7 @@ from tiffin.version import __version__
 
 
 def pipeline_names() -> list[str]:
-    """Return the names of the pipelines, sorted: a module of `tiffin.pipelines` holds a pipeline of its own name."""
+    """Return the names of the pipelines, sorted. Each is defined in a module of the same name in `tiffin.pipelines`."""
     return sorted(module.name for module in pkgutil.iter_modules(tiffin.pipelines.__path__))
 
 
@@ -35,7 +35,7 @@ def component_names() -> list[str]:
 
 
 def check_pipeline(name: str) -> None:
-    """Accept the name of a pipeline.
+    """Check the name of a pipeline.
 
     Raises:
         InputError: There is no such pipeline.
@@ -62,16 +62,16 @@ def compile_spec(component: Any) -> bytes:
     """Return the YAML of a pipeline or a component.
 
     Args:
-        component: What `@dsl.pipeline` or `@dsl.component` made.
+        component: Object returned by `@dsl.pipeline` or `@dsl.component`.
     """
-    # kfp takes a second to import, and `tiffin compile --help` needs none of it.
+    # Importing kfp takes a second, which would slow `tiffin compile --help` down.
     from kfp import compiler
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "spec.yaml")
         compiler.Compiler().compile(component, str(path))
-        # protobuf keeps a mapping in an order that differs from process to process. kfp sorts it in the YAML, but not
-        # where its comments repeat a default.
+        # The order of a protobuf mapping differs between processes. kfp sorts mappings in the YAML, but not the defaults
+        # in its comments.
         return re.sub(rb"(?m)(?<=\[Default: )[\[{].*[\]}](?=\]$)", _in_order, path.read_bytes())
 
 
@@ -89,10 +89,10 @@ def compile_pipeline(name: str) -> bytes:
 
 
 def find_spec(pipeline: str) -> Spec | None:
-    """Read the compiled spec that `pipeline` is the path of; None where it is the name of a pipeline, to be compiled.
+    """Read a compiled spec if `pipeline` is a path; return None if it is the name of a pipeline.
 
     Raises:
-        InputError: There is no such pipeline, or the file is no compiled pipeline.
+        InputError: There is no such pipeline, or the file is not a compiled pipeline.
     """
     if pipeline.endswith((".yaml", ".yml")) or "/" in pipeline:
         return read_spec(pipeline)
@@ -105,7 +105,7 @@ def load_spec(pipeline: str, adjustments: Adjustments = NONE) -> Spec:
 
     Args:
         pipeline: Name of a pipeline, or path of a spec.
-        adjustments: Of its steps, over what its source or the spec says. Defaults to none.
+        adjustments: Adjustments of its steps, which override the source or the spec. Defaults to none.
 
     Raises:
         InputError: There is no such pipeline, the file is no compiled pipeline, or an adjustment names no step or breaks
@@ -120,15 +120,15 @@ def compile_component(name: str) -> bytes:
 
 
 def compile_catalogue(names: Iterable[str]) -> dict[str, bytes]:
-    """Return what lies in the folder `components`, by path: each component with its page, and an index if all are there.
+    """Return the files of the folder `components` by path: components, their pages, and an index if all are included.
 
     Args:
-        names: Of the components.
+        names: Names of the components.
     """
     names = list(names)
     if not names:
         return {}
-    # A page's example uses the components that come before its own.
+    # A page's example uses the upstream components too.
     specs = {name: compile_component(name) for name in component_names()}
     interfaces = {name: read_interface(spec) for name, spec in specs.items()}
     files = {}
@@ -147,16 +147,16 @@ def write_specs(
 ) -> list[Path]:
     """Compile into the folder `output` and return the files, in the order written.
 
-    Components come with a page each. Everything is compiled before the first file is written, so a mistake in one source
-    leaves the folder as it was.
+    Each component gets a documentation page. Everything is compiled before the first file is written, so an error
+    leaves the folder unchanged.
 
     Args:
-        output: The folder; made where it does not exist.
-        names: Pipelines and components. Defaults to all of both.
-        adjustments: Of the steps of the one pipeline that is named. Defaults to what its source says.
+        output: Output folder; created if missing.
+        names: Pipelines and components to compile. Defaults to all.
+        adjustments: Adjustments of the steps; require a single pipeline in `names`. Defaults to none.
 
     Raises:
-        InputError: A name is neither a pipeline nor a component, or an adjustment names no step or breaks a rule.
+        InputError: A name is neither a pipeline nor a component, `output` is a file, or an adjustment is invalid.
     """
     pipelines, components = pipeline_names(), component_names()
     known = [*pipelines, *components]
@@ -168,12 +168,12 @@ def write_specs(
             )
     if adjustments and (len(names) != 1 or names[0] not in pipelines):
         raise InputError(
-            "--size, --deadline and --mount should come with one pipeline, whose steps they name. "
+            "--size, --deadline and --mount should be used with one pipeline. "
             f"Received: {', '.join(names) or 'none'}. "
-            "Compile each pipeline by itself."
+            "Compile each pipeline separately."
         )
     if Path(output).exists() and not os.path.isdir(output):
-        raise InputError(f"--output should be a folder. Received: '{output}', which is a file. Choose another name.")
+        raise InputError(f"--output should be a folder. Received: '{output}', which is a file.")
 
     files: dict[Path, bytes] = {}
     for name in names or known:

@@ -1,16 +1,15 @@
-"""The decorator that pipelines are declared with: parameters described once, and choices.
+"""The decorator `pipeline`: takes defaults and descriptions of parameters from components, and supports choices.
 
-A parameter without a default, or without a description in the docstring, takes it from the component that it goes to. So
-that a parameter without a default may follow one with, a pipeline takes keywords only:
+A parameter without a default, or without a description in the docstring, takes it from the component input that it is
+passed to. Parameters are keyword-only, so that one without a default may follow one with a default:
 
     @pipeline(name="training", display_name="Train a model")
     def training(*, data: str, label: str = "late") -> None: ...
 
-Here `data` has the default and the description of the component's input that it is passed to.
+Here `data` has the default and the description of the component's input.
 
-A `Literal` becomes a dropdown on the dashboard. Specs carry a parameter's choices since KFP 2.16: the backend holds every
-run to them, and the dashboard of 2.17 offers them as a dropdown. kfp 2.17's compiler does not write them yet, so they are
-added to what it made.
+A `Literal` becomes a dropdown on the dashboard. Specs support choices since KFP 2.16: the backend checks every run against
+them, and the dashboard of 2.17 shows a dropdown. kfp 2.17's compiler does not write them yet, so the decorator adds them.
 """
 
 import functools
@@ -30,15 +29,15 @@ from tiffin.specs.steps import read_steps
 
 
 def pipeline(name: str, display_name: str) -> Callable[[Callable[..., Any]], Any]:
-    """Declare a pipeline as `dsl.pipeline` does; its parameters may be `Literal`s and leave out what components say.
+    """Declare a pipeline as `dsl.pipeline` does, with `Literal` parameters and inherited defaults and descriptions.
 
     Args:
-        name: Of the pipeline.
-        display_name: As the dashboard shows it.
+        name: Name of the pipeline.
+        display_name: Name on the dashboard.
 
     Raises:
-        InputError: A Literal mixes types, a parameter's default is none of its choices, or a parameter without a default
-            goes to components with different ones.
+        InputError: A Literal mixes types, a default is not one of the choices, or a parameter without a default is
+            passed to components with different defaults.
     """
     compiled = dsl.pipeline(name=name, display_name=display_name)
 
@@ -55,7 +54,7 @@ def pipeline(name: str, display_name: str) -> Callable[[Callable[..., Any]], Any
         def traced(*values: Any) -> Any:
             return function(**dict(zip(signature.parameters, values, strict=True)))
 
-        # Only a compiled pipeline says where its parameters go.
+        # Compile once without defaults: only a compiled pipeline shows where its parameters are passed to.
         traced.__signature__ = _signature(signature, types, {})  # type: ignore[attr-defined]
         inputs = _find_inputs(compiled(traced))
         traced.__signature__ = _signature(signature, types, inputs)  # type: ignore[attr-defined]
@@ -73,7 +72,7 @@ def _signature(
     return signature.replace(
         parameters=[
             parameter.replace(
-                # Of these alone, one without a default may follow one with.
+                # Only keyword-only parameters without a default may follow those with one.
                 kind=inspect.Parameter.KEYWORD_ONLY,
                 annotation=types.get(parameter.name, parameter.annotation),
                 default=_default(parameter, inputs.get(parameter.name, {})),
@@ -84,17 +83,17 @@ def _signature(
 
 
 def _default(parameter: inspect.Parameter, inputs: Mapping[str, Parameter]) -> Any:
-    """Return a parameter's own default, else that of the inputs it goes to; none where one of them has none."""
+    """Return a parameter's own default, else that of its component inputs; empty if one of these is required."""
     if parameter.default is not inspect.Parameter.empty or not inputs:
         return parameter.default
     defaults = [one.default for one in inputs.values()]
     if any(default is None for default in defaults):
         return inspect.Parameter.empty
     if any(default != defaults[0] for default in defaults):
-        said = ", ".join(f"{function} {one.default!r}" for function, one in inputs.items())
+        received = ", ".join(f"{function} {one.default!r}" for function, one in inputs.items())
         raise InputError(
-            f"The parameter '{parameter.name}' should have a default, since components have different ones. "
-            f"Received: {said}. Give it one in the pipeline."
+            f"The parameter '{parameter.name}' should have a default in the pipeline, because its components have "
+            f"different defaults. Received: {received}."
         )
     return defaults[0]
 
@@ -105,27 +104,27 @@ def _describe(
     signature: inspect.Signature,
     inputs: Mapping[str, Mapping[str, Parameter]],
 ) -> str:
-    """Return the function's docstring with a description of every parameter that it or a component describes.
+    """Return the function's docstring, completed with the components' descriptions of parameters.
 
-    Of several components, one that requires the parameter says more than one that can do without.
+    Of several components, the description of one that requires the parameter is preferred.
     """
     text = inspect.getdoc(function) or ""
-    # kfp takes a docstring that begins with its parameters for a description.
+    # kfp reads a docstring that starts with `Args:` as the description.
     head = re.split(r"(?m)^(?:Args|Returns):$", text)[0].rstrip() or display_name
     returns = re.search(r"(?ms)^Returns:$.*", text)
     own = {described.arg_name: described.description for described in docstring_parser.parse(text).params}
     lines = []
     for name in signature.parameters:
         described = sorted(inputs.get(name, {}).values(), key=lambda one: one.default is not None)
-        said = own.get(name) or next((one.description for one in described if one.description), "")
-        if said:
-            lines.append(textwrap.indent(f"{name}: {textwrap.indent(said, '    ').lstrip()}", "    "))
+        about = own.get(name) or next((one.description for one in described if one.description), "")
+        if about:
+            lines.append(textwrap.indent(f"{name}: {textwrap.indent(about, '    ').lstrip()}", "    "))
     parts = [head, "\n".join(["Args:", *lines]) if lines else "", returns.group() if returns else ""]
     return "\n\n".join(part for part in parts if part)
 
 
 def _find_inputs(declared: Any) -> dict[str, dict[str, Parameter]]:
-    """Return where the parameters of a compiled pipeline go: parameter -> component's function -> its input."""
+    """Return the component inputs of each parameter of a compiled pipeline: parameter -> function -> input."""
     document = json_format.MessageToDict(declared.pipeline_spec)
     found: dict[str, dict[str, Parameter]] = {}
     for step in read_steps(document):
@@ -153,7 +152,7 @@ def _type_of(parameter: str, values: tuple[Any, ...]) -> type:
     types = {type(value) for value in values}
     if len(types) != 1 or not types <= {str, int}:
         raise InputError(
-            f"The choices of '{parameter}' should all be strings, or all whole numbers. Received: {values}."
+            f"The choices of '{parameter}' should be either all strings or all whole numbers. Received: {values}."
         )
     found: type = types.pop()
     return found

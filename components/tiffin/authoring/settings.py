@@ -1,6 +1,6 @@
-"""What a step asks of a cluster beyond its inputs: a title, a size, retries, a deadline, settings and credentials.
+"""Cluster settings of a step: title, size, retries, deadline, configuration and credentials.
 
-A run on one machine passes over all of it but the retries, between which it does not wait.
+A local run uses only the retries, without waiting between them.
 """
 
 from collections.abc import Iterable
@@ -14,15 +14,14 @@ from tiffin.specs.sizes import read_size
 from tiffin.stages import find_components
 from tiffin.stages.traits import S3, Service
 
-# A config map and a secret of this name in the namespace of the run. Both are optional, and so is each key, so that a
-# spec runs where a parameter or the service account's own identity says the same.
+# Names of a config map and a secret in the run's namespace. Both are optional, and so is each key: a parameter or the
+# service account's identity can replace them.
 SETTINGS = "tiffin"
 CREDENTIALS = "tiffin-credentials"
 
-# The keys of Kubeflow Pipelines' own store, in a secret that it puts into each namespace of users, keep names of their
-# own. As AWS_ACCESS_KEY_ID they would come before a role of the service account, and so lock users of AWS out of their
-# buckets on every cluster that has the secret; and where the user's own credentials are there too, one variable would
-# have two sources, of which only the last counts.
+# Kubeflow Pipelines puts a secret with the keys of its own object store into each user namespace. These keys must not
+# become AWS_ACCESS_KEY_ID: that would take precedence over the service account's role and lock AWS users out of their
+# buckets, and it would conflict with the user's own credentials.
 KUBEFLOWS_CREDENTIALS = "mlpipeline-minio-artifact"
 KUBEFLOWS_KEYS = {"accesskey": "MINIO_ACCESS_KEY", "secretkey": "MINIO_SECRET_KEY"}
 
@@ -36,18 +35,21 @@ def set_up(
     deadline_hours: float = 1,
     needs: Iterable[Service] | None = None,
 ) -> Any:
-    """Say what a task asks of a cluster, and return the task.
+    """Configure a task for a cluster, and return it.
 
     Args:
-        task: What calling a component returned.
-        title: As the dashboard shows it.
-        size: `small`, `medium`, `large`, or explicit.
-        retries: How often it runs again after a failure; the first time after half a minute, then after twice as long
-            each time. 0 for a gate, whose failure is its result.
-        deadline_hours: How long its pod may run.
-        needs: Services whose settings and credentials it gets as environment variables, from the config map `tiffin` and
-            the secret `tiffin-credentials`. Defaults to those of the component's traits; none for a component that is
-            not Tiffin's.
+        task: Task returned by calling a component.
+        title: Display name on the dashboard.
+        size: `small`, `medium`, `large`, or explicit, as `read_size` reads it. Defaults to `small`.
+        retries: Maximum number of retries after a failure, with a backoff of 30 s that doubles up to 600 s. Defaults to
+            0, as a gate requires: its failure is its result.
+        deadline_hours: Maximum running time of the pod in hours. Defaults to 1.
+        needs: Services whose settings and credentials the step gets as environment variables, from the config map
+            `tiffin` and the secret `tiffin-credentials`. Defaults to the services in the component's traits; none for
+            components that are not Tiffin's.
+
+    Raises:
+        InputError: The size is invalid, or the task runs no container.
     """
     needs = find_needs(task) if needs is None else tuple(needs)
     settings = {name: name for service in needs for name in service.settings}
@@ -67,22 +69,22 @@ def set_up(
 
 
 def set_size(task: Any, text: str) -> None:
-    """Give a task of a pipeline a size.
+    """Set the size of a task.
 
     Args:
-        task: What calling a component returned.
-        text: As `read_size` takes it.
+        task: Task returned by calling a component.
+        text: Size, as `read_size` reads it.
 
     Raises:
-        InputError: It is no size, or the task runs no container.
+        InputError: The size is invalid, or the task runs no container.
     """
     try:
         size = read_size(text)
     except InputError as error:
-        raise InputError(f"The step '{task.name}' has a wrong size. {error}") from None
+        raise InputError(f"Size of step '{task.name}': {error}") from None
     if task.container_spec is None:
-        raise InputError(f"A step with a size should run a container. Received: '{task.name}'. Leave its size out.")
-    # At once: each of kfp's setters inspects the whole stack, which made up most of a compilation.
+        raise InputError(f"A step with a size should run a container. Received: '{task.name}'. Remove its size.")
+    # Set directly: each of kfp's setters inspects the whole stack, which took most of the compilation time.
     task.container_spec.resources = ResourceSpec(
         cpu_request=size.cpu_request,
         cpu_limit=size.cpu_limit,
@@ -94,7 +96,7 @@ def set_size(task: Any, text: str) -> None:
 
 
 def find_needs(task: Any) -> tuple[Service, ...]:
-    """Return the services that a task's component talks to; none where the component is not Tiffin's."""
+    """Return the services that a task's component needs; none for components that are not Tiffin's."""
     component = task.component_spec
     container = component.implementation.container
     row = find_components().get(component.name.replace("-", "_"))

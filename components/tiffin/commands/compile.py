@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("names", nargs=-1, metavar="[PIPELINE|COMPONENT]...")
 @click.option(
-    "--output", "-o", default="build", show_default=True, type=click.Path(), help="Folder that takes the files."
+    "--output", "-o", default="build", show_default=True, type=click.Path(), help="Directory to write the files to."
 )
 @adjustment_options
 @debug_option
 def compile(names: tuple[str, ...], output: str, adjustments: "Adjustments") -> None:
-    """Compile pipelines and components to YAML; all of them where none is named.
+    """Compile pipelines and components to YAML; all of them by default.
 
-    Writes <pipeline>-<version>.yaml, components/<component>/component.yaml with a README.md beside it, and an index of
-    all components. The same source gives the same bytes.
+    Writes <pipeline>-<version>.yaml, components/<component>/component.yaml and its README.md, and an index of all
+    components. The output is deterministic: the same source gives the same bytes.
     """
     from tiffin.authoring.compilation import write_specs
 

@@ -1,4 +1,4 @@
-"""`tiffin demo`: what `make run` runs."""
+"""`tiffin demo`, also run by `make run`."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @state_option
 @debug_option
 def demo(state: str) -> int:
-    """Train on generated deliveries, serve the model, ask it one prediction by gRPC, and stop the server again."""
+    """Train on sample data, serve the model, request one prediction over gRPC, and stop the server."""
     from tiffin.local.companion import running_server, stop_unless_needed
     from tiffin.local.results import show_run
     from tiffin.local.runs import run_pipeline
@@ -25,7 +25,7 @@ def demo(state: str) -> int:
     left_server = None
     try:
         result = run_pipeline("training", state, ["data=sample:deliveries"])
-        # Stopped below, so nobody has to be told of it. A server that another run started stays.
+        # Stopped below, so the summary need not mention it. A server that another run started keeps running.
         left_server, result.left_server = result.left_server, None
         show_run(result, "", sys.stdout)
         if result.model and result.exit_status == 0:
@@ -38,7 +38,7 @@ def demo(state: str) -> int:
 
 
 def _ask(run: "Run", model: str, address: str) -> None:
-    """Ask the server about a row that the model has not seen, and print the answer beside the truth."""
+    """Request a prediction for a row of the eval split, and print it with the true label."""
     from tiffin.serving import Client
 
     row = read_sample_rows(run.find_artifact("*", "examples"))[0]
@@ -46,7 +46,7 @@ def _ask(run: "Run", model: str, address: str) -> None:
     with Client(address) as client:
         answer = client.predict(model, {name: [row[name]] for name in training.columns})
 
-    click.echo(f"\nAsked {model} at {address} by gRPC about a row of the eval split:")
+    click.echo(f"\nPrediction of {model} at {address} (gRPC) for a row of the eval split:")
     click.echo(f"  {', '.join(f'{name} {row[name]}' for name in training.columns)}")
     for name, values in answer.items():
         click.echo(f"  {name:<10} {_text(values[0])}")

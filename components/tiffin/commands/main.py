@@ -1,7 +1,7 @@
-"""The command `tiffin`: names its commands, imports one on use, and turns errors into one line and an exit status.
+"""The `tiffin` command: imports subcommands on use, and turns errors into a message and an exit status.
 
-The status is 0 when it is done, 1 when it failed, 2 when an argument breaks a rule, 3 when a gate of the pipeline
-stopped the run (`tiffin run`), 130 when it was interrupted.
+Exit statuses: 0 success, 1 failure, 2 invalid argument, 3 a gate of the pipeline stopped the run (`tiffin run`,
+`tiffin submit --wait`), 130 interrupted.
 """
 
 import importlib
@@ -16,29 +16,29 @@ from tiffin.commands.options import debug_option
 from tiffin.errors import InputError, did_you_mean, explain
 from tiffin.version import __version__
 
-# command -> what the list of commands says about it. Importing a command to ask it would cost a second and more.
+# Command -> its line in `tiffin --help`. Importing every command for its docstring would take more than a second.
 COMMANDS = {
     "compile": "Compile pipelines and components to versioned YAML.",
-    "run": "Run a pipeline on this machine, without a cluster and without Docker.",
+    "run": "Run a pipeline on this machine; no cluster needed.",
     "publish": "Upload pipelines to a Kubeflow Pipelines backend.",
     "submit": "Run a pipeline on a Kubeflow Pipelines backend.",
-    "schedule": "Run pipelines again and again on a backend: set, list, pause, resume, delete.",
-    "serve": "Serve the registered models of local runs by gRPC.",
-    "predict": "Ask a model server for predictions.",
-    "sample": "Write a generated data set of deliveries as CSV.",
-    "demo": "Train on generated data, then ask the model a prediction by gRPC.",
+    "schedule": "Manage recurring runs on a Kubeflow Pipelines backend.",
+    "serve": "Serve the models of local runs over gRPC.",
+    "predict": "Get predictions from a model server.",
+    "sample": "Write sample data, generated deliveries, to a CSV file.",
+    "demo": "Train on sample data, serve the model, get a prediction.",
 }
 
 
 class Commands(click.Group):
-    """A group that imports `tiffin.commands.<name>` when that command is called, and no other."""
+    """A group that imports `tiffin.commands.<name>` only when that command is called."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Return the names in the order of use."""
+        """Return the names in the order in which they are typically used."""
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
-        """Import the command `name`; None where there is none."""
+        """Import the command `name`; return None if it is unknown."""
         if name not in COMMANDS:
             return None
         command: click.Command = getattr(importlib.import_module(f"tiffin.commands.{name}"), name)
@@ -47,11 +47,10 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments name, or say which ones there are."""
+        """Return the command that the arguments name, or fail with the list of commands."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             ctx.fail(
-                f"There is no command '{args[0]}'.{did_you_mean(args[0], COMMANDS)} "
-                f"The commands are: {', '.join(COMMANDS)}."
+                f"No such command: '{args[0]}'.{did_you_mean(args[0], COMMANDS)} Commands: {', '.join(COMMANDS)}."
             )
         return super().resolve_command(ctx, args)
 
@@ -82,14 +81,14 @@ def _exit_status(run: Any, *args: Any, **kwargs: Any) -> int:
         click.echo(f"error: {error.format_message()}", err=True)
         status = error.exit_code
     except click.Abort:
-        # Ctrl-C, after click has left the line where the terminal shows "^C".
+        # Ctrl-C. click has already ended the line in which the terminal shows "^C".
         click.echo("Interrupted.", err=True)
         status = 130
     except BrokenPipeError:
-        # The reader has seen enough, as in `tiffin ... | head`. Python would complain once more as it ends.
+        # The reader closed the pipe, as in `tiffin ... | head`. Without this, Python prints another error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
-    except Exception as error:  # noqa: BLE001 - here, and nowhere else, errors become words
+    except Exception as error:  # noqa: BLE001 - the one place that turns errors into messages
         status = _report(error)
     return status if isinstance(status, int) else 0
 
@@ -109,4 +108,7 @@ def _report(error: Exception) -> int:
 @click.version_option(__version__, message="%(version)s")
 @debug_option
 def main() -> None:
-    """Carry a TensorFlow model from raw data to TensorFlow Serving on Kubeflow Pipelines, and keep it good there."""
+    """Train TensorFlow models on Kubeflow Pipelines and serve them with TensorFlow Serving.
+
+    Start with `tiffin demo`: it runs the whole pipeline on this machine.
+    """

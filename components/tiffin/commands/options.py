@@ -16,14 +16,14 @@ def _set_debug(_ctx: click.Context, _parameter: click.Parameter, value: bool) ->
         os.environ["TIFFIN_DEBUG"] = "1"
 
 
-# Every command takes it too: who meets an error repeats the command with --debug behind it.
+# Every command has it as well, so that a failed command can be repeated with --debug at its end.
 debug_option = click.option(
     "--debug", is_flag=True, expose_value=False, callback=_set_debug, help="Show tracebacks for errors."
 )
 
 
 state_option = click.option(
-    "--state", default=STATE, show_default=True, type=click.Path(), help="Folder for all that runs here keep."
+    "--state", default=STATE, show_default=True, type=click.Path(), help="Directory for local run state."
 )
 
 _ADJUSTMENTS = (
@@ -32,14 +32,15 @@ _ADJUSTMENTS = (
         "sizes",
         multiple=True,
         metavar="STEP=SIZE",
-        help="small, medium, large, or explicit: cpu=500m:2,memory=2Gi:4Gi,accelerator=nvidia.com/gpu:1.",
+        help="CPU, memory and accelerators of a step: small, medium, large, or request:limit, for example "
+        "train=cpu=500m:2,memory=2Gi:4Gi or train=large,accelerator=nvidia.com/gpu:1. Repeatable.",
     ),
     click.option(
         "--deadline",
         "deadlines",
         multiple=True,
         metavar="STEP=TIME",
-        help="How long its pod may run, such as train=12h, in s, m, h or d.",
+        help="Maximum running time of a step's pod in s, m, h or d, for example train=12h. Repeatable.",
     ),
 )
 _mount_option = functools.partial(
@@ -48,20 +49,20 @@ _mount_option = functools.partial(
     "mounts",
     multiple=True,
     metavar="STEP=CLAIM:PATH",
-    help="Mount a volume, such as deploy=tiffin-serving-root:/serving.",
+    help="Mount a volume claim in a step, for example deploy=tiffin-serving-root:/serving. Repeatable.",
 )
 
 
 def adjustment_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that change a pipeline's steps; it gets them as `adjustments`."""
+    """Add `--size`, `--deadline` and `--mount` to a command, which receives them as `adjustments`."""
     return _adjusted(command, _mount_option())
 
 
 def backend_adjustment_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give them to a command to a backend, whose cluster TIFFIN_MOUNT may describe.
+    """Add the same options to a command that talks to a backend; TIFFIN_MOUNT is the default of `--mount`.
 
-    Said once for all of these commands, it has them make one version and not two. What is compiled for review is not
-    changed by where it is compiled.
+    The variable keeps `publish`, `submit` and `schedule` consistent, so that they produce one version. `compile` ignores
+    it: its output must not depend on the machine.
     """
     return _adjusted(command, _mount_option(envvar="TIFFIN_MOUNT", show_envvar=True))
 
@@ -81,5 +82,5 @@ def _adjusted(command: Callable[..., Any], mount: Callable[..., Any]) -> Callabl
 
 
 def stop_command(state: str) -> str:
-    """Return the command that stops the model server of a state folder."""
+    """Return the command line that stops the model server of a state folder."""
     return "tiffin serve --stop" + ("" if state == STATE else f" --state {shlex.quote(state)}")

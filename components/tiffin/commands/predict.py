@@ -21,16 +21,48 @@ from tiffin.serving.stream import Answer, Ask, answer_rows, split_rows
 
 @click.command()
 @click.argument("file", type=click.Path())
-@click.option("--model", required=True, help="The model's name on the server.")
-@click.option("--address", help="HOST:PORT of the server. [default: the one of --state, started if none runs]")
-@click.option("--signature", default="", help="The model's signature; `explain` prints attributions, largest first.")
-@click.option("--version", type=click.IntRange(min=0), help="The model's version. [default: the latest]")
-@click.option("--label", help="The label of the version, instead of its number.")
-@click.option("--rest", is_flag=True, help="Use REST instead of gRPC; needs --address.")
-@click.option("--errors", type=click.Path(), help="Write rows that fail to this file, as JSON lines. [default: stderr]")
-@click.option("--batch-size", type=click.IntRange(1, 100_000), default=64, show_default=True, help="Rows per request.")
-@click.option("--window", type=click.IntRange(1, 1000), default=8, show_default=True, help="Requests in flight.")
-@click.option("--timeout", type=click.FloatRange(0.001), default=30.0, show_default=True, help="Seconds per request.")
+@click.option("--model", required=True, metavar="NAME", help="Name of the model on the server.")
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="Address of the model server.  [default: the local server of --state, started if needed]",
+)
+@click.option(
+    "--signature",
+    default="",
+    metavar="NAME",
+    help="Signature to call; `explain` prints attributions, largest first.  [default: serving_default]",
+)
+@click.option("--version", type=click.IntRange(min=0), metavar="N", help="Version of the model.  [default: latest]")
+@click.option("--label", metavar="NAME", help="Version label to use instead of a version number.")
+@click.option("--rest", is_flag=True, help="Use REST instead of gRPC; requires --address.")
+@click.option(
+    "--errors", type=click.Path(), metavar="FILE", help="File for failed rows, as JSON lines.  [default: stderr]"
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 100_000),
+    default=64,
+    show_default=True,
+    metavar="ROWS",
+    help="Rows per request.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(1, 1000),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Maximum number of concurrent requests.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.001),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Deadline of each request.",
+)
 @state_option
 @debug_option
 def predict(
@@ -48,11 +80,11 @@ def predict(
     timeout: float,
     state: str,
 ) -> int:
-    """Ask a model for predictions for the rows of FILE: .jsonl, .csv or .parquet, or - for JSON lines from stdin.
+    """Get predictions for the rows of FILE: .jsonl, .csv or .parquet, or - for JSON lines from stdin.
 
-    Prints one JSON object per row, in order: {"row": NUMBER, "outputs": {...}}. NaN and infinities are written as
-    null. Columns that the model does not take are ignored; one that a row lacks counts as a missing value. A row that
-    fails is reported and left out, and the exit status is 1. The rows of a pipe are answered one by one with
+    Prints one JSON object per row, in order: {"row": NUMBER, "outputs": {...}}. NaN and infinities become null.
+    Columns that the model does not have are ignored; columns that a row lacks are missing values. Failed rows are
+    reported and skipped, and the exit status is 1. To answer the rows of a pipe one by one, use
     --batch-size 1 --window 1.
     """
     which = (model, version, label)
@@ -78,11 +110,11 @@ def predict(
 
 def _open_report(path: str, file: str) -> IO[str]:
     if os.path.exists(path) and os.path.exists(file) and os.path.samefile(path, file):
-        raise click.UsageError(f"--errors should be another file than the rows. Received: '{path}' for both.")
+        raise click.UsageError(f"--errors should differ from the input file. Received: '{path}' for both.")
     try:
         return open(path, "w", encoding="utf-8")
     except OSError as error:
-        raise InputError(f"--errors should be a file to write to. Received: '{path}' ({error.strerror}).") from None
+        raise InputError(f"--errors should be a writable file. Received: '{path}' ({error.strerror}).") from None
 
 
 @contextlib.contextmanager
@@ -114,7 +146,7 @@ def _connect_rest(
     from tiffin.serving.rest import RestClient
 
     if not address:
-        raise click.UsageError("--rest needs --address, HOST:PORT of the server's REST port (8501 by default).")
+        raise click.UsageError("--rest requires --address: HOST:PORT of the server's REST API, 8501 by default.")
     with contextlib.closing(RestClient(address, timeout_seconds=timeout, connections=window)) as client:
         known = _find(client.metadata(which), signature)
         yield known, lambda arrays: client.predict(which, arrays, signature, known.outputs)
@@ -128,7 +160,7 @@ def _find(signatures: dict[str, Signature], name: str) -> Signature:
             f"{did_you_mean(name, signatures)}"
         )
     if not found.inputs:
-        raise InputError(f"Signature '{name}' should take inputs. Received: one without any. Choose another one.")
+        raise InputError(f"--signature should have inputs. Received: '{name}', which has none. Choose another one.")
     return found
 
 
@@ -146,7 +178,7 @@ def _write(answer: Answer, report: IO[str] | None, signature: str) -> None:
 
 
 def _by_size(outputs: Any) -> dict[str, Any]:
-    """Put the attributions first, largest first, and what they add up from and to last."""
+    """Sort attributions by magnitude, largest first; the baseline and the score come last."""
 
     def place(item: tuple[str, Any]) -> tuple[bool, float]:
         name, value = item
@@ -157,8 +189,8 @@ def _by_size(outputs: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _progress(source: Source) -> Iterator[Any]:
-    """Yield a function that passes answers on and, on a terminal, shows how far they are."""
-    # Lines that scroll on the same terminal would fight with the bar.
+    """Yield a function that passes answers on and, on a terminal, shows a progress bar."""
+    # Answers printed to the same terminal would break the bar.
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda answers: answers
         return
@@ -166,7 +198,7 @@ def _progress(source: Source) -> Iterator[Any]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (BarColumn(), TextColumn("{task.fields[rows]:,} rows"), TimeElapsedColumn(), TimeRemainingColumn())
-    # Answers go to standard output untouched; reports of rows are shown above the bar.
+    # Answers go to standard output unchanged; errors of rows are shown above the bar.
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("", total=source.total, rows=0)
 
@@ -183,6 +215,6 @@ def _summarize(counts: Counter[str], failed: int, seconds: float, inputs: list[s
     rows = counts[""]
     absent = [name for name in inputs if rows and not counts[name]]
     if absent and len(absent) < len(inputs):
-        click.echo(f"warning: no row has {', '.join(absent)}; taken as missing.", err=True)
+        click.echo(f"warning: no row has a value for {', '.join(absent)}; treated as missing.", err=True)
     failures = f", {failed:,} failed" if failed else ""
     click.echo(f"{rows:,} rows{failures} in {seconds:.1f} s, {rows / max(seconds, 1e-9):,.0f} rows/s", err=True)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("pipelines", nargs=-1, metavar="[PIPELINE|SPEC.yaml]...")
 @connection_options
-@click.option("--shared", is_flag=True, help="For all namespaces, where the backend has several.")
+@click.option("--shared", is_flag=True, help="Publish for all namespaces of a multi-user backend.")
 @backend_adjustment_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 @debug_option
 def publish(
     *,
@@ -30,9 +30,10 @@ def publish(
     adjustments: "Adjustments",
     as_json: bool,
 ) -> None:
-    """Upload pipelines to a Kubeflow Pipelines backend, or new versions of them; all where none is named.
+    """Upload pipelines, or new versions of them, to a Kubeflow Pipelines backend; all pipelines by default.
 
-    A version is named for the package's version and a digest of the spec: the same spec again makes nothing new.
+    A version's name contains the package version and a digest of the spec; publishing an unchanged spec again does
+    nothing.
     """
     from tiffin.authoring.compilation import load_spec, pipeline_names
     from tiffin.kubeflow.connection import connect
@@ -41,10 +42,10 @@ def publish(
     chosen = pipelines or pipeline_names()
     if adjustments and len(chosen) != 1:
         raise click.UsageError(
-            "--size, --deadline and --mount, or TIFFIN_MOUNT, should come with one pipeline, whose steps they name. "
-            "Publish each by itself."
+            "--size, --deadline, --mount and TIFFIN_MOUNT should be used with one pipeline. "
+            f"Received: {', '.join(chosen) or 'none'}. Publish each pipeline separately."
         )
-    # Everything is read before anything is sent.
+    # Read every spec before the first upload.
     specs = [load_spec(pipeline, adjustments) for pipeline in chosen]
     backend = connect(host, namespace, token_file, ca_file)
     for spec in specs:
@@ -53,5 +54,5 @@ def publish(
             click.echo(json.dumps(published.to_json()))
         else:
             click.echo(
-                f"{published.version} {'published' if published.is_new else 'is there already'} at {backend.host}"
+                f"{published.version} {'published' if published.is_new else 'already published'} at {backend.host}"
             )

@@ -10,13 +10,15 @@ from tiffin.commands.options import debug_option, state_option, stop_command
 
 @click.command()
 @click.argument("pipeline", metavar="PIPELINE|SPEC.yaml")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a parameter; may be repeated.")
-@click.option("--params", "file", type=click.Path(), metavar="FILE.yaml", help="Set parameters from a YAML file.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a pipeline parameter. Repeatable.")
+@click.option(
+    "--params", "file", type=click.Path(), metavar="FILE.yaml", help="YAML file of parameters; --set takes precedence."
+)
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object last; progress goes to standard error.")
-@click.option("--docker", is_flag=True, help="Run every step in a container of its image.")
-@click.option("--cold", is_flag=True, help="Start a new interpreter for every step.")
-@click.option("--stop-server", is_flag=True, help="Stop the model server at the end, if this run started it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object; progress goes to stderr.")
+@click.option("--docker", is_flag=True, help="Run each step in a container of its image instead of a virtualenv.")
+@click.option("--cold", is_flag=True, help="Start a new Python interpreter for each step (slower).")
+@click.option("--stop-server", is_flag=True, help="Stop the model server that this run started when the run ends.")
 @debug_option
 def run(
     *,
@@ -29,11 +31,11 @@ def run(
     cold: bool,
     stop_server: bool,
 ) -> int:
-    """Run a pipeline, or a compiled spec, on this machine.
+    """Run a pipeline or a compiled spec on this machine.
 
-    Each step runs in the virtualenv that stands for its image, with --docker in a container of the image itself. The
-    exit status is 0 when the run succeeded, 3 when a gate stopped it, 1 when it failed otherwise, 2 when an argument
-    breaks a rule.
+    Each step runs in the virtualenv of its image, or with --docker in a container of the image.
+
+    Exit status: 0 the run succeeded, 1 it failed, 2 an argument is invalid, 3 a gate stopped the run.
     """
     # rich and kfp take a second to import, and `tiffin run --help` needs neither.
     from tiffin.local.results import show_run

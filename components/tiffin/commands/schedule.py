@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 @click.group()
 @debug_option
 def schedule() -> None:
-    """Run pipelines again and again on a Kubeflow Pipelines backend."""
+    """Manage recurring runs on a Kubeflow Pipelines backend."""
 
 
 @schedule.command("set")
 @click.argument("name")
 @click.argument("pipeline", metavar="PIPELINE|SPEC.yaml")
-@click.option("--cron", required=True, metavar="LINE", help="As in crontab, such as '0 3 * * mon-fri', or @daily. UTC.")
+@click.option(
+    "--cron",
+    required=True,
+    metavar="SCHEDULE",
+    help="Schedule in UTC: @daily, or crontab fields such as '0 3 * * mon-fri'.",
+)
 @run_options
 @connection_options
 @backend_adjustment_options
@@ -43,9 +48,11 @@ def set_(
     ca_file: str | None,
     adjustments: "Adjustments",
 ) -> None:
-    """Create the recurring run NAME, or replace it; the same again changes nothing, but lets a paused one fire.
+    """Create or replace the recurring run NAME.
 
-    The backend's clock is UTC, unless its administrator set CRON_SCHEDULE_TIMEZONE.
+    Setting it again with the same options changes nothing, except that a paused run is resumed.
+
+    Schedules are in UTC unless the backend's administrator set CRON_SCHEDULE_TIMEZONE.
     """
     from tiffin.authoring.compilation import load_spec
     from tiffin.kubeflow.connection import connect
@@ -68,7 +75,7 @@ def set_(
 
 @schedule.command("list")
 @connection_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 @debug_option
 def list_(
     *, host: str | None, namespace: str | None, token_file: str | None, ca_file: str | None, as_json: bool
@@ -82,9 +89,9 @@ def list_(
         if as_json:
             click.echo(json.dumps(one.to_json(), ensure_ascii=False))
         else:
-            click.echo(f"{one.name}  {'on' if one.enabled else 'paused'}  {one.cron or 'no cron line'}")
+            click.echo(f"{one.name}  {'on' if one.enabled else 'paused'}  {one.cron or 'no cron schedule'}")
     if not found and not as_json:
-        click.echo("There are no recurring runs.")
+        click.echo("No recurring runs.")
 
 
 def _changes(action: str, done: str, about: str) -> click.Command:
@@ -104,6 +111,6 @@ def _changes(action: str, done: str, about: str) -> click.Command:
     return change
 
 
-schedule.add_command(_changes("pause", "paused", "Keep the recurring run NAME from firing until it is resumed."))
-schedule.add_command(_changes("resume", "resumed", "Let the recurring run NAME fire again."))
-schedule.add_command(_changes("delete", "deleted", "Delete the recurring run NAME. Its runs stay."))
+schedule.add_command(_changes("pause", "paused", "Pause the recurring run NAME until it is resumed."))
+schedule.add_command(_changes("resume", "resumed", "Resume the recurring run NAME."))
+schedule.add_command(_changes("delete", "deleted", "Delete the recurring run NAME and keep its past runs."))

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("pipeline", metavar="PIPELINE|SPEC.yaml")
 @run_options
-@click.option("--name", help="Of the run. Defaults to the pipeline's name and the time.")
-@click.option("--wait/--no-wait", default=False, help="Follow the run until it ends.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="How long to wait. The run goes on.")
+@click.option("--name", metavar="NAME", help="Run name.  [default: the pipeline's name and the time]")
+@click.option("--wait/--no-wait", default=False, show_default=True, help="Follow the run until it ends.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Stop waiting after this time; the run continues.  [default: no limit]",
+)
 @click.option("--poll", type=click.FloatRange(min=0.05), default=3, show_default=True, metavar="SECONDS", hidden=True)
 @connection_options
 @backend_adjustment_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object last; progress goes to standard error.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object; progress goes to stderr.")
 @debug_option
 def submit(
     *,
@@ -45,11 +50,12 @@ def submit(
     adjustments: "Adjustments",
     as_json: bool,
 ) -> int:
-    """Run a pipeline, or a compiled spec, on a Kubeflow Pipelines backend.
+    """Run a pipeline or a compiled spec on a Kubeflow Pipelines backend.
 
-    Its parameters are checked before anything is sent, and it is published if it is not there yet. With --wait the exit
-    status is that of `tiffin run`: 0 when the run succeeded, 3 when a gate stopped it, 1 when it failed otherwise, 2
-    when an argument breaks a rule. Ctrl-C leaves the run alone.
+    Parameters are checked before anything is sent, and the pipeline is published if necessary.
+
+    Exit status with --wait: 0 the run succeeded, 1 it failed, 2 an argument is invalid, 3 a gate stopped the run.
+    Ctrl-C stops waiting; the run continues.
     """
     from tiffin.authoring.compilation import load_spec
     from tiffin.kubeflow.connection import connect
@@ -70,7 +76,7 @@ def submit(
         follow_run(backend, spec, submission, stream, timeout_seconds=timeout, poll_seconds=poll)
         show_end(submission, stream)
     else:
-        click.echo(f"{published.version} runs: {submission.url}", file=stream)
+        click.echo(f"Submitted {published.version}: {submission.url}", file=stream)
     if as_json:
         click.echo(json.dumps(submission.to_json(), ensure_ascii=False))
     return submission.exit_status if wait else 0

@@ -1,7 +1,7 @@
-"""The model server that a run or a command needs: started for it, and stopped unless another needs it too.
+"""The model server of a run or a command: started on demand, and stopped when nothing uses it any more.
 
-All of one state folder share the server. Each holds a shared lock on <state>/server/users while it needs it, so that one
-that ends does not stop the server under another.
+All runs and commands of a state folder share one server. Each holds a shared lock on <state>/server/users while it uses
+the server, so that none stops it while another needs it.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ class Companion:
     """The model server of a run.
 
     Attributes:
-        server: Its address is known from the start.
+        server: The server; its address is known before it answers.
         started: Whether this run started it.
     """
 
@@ -32,11 +32,15 @@ class Companion:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def call_off(self) -> None:
-        """Start it no more if it has not started yet. Call this before the warm interpreters end."""
+        """Cancel the start if it is still pending. Call this before the warm interpreters end."""
         self._over.set()
 
     def finish(self, stop: bool) -> None:
-        """Wait for the start to end, and stop the server if this run started it, `stop` is true and no other needs it."""
+        """Wait until the server is started or cancelled; stop it if `stop`, this run started it, and it is unused.
+
+        Args:
+            stop: Whether to stop a server that this run started.
+        """
         if self._thread is not None:
             self._thread.join()
         os.close(self._users)
@@ -45,11 +49,11 @@ class Companion:
 
 
 def accompany(state: Path, interpreter: Interpreter | None) -> Companion:
-    """Find the server of the state folder, or reserve an address at once and start one in the background.
+    """Return the server of the state folder; if none is running, reserve an address and start one in the background.
 
     Args:
         state: The state folder.
-        interpreter: A warm interpreter of `model`, which may still be importing. None starts a new process.
+        interpreter: A warm interpreter of `model`, possibly still importing; None to start a new process.
     """
     users = _need(state)
     stack = contextlib.ExitStack()
@@ -60,7 +64,7 @@ def accompany(state: Path, interpreter: Interpreter | None) -> Companion:
     companion = Companion(server, True, users)
 
     def launch() -> None:
-        # The lock is the server's from here on; this process lets go of it.
+        # The server has inherited the lock; close it in this process.
         with stack:
             try:
                 serving.launch(server, locks, interpreter)
@@ -75,10 +79,10 @@ def accompany(state: Path, interpreter: Interpreter | None) -> Companion:
 
 @contextlib.contextmanager
 def running_server(state: str | Path) -> Iterator[str]:
-    """Yield the address of a server for the state folder: the one that runs, or one for the block alone.
+    """Yield the address of the state folder's server; if none is running, start one for the duration of the block.
 
     Raises:
-        ServingError: It did not start.
+        ServingError: The server did not start.
     """
     users, started = _need(state), False
     try:
@@ -92,7 +96,7 @@ def running_server(state: str | Path) -> Iterator[str]:
 
 
 def stop_unless_needed(state: str | Path) -> None:
-    """Stop the server of the state folder, unless a run or a command goes on needing it."""
+    """Stop the server of the state folder, unless a run or a command still uses it."""
     users = _open_users(state)
     try:
         with contextlib.suppress(BlockingIOError):
@@ -103,9 +107,9 @@ def stop_unless_needed(state: str | Path) -> None:
 
 
 def _need(state: str | Path) -> int:
-    """Return a lock that keeps others from stopping the server until it is closed."""
+    """Return the descriptor of a lock that prevents others from stopping the server until it is closed."""
     users = _open_users(state)
-    # Waits while another that started the server stops it.
+    # Blocks while another process stops the server.
     fcntl.flock(users, fcntl.LOCK_SH)
     return users
 

@@ -1,4 +1,4 @@
-"""The virtualenvs that stand in for the images: one for each, made by `make setup`."""
+"""The virtualenvs that local runs use instead of the images: one per image, created by `make setup`."""
 
 import os
 import sys
@@ -11,19 +11,20 @@ from tiffin.errors import TiffinError
 def find_environment(name: str) -> Path:
     """Return the folder of the virtualenv `name`, such as `model`.
 
-    It is looked for in `$TIFFIN_VENVS`, else in `.venvs` of the checkout, else beside the running environment.
+    If TIFFIN_VENVS is set, only that folder is searched; otherwise `.venvs` of the checkout and the folder of the
+    current environment.
 
     Raises:
-        TiffinError: There is none.
+        TiffinError: The virtualenv does not exist.
     """
     places = _places()
     for place in places:
         if Path(place, name, "bin", "python3").exists():
             return Path(place, name).resolve()
     raise TiffinError(
-        f"Running here needs the virtualenv '{name}', with bin/python3 inside. Not found in: "
+        f"The virtualenv '{name}', required for local runs, was not found in "
         f"{', '.join(str(place) for place in places)}. Run `make setup` in the checkout, "
-        "or set TIFFIN_VENVS to the folder that holds it."
+        "or set TIFFIN_VENVS to the folder that contains it."
     )
 
 

@@ -1,4 +1,4 @@
-"""A process in a fork: what `python -m MODULE ARGUMENT...` does from its start to its end."""
+"""Run a module in a forked process with the semantics of `python -m MODULE ARGUMENT...`."""
 
 import atexit
 import os
@@ -12,13 +12,13 @@ from typing import NoReturn
 
 
 def run_module(arguments: list[str]) -> NoReturn:
-    """Run a module as `__main__` and end the process as a fresh interpreter would.
+    """Run a module as `__main__` and end the process as a new interpreter would.
 
     Args:
-        arguments: The module's name, then its own arguments.
+        arguments: Name of the module, followed by its arguments.
     """
     module = arguments[0]
-    # Python puts the folder first for -m; runpy sets argv[0] to the module's file.
+    # With -m, sys.path starts with the working directory; runpy sets argv[0] to the module's file.
     sys.path[0] = os.getcwd()
     sys.argv = ["-m", *arguments[1:]]
     _reseed()
@@ -39,7 +39,7 @@ def run_module(arguments: list[str]) -> NoReturn:
 
 def _end(status: int, interrupted: bool) -> NoReturn:
     try:
-        # What the interpreter does before it ends: join the threads, then the functions registered for the exit.
+        # Same order as the interpreter: join the threads, then run the functions registered with atexit.
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
     except BaseException as error:  # noqa: BLE001 - as the interpreter does
@@ -65,14 +65,14 @@ def _exit_status(code: object) -> int:
 
 
 def _reseed() -> None:
-    # Python reseeds its own generator after a fork. NumPy does not: two steps would draw the same "random" numbers.
+    # Python reseeds its generator after a fork, NumPy does not: two steps would draw the same random numbers.
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed()
 
 
 def _print(error: BaseException) -> None:
-    # The frames of this module, and of the warm interpreter around it, are none of the step's.
+    # Omit the frames of this module and of the warm interpreter.
     frames: TracebackType | None = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
         frames = frames.tb_next

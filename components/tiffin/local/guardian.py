@@ -1,8 +1,8 @@
-"""Kills what a run left behind when the run itself was killed and could not.
+"""Kills the steps of a run that was itself killed, and removes its temporary folder.
 
-Called as `python -ISE guardian.py FOLDER` with the run's temporary folder. The run tells it on standard input which
-process groups are its steps, as lines `+GROUP` and `-GROUP`, and with a line `.` that it ends in order. The input ends
-when the run does, in whatever way.
+Called as `python -ISE guardian.py FOLDER` with the run's temporary folder. The run writes lines to standard input:
+`+GROUP` when the process group of a step starts, `-GROUP` when it ends, and `.` before the run ends normally. The input
+ends when the run does.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import sys
 
 
 def main(folder: str) -> None:
-    """Follow standard input to its end; without an orderly one, kill every group still named and remove the folder."""
+    """Read standard input to its end; if the run did not end normally, kill the remaining groups and remove the folder."""
     groups: set[int] = set()
     for line in sys.stdin:
         if line[0] == ".":
@@ -25,7 +25,7 @@ def main(folder: str) -> None:
     for group in groups:
         with contextlib.suppress(OSError):
             os.killpg(group, signal.SIGKILL)
-    # Hardly ever needed, and slow to import.
+    # Rarely needed, and slow to import.
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)

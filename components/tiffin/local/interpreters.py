@@ -1,8 +1,8 @@
-"""Warm interpreters: one process per environment that has imported the heavy modules and forks for each step.
+"""Warm interpreters: one process per environment that imports the heavy modules once and forks for each step.
 
-`import tensorflow` costs more than most steps. Here it happens once per run, while earlier steps work. A step needs to
-know nothing of it: a `python3` comes first on its PATH that hands its work over (`handover.py`) to the warm
-interpreter (`zygote.py`). That one listens from the start, so a step that comes too early simply waits for it.
+`import tensorflow` takes longer than most steps. A warm interpreter imports it once per run, while earlier steps run.
+This is transparent to a step: the first `python3` on its PATH hands the command over (`handover.py`) to the warm
+interpreter (`zygote.py`). The interpreter's socket listens from the start, so that early steps wait for it.
 """
 
 import contextlib
@@ -31,10 +31,10 @@ def _modules(environment: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (*now, "kfp.dsl.executor"), tuple(later)
 
 
-# environment -> modules that its steps wait for, and modules that are worth having once there is time.
+# environment -> modules that its steps wait for, and modules to import later, when the interpreter is idle.
 MODULES = {name: _modules(name) for name in images.ENVIRONMENTS}
 
-# A unix socket's path may have 108 bytes; the longest name in the folder takes 20.
+# The path of a Unix socket may have at most 108 bytes; the longest name in the folder takes 20.
 _LONGEST_FOLDER = 80
 
 
@@ -43,11 +43,11 @@ class Interpreter:
     """A warm interpreter.
 
     Attributes:
-        environment: The virtualenv it belongs to.
-        process: It.
-        socket: Path of the socket it listens at.
+        environment: Name of its virtualenv.
+        process: The process.
+        socket: Path of its socket.
         bin: Folder with the `python3` that hands over to it.
-        log: File with what it says.
+        log: Its log file.
     """
 
     environment: str
@@ -58,11 +58,11 @@ class Interpreter:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has imported what its steps wait for."""
+        """Whether it has imported the modules that its steps wait for."""
         return self.socket.with_suffix(".ready").exists()
 
     def stop(self) -> None:
-        """End it, wherever it is; in the middle of an import it does not listen."""
+        """Kill it. While it is importing, it does not respond to anything else."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -70,7 +70,7 @@ class Interpreter:
 
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
-    """Make a folder that only this user can enter, with a path short enough for sockets; remove it at the end."""
+    """Yield a temporary folder that only this user can enter, with a path short enough for sockets."""
     place = tempfile.gettempdir()
     if len(os.fsencode(place)) > _LONGEST_FOLDER - len("/tiffin-12345678"):
         place = "/tmp"  # noqa: S108 - mkdtemp gives the folder mode 0700
@@ -85,18 +85,18 @@ def private_folder() -> Iterator[Path]:
 def warm_interpreters(
     environments: Iterable[str], folder: Path, logs: Path, variables: dict[str, str]
 ) -> Iterator[dict[str, Interpreter]]:
-    """Start a warm interpreter for each environment; end them all at the end, whatever happens.
+    """Start a warm interpreter for each environment; stop all of them when the block ends.
 
     Args:
         environments: Names of virtualenvs.
         folder: Private folder for sockets.
         logs: Folder for their logs.
-        variables: Environment variables of the steps, some of which matter at import.
+        variables: Environment variables of the steps; some take effect at import.
 
     Yields:
-        environment -> interpreter. It may still be importing.
+        Environment -> interpreter, possibly still importing.
     """
-    # Nothing is ever written here. When this process ends, in whatever way, each interpreter reads the end of it.
+    # Nothing is ever written to this pipe. When this process ends for any reason, the interpreters read end-of-file.
     lifeline, held = os.pipe()
     started: dict[str, Interpreter] = {}
     try:
@@ -115,7 +115,7 @@ def _start(name: str, folder: Path, logs: Path, variables: dict[str, str], lifel
     path = folder / f"{name}.sock"
     log = logs / f"interpreter-{name}.log"
     now, later = MODULES[name]
-    # Listening starts here, not in the new process: a step may connect before that one is ready.
+    # Listen here, not in the new process: a step may connect before that process is ready.
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, log.open("wb") as output:
         listener.bind(str(path))
         listener.listen(64)
@@ -127,7 +127,7 @@ def _start(name: str, folder: Path, logs: Path, variables: dict[str, str], lifel
             stdout=output,
             stderr=output,
             pass_fds=(listener.fileno(), lifeline),
-            # A terminal's Ctrl-C reaches a whole group; the runner decides what becomes of a step.
+            # Ctrl-C in a terminal goes to the whole process group; only the runner should handle it.
             start_new_session=True,
             env={**os.environ, **variables},
         )
@@ -135,7 +135,7 @@ def _start(name: str, folder: Path, logs: Path, variables: dict[str, str], lifel
 
 
 def _write_shim(folder: Path, path: Path, python: str) -> Path:
-    # sh, not a shebang that names the interpreter: its path may be long or hold spaces.
+    # A shell script: the path of the interpreter may be too long for a shebang, or contain spaces.
     folder.mkdir()
     command = shlex.join([sys.executable, "-ISE", handover.__file__, str(path), python])
     for name in ("python3", "python"):
@@ -150,8 +150,8 @@ def fork_detached(interpreter: Interpreter, arguments: list[str], files: tuple[i
 
     Args:
         interpreter: The warm interpreter to fork.
-        arguments: The module's name and its arguments.
-        files: Standard input, output and error, and further files to hold open.
+        arguments: Name of a module, followed by its arguments.
+        files: Standard input, output and error, and further files to keep open.
         timeout: Seconds to wait for the interpreter. Defaults to 60.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A step's process: started in a session of its own with its log as output, and ended with everything it started."""
+"""A step's process: started in a session of its own with its output in the log, and ended with all its children."""
 
 import contextlib
 import os
@@ -12,15 +12,15 @@ from pathlib import Path
 
 from tiffin.local import guardian
 
-# Waits for a line, so that nothing runs that the guardian does not know of; ends where the line never comes.
-_WHEN_TOLD = 'read -r told && exec "$@" </dev/null'
+# Waits for a line, so that the guardian knows every process before it runs; exits if the input ends first.
+_WAIT_FOR_LINE = 'read -r line && exec "$@" </dev/null'
 
 
 class Processes:
-    """The processes that are running now, so that one call can end them all. Safe to use from several threads.
+    """The running processes of a run, which one call can end. Thread-safe.
 
     Args:
-        watch: Standard input of the guardian.
+        watch: File descriptor of the guardian's standard input.
     """
 
     def __init__(self, watch: int) -> None:
@@ -39,14 +39,14 @@ class Processes:
 
         Args:
             command: The program and its arguments.
-            environment: All of its environment variables.
-            log: File that its output is added to.
+            environment: The complete environment of the process.
+            log: File that the output is appended to.
         """
         with log.open("ab") as output, self._lock:
             if self._stopped:
                 return -signal.SIGTERM
             process = subprocess.Popen(
-                ["sh", "-c", _WHEN_TOLD, "sh", *command],
+                ["sh", "-c", _WAIT_FOR_LINE, "sh", *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -54,34 +54,33 @@ class Processes:
                 start_new_session=True,
             )
             self._running.add(process.pid)
-            self._tell("+", process.pid)
+            self._notify("+", process.pid)
             assert process.stdin is not None  # noqa: S101 - for the type checker
             with contextlib.suppress(BrokenPipeError), process.stdin:
                 process.stdin.write(b"\n")
         try:
             return process.wait()
         except KeyboardInterrupt:
-            # `stop` has been called, so this ends within its grace.
+            # `stop` has been called, so the process ends within the grace period.
             process.wait()
             raise
         finally:
-            # sh ends at once; what it started may still be cleaning up.
+            # sh ends immediately; its children may still be cleaning up.
             while self._stopped and _signal(process.pid, 0):
                 time.sleep(0.02)
             self._running.discard(process.pid)
-            self._tell("-", process.pid)
+            self._notify("-", process.pid)
 
     def stop(self, grace_seconds: float = 10) -> None:
-        """End every process and start no further one. Returns at once; safe in a signal handler.
+        """End all processes and refuse new ones. Returns immediately; safe in a signal handler.
 
-        SIGINT comes first and lets Python remove its temporary files. What goes on for half of `grace_seconds` gets
-        SIGTERM; what goes on to its end is killed, and so is everything that still runs at a second call: whoever
-        presses Ctrl-C twice does not want to wait.
+        Processes get SIGINT first, so that Python can remove temporary files, SIGTERM after half of `grace_seconds`, and
+        SIGKILL after all of it. A second call kills them immediately.
 
         Args:
-            grace_seconds: How long a process may take to end. Defaults to 10, as `docker stop` gives a container.
+            grace_seconds: Seconds until processes are killed. Defaults to 10, as for `docker stop`.
         """
-        # No lock: the handler may have interrupted the thread that holds it.
+        # No lock: the signal handler may have interrupted the thread that holds it.
         groups = list(self._running)
         if self._stopped:
             for group in groups:
@@ -92,17 +91,17 @@ class Processes:
             _signal(group, signal.SIGINT)
         threading.Thread(target=_insist, args=(groups, grace_seconds), daemon=True).start()
 
-    def _tell(self, sign: str, group: int) -> None:
+    def _notify(self, sign: str, group: int) -> None:
         with contextlib.suppress(BrokenPipeError):
             os.write(self._watch, f"{sign}{group}\n".encode())
 
 
 @contextlib.contextmanager
 def guarded_processes(folder: Path) -> Iterator[Processes]:
-    """Yield processes that end with this one, even if it is killed: a guardian sees to it.
+    """Yield processes that a guardian kills if this process is killed.
 
     Args:
-        folder: A temporary folder that the guardian removes if this process is killed.
+        folder: Temporary folder that the guardian removes if this process is killed.
     """
     command = [sys.executable, "-ISE", guardian.__file__, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as watcher:

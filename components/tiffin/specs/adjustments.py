@@ -1,4 +1,4 @@
-"""What a team changes of a compiled pipeline's steps without touching its source: sizes, deadlines and volumes."""
+"""Adjust the steps of a compiled pipeline without changing its source: sizes, deadlines and volumes."""
 
 import copy
 import dataclasses
@@ -19,13 +19,13 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True)
 class Adjustments:
-    """What the options of the same names said; each setting names a step, by its name or its first word.
+    """Values of the options `--size`, `--deadline` and `--mount`. A step is given by its name or by its first word.
 
     Attributes:
         sizes: `step=size`: CPU, memory and accelerators.
-        deadlines: `step=time`: how long its pod may run before the cluster stops it; a number and `s`, `m`, `h` or `d`.
-        mounts: `step=claim:/path`: volumes, for a serving root or data that lie on one. They are mounted here and not in
-            the pipeline's source, because a claim cannot be optional: a pod waits for it.
+        deadlines: `step=time`: maximum running time of the step's pod, a number and `s`, `m`, `h` or `d`.
+        mounts: `step=claim:/path`: volumes, for example for the serving root or data. A pipeline's source does not mount
+            them, because a claim cannot be optional: a pod waits until it exists.
     """
 
     sizes: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class Adjustments:
     mounts: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether anything changes."""
+        """Return whether there are any adjustments."""
         return bool(self.sizes or self.deadlines or self.mounts)
 
 
@@ -41,10 +41,10 @@ NONE = Adjustments()
 
 
 def adjust(spec: Spec, adjustments: Adjustments) -> Spec:
-    """Return a compiled pipeline with changed steps; the same where nothing is to change.
+    """Return a compiled pipeline with adjusted steps; `spec` itself if there are no adjustments.
 
     Raises:
-        InputError: A setting names no step, or breaks the rule of its kind.
+        InputError: A setting has an unknown step or an invalid value.
     """
     if not adjustments:
         return spec
@@ -55,17 +55,17 @@ def adjust(spec: Spec, adjustments: Adjustments) -> Spec:
         _limit(setting, spec.steps, documents)
     for setting in adjustments.mounts:
         _mount(setting, spec.steps, documents)
-    # As kfp writes it, below the comments that it had before.
+    # Same format as kfp's, below the original comments.
     head = b"".join(line for line in spec.content.splitlines(keepends=True) if line.startswith(b"#"))
     content = head + yaml.dump_all(documents, sort_keys=True).encode()
     return dataclasses.replace(spec, content=content, documents=tuple(documents), steps=tuple(read_steps(documents[0])))
 
 
 def find_step(option: str, name: str, steps: Iterable[Step]) -> Step:
-    """Return the step that an option names: by its name, or by its first word where no other begins so.
+    """Return the step that an option names, by its name or by a unique first word.
 
     Raises:
-        InputError: There is none, or more than one, as where a pipeline within the pipeline has one of the same name.
+        InputError: No step matches, or several do, for example if a nested pipeline has a step of the same name.
     """
     wanted = name.replace("_", "-")
     known = sorted(steps, key=lambda step: step.name)
@@ -74,7 +74,7 @@ def find_step(option: str, name: str, steps: Iterable[Step]) -> Step:
     if len(found) != 1:
         names = [step.name for step in known]
         raise InputError(
-            f"{option} should name a step: {', '.join(names)}. Received: '{name}'.{did_you_mean(wanted, names)}"
+            f"{option} should name one step of: {', '.join(names)}. Received: '{name}'.{did_you_mean(wanted, names)}"
         )
     return found[0]
 
@@ -82,7 +82,7 @@ def find_step(option: str, name: str, steps: Iterable[Step]) -> Step:
 def _resize(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]]) -> None:
     name, separator, text = setting.partition("=")
     if not separator:
-        raise InputError(f"--size should be step=size, such as train=large. Received: '{setting}'.")
+        raise InputError(f"--size should be STEP=SIZE, for example train=large. Received: '{setting}'.")
     step = find_step("--size", name, steps)
     executor = documents[0]["deploymentSpec"]["executors"][step.executor]
     executor["container"]["resources"] = resources(read_size(text))
@@ -94,11 +94,11 @@ def _limit(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]])
     seconds = round(float(match[1]) * _SECONDS[match[2]]) if match else 0
     if seconds < 1:
         raise InputError(
-            "--deadline should be step=time in s, m, h or d, at least a second, such as train=12h. "
+            "--deadline should be STEP=TIME in s, m, h or d, at least 1 s, for example train=12h. "
             f"Received: '{setting}'."
         )
     step = find_step("--deadline", name, steps)
-    # As kfp-kubernetes writes it: a number of 64 bits is text in JSON.
+    # Same format as kfp-kubernetes': JSON holds 64-bit numbers as strings.
     _kubernetes_config(step, documents)["activeDeadlineSeconds"] = str(seconds)
 
 
@@ -106,19 +106,20 @@ def _mount(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]])
     match = re.fullmatch(r"([^=]+)=([a-z0-9][a-z0-9.-]*):(/\S+)", setting)
     if not match:
         raise InputError(
-            f"--mount should be step=claim:/path, such as deploy=tiffin-serving-root:/serving. Received: '{setting}'."
+            "--mount should be STEP=CLAIM:/PATH, for example deploy=tiffin-serving-root:/serving. "
+            f"Received: '{setting}'."
         )
     name, claim, path = match.groups()
     step = find_step("--mount", name, steps)
     mounts = _kubernetes_config(step, documents).setdefault("pvcMount", [])
     if any(other["mountPath"] == path for other in mounts):
-        raise InputError(f"--mount should name a path once for a step. Received: '{setting}' for a path that is taken.")
-    # As kfp-kubernetes writes it: one name for backends before 2.5, one for those since.
+        raise InputError(f"--mount should use each path once per step. Received: '{setting}', which is already mounted.")
+    # Same format as kfp-kubernetes': `constant` for backends before 2.5, `pvcNameParameter` since.
     mounts.append({"constant": claim, "mountPath": path, "pvcNameParameter": {"runtimeValue": {"constant": claim}}})
 
 
 def _kubernetes_config(step: Step, documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what a step asks of Kubernetes beyond its container, as kfp-kubernetes writes it, to be changed."""
+    """Return the step's platform config for Kubernetes, in kfp-kubernetes' format; created if missing, and mutable."""
     if len(documents) == 1:
         documents.append({"platforms": {"kubernetes": {"deploymentSpec": {"executors": {}}}}})
     executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]

@@ -1,7 +1,7 @@
-"""What changed between two interfaces of a component, and the lowest version that it may be released as.
+"""Compare two interfaces of a component, and compute the lowest version that the changes require.
 
-Versions follow semver: before 1.0.0 the second number says that something breaks and the third that nothing does;
-from 1.0.0 on, the first says that something breaks and the second that something came to it.
+Versions follow semver. Before 1.0.0 a breaking change raises the second number, any other the third; from 1.0.0 on, a
+breaking change raises the first number, any other the second.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,10 +16,10 @@ class Change:
     """One difference between two interfaces.
 
     Attributes:
-        what: Such as `input removed`.
-        name: Of the input or output.
-        before: Its type, or its default; empty where there was none.
-        after: The same now.
+        what: Kind of the change, such as `input removed`.
+        name: Name of the input, output or component.
+        before: Type or default before the change; may be empty.
+        after: Type or default after the change; may be empty.
     """
 
     what: str
@@ -29,7 +29,7 @@ class Change:
 
     @property
     def is_breaking(self) -> bool:
-        """Whether a pipeline that worked may fail, or do something else."""
+        """Whether an existing pipeline may fail or behave differently."""
         return self.what not in _BREAKS_NOTHING
 
     def __str__(self) -> str:
@@ -40,11 +40,11 @@ class Change:
 def compare_interfaces(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
     """Return the differences between two interfaces.
 
-    A default that changes breaks: a pipeline that does not pass the input does something else from then on.
+    A changed default is a breaking change: pipelines that do not pass the input behave differently.
 
     Args:
-        before: As `Interface.to_json` gives it.
-        after: The same.
+        before: Old interface, as `Interface.to_json` returns it.
+        after: New interface, in the same format.
     """
     changes = []
     for name in sorted({*before["inputs"], *after["inputs"]}):
@@ -76,8 +76,8 @@ def required_version(before: str, changes: Iterable[Change]) -> str:
     """Return the lowest version that these changes may be released as.
 
     Args:
-        before: The version that they are changes to, such as `0.1.0`.
-        changes: From `compare_interfaces`. None ask for no other version.
+        before: Version before the changes, such as `0.1.0`.
+        changes: Result of `compare_interfaces`. Without any, `before` is returned.
     """
     changes = list(changes)
     major, minor, patch = parse_version(before)
@@ -90,7 +90,7 @@ def required_version(before: str, changes: Iterable[Change]) -> str:
 
 
 def parse_version(version: str) -> tuple[int, int, int]:
-    """Return the three numbers of a version, so that versions can be compared."""
+    """Return the three numbers of a version, for comparison."""
     major, minor, patch = (int(part) for part in version.split("."))
     return major, minor, patch
 
@@ -98,16 +98,16 @@ def parse_version(version: str) -> tuple[int, int, int]:
 def find_shortfall(
     released: Mapping[str, Any], since: str, interfaces: Mapping[str, Any], version: str
 ) -> tuple[str, list[str]]:
-    """Return the version that the changes since a release ask for, and the changes, if `version` is below it.
+    """Return the version that the changes since a release require, and the changes, if `version` is lower.
 
     Args:
-        released: Interface of each component of the release, as `Interface.to_json` gives it.
+        released: Interfaces of the release by component, as `Interface.to_json` returns them.
         since: Version of the release.
-        interfaces: The same of each component now.
-        version: Of the source now.
+        interfaces: Current interfaces by component, in the same format.
+        version: Current version.
 
     Returns:
-        `version` and no changes where it is high enough.
+        The required version and one line per change; `version` and no lines if it is high enough.
     """
     nothing: dict[str, Any] = {"inputs": {}, "outputs": {}}
     changes: list[tuple[str, Change]] = []

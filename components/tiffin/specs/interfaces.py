@@ -1,4 +1,4 @@
-"""A component's interface: what pipelines that load it rely on."""
+"""A component's interface: its inputs and outputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from tiffin.specs.spec import read_parameters, read_spec
 
-# parameterType -> the type in Python that kfp makes it from
+# parameterType -> the Python type that kfp maps to it
 _TYPES = {
     "STRING": "str",
     "NUMBER_INTEGER": "int",
@@ -23,12 +23,12 @@ class Port:
     """An input or an output of a component.
 
     Attributes:
-        name: As pipelines pass it.
-        type: In Python, such as `int` or `Dataset`.
-        description: One line.
-        is_artifact: Whether it is an artifact, not a parameter.
-        is_required: Whether a pipeline has to pass it.
-        default: What it is where none is passed; None where there is no default, as for every artifact.
+        name: Name of the input or output.
+        type: Python type, such as `int` or `Dataset`.
+        description: Description on one line.
+        is_artifact: Whether it is an artifact; otherwise it is a parameter.
+        is_required: Whether a pipeline must pass it. Defaults to True.
+        default: Default value; None if there is none. Artifacts have none.
     """
 
     name: str
@@ -41,14 +41,14 @@ class Port:
 
 @dataclass(frozen=True)
 class Interface:
-    """What a compiled component says of itself.
+    """The interface of a compiled component.
 
     Attributes:
-        name: As it is imported: the name of its function.
-        description: The first line alone, then the rest.
-        image: That it runs in.
-        inputs: Artifacts first, then parameters, those that are required before the others.
-        outputs: Artifacts first.
+        name: Name of the component's function.
+        description: Summary line, then further lines.
+        image: Container image.
+        inputs: Artifacts, then parameters; of each, required ones first.
+        outputs: Artifacts, then parameters.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Interface:
     outputs: tuple[Port, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what pipelines rely on, as a golden keeps it: no words and no image."""
+        """Return names, types and defaults, the format of the golden file; without descriptions and image."""
         return {
             "inputs": {
                 port.name: {"type": port.type} | ({} if port.is_required else {"default": port.default})
@@ -72,7 +72,7 @@ def read_interface(content: bytes) -> Interface:
     """Read the interface from a compiled component, a `component.yaml`.
 
     Raises:
-        InputError: It is no compiled component.
+        InputError: It is not a compiled component.
     """
     spec = read_spec("component.yaml", content)
     (step,) = spec.steps
@@ -88,7 +88,7 @@ def read_interface(content: bytes) -> Interface:
 
 
 def _description(content: bytes) -> str:
-    """Return the component's description, which kfp keeps in the comments before the spec and nowhere else."""
+    """Return the component's description, which kfp writes only to the comments at the top of the file."""
     lines: list[str] = []
     for line in content.decode().splitlines():
         if line.startswith("# Description: "):

@@ -1,4 +1,4 @@
-"""A run's parameters: from the command line and a file, checked against the types in the spec before anything runs."""
+"""Read a run's parameters from the command line and a file, and check them against the spec before the run."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +11,7 @@ from tiffin.errors import InputError, did_you_mean
 from tiffin.specs.rules import check_values
 from tiffin.specs.spec import Parameter, Spec
 
-# parameterType -> what to call it, an example, and whether a value is one. In Python a bool is an int; here it is not.
+# parameterType -> description, example, and predicate. Unlike in Python, a bool does not count as an int here.
 _TYPES: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
     "STRING": ("a string", "text", lambda value: isinstance(value, str)),
     "NUMBER_INTEGER": ("a whole number", "10", lambda value: isinstance(value, int) and not isinstance(value, bool)),
@@ -23,16 +23,16 @@ _TYPES: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
 
 
 def gather_parameters(spec: Spec, settings: Iterable[str] = (), file: str | Path | None = None) -> dict[str, Any]:
-    """Return the values for a run: those of the file, then those of the settings over them.
+    """Return the parameter values of a run: those of the file, overridden by the settings.
 
     Args:
-        spec: To run.
-        settings: `key=value` each. A string stays as it is; any other type is read as YAML, of which JSON is a part.
-        file: YAML file with a mapping of names to values. Defaults to none.
+        spec: Spec to run.
+        settings: Strings `key=value`. Values of string parameters are taken literally, others are parsed as YAML or JSON.
+        file: YAML file with a mapping of names to values. Defaults to no file.
 
     Raises:
-        InputError: A setting or the file cannot be read, a name is not declared, a value has the wrong type or breaks a
-            rule of the component that gets it, or one that is needed is missing.
+        InputError: A setting or the file cannot be read, a name is unknown, a value has the wrong type or breaks a rule
+            of its component, or a required value is missing.
     """
     declared = spec.parameters
     values: dict[str, Any] = {}
@@ -42,18 +42,16 @@ def gather_parameters(spec: Spec, settings: Iterable[str] = (), file: str | Path
     for setting in settings:
         name, separator, text = setting.partition("=")
         if not separator:
-            raise InputError(f"--set should be key=value. Received: '{setting}'. Write --set '{setting}=VALUE'.")
+            raise InputError(f"--set should be KEY=VALUE. Received: '{setting}'. Write --set '{setting}=VALUE'.")
         name = name.strip()
         _check_name(name, declared, "--set")
         values[name] = _checked(_parse(text, declared[name]), declared[name], "in --set")
-    # kfp.local cannot run without a value where the spec has no default, even where the parameter is optional.
+    # kfp.local needs a value for each parameter without a default, even if the parameter is optional.
     missing = [name for name, about in declared.items() if name not in values and about.default is None]
     if missing:
         raise InputError(
-            f"The pipeline needs a value for: {', '.join(missing)}. Received: none. "
-            + "Add "
-            + " ".join(f"--set {name}=VALUE" for name in missing)
-            + "."
+            f"Missing required parameters: {', '.join(missing)}. "
+            f"Add {' '.join(f'--set {name}=VALUE' for name in missing)}."
         )
     check_values(spec.uses, values)
     return values
@@ -64,15 +62,14 @@ def _read_file(path: str | Path) -> dict[str, Any]:
         values = yaml.safe_load(Path(path).read_bytes())
     except (OSError, yaml.YAMLError) as error:
         raise InputError(
-            f"--params should be a YAML file of names and values. Received: '{path}' ({_one_line(error)}). "
-            "Check the path and the file."
+            f"--params should be a readable YAML file. Received: '{path}' ({_one_line(error)})."
         ) from None
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise InputError(
-            f"--params should be a YAML file of names and values, such as `data: trips.csv`. "
-            f"Received: '{path}' with a {type(values).__name__}. Write one `name: value` a line."
+            f"--params should be a YAML file with a mapping of names to values. "
+            f"Received: '{path}' with a {type(values).__name__}. Write one `name: value` per line."
         )
     return values
 
@@ -94,10 +91,10 @@ def _parse(text: str, parameter: Parameter) -> Any:
         raise InputError(
             f"The parameter '{parameter.name}' should be {_wanted(parameter.type)}. "
             f"Received: '{text}' in --set ({_one_line(error)}). "
-            "Quote the whole setting for the shell."
+            "Put the whole KEY=VALUE in quotes for the shell."
         ) from None
     if parameter.type == "NUMBER_DOUBLE" and isinstance(value, str):
-        # YAML 1.1 takes 1e-3 for a string; to everybody else it is a number.
+        # YAML 1.1 reads 1e-3 as a string.
         try:
             value = float(text)
         except ValueError:
@@ -122,11 +119,11 @@ def _checked(value: Any, parameter: Parameter, where: str) -> Any:
             f"Received: {json.dumps(value)} {where}.{did_you_mean(str(value), names)}"
         )
     try:
-        # Dates and the like, which YAML knows and a pipeline does not; and numbers that JSON lacks.
+        # Refuse YAML types that JSON lacks, such as dates, and NaN and infinities.
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
         raise InputError(
-            f"The parameter '{parameter.name}' should hold JSON values only. Received: {value!r} {where}. Put strings in quotes."
+            f"The parameter '{parameter.name}' should hold only JSON values. Received: {value!r} {where}. Put strings in quotes."
         ) from None
     return value
 
@@ -142,7 +139,7 @@ def _kind_of(value: Any) -> str:
     for description, _, holds in _TYPES.values():
         if holds(value):
             return description
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    return "no value" if value is None else f"a {type(value).__name__}"
 
 
 def _one_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: a live line per step on a terminal, plain lines elsewhere."""
+"""Show the progress of a run: a live table on a terminal, plain lines elsewhere."""
 
 import contextlib
 import time
@@ -25,14 +25,14 @@ _MARKS: dict[State, tuple[str, str]] = {
 
 @dataclass
 class StepProgress:
-    """A step of a run, as far as it has come.
+    """The progress of one step.
 
     Attributes:
         name: Name of the step.
-        state: Where it stands.
-        log: File with all its output; None before it starts.
-        started: Clock at its start, in seconds of time.monotonic.
-        seconds: How long it took; None before its end.
+        state: State of the step. Defaults to `waiting`.
+        log: File with the step's output; None before it starts.
+        started: Start time in seconds of time.monotonic; None before it starts.
+        seconds: Duration in seconds; None until it ends.
     """
 
     name: str
@@ -42,26 +42,26 @@ class StepProgress:
     seconds: float | None = None
 
     def begin(self, log: Path) -> None:
-        """Note that the step runs now. A retry counts on from the first start."""
+        """Mark the step as running. A retry keeps the first start time."""
         self.state, self.log, self.seconds = "running", log, None
         if self.started is None:
             self.started = time.monotonic()
 
     def end(self, state: State) -> None:
-        """Note how the step ended."""
+        """Mark the step as ended with `state`."""
         if self.started is not None:
             self.seconds = time.monotonic() - self.started
         self.state = state
 
     @property
     def elapsed(self) -> float | None:
-        """Seconds since the start, or of the whole step; None before it starts."""
+        """Seconds since the start, or the duration of an ended step; None before it starts."""
         if self.seconds is not None or self.started is None:
             return self.seconds
         return time.monotonic() - self.started
 
 
-# Called with a step after its state changed.
+# Callback for a step whose state changed.
 Changed = Callable[[StepProgress], None]
 
 
@@ -70,12 +70,12 @@ def shown(steps: list[StepProgress], title: str, stream: TextIO) -> Iterator[Cha
     """Show the steps on `stream` while the block runs.
 
     Args:
-        steps: Of the run; it may grow.
+        steps: Steps of the run; the list may grow.
         title: First line.
         stream: Standard output or error.
 
     Yields:
-        What to call when a step's state changed.
+        The callback to call when a step's state changed.
     """
     console = Console(file=stream, highlight=False, soft_wrap=True)
     console.print(Text(title))
@@ -88,7 +88,7 @@ def shown(steps: list[StepProgress], title: str, stream: TextIO) -> Iterator[Cha
                 if step.state == "skipped":
                     console.print(Text(_plain_line(step, width)))
         return
-    # Standard output and error are kfp's during a run, so rich must not take them over.
+    # Standard output and error are redirected for kfp during a run, so rich must not redirect them.
     with Live(
         get_renderable=lambda: _table(steps, console.width),
         console=console,
@@ -97,7 +97,7 @@ def shown(steps: list[StepProgress], title: str, stream: TextIO) -> Iterator[Cha
         redirect_stderr=False,
         vertical_overflow="visible",
     ) as live:
-        # On leaving, it draws the lines once more.
+        # Live draws the table once more when the block ends.
         yield lambda _step: live.refresh()
 
 
@@ -107,14 +107,14 @@ def _plain_line(step: StepProgress, width: int) -> str:
 
 
 def _table(steps: list[StepProgress], columns: int) -> Group:
-    # Mark, state and seconds take 28 columns; a name that leaves them no room is cut.
+    # Mark, state and seconds take 28 columns; longer names are truncated.
     width = min(max((len(step.name) for step in steps), default=0), max(columns - 28, 8))
     lines = []
     for step in steps:
         mark, style = _MARKS[step.state]
         name = step.name if len(step.name) <= width else f"{step.name[: width - 1]}…"
         seconds = "" if step.elapsed is None else f"{step.elapsed:6.1f} s"
-        # One line each: a line that wraps would break the redrawing on a narrow terminal.
+        # Wrapped lines would break the redrawing on a narrow terminal.
         lines.append(
             Text.assemble(
                 ("  ", ""),

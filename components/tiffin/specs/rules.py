@@ -1,6 +1,6 @@
-"""The rules that components have for their inputs, where a run can be held to them before its first step.
+"""Check parameters against the rules of component inputs before a run's first step.
 
-A threshold for a metric that there is not would else be found after the training.
+Without this check, a threshold for an unknown metric would fail the run only after training.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,11 @@ from tiffin.stages import find_components
 
 
 def check_values(uses: Iterable[Use], values: Mapping[str, Any]) -> None:
-    """Hold the values of parameters to the rules of the components that get them.
+    """Check parameter values against the rules of the components that receive them.
+
+    Args:
+        uses: Which component inputs each parameter goes to.
+        values: Parameter values by name.
 
     Raises:
         InputError: A value breaks a rule.
@@ -27,4 +31,4 @@ def check_values(uses: Iterable[Use], values: Mapping[str, Any]) -> None:
         except InputError as error:
             if use.parameter == use.name:
                 raise
-            raise InputError(f"The parameter '{use.parameter}' goes to {use.function} as {use.name}. {error}") from None
+            raise InputError(f"Parameter '{use.parameter}' (input '{use.name}' of {use.function}): {error}") from None

@@ -1,4 +1,4 @@
-"""The services that a spec's steps talk to, such as a model server, and whether the run says where they are."""
+"""Find the services that a spec's steps need, such as a model server, and whether the run has their addresses."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +9,11 @@ from tiffin.stages.traits import Service
 
 
 def find_unaddressed(spec: Spec, values: Mapping[str, Any]) -> list[Service]:
-    """Return the services that some steps need and whose address no parameter gives, sorted by name.
+    """Return the services that steps need and whose address no parameter sets, sorted by name.
 
     Args:
         spec: The pipeline.
-        values: Its parameters' values.
+        values: Parameter values by name.
     """
     found = {
         service.name: service
@@ -25,6 +25,6 @@ def find_unaddressed(spec: Spec, values: Mapping[str, Any]) -> list[Service]:
 
 
 def needs_of(function: str) -> tuple[Service, ...]:
-    """Return the services that a component's function talks to; none where the component is not Tiffin's."""
+    """Return the services that a component's function needs; none for components that are not Tiffin's."""
     row = find_components().get(function)
     return row.needs if row else ()

@@ -1,9 +1,9 @@
-"""What a step asks of its machine: CPU and memory as a request and a limit, and accelerators.
+"""The size of a step: requests and limits of CPU and memory, and accelerators.
 
-A size is a name (`small`, `medium`, `large`) or explicit, and an explicit part changes a named size:
+A size is a name (`small`, `medium`, `large`), explicit parts, or a name with parts that override it:
 
     large
-    cpu=500m:2,memory=2Gi:4Gi              request:limit; one value stands for both
+    cpu=500m:2,memory=2Gi:4Gi              request:limit; a single value sets both
     large,accelerator=nvidia.com/gpu:1     resource:count
 """
 
@@ -17,15 +17,15 @@ from tiffin.errors import InputError, did_you_mean
 
 @dataclass(frozen=True)
 class Size:
-    """What a step asks for, in Kubernetes' units.
+    """The resources of a step, in Kubernetes' units.
 
     Attributes:
-        cpu_request: CPUs it is promised, such as `500m` or `2`.
-        cpu_limit: CPUs it never gets more than.
-        memory_request: Memory it is promised, such as `2Gi`.
-        memory_limit: Memory it is killed for exceeding.
-        accelerator: Resource of the accelerators, such as `nvidia.com/gpu`; empty for none.
-        accelerators: How many of them.
+        cpu_request: Guaranteed CPUs, such as `500m` or `2`.
+        cpu_limit: Maximum CPUs.
+        memory_request: Guaranteed memory, such as `2Gi`.
+        memory_limit: Maximum memory; a step that exceeds it is killed.
+        accelerator: Resource name of the accelerators, such as `nvidia.com/gpu`; empty for none.
+        accelerators: Number of accelerators. Defaults to 0.
     """
 
     cpu_request: str
@@ -36,7 +36,7 @@ class Size:
     accelerators: int = 0
 
 
-# Importing TensorFlow takes 0.6 GB and most of a CPU: the smallest size still carries that.
+# Importing TensorFlow takes 0.6 GB and most of a CPU, which the smallest size allows.
 SIZES = {
     "small": Size("250m", "1", "1Gi", "2Gi"),
     "medium": Size("1", "2", "2Gi", "4Gi"),
@@ -54,17 +54,18 @@ def read_size(text: str) -> Size:
     """Read a size.
 
     Args:
-        text: A name, or parts `cpu=`, `memory=` and `accelerator=` behind it or alone. What is left out is medium's.
+        text: A name, parts `cpu=`, `memory=` and `accelerator=`, or a name followed by parts. Without a name, parts that
+            are left out are those of `medium`.
 
     Raises:
-        InputError: A name or a part is unknown, a quantity is none, or a request is above its limit.
+        InputError: A name or part is unknown, a quantity is invalid, or a request is above its limit.
     """
     name, *parts = text.split(",")
     if "=" in name:
         name, parts = "medium", [name, *parts]
     if name not in SIZES:
         raise InputError(
-            f"A size should be {', '.join(SIZES)}, or explicit, such as cpu=500m:2,memory=2Gi:4Gi. "
+            f"A size should be {', '.join(SIZES)}, or explicit, for example cpu=500m:2,memory=2Gi:4Gi. "
             f"Received: '{text}'.{did_you_mean(name, SIZES)}"
         )
     size = SIZES[name]
@@ -80,20 +81,20 @@ def read_size(text: str) -> Size:
             kind, _, count = value.partition(":")
             if not _ACCELERATOR.fullmatch(kind) or not re.fullmatch(r"[1-9]\d*|", count):
                 raise InputError(
-                    f"An accelerator should be resource:count, such as nvidia.com/gpu:1. Received: '{part}'."
+                    f"An accelerator should be resource:count, for example nvidia.com/gpu:1. Received: '{part}'."
                 )
             size = dataclasses.replace(size, accelerator=kind, accelerators=int(count or 1))
         else:
             known = ("cpu", "memory", "accelerator")
             raise InputError(
-                f"A part of a size should be {', '.join(f'{key}=' for key in known)}. "
+                f"A part of a size should start with one of: {', '.join(f'{key}=' for key in known)}. "
                 f"Received: '{part}' in '{text}'.{did_you_mean(key, known)}"
             )
     return size
 
 
 def resources(size: Size) -> dict[str, Any]:
-    """Return what a container asks for as kfp writes it: numbers for backends before 2.5, strings for those since."""
+    """Return the container resources in kfp's format: numbers for backends before 2.5, and strings for later ones."""
     written: dict[str, Any] = {
         "cpuLimit": _cpus(size.cpu_limit),
         "cpuRequest": _cpus(size.cpu_request),
@@ -117,10 +118,10 @@ def _request_and_limit(part: str, value: str, form: re.Pattern[str], measure: An
     limit = limit if separator else request
     if not form.fullmatch(request) or not form.fullmatch(limit) or not measure(limit):
         raise InputError(
-            f"A size's part should be a quantity, or request:limit, such as {example}. Received: '{part}'."
+            f"A size's part should be a quantity, or request:limit, for example {example}. Received: '{part}'."
         )
     if measure(request) > measure(limit):
-        raise InputError(f"A request should be at most its limit. Received: '{part}'. Write the smaller one first.")
+        raise InputError(f"A request should not exceed its limit. Received: '{part}'. Write request:limit.")
     return request, limit
 
 

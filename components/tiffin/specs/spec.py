@@ -1,4 +1,4 @@
-"""A compiled spec, read once for all that has to know of it: local runs, submission, adjustments and interfaces."""
+"""Read a compiled spec. Local runs, submission, adjustments and interfaces all use this reader."""
 
 import hashlib
 import re
@@ -20,12 +20,12 @@ class Parameter:
     """A parameter of a pipeline or a component.
 
     Attributes:
-        name: As a run sets it.
-        type: As KFP calls it, such as `NUMBER_INTEGER`.
-        default: As it was declared; None where there is none.
-        literals: The values it may have; empty where any of its type will do.
-        description: As it was declared.
-        is_optional: Whether a run may leave it out.
+        name: Name of the parameter.
+        type: KFP's type name, such as `NUMBER_INTEGER`.
+        default: Default value; None if there is none.
+        literals: Allowed values; empty if any value of the type is allowed.
+        description: Description from the docstring; may be empty.
+        is_optional: Whether a run may omit it. Defaults to False.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Use:
-    """A parameter of a pipeline as an input of a component.
+    """A pipeline parameter that is passed to a component's input.
 
     Attributes:
-        parameter: Of the pipeline.
-        function: Of the component.
-        name: Of the component's input.
+        parameter: Name of the pipeline parameter.
+        function: Name of the component's function.
+        name: Name of the component's input.
     """
 
     parameter: str
@@ -56,13 +56,12 @@ class Spec:
     """A compiled pipeline or component.
 
     Attributes:
-        name: Of the pipeline, or of the component with hyphens.
-        version: Of the package that compiled it: the tag of its images, or else in the file's name; None where neither
-            says.
-        parameters: By name.
-        steps: In an order in which they may run.
-        content: The YAML.
-        documents: What the YAML holds: the pipeline, then what it asks of platforms, if anything.
+        name: Name of the pipeline, or of the component with hyphens.
+        version: Version of the package that compiled it, from the tag of its images or the file name; None if unknown.
+        parameters: Parameters by name.
+        steps: Steps in a valid execution order.
+        content: The YAML as bytes.
+        documents: The parsed YAML documents: the pipeline spec and, if present, the platform spec.
     """
 
     name: str
@@ -74,16 +73,16 @@ class Spec:
 
     @property
     def version_name(self) -> str:
-        """The name it is published under: the same content has the same name.
+        """The name of the published version, derived from the content.
 
-        It begins with the pipeline's, because backends that keep pipelines as Kubernetes objects want versions' names
-        to be unique in the namespace.
+        It starts with the pipeline's name, because backends that store pipelines as Kubernetes objects require version
+        names to be unique in the namespace.
         """
         return f"{self.name}-{self.version or __version__}-{hashlib.sha256(self.content).hexdigest()[:12]}"
 
     @property
     def environments(self) -> list[str]:
-        """The virtualenvs that its images stand for, sorted.
+        """Names of the virtualenvs of its images, sorted.
 
         Raises:
             InputError: An image is not one of Tiffin's.
@@ -92,13 +91,13 @@ class Spec:
 
     @property
     def memory_limits(self) -> dict[str, int]:
-        """Component's function -> its memory limit in bytes; of two, the larger."""
+        """Function name -> memory limit in bytes; the largest if a component is used several times."""
         limits = [(step.function, step.memory_limit) for step in self.steps if step.memory_limit is not None]
         return dict(sorted(limits))
 
     @property
     def uses(self) -> tuple[Use, ...]:
-        """Which inputs of components the parameters go to."""
+        """The component inputs that the parameters are passed to."""
         return tuple(
             Use(parameter, step.function, name) for step in self.steps for name, parameter in step.inputs.items()
         )
@@ -108,21 +107,21 @@ def read_spec(source: str | Path, content: bytes | None = None) -> Spec:
     """Read a compiled spec.
 
     Args:
-        source: Path of the file. With `content`, what the spec is called in errors.
-        content: The YAML. Defaults to what the file holds.
+        source: Path of the file. With `content`, a name for error messages.
+        content: The YAML. Defaults to the content of the file.
 
     Raises:
-        InputError: There is no such file, or it is not a compiled spec.
+        InputError: The file cannot be read, or is not a compiled spec.
     """
     if content is None:
         try:
             content = Path(source).read_bytes()
         except OSError as error:
             raise InputError(
-                f"The spec should be a YAML file. Received: '{source}' ({error.strerror}). Check the path."
+                f"The spec should be a readable YAML file. Received: '{source}' ({error.strerror})."
             ) from None
     try:
-        # The C loader reads a spec of 2,000 lines in 0.05 s, the other in 0.5 s.
+        # The C loader reads a spec of 2,000 lines in 0.05 s, the Python loader in 0.5 s.
         documents = tuple(yaml.load_all(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
         steps = tuple(read_steps(documents[0]))
         return Spec(
@@ -134,10 +133,10 @@ def read_spec(source: str | Path, content: bytes | None = None) -> Spec:
             documents,
         )
     except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        said = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"The spec should be what `tiffin compile` writes: a compiled KFP v2 pipeline. "
-            f"Received: '{source}', unreadable ({type(error).__name__}: {said}). Compile it again."
+            f"The spec should be a compiled KFP v2 pipeline. "
+            f"Received: '{source}' ({type(error).__name__}: {reason}). Write it with `tiffin compile` or kfp's compiler."
         ) from None
 
 
@@ -145,7 +144,7 @@ def read_parameters(definitions: Mapping[str, Any]) -> dict[str, Parameter]:
     """Return the parameters among the inputs or outputs of a pipeline or component, by name.
 
     Args:
-        definitions: `inputDefinitions` or `outputDefinitions` of the spec.
+        definitions: The spec's `inputDefinitions` or `outputDefinitions`.
     """
     return {
         name: Parameter(
@@ -161,7 +160,7 @@ def read_parameters(definitions: Mapping[str, Any]) -> dict[str, Parameter]:
 
 
 def _as_declared(value: Any, kind: str) -> Any:
-    """Return a value with its whole numbers, which a spec keeps as floats."""
+    """Return a value with whole numbers as int; a spec stores them as floats."""
     if isinstance(value, list):
         return [_as_declared(item, "") for item in value]
     if isinstance(value, dict):

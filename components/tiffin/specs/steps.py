@@ -1,4 +1,4 @@
-"""The steps of a compiled pipeline: the one walk through its dags, branches, loops and exit handlers."""
+"""The steps of a compiled pipeline, found in its DAGs, branches, loops and exit handlers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,14 @@ class Step:
     """A step that runs a container.
 
     Attributes:
-        name: Of its task, as a backend and the options of commands call it. A pipeline within the
-            pipeline may have a step of the same name.
-        component: Of its component, as a local run calls it: unique in the spec.
-        executor: Label of the executor that says how its container runs.
-        image: The container image it runs in.
-        function: Name of the component's function; empty where it runs none.
-        inputs: Input of the component -> the pipeline's parameter that goes there as it is.
-        gate: The gate that this step stops the run for, such as `evaluation`; None for a step that does work.
-        memory_limit: In bytes; None where the spec sets none.
+        name: Task name, used by backends and command options. Not unique: a nested pipeline may use it too.
+        component: Component name, used by local runs. Unique in the spec.
+        executor: Label of the step's executor in the deployment spec.
+        image: Container image.
+        function: Name of the component's function; empty if the container does not run one.
+        inputs: Component input -> the pipeline parameter passed to it unchanged.
+        gate: Name of the gate, such as `evaluation`, if the step stops the run for a gate; otherwise None.
+        memory_limit: Memory limit in bytes; None if the spec has none.
     """
 
     name: str
@@ -34,7 +33,7 @@ class Step:
 
 
 def function_of(command: Sequence[str]) -> str:
-    """Return the component function that a task's command runs; an empty string where it runs none."""
+    """Return the name of the component function that a task's command runs; empty if it runs none."""
     flag = "--function_to_execute"
     if flag in command[:-1]:
         return str(command[command.index(flag) + 1])
@@ -42,10 +41,10 @@ def function_of(command: Sequence[str]) -> str:
 
 
 def read_steps(document: Mapping[str, Any]) -> Iterator[Step]:
-    """Yield the steps of a compiled pipeline, in an order in which they may run.
+    """Yield the steps of a compiled pipeline in a valid execution order.
 
     Args:
-        document: The first of the spec, as it is in the YAML.
+        document: The pipeline spec: the first document of the YAML.
     """
     root = document["root"]
     parameters = root.get("inputDefinitions", {}).get("parameters", {})
@@ -68,13 +67,13 @@ def _walk(document: Mapping[str, Any], component: Mapping[str, Any], origins: Ma
             continue
         label = inner["executorLabel"]
         container = document["deploymentSpec"]["executors"][label].get("container")
-        # An importer brings an artifact in; it runs inside kfp, in no image.
+        # An importer has no container; kfp runs it itself.
         if container is None:
             continue
         function = function_of([*container.get("command", []), *container.get("args", [])])
         row = find_components().get(function)
         gate = taken.get(row.gate, {}).get("runtimeValue", {}).get("constant", "a gate") if row and row.gate else None
-        # kfp writes the limit twice: in thousand millions of bytes, and as it was given.
+        # kfp writes the limit twice: `memoryLimit` in units of 10^9 bytes, and the original string.
         memory = container.get("resources", {}).get("memoryLimit")
         yield Step(
             name,
@@ -89,7 +88,7 @@ def _walk(document: Mapping[str, Any], component: Mapping[str, Any], origins: Ma
 
 
 def _in_order(tasks: Mapping[str, Any]) -> list[str]:
-    """Order tasks so that each follows what it depends on, by name where that leaves a choice, as kfp.local runs them."""
+    """Sort tasks topologically and by name, the order of kfp.local."""
     ordered: list[str] = []
 
     def visit(name: str) -> None:
