@@ -1,4 +1,4 @@
-"""Strip notebooks of what a run left in them: `python notebooks/strip.py notebooks/*.ipynb`."""
+"""Remove outputs and metadata from notebooks: `python notebooks/strip.py notebooks/*.ipynb`."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def strip(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Return a notebook without outputs, execution counts and what an editor notes of its kernel and cells."""
+    """Return a notebook without outputs, execution counts, and the metadata of its kernel and cells."""
     cells = [
         {**cell, "metadata": {}, **({"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {})}
         for cell in notebook["cells"]
@@ -20,7 +20,7 @@ def strip(notebook: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(paths: list[str]) -> None:
-    """Strip the notebooks in place; one that is stripped keeps its bytes."""
+    """Strip the notebooks in place; files that are already stripped are not rewritten."""
     for path in map(Path, paths):
         stripped = strip(json.loads(path.read_text()))
         text = json.dumps(stripped, indent=1, ensure_ascii=False, sort_keys=True) + "\n"

@@ -1,4 +1,4 @@
-"""The catalogue, as somebody meets it who has the folder and kfp, but not Tiffin."""
+"""The catalogue, used with kfp and without Tiffin installed."""
 
 import contextlib
 import functools
@@ -22,14 +22,14 @@ from tiffin.authoring.catalogue import find_sources
 from tiffin.authoring.compilation import component_names, write_specs
 from tiffin.specs.interfaces import Interface, read_interface
 
-# A finder that comes first and refuses: the pipeline does without Tiffin, it does not happen to load it late.
+# An import hook that refuses Tiffin, also when it is imported late.
 WITHOUT_TIFFIN = """
 import sys
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] == "tiffin":
-            raise ImportError("this pipeline is to do without tiffin")
+            raise ImportError("tiffin must not be imported")
 
 sys.meta_path.insert(0, Refuse())
 """
@@ -129,7 +129,7 @@ def test_a_pipeline_that_never_imports_tiffin_loads_components(tmp_path: Path, c
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory, catalogue: Path) -> Path:
-    """Compile the example of every page, all in one process: kfp takes a second to import."""
+    """Compile the examples of all pages in one process, because importing kfp takes a second."""
     folder = tmp_path_factory.mktemp("examples")
     for name in component_names():
         (folder / f"{name}.py").write_text(example_of(catalogue, name).replace("example.yaml", f"{name}.yaml"))
@@ -146,7 +146,7 @@ def test_the_example_of_each_page_compiles_and_uses_its_component(examples: Path
     assert "parameters" not in spec["root"].get("inputDefinitions", {}), "the example asks for values"
 
 
-def test_an_example_runs_as_it_stands(examples: Path) -> None:
+def test_an_example_runs_unchanged(examples: Path) -> None:
     summary = run_here(examples / "evaluate_model.yaml")
 
     assert [(step["name"], step["state"]) for step in summary["steps"]] == [
@@ -154,7 +154,7 @@ def test_an_example_runs_as_it_stands(examples: Path) -> None:
     ]
 
 
-def test_the_example_of_an_exit_step_runs_as_it_stands(examples: Path) -> None:
+def test_the_example_of_an_exit_step_runs_unchanged(examples: Path) -> None:
     summary = run_here(examples / "summarize_run.yaml")
 
     assert [step["name"] for step in summary["steps"]] == ["ingest-examples", "summarize-run"]
@@ -162,20 +162,20 @@ def test_the_example_of_an_exit_step_runs_as_it_stands(examples: Path) -> None:
 
 
 @pytest.mark.parametrize("name", component_names())
-def test_a_page_says_what_its_component_takes_and_gives(catalogue: Path, name: str) -> None:
+def test_a_page_lists_the_inputs_and_outputs(catalogue: Path, name: str) -> None:
     interface, page = interfaces(catalogue)[name], page_of(catalogue, name)
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page, re.MULTILINE)
 
     assert page.startswith(f"# {name}\n\n{interface.description.splitlines()[0]}\n")
     assert rows == [(port.name, port.type) for port in (*interface.inputs, *interface.outputs)]
-    assert f"image `{interface.image}`" in page
-    # A sign that would break a table is written so that it does not.
+    assert f"`{interface.image}`" in page.partition("## Inputs")[0]
+    # Characters that would break a table are escaped.
     for line in page.partition("## Example")[0].splitlines():
         if line.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", line)) in (4, 5), line
 
 
-def test_defaults_are_shown_as_they_are_written(catalogue: Path) -> None:
+def test_defaults_are_shown_as_python_literals(catalogue: Path) -> None:
     page = page_of(catalogue, "train_model")
 
     assert "| `hidden_units` | `list` | `[64, 32]` |" in page
@@ -184,7 +184,7 @@ def test_defaults_are_shown_as_they_are_written(catalogue: Path) -> None:
     assert "| `label` | `str` | required |" in page
 
 
-def test_the_links_between_pages_lead_somewhere(catalogue: Path) -> None:
+def test_links_between_pages_are_valid(catalogue: Path) -> None:
     pages = [*catalogue.rglob("README.md")]
     links = {page: re.findall(r"\]\(([^)]+)\)", page.read_text()) for page in pages}
 
@@ -195,24 +195,24 @@ def test_the_links_between_pages_lead_somewhere(catalogue: Path) -> None:
             assert (page.parent / link).is_file(), (page, link)
 
 
-def test_an_artifact_comes_from_a_component_that_gives_it(catalogue: Path) -> None:
+def test_the_source_of_an_artifact_has_an_output_of_that_name_and_type(catalogue: Path) -> None:
     known = interfaces(catalogue)
     for interface in known.values():
         for port in interface.inputs:
             sources = find_sources(port)
-            assert sources or not port.is_artifact, f"{interface.name}: {port.name} does not say where it comes from"
+            assert sources or not port.is_artifact, f"{interface.name}: {port.name} has no source"
             for source in sources:
                 outputs = {output.name: output.type for output in known[source].outputs}
                 assert outputs.get(port.name) == port.type, f"{interface.name}: {port.name} from {source}"
 
 
-def test_the_index_names_every_component(catalogue: Path) -> None:
+def test_the_index_lists_every_component(catalogue: Path) -> None:
     index = (catalogue / "components" / "README.md").read_text()
 
     assert re.findall(r"^\| \[(\w+)\]\(\1/README\.md\) \|", index, re.MULTILINE) == component_names()
 
 
-def test_a_part_of_the_components_gets_no_index(tmp_path: Path) -> None:
+def test_a_subset_of_the_components_has_no_index(tmp_path: Path) -> None:
     write_specs(tmp_path, ("stop_run",))
 
     assert sorted(os.listdir(tmp_path / "components")) == ["stop_run"]

@@ -31,7 +31,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_the_same_source_gives_the_same_bytes_and_no_tensorflow(tmp_path: Path) -> None:
+def test_compilation_is_deterministic_and_imports_no_tensorflow(tmp_path: Path) -> None:
     printed = [compile_aside(tmp_path / seed, seed) for seed in ("1", "2")]
     first, second = (files_of(tmp_path / seed) for seed in ("1", "2"))
 
@@ -67,11 +67,11 @@ def test_every_parameter_and_output_has_a_description() -> None:
         for side in ("inputDefinitions", "outputDefinitions"):
             for kind in component.get(side, {}).values():
                 for key, about in kind.items():
-                    told = about.get("description") or about.get("parameterType") == "TASK_FINAL_STATUS"
-                    assert told, f"{name}: {key} has no description"
+                    described = about.get("description") or about.get("parameterType") == "TASK_FINAL_STATUS"
+                    assert described, f"{name}: {key} has no description"
 
 
-def test_names_are_compiled_and_nothing_else(tmp_path: Path) -> None:
+def test_only_the_given_names_are_compiled(tmp_path: Path) -> None:
     paths = compilation.write_specs(tmp_path, ("training", "stop_run"))
 
     assert paths == [
@@ -83,7 +83,7 @@ def test_names_are_compiled_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a pipeline \(.*training.*\) or a component .*Did you mean 'stop_run'\?"):
+    with pytest.raises(InputError, match=r"\(.*training.*\) .*\(.*stop_run.*\).*'stop_runs'\. .*'stop_run'\?"):
         compilation.write_specs(tmp_path / "out", ("training", "stop_runs"))
 
     assert not (tmp_path / "out").exists()
@@ -92,15 +92,13 @@ def test_an_unknown_name_is_refused_before_anything_is_written(tmp_path: Path) -
 def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
 
-    with pytest.raises(InputError, match="--output should be a folder"):
+    with pytest.raises(InputError, match=f"--output .*'{tmp_path}/out'"):
         compilation.write_specs(tmp_path / "out", ("training",))
     assert (tmp_path / "out").read_text() == "mine"
 
 
-def test_an_unknown_pipeline_is_answered_with_the_nearest() -> None:
-    with pytest.raises(
-        InputError, match=r"should be one of: .*training.*Received: 'trainin'\. Did you mean 'training'\?"
-    ):
+def test_an_unknown_pipeline_suggests_the_closest_one() -> None:
+    with pytest.raises(InputError, match=r"training.*'trainin'\. .*'training'\?"):
         compilation.load_pipeline("trainin")
 
 
@@ -109,7 +107,7 @@ def test_a_pipeline_is_compiled_by_name_and_read_by_path(tmp_path: Path) -> None
 
     assert compilation.find_spec("training") is None
     assert compilation.load_spec("training") == compilation.find_spec(str(path))
-    with pytest.raises(InputError, match=r"Received: '.*none\.yml' \(No such file"):
+    with pytest.raises(InputError, match=r"none\.yml' \(No such"):
         compilation.load_spec(str(tmp_path / "none.yml"))
-    with pytest.raises(InputError, match=r"Received: 'trainin'\. Did you mean 'training'\?"):
+    with pytest.raises(InputError, match=r"'trainin'\. .*'training'\?"):
         compilation.load_spec("trainin")

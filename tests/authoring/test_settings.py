@@ -14,35 +14,35 @@ def register_model():
 
 
 def test_a_step_with_an_unknown_size_does_not_compile() -> None:
-    with pytest.raises(InputError, match=r"The step 'say-more' has a wrong size\. .* Did you mean 'large'\?"):
+    with pytest.raises(InputError, match=r"'say-more'.*'larg'\. .*'large'\?"):
 
         @dsl.pipeline
         def greedy():
             set_size(toys.say_more(number=1), "larg")
 
 
-def test_a_pipeline_in_a_pipeline_has_no_size() -> None:
-    with pytest.raises(InputError, match=r"should run a container\. Received: 'drawing'"):
+def test_a_nested_pipeline_has_no_size() -> None:
+    with pytest.raises(InputError, match=r"container.*'drawing'"):
 
         @dsl.pipeline
         def nested():
             set_size(toys.drawing(), "small")
 
 
-def test_a_step_needs_what_its_component_needs() -> None:
+def test_a_step_needs_the_services_of_its_component() -> None:
     found = {}
 
     @dsl.pipeline
     def needing():
         found["own"] = find_needs(tiffin.ingest_examples())
         found["other"] = find_needs(toys.say_more(number=1))
-        # Of the name of a component of Tiffin's, in another image.
+        # A component with the name of one of Tiffin's, but in another image.
         found["namesake"] = find_needs(register_model())
 
     assert found == {"own": (S3,), "other": (), "namesake": ()}
 
 
-def test_a_component_of_others_gets_what_the_pipeline_says() -> None:
+def test_a_foreign_component_gets_the_services_of_the_pipeline() -> None:
     tasks = []
 
     @dsl.pipeline

@@ -1,8 +1,8 @@
-"""The command lines in the files of CI servers and schedulers, read out of the files.
+"""The command lines in the configuration files of CI servers and schedulers.
 
-Those that compile, compare, publish and submit are run, with the settings of the files, against a backend in a process of
-its own. `make check`, the tests and the images are dry-run only: CI runs all of them beside this test, where a second time
-would cost it an hour, and tests/images/engine runs what builds, pushes and pins.
+Those that compile, compare, publish and submit are run, with the settings of the files, against a backend in a separate
+process. `make check`, the tests and the images are dry-run only: CI runs them anyway, and a second time would take an hour;
+tests/images/engine tests building, pushing and pinning.
 """
 
 import json
@@ -25,12 +25,12 @@ ROOT = Path(__file__).parents[2]
 SCHEDULES = ROOT / "pipelines" / "schedules"
 SERVERS = (ROOT / ".github" / "workflows" / "ci.yml", ROOT / ".gitlab-ci.yml", ROOT / "Jenkinsfile")
 NIGHTLY = (SCHEDULES / "airflow_dag.py", SCHEDULES / "crontab")
-# Seconds, and nothing is sent or downloaded.
+# Targets that take seconds and use no network.
 CHEAP = ("compile", "diff-specs")
 
 
 def commands(path: Path) -> list[str]:
-    """Return the command lines of a file, in its order."""
+    """Return the command lines of a file, in order."""
     text = path.read_text()
     if path.name == "crontab":
         lines = [line for line in text.splitlines() if not re.match(r"#|\w+=", line)]
@@ -48,7 +48,7 @@ def commands(path: Path) -> list[str]:
 
 
 def settings(path: Path) -> dict[str, str]:
-    """Return the variables that a file itself gives to the line that submits."""
+    """Return the variables that a file sets for the command that submits."""
     text = path.read_text()
     if path.name == "crontab":
         found = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
@@ -67,14 +67,14 @@ TARGETS = sorted({line.removeprefix("make ") for _, line in LINES if line.starts
 
 
 @pytest.mark.parametrize("path", SERVERS, ids=lambda path: path.name)
-def test_a_server_goes_all_the_way(path: Path) -> None:
+def test_a_server_runs_all_steps(path: Path) -> None:
     steps = [line.removeprefix("make ") for line in commands(path)]
 
     assert steps[:-1] == [
         "check", "test", "test-notebooks", "compile", "diff-specs", "test-images",
         "images", "images-push", "images-digest", "compile", "publish",
     ]  # fmt: skip
-    assert steps[-1].startswith(".venvs/sdk/bin/tiffin submit training ")
+    assert shlex.split(steps[-1])[:3] == [".venvs/sdk/bin/tiffin", "submit", "training"]
 
 
 def test_every_line_is_a_make_target_or_a_tiffin_command() -> None:
@@ -84,7 +84,7 @@ def test_every_line_is_a_make_target_or_a_tiffin_command() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_make_knows_what_to_do(target: str) -> None:
+def test_make_has_the_target(target: str) -> None:
     done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
@@ -108,7 +108,7 @@ def backend() -> Iterator[kfp_backend.Server]:
 
 @pytest.fixture
 def given(backend: kfp_backend.Server, tmp_path: Path) -> dict[str, str]:
-    """What a server, or a machine with cron, has in its environment besides what the file says."""
+    """Environment variables that a server or a machine with cron sets in addition to those of the file."""
     digests = tmp_path / "digests.json"
     digests.write_text(json.dumps(dict.fromkeys(builder.image_names().values(), f"sha256:{'0' * 64}")))
     return {
@@ -121,7 +121,7 @@ def given(backend: kfp_backend.Server, tmp_path: Path) -> dict[str, str]:
 
 
 def check_submission(backend: kfp_backend.Server) -> None:
-    """Hold what a backend got to what the files ask for: one run, of one version, that deploys where servers read."""
+    """Check that a backend got one run of one version, which deploys to the folder that the servers read."""
     state = backend.state()
     [run], [version] = state["runs"].values(), state["versions"].values()
     parameters = yaml.safe_load((SCHEDULES / "training.yaml").read_text())
@@ -135,7 +135,7 @@ def check_submission(backend: kfp_backend.Server) -> None:
 
 
 def deploys_to(spec: str) -> dict[str, str]:
-    """Return path -> claim of the volumes that a spec's step deploy-model mounts."""
+    """Return mount path -> claim of the volumes of the step deploy-model."""
     executors = list(yaml.safe_load_all(spec))[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     return {one["mountPath"]: one["constant"] for one in executors["exec-deploy-model"].get("pvcMount", [])}
 
@@ -199,7 +199,7 @@ class TestAirflow:
         assert task.execution_timeout.total_seconds() > int(words[words.index("--timeout") + 1])
 
 
-def test_the_nights_are_cron_lines() -> None:
+def test_the_schedules_are_valid_cron_lines() -> None:
     line = next(line for line in NIGHTLY[1].read_text().splitlines() if "tiffin submit" in line)
     dag = airflow_stand_in.load(NIGHTLY[0])
 
@@ -218,13 +218,13 @@ def test_a_file_follows_its_servers_schema(path: Path, schema: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_no_secret_is_in_them() -> None:
+def test_the_files_contain_no_secrets() -> None:
     for path in (*SERVERS, *NIGHTLY, SCHEDULES / "training.yaml"):
         for name, value in re.findall(r"(\w*(?:TOKEN|PASSWORD|SECRET)\w*)\s*[:=]\s*(\S.*)", path.read_text(), re.I):
             assert re.match(r"\$\{\{ secrets\.|credentials\(", value), f"{path.name}: {name}"
 
 
-def test_schedules_are_no_pipelines() -> None:
+def test_schedules_are_not_pipelines() -> None:
     from tiffin.authoring.compilation import pipeline_names
 
     assert "schedules" not in pipeline_names()

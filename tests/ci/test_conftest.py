@@ -1,4 +1,4 @@
-"""The tests themselves: what a developer or a CI server has set decides none of them."""
+"""The tests do not depend on environment variables of a developer or a CI server."""
 
 import os
 import subprocess
@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# They fail where the images have another name, and where there is a backend to publish to.
+# Tests that fail if the images have another name, or if a backend is configured.
 SENSITIVE = (
     "tests/docs/test_generation.py::test_the_index_names_every_component_with_its_image",
-    "tests/commands/test_publish.py::test_no_host_at_all_is_explained",
+    "tests/commands/test_publish.py::test_without_a_host_the_error_names_the_option",
 )
 
 
-def test_settings_of_the_environment_are_kept_out() -> None:
+def test_environment_variables_do_not_affect_the_tests() -> None:
     settings = {"TIFFIN_IMAGE_PREFIX": "registry.example/team", "KF_PIPELINES_ENDPOINT": "http://127.0.0.1:9"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *SENSITIVE],

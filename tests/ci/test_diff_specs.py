@@ -1,7 +1,8 @@
-"""`.ci/diff-specs` in a clone of this repository, with a release of its own."""
+"""`.ci/diff-specs` in a copy of this repository with its own releases."""
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -23,7 +24,7 @@ def diff_specs(folder: Path) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A repository with one commit, without tags, and with this checkout's environments and script."""
+    """A repository with one commit, no tags, and this checkout's environments and script."""
     folder = tmp_path / "clone"
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("components", "pipelines", "locks", ".ci"):
@@ -51,7 +52,7 @@ def compile_specs(folder: Path) -> None:
 
 
 def write_kfp(folder: Path, version: str) -> str:
-    """Write a wheel of a kfp that knows its version, and return the lock of it."""
+    """Write a wheel of a stand-in for kfp that has only a version, and return its lock."""
     wheel = folder / f"kfp-{version}-py3-none-any.whl"
     about = f"kfp-{version}.dist-info"
     files = {
@@ -67,7 +68,7 @@ def write_kfp(folder: Path, version: str) -> str:
     return f"--no-index\n--find-links {folder}\nkfp=={version} --hash=sha256:{digest}\n"
 
 
-# A release whose specs say by which kfp they were compiled, as those of kfp do.
+# A release whose specs contain the version of kfp that compiled them, like real specs.
 RELEASE = """
 import pathlib
 import kfp
@@ -109,7 +110,7 @@ def test_two_versions_of_a_spec_are_refused(clone: Path) -> None:
     assert "`make compile`" in done.stderr
 
 
-def test_without_specs_it_says_what_to_run(clone: Path) -> None:
+def test_without_specs_the_error_names_the_command(clone: Path) -> None:
     done = diff_specs(clone)
 
     assert (done.returncode, "`make compile`" in done.stderr) == (2, True)
@@ -122,7 +123,7 @@ def test_without_a_release_every_spec_is_new(clone: Path) -> None:
     assert (done.returncode, "v*" in done.stdout) == (0, True), done.stderr
 
 
-def test_a_history_that_is_cut_off_is_refused(clone: Path, tmp_path: Path) -> None:
+def test_a_shallow_clone_is_refused(clone: Path, tmp_path: Path) -> None:
     git(clone, "commit", "--quiet", "--allow-empty", "--message", "second")
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{clone}", "shallow")
     (tmp_path / "shallow" / "build").mkdir()

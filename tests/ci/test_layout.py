@@ -1,8 +1,8 @@
-"""Where tests are, and in which environment they run."""
+"""The folders of the tests, and the environments that they run in."""
 
 from support.environments import ENVIRONMENTS, SOURCE, TESTS, environments
 
-# They test what is not in the package.
+# Folders of tests for code outside the package.
 APART = ("benchmarks", "ci", "docs", "goldens", "images", "manifests", "notebooks")
 FILES = sorted(TESTS.rglob("test_*.py"))
 
@@ -13,7 +13,7 @@ def test_folders_mirror_the_source() -> None:
         assert str(folder).split("/")[0] in APART or (SOURCE / folder).is_dir(), file
 
 
-def test_every_file_runs_somewhere() -> None:
+def test_every_file_has_an_environment() -> None:
     for file in FILES:
         assert environments(file), file
         assert environments(file) <= set(ENVIRONMENTS), file

@@ -15,7 +15,7 @@ def _backend_process() -> Iterator[kfp_backend.Server]:
 
 @pytest.fixture
 def backend(_backend_process: kfp_backend.Server) -> Iterator[kfp_backend.Server]:
-    """A Kubeflow Pipelines backend that holds nothing yet."""
+    """An empty Kubeflow Pipelines backend."""
     _backend_process.reset()
     yield _backend_process
     assert _backend_process.state()["complaints"] == []

@@ -7,7 +7,7 @@ from tiffin import __version__
 from tiffin.commands.main import main
 
 
-def test_what_was_written_is_printed(tmp_path: Path) -> None:
+def test_prints_the_written_files(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["compile", "training", "stop_run", "--output", str(tmp_path / "new")])
 
     assert result.exit_code == 0
@@ -19,9 +19,11 @@ def test_what_was_written_is_printed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "traning", "../training"])
-def test_a_wrong_name_is_a_bad_argument(tmp_path: Path, name: str) -> None:
+def test_an_unknown_name_is_an_invalid_argument(tmp_path: Path, name: str) -> None:
     result = CliRunner().invoke(main, ["compile", name, "--output", str(tmp_path / "new")])
 
     assert result.exit_code == 2
-    assert result.output.startswith("error: A name should be a pipeline")
+    assert result.output.startswith("error: ")
+    assert f"'{name}'" in result.output
+    assert all(known in result.output for known in ("training", "stop_run"))
     assert not (tmp_path / "new").exists()

@@ -1,3 +1,4 @@
+import re
 import subprocess
 from pathlib import Path
 
@@ -5,7 +6,7 @@ from support.command_line import TIFFIN
 from tiffin.local import serving
 
 
-def test_the_main_job_ends_with_an_answer_and_leaves_no_server(tmp_path: Path) -> None:
+def test_the_demo_ends_with_a_prediction_and_leaves_no_server(tmp_path: Path) -> None:
     state = tmp_path / "state"
     done = subprocess.run(
         [TIFFIN, "demo", "--state", str(state)],
@@ -18,11 +19,11 @@ def test_the_main_job_ends_with_an_answer_and_leaves_no_server(tmp_path: Path) -
     assert done.returncode == 0, done.stdout + done.stderr
     assert "training 0.1.0 SUCCEEDED in " in done.stdout
     asked, row, *answer, truth = done.stdout.rpartition("\n\n")[2].splitlines()
-    assert asked.startswith("Asked model at 127.0.0.1:")
+    assert " model at 127.0.0.1:" in asked
     assert "distance_km" in row
     assert any(line.startswith("  probability ") for line in answer)
-    assert truth.startswith("  true label late = ")
+    assert re.search(r" late = [01]$", truth)
     assert done.stderr == ""
     assert serving.find_server(state) is None
-    # Nothing is left beside the state folder, such as MLflow's default folder for artifacts.
+    # The run writes nothing outside the state folder, such as MLflow's default artifact folder.
     assert list(tmp_path.iterdir()) == [state]

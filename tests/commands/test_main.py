@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ def tiffin(*arguments: str, **options: object) -> subprocess.CompletedProcess[st
 
 
 def report(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """Return status and standard error of a command that ends with `error`."""
+    """Return the exit status and standard error of a command that raises `error`."""
 
     def fail(**_: object) -> None:
         raise error
@@ -42,7 +43,7 @@ def test_the_version_is_a_line_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
-def test_help_costs_no_heavy_import(name: str) -> None:
+def test_help_imports_no_heavy_modules(name: str) -> None:
     heavy = "[n for n in ('kfp', 'rich', 'grpc', 'numpy', 'yaml', 'tensorflow', 'duckdb') if n in sys.modules]"
     ended = f"import atexit, runpy, sys; atexit.register(lambda: print('heavy', {heavy}))"
     code = f"{ended}; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
@@ -54,30 +55,31 @@ def test_help_costs_no_heavy_import(name: str) -> None:
     assert "heavy []" in done.stdout or name == "predict"
 
 
-def test_an_unknown_command_is_answered_with_the_nearest() -> None:
+def test_an_unknown_command_suggests_the_closest_one() -> None:
     done = tiffin("complie")
 
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == (
-        f"error: There is no command 'complie'. Did you mean 'compile'? The commands are: {', '.join(cli.COMMANDS)}."
-    )
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert all(part in error for part in ("'complie'", "'compile'?", ", ".join(cli.COMMANDS)))
 
 
-def test_an_unknown_option_is_an_error_in_our_words() -> None:
+def test_an_unknown_option_has_our_error_prefix() -> None:
     done = tiffin("sample", "--row", "5", "x.csv")
 
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("error: No such option '--row'")
+    assert re.match(r"error: .*'--row'", done.stderr.splitlines()[-1])
 
 
-def test_a_mistake_is_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_one_line_and_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(InputError("`data` is empty."), capsys) == (2, "error: `data` is empty.\n")
     assert report(ServingError("No answer."), capsys) == (1, "error: No answer.\n")
     status, err = report(OSError(28, "No space left on device", "out.csv"), capsys)
-    assert (status, err.count("\n"), "'out.csv': No space left on device. " in err) == (1, 1, True)
+    assert status == 1
+    assert re.fullmatch(r"error: .*'out\.csv': No space left on device\. .*\n", err)
 
 
-def test_a_mistake_has_a_traceback_only_with_debug(
+def test_an_error_has_a_traceback_only_with_debug(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIFFIN_DEBUG", "1")
@@ -88,19 +90,19 @@ def test_a_mistake_has_a_traceback_only_with_debug(
     assert err.endswith("error: `data` is empty.\n")
 
 
-def test_a_bug_of_ours_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_has_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     status, err = report(ZeroDivisionError("oh"), capsys)
 
     assert status == 1
     assert "ZeroDivisionError: oh" in err
-    assert err.endswith("error: This is a bug in Tiffin. Please report it with the traceback above.\n")
+    assert err.splitlines()[-1].startswith("error: ")
 
 
 def test_an_interruption_has_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(click.Abort(), capsys) == (130, "Interrupted.\n")
 
 
-def test_debug_is_an_option_of_the_group_and_of_every_command(tmp_path: Path) -> None:
+def test_debug_is_accepted_before_and_after_the_command(tmp_path: Path) -> None:
     before, behind = (
         tiffin(*arguments, cwd=tmp_path)
         for arguments in (("--debug", "compile", "nope"), ("compile", "nope", "--debug"))
@@ -112,7 +114,7 @@ def test_debug_is_an_option_of_the_group_and_of_every_command(tmp_path: Path) ->
     assert "Traceback" not in tiffin("compile", "nope", cwd=tmp_path).stderr
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     command = f'"$0" compile ingest_examples stop_run --output {tmp_path} | true; echo "${{PIPESTATUS[0]}}"'
     done = subprocess.run(["bash", "-c", command, TIFFIN], capture_output=True, text=True, check=True)
 
@@ -129,13 +131,13 @@ def test_every_command_is_a_command() -> None:
             assert {"debug"} <= {parameter.name for parameter in command.params}
 
 
-def test_the_command_to_stop_a_server_names_the_folder_only_where_it_must() -> None:
+def test_stop_command_has_the_state_option_only_if_needed() -> None:
     assert options.stop_command(".tiffin") == "tiffin serve --stop"
     assert options.stop_command("my state") == "tiffin serve --stop --state 'my state'"
 
 
-def test_a_command_is_not_imported_to_list_it() -> None:
+def test_the_list_of_commands_has_their_descriptions() -> None:
     result = CliRunner().invoke(cli.main, ["--help"])
 
     assert result.exit_code == 0
-    assert "Run a pipeline on this machine" in result.output
+    assert cli.COMMANDS["run"] in result.output

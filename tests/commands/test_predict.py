@@ -1,6 +1,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -60,7 +61,7 @@ def test_an_empty_file(run, tmp_path):
     assert done.stderr.startswith("0 rows in ")
 
 
-def test_bad_rows_are_reported_and_the_rest_goes_on(run, rows):
+def test_invalid_rows_are_reported_and_skipped(run, rows):
     done = run(rows)
 
     assert done.exit_code == 1
@@ -69,14 +70,13 @@ def test_bad_rows_are_reported_and_the_rest_goes_on(run, rows):
         {"row": 4, "outputs": {"company": "Blue", "scores": None}},
     ]
     reports = done.stderr.splitlines()
-    assert reports[0].startswith("row 2 (line 2): The line should be JSON")
-    assert reports[1].startswith("row 3 (line 3): Predict on model 'taxi'")
-    assert "bad company" in reports[1]
-    assert reports[2].startswith("row 5 (line 5): Input 'passengers' ")
+    assert re.match(r"row 2 \(line 2\): .*nonsense", reports[0])
+    assert re.match(r"row 3 \(line 3\): .*'taxi'.*company", reports[1])
+    assert re.match(r"row 5 \(line 5\): .*'passengers'.*int64", reports[2])
     assert reports[3].startswith("5 rows, 3 failed in ")
 
 
-def test_bad_rows_go_to_a_file(run, rows, tmp_path):
+def test_invalid_rows_are_written_to_a_file(run, rows, tmp_path):
     done = run(rows, "--errors", tmp_path / "errors.jsonl", "--batch-size", 1, "--window", 1)
 
     assert done.exit_code == 1
@@ -93,7 +93,7 @@ def test_standard_input(run):
     assert json.loads(done.stdout)["outputs"]["scores"] == 5.0
 
 
-def test_csv_and_parquet_answer_as_json_lines_do(run, tmp_path):
+def test_csv_parquet_and_json_lines_give_the_same_answers(run, tmp_path):
     (tmp_path / "a.jsonl").write_text('{"miles": null, "passengers": 2, "company": "a"}\n' * 300)
     (tmp_path / "a.csv").write_text("tip,company,passengers,miles\n" + "1,a,2,\n" * 300)
     duckdb.execute(f"COPY (SELECT * FROM read_json('{tmp_path}/a.jsonl')) TO '{tmp_path}/a.parquet'")
@@ -121,11 +121,11 @@ def test_explain_prints_the_largest_attributions_first(run, server):
     assert list(json.loads(done.stdout)["outputs"]) == ["large", "small", "tiffin_score", "tiffin_baseline"]
 
 
-def test_a_column_that_no_row_has_is_mentioned(run):
+def test_a_column_without_values_is_a_warning(run):
     done = run("-", stdin='{"passengers": 1}\n')
 
     assert done.exit_code == 0
-    assert "warning: no row has company, miles; taken as missing." in done.stderr
+    assert re.search(r"^warning: .*\bcompany, miles\b", done.stderr, re.MULTILINE)
 
 
 def test_rest(run, rows):
@@ -151,26 +151,26 @@ def test_rest_explains(run):
 @pytest.mark.parametrize(
     ("arguments", "status", "reason"),
     [
-        (["none.jsonl"], 2, "none.jsonl'"),
-        (["-", "--signature", "serving_defalt"], 2, "Did you mean 'serving_default'?"),
-        (["-", "--version", "1", "--label", "x"], 2, "version=1, label='x'"),
-        (["-", "--version", "7"], 1, "NOT_FOUND: Servable not found for request: Specific(taxi, 7)"),
-        (["-", "--label", "x"], 1, "Unrecognized servable version label: x"),
-        (["-", "--errors", "no/such/folder"], 2, "--errors should be a file to write to"),
+        (["none.jsonl"], 2, r"none\.jsonl'"),
+        (["-", "--signature", "serving_defalt"], 2, r"--signature.*'serving_defalt'.*'serving_default'\?"),
+        (["-", "--version", "1", "--label", "x"], 2, r"version.*label"),
+        (["-", "--version", "7"], 1, r"NOT_FOUND: .*taxi, 7"),
+        (["-", "--label", "x"], 1, "label: x"),
+        (["-", "--errors", "no/such/folder"], 2, r"--errors.*'no/such/folder' \(No such"),
         (["-", "--address", "http://x"], 2, "'http://x'"),
         (["-", "--batch-size", "0"], 2, "--batch-size"),
     ],
 )
-def test_mistakes_are_one_line(run, arguments, status, reason):
+def test_invalid_arguments_are_one_line(run, arguments, status, reason):
     done = run(*arguments, stdin="")
 
     assert done.exit_code == status
-    assert reason in done.stderr
+    assert re.search(reason, done.stderr)
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
-def test_the_input_is_not_overwritten_by_its_errors(run, rows):
+def test_errors_do_not_overwrite_the_input(run, rows):
     done = run(rows, "--errors", rows)
 
     assert done.exit_code == 2
@@ -181,17 +181,16 @@ def test_rest_needs_an_address(rows):
     done = CliRunner().invoke(main, ["predict", "--model", "taxi", "--rest", str(rows)])
 
     assert done.exit_code == 2
-    assert "--rest needs --address" in done.stderr
+    assert re.search("--rest.*--address", done.stderr)
 
 
-def test_a_server_that_stops_answering_ends_it(run, server, tmp_path):
+def test_a_server_that_stops_answering_ends_the_command(run, server, tmp_path):
     (tmp_path / "a.jsonl").write_text(ROWS.splitlines()[0] + "\n")
     server.answers["Predict"] = model_servers.slow(1.0, server.Predict)
     done = run(tmp_path / "a.jsonl", "--timeout", "0.1")
 
     assert done.exit_code == 1
-    assert done.stderr.startswith("error: Predict on model 'taxi'")
-    assert "DEADLINE_EXCEEDED" in done.stderr
+    assert re.match("error: .*'taxi'.*DEADLINE_EXCEEDED", done.stderr)
 
 
 def test_memory_stays_constant(server, tmp_path):
@@ -208,18 +207,18 @@ def test_memory_stays_constant(server, tmp_path):
     server.requests = _Nothing()
     few, many = peak_kib(3000), peak_kib(30_000)
 
-    # The larger file alone has 90 MB; the rest is what threads leave behind in their allocators.
+    # The larger file has 90 MB; the margin is for memory kept by the threads' allocators.
     assert many - few < 40 * 1024
 
 
 class _Nothing(list):
-    """A list that keeps nothing, for a test with more requests than a test should keep."""
+    """A list that stays empty, because the test sends too many requests to keep."""
 
     def append(self, _item):
         pass
 
 
-def test_a_terminal_sees_a_bar(server, tmp_path):
+def test_a_terminal_shows_a_progress_bar(server, tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text(ROWS.splitlines()[0] + "\n")
     path.write_text(path.read_text() * 20_000 + "nonsense")
@@ -238,12 +237,12 @@ def test_a_terminal_sees_a_bar(server, tmp_path):
     while True:
         try:
             seen += os.read(ours, 65536)
-        except OSError:  # what Linux says at the end of a terminal
+        except OSError:  # end of file of a terminal on Linux
             break
     os.close(ours)
 
     assert process.wait() == 1
     assert b"\xe2\x94\x81" in seen
     assert b"20,001 rows, 1 failed in " in seen
-    assert b"row 20001 (line 20001): The line should be JSON" in seen
+    assert b"row 20001 (line 20001): " in seen
     assert [json.loads(line)["row"] for line in answers.read_text().splitlines()] == list(range(1, 20_001))

@@ -1,6 +1,7 @@
 """`tiffin publish` as a process, against a backend in another one."""
 
 import datetime
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ TOKEN = "eyJhbGciOi-top-secret"
 
 
 def tiffin(*arguments: Any, **variables: str) -> tuple[int, str, str]:
-    """Run the command; the token is never shown."""
+    """Run the command and check that its output does not contain the token."""
     status, output, errors = command_line.tiffin(*arguments, **variables)
     assert TOKEN not in output + errors
     return status, output, errors
@@ -27,7 +28,7 @@ def spec(tmp_path: Path) -> Path:
     return toys.write_spec(toys.toy, tmp_path)
 
 
-def test_the_same_spec_again_makes_nothing_new(backend: kfp_backend.Server, spec: Path) -> None:
+def test_publishing_an_unchanged_spec_again_does_nothing(backend: kfp_backend.Server, spec: Path) -> None:
     first = tiffin("publish", spec, "--host", backend.address)
     second = tiffin("publish", spec, "--host", backend.address)
     tiffin("publish", spec, "--size", "read-text=large", "--deadline", "read-text=2h", "--host", backend.address)
@@ -36,13 +37,13 @@ def test_the_same_spec_again_makes_nothing_new(backend: kfp_backend.Server, spec
     names = [version["name"] for version in state["versions"].values()]
     assert first[0] == second[0] == 0
     assert first[1] == f"{names[0]} published at {backend.address}\n"
-    assert second[1] == f"{names[0]} is there already at {backend.address}\n"
+    assert second[1] == f"{names[0]} already published at {backend.address}\n"
     assert [pipeline["name"] for pipeline in state["pipelines"].values()] == ["toy"]
     assert len(names) == 2
     assert state["specs"][names[0]] == spec.read_text()
 
 
-def test_every_pipeline_is_published_where_none_is_named(backend: kfp_backend.Server) -> None:
+def test_without_names_every_pipeline_is_published(backend: kfp_backend.Server) -> None:
     from tiffin.authoring.compilation import pipeline_names
 
     status, output, errors = tiffin("publish", "--json", "--host", backend.address)
@@ -52,30 +53,30 @@ def test_every_pipeline_is_published_where_none_is_named(backend: kfp_backend.Se
     assert [one["name"] for one in backend.state()["pipelines"].values()] == pipeline_names()
 
 
-def test_two_jobs_at_once_make_one_version(backend: kfp_backend.Server, spec: Path) -> None:
+def test_concurrent_jobs_create_one_version(backend: kfp_backend.Server, spec: Path) -> None:
     jobs = [command_line.start("publish", spec, "--host", backend.address) for _ in range(3)]
     ends = [(*job.communicate(timeout=60), job.returncode) for job in jobs]
 
     state = backend.state()
     assert [status for _, _, status in ends] == [0, 0, 0]
-    assert sum(" published at " in output for output, _, _ in ends) == 1
+    assert sum("already" not in output for output, _, _ in ends) == 1
     assert len(state["pipelines"]) == len(state["versions"]) == 1
 
 
-def test_whoever_comes_second_takes_what_the_first_made(backend: kfp_backend.Server, spec: Path) -> None:
-    # Both looked before either made it: the second is refused, and looks again.
+def test_a_version_created_concurrently_is_used(backend: kfp_backend.Server, spec: Path) -> None:
+    # Another job created the version between our look-up and our upload.
     backend.fail("POST .*/pipelines$", 409, {"message": "Already exist error"}, after=True)
     backend.fail("upload_version", 409, {"error_message": "Failed to create a pipeline version"}, after=True)
 
     status, output, _ = tiffin("publish", spec, "--host", backend.address)
 
     state = backend.state()
-    assert (status, "is there already" in output) == (0, True)
+    assert (status, " already " in output) == (0, True)
     assert len(state["pipelines"]) == len(state["versions"]) == 1
 
 
 @pytest.mark.parametrize("fault", [0, 503])
-def test_an_interrupted_publication_is_mended_by_the_same_command(
+def test_an_interrupted_publication_is_completed_by_the_same_command(
     backend: kfp_backend.Server, spec: Path, fault: int
 ) -> None:
     backend.fail("upload_version", fault, {"error_message": "upstream connect error"})
@@ -86,19 +87,20 @@ def test_an_interrupted_publication_is_mended_by_the_same_command(
 
     state = backend.state()
     assert broken[0] == 1
-    assert f" {backend.address}" in broken[2]
+    assert broken[2].startswith("error: ")
+    assert backend.address in broken[2]
     assert (len(between["pipelines"]), len(between["versions"])) == (1, 0)
     assert mended[0] == 0
     assert (len(state["pipelines"]), len(state["versions"])) == (1, 1)
 
 
-def test_a_lost_answer_is_looked_for(backend: kfp_backend.Server, spec: Path) -> None:
+def test_after_a_lost_answer_the_version_is_looked_up(backend: kfp_backend.Server, spec: Path) -> None:
     backend.fail("upload_version", 0, after=True)
     backend.fail("GET .*/versions", 502, "<html>bad gateway</html>", times=2)
 
     status, output, _ = tiffin("publish", spec, "--host", backend.address)
 
-    assert (status, "is there already" in output) == (0, True)
+    assert (status, " already " in output) == (0, True)
     assert len(backend.state()["versions"]) == 1
 
 
@@ -108,10 +110,10 @@ def test_the_right_version_is_found_among_many(backend: kfp_backend.Server, tmp_
         status, output, _ = tiffin("publish", *specs, "--host", backend.address)
 
         assert status == 0
-    assert output.count("is there already") == len(backend.state()["versions"]) == 4
+    assert output.count(" already ") == len(backend.state()["versions"]) == 4
 
 
-def test_a_shared_backend_asks_for_a_namespace(backend: kfp_backend.Server, spec: Path) -> None:
+def test_a_multi_user_backend_requires_a_namespace(backend: kfp_backend.Server, spec: Path) -> None:
     backend.set(multi_user=True, forbidden_namespaces=["theirs"])
 
     nowhere = tiffin("publish", spec, "--host", backend.address)
@@ -121,10 +123,8 @@ def test_a_shared_backend_asks_for_a_namespace(backend: kfp_backend.Server, spec
 
     assert nowhere[0] == 2
     assert "--namespace" in nowhere[2]
-    assert backend.address in nowhere[2]
     assert forbidden[0] == 1
-    assert "'theirs'" in forbidden[2]
-    assert "(403): User 'ann@example.com'" in forbidden[2]
+    assert all(part in forbidden[2] for part in ("'theirs'", "403", "'ann@example.com'"))
     assert own[0] == shared[0] == 0
     assert [one.get("namespace") for one in backend.state()["pipelines"].values()] == ["mine", None]
 
@@ -139,22 +139,21 @@ def test_a_token_is_sent_and_never_shown(backend: kfp_backend.Server, spec: Path
     by_file = tiffin("publish", spec, "--host", backend.address, "--token-file", tmp_path / "token")
     by_variable = tiffin("publish", spec, "--host", backend.address, TIFFIN_KFP_TOKEN=TOKEN)
     empty = tiffin("publish", spec, "--host", backend.address, "--token-file", tmp_path / "empty")
-    # A token that the server refuses is repeated by it, and left out by us.
+    # The server repeats the refused token in its answer; the error message must not.
     backend.set(token="another")
     refused = tiffin("publish", spec, "--host", backend.address, TIFFIN_KFP_TOKEN=TOKEN)
 
     assert none[0] == wrong[0] == refused[0] == 1
-    assert "(401)" in none[2]
+    assert "401" in none[2]
     assert "stale-token" not in wrong[2]
-    assert "(401)" in refused[2]
     assert "--token-file" in refused[2]
     assert by_file[0] == by_variable[0] == 0
-    assert (empty[0], "--token-file" in empty[2] and f"'{tmp_path / 'empty'}'" in empty[2]) == (2, True)
+    assert empty[0] == 2
+    assert "--token-file" in empty[2]
+    assert f"'{tmp_path}/empty'" in empty[2]
 
 
-def test_a_pods_own_token_and_a_sessions_cookie_are_taken(
-    backend: kfp_backend.Server, spec: Path, tmp_path: Path
-) -> None:
+def test_a_pods_token_and_a_session_cookie_are_used(backend: kfp_backend.Server, spec: Path, tmp_path: Path) -> None:
     (tmp_path / "projected").write_text(TOKEN)
     backend.set(token=TOKEN)
 
@@ -164,10 +163,12 @@ def test_a_pods_own_token_and_a_sessions_cookie_are_taken(
     refused = tiffin("publish", spec, "--host", backend.address, TIFFIN_KFP_COOKIE=f"other={TOKEN}")
 
     assert in_pod[0] == with_cookie[0] == 0
-    assert (refused[0], "(401)" in refused[2], "…" in refused[2]) == (1, True, True)
+    assert (refused[0], "401" in refused[2]) == (1, True)
 
 
-def test_an_older_backend_is_told_from_a_wrong_spec(backend: kfp_backend.Server, tmp_path: Path) -> None:
+def test_an_older_backend_and_an_invalid_spec_have_different_errors(
+    backend: kfp_backend.Server, tmp_path: Path
+) -> None:
     backend.set(unknown_fields=["literals"])
     broken = toys.write_spec(toys.toy, tmp_path)
     broken.write_text(broken.read_text().replace("schemaVersion: 2.1.0", "schemaVersion: [1]"))
@@ -176,45 +177,41 @@ def test_an_older_backend_is_told_from_a_wrong_spec(backend: kfp_backend.Server,
     wrong = tiffin("publish", broken, "--host", backend.address)
 
     assert older[0] == wrong[0] == 1
-    assert "'literals'" in older[2]
-    assert "KFP 2.16" in older[2]
-    assert "(400)" in wrong[2]
-    assert "schemaVersion" in wrong[2]
+    assert re.search(r"'literals'.*KFP 2\.16", older[2])
+    assert "400" in wrong[2]
+    assert "'literals'" not in wrong[2]
 
 
-def test_a_host_that_is_down_is_said_at_once(spec: Path) -> None:
+def test_a_host_that_is_down_fails_immediately(spec: Path) -> None:
     status, _, errors = tiffin("publish", spec, "--host", "http://127.0.0.1:9")
 
     assert status == 1
-    assert "http://127.0.0.1:9: Connection refused" in errors
-    assert "--host" in errors
+    assert all(part in errors for part in ("http://127.0.0.1:9", "Connection refused", "--host"))
 
 
 @pytest.mark.parametrize(
     ("host", "message"),
     [
-        ("http://no-such-host.invalid", "http://no-such-host.invalid"),
-        ("ftp://x", "Received: 'ftp://x'"),
-        ("http://a b", "Received: 'http://a b'"),
+        ("http://no-such-host.invalid", r"http://no-such-host\.invalid"),
+        ("ftp://x", "--host.*https://.*ftp://x"),
+        ("http://a b", "--host.*https://.*http://a b"),
     ],
 )
-def test_a_wrong_host_is_explained(spec: Path, host: str, message: str) -> None:
+def test_an_invalid_host_is_named(spec: Path, host: str, message: str) -> None:
     status, _, errors = tiffin("publish", spec, "--host", host)
 
     assert status in {1, 2}
-    assert message in errors
-    assert "--host" in errors
+    assert re.search(message, errors)
 
 
-def test_no_host_at_all_is_explained(spec: Path, tmp_path: Path) -> None:
+def test_without_a_host_the_error_names_the_option(spec: Path, tmp_path: Path) -> None:
     status, _, errors = tiffin("publish", spec, HOME=str(tmp_path), KUBECONFIG=str(tmp_path / "none"))
 
     assert status == 2
-    assert "--host" in errors
-    assert "KF_PIPELINES_ENDPOINT" in errors
+    assert re.search("--host.*http://localhost:8080", errors)
 
 
-def test_a_page_that_is_no_api_is_told_from_one(backend: kfp_backend.Server, spec: Path) -> None:
+def test_a_web_page_instead_of_the_api_is_an_error(backend: kfp_backend.Server, spec: Path) -> None:
     backend.fail("healthz", 200, "<html>Log in</html>")
     page = tiffin("publish", spec, "--host", backend.address)
     backend.fail("healthz", 302, headers={"Location": "https://login.example.com/?state=1"})
@@ -222,9 +219,9 @@ def test_a_page_that_is_no_api_is_told_from_one(backend: kfp_backend.Server, spe
     missing = tiffin("publish", spec, "--host", f"{backend.address}/nowhere")
 
     assert page[0] == redirect[0] == missing[0] == 1
-    assert "JSON" in page[2]
-    assert "login.example.com (302)" in redirect[2]
-    assert "(404): Not Found" in missing[2]
+    assert re.search("KFP API.*JSON", page[2])
+    assert "login.example.com" in redirect[2]
+    assert "404" in missing[2]
 
 
 @pytest.fixture(scope="session")
@@ -252,7 +249,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_tls_is_checked_and_its_failures_told_apart(certificate: Path, spec: Path, tmp_path: Path) -> None:
+def test_tls_failures_have_different_errors(certificate: Path, spec: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.pem").write_text("no certificate")
     with kfp_backend.serve(certificate) as server:
         trusted = tiffin("publish", spec, "--host", server.address.removeprefix("https://"), "--ca-file", certificate)
@@ -268,10 +265,10 @@ def test_tls_is_checked_and_its_failures_told_apart(certificate: Path, spec: Pat
 
     assert trusted[0] == 0
     assert unknown[0] == other_name[0] == plain[0] == no_tls[0] == 1
-    assert "--ca-file" in unknown[2]
-    assert "'127.0.0.1'" in other_name[2]
-    assert " https:// " in plain[2]
-    assert " http:// " in no_tls[2]
+    assert re.search("https://localhost:.*--ca-file", unknown[2])
+    assert re.search("https://127.*--host", other_name[2])
+    assert re.search("https://.*--host", plain[2])
+    assert re.search("http://.*--host", no_tls[2])
     assert bad[0] == missing[0] == 2
-    assert "--ca-file" in bad[2]
-    assert f"'{tmp_path / 'bad.pem'}'" in bad[2]
+    assert f"'{tmp_path}/bad.pem'" in bad[2]
+    assert f"'{tmp_path}/none.pem'" in missing[2]

@@ -24,7 +24,7 @@ def tiffin_run(pipeline: Any, folder: Path, *arguments: str) -> subprocess.Compl
     )
 
 
-def test_json_is_all_of_standard_output(tmp_path: Path) -> None:
+def test_json_output_is_one_object_and_progress_goes_to_stderr(tmp_path: Path) -> None:
     done = tiffin_run(toys.gated, tmp_path, "--json")
     summary = json.loads(done.stdout)
 
@@ -42,7 +42,7 @@ def test_json_is_all_of_standard_output(tmp_path: Path) -> None:
     assert "gated 0.1.0 SUCCEEDED in " in done.stderr
 
 
-def test_without_json_all_is_on_standard_output(tmp_path: Path) -> None:
+def test_without_json_everything_goes_to_stdout(tmp_path: Path) -> None:
     done = tiffin_run(toys.gated, tmp_path)
 
     assert done.returncode == 0
@@ -51,7 +51,7 @@ def test_without_json_all_is_on_standard_output(tmp_path: Path) -> None:
     assert "  model   toy version 1" in done.stdout
 
 
-def test_a_gate_has_a_status_of_its_own(tmp_path: Path) -> None:
+def test_a_run_that_a_gate_stops_exits_with_3(tmp_path: Path) -> None:
     done = tiffin_run(toys.gated, tmp_path, "--set", "gate=evaluation", "--json")
     summary = json.loads(done.stdout)
 
@@ -60,52 +60,51 @@ def test_a_gate_has_a_status_of_its_own(tmp_path: Path) -> None:
     assert summary["verdict"]["passed"] is False
 
 
-def test_a_mistake_in_a_step_is_told_with_the_log(tmp_path: Path) -> None:
+def test_a_failed_step_is_shown_with_its_last_log_lines(tmp_path: Path) -> None:
     done = tiffin_run(toys.toy, tmp_path, "--set", "fail=mistake")
 
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    assert "The last lines of read-text:" in done.stdout
-    assert "  error: `fail` should be empty. Received: fail='mistake'. Leave it out." in done.stdout
-    log = next(line for line in done.stdout.splitlines() if line.startswith("Its whole log: "))
-    assert Path(log.removeprefix("Its whole log: ")).is_file()
+    title, *lines, log = done.stdout.partition("\n\n")[2].partition("\n\n")[0].splitlines()
+    assert "read-text" in title
+    assert "  error: `fail` should be empty. Received: fail='mistake'. Leave it out." in lines
+    assert Path(log.rpartition(": ")[2]).is_file()
 
 
 def test_debug_reaches_the_steps(tmp_path: Path) -> None:
     done = tiffin_run(toys.toy, tmp_path, "--set", "fail=mistake", "--debug")
 
     assert done.returncode == 1
-    assert "InputError: `fail` should be empty" in done.stdout
+    assert "InputError: `fail`" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "tims=1"], "Did you mean 'times'?"),
-        (["--set", "times=x"], "error: The parameter 'times' should be a whole number"),
-        (["--params", "none.yaml"], "error: --params should be a YAML file"),
-        (["--set", "times"], "error: --set should be key=value"),
+        (["--set", "tims=1"], r"error: --set .*'tims'\. .*'times'\?"),
+        (["--set", "times=x"], "error: .*'times'.*\"x\""),
+        (["--params", "none.yaml"], r"error: --params .*'none\.yaml'"),
+        (["--set", "times"], "error: --set .*'times'.*--set 'times=VALUE'"),
     ],
 )
-def test_bad_arguments_run_nothing(tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_invalid_arguments_run_nothing(tmp_path: Path, arguments: list[str], message: str) -> None:
     done = tiffin_run(toys.toy, tmp_path, *arguments)
 
     assert done.returncode == 2
-    assert message in done.stderr
+    assert re.match(message, done.stderr)
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
     assert not list(tmp_path.glob(".tiffin/runs/*"))
 
 
-def test_an_unknown_pipeline_is_answered_with_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_pipeline_suggests_the_closest_one(tmp_path: Path) -> None:
     done = subprocess.run([*COMMAND, "trainin"], capture_output=True, text=True, check=False, cwd=tmp_path)
 
     assert done.returncode == 2
-    assert done.stderr.startswith("error: The pipeline should be one of: ")
-    assert done.stderr.endswith("Received: 'trainin'. Did you mean 'training'?\n")
+    assert re.match(r"error: .*training.*'trainin'\. .*'training'\?\n", done.stderr)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_parameters_come_from_a_file_too(tmp_path: Path) -> None:
+def test_parameters_are_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("text: from a file\ntimes: 1\n")
     done = tiffin_run(toys.toy, tmp_path, "--params", "params.yaml", "--set", "times=2", "--json")
     log = next(step["log"] for step in json.loads(done.stdout)["steps"] if step["name"] == "read-text")
@@ -115,10 +114,10 @@ def test_parameters_come_from_a_file_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("mode", [[], ["--cold"]])
-def test_an_interruption_ends_the_steps_first(tmp_path: Path, number: signal.Signals, mode: list[str]) -> None:
+def test_an_interruption_ends_the_steps(tmp_path: Path, number: signal.Signals, mode: list[str]) -> None:
     spec = toys.write_spec(toys.waiting, tmp_path)
     note = tmp_path / "note"
-    # The name of a light step, which does not wait for heavy imports.
+    # A light step's name, so that the step does not wait for heavy imports.
     text = re.sub(r"(--function_to_execute\n +- )wait\n", r"\1stop_run\n", spec.read_text())
     spec.write_text(text.replace("def wait(", "def stop_run("))
     with subprocess.Popen(
@@ -138,12 +137,12 @@ def test_an_interruption_ends_the_steps_first(tmp_path: Path, number: signal.Sig
     assert err == "\nInterrupted.\n"
     assert "  wait      interrupted" in out
     assert "  say-more  skipped" in out
-    # It had the time to clean up.
+    # The step had time to clean up.
     assert not note.exists()
     assert not Path(f"/proc/{step}").exists()
 
 
-def test_on_a_terminal_the_lines_are_live(tmp_path: Path) -> None:
+def test_a_terminal_shows_live_progress(tmp_path: Path) -> None:
     spec = toys.write_spec(toys.toy, tmp_path)
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -15,9 +16,9 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
     assert one.read_text().count("\n") > 900
 
 
-def test_no_rows_are_a_bad_argument(tmp_path: Path) -> None:
+def test_zero_rows_are_an_invalid_argument(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["sample", str(tmp_path / "a.csv"), "--rows", "0"])
 
     assert result.exit_code == 2
-    assert "error: Invalid value for '--rows': 0 is not in the range x>=1." in result.output
+    assert re.search("error: .*'--rows': 0 .*x>=1", result.output)
     assert list(tmp_path.iterdir()) == []

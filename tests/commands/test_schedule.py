@@ -1,6 +1,7 @@
 """`tiffin schedule` as a process, against a backend in another one."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def set_nightly(backend: kfp_backend.Server, spec: Path, *more: Any, cron: str =
     return tiffin("schedule", "set", "nightly", spec, "--cron", cron, *more, "--host", backend.address)
 
 
-def test_a_recurring_run_is_made_once_and_replaced_when_it_changes(backend: kfp_backend.Server, spec: Path) -> None:
+def test_a_recurring_run_is_created_once_and_replaced_when_it_changes(backend: kfp_backend.Server, spec: Path) -> None:
     outputs = [
         set_nightly(backend, spec)[1],
         set_nightly(backend, spec)[1],
@@ -41,7 +42,7 @@ def test_a_recurring_run_is_made_once_and_replaced_when_it_changes(backend: kfp_
     assert (one["max_concurrency"], one["no_catchup"]) == ("1", True)
 
 
-def test_another_experiment_or_account_replaces_it(backend: kfp_backend.Server, spec: Path) -> None:
+def test_a_different_experiment_or_account_replaces_it(backend: kfp_backend.Server, spec: Path) -> None:
     trainer = ("--service-account", "trainer")
     calls = [
         ((*trainer, "--experiment", "a"), "created:"),
@@ -58,7 +59,7 @@ def test_another_experiment_or_account_replaces_it(backend: kfp_backend.Server, 
     assert one["service_account"] == "pipeline-runner"
 
 
-def test_no_moment_has_two_that_fire(backend: kfp_backend.Server, spec: Path) -> None:
+def test_a_replacement_never_leaves_two_enabled_runs(backend: kfp_backend.Server, spec: Path) -> None:
     set_nightly(backend, spec)
     before = len(backend.state()["requests"])
     set_nightly(backend, spec, cron="@hourly")
@@ -68,7 +69,7 @@ def test_no_moment_has_two_that_fire(backend: kfp_backend.Server, spec: Path) ->
 
 
 @pytest.mark.parametrize("fault", ["DELETE .*/recurringruns", "POST .*:enable"])
-def test_an_interrupted_replacement_is_mended_by_the_same_command(
+def test_an_interrupted_replacement_is_completed_by_the_same_command(
     backend: kfp_backend.Server, spec: Path, fault: str
 ) -> None:
     set_nightly(backend, spec)
@@ -83,7 +84,7 @@ def test_an_interrupted_replacement_is_mended_by_the_same_command(
     assert recurring(backend) == [("nightly", "@daily", "ENABLED")]
 
 
-def test_two_jobs_at_once_leave_one(backend: kfp_backend.Server, spec: Path) -> None:
+def test_concurrent_jobs_leave_one_recurring_run(backend: kfp_backend.Server, spec: Path) -> None:
     arguments = ("schedule", "set", "nightly", spec, "--cron", "@daily", "--host", backend.address)
     jobs = [command_line.start(*arguments) for _ in range(3)]
     for job in jobs:
@@ -108,21 +109,21 @@ def test_pausing_resuming_listing_and_deleting(backend: kfp_backend.Server, spec
     unknown = tiffin("schedule", "pause", "nihgtly", *at)
     tiffin("schedule", "delete", "a", *at)
 
-    assert empty[1] == "There are no recurring runs.\n"
+    assert (empty[0], empty[1].count("\n"), empty[2]) == (0, 1, "")
     assert paused[1] == "a  on  @weekly\nb  on  @weekly\nnightly  paused  0 0 3 * * *\n"
     assert [json.loads(line)["enabled"] for line in listed[1].splitlines()] == [True, True, False]
     assert "nightly resumed: " in resumed[1]
     assert unknown[0] == 2
-    assert "'nihgtly'. Did you mean 'nightly'?" in unknown[2]
+    assert re.search(r"'nihgtly'\. .*'nightly'\?", unknown[2])
     assert sorted(recurring(backend)) == [("b", "@weekly", "ENABLED"), ("nightly", "0 0 3 * * *", "ENABLED")]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--cron", "0 3 * *"], "Received: '0 3 * *'"),
-        (["--cron", "@daily", "--set", "txet=a"], "Did you mean 'text'?"),
-        ([], "Missing option '--cron'"),
+        (["--cron", "0 3 * *"], r"'0 3 \* \*'"),
+        (["--cron", "@daily", "--set", "txet=a"], r"--set .*'txet'\. .*'text'\?"),
+        ([], "error: .*'--cron'"),
     ],
 )
 def test_nothing_is_sent_before_the_arguments_are_checked(
@@ -131,5 +132,5 @@ def test_nothing_is_sent_before_the_arguments_are_checked(
     status, _, errors = tiffin("schedule", "set", "nightly", spec, *arguments, "--host", backend.address)
 
     assert status == 2
-    assert message in errors
+    assert re.search(message, errors)
     assert backend.state()["requests"] == []

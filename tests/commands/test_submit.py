@@ -32,12 +32,12 @@ def only(items: dict[str, Any]) -> Any:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "txet=a"], r"Received: 'txet'. Did you mean 'text'?"),
-        (["--set", "times=many"], "The parameter 'times' should be a whole number"),
-        (["--set", "times"], "--set should be key=value"),
-        (["--deadline", "read-text=soon"], "--deadline should be step=time in s, m, h or d"),
-        (["--size", "read-text=huge"], "A size should be small, medium, large"),
-        (["--size", "raed-text=large"], "Did you mean 'read-text'?"),
+        (["--set", "txet=a"], r"--set .*'txet'\. .*'text'\?"),
+        (["--set", "times=many"], "'times' .*\"many\""),
+        (["--set", "times"], "--set .*'times=VALUE'"),
+        (["--deadline", "read-text=soon"], "--deadline .*'read-text=soon'"),
+        (["--size", "read-text=huge"], "small, medium, large.*'huge'"),
+        (["--size", "raed-text=large"], r"--size .*'raed-text'\. .*'read-text'\?"),
     ],
 )
 def test_nothing_is_sent_before_the_arguments_are_checked(
@@ -46,19 +46,19 @@ def test_nothing_is_sent_before_the_arguments_are_checked(
     status, _, errors = tiffin("submit", spec, *arguments, "--host", backend.address)
 
     assert status == 2
-    assert message in errors
+    assert re.search(message, errors)
     assert backend.state()["requests"] == []
 
 
-def test_a_choice_is_checked_too(backend: kfp_backend.Server) -> None:
+def test_choices_are_checked(backend: kfp_backend.Server) -> None:
     status, _, errors = tiffin("submit", "training", "--set", "task=binry", "--host", backend.address)
 
     assert status == 2
-    assert "'task' should be one of: auto, binary, multiclass, regression." in errors
+    assert re.search("'task' .*auto, binary, multiclass, regression", errors)
     assert backend.state()["requests"] == []
 
 
-def test_a_run_holds_what_was_asked_for(backend: kfp_backend.Server, spec: Path, tmp_path: Path) -> None:
+def test_a_run_has_the_given_options(backend: kfp_backend.Server, spec: Path, tmp_path: Path) -> None:
     backend.set(multi_user=True)
     params = tmp_path / "params.yaml"
     params.write_text("text: from the file\ntimes: 3\n")
@@ -72,7 +72,7 @@ def test_a_run_holds_what_was_asked_for(backend: kfp_backend.Server, spec: Path,
     state = backend.state()
     run, version = only(state["runs"]), only(state["versions"])
     assert status == 0
-    assert output == f"{version['name']} runs: {backend.address}/#/runs/details/{run['run_id']}\n"
+    assert re.fullmatch(f"Submitted {version['name']}: {backend.address}/#/runs/details/{run['run_id']}\n", output)
     assert only(state["experiments"])["display_name"] == "nightly"
     assert only(state["experiments"])["namespace"] == "mine"
     assert run["display_name"] == "first"
@@ -85,9 +85,7 @@ def test_a_run_holds_what_was_asked_for(backend: kfp_backend.Server, spec: Path,
     }
 
 
-def test_each_submission_is_a_run_of_the_one_version_in_the_one_experiment(
-    backend: kfp_backend.Server, spec: Path
-) -> None:
+def test_submissions_share_one_version_and_one_experiment(backend: kfp_backend.Server, spec: Path) -> None:
     for _ in range(2):
         assert tiffin("submit", spec, "--host", backend.address)[0] == 0
 
@@ -96,7 +94,7 @@ def test_each_submission_is_a_run_of_the_one_version_in_the_one_experiment(
     assert only(state["experiments"])["display_name"] == "toy"
 
 
-def test_a_run_that_succeeds_is_followed_to_its_end(backend: kfp_backend.Server, spec: Path) -> None:
+def test_wait_follows_a_run_to_its_end(backend: kfp_backend.Server, spec: Path) -> None:
     end = {"state": "SUCCEEDED", "tasks": {"write-text": "SUCCEEDED", "read-text": "SUCCEEDED"}}
     backend.set(pictures=[{"state": "PENDING", "tasks": {}}, RUNNING, RUNNING, end])
 
@@ -110,7 +108,7 @@ def test_a_run_that_succeeds_is_followed_to_its_end(backend: kfp_backend.Server,
     assert " SUCCEEDED in " in output
 
 
-def test_a_gate_ends_with_status_3_and_its_name(backend: kfp_backend.Server) -> None:
+def test_a_run_that_a_gate_stops_exits_with_3_and_the_gate(backend: kfp_backend.Server) -> None:
     tasks = {"ingest-examples": "SUCCEEDED", "validate-examples": "SUCCEEDED", "stop-run-2": "FAILED"}
     backend.set(pictures=[{"state": "FAILED", "tasks": {**tasks, "summarize-run": "SUCCEEDED"}}])
 
@@ -121,20 +119,20 @@ def test_a_gate_ends_with_status_3_and_its_name(backend: kfp_backend.Server) -> 
     assert (result["state"], result["stopped_by"]) == ("FAILED", "validation")
     assert "validation" in result["reason"]
     assert {step["name"]: step["state"] for step in result["steps"]}["train-model"] == "skipped"
-    assert "stopped by validation" in errors
+    assert re.search(" FAILED in .*validation$", errors, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
     ("picture", "reason"),
     [
         ({"state": "FAILED", "tasks": {"write-text": "FAILED"}}, "write-text"),
-        ({"state": "FAILED", "tasks": {"write-text": "FAILED"}, "error": "OOM"}, "write-text failed: OOM"),
+        ({"state": "FAILED", "tasks": {"write-text": "FAILED"}, "error": "OOM"}, "write-text.*OOM"),
         ({"state": "FAILED", "tasks": {"read-text-driver": "FAILED"}}, "read-text"),
-        ({"state": "FAILED", "tasks": {}, "error": "no quota"}, "no quota"),
+        ({"state": "FAILED", "tasks": {}, "error": "no quota"}, "quota"),
         ({"state": "CANCELED", "tasks": {"write-text": "CANCELED"}}, "CANCELED"),
     ],
 )
-def test_any_other_failure_ends_with_status_1_and_a_reason(
+def test_any_other_failure_exits_with_1_and_a_reason(
     backend: kfp_backend.Server, spec: Path, picture: dict[str, Any], reason: str
 ) -> None:
     backend.set(pictures=[RUNNING, picture])
@@ -142,10 +140,10 @@ def test_any_other_failure_ends_with_status_1_and_a_reason(
     status, output, _ = tiffin("submit", spec, *QUICK, "--host", backend.address)
 
     assert status == 1
-    assert re.search(rf"^ reason  .*{reason}", output, re.MULTILINE)
+    assert re.search(rf"^ +reason  .*{reason}", output, re.MULTILINE)
 
 
-def test_following_outlasts_a_restart_of_the_backend(backend: kfp_backend.Server, spec: Path) -> None:
+def test_wait_survives_a_restart_of_the_backend(backend: kfp_backend.Server, spec: Path) -> None:
     backend.set(pictures=[RUNNING, {"state": "SUCCEEDED", "tasks": {}}])
     backend.fail("GET .*/runs/", 0, times=1)
     backend.fail("GET .*/runs/", 503, times=1)
@@ -153,18 +151,17 @@ def test_following_outlasts_a_restart_of_the_backend(backend: kfp_backend.Server
     assert tiffin("submit", spec, *QUICK, "--host", backend.address)[0] == 0
 
 
-def test_waiting_ends_in_time_and_the_run_goes_on(backend: kfp_backend.Server, spec: Path) -> None:
+def test_timeout_ends_the_wait_and_the_run_continues(backend: kfp_backend.Server, spec: Path) -> None:
     backend.set(pictures=[RUNNING])
 
     status, _, errors = tiffin("submit", spec, *QUICK, "--timeout", "0.5", "--host", backend.address)
 
     assert status == 1
-    assert "0.5 s" in errors
-    assert "RUNNING" in errors
-    assert f"{backend.address}/#/runs/details/" in errors
+    assert re.search(f"0\\.5 s.*RUNNING.*{backend.address}", errors)
+    assert not any(":terminate" in line for line in backend.state()["requests"])
 
 
-def test_interrupting_leaves_the_run_alone(backend: kfp_backend.Server, spec: Path) -> None:
+def test_an_interruption_does_not_stop_the_run(backend: kfp_backend.Server, spec: Path) -> None:
     backend.set(pictures=[RUNNING])
     process = command_line.start("submit", spec, *QUICK, "--host", backend.address)
     while not backend.state()["runs"]:
@@ -189,17 +186,17 @@ def test_a_run_is_never_sent_twice(backend: kfp_backend.Server, spec: Path) -> N
     assert len(backend.state()["runs"]) == 1
 
 
-def test_who_may_read_but_not_run_is_told(backend: kfp_backend.Server, spec: Path) -> None:
+def test_missing_permission_to_run_is_an_error(backend: kfp_backend.Server, spec: Path) -> None:
     backend.fail("POST .*/runs$", 403, {"message": "User 'ann' is not authorized to create runs"})
 
     status, _, errors = tiffin("submit", spec, "--host", backend.address)
 
     assert status == 1
-    assert "(403): User 'ann'" in errors
+    assert re.search("403.*'ann'", errors)
     assert "kubeflow-edit" in errors
 
 
-def test_a_terminal_shows_the_steps_live(backend: kfp_backend.Server, spec: Path) -> None:
+def test_a_terminal_shows_live_progress(backend: kfp_backend.Server, spec: Path) -> None:
     backend.set(pictures=[RUNNING, RUNNING, {"state": "SUCCEEDED", "tasks": {"write-text": "SUCCEEDED"}}])
     child, terminal = pty.fork()
     if child == 0:

@@ -101,7 +101,7 @@ def test_credentials_in_the_host_are_sent_and_never_printed(server: kfp_backend.
     assert [status for status, _, _ in ends] == [0] * 4
     assert ends[0][1].endswith(f" at {server.address}\n")
     assert json.loads(ends[1][1])["url"].startswith(f"{server.address}/#/runs/details/")
-    assert " runs: https://kfp.example.com/#/runs/details/" in ends[2][1]
+    assert " https://kfp.example.com/#/runs/details/" in ends[2][1]
     assert (refused[0], "401" in refused[2]) == (1, True)
     assert not any(SECRET in output + errors for _, output, errors in [*ends, refused])
     assert base64.b64encode(f"ann:{SECRET}".encode()).decode() not in refused[2]

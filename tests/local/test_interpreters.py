@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -18,7 +19,7 @@ from tiffin.local import interpreters
 from tiffin.local.environments import find_python
 from tiffin.local.interpreters import Interpreter, fork_detached, private_folder, warm_interpreters
 
-# The executor's command takes the place of the module's path: what it runs is up to --component_module_path.
+# The component's source. --component_module_path makes kfp's executor run it.
 SOURCE = """
 import atexit, json, os, random, signal, sys, threading, time
 def step(what: str):
@@ -58,7 +59,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def interpreter(folder: Path) -> Iterator[Interpreter]:
-    # The machinery is the same whatever is imported; these are quick.
+    # These modules import quickly.
     before = interpreters.MODULES
     interpreters.MODULES = {"model": (("email", "numpy", "kfp.dsl.executor", "no_such_module"), ("wsgiref",))}
     with contextlib.ExitStack() as stack:
@@ -70,7 +71,7 @@ def interpreter(folder: Path) -> Iterator[Interpreter]:
 
 
 def start(bin_folder: Path | None, folder: Path, what: str, **options: object) -> subprocess.Popen[str]:
-    """Start a step as kfp does: `python3 -m kfp.dsl.executor_main` from a PATH."""
+    """Start a step as kfp does: `python3 -m kfp.dsl.executor_main`, with python3 found on the PATH."""
     executor_input = {
         "inputs": {"parameterValues": {"what": what}},
         "outputs": {"outputFile": str(folder / "output.json")},
@@ -91,7 +92,7 @@ def start(bin_folder: Path | None, folder: Path, what: str, **options: object) -
 
 
 def finish(step: subprocess.Popen[str], text: str = "") -> tuple[int, list[str], str]:
-    """Return status, the step's own lines and its errors."""
+    """Return the exit status, the step's own output lines, and its standard error."""
     with step:
         out, err = step.communicate(text, timeout=60)
     own = "\n".join(line for line in out.splitlines() if "[KFP Executor" not in line)
@@ -104,13 +105,15 @@ def describe(bin_folder: Path | None, folder: Path, cwd: Path) -> dict[str, obje
     return dict(json.loads(next(line for line in lines if line.startswith('{"argv"'))))
 
 
-def test_a_step_sees_what_a_fresh_process_sees(interpreter: Interpreter, folder: Path, tmp_path: Path) -> None:
+def test_a_warm_step_has_the_environment_of_a_new_process(
+    interpreter: Interpreter, folder: Path, tmp_path: Path
+) -> None:
     warm = describe(interpreter.bin, folder, tmp_path)
     cold = describe(None, folder, tmp_path)
 
     assert warm.pop("email") is True
     assert cold.pop("email") is False
-    # A session of its own, so that all it starts can be ended with it.
+    # A session of its own, so that its child processes can be ended with it.
     assert (warm.pop("session"), cold.pop("session")) == (True, False)
     assert str(warm.pop("path_variable")).endswith(str(cold.pop("path_variable")))
     for drawn in ("numpy", "random"):
@@ -118,7 +121,7 @@ def test_a_step_sees_what_a_fresh_process_sees(interpreter: Interpreter, folder:
     assert warm == cold
 
 
-def test_two_steps_draw_different_numbers(interpreter: Interpreter, folder: Path, tmp_path: Path) -> None:
+def test_two_steps_draw_different_random_numbers(interpreter: Interpreter, folder: Path, tmp_path: Path) -> None:
     first, second = (describe(interpreter.bin, folder, tmp_path) for _ in range(2))
 
     assert first["numpy"] != second["numpy"]
@@ -128,18 +131,18 @@ def test_two_steps_draw_different_numbers(interpreter: Interpreter, folder: Path
 @pytest.mark.parametrize(
     ("what", "status"), [("nothing", 0), ("fail", 1), ("exit", 7), ("words", 1), ("kill", 137), ("abort", 134)]
 )
-def test_a_step_ends_as_a_fresh_process_ends(interpreter: Interpreter, folder: Path, what: str, status: int) -> None:
+def test_a_warm_step_ends_like_a_new_process(interpreter: Interpreter, folder: Path, what: str, status: int) -> None:
     warm = finish(start(interpreter.bin, folder, what))
     cold = finish(start(None, folder, what))
 
     assert warm[0] == cold[0] == status
-    # The frames of runpy differ; those of the step do not.
+    # The frames of runpy differ, those of the step do not.
     assert warm[2].splitlines()[-1:] == cold[2].splitlines()[-1:]
     assert "zygote.py" not in warm[2]
     assert "forks.py" not in warm[2]
 
 
-def test_threads_and_exit_functions_run_to_their_end(interpreter: Interpreter, folder: Path) -> None:
+def test_threads_and_exit_functions_are_completed(interpreter: Interpreter, folder: Path) -> None:
     warm = finish(start(interpreter.bin, folder, "late"))
     cold = finish(start(None, folder, "late"))
 
@@ -158,12 +161,12 @@ def test_signals_reach_the_step(interpreter: Interpreter, folder: Path, number: 
     step.communicate(timeout=60)
 
     assert step.returncode == -number
-    # Python turns SIGINT into an exception and dies of SIGTERM, in a fresh process too.
+    # Python raises an exception for SIGINT and ends at once for SIGTERM, in a new process too.
     assert ("cleaned up" in rest) == (number == signal.SIGINT)
     assert until(lambda: not Path(f"/proc/{waiting.split()[1]}").exists())
 
 
-def test_a_step_does_not_outlive_its_python3(interpreter: Interpreter, folder: Path) -> None:
+def test_a_step_ends_with_its_python3(interpreter: Interpreter, folder: Path) -> None:
     step = start(interpreter.bin, folder, "wait", start_new_session=True)
     waiting = next(line for line in step.stdout or [] if line.startswith("waiting"))
     os.killpg(step.pid, signal.SIGKILL)
@@ -172,7 +175,7 @@ def test_a_step_does_not_outlive_its_python3(interpreter: Interpreter, folder: P
     assert until(lambda: not Path(f"/proc/{waiting.split()[1]}").exists())
 
 
-def test_other_commands_go_to_the_real_interpreter(interpreter: Interpreter) -> None:
+def test_other_commands_run_in_the_real_interpreter(interpreter: Interpreter) -> None:
     out = subprocess.run(
         [
             interpreter.bin / "python3",
@@ -189,33 +192,31 @@ def test_other_commands_go_to_the_real_interpreter(interpreter: Interpreter) -> 
 
 
 @pytest.mark.parametrize("environment", ["data", "model"])
-def test_what_steps_wait_for_can_be_imported(environment: str, tmp_path: Path) -> None:
+def test_the_modules_that_steps_wait_for_can_be_imported(environment: str, tmp_path: Path) -> None:
     with private_folder() as own, warm_interpreters([environment], own, tmp_path, {}) as started:
         interpreter, deadline = started[environment], time.monotonic() + 120
         while not interpreter.is_ready and time.monotonic() < deadline:
             time.sleep(0.1)
-        said = interpreter.log.read_text()
+        log = interpreter.log.read_text()
 
     for module in interpreters.MODULES[environment][0]:
-        assert f"imported {module} in " in said, said
+        assert f"imported {module} in " in log, log
 
 
-def test_what_cannot_be_imported_is_in_the_log(interpreter: Interpreter) -> None:
+def test_a_module_that_cannot_be_imported_is_logged(interpreter: Interpreter) -> None:
     deadline = time.monotonic() + 60
-    # What no step waits for is imported last.
-    while "imported wsgiref in 0." not in (said := interpreter.log.read_text()) and time.monotonic() < deadline:
+    # Modules that no step waits for are imported last.
+    while "imported wsgiref in 0." not in (log := interpreter.log.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)
 
-    assert "could not import no_such_module: ModuleNotFoundError" in said
-    assert "imported email in 0." in said
-    assert "imported wsgiref in 0." in said
+    assert "no_such_module: ModuleNotFoundError" in log
+    assert "imported email in 0." in log
+    assert "imported wsgiref in 0." in log
 
 
-def test_signals_reach_the_step_in_the_middle_of_an_import(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_signals_reach_the_step_during_an_import(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreters, "MODULES", {"model": (("kfp.dsl.executor", "gate_of_tests"), ("slow_of_tests",))})
-    # The first import ends when the step asks, so that the second one runs beside it.
+    # The first import ends when the step connects, so that the second one runs at the same time as the step.
     listener = "int(next(word for word in sys.argv if word.startswith('--socket')).partition('=')[2])"
     (tmp_path / "gate_of_tests.py").write_text(f"import select, sys\nselect.select([{listener}], [], [])\n")
     importing = tmp_path / "importing"
@@ -250,7 +251,7 @@ def test_a_detached_process_outlives_the_interpreter(tmp_path: Path, monkeypatch
             os.kill(pid, signal.SIGKILL)
 
 
-def test_an_interpreter_that_does_not_start_costs_only_warmth(
+def test_a_step_starts_cold_if_the_interpreter_does_not_start(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(interpreters, "MODULES", {"model": (("antigravity_of_tests",), ())})
@@ -260,12 +261,10 @@ def test_an_interpreter_that_does_not_start_costs_only_warmth(
         status, _, err = finish(start(started["model"].bin, folder, "exit"))
 
     assert status == 7
-    assert err.startswith("tiffin: the warm interpreter did not start, so this step starts cold.\n")
+    assert err.splitlines()[0].startswith("tiffin: ")
 
 
-def test_an_interpreter_that_is_killed_takes_the_step_along_and_says_so(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killing_the_interpreter_ends_the_step_with_a_hint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreters, "MODULES", {"model": ((), ())})
     with private_folder() as private, warm_interpreters(["model"], private, private, {}) as started:
         step = start(started["model"].bin, folder, "wait")
@@ -274,11 +273,11 @@ def test_an_interpreter_that_is_killed_takes_the_step_along_and_says_so(
         _, err = step.communicate(timeout=60)
 
         assert step.returncode == 137
-        assert "the warm interpreter of this step was killed; it may have run out of memory" in err
+        assert re.search("^tiffin: .*--cold", err, re.MULTILINE)
         assert until(lambda: not Path(f"/proc/{waiting.split()[1]}").exists())
 
 
-def test_nothing_is_left_when_the_run_is_killed(tmp_path: Path) -> None:
+def test_the_interpreter_ends_when_the_run_is_killed(tmp_path: Path) -> None:
     code = f"""
         import time
         from pathlib import Path

@@ -27,7 +27,7 @@ def run_aside(function: Callable[[], int]) -> tuple[threading.Thread, list[int]]
     return thread, results
 
 
-def test_output_goes_to_the_log_and_the_status_comes_back(tmp_path: Path) -> None:
+def test_output_is_logged_and_the_status_returned(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("before\n")
     with guarded_processes(tmp_path / "none") as processes:
@@ -41,7 +41,7 @@ def test_output_goes_to_the_log_and_the_status_comes_back(tmp_path: Path) -> Non
     ("trapped", "expected"),
     [((), [signal.SIGINT]), (("INT",), [signal.SIGTERM]), (("INT", "TERM"), [signal.SIGKILL])],
 )
-def test_a_stop_is_polite_first_and_firm_last(
+def test_a_stop_sends_sigint_then_sigterm_then_sigkill(
     tmp_path: Path, trapped: tuple[str, ...], expected: list[signal.Signals]
 ) -> None:
     ready = tmp_path / "ready"
@@ -57,7 +57,7 @@ def test_a_stop_is_polite_first_and_firm_last(
     assert results == [-number for number in expected]
 
 
-def test_a_second_stop_waits_for_nothing(tmp_path: Path) -> None:
+def test_a_second_stop_kills_immediately(tmp_path: Path) -> None:
     command = ["sh", "-c", f"trap '' INT TERM; touch {tmp_path}/ready; sleep 60 & wait; wait"]
     with guarded_processes(tmp_path / "none") as processes:
         thread, results = run_aside(lambda: processes.run(command, os.environ, tmp_path / "log"))

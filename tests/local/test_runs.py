@@ -21,7 +21,7 @@ from tiffin.local.runs import run_pipeline
 
 @pytest.fixture(autouse=True)
 def light_interpreters(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The machinery is the same whatever is imported; TensorFlow itself has one test at the end.
+    # These modules import quickly; the last test uses TensorFlow.
     light = {"data": (("kfp.dsl.executor", "mailbox"), ()), "model": (("kfp.dsl.executor", "mailbox"), ("wsgiref",))}
     monkeypatch.setattr(interpreters, "MODULES", light)
 
@@ -43,7 +43,7 @@ def test_steps_run_in_the_environments_of_their_images(
     tmp_path: Path, cold: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    # Of this run alone, and with a name that is short enough for sockets.
+    # A temporary folder for this run only, with a path short enough for sockets.
     temporary = Path(tempfile.mkdtemp())
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     result, shown = run(toys.toy, Path("state"), "text=x y'z\"", "times=3", cold=cold)
@@ -62,7 +62,7 @@ def test_steps_run_in_the_environments_of_their_images(
     shutil.rmtree(temporary)
 
 
-def test_steps_know_where_to_keep_things(tmp_path: Path) -> None:
+def test_steps_get_the_variables_of_the_state_folder(tmp_path: Path) -> None:
     result, _ = run(toys.toy, tmp_path / "state")
     text = log_of(result, "read-text")
 
@@ -72,7 +72,7 @@ def test_steps_know_where_to_keep_things(tmp_path: Path) -> None:
     assert "TIFFIN_DEBUG" not in text
 
 
-def test_what_the_user_has_set_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_the_user_take_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example")
     monkeypatch.setenv("TIFFIN_SERVING_ROOT", "gs://bucket/serving")
     result, _ = run(toys.toy, tmp_path / "state")
@@ -82,7 +82,7 @@ def test_what_the_user_has_set_stays(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "'TIFFIN_SERVING_ROOT': 'gs://bucket/serving'" in text
 
 
-def test_a_notebook_s_plots_are_not_the_steps_business(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_do_not_use_a_notebooks_matplotlib_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     result, _ = run(toys.drawing, tmp_path / "state", cold=True)
 
@@ -90,7 +90,7 @@ def test_a_notebook_s_plots_are_not_the_steps_business(tmp_path: Path, monkeypat
     assert "backend agg" in log_of(result, "draw")
 
 
-def test_a_condition_that_is_false_skips(tmp_path: Path) -> None:
+def test_a_false_condition_skips_its_steps(tmp_path: Path) -> None:
     result, shown = run(toys.toy, tmp_path / "state", "times=1")
 
     assert [(step.name, step.state) for step in result.steps] == [("write-text", "succeeded"), ("read-text", "skipped")]
@@ -118,7 +118,7 @@ def test_a_failed_step_fails_the_run(tmp_path: Path, fail: str, reason: str, col
     assert ("ZeroDivisionError: a bug" in log_of(result, "read-text")) == (fail == "bug")
 
 
-def test_the_exit_step_summarizes(tmp_path: Path) -> None:
+def test_results_come_from_the_exit_step(tmp_path: Path) -> None:
     result, _ = run(toys.gated, tmp_path / "state")
 
     assert [(step.name, step.state) for step in result.steps] == [
@@ -151,7 +151,7 @@ def test_a_gate_stops_the_run_with_its_reason(tmp_path: Path) -> None:
     assert (result.exit_status, result.reason, result.stopped_by) == (3, "the gate is shut", "evaluation")
 
 
-def test_the_rounds_of_a_loop_have_lines_and_logs_of_their_own(tmp_path: Path) -> None:
+def test_loop_iterations_have_separate_steps_and_logs(tmp_path: Path) -> None:
     result, _ = run(toys.looping, tmp_path / "state")
 
     assert {step.name for step in result.steps} == {"say-more", "say-more.2", "say-more.3"}
@@ -160,7 +160,7 @@ def test_the_rounds_of_a_loop_have_lines_and_logs_of_their_own(tmp_path: Path) -
     assert sorted(numbers) == ["1", "2", "3"]
 
 
-def test_a_retry_that_succeeds_makes_good_for_the_failure(tmp_path: Path) -> None:
+def test_a_run_succeeds_if_a_retry_succeeds(tmp_path: Path) -> None:
     result, shown = run(toys.retrying, tmp_path / "state", f"note={tmp_path / 'note'}")
 
     assert [(step.name, step.state) for step in result.steps] == [("succeed-later", "succeeded")]
@@ -172,7 +172,7 @@ def test_a_retry_that_succeeds_makes_good_for_the_failure(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("cold", [False, True])
-def test_what_a_step_explains_is_said_once_and_at_once(tmp_path: Path, cold: bool) -> None:
+def test_an_explained_failure_is_not_retried(tmp_path: Path, cold: bool) -> None:
     result, shown = run(toys.explaining, tmp_path / "state", cold=cold)
 
     assert (result.exit_status, result.reason) == (1, "The data should be there.")
@@ -180,9 +180,7 @@ def test_what_a_step_explains_is_said_once_and_at_once(tmp_path: Path, cold: boo
     assert log_of(result, "explain").count("error: ") == 1
 
 
-def test_what_goes_wrong_after_the_steps_takes_nothing_of_theirs_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_after_the_steps_keeps_their_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
     def stubborn(*_: object) -> Iterator[Processes]:
         with guarded_processes(tmp_path / "none") as processes:
@@ -198,13 +196,13 @@ def test_what_goes_wrong_after_the_steps_takes_nothing_of_theirs_along(
     assert "error: " in (folder / "logs" / "explain.log").read_text()
 
 
-def test_only_what_the_spec_needs_is_warmed_up(tmp_path: Path) -> None:
+def test_only_interpreters_that_the_spec_needs_are_started(tmp_path: Path) -> None:
     result, _ = run(toys.looping, tmp_path / "state")
 
     assert [path.name for path in (result.folder / "logs").glob("interpreter-*")] == ["interpreter-model.log"]
 
 
-def test_runs_of_one_state_folder_do_not_meet(tmp_path: Path) -> None:
+def test_concurrent_runs_of_one_state_folder_are_independent(tmp_path: Path) -> None:
     spec = toys.write_spec(toys.toy, tmp_path)
     command = [TIFFIN, "run", str(spec), "--state", str(tmp_path / "state"), "--json", "--cold"]
     outputs: list[dict[str, object]] = []
@@ -224,7 +222,7 @@ def test_runs_of_one_state_folder_do_not_meet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", [["times=x"], ["tims=1"], ["text"]])
-def test_nothing_is_left_of_a_run_that_was_refused(tmp_path: Path, settings: list[str]) -> None:
+def test_a_refused_run_leaves_no_folder(tmp_path: Path, settings: list[str]) -> None:
     with pytest.raises(InputError):
         run(toys.toy, tmp_path / "state", *settings)
 
@@ -235,7 +233,7 @@ def test_a_missing_environment_ends_the_run_before_its_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIFFIN_VENVS", str(tmp_path / "none"))
-    with pytest.raises(TiffinError, match="Run `make setup`"):
+    with pytest.raises(TiffinError, match=f"{tmp_path}/none.*`make setup`"):
         run(toys.toy, tmp_path / "state")
 
     assert list((tmp_path / "state" / "runs").iterdir()) == []
@@ -244,7 +242,7 @@ def test_a_missing_environment_ends_the_run_before_its_first_step(
 def test_a_state_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
 
-    with pytest.raises(InputError, match="--state should be a folder"):
+    with pytest.raises(InputError, match=f"--state .*'{tmp_path}/state'"):
         run(toys.toy, tmp_path / "state")
 
 

@@ -19,7 +19,7 @@ def write_config(state: Path, name: str, version: int) -> Path:
     path.parent.mkdir(exist_ok=True)
     entry = model_config.make_model(name, f"/models/{name}/versions", [version])
     path.write_text(model_config.format_config(model_config.make_config([entry])))
-    # Two changes within the clock's resolution would look like one.
+    # Set explicitly: two changes within the clock's resolution would have the same time.
     os.utime(path, ns=(version, version))
     return path
 
@@ -29,12 +29,12 @@ def merged(state: Path) -> dict[str, list[int]]:
     return {entry.name: list(entry.model_version_policy.specific.versions) for entry in config.model_config_list.config}
 
 
-def test_no_models_make_a_config_without_models(state: Path) -> None:
+def test_without_models_the_config_is_empty(state: Path) -> None:
     assert merge_configs(state, state / "server" / "models.config", {})
     assert merged(state) == {}
 
 
-def test_all_models_are_in_one_config_and_nothing_is_written_without_a_change(state: Path) -> None:
+def test_models_are_merged_and_written_only_after_a_change(state: Path) -> None:
     config = state / "server" / "models.config"
     sources: dict[Path, tuple[int, bytes]] = {}
     write_config(state, "b", 1)
@@ -48,7 +48,7 @@ def test_all_models_are_in_one_config_and_nothing_is_written_without_a_change(st
     assert config.stat().st_mtime_ns == before
 
 
-def test_changes_and_removals_are_followed(state: Path) -> None:
+def test_changes_and_removals_are_merged(state: Path) -> None:
     config = state / "server" / "models.config"
     sources: dict[Path, tuple[int, bytes]] = {}
     write_config(state, "a", 1)
@@ -61,7 +61,7 @@ def test_changes_and_removals_are_followed(state: Path) -> None:
     assert merged(state) == {"a": [2]}
 
 
-def test_a_half_written_config_leaves_what_was_there(state: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_incomplete_config_keeps_the_previous_one(state: Path, capfd: pytest.CaptureFixture[str]) -> None:
     config = state / "server" / "models.config"
     sources: dict[Path, tuple[int, bytes]] = {}
     path = write_config(state, "a", 1)
@@ -73,14 +73,14 @@ def test_a_half_written_config_leaves_what_was_there(state: Path, capfd: pytest.
     assert not merge_configs(state, config, sources)
     assert not merge_configs(state, config, sources)
     assert merged(state) == {"a": [1]}
-    # Once, not at every look.
-    assert capfd.readouterr().err.count("stable.config cannot be read, so its last good content stands") == 1
+    # Logged once, not at every merge.
+    assert capfd.readouterr().err.count("stable.config") == 1
     write_config(state, "a", 7)
     assert merge_configs(state, config, sources)
     assert merged(state) == {"a": [7]}
 
 
-def test_a_config_that_was_never_good_does_not_stop_the_others(state: Path) -> None:
+def test_an_invalid_config_does_not_affect_other_models(state: Path) -> None:
     sources: dict[Path, tuple[int, bytes]] = {}
     write_config(state, "a", 1)
     bad = write_config(state, "b", 1)

@@ -1,4 +1,4 @@
-"""What we use of kfp.local. When one of these fails, kfp has changed it: look at tasks.py before upgrading."""
+"""The parts of kfp.local that tasks.py relies on. If one of these tests fails, kfp has changed: update tasks.py."""
 
 import inspect
 from pathlib import Path
@@ -10,7 +10,7 @@ from support import toy_pipelines as toys
 from tiffin.local.tasks import folder_of, task_runner
 
 
-def test_kfp_makes_its_handler_with_the_arguments_that_ours_takes() -> None:
+def test_kfps_handler_has_the_arguments_of_ours() -> None:
     handler = subprocess_task_handler.SubprocessTaskHandler
 
     assert list(inspect.signature(handler).parameters) == [
@@ -23,16 +23,16 @@ def test_kfp_makes_its_handler_with_the_arguments_that_ours_takes() -> None:
     assert list(inspect.signature(handler.run).parameters) == ["self"]
 
 
-def test_kfp_tells_success_from_failure_as_we_do() -> None:
+def test_kfp_has_the_statuses_that_we_return() -> None:
     assert {member.name for member in status.Status} == {"SUCCESS", "FAILURE"}
 
 
-def test_kfp_looks_its_handler_up_when_a_task_runs() -> None:
+def test_kfp_looks_up_its_handler_for_every_task() -> None:
     assert "subprocess_task_handler.SubprocessTaskHandler" in inspect.getsource(task_dispatcher)
     assert task_dispatcher.subprocess_task_handler is subprocess_task_handler
 
 
-def test_every_task_runs_through_ours_and_kfps_own_comes_back(tmp_path: Path) -> None:
+def test_tasks_run_with_our_handler_until_the_block_ends(tmp_path: Path) -> None:
     original = subprocess_task_handler.SubprocessTaskHandler
     seen: list[tuple[str, str, str]] = []
 

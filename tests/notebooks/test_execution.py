@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, each in a folder of its own, against real local runs and servers."""
+"""Execute each notebook in a folder of its own, with real local runs and servers."""
 
 import base64
 import os
@@ -29,14 +29,14 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def execute(name: str, folder: Path, **variables: str) -> Any:
-    """Run a notebook as `make notebooks` does, with the environment's commands on the path, and return it."""
+    """Execute a notebook as `make notebooks` does, with the environment's commands on the PATH, and return it."""
     notebook = nbformat.read(shutil.copy(NOTEBOOKS / f"{name}.ipynb", folder), as_version=4)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     client = NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
     try:
         client.execute(env={**os.environ, "PATH": path, **variables})
     finally:
-        # To look at, with its plots, in pytest's folder of temporary files.
+        # Keep the executed notebook, with its plots, in pytest's temporary folder.
         nbformat.write(notebook, folder / f"{name}.ipynb")
     return notebook
 
@@ -45,8 +45,8 @@ def outputs(notebook: Any) -> list[Any]:
     return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
 
 
-def said(notebook: Any) -> str:
-    """Return all that a notebook printed or showed as text; what is printed comes in pieces."""
+def text_of(notebook: Any) -> str:
+    """Return everything that a notebook printed or displayed as text; printed output comes in several parts."""
     return "".join(
         output.text if output.output_type == "stream" else output.data.get("text/plain", "") + "\n"
         for output in outputs(notebook)
@@ -54,7 +54,7 @@ def said(notebook: Any) -> str:
 
 
 def check_plots(notebook: Any) -> None:
-    """Fail unless each cell that draws a plot shows one of a readable size, and nothing complained."""
+    """Check that each cell that draws a plot displays one of a readable size, and that there are no warnings."""
     for cell in notebook.cells:
         drawn = [
             output.data["image/png"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
@@ -64,23 +64,23 @@ def check_plots(notebook: Any) -> None:
             width, height = struct.unpack(">II", base64.b64decode(picture)[16:24])
             assert 350 <= width <= 1200
             assert 150 <= height <= 900
-    complaints = [o.text for o in outputs(notebook) if o.output_type == "stream" and o.name == "stderr"]
-    assert complaints == []
+    warnings = [o.text for o in outputs(notebook) if o.output_type == "stream" and o.name == "stderr"]
+    assert warnings == []
 
 
 def test_quickstart(folder: Path) -> None:
     notebook = execute("quickstart", folder)
 
     check_plots(notebook)
-    assert "('SUCCEEDED', '')" in said(notebook)
-    assert "passed - log_loss" in said(notebook)
-    assert "probability" in said(notebook)
+    assert "('SUCCEEDED', '')" in text_of(notebook)
+    assert "passed - log_loss" in text_of(notebook)
+    assert "probability" in text_of(notebook)
     assert find_server(folder / ".tiffin") is None
 
 
 def test_query_serving(folder: Path) -> None:
     notebook = execute("query_serving", folder)
-    text = said(notebook)
+    text = text_of(notebook)
 
     check_plots(notebook)
     assert "AVAILABLE" in text
@@ -102,8 +102,8 @@ def test_reuse_components_and_submit(folder: Path) -> None:
         (run,) = backend.state()["runs"].values()
 
     check_plots(notebook)
-    assert "('SUCCEEDED', '')" in said(notebook)
-    assert "Did you mean 'label'?" in said(notebook)
+    assert "('SUCCEEDED', '')" in text_of(notebook)
+    assert "'label'?" in text_of(notebook)
     assert "compare-networks" in run["display_name"]
     assert run["runtime_config"]["parameters"]["data"] == "sample:deliveries"
     page = next(

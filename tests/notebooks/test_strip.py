@@ -23,7 +23,7 @@ def test_there_are_three() -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_holds_no_outputs_and_no_places(tmp_path: Path, path: Path) -> None:
+def test_a_notebook_has_no_outputs_and_no_absolute_paths(tmp_path: Path, path: Path) -> None:
     notebook: dict[str, Any] = json.loads(path.read_text())
     for cell in notebook["cells"]:
         assert cell.get("outputs", []) == []
@@ -38,7 +38,7 @@ def test_a_notebook_holds_no_outputs_and_no_places(tmp_path: Path, path: Path) -
     assert copy.read_bytes() == path.read_bytes(), "run `make format`"
 
 
-def test_what_a_run_leaves_is_stripped(tmp_path: Path) -> None:
+def test_outputs_counts_and_metadata_are_stripped(tmp_path: Path) -> None:
     path = Path(shutil.copy(NOTEBOOKS[0], tmp_path))
     notebook: dict[str, Any] = json.loads(path.read_text())
     code = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")

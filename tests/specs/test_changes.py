@@ -11,19 +11,19 @@ BEFORE: dict[str, Any] = {
 
 
 def changed(inputs: dict[str, Any] | None = None, outputs: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return BEFORE with other inputs and outputs; None takes one away."""
+    """Return BEFORE with changed inputs and outputs; None removes one."""
     return {
         "inputs": {name: about for name, about in {**BEFORE["inputs"], **(inputs or {})}.items() if about},
         "outputs": {name: about for name, about in {**BEFORE["outputs"], **(outputs or {})}.items() if about},
     }
 
 
-def test_the_same_interface_has_no_changes_and_keeps_its_version() -> None:
+def test_an_unchanged_interface_keeps_its_version() -> None:
     assert compare_interfaces(BEFORE, changed()) == []
     assert required_version("0.1.0", []) == "0.1.0"
 
 
-def test_an_interface_without_anything_can_be_compared() -> None:
+def test_an_empty_interface_can_be_compared() -> None:
     empty: dict[str, Any] = {"inputs": {}, "outputs": {}}
 
     assert compare_interfaces(empty, empty) == []
@@ -45,7 +45,7 @@ def test_an_interface_without_anything_can_be_compared() -> None:
         (changed(outputs={"rows": "int"}), Change("output added", "rows")),
     ],
 )
-def test_what_breaks_nothing_asks_for_a_patch_before_1_and_a_minor_version_after(
+def test_a_compatible_change_requires_a_patch_before_1_and_a_minor_version_after(
     after: dict[str, Any], change: Change
 ) -> None:
     changes = compare_interfaces(BEFORE, after)
@@ -73,7 +73,7 @@ def test_what_breaks_nothing_asks_for_a_patch_before_1_and_a_minor_version_after
         (changed(outputs={"task": "int"}), Change("output of another type", "task", "str", "int")),
     ],
 )
-def test_what_breaks_asks_for_a_minor_version_before_1_and_a_major_one_after(
+def test_a_breaking_change_requires_a_minor_version_before_1_and_a_major_one_after(
     after: dict[str, Any], change: Change
 ) -> None:
     changes = compare_interfaces(BEFORE, after)
@@ -84,7 +84,7 @@ def test_what_breaks_asks_for_a_minor_version_before_1_and_a_major_one_after(
     assert required_version("1.2.3", changes) == "2.0.0"
 
 
-def test_a_renamed_input_is_one_removed_and_one_added() -> None:
+def test_a_renamed_input_is_a_removal_and_an_addition() -> None:
     renamed = changed({"epochs": None, "passes": {"type": "int", "default": 8}})
     changes = compare_interfaces(BEFORE, renamed)
 
@@ -92,14 +92,14 @@ def test_a_renamed_input_is_one_removed_and_one_added() -> None:
     assert required_version("0.1.0", changes) == "0.2.0"
 
 
-def test_a_change_is_told_with_what_it_was_and_is() -> None:
+def test_a_change_shows_the_old_and_the_new_value() -> None:
     (change,) = compare_interfaces(BEFORE, changed({"epochs": {"type": "int", "default": 9}}))
 
     assert str(change) == "input with another default: epochs (8 -> 9)"
 
 
 @pytest.mark.parametrize(
-    ("interfaces", "version", "needed", "told"),
+    ("interfaces", "version", "needed", "lines"),
     [
         ({"train": BEFORE}, "0.1.0", "0.1.0", []),
         (
@@ -115,7 +115,7 @@ def test_a_change_is_told_with_what_it_was_and_is() -> None:
         ({}, "0.1.0", "0.2.0", ["train: BREAKS pipelines: component removed: train"]),
     ],
 )
-def test_a_version_below_what_the_changes_since_a_release_ask_for_is_told(
-    interfaces: dict[str, Any], version: str, needed: str, told: list[str]
+def test_a_version_that_is_too_low_is_reported_with_the_changes(
+    interfaces: dict[str, Any], version: str, needed: str, lines: list[str]
 ) -> None:
-    assert find_shortfall({"train": BEFORE}, "0.1.0", interfaces, version) == (needed, told)
+    assert find_shortfall({"train": BEFORE}, "0.1.0", interfaces, version) == (needed, lines)

@@ -5,12 +5,11 @@ from tiffin.specs.changes import Change, compare_interfaces
 from tiffin.specs.interfaces import read_interface
 
 
-def test_an_interface_is_read_from_what_was_compiled() -> None:
+def test_an_interface_is_read_from_a_compiled_component() -> None:
     interface = read_interface(compile_component("train_model"))
 
     assert interface.name == "train_model"
-    assert interface.description.startswith("Train a Keras network on the split train and export it")
-    assert interface.description.endswith("serving_default, examples and explain.")
+    assert len(interface.description.splitlines()) > 1
     assert interface.image.startswith("tiffin/model:")
     assert [port.name for port in interface.inputs[:4]] == ["examples", "schema", "statistics", "label"]
     assert interface.to_json()["inputs"]["hidden_units"] == {"type": "list", "default": [64, 32]}
@@ -18,17 +17,25 @@ def test_an_interface_is_read_from_what_was_compiled() -> None:
     assert interface.to_json()["outputs"] == {"model": "Model", "schema_digest": "str", "task": "str"}
 
 
-def test_what_kfp_passes_itself_is_optional() -> None:
+def test_an_input_that_kfp_sets_is_optional() -> None:
     inputs = read_interface(compile_component("summarize_run")).to_json()["inputs"]
 
     assert inputs == {"pipeline": {"type": "str"}, "status": {"type": "PipelineTaskFinalStatus", "default": None}}
 
 
 @dsl.component(base_image="tiffin/model:1", install_kfp_package=False)
-def tune(examples: dsl.Input[dsl.Dataset], base: dsl.Input[dsl.Model] = None, epochs: int = 8) -> None: ...
+def tune(examples: dsl.Input[dsl.Dataset], base: dsl.Input[dsl.Model] = None, epochs: int = 8) -> None:
+    """Tune a model.
+
+    Over epochs.
+    """
 
 
-def test_an_artifact_may_be_optional_too() -> None:
+def test_a_description_has_a_summary_and_further_lines() -> None:
+    assert read_interface(compile_spec(tune)).description == "Tune a model.\nOver epochs."
+
+
+def test_an_artifact_may_be_optional() -> None:
     inputs = read_interface(compile_spec(tune)).to_json()["inputs"]
 
     assert inputs == {

@@ -8,7 +8,7 @@ from tiffin.specs.spec import Parameter, Spec
 
 
 def needing(*parameters: Parameter) -> Spec:
-    """Return a spec without steps that has these parameters."""
+    """Return a spec with these parameters and without steps."""
     return Spec("any", None, {parameter.name: parameter for parameter in parameters}, (), b"", ())
 
 
@@ -25,7 +25,7 @@ DECLARED = (
 SPEC = needing(*DECLARED)
 
 
-def test_nothing_given_leaves_the_defaults_to_the_spec() -> None:
+def test_without_values_the_spec_provides_the_defaults() -> None:
     assert gather_parameters(needing()) == {}
     assert gather_parameters(SPEC) == {}
 
@@ -50,7 +50,7 @@ def test_nothing_given_leaves_the_defaults_to_the_spec() -> None:
         ("folds=5", 5),
     ],
 )
-def test_a_setting_is_read_by_the_parameters_type(setting: str, expected: object) -> None:
+def test_a_setting_is_parsed_by_the_parameters_type(setting: str, expected: object) -> None:
     name = setting.partition("=")[0]
 
     assert gather_parameters(SPEC, [setting]) == {name: expected}
@@ -59,32 +59,29 @@ def test_a_setting_is_read_by_the_parameters_type(setting: str, expected: object
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("rows=many", r"'rows' should be a whole number, such as 10\. Received: \"many\", a string, in --set\."),
-        ("rows=1.5", r"'rows' should be a whole number.*Received: 1\.5, a number"),
-        ("rows=true", r"'rows' should be a whole number.*Received: true, true or false"),
-        ("rate=", r"'rate' should be a number.*Received: null, nothing"),
-        ("rate=.nan", "'rate' should hold JSON values only"),
-        ("quick=1", r"'quick' should be true or false, such as true\. Received: 1, a whole number"),
-        ("exclude=tips", r"'exclude' should be a list, such as \[\"a\", \"b\"\]\. Received: \"tips\", a string"),
-        ("derive=[1]", r"'derive' should be a mapping, such as \{\"a\": 1\}\. Received: \[1\], a list"),
-        ("derive={a: [", r"'derive' should be a mapping.*Quote the whole setting for the shell"),
-        ("derive={on: 2020-01-01}", "'derive' should hold JSON values only"),
-        (
-            "task=binry",
-            r"'task' should be one of: auto, binary\. Received: \"binry\" in --set\. Did you mean 'binary'\?",
-        ),
-        ("folds=3", r"'folds' should be one of: 2, 5\. Received: 3 in --set"),
-        ("rows", r"--set should be key=value\. Received: 'rows'\. Write --set 'rows=VALUE'\."),
-        ("row=1", r"Received: 'row'\. Did you mean 'rows'\?"),
-        ("zzz=1", r"should name a parameter of the pipeline: data, rows, .* Received: 'zzz'\.$"),
+        ("rows=many", "'rows' .*10.*\"many\", .*--set"),
+        ("rows=1.5", r"'rows' .*Received: 1\.5"),
+        ("rows=true", "'rows' .*Received: true"),
+        ("rate=", "'rate' .*Received: null"),
+        ("rate=.nan", "'rate' .*JSON.*nan"),
+        ("quick=1", r"'quick' .*true.*Received: 1"),
+        ("exclude=tips", r"'exclude' .*\[\"a\", \"b\"\].*Received: \"tips\""),
+        ("derive=[1]", r"'derive' .*\{\"a\": 1\}.*Received: \[1\]"),
+        ("derive={a: [", r"'derive' .*'\{a: \['.*--set"),
+        ("derive={on: 2020-01-01}", r"'derive' .*JSON.*2020, 1, 1"),
+        ("task=binry", r"'task' .*auto, binary\. Received: \"binry\" .*--set\. .*'binary'\?"),
+        ("folds=3", "'folds' .*2, 5.*Received: 3 .*--set"),
+        ("rows", "--set .*'rows'.*--set 'rows=VALUE'"),
+        ("row=1", r"--set .*'row'\. .*'rows'\?"),
+        ("zzz=1", r"--set .*data, rows, .*'zzz'\.$"),
     ],
 )
-def test_a_wrong_setting_says_what_to_write(setting: str, message: str) -> None:
+def test_an_invalid_setting_is_refused(setting: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         gather_parameters(SPEC, [setting])
 
 
-def test_settings_win_over_the_file(tmp_path: Path) -> None:
+def test_settings_override_the_file(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text("data: trips.csv\nrows: 1\nderive:\n  big: fare > 10\n")
 
@@ -103,13 +100,13 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- 1\n", "should be a YAML file of names and values, such as .* with a list"),
-        ("a: [\n", r"should be a YAML file of names and values\. Received: .*params\.yaml"),
-        ("row: 1\n", r"The file '.*params\.yaml' should name a parameter.*Did you mean 'rows'\?"),
-        ("data: 5\n", r"'data' should be a string, such as text\. Received: 5, a whole number, in '.*params\.yaml'"),
+        ("- 1\n", r"--params .*params\.yaml'.*\blist\b"),
+        ("a: [\n", r"--params .*params\.yaml'"),
+        ("row: 1\n", r"params\.yaml' .*'row'\. .*'rows'\?"),
+        ("data: 5\n", r"'data' .*Received: 5, .*params\.yaml'"),
     ],
 )
-def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "params.yaml"
     file.write_text(text)
 
@@ -118,12 +115,12 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match=r"--params .*none\.yaml' .*No such"):
         gather_parameters(SPEC, file=tmp_path / "none.yaml")
 
 
-def test_all_missing_values_are_named_at_once() -> None:
+def test_all_missing_parameters_are_named() -> None:
     spec = needing(Parameter("a", "STRING"), Parameter("b", "LIST", is_optional=True), *DECLARED)
 
-    with pytest.raises(InputError, match=r"needs a value for: a, b\. .* Add --set a=VALUE --set b=VALUE\."):
+    with pytest.raises(InputError, match=r"\ba, b\. .*--set a=VALUE --set b=VALUE\."):
         gather_parameters(spec)

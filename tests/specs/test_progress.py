@@ -22,7 +22,7 @@ def run_steps(steps: list[StepProgress], stream: io.TextIOBase) -> None:
             step.end("skipped")
 
 
-def test_no_steps_show_the_title_alone() -> None:
+def test_without_steps_only_the_title_is_shown() -> None:
     stream = io.StringIO()
     run_steps([], stream)
 
@@ -63,9 +63,9 @@ def test_on_a_terminal_each_step_has_one_line(columns: int, monkeypatch: pytest.
 
 
 def _written(terminal: int) -> str:
-    """Return all that was written to a terminal whose other end is closed; one read gives what has arrived so far."""
+    """Return everything that was written to a terminal whose other end is closed."""
     parts = []
-    # At its end, a terminal gives an error where a file gives nothing.
+    # Reading a terminal at its end raises an error.
     with contextlib.suppress(OSError):
         while part := os.read(terminal, 65_536):
             parts.append(part)
@@ -74,7 +74,7 @@ def _written(terminal: int) -> str:
 
 
 def _screen(text: str) -> list[str]:
-    """Return what a terminal shows in the end, of the few controls that rich uses."""
+    """Return the final screen, interpreting the few control sequences that rich uses."""
     lines, row, column, position = [""], 0, 0, 0
     while position < len(text):
         character = text[position]

@@ -10,14 +10,14 @@ from tiffin.specs.spec import read_spec
 from tiffin.stages.traits import SERVING, TRACKING
 
 
-def test_steps_of_others_need_nothing(tmp_path: Path) -> None:
+def test_foreign_components_need_no_services(tmp_path: Path) -> None:
     spec = read_spec(toys.write_spec(toys.toy, tmp_path))
 
     assert find_unaddressed(spec, {}) == []
     assert needs_of("say_more") == ()
 
 
-def test_an_address_in_a_parameter_is_enough() -> None:
+def test_an_address_in_a_parameter_is_sufficient() -> None:
     spec = load_spec("training")
 
     assert find_unaddressed(spec, {}) == [SERVING, TRACKING]
@@ -25,7 +25,7 @@ def test_an_address_in_a_parameter_is_enough() -> None:
     assert find_unaddressed(spec, {"serving_address": "serving:8500", "tracking_uri": "http://mlflow:5000"}) == []
 
 
-def test_each_step_has_to_have_its_address(tmp_path: Path) -> None:
+def test_every_step_needs_its_address(tmp_path: Path) -> None:
     @dsl.pipeline
     def two(here: str, there: str = ""):
         """Register in two places."""

@@ -22,18 +22,18 @@ def test_a_size_is_a_name_or_its_parts(text: str, expected: Size) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "A size should be small, medium, large, or explicit"),
-        ("larg", r"Received: 'larg'\. Did you mean 'large'\?"),
-        ("cpu=much", r"should be a quantity, or request:limit.*Received: 'cpu=much'"),
-        ("cpu=0", "should be a quantity"),
-        ("memory=2GB", "should be a quantity.*'memory=2GB'"),
-        ("memory=1.5Gi", "should be a quantity"),
-        ("cpu=2:1", r"A request should be at most its limit\. Received: 'cpu=2:1'"),
-        ("memory=1Gi:1000Mi", "A request should be at most its limit"),
-        ("large,memry=2Gi", r"Received: 'memry=2Gi' in 'large,memry=2Gi'\. Did you mean 'memory'\?"),
-        ("accelerator=nvidia.com/gpu:0", "should be resource:count"),
+        ("", "small, medium, large, .*''"),
+        ("larg", r"'larg'\. .*'large'\?"),
+        ("cpu=much", "500m:2.*'cpu=much'"),
+        ("cpu=0", "500m:2.*'cpu=0'"),
+        ("memory=2GB", "2Gi:4Gi.*'memory=2GB'"),
+        ("memory=1.5Gi", r"2Gi:4Gi.*'memory=1\.5Gi'"),
+        ("cpu=2:1", "'cpu=2:1'.*request:limit"),
+        ("memory=1Gi:1000Mi", "'memory=1Gi:1000Mi'.*request:limit"),
+        ("large,memry=2Gi", r"'memry=2Gi' in 'large,memry=2Gi'\. .*'memory'\?"),
+        ("accelerator=nvidia.com/gpu:0", "resource:count.*'accelerator=nvidia.com/gpu:0'"),
     ],
 )
-def test_what_is_no_size_says_what_is_one(text: str, message: str) -> None:
+def test_an_invalid_size_is_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_size(text)

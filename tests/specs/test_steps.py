@@ -12,7 +12,7 @@ from tiffin.specs.steps import Step, function_of
 
 @dsl.pipeline
 def looped(bounds: dict, names: list, often: bool = True):
-    """Give one parameter to a component inside a branch and a loop, another one not as it is."""
+    """Pass one parameter unchanged to a component inside a branch and a loop, and the items of another."""
     with dsl.If(often == True), dsl.ParallelFor(names) as name:  # noqa: E712
         model = dsl.importer(artifact_uri="gs://b/model", artifact_class=dsl.Model)
         data = dsl.importer(artifact_uri="gs://b/data", artifact_class=dsl.Dataset)
@@ -22,7 +22,7 @@ def looped(bounds: dict, names: list, often: bool = True):
 
 @dsl.pipeline
 def nesting():
-    """Hold another pipeline, with a step of the same name."""
+    """Contain another pipeline, with a step of the same name."""
     toys.looping().after(toys.say_more(number=1))
 
 
@@ -30,7 +30,7 @@ def steps_of(pipeline: Any) -> tuple[Step, ...]:
     return read_spec("spec", compile_spec(pipeline)).steps
 
 
-def test_a_step_tells_what_runs_and_where() -> None:
+def test_a_step_has_executor_image_function_and_inputs() -> None:
     assert steps_of(toys.toy) == (
         Step(
             "write-text", "write-text", "exec-write-text", images.DATA, "write_text", {"text": "text", "times": "times"}
@@ -50,14 +50,14 @@ def test_a_step_tells_what_runs_and_where() -> None:
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_steps_come_in_an_order_in_which_they_may_run(pipeline: Any, names: list[str], components: list[str]) -> None:
+def test_steps_are_in_a_valid_execution_order(pipeline: Any, names: list[str], components: list[str]) -> None:
     steps = steps_of(pipeline)
 
     assert [step.name for step in steps] == names
     assert [step.component for step in steps] == components
 
 
-def test_trainings_steps_know_their_gates_and_memory() -> None:
+def test_steps_of_training_have_gates_and_memory_limits() -> None:
     steps = load_spec("training").steps
 
     assert [(step.name, step.gate) for step in steps] == [
@@ -75,7 +75,7 @@ def test_trainings_steps_know_their_gates_and_memory() -> None:
     assert steps_of(toys.gated)[0].gate == "a gate"
 
 
-def test_every_parameter_of_training_goes_somewhere() -> None:
+def test_every_parameter_of_training_is_used() -> None:
     spec = load_spec("training")
 
     assert {use.parameter for use in spec.uses} == set(spec.parameters)
@@ -84,11 +84,11 @@ def test_every_parameter_of_training_goes_somewhere() -> None:
 
 
 def test_a_parameter_is_followed_into_branches_and_loops() -> None:
-    # The items of a list are not the list.
+    # `names` is not passed unchanged: the component gets its items.
     assert read_spec("spec", compile_spec(looped)).uses == (Use("bounds", "evaluate_model", "thresholds"),)
 
 
-def test_a_command_without_a_function_has_none() -> None:
+def test_the_function_of_a_command() -> None:
     assert function_of([]) == ""
     assert function_of(["sh", "--function_to_execute"]) == ""
     assert function_of(["sh", "--function_to_execute", "train"]) == "train"

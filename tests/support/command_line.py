@@ -1,4 +1,4 @@
-"""`tiffin` as a process, for the tests of commands."""
+"""Run `tiffin` as a process, for the tests of commands."""
 
 import os
 import subprocess
@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# As it is installed in the environment of the tests.
+# The command installed in the environment of the tests.
 TIFFIN = str(Path(sys.executable).with_name("tiffin"))
 
 
 def start(*arguments: Any, **variables: str) -> subprocess.Popen[str]:
-    """Start a command, with more variables in its environment."""
+    """Start a command with additional environment variables."""
     return subprocess.Popen(
         [TIFFIN, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -22,7 +22,7 @@ def start(*arguments: Any, **variables: str) -> subprocess.Popen[str]:
 
 
 def tiffin(*arguments: Any, **variables: str) -> tuple[int, str, str]:
-    """Run a command to its end and return its status, output and errors; a traceback is never among them."""
+    """Run a command and return its exit status, standard output and standard error; fail on a traceback."""
     process = start(*arguments, **variables)
     output, errors = process.communicate(timeout=120)
     assert "--debug" in arguments or "Traceback" not in output + errors

@@ -1,4 +1,4 @@
-"""Docker's client and `tiffin`, for the tests of the images."""
+"""Run Docker's client and `tiffin`, for the tests of the images."""
 
 import json
 import os
@@ -6,23 +6,23 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-# No registry is asked for an image of this name. It is set before Tiffin is imported, which reads it then.
+# Images of this name are never pulled. Set before Tiffin is imported, which reads the variable on import.
 os.environ["TIFFIN_IMAGE_PREFIX"] = PREFIX = "localhost/tiffin"
 
 from support.command_line import TIFFIN
 from support.docker_engine import find_client
 
-# What the tests found out, said at the end of the session.
+# Measurements of the tests, printed at the end of the session.
 FIGURES: dict[str, Any] = {}
 
 
 def environment_of_a_run(**more: str) -> dict[str, str]:
-    """Return this process's environment with what the tests' own clean-up took away."""
+    """Return this process's environment with the image prefix, which `clean_environment` removes."""
     return {**os.environ, "TIFFIN_IMAGE_PREFIX": PREFIX, **more}
 
 
 def docker(*arguments: str, **options: Any) -> str:
-    """Run Docker's client and return what it says."""
+    """Run Docker's client and return its output."""
     return subprocess.run(
         [find_client(), *arguments], capture_output=True, text=True, check=True, **options
     ).stdout.strip()
@@ -34,7 +34,7 @@ def inspect(name: str) -> dict[str, Any]:
 
 
 def tiffin(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run the command `tiffin`."""
+    """Run `tiffin` with the prefix of the tests' images."""
     return subprocess.run(
         [TIFFIN, *arguments],
         capture_output=True,

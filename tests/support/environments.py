@@ -1,7 +1,7 @@
-"""The environment that a file of tests runs in: that of the stage whose folder it is in; else the ones it names.
+"""The environments of a test file: that of its stage, or those that it declares, or `dev`.
 
-A module, or the conftest.py of its folder, names them in a line such as `RUNS_IN = ("model",)`, which is read without an
-import: elsewhere, the import would fail. Without such a line it runs in `dev`.
+A module, or the conftest.py of its folder, declares them in a line such as `RUNS_IN = ("model",)`. The line is read without
+importing the module, because the import would fail in other environments.
 """
 
 import re
@@ -16,7 +16,7 @@ HERE = Path(sys.prefix).name if Path(sys.prefix).name in ENVIRONMENTS else "dev"
 
 
 def environments(file: Path) -> set[str]:
-    """Return the environments that a file of tests runs in."""
+    """Return the environments that a test file runs in."""
     # Not at the top: conftest.py removes the developer's settings before Tiffin is imported.
     from tiffin.stages import find_stages
 
@@ -29,6 +29,6 @@ def environments(file: Path) -> set[str]:
 
 
 def run_here(path: Path) -> bool:
-    """Return whether a file, or any in a folder, runs in the environment of this interpreter."""
+    """Return whether a file, or any file in a folder, runs in the environment of this interpreter."""
     files = path.rglob("test_*.py") if path.is_dir() else [path]
     return any(HERE in environments(file) for file in files)

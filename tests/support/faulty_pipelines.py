@@ -1,4 +1,4 @@
-"""Pipelines whose steps fail as containers fail."""
+"""Pipelines whose steps fail in the ways in which containers fail."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from tiffin import images
 
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
 def fail_as_told(how: str, done: dsl.Output[dsl.Artifact]) -> int:
-    """Fail as a container does."""
+    """Fail in the given way."""
     import os
     import signal
 

@@ -43,7 +43,7 @@ def check_pipeline(name: str) -> None:
     known = pipeline_names()
     if name not in known:
         raise InputError(
-            f"The pipeline should be one of: {', '.join(known) or 'none yet'}. "
+            f"The pipeline should be a YAML file or one of: {', '.join(known) or 'none yet'}. "
             f"Received: '{name}'.{did_you_mean(name, known)}"
         )
 
@@ -101,21 +101,20 @@ def find_spec(pipeline: str) -> Spec | None:
 
 
 def load_spec(pipeline: str, adjustments: Adjustments = NONE) -> Spec:
-    """Compile a pipeline of Tiffin's, or read a compiled one.
+    """Compile one of Tiffin's pipelines, or read a compiled spec.
 
     Args:
         pipeline: Name of a pipeline, or path of a spec.
         adjustments: Adjustments of its steps, which override the source or the spec. Defaults to none.
 
     Raises:
-        InputError: There is no such pipeline, the file is no compiled pipeline, or an adjustment names no step or breaks
-            a rule.
+        InputError: There is no such pipeline, the file is not a compiled pipeline, or an adjustment is invalid.
     """
     return adjust(find_spec(pipeline) or read_spec(pipeline, compile_pipeline(pipeline)), adjustments)
 
 
 def compile_component(name: str) -> bytes:
-    """Return the YAML of the component `name`, as `load_component_from_file` reads it."""
+    """Return the YAML of the component `name`, in the format of `load_component_from_file`."""
     return compile_spec(getattr(tiffin, name))
 
 

@@ -10,7 +10,9 @@ from tiffin.commands.options import debug_option, state_option, stop_command
 
 @click.command()
 @click.argument("pipeline", metavar="PIPELINE|SPEC.yaml")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a pipeline parameter. Repeatable.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a parameter. Repeatable; the last value counts."
+)
 @click.option(
     "--params", "file", type=click.Path(), metavar="FILE.yaml", help="YAML file of parameters; --set takes precedence."
 )

@@ -1,4 +1,4 @@
-"""What became of a run: gathered from its steps and its summary, as JSON and in words."""
+"""The result of a run: collected from its steps and its summary, and shown as text or JSON."""
 
 import contextlib
 import os
@@ -17,8 +17,8 @@ from tiffin.artifacts.verdict import Evaluation, Verdict
 from tiffin.errors import InputError
 from tiffin.specs.progress import StepProgress
 
-# What kfp and TensorFlow say in every step's log, whatever happens.
-_CHATTER = ("[KFP Executor", "I0000 ", "WARNING: All log messages before absl::InitializeLog()")
+# Lines that kfp and TensorFlow write to every step's log.
+_NOISE = ("[KFP Executor", "I0000 ", "WARNING: All log messages before absl::InitializeLog()")
 _FROM_SUMMARY = (
     "data_version", "metrics", "verdict", "model", "serving", "stopped_by", "evaluations", "models", "unread",
 )  # fmt: skip
@@ -26,26 +26,26 @@ _FROM_SUMMARY = (
 
 @dataclass
 class Run:
-    """What became of a run.
+    """The result of a run.
 
     Attributes:
         pipeline: Name of the pipeline.
-        version: Version of the spec.
+        version: Version of the spec; None if unknown.
+        folder: Folder of the run's artifacts and logs.
+        steps: Steps with name, state, duration and log.
         state: SUCCEEDED or FAILED.
-        reason: Why it failed; empty when it succeeded.
-        seconds: How long it took.
-        steps: Each with name, state, seconds and log.
-        stopped_by: The gate that stopped it, such as `evaluation`; None if none did.
-        data_version: Digest of the content of the data.
-        metrics: Of the evaluation.
-        verdict: Of the gate.
-        model: Name and version of what was registered.
-        serving: Address at which the model is served.
-        evaluations: Name of a step to its evaluation: of several models, `metrics` and `verdict` are those of one.
-        models: Name of a step to the model that it registered.
-        unread: Why reports of steps are missing, one line each.
-        folder: Where its artifacts and logs are.
-        left_server: Address of the model server that it started and left running; None if there is none.
+        reason: Reason of the failure; empty if the run succeeded.
+        seconds: Duration of the run in seconds.
+        stopped_by: Gate that stopped the run, such as `evaluation`; None if no gate did.
+        data_version: Digest of the data.
+        metrics: Metrics of the evaluation; with several models, of one of them.
+        verdict: Verdict of the gate; with several models, of one of them.
+        model: Name and version of the registered model.
+        serving: Address of the server that serves the model.
+        evaluations: Step name -> evaluation.
+        models: Step name -> registered model.
+        unread: Reports of steps that could not be read, with the reason, one line each.
+        left_server: Address of the model server that the run started and left running; None if there is none.
     """
 
     pipeline: str
@@ -68,32 +68,32 @@ class Run:
 
     @property
     def exit_status(self) -> int:
-        """0 for success, 3 for a gate, 1 for any other failure."""
+        """0 if the run succeeded, 3 if a gate stopped it, 1 if it failed otherwise."""
         if self.state == "SUCCEEDED":
             return 0
         return 3 if self.stopped_by else 1
 
     @property
     def failed_step(self) -> StepProgress | None:
-        """The first step that failed; None if none did."""
+        """The first failed step; None if no step failed."""
         return next((step for step in self.steps if step.state == "failed"), None)
 
     def find_artifact(self, step: str, name: str) -> Path:
-        """Return the folder of an artifact that a step wrote.
+        """Return the folder of a step's output artifact.
 
         Args:
-            step: Name of the step; `*` for any.
+            step: Name of the step; `*` for any step.
             name: Name of the component's output.
 
         Raises:
-            InputError: There is none.
+            InputError: There is no such artifact.
         """
         for path in sorted((self.folder / "artifacts").rglob(f"{step}/{name}")):
             return path
-        raise InputError(f"The run should have an artifact '{name}' of step '{step}'. Received: '{self.folder}'.")
+        raise InputError(f"No artifact '{name}' of step '{step}' in '{self.folder}'.")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the summary object of `tiffin run --json`."""
+        """Return the object that `tiffin run --json` prints."""
         return {
             "pipeline": self.pipeline,
             "version": self.version,
@@ -124,11 +124,11 @@ class Run:
 
 
 def conclude(run: Run, problem: str) -> None:
-    """Fill in how the run ended, from its exit step's summary where there is one.
+    """Set the state, reason and results of a run, from the exit step's summary if there is one.
 
     Args:
-        run: Its steps have ended.
-        problem: What kfp said; empty if it said nothing.
+        run: A run whose steps have ended; modified.
+        problem: Error message of kfp; empty if there was none.
     """
     summary = _find_summary(run.folder)
     failed = run.failed_step
@@ -138,10 +138,10 @@ def conclude(run: Run, problem: str) -> None:
         for name in _FROM_SUMMARY:
             setattr(run, name, getattr(summary, name))
     if run.state == "FAILED":
-        said = error_line(failed.log) if failed and failed.log else None
-        told = summary.reason if summary and summary.state == "FAILED" else None
-        # Only a gate's reason is in the summary: of a failed step, kfp tells its exit step no more than that it failed.
-        known = (told, said) if run.stopped_by else (said, told)
+        logged = error_line(failed.log) if failed and failed.log else None
+        summarized = summary.reason if summary and summary.state == "FAILED" else None
+        # The summary explains only gates: kfp passes its exit step the status of a failed step, but not the error.
+        known = (summarized, logged) if run.stopped_by else (logged, summarized)
         run.reason = next(filter(None, known), f"The step {failed.name} failed." if failed else problem)
 
 
@@ -153,7 +153,7 @@ def _find_summary(folder: Path) -> Summary | None:
 
 
 def tail(log: Path, lines: int = 12) -> list[str]:
-    """Return the last lines of a log, without empty ones and without those in every log."""
+    """Return the last `lines` lines of a log, without empty lines and without those that are in every log."""
     try:
         with log.open("rb") as file:
             file.seek(0, os.SEEK_END)
@@ -161,12 +161,12 @@ def tail(log: Path, lines: int = 12) -> list[str]:
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return []
-    kept = [line for line in _without_input(text.splitlines()) if line.strip() and not line.startswith(_CHATTER)]
+    kept = [line for line in _without_input(text.splitlines()) if line.strip() and not line.startswith(_NOISE)]
     return kept[-lines:]
 
 
 def _without_input(lines: list[str]) -> Iterator[str]:
-    """Yield the lines of a log but the executor's input, which kfp prints over a hundred lines."""
+    """Yield the lines of a log without the executor input, which kfp prints in more than a hundred lines."""
     inside = False
     for line in lines:
         if line.startswith("[KFP Executor") and line.endswith("Got executor_input:"):
@@ -178,10 +178,7 @@ def _without_input(lines: list[str]) -> Iterator[str]:
 
 
 def error_line(log: Path) -> str | None:
-    """Return what a step that failed said last: its line `error: ...`, else the last line of its traceback.
-
-    None where it said nothing of the kind.
-    """
+    """Return the error in a failed step's log: the last `error: ...` line, else the last line of the traceback, or None."""
     lines = tail(log, 200)
     for line in reversed(lines):
         if line.startswith("error: "):
@@ -190,32 +187,32 @@ def error_line(log: Path) -> str | None:
 
 
 def show_run(run: Run, stop_command: str, stream: TextIO) -> None:
-    """Say in a few lines how the run ended.
+    """Print the result of a run in a few lines.
 
     Args:
         run: The run.
-        stop_command: What stops a server that it left running.
+        stop_command: Command line that stops a server that the run left running.
         stream: Standard output or error.
     """
     console = Console(file=stream, highlight=False, soft_wrap=True)
     failed = run.failed_step
-    # A gate's reason is the whole story; of any other failure the log tells more.
+    # A gate's reason is complete; for other failures, the log has the details.
     if failed and failed.log and not run.stopped_by:
-        console.print(Text(f"\nThe last lines of {failed.name}:"))
+        console.print(Text(f"\nLast log lines of {failed.name}:"))
         for line in tail(failed.log):
             console.print(Text(f"  {line}", style="dim"))
-        console.print(Text(f"Its whole log: {failed.log}"))
+        console.print(Text(f"Full log: {failed.log}"))
     style = "bold green" if run.state == "SUCCEEDED" else "bold red"
     title = f"{run.pipeline} {run.version or ''}".rstrip()
     stopped = f", stopped by {run.stopped_by}" if run.stopped_by else ""
     console.print(Text.assemble(f"\n{title} ", (run.state, style), f" in {run.seconds:.1f} s{stopped}"))
     for name, text in _facts(run):
-        # A terminal's lines break between words; a file's are as long as they are.
+        # Wrap lines on a terminal only.
         lines = textwrap.wrap(text, max(console.width - 12, 20)) if console.is_terminal else [text]
         for label, line in zip([name, *[""] * len(lines)], lines, strict=False):
             console.print(Text(f"  {label:<7} {line}"))
     if run.left_server:
-        console.print(Text(f"A model server runs at {run.left_server}. Stop it with: {stop_command}"))
+        console.print(Text(f"A model server is running at {run.left_server}. Stop it with: {stop_command}"))
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:
@@ -233,7 +230,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("verdict", run.verdict.reason if run.verdict and run.state == "SUCCEEDED" else None),
         *[("model", f"{model.name} version {model.version}") for model in models],
         ("serving", run.serving),
-        # Of a run without another reason they are the reason.
+        # Without another failure, these lines are the reason itself.
         *[("unread", line) for line in run.unread if line not in run.reason],
     ]
     return [(name, text) for name, text in facts if text]

@@ -1,4 +1,4 @@
-"""A run of a compiled spec on this machine: kfp.local orders the steps, virtualenvs stand in for the images."""
+"""Run a compiled spec on this machine: kfp.local orders the steps, and virtualenvs replace the images."""
 
 import contextlib
 import datetime
@@ -43,26 +43,29 @@ def run_pipeline(
     stop_server: bool = False,
     stream: TextIO = sys.stdout,
 ) -> Run:
-    """Run a pipeline of Tiffin, or any compiled spec over its images.
+    """Run one of Tiffin's pipelines, or a compiled spec that uses Tiffin's images.
 
     Args:
         pipeline: Name of a pipeline, or path of a spec.
-        state: Folder for artifacts, logs, MLflow's data base and the serving root.
-        settings: `key=value` each, for the pipeline's parameters.
-        file: YAML file of parameters. Defaults to none.
-        cold: Whether each step starts an interpreter of its own. Defaults to False.
+        state: Folder for artifacts, logs, MLflow's database and the serving root.
+        settings: Pipeline parameters as `key=value`. Defaults to none.
+        file: YAML file of parameters. Defaults to no file.
+        cold: Whether each step starts a new interpreter. Defaults to False.
         docker: Whether each step runs in a container of its image. Defaults to False.
-        stop_server: Whether a model server that this run starts is stopped at its end. Defaults to False.
-        stream: Where progress is shown. Defaults to standard output.
+        stop_server: Whether to stop a model server that this run starts when the run ends. Defaults to False.
+        stream: Stream for progress. Defaults to standard output.
+
+    Returns:
+        The result. A failed step does not raise.
 
     Raises:
-        InputError: The pipeline, the spec or a parameter breaks a rule. Nothing ran.
-        TiffinError: A virtualenv is missing, or no Docker engine answers. Nothing ran.
+        InputError: The pipeline, the spec or a parameter is invalid. Nothing ran.
+        TiffinError: A virtualenv is missing, or the Docker engine does not answer. Nothing ran.
     """
     started = time.monotonic()
     state = Path(state).absolute()
     compiled = find_spec(pipeline)
-    # An image without a virtualenv should end the run before its first step.
+    # Fail before the first step if an image has no virtualenv.
     early = compiled.environments if compiled else _environments_here()
     if docker:
         return _run_in_containers(pipeline, compiled, state, settings, file, stream)
@@ -115,7 +118,7 @@ def _record(run: Run, started: float) -> None:
 
 @contextlib.contextmanager
 def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
-    """Have a model server at hand, unless the user's environment names one already."""
+    """Provide a model server for the duration of the block, unless the environment already names one."""
     if SERVING.variable in os.environ:
         yield
         return
@@ -128,7 +131,7 @@ def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
         companion.call_off()
         if interpreter is not None and not interpreter.is_ready:
             interpreter.stop()
-        # A server left behind by a run that deployed nothing would only surprise.
+        # After a failed run, do not leave a server running.
         stop = stop or run.state != "SUCCEEDED"
         companion.finish(stop)
         if companion.started and not stop:
@@ -136,9 +139,9 @@ def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
 
 
 def _environments_here() -> list[str]:
-    """Return the environments to warm up before the spec is known: all there are.
+    """Return all existing environments, to warm them up while the pipeline is still being compiled.
 
-    Compiling takes a second, in which one core is idle. The run lets go of those that it turns out not to need.
+    Compiling takes a second and uses one core. The run stops the interpreters that it does not need.
     """
     found = []
     for name in images.ENVIRONMENTS:
@@ -156,7 +159,7 @@ def _compile(pipeline: str, folder: Path) -> Spec:
 
 @contextlib.contextmanager
 def _run_folder(state: Path, name: str) -> Iterator[Path]:
-    """Make a folder for one run, removed again if the run is refused before its first step."""
+    """Create the folder of a run; remove it if the run is refused before its first step."""
     now = datetime.datetime.now().astimezone()
     for attempt in range(100):
         folder = state / "runs" / f"{name}-{now:%Y%m%d-%H%M%S}{f'-{attempt}' if attempt else ''}"
@@ -164,14 +167,14 @@ def _run_folder(state: Path, name: str) -> Iterator[Path]:
             (folder / "logs").mkdir(parents=True)
             break
         except FileExistsError:
-            # Two runs in one second; the next name is free.
+            # Another run started in the same second; try the next name.
             continue
         except NotADirectoryError:
-            raise InputError(f"--state should be a folder. Received: '{state}', a file. Choose another one.") from None
+            raise InputError(f"--state should be a folder. Received: '{state}', which is a file.") from None
     try:
         yield folder
     except TiffinError:
-        # What goes wrong after the steps, such as a server that does not end, takes nothing of theirs along.
+        # Keep the results of the steps on a later error, such as a server that does not end.
         if not (folder / _RECORD).exists():
             shutil.rmtree(folder)
         raise
@@ -184,9 +187,9 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
     with (
         shown(run.steps, title, stream) as changed,
         _interruptible(place),
-        (run.folder / "logs" / "kfp.log").open("w", buffering=1) as chatter,
-        contextlib.redirect_stdout(chatter),
-        contextlib.redirect_stderr(chatter),
+        (run.folder / "logs" / "kfp.log").open("w", buffering=1) as kfp_log,
+        contextlib.redirect_stdout(kfp_log),
+        contextlib.redirect_stderr(kfp_log),
     ):
         # A retry runs the same task again.
         taken: dict[Path, StepProgress] = {}
@@ -213,7 +216,7 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
 
         problem = ""
         try:
-            # kfp deletes its workspace folder at the end.
+            # kfp deletes its workspace at the end.
             local.init(
                 place.runner(),
                 pipeline_root=str(run.folder / "artifacts"),
@@ -224,8 +227,8 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
                 if (graph := pipeline.component_spec.implementation.graph) is not None:
                     _drop_waits(graph)
                 pipeline(**arguments)
-        except Exception as error:  # noqa: BLE001 - kfp reports failed steps so, and its own mistakes are kept in its log
-            traceback.print_exc(file=chatter)
+        except Exception as error:  # noqa: BLE001 - kfp raises for failed steps; the traceback goes to its log
+            traceback.print_exc(file=kfp_log)
             problem = str(error)
         finally:
             for step in run.steps:
@@ -235,14 +238,14 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
 
 
 def _drop_waits(spec: Any) -> None:
-    """Take the waits between retries out of a pipeline's spec: what a cluster recovers from in time does not happen here."""
+    """Remove the waits between retries from a pipeline's spec: they are for failures that only occur on a cluster."""
     for component in (spec.root, *spec.components.values()):
         for task in component.dag.tasks.values():
             task.retry_policy.ClearField("backoff_duration")
 
 
 def _take_step(run: Run, name: str) -> StepProgress:
-    """Return the step that a task is; the later rounds of a loop get lines of their own."""
+    """Return the step of a task; further iterations of a loop become additional steps."""
     step = next((step for step in run.steps if step.name == name and step.state == "waiting"), None)
     if step is None:
         count = sum(other.name == name or other.name.startswith(f"{name}.") for other in run.steps)
@@ -253,7 +256,7 @@ def _take_step(run: Run, name: str) -> StepProgress:
 
 @contextlib.contextmanager
 def _interruptible(place: Place) -> Iterator[None]:
-    """Have Ctrl-C, and a polite kill, end the steps before they end this process."""
+    """End the steps on SIGINT, SIGTERM and SIGHUP before these signals end this process."""
 
     def interrupt(_number: int, _frame: object) -> None:
         place.stop()

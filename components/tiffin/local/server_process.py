@@ -1,9 +1,9 @@
-"""The process of the model server: follows the serving root, and runs what stands in for TensorFlow Serving.
+"""The process of the local model server: merges the configs of the serving root and runs the development server.
 
     python -m tiffin.local.server_process --state=.tiffin --host=127.0.0.1 --port=8500
 
-TensorFlow Serving follows one config file. Here every model has its own, so that deployments of two models never meet;
-this process merges them whenever one changes.
+TensorFlow Serving reads one config file. In the serving root every model has its own, so that deployments of different
+models do not conflict; this process merges them whenever one changes.
 """
 
 import argparse
@@ -25,16 +25,16 @@ _POLL_SECONDS = 0.2
 
 
 def main() -> int:
-    """Serve until SIGTERM, Ctrl-C, or the end of the state folder."""
+    """Serve until SIGTERM, Ctrl-C, or the removal of the state folder."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
-    # TensorFlow comes with it; the merging alone needs none of it.
+    # Imports TensorFlow, which `merge_configs` does not need.
     from tiffin.model_server import main as serve
 
-    # No folder should be kept busy by a server in the background.
+    # A background server should not keep the working directory in use.
     os.chdir("/")
     config = serving.server_folder(options.state) / "models.config"
     sources: dict[Path, tuple[int, bytes]] = {}
@@ -48,7 +48,7 @@ def main() -> int:
                 f"--model_config_file={config}",
                 "--model_config_file_poll_wait_seconds=1",
                 f"--poll_wait_millis={round(_POLL_SECONDS * 1000)}",
-                # A model that fails to load here is broken, not unlucky: whoever deploys it should hear so at once.
+                # Retries do not help on one machine; report a model that fails to load immediately.
                 "--max_num_load_retries=0",
             ]
         )
@@ -57,26 +57,26 @@ def main() -> int:
 
 
 def _follow(state: Path, config: Path, sources: dict[Path, tuple[int, bytes]]) -> None:
-    """Merge the configs whenever one changes; end the process when its folder is gone."""
+    """Merge the configs whenever one changes; end the process when its folder is removed."""
     while config.parent.is_dir():
         try:
             merge_configs(state, config, sources)
-        except Exception as error:  # noqa: BLE001 - the next round may do better, and the server goes on meanwhile
-            _log(f"could not merge the configs: {explain(error) or repr(error)}")
+        except Exception as error:  # noqa: BLE001 - keep serving; the next attempt may succeed
+            _log(f"could not merge the model configs: {explain(error) or repr(error)}")
         time.sleep(_POLL_SECONDS)
-    _log("the state folder is gone")
+    _log(f"stopping, because {config.parent} was removed")
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def merge_configs(state: Path, config: Path, sources: dict[Path, tuple[int, bytes]]) -> bool:
-    """Write the configs of all models as one, if any of them changed.
+    """Merge the configs of all models into one file, if any of them changed.
 
-    A config that cannot be read, such as one in the middle of being written, counts as it was before.
+    For a config that cannot be read, for example because it is being written, the last valid content is used.
 
     Args:
         state: The state folder.
         config: File to write.
-        sources: Path -> time of change and content of each config as last read; updated.
+        sources: Path -> modification time and content of each config when last read; updated.
 
     Returns:
         Whether the file was written.
@@ -97,7 +97,7 @@ def merge_configs(state: Path, config: Path, sources: dict[Path, tuple[int, byte
                 read_config(content.decode())
                 changed = True
             except (ValueError, TiffinError) as error:
-                _log(f"{path} cannot be read, so its last good content stands: {error}")
+                _log(f"could not read {path}; using its last valid content: {error}")
                 content = sources[path][1] if path in sources else b""
             sources[path] = (modified, content)
     if changed:

@@ -1,13 +1,13 @@
-"""The model server of a state folder: found, started in the background, and stopped.
+"""Find, start and stop the model server of a state folder.
 
-    <state>/serving/                 the serving root: what deployments fill
-    <state>/server/server.json       {"address", "pid", "started", "state"} of the server that runs
-    <state>/server/lock              held by that server for as long as it lives
-    <state>/server/server.log        what it says
-    <state>/server/models.config     the models of the serving root, for the server to follow
+    <state>/serving/                 the serving root, written by deployments
+    <state>/server/server.json       {"address", "pid", "started", "state"} of the running server
+    <state>/server/lock              locked by the server until it ends
+    <state>/server/server.log        its log
+    <state>/server/models.config     its model config, merged from the serving root
 
-The lock tells whether a server runs. The kernel lets go of it however the server ends, so a record left behind by one
-that was killed, with a process id that is somebody else's by now, is seen for what it is.
+The lock decides whether a server is running. The kernel releases it however the server ends, so that the record of a
+killed server, whose process id may belong to another process by now, is recognised as stale.
 """
 
 import contextlib
@@ -42,8 +42,8 @@ class Server:
 
     Attributes:
         state: The state folder.
-        address: Where it answers, as host:port.
-        pid: Its process id; None while it starts.
+        address: Address as host:port.
+        pid: Process id; None while it starts.
     """
 
     state: Path
@@ -52,27 +52,27 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """The file with what it says."""
+        """Its log file."""
         return server_folder(self.state) / "server.log"
 
 
 def serving_root(state: str | Path) -> Path:
-    """Return the folder of a state folder that deployed models lie in."""
+    """Return the serving root of a state folder."""
     return Path(state).absolute() / "serving"
 
 
 def server_folder(state: str | Path) -> Path:
-    """Return the folder of a state folder that its model server keeps its files in."""
+    """Return the folder for the files of the model server."""
     return Path(state).absolute() / "server"
 
 
 def record_path(state: str | Path) -> Path:
-    """Return the file that says which server runs."""
+    """Return the path of the record of the running server."""
     return server_folder(state) / "server.json"
 
 
 def find_server(state: str | Path) -> Server | None:
-    """Return the server that runs or starts for the state folder; None if there is none."""
+    """Return the running or starting server of the state folder; None if there is none."""
     try:
         lock = os.open(server_folder(state) / "lock", os.O_RDWR)
     except (FileNotFoundError, NotADirectoryError):
@@ -82,7 +82,7 @@ def find_server(state: str | Path) -> Server | None:
             return None
     finally:
         os.close(lock)
-    # Whoever takes the lock writes the record next.
+    # The process that holds the lock is about to write the record.
     for _ in range(40):
         with contextlib.suppress(OSError, ValueError):
             record: dict[str, Any] = json.loads(record_path(state).read_bytes())
@@ -95,26 +95,26 @@ def find_server(state: str | Path) -> Server | None:
 def starting_server(
     state: str | Path, host: str = "127.0.0.1", port: int | None = None
 ) -> Iterator[tuple[Server, tuple[int, ...]]]:
-    """Reserve the server of a state folder: while the block runs nobody else can start one.
+    """Reserve the server of a state folder, so that no other process can start one during the block.
 
     Args:
         state: The state folder.
-        host: Interface to serve on. Defaults to `127.0.0.1`.
-        port: Defaults to 8500, or a free one where that is taken.
+        host: Address to listen on. Defaults to `127.0.0.1`.
+        port: Port to listen on. Defaults to 8500, or a free port if 8500 is taken.
 
     Yields:
-        The server, and the open locks, of the state folder and of the port, that its process has to inherit; none where
-        a server runs already.
+        The server, and the descriptors of the locks on the state folder and the port, which the server's process must
+        inherit; no descriptors if a server is already running.
 
     Raises:
-        TiffinError: The port that was asked for is taken.
+        TiffinError: The requested port is taken.
     """
     folder = server_folder(state)
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, lock)
-        # Somebody who only looks whether the lock is held holds it for a moment.
+        # `find_server` of another process holds the lock for a moment.
         for _ in range(10):
             if _take(lock):
                 break
@@ -130,10 +130,10 @@ def starting_server(
 
 
 def start_server(state: str | Path) -> tuple[Server, bool]:
-    """Start a server in the background unless one runs.
+    """Start a server in the background unless one is running.
 
     Returns:
-        The server, and whether this call started it. It need not answer yet.
+        The server, which may not answer yet, and whether this call started it.
     """
     with starting_server(state) as (server, locks):
         if not locks:
@@ -142,19 +142,19 @@ def start_server(state: str | Path) -> tuple[Server, bool]:
 
 
 def launch(server: Server, locks: tuple[int, ...], interpreter: Interpreter | None = None) -> Server:
-    """Start the process of a reserved server, which outlives this one.
+    """Start the process of a reserved server, which outlives this process.
 
     Args:
-        server: What `starting_server` yields.
-        locks: The open locks. They may be closed here afterwards.
-        interpreter: A warm interpreter of `model` to fork, once it is ready. Defaults to a new process.
+        server: The server that `starting_server` yields.
+        locks: The descriptors that `starting_server` yields. The caller may close them afterwards.
+        interpreter: A warm interpreter of `model` to fork once it is ready. Defaults to a new process.
 
     Raises:
         OSError: The interpreter did not start.
     """
     if interpreter is None:
         process = spawn(server, locks)
-        # Nobody here waits for it, which is no mistake to warn of.
+        # A reference prevents Python's ResourceWarning about a process that nobody waits for.
         _BACKGROUND.append(process)
         return replace(server, pid=process.pid)
     with server.log.open("ab") as log, open(os.devnull, "rb") as nothing:
@@ -166,9 +166,9 @@ def spawn(server: Server, locks: tuple[int, ...], host: str = "127.0.0.1") -> su
     """Start a new process for a reserved server, and return it.
 
     Args:
-        server: What `starting_server` yields.
-        locks: The open locks. They may be closed here afterwards.
-        host: Interface to serve on. Defaults to `127.0.0.1`.
+        server: The server that `starting_server` yields.
+        locks: The descriptors that `starting_server` yields. The caller may close them afterwards.
+        host: Address to listen on. Defaults to `127.0.0.1`.
     """
     with server.log.open("ab") as log:
         process = subprocess.Popen(
@@ -177,7 +177,7 @@ def spawn(server: Server, locks: tuple[int, ...], host: str = "127.0.0.1") -> su
             stdout=log,
             stderr=log,
             pass_fds=locks,
-            # A terminal's Ctrl-C is not meant for it.
+            # Ctrl-C in a terminal should not end it.
             start_new_session=True,
         )
     _write_record(replace(server, pid=process.pid))
@@ -185,13 +185,13 @@ def spawn(server: Server, locks: tuple[int, ...], host: str = "127.0.0.1") -> su
 
 
 def _command(server: Server, host: str = "127.0.0.1") -> list[str]:
-    """Return module and arguments of the server's process."""
+    """Return the module and arguments of the server's process."""
     port = server.address.rpartition(":")[2]
     return [_MODULE, f"--state={server.state}", f"--host={host}", f"--port={port}"]
 
 
 def _write_record(server: Server) -> Server:
-    """Write which server runs, and return it."""
+    """Write the record of the running server, and return the server."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     write_json(
         record_path(server.state),
@@ -201,10 +201,14 @@ def _write_record(server: Server) -> Server:
 
 
 def stop_server(state: str | Path, timeout: float = 30) -> Server | None:
-    """Stop the server of the state folder and return it; None if none runs.
+    """Stop the server of the state folder and return it; return None if none is running.
+
+    Args:
+        state: The state folder.
+        timeout: Seconds to wait; after half of them the server is killed. Defaults to 30.
 
     Raises:
-        ServingError: It does not end within `timeout` seconds.
+        ServingError: The server did not end within `timeout` seconds.
     """
     server = find_server(state)
     deadline = time.monotonic() + timeout
@@ -215,23 +219,27 @@ def stop_server(state: str | Path, timeout: float = 30) -> Server | None:
                 os.kill(running.pid, number)
         if time.monotonic() > deadline:
             raise ServingError(
-                f"The model server of '{state}' should end within {timeout:g} s. Its process {running.pid} goes on; "
-                f"see {running.log}, or kill it."
+                f"The model server of '{state}' did not end within {timeout:g} s. Kill its process {running.pid}; "
+                f"see {running.log}."
             )
         if time.monotonic() > deadline - timeout / 2:
             number = signal.SIGKILL
         time.sleep(0.05)
     record_path(state).unlink(missing_ok=True)
-    # If it was a child of this process, its exit status has been waiting to be read.
+    # Reap the server if it was a child of this process.
     _BACKGROUND[:] = [process for process in _BACKGROUND if process.poll() is None]
     return server
 
 
 def wait_until_open(server: Server, timeout: float = 90) -> None:
-    """Wait until the server answers at its port, which it opens once its models are loaded.
+    """Wait until the server accepts connections, which it does once its models are loaded.
+
+    Args:
+        server: The server.
+        timeout: Seconds to wait. Defaults to 90.
 
     Raises:
-        ServingError: It ends, or does not answer within `timeout` seconds.
+        ServingError: The server ended, or did not answer within `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
     while not is_open(server.address):
@@ -239,14 +247,13 @@ def wait_until_open(server: Server, timeout: float = 90) -> None:
             raise ServingError(f"The model server at {server.address} ended before it answered. See {server.log}.")
         if time.monotonic() > deadline:
             raise ServingError(
-                f"The model server should answer at {server.address} within {timeout:g} s, and did not. "
-                f"See {server.log}."
+                f"No response from the model server at {server.address} within {timeout:g} s. See {server.log}."
             )
         time.sleep(0.05)
 
 
 def is_open(address: str) -> bool:
-    """Return whether something listens at host:port."""
+    """Return whether host:port accepts connections."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=1):
@@ -266,20 +273,20 @@ def _take(lock: int) -> bool:
 
 
 def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - to ask a server there, not to be one
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - an address to connect to
 
 
 def _choose_port(host: str, port: int | None) -> tuple[int, socket.socket]:
-    """Return a free port, and what keeps other servers of this kind off it from now on.
+    """Return a free port, and a socket that reserves it among the model servers of this module.
 
-    A server binds its port only once it has imported TensorFlow. Until then, and as long as it lives, a socket with an
-    abstract name that holds the port's number stands for it: names are as unique in a network namespace as ports are.
+    A server binds its port only after importing TensorFlow. Until it ends, a Unix socket with an abstract name that
+    contains the port number reserves the port: such names are unique in a network namespace, like ports.
     """
-    reason = "another model server of Tiffin's holds it"
+    reason = "used by another local model server"
     for wanted in [DEFAULT_PORT, *[0] * 20] if port is None else [port]:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # A port that was closed a moment ago is free; one that somebody listens at is not.
+            # A recently closed port counts as free, one with a listener does not.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, wanted))
@@ -295,6 +302,5 @@ def _choose_port(host: str, port: int | None) -> tuple[int, socket.socket]:
             continue
         return number, hold
     raise TiffinError(
-        f"--port should be free on {host}. Received: {port} ({reason}). "
-        "Choose another with --port, or stop what listens there."
+        f"Port {port} on {host} is not available: {reason}. Choose another port with --port, or stop its server."
     )

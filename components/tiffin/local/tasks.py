@@ -1,8 +1,8 @@
-"""Where kfp's local runner meets ours: a task's command runs in the virtualenv that stands for the task's image.
+"""Replace kfp.local's task handler, so that a task's command runs in the virtualenv of its image.
 
-kfp.local looks `subprocess_task_handler.SubprocessTaskHandler` up whenever it runs a task. For the duration of a run
-that name holds a handler of ours. What we use of kfp here is its constructor's arguments, `run` and `status.Status`;
-`tests/local/test_tasks.py` fails when kfp changes any of them.
+kfp.local looks up `subprocess_task_handler.SubprocessTaskHandler` for every task. During a run, that name refers to a
+handler of ours. We rely on its constructor's arguments, on `run` and on `status.Status`; `tests/local/test_tasks.py` fails
+if kfp changes any of them.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ from kfp.local import status, subprocess_task_handler
 
 from tiffin.specs.steps import function_of
 
-# Runs one task: its folder, image, function, command and the spec's environment variables -> exit status.
+# Runs a task: folder, image, function, command and the spec's environment variables -> exit status.
 RunTask = Callable[[Path, str, str, list[str], dict[str, str]], int]
 
 
 @contextlib.contextmanager
 def task_runner(run_task: RunTask) -> Iterator[None]:
-    """Have kfp.local run every task of this process through `run_task`."""
+    """Make kfp.local run every task of this process with `run_task`, for the duration of the block."""
 
     class TaskHandler:
         def __init__(
@@ -51,6 +51,6 @@ def task_runner(run_task: RunTask) -> Iterator[None]:
 
 
 def folder_of(command: list[str]) -> Path:
-    """Return the task's folder: it has the step's name, a retry has the same one, and each round of a loop its own."""
+    """Return the task's folder. It is named after the step, the same for retries, and different in each loop iteration."""
     executor_input = json.loads(command[command.index("--executor_input") + 1])
     return Path(executor_input["outputs"]["outputFile"]).parent

@@ -1,4 +1,4 @@
-"""The steps of a run in virtualenvs that stand for the images: their variables, and their warm interpreters."""
+"""Run steps in the virtualenvs of their images, with their environment variables and warm interpreters."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from tiffin.stages import find_components
 
 
 class Place(Protocol):
-    """What a run asks of the place of its steps."""
+    """Interface of the places that steps can run in: virtualenvs or containers."""
 
     @property
     def stopped(self) -> bool:
@@ -27,18 +27,18 @@ class Place(Protocol):
         """Return kfp.local's runner."""
 
     def task_runner(self, run_task: RunTask) -> contextlib.AbstractContextManager[None]:
-        """Have kfp.local run every task of this process through `run_task`."""
+        """Make kfp.local run every task of this process with `run_task`, for the duration of the block."""
 
     def run(self, image: str, function: str, command: list[str], variables: Mapping[str, str], log: Path) -> int:
         """Run a step to its end and return its exit status."""
 
     def stop(self) -> None:
-        """End every step and start no further one. Returns at once; safe in a signal handler."""
+        """End all steps and refuse new ones. Returns immediately; safe in a signal handler."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the steps of one run share.
+    """Settings shared by the steps of one run.
 
     Attributes:
         state: The state folder.
@@ -54,16 +54,16 @@ class Machine:
 
 
 def shared_variables(state: Path) -> dict[str, str]:
-    """Return the environment variables of every step; what the user has set already stays."""
+    """Return the default environment variables of every step; variables that the user has set take precedence."""
     defaults = {
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TIFFIN_SERVING_ROOT": str(serving_root(state)),
         "MLFLOW_TRACKING_URI": f"sqlite:///{state / 'mlflow.db'}",
-        # A run here tells nobody about itself.
+        # Local runs send no telemetry.
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    # A notebook's kernel names a backend of its own, without which importing matplotlib, and so TensorFlow, fails here.
+    # A notebook kernel sets MPLBACKEND to a backend that the virtualenvs lack; importing matplotlib there would fail.
     return {name: value for name, value in defaults.items() if name not in os.environ} | {"MPLBACKEND": "agg"}
 
 
@@ -71,8 +71,8 @@ class Virtualenvs:
     """The virtualenvs of this machine.
 
     Args:
-        machine: What the run's steps share.
-        processes: Those that run.
+        machine: Settings shared by the run's steps.
+        processes: The run's processes.
     """
 
     def __init__(self, machine: Machine, processes: Processes) -> None:
@@ -93,27 +93,27 @@ class Virtualenvs:
         return local.SubprocessRunner(use_venv=False)
 
     def run(self, image: str, function: str, command: list[str], variables: Mapping[str, str], log: Path) -> int:
-        """Run a step in the virtualenv that stands for its image and return its exit status."""
+        """Run a step in the virtualenv of its image and return its exit status."""
         environment = step_environment(images.environment(image), function, self._machine) | dict(variables)
         return self._processes.run(command, environment, log)
 
 
 def step_environment(name: str, function: str, machine: Machine) -> dict[str, str]:
-    """Return the environment variables of a step: on its PATH its virtualenv comes first, or a warm interpreter.
+    """Return the environment variables of a step. Its PATH starts with a warm interpreter or its virtualenv.
 
     Args:
-        name: The virtualenv that stands for the step's image.
+        name: Name of the virtualenv of the step's image.
         function: Name of the component's function.
-        machine: What the run's steps share.
+        machine: Settings shared by the run's steps.
     """
     virtualenv = find_environment(name)
     path = [str(virtualenv / "bin"), os.environ.get("PATH", os.defpath)]
     interpreter = machine.interpreters.get(name)
     traits = find_components().get(function)
-    # What imports nothing heavy does not wait for an interpreter that is warming up.
+    # A step without heavy imports does not wait for an interpreter that is still importing.
     if interpreter is not None and (traits is None or not traits.is_light or interpreter.is_ready):
         path.insert(0, str(interpreter.bin))
-    # kfp's command makes a folder for the component's source and leaves it behind.
+    # kfp's command creates a temporary folder for the component's source and does not remove it.
     temporary = machine.private / "tmp"
     temporary.mkdir(exist_ok=True)
     environment = {**os.environ, **machine.variables}

@@ -1,10 +1,10 @@
 """A warm interpreter: imports the heavy modules once, then forks for every step.
 
 `interpreters.py` runs it as `python -m tiffin.local.zygote --socket FD --lifeline FD --ready FILE MODULE...`.
-A step's process has the semantics of `python -m MODULE`: its own arguments, environment, folder, standard files,
-session, random numbers and exit status. What it inherits is memory with modules in it.
+A step's process has the semantics of `python -m MODULE`: its own arguments, environment, working directory, standard
+files, session, random numbers and exit status. It inherits only the imported modules.
 
-Nothing here may start a thread, run a TensorFlow op or open a gRPC channel: none of these survives a fork.
+This process must not start a thread, run a TensorFlow op or open a gRPC channel: none of these survives a fork.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Import, then serve requests until the process at the other end of the lifeline is gone."""
+    """Import the modules, then serve requests until the process at the other end of the lifeline ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--socket", type=int, required=True)
     parser.add_argument("--lifeline", type=int, required=True)
@@ -49,13 +49,13 @@ def main() -> None:
 
 
 def die_with_parent() -> None:
-    """Have the kernel end this process when its parent ends, where it can (Linux)."""
+    """Make the kernel kill this process when its parent ends (Linux only)."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def import_quietly(modules: list[str]) -> None:
-    """Import `modules`, leaving the root logger as a fresh interpreter has it; a missing one is reported, not fatal."""
+    """Import `modules` and reset the root logger. A module that cannot be imported is logged."""
     os.environ["_KFP_RUNTIME"] = "true"
     for module in modules:
         started = time.monotonic()
@@ -63,25 +63,25 @@ def import_quietly(modules: list[str]) -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 importlib.import_module(module)
-        except Exception as error:  # noqa: BLE001 - the step that needs it will say so in its own log
+        except Exception as error:  # noqa: BLE001 - the step that needs the module fails with its own error
             _log(f"could not import {module}: {type(error).__name__}: {error}")
         else:
             _log(f"imported {module} in {time.monotonic() - started:.1f} s")
-    # absl puts a handler on the root logger, which would make the executor's basicConfig do nothing.
+    # absl adds a handler to the root logger, which would disable the executor's basicConfig.
     logging.root.handlers.clear()
     logging.root.setLevel(logging.WARNING)
-    # Objects in the permanent generation are not visited by the collector, so their pages stay shared.
+    # The garbage collector does not touch objects in the permanent generation, so their pages stay shared.
     gc.freeze()
 
 
 def serve(listener: socket.socket, lifeline: int, later: list[str], before: dict[str, str]) -> None:
-    """Fork for every request; import the modules of `later` one by one while there is none.
+    """Fork for every request; import the modules of `later` one by one while idle.
 
     Args:
-        listener: Where requests arrive.
-        lifeline: A pipe that never carries a byte: its end means that the runner is gone.
-        later: Modules that save time once they are there, but that no step should wait for.
-        before: The environment before the imports, to tell which variables the imports set.
+        listener: Socket for requests.
+        lifeline: A pipe that carries no data; end-of-file means that the runner has ended.
+        later: Modules that save time but that no step should wait for.
+        before: The environment before the imports, to determine the variables that the imports set.
     """
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_read, False)
@@ -101,7 +101,7 @@ def serve(listener: socket.socket, lifeline: int, later: list[str], before: dict
             import_quietly([later.pop(0)])
         for file in ready:
             if isinstance(file, socket.socket) and file is not listener:
-                # Nothing is ever sent here: the step's `python3` is gone, and so is everything that it started.
+                # Clients send nothing more, so this is end-of-file: the step's `python3` has ended. End its process too.
                 _kill(next(process for process, other in children.items() if other is file))
             elif file is listener:
                 connection, _ = listener.accept()
@@ -121,7 +121,7 @@ def serve(listener: socket.socket, lifeline: int, later: list[str], before: dict
 
 
 def _ended(children: dict[int, socket.socket]) -> list[int]:
-    """Return the children that have ended, after telling each one's client how."""
+    """Return the children that have ended, after sending their status to their clients."""
     ended = []
     for process, connection in children.items():
         finished, status = os.waitpid(process, os.WNOHANG)
@@ -133,12 +133,12 @@ def _ended(children: dict[int, socket.socket]) -> list[int]:
 
 
 def _start(connection: socket.socket, imported: dict[str, str], own: list[int]) -> int:
-    """Fork for one request; return the child's process id, or 0 where there is nothing to wait for."""
+    """Fork for one request; return the child's process id, or 0 if there is none to wait for."""
     connection.settimeout(10)
     try:
         request, files = _receive(connection)
     except (OSError, ValueError, struct.error) as error:
-        _log(f"dropped a request that broke off: {error}")
+        _log(f"dropped an incomplete request: {error}")
         connection.close()
         return 0
     connection.settimeout(None)
@@ -150,7 +150,7 @@ def _start(connection: socket.socket, imported: dict[str, str], own: list[int]) 
     for file in files:
         os.close(file)
     if request["detached"]:
-        # The child forked once more and ended, so the server belongs to nobody here.
+        # The child forked once more and ended, so the detached process is not a child of this one.
         os.waitpid(process, 0)
         connection.close()
         return 0
@@ -166,7 +166,7 @@ def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     while len(payload) < size:
         part = connection.recv(size - len(payload))
         if not part:
-            raise ValueError(f"{len(payload)} of {size} bytes arrived")
+            raise ValueError(f"received {len(payload)} of {size} bytes")
         payload += part
     return json.loads(payload), files
 
@@ -174,7 +174,7 @@ def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
 def _become(
     request: dict[str, Any], files: list[int], connection: socket.socket, imported: dict[str, str], own: list[int]
 ) -> None:
-    """Turn this fork into the process that was asked for. Never returns."""
+    """Turn this fork into the requested process. Never returns."""
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
@@ -198,7 +198,7 @@ def _become(
         environment = {**imported, **request["environment"]}
         os.environ.clear()
         os.environ.update(environment)
-    except BaseException as error:  # noqa: BLE001 - falling back into the loop above would make a second one
+    except BaseException as error:  # noqa: BLE001 - a fork must not return to the loop of `serve`
         _log(f"could not start a step: {error}")
         os._exit(1)
     forks.run_module(request["arguments"])

@@ -113,7 +113,9 @@ def _mount(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]])
     step = find_step("--mount", name, steps)
     mounts = _kubernetes_config(step, documents).setdefault("pvcMount", [])
     if any(other["mountPath"] == path for other in mounts):
-        raise InputError(f"--mount should use each path once per step. Received: '{setting}', which is already mounted.")
+        raise InputError(
+            f"--mount should use each path once per step. Received: '{setting}', which is already mounted."
+        )
     # Same format as kfp-kubernetes': `constant` for backends before 2.5, `pvcNameParameter` since.
     mounts.append({"constant": claim, "mountPath": path, "pvcNameParameter": {"runtimeValue": {"constant": claim}}})
 

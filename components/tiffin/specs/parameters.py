@@ -62,7 +62,8 @@ def _read_file(path: str | Path) -> dict[str, Any]:
         values = yaml.safe_load(Path(path).read_bytes())
     except (OSError, yaml.YAMLError) as error:
         raise InputError(
-            f"--params should be a readable YAML file. Received: '{path}' ({_one_line(error)})."
+            f"--params should be a readable YAML file. Received: '{path}' "
+            f"({error.strerror if isinstance(error, OSError) else _one_line(error)})."
         ) from None
     if values is None:
         return {}

@@ -21,11 +21,11 @@ def run(folder: Path, how: str, **options: str) -> tuple[int, dict, str]:
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("memory", "killed for memory: it needed more than its limit of 0.293 GiB"),
-        ("silence", "ended with status 0 and without its outputs: Output, done"),
-        ("read-only", "could not write '/opt/tiffin/new': Read-only file system"),
-        ("not mine", "could not write '/etc/passwd': "),
-        ("signal", "was ended by signal 9, and not for its memory's limit"),
+        ("memory", "0.293 GiB"),
+        ("silence", "Output, done"),
+        ("read-only", "'/opt/tiffin/new': Read-only file system"),
+        ("not mine", "'/etc/passwd': "),
+        ("signal", "signal 9"),
         ("bug", "ZeroDivisionError: a bug"),
     ],
 )
@@ -50,7 +50,8 @@ def test_an_image_that_is_not_there_is_refused_before_anything_runs(tmp_path: Pa
     status, summary, log = run(tmp_path, "", image="localhost/tiffin/data:0.0.0")
 
     assert (status, summary) == (2, {})
-    assert "Received: localhost/tiffin/data:0.0.0, not there. Run `make images`" in log
+    assert "localhost/tiffin/data:0.0.0" in log
+    assert "`make images`" in log
 
 
 def test_an_image_that_is_none_of_tiffins_is_refused_before_anything_runs(tmp_path: Path) -> None:

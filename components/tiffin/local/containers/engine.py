@@ -1,4 +1,4 @@
-"""The Docker engine that `tiffin run --docker` runs its steps with: found, checked, and asked for its images."""
+"""Connect to the Docker engine of `tiffin run --docker`, and check the engine and its images."""
 
 import contextlib
 import os
@@ -8,28 +8,28 @@ from typing import Any
 
 from tiffin.errors import InputError, TiffinError
 
-# On every container and network of a run: who takes them away again.
+# Label on every container and network of a run: the process that removes them.
 OWNER = "tiffin.owner"
 
 
 @contextlib.contextmanager
 def connected() -> Iterator[Any]:
-    """Yield a client of the engine that DOCKER_HOST names, or of the one on this machine.
+    """Yield a client of the engine at DOCKER_HOST, by default the local engine.
 
     Raises:
-        TiffinError: No engine answers, or one answers that does not report how a container ended.
+        TiffinError: No engine answers, or it is podman, which does not report how a container ended.
     """
     import docker
     from docker.errors import DockerException
 
-    where = os.environ.get("DOCKER_HOST") or "the engine of this machine"
+    where = os.environ.get("DOCKER_HOST") or "the default socket"
     try:
         client = docker.from_env(timeout=600)
         version = client.version()
     except DockerException as error:
         raise TiffinError(
-            f"--docker needs a Docker engine that answers. Received from {where}: {error}. "
-            "Start one, or name its socket in DOCKER_HOST. Without --docker, no engine is needed."
+            f"No response from a Docker engine at {where}: {error}. Start the engine, set DOCKER_HOST to its socket, or "
+            "run without --docker."
         ) from None
     try:
         refuse_podman(version, where)
@@ -40,26 +40,34 @@ def connected() -> Iterator[Any]:
 
 
 def refuse_podman(version: dict[str, Any], where: str) -> None:
-    """Raise TiffinError if what answers as Docker is podman.
+    """Raise an error if the engine is podman.
 
     Args:
-        version: What the engine says about itself.
-        where: Its address.
+        version: The engine's version information.
+        where: Address of the engine.
+
+    Raises:
+        TiffinError: The engine is podman.
     """
     names = [str(component.get("Name", "")) for component in version.get("Components") or []]
     if any("podman" in name.lower() for name in names):
         raise TiffinError(
-            f"--docker needs Docker's own engine. Received: podman at {where}, whose socket reports steps that failed as "
-            "succeeded. Use Docker's, or leave --docker out."
+            f"--docker requires the Docker engine, but podman answers at {where}; podman reports failed steps as "
+            "succeeded. Use the Docker engine, or run without --docker."
         )
 
 
 def check_images(client: Any, names: Iterable[str]) -> None:
-    """Accept the images of a spec.
+    """Check that the engine has the images of a spec.
+
+    Missing images are not pulled: a registry may have a different image with the tag of one built locally.
+
+    Args:
+        client: Client of the engine.
+        names: Image names.
 
     Raises:
-        InputError: The engine does not have one of them. Nothing is pulled: the tag of an image that was built here may
-            be somebody else's in a registry.
+        InputError: An image is missing.
     """
     from docker.errors import ImageNotFound
 
@@ -71,18 +79,18 @@ def check_images(client: Any, names: Iterable[str]) -> None:
             missing.append(name)
     if missing:
         raise InputError(
-            f"The engine should have the spec's images. Received: {', '.join(missing)}, not there. Run `make images`, or "
-            "`docker pull` one that was published; TIFFIN_IMAGE_PREFIX is what both put before the names."
+            f"Images of the spec are missing in the Docker engine: {', '.join(missing)}. Run `make images`, or "
+            "`docker pull` published ones. TIFFIN_IMAGE_PREFIX sets the prefix of the names."
         )
 
 
 def owner() -> str:
-    """Return the label of this process: machine, process id and when it started, for process ids come again."""
+    """Return the label of this process: host, process id, and start time, because process ids are reused."""
     return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
 
 def sweep(client: Any) -> None:
-    """Take away what runs on this machine that were killed have left in the engine."""
+    """Remove the containers and networks of killed runs of this machine."""
     from docker.errors import APIError
 
     for found in (*client.containers.list(all=True, filters={"label": OWNER}), *client.networks.list()):
@@ -99,7 +107,7 @@ def sweep(client: Any) -> None:
 
 
 def _started(process: int) -> str:
-    """Return when a process started, in the kernel's ticks; empty if there is none."""
+    """Return the start time of a process in the kernel's ticks; empty if there is no such process."""
     try:
         with open(f"/proc/{process}/stat") as file:
             return file.read().rpartition(")")[2].split()[19]

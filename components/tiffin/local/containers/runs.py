@@ -1,4 +1,4 @@
-"""A run of a compiled spec in containers of its images: what they may see, write and reach."""
+"""Run a compiled spec in containers of its images: their mounts, permissions and network."""
 
 import contextlib
 import os
@@ -15,26 +15,26 @@ from tiffin.specs.services import find_unaddressed, needs_of
 from tiffin.specs.spec import Spec
 from tiffin.stages.traits import SERVING, TRACKING
 
-# Variables of the user's that steps read, beside those that start so.
+# Prefixes of the user's environment variables that are passed to steps.
 _PASSED = ("MLFLOW_", "TIFFIN_SERVING_", "TIFFIN_USER", "TIFFIN_DEBUG")
 
 
 @contextlib.contextmanager
 def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Path) -> Iterator[Containers]:
-    """Yield the containers of a run, with what its steps talk to at hand.
+    """Yield the containers of a run; its MLflow server and model server run during the block.
 
-    A step's root file system is read-only, its user is not root and has no capabilities, its memory has the limit of the
-    spec. It reaches an MLflow server and a model server of its own run, and nothing else unless a parameter or the
-    environment names an address outside.
+    A step has a read-only root file system, a user other than root, no capabilities, and the spec's memory limit. It can
+    reach only the MLflow server and the model server of its run, unless a parameter or the environment has an address
+    outside.
 
     Args:
-        spec: To run.
-        arguments: Values of its parameters.
+        spec: Spec to run.
+        arguments: Parameter values by name.
         state: The state folder.
-        folder: Of the run.
+        folder: Folder of the run.
 
     Raises:
-        TiffinError: No engine answers, an image is missing in it, or a server did not start.
+        TiffinError: No engine answers, an image is missing, or a server did not start.
     """
     with connected() as client, contextlib.ExitStack() as stack:
         check_images(client, [step.image for step in spec.steps])
@@ -71,7 +71,7 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
             "network": name,
             "environment": variables,
             "mounts": [mount(path, read_only=is_input) for path, is_input in local_paths(arguments)],
-            # Paths that are relative to this process are so to the steps.
+            # Relative paths in parameters have the same meaning in the steps.
             "working_dir": os.getcwd(),
         }
         limits = {function: str(limit) for function, limit in spec.memory_limits.items()}
@@ -79,9 +79,10 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
 
 
 def local_paths(arguments: Mapping[str, Any]) -> list[tuple[Path, bool]]:
-    """Return the files and folders of this machine that parameters name, and whether each is only read.
+    """Return the local files and folders that parameters name, and whether each is read-only.
 
-    What a pipeline writes to is a parameter that ends in `_root`. Of a glob it is the folder above the first wild card.
+    Parameters whose name ends in `_root` are written to, all others are read. A glob is replaced by the folder above its
+    first wildcard.
     """
     found: dict[Path, bool] = {}
     for name, value in arguments.items():
@@ -99,7 +100,7 @@ def local_paths(arguments: Mapping[str, Any]) -> list[tuple[Path, bool]]:
 
 
 def _addresses(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the parameters that name something beyond this machine's files."""
+    """Return the names of parameters whose value is an address or a remote URI."""
     return [
         name
         for name, value in arguments.items()
@@ -108,23 +109,23 @@ def _addresses(arguments: Mapping[str, Any]) -> list[str]:
 
 
 def _user() -> str:
-    """Return uid:gid of the steps: who runs them, so that the files are theirs; the images' own user for root."""
+    """Return uid:gid of the steps: the current user, who then owns the files; the images' user if that is root."""
     return f"{os.getuid()}:{os.getgid()}" if os.getuid() else f"{images.USER}:{images.USER}"
 
 
 def _give(path: Path, user: str, is_rootless: bool) -> None:
-    """Make a folder and all in it writable for the user of the steps."""
+    """Make a folder and its content writable for the user of the steps."""
     uid, _, gid = user.partition(":")
     if os.getuid() == 0:
         for entry in (path, *path.rglob("*")):
             os.chown(entry, int(uid), int(gid), follow_symlinks=False)
     elif is_rootless:
-        # There, the containers' user is none that this process could name.
+        # A rootless engine maps the containers' user to an id that this process cannot use.
         path.chmod(0o777)
 
 
 def _give_database(state: Path, user: str) -> None:
-    # SQLite keeps its journal beside the file.
+    # SQLite writes its journal next to the file.
     if os.getuid() == 0:
         uid, _, gid = user.partition(":")
         for path in (state, *state.glob("mlflow.db*")):

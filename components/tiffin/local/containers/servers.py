@@ -1,4 +1,4 @@
-"""What the steps of a run in containers talk to: an MLflow server and a model server, in containers on its network."""
+"""The MLflow server and the model server of a run in containers, on the run's network."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from tiffin.local.containers.engine import OWNER, owner
 TRACKING_ADDRESS = "tracking:5000"
 SERVING_ADDRESS = "serving:8500"
 
-# Containers that talk to anything else are none of a run's.
+# Restrictions of every container of a run.
 CLOSED: dict[str, Any] = {
     "read_only": True,
     "cap_drop": ["ALL"],
@@ -42,10 +42,10 @@ def network(client: Any, is_closed: bool) -> Iterator[str]:
     """Yield the name of a network for one run.
 
     Args:
-        client: Of the engine.
-        is_closed: Whether nothing beyond its own containers can be reached from it.
+        client: Client of the engine.
+        is_closed: Whether the network reaches only its own containers.
     """
-    # Without an address in it, even the machine itself is out of reach.
+    # Without an IPv4 address of the host in the network, the host is unreachable as well.
     options = {"com.docker.network.bridge.inhibit_ipv4": "true"} if is_closed else {}
     made = client.networks.create(
         f"tiffin-{os.getpid()}-{time.time_ns()}", internal=is_closed, options=options, labels={OWNER: owner()}
@@ -60,11 +60,11 @@ class Servers:
     """The servers of one run.
 
     Args:
-        client: Of the engine.
+        client: Client of the engine.
         network: Name of the run's network.
         state: The state folder.
-        user: uid:gid.
-        logs: Folder for what they say.
+        user: User of the containers as uid:gid.
+        logs: Folder for their logs.
     """
 
     def __init__(self, client: Any, network: str, state: Path, user: str, logs: Path) -> None:
@@ -76,7 +76,7 @@ class Servers:
         self._running: dict[str, Any] = {}
 
     def start(self, names: Iterable[str]) -> None:
-        """Start servers: `tracking`, `serving`. They need not answer yet."""
+        """Start the servers `tracking` or `serving`, without waiting until they answer."""
         for name in names:
             command, mounts = (self._tracking if name == "tracking" else self._serving)()
             endpoint = self._client.api.create_endpoint_config(aliases=[name])
@@ -84,7 +84,7 @@ class Servers:
                 images.MODEL,
                 command,
                 user=self._user,
-                # MLflow's own queue of jobs is for its evaluations of language models, and not in the image.
+                # MLflow's job queue is for evaluating language models; the image does not contain it.
                 environment={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
                 mounts=mounts,
                 tmpfs={"/tmp": "mode=1777"},  # noqa: S108 - inside the container
@@ -98,10 +98,10 @@ class Servers:
             container.start()
 
     def wait(self, name: str) -> None:
-        """Wait until a server that was started answers.
+        """Wait until a started server answers.
 
         Raises:
-            TiffinError: It does not, or has ended.
+            TiffinError: The server ended, or did not answer within 90 s.
         """
         container = self._running.get(name)
         if container is None:
@@ -115,13 +115,10 @@ class Servers:
             code = 1
         if code != 0:
             self._write_log(name)
-            raise TiffinError(
-                f"The {name} server of this run should answer in its container. It did not; "
-                f"see {self._logs / f'{name}.log'}."
-            )
+            raise TiffinError(f"No response from the {name} server in its container. See {self._logs / f'{name}.log'}.")
 
     def stop(self) -> None:
-        """End the servers, and keep what they said."""
+        """Remove the servers, and keep their logs."""
         for name, container in self._running.items():
             self._write_log(name)
             container.remove(force=True, v=True)
@@ -131,8 +128,8 @@ class Servers:
         (self._logs / f"{name}.log").write_bytes(self._running[name].logs())
 
     def _tracking(self) -> tuple[list[str], list[Any]]:
-        # The steps write a model's files to the place itself, as they do without a server, so that runs with and without
-        # containers share one registry.
+        # Steps write model files directly to the artifact folder, as they do without a server, so that runs with and
+        # without containers share one registry.
         port = TRACKING_ADDRESS.rpartition(":")[2]
         command = [
             "mlflow", "server", "--host=0.0.0.0", f"--port={port}", "--workers=1", "--no-serve-artifacts",
@@ -148,13 +145,13 @@ class Servers:
         ]  # fmt: skip
         import docker
 
-        # Its own files are no part of the state folder: another server may run for that outside.
+        # Its own files stay in the container: another server may be running for the state folder outside.
         own = docker.types.Mount(str(serving.server_folder(self._state)), None, type="tmpfs", tmpfs_mode=0o1777)
         return command, [mount(serving.serving_root(self._state), read_only=True), own]
 
 
 def mount(path: Path, *, read_only: bool = False) -> Any:
-    """Return the mount of a file or folder of this machine at the same path in a container."""
+    """Return the mount of a local file or folder at the same path in a container."""
     import docker
 
     return docker.types.Mount(str(path), str(path), type="bind", read_only=read_only)

@@ -1,7 +1,8 @@
-"""A run's steps in containers: each in its own, without privileges, and each end told from the others.
+"""Run each step in a container of its own, without privileges, and determine why it failed.
 
-kfp.local looks `docker_task_handler.DockerTaskHandler` up whenever it runs a task. kfp's own removes the container as it
-ends and takes one that is gone by then for a success; so a handler of ours waits, looks how it ended, and removes it.
+kfp.local looks up `docker_task_handler.DockerTaskHandler` for every task. kfp's handler lets the engine remove the
+container when it ends, and treats a removed container as a success. The handler here waits, reads the exit state, and then
+removes the container.
 """
 
 import contextlib
@@ -17,10 +18,10 @@ from tiffin.local.results import tail
 from tiffin.local.tasks import RunTask, folder_of
 from tiffin.specs.steps import function_of
 
-# For a step whose spec sets no limit.
+# Default memory limit, for steps without one in the spec.
 _MEMORY = "4g"
 
-# What these hold is in their metadata; they have no file.
+# Artifact types that store their content in metadata and have no file.
 _WITHOUT_FILE = {"system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics"}
 
 _REFUSED = re.compile(
@@ -33,10 +34,10 @@ class Containers:
     """The containers of a run's steps.
 
     Args:
-        client: Of the engine.
-        arguments: What kfp.local.DockerRunner passes on to `docker run`, for every step.
-        memory: Name of a component's function -> its limit, as `docker run` takes it.
-        prepare: Called with a function's name before its step starts; returns further mounts.
+        client: Client of the engine.
+        arguments: Arguments of kfp.local.DockerRunner for every step.
+        memory: Function name -> memory limit, in the format of `docker run`.
+        prepare: Called with the function name before its step starts; returns additional mounts.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Containers:
 
     @contextlib.contextmanager
     def task_runner(self, run_task: RunTask) -> Iterator[None]:
-        """Have kfp.local run every task of this process through `run_task`."""
+        """Make kfp.local run every task of this process with `run_task`, for the duration of the block."""
         from kfp.local import docker_task_handler, status
 
         containers = self
@@ -82,20 +83,20 @@ class Containers:
             docker_task_handler.DockerTaskHandler = original
 
     def run(self, image: str, function: str, command: list[str], variables: Mapping[str, str], log: Path) -> int:
-        """Run a step's container to its end and return its exit status, 1 where it is not to be believed.
+        """Run a step's container to its end and return its exit status; 1 if it ended with 0 but without its outputs.
 
         Args:
-            image: To run.
+            image: Image to run.
             function: Name of the component's function.
             command: The program and its arguments.
-            variables: Its environment variables, beside the image's.
-            log: File that its output is added to, and what is to say about its end.
+            variables: Environment variables in addition to the image's.
+            log: File that the output and the reason of a failure are appended to.
         """
         import docker
 
         memory = self._memory.get(function, _MEMORY)
         mounts = [*self._arguments.get("mounts", []), *self._prepare(function)]
-        # A volume, not memory, for temporary files: those count against the step's limit.
+        # A volume for temporary files: files in memory would count against the step's limit.
         mounts.append(docker.types.Mount("/tmp", None, type="volume"))  # noqa: S108 - inside the container
         arguments = {key: value for key, value in self._arguments.items() if key not in ("mounts", "environment")}
         container = self._client.containers.create(
@@ -128,7 +129,7 @@ class Containers:
             container.remove(force=True, v=True)
 
     def stop(self) -> None:
-        """End every container and start no further one. Returns at once; safe in a signal handler."""
+        """End all containers and refuse new ones. Returns immediately; safe in a signal handler."""
         self.stopped = True
         threading.Thread(target=_kill, args=(list(self._running.values()),), daemon=True).start()
 
@@ -142,42 +143,42 @@ def _kill(containers: list[Any]) -> None:
 
 
 def judge(state: Mapping[str, Any], command: list[str], log: Path, memory: str) -> tuple[int, str]:
-    """Return a container's exit status and, where its own last words do not say it, why it failed.
+    """Return a container's exit status, and why it failed if its log does not contain the reason.
 
     Args:
-        state: What the engine says about it.
-        command: Of the container, which names its outputs.
-        log: Its output.
-        memory: Its limit.
+        state: The container's state, as the engine reports it.
+        command: The container's command, which names its outputs.
+        log: The container's output.
+        memory: The container's memory limit.
     """
     code = int(state["ExitCode"])
     if state.get("OOMKilled"):
         return code or 137, (
-            f"The container was killed for memory: it needed more than its limit of {_readable(memory)}. "
-            "Give the step more in the spec (tiffin compile --size STEP=memory=...), or less to do."
+            f"The container was killed because it exceeded its memory limit of {_readable(memory)}. "
+            "Raise the limit (tiffin compile --size STEP=memory=...), or reduce the data."
         )
     if code == 0:
         missing = missing_outputs(command)
         if not missing:
             return 0, ""
         return 1, (
-            f"The container ended with status 0 and without its outputs: {', '.join(missing)}. "
-            "A program that ends early may have said why in the log."
+            f"The container ended with status 0, but without its outputs: {', '.join(missing)}. "
+            "Check the log for the reason."
         )
     refused = next((match for line in reversed(tail(log, 60)) if (match := _REFUSED.search(line))), None)
     if refused:
         path, why = refused["path"] or refused["shell"], refused["why"] or refused["reason"]
         return code, (
-            f"The container could not write '{path}': {why}. Its root is read-only and its user is not root: let it write "
-            "to its outputs, to /tmp and to what is mounted for it, and make these writable for that user."
+            f"The container could not write '{path}': {why}. Its root file system is read-only and its user is not root. "
+            "Write to the outputs, to /tmp or to mounted folders, and make these writable for that user."
         )
     if code > 128 and not any(line.startswith("error: ") for line in tail(log, 40)):
-        return code, f"The container was ended by signal {code - 128}, and not for its memory's limit."
+        return code, f"The container was ended by signal {code - 128}, not because of its memory limit."
     return code, ""
 
 
 def missing_outputs(command: list[str]) -> list[str]:
-    """Return the outputs that a step's command names and that are not there, sorted."""
+    """Return the outputs that a step's command names but that do not exist, sorted."""
     outputs = json.loads(command[command.index("--executor_input") + 1]).get("outputs", {})
     written: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):
@@ -189,7 +190,7 @@ def missing_outputs(command: list[str]) -> list[str]:
     for name, about in outputs.get("artifacts", {}).items():
         for artifact in about.get("artifacts", []):
             there = artifact.get("type", {}).get("schemaTitle") in _WITHOUT_FILE and written
-            # An artifact that the program has moved elsewhere is what the program says it is.
+            # The program may have changed the artifact's URI.
             moved = written.get("artifacts", {}).get(name, {}).get("artifacts", [artifact])
             if not there and not any(_exists(found.get("uri", "")) for found in moved):
                 missing.append(name)
