@@ -1,6 +1,6 @@
-"""The stages, one folder each: `component.py` declares the components, `traits.py` has a row for each of them.
+"""The stages, one folder each: `component.py` declares the components, `traits.py` has a row for each.
 
-A new folder is found by itself. Nothing else lists stages or components.
+Stages are discovered by folder. Nothing else lists stages or components.
 """
 
 import functools
@@ -12,7 +12,7 @@ from tiffin.stages.traits import Traits
 
 @functools.cache
 def find_stages() -> dict[str, dict[str, Traits]]:
-    """Return the traits of every component: stage -> name of the component's function -> its row; sorted."""
+    """Return the traits of all components by stage and by function name, sorted."""
     return {
         stage.name: dict(sorted(importlib.import_module(f"{__name__}.{stage.name}.traits").COMPONENTS.items()))
         for stage in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name)
@@ -22,5 +22,5 @@ def find_stages() -> dict[str, dict[str, Traits]]:
 
 @functools.cache
 def find_components() -> dict[str, Traits]:
-    """Return the traits of every component by the name of its function, sorted."""
+    """Return the traits of all components by function name, sorted."""
     return dict(sorted((name, row) for rows in find_stages().values() for name, row in rows.items()))

@@ -1,4 +1,4 @@
-"""What the suite knows of a component without importing it: one row each, declared beside the component."""
+"""Metadata of components, readable without importing them: one row per component, declared in its stage."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from tiffin import images
 
 @dataclass(frozen=True)
 class Service:
-    """Something outside its step that a component talks to.
+    """An external service that a component uses.
 
     Attributes:
-        name: Such as `tracking`.
-        parameter: Input of the component with the service's address; empty if there is none.
-        variable: Environment variable with its address where that input is empty.
-        settings: Environment variables that describe it, `variable` included.
-        credentials: Environment variables that are secret.
+        name: Name, such as `tracking`.
+        parameter: Component input with the service's address; empty if there is no such input.
+        variable: Environment variable with the address, used if that input is empty.
+        settings: Environment variables that configure the service, including `variable`.
+        credentials: Environment variables that hold secrets.
     """
 
     name: str
@@ -40,7 +40,7 @@ SERVING = Service(
     variable="TIFFIN_SERVING_ADDRESS",
     settings=("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS"),
 )
-# What tiffin.storage.s3 reads from the environment.
+# The environment variables that tiffin.storage.s3 reads.
 S3 = Service(
     "s3",
     settings=("AWS_ENDPOINT_URL", "AWS_REGION", "MINIO_ENDPOINT_URL"),
@@ -52,18 +52,18 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Traits:
-    """A component's row.
+    """The metadata of one component.
 
     Attributes:
-        environment: The environment it runs in, `data` or `model`: an image, a lock file and a virtualenv of that name.
-        imports: Heavy modules that its step waits for. A warm interpreter imports them first.
-        late_imports: Heavy modules that a warm interpreter imports once there is time.
-        needs: Services it talks to.
-        rules: Input -> a function that raises an InputError for a value that breaks the input's rule, so that a run is
-            refused before its first step.
-        gate: Input that names the gate for which this component stops the run; empty for a component that does work.
-        example: The component that comes before it in its page's example, and the lines of that pipeline with `{call}`
-            and, where it moves, `{before}`. Defaults to being called after the components its inputs come from.
+        environment: Environment it runs in, `data` or `model`: the name of an image, a lock file and a virtualenv.
+        imports: Heavy modules that the step needs at once; a warm interpreter imports them before it starts the step.
+        late_imports: Heavy modules that a warm interpreter imports afterwards.
+        needs: Services it uses.
+        rules: Input name to a function that raises an InputError for an invalid value. Checked before a run starts.
+        gate: For a component that stops a run, its input with the name of the gate; empty for any other.
+        example: For the catalogue page: the component called before this one, and the lines of the example pipeline,
+            with `{call}` for this call and `{before}` for that one if it moves. Defaults to a call after the components
+            that produce its inputs.
     """
 
     environment: str
@@ -76,10 +76,10 @@ class Traits:
 
     @property
     def image(self) -> str:
-        """The container image it runs in."""
+        """Container image it runs in."""
         return images.NAMES[self.environment]
 
     @property
     def is_light(self) -> bool:
-        """Whether it imports nothing heavy, so that its step waits for no interpreter that is warming up."""
+        """Whether it imports no heavy module, so its step needs no warm interpreter."""
         return not self.imports and not self.late_imports

@@ -21,25 +21,26 @@ def deploy_model(
     why: str = "",
     replace_newer: bool = False,
 ) -> NamedTuple("Deployed", address=str):  # type: ignore[valid-type]
-    """Put a registered model version into service and wait until TensorFlow Serving answers from it.
+    """Deploy a registered model version to TensorFlow Serving and verify it with one prediction.
 
-    The version's files are complete before the configuration names them; the configuration changes by compare-and-swap;
-    if the server does not serve the version in time, both go back to what they were.
+    The version's files are published before the configuration names them, and the configuration is changed by
+    compare-and-swap. If the server does not serve the version within the deadline, both changes are rolled back.
 
     Args:
         model: Output of train_model.
-        examples: Output of ingest_examples: one of its rows is asked about.
-        model_name: Name in the registry and on the server.
-        version: Output of register_model: number in the registry and on the server.
-        serving_root: Path or URI that the model servers read. Empty for TIFFIN_SERVING_ROOT in the step's environment.
-        serving_address: host:port of the model server's gRPC. Empty for TIFFIN_SERVING_ADDRESS in the step's environment.
-        deadline_seconds: How long the server may take to serve the version.
-        why: Reason for the history.
-        replace_newer: Whether the version may take the place of a newer one, to go back on purpose.
+        examples: Output of ingest_examples. Sample rows are used for warm-up requests and the test prediction.
+        model_name: Name of the model in the registry and on the server.
+        version: Output of register_model: version number in the registry and on the server, at least 1.
+        serving_root: Path or gs:// URI that the model servers load from. Empty for TIFFIN_SERVING_ROOT of the step's
+            environment.
+        serving_address: host:port of the model server's gRPC API. Empty for TIFFIN_SERVING_ADDRESS of the step's environment.
+        deadline_seconds: Time for the server to load the version and answer, in seconds, above 0.
+        why: Reason for the deployment, recorded in the history of the serving root.
+        replace_newer: Allow replacing a newer version, for example after a registry reset.
 
     Returns:
-        deployment: deployment.json, what serves where, and the server's first answer.
-        address: host:port of the server that serves it.
+        deployment: deployment.json, the version, the server address and the test prediction.
+        address: host:port of the server.
     """
     from tiffin.errors import reported
 
@@ -50,5 +51,5 @@ def deploy_model(
             model.path, examples.path, deployment.path, model_name, version, serving_root=serving_root,
             address=serving_address, deadline_seconds=deadline_seconds, why=why, replace_newer=replace_newer,
         )  # fmt: skip
-        print(f"{model_name} version {version} answers at {result.address}: {result.answer}")  # noqa: T201
+        print(f"deployed {model_name} version {version} at {result.address}; prediction: {result.answer}")  # noqa: T201
         return (result.address,)

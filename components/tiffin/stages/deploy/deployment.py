@@ -1,4 +1,4 @@
-"""Put a registered model into service, and ask the server one real prediction."""
+"""Deploy a registered model version and verify it with one prediction."""
 
 import math
 import os
@@ -32,38 +32,36 @@ def deploy(
     why: str = "",
     replace_newer: bool = False,
 ) -> Deployment:
-    """Deploy a model version, wait until the server serves it, ask it one real prediction, and return the deployment.
+    """Deploy a model version, wait until the server serves it, request one prediction, and return the deployment.
 
-    Where that fails, the configuration goes back to what it was and the version's files are removed. The history tells both
-    changes.
+    On failure, the configuration is restored and the version's files are removed. The history records both changes.
 
     Args:
         model: Folder of the model artifact.
-        examples: Folder of the examples artifact, for the row to ask about.
+        examples: Folder of the examples artifact, which has the sample rows for warm-up and test prediction.
         output: Folder of the deployment artifact.
-        name: Of the model.
-        version: At least 1; the name of its folder.
-        serving_root: Path or URI; empty for the environment's TIFFIN_SERVING_ROOT.
-        address: `host:port` of the model server's gRPC; empty for the environment's TIFFIN_SERVING_ADDRESS.
-        deadline_seconds: How long the server may take, above 0. Defaults to 120.
-        why: For the history.
-        replace_newer: Whether the version may take the place of a newer one. Defaults to False.
+        name: Name of the model.
+        version: Version number, at least 1; the name of its folder.
+        serving_root: Path or URI; empty for the environment variable TIFFIN_SERVING_ROOT.
+        address: `host:port` of the model server's gRPC API; empty for the environment variable TIFFIN_SERVING_ADDRESS.
+        deadline_seconds: Time for the server to load the version and answer, in seconds, above 0. Defaults to 120.
+        why: Reason recorded in the history.
+        replace_newer: Allow replacing a newer version. Defaults to False.
 
     Raises:
-        InputError: A parameter breaks a rule.
-        Conflict: Another deployment changed the configuration meanwhile, or put a newer version into service.
-        ServingError: The server did not serve the version in time, or its answer is no prediction.
+        InputError: A parameter or an artifact is invalid.
+        Conflict: A newer version is deployed, or another deployment changed the configuration concurrently.
+        ServingError: The server did not serve the version in time, or the prediction is not finite.
     """
     root = serving_root or os.environ.get("TIFFIN_SERVING_ROOT", "")
     address = address or os.environ.get("TIFFIN_SERVING_ADDRESS", "")
-    for parameter, value, variable in (
-        ("serving_root", root, "TIFFIN_SERVING_ROOT"),
-        ("serving_address", address, "TIFFIN_SERVING_ADDRESS"),
+    for parameter, value, variable, rule in (
+        ("serving_root", root, "TIFFIN_SERVING_ROOT", "the path or gs:// URI that the model servers load from"),
+        ("serving_address", address, "TIFFIN_SERVING_ADDRESS", "host:port of the model server's gRPC API"),
     ):
         if not value:
             raise InputError(
-                f"{parameter} should say where models are served. Received: {parameter}='' and no {variable} in the "
-                "environment. Pass it."
+                f"{parameter} should be {rule}. Received: {parameter}='', and {variable} is not set. Set one of them."
             )
     if version < 1 or not 0 < deadline_seconds < math.inf:
         raise InputError(
@@ -78,54 +76,55 @@ def deploy(
 
     new = _publish(saved_model(model), served, version, rows)
     with served.in_service(version, before, why, new=new):
-        answer = _ask(address, name, version, rows[0], deadline_seconds)
+        answer = _test(address, name, version, rows[0], deadline_seconds)
         deployment = Deployment(name, version, address, served.locate(STABLE), answer)
         write_deployment(output, deployment)
     return deployment
 
 
 def _refuse_newer(served: ServedModel, before: State, version: int) -> None:
-    """Raise a Conflict if a version newer than this one is in service.
+    """Raise a Conflict if a newer version is deployed.
 
-    Compare-and-swap sees only what changes while one deployment runs. Of two pipeline runs at once, the one that trained
-    first may deploy last, and would put the older model into service without anybody having asked for it.
+    Compare-and-swap detects changes during one deployment only. Of two concurrent pipeline runs, the one that trained
+    first may deploy last, and would replace the newer model by accident.
     """
     entry = model_config.find_model(model_config.read_config(before[0].decode()), served.name) if before else None
     newest = max(model_config.specific_versions(entry), default=version) if entry else version
     if newest > version:
         raise Conflict(
-            f"A deployment should not replace a newer version. Received: {served.name} version {version}, while "
-            f"'{served.locate(STABLE)}' names version {newest}. Deploy a newer one; to go back on purpose, set replace_newer."
+            f"Version {version} of model '{served.name}' cannot replace the newer version {newest} in "
+            f"'{served.locate(STABLE)}'. Deploy a newer version, or set replace_newer=true to go back on purpose."
         )
 
 
 def _publish(saved_model: Path, served: ServedModel, version: int, rows: list[dict[str, Any]]) -> bool:
-    """Publish the SavedModel with warm-up requests from real rows, and return whether the version is new there."""
+    """Publish the SavedModel with warm-up requests made from the rows, and return whether the version is new."""
     if not (saved_model / "saved_model.pb").is_file():
         raise InputError(
-            f"The model should hold a SavedModel. Received: '{saved_model.parent}' without one. Pass a model artifact."
+            f"model should contain '{saved_model.name}/saved_model.pb'. Received: '{saved_model.parent}' without it. "
+            "Pass the model output of the training step."
         )
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch, saved_model.name)
-        # shutil.copytree would not say which disk is full.
+        # Not shutil.copytree: its errors do not name the full disk.
         storage.publish_folder(saved_model, str(copy))
         warmup.write_warmup(copy, served.name, rows, signature_names=("", "explain", "examples"))
         return served.publish(copy, version)
 
 
 def _real_rows(examples: str | Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the sample rows of the examples, the columns that the model takes."""
+    """Return the sample rows of the examples, with the columns of the model only."""
     rows = read_sample_rows(examples)
     if absent := [name for name in columns if name not in rows[0]]:
         raise InputError(
-            f"The examples should have every column that the model takes. Received: '{examples}' without {', '.join(absent)}. "
-            "Ingest with the same derive and exclude as for training."
+            f"examples should have the columns of the model. Received: '{examples}' without {', '.join(absent)}. "
+            "Ingest with the same derive and exclude as in training."
         )
     return [{name: row[name] for name in columns} for row in rows]
 
 
-def _ask(address: str, name: str, version: int, row: dict[str, Any], deadline_seconds: float) -> dict[str, Any]:
-    """Wait until the server serves the version, ask it about the row, and return its answer."""
+def _test(address: str, name: str, version: int, row: dict[str, Any], deadline_seconds: float) -> dict[str, Any]:
+    """Wait until the server serves the version, and return its prediction for the row."""
     end = time.monotonic() + deadline_seconds
     with Client(address) as client:
         client.wait_until_available(name, version, timeout_seconds=deadline_seconds)
@@ -139,8 +138,8 @@ def _ask(address: str, name: str, version: int, row: dict[str, Any], deadline_se
     for key, value in answer.items():
         if np.issubdtype(np.asarray(value).dtype, np.number) and not np.isfinite(value).all():
             raise ServingError(
-                f"A prediction should be a finite number. Received: {key}={value} from {name} version {version} at {address}. "
-                "Look at the training's losses: the model may have diverged.",
+                f"Predictions should be finite. Received: {key}={value} from {name} version {version} at {address}. "
+                "Check the training losses: the model may have diverged.",
                 code="DATA_LOSS",
             )
     return {key: _plain(value) for key, value in sorted(answer.items())}

@@ -18,26 +18,26 @@ def evaluate_model(
     thresholds: dict = {},  # type: ignore[type-arg]  # noqa: B006 - kfp copies it into the spec
     split: str = "eval",
 ) -> NamedTuple("Evaluated", passed=bool, reason=str):  # type: ignore[valid-type]
-    """Evaluate the exported SavedModel on a split and judge it by the gate.
+    """Evaluate the exported SavedModel on a split and check the metrics against the gate.
 
-    A model that does not pass is this step's result, not its failure: the pipeline branches on it. Besides the
-    thresholds, a model must always do better than a guess from the label's distribution in training, and know every class
-    of the label.
+    A model that does not pass the gate does not fail this step: the pipeline branches on the output passed. In addition
+    to the thresholds, the gate requires a log_loss (regression: rmse) better than that of a constant prediction from the
+    training labels, and that every class of the split occurred in training.
 
     Args:
         examples: Output of ingest_examples.
         model: Output of train_model.
-        thresholds: Metric to bound, such as {"auc": 0.9, "log_loss": 0.3}: at least it where larger is better (auc,
-            average_precision, accuracy, precision, recall, f1, r2), at most it where smaller is (log_loss, brier, rmse,
-            mae).
-        split: Which split to evaluate on.
+        thresholds: Metric name to bound, such as {"auc": 0.9, "log_loss": 0.3}. The bound is a minimum for auc,
+            average_precision, accuracy, precision, recall, f1 and r2, and a maximum for log_loss, brier, rmse and mae.
+            Empty to require the baseline only.
+        split: Split to evaluate on.
 
     Returns:
-        evaluation: verdict.json, the metrics, every check and the verdict.
-        metrics: The metrics, for the dashboard to compare runs by.
-        curves: ROC curve and confusion matrix of a classification.
-        passed: Whether the model may go on.
-        reason: Why, in one line.
+        evaluation: verdict.json, the metrics, the checks of the gate and the verdict.
+        metrics: The metrics, to compare runs in the dashboard.
+        curves: ROC curve (binary) and confusion matrix (up to 50 classes).
+        passed: Whether the model passed the gate.
+        reason: Reason for the verdict, in one line.
     """
     from tiffin.errors import reported
 

@@ -1,17 +1,16 @@
-"""The metrics of each task, and which way each is good; without what computes them, so that a run can hold to their names.
+"""The metrics of each task and their directions. Imports nothing heavy, so thresholds can be checked before a run.
 
     binary      auc, average_precision, accuracy, precision, recall, f1 (at 0.5), log_loss, brier
-    multiclass  auc (one against the rest, mean of the classes), accuracy, f1 (mean of the classes), log_loss
+    multiclass  auc (one-vs-rest, macro average), accuracy, f1 (macro average), log_loss
     regression  r2, rmse, mae
 
-A metric that cannot be measured is None: a ranking of one class, or answers that are not finite.
+A metric is None if it is undefined: a ranking with a single class, or predictions that are not finite.
 
-`baseline_*` is the same metric for always predicting what was most likely in training: the shares of the classes, or the
-mean of the label.
+`baseline_*` is the same metric for a constant prediction from the training labels: the class shares, or the mean.
 """
 
-# Metric -> whether larger is better. auc: 0.5 is chance, 1 perfect. log_loss, brier, rmse, mae: 0 is perfect, no upper
-# end (brier: 1). r2: 1 is perfect, 0 no better than the mean. The others: 0 worst, 1 perfect.
+# Metric -> whether higher is better. auc: 0.5 is chance, 1 is perfect. log_loss, brier, rmse, mae: 0 is perfect, no upper
+# bound (brier: 1). r2: 1 is perfect, 0 equals predicting the mean. Others: from 0, worst, to 1, perfect.
 HIGHER_IS_BETTER = {
     "accuracy": True,
     "auc": True,
@@ -29,5 +28,5 @@ BINARY = ("auc", "average_precision", "accuracy", "precision", "recall", "f1", "
 MULTICLASS = ("auc", "accuracy", "f1", "log_loss")
 REGRESSION = ("r2", "rmse", "mae")
 METRICS = {"binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION}
-# The metric that a model must do better in than its baseline, whatever thresholds say.
+# The metric that must be better than its baseline, with or without thresholds.
 MAIN = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}

@@ -1,4 +1,4 @@
-"""The evaluation of a model artifact on a split: metrics, curves and the verdict of the gate."""
+"""Evaluate a model artifact on a split: metrics, curves and the verdict of the gate."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,15 +29,15 @@ def evaluate(
         model: Folder of the model artifact.
         examples: Folder of the examples artifact.
         output: Folder of the evaluation artifact.
-        thresholds: Metric to bound; see `gate.judge`. Defaults to none: better than the baseline is enough.
-        split: Which split. Defaults to `eval`.
+        thresholds: Metric name to bound; see `gate.judge`. Defaults to the baseline only.
+        split: Split to evaluate on. Defaults to `eval`.
 
     Raises:
-        InputError: A parameter or an artifact breaks a rule.
-        DataError: The split has no rows with a label that the model knows.
+        InputError: A parameter or an artifact is invalid.
+        DataError: No row of the split has a label of a class in training.
     """
     record = read_training(model)
-    # Before the work whose result they judge.
+    # Fail before the predictions are computed.
     gate.check_thresholds(thresholds or {}, record.task)
     found = predict(model, examples, split, record)
     values = _measure(record, found)
@@ -77,11 +77,11 @@ def _confusion(record: Training, found: Predictions) -> tuple[tuple[int, ...], .
 
 
 def _roc(found: Predictions) -> Curve:
-    """Return at most 100 points of the ROC curve, its ends included; none where there is no ranking to measure."""
+    """Return at most 100 points of the ROC curve, including both ends; none if it is undefined."""
     if not 0 < found.truth.mean() < 1 or not np.isfinite(found.answer).all():
         return Curve((), (), ())
     fpr, tpr, threshold = curves.roc_curve(found.truth, found.answer)
     chosen = np.unique(np.linspace(0, len(fpr) - 1, min(len(fpr), _CURVE_POINTS)).round().astype(int))
-    # The first threshold is infinite by definition; KFP's charts and JSON take finite numbers.
+    # The first threshold is infinite by definition; KFP's charts and JSON need finite numbers.
     finite = np.where(np.isfinite(threshold), threshold, 1.0)
     return Curve(*(tuple(round(float(value), 6) for value in values[chosen]) for values in (fpr, tpr, finite)))

@@ -1,6 +1,6 @@
-"""The gate: which metrics a model must reach, and the verdict with its reasons.
+"""The gate: check a model's metrics against thresholds and the baseline, and return a verdict with reasons.
 
-Imports nothing heavy, so that thresholds can be checked before a run starts.
+Imports nothing heavy, so thresholds can be checked before a run starts.
 """
 
 import math
@@ -11,7 +11,7 @@ from tiffin.artifacts.verdict import Check, Verdict
 from tiffin.errors import InputError, did_you_mean
 from tiffin.stages.evaluate.definitions import HIGHER_IS_BETTER, MAIN, METRICS
 
-# What a check of the label's classes is called: the rows of classes that training has not seen, at most none of them.
+# Name of the check of the label's classes: the number of rows with a class absent in training, at most 0.
 UNKNOWN_CLASSES = "rows_of_unknown_classes"
 _NAMED = 5
 
@@ -20,19 +20,20 @@ def check_thresholds(thresholds: Mapping[str, Any], task: str = "") -> None:
     """Raise an InputError unless each threshold names a metric and is a number.
 
     Args:
-        thresholds: Metric to bound.
-        task: `binary`, `multiclass` or `regression`; empty while it is unknown, which takes the metrics of all.
+        thresholds: Metric name to bound.
+        task: `binary`, `multiclass` or `regression`; empty if unknown, which allows the metrics of all tasks.
     """
     known = METRICS[task] if task else tuple(HIGHER_IS_BETTER)
     for name, bound in thresholds.items():
         if name not in known:
             raise InputError(
-                f"A threshold should name a metric{' of the task ' + task if task else ''}: {', '.join(known)}. "
-                f"Received: thresholds['{name}'].{did_you_mean(name, known) or ' Choose one of these.'}"
+                f"thresholds should name metrics{f' of the task {task}' if task else ''}: {', '.join(known)}. "
+                f"Received: thresholds['{name}'].{did_you_mean(name, known)}"
             )
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
             raise InputError(
-                f"A threshold should be a number. Received: thresholds['{name}']={bound!r}. Give one, such as 0.9."
+                f"thresholds should be finite numbers. Received: thresholds['{name}']={bound!r}. "
+                "Pass a number, such as 0.9."
             )
 
 
@@ -42,17 +43,18 @@ def judge(
     thresholds: Mapping[str, float],
     unknown_classes: Mapping[str, int] | None = None,
 ) -> Verdict:
-    """Return the verdict.
+    """Return the verdict on a model's metrics.
+
+    The main metric of the task must be better than its baseline, with or without thresholds.
 
     Args:
         task: `binary`, `multiclass` or `regression`.
-        found: Metrics with their baseline.
-        thresholds: Metric to bound: a least value where larger is better, such as auc, and a largest value where smaller
-            is, such as log_loss. Besides, the main metric must always be better than its baseline.
-        unknown_classes: Values of the label that training has not seen, with how many rows have each. None passes.
+        found: Metrics and baselines by name; None for a metric that could not be measured, which fails its check.
+        thresholds: Metric name to bound: a minimum for metrics where higher is better, a maximum otherwise.
+        unknown_classes: Classes absent in training, each with its number of rows. Any fails the gate.
 
     Raises:
-        InputError: A threshold names no metric of the task, or is no number.
+        InputError: A threshold does not name a metric of the task, or is not a number.
     """
     check_thresholds(thresholds, task)
     main = MAIN[task]

@@ -1,4 +1,4 @@
-"""The metrics of predictions; `definitions` says what each means."""
+"""Compute the metrics of predictions; `definitions` explains each."""
 
 import math
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ def binary(truth: np.ndarray, probability: np.ndarray, prior: float) -> dict[str
     """Return the metrics of probabilities of the positive class.
 
     Args:
-        truth: `[rows]` of 0 and 1.
-        probability: `[rows]` from 0 to 1.
+        truth: Labels, `[rows]`, 0 or 1.
+        probability: Predicted probabilities, `[rows]`, from 0 to 1.
         prior: Share of the positive class in training, from 0 to 1.
     """
     both = 0 < truth.mean() < 1
@@ -24,7 +24,7 @@ def binary(truth: np.ndarray, probability: np.ndarray, prior: float) -> dict[str
         return _rounded(dict.fromkeys(BINARY) | baseline)
     return _rounded(
         {
-            # A split with one class has no ranking to measure.
+            # Ranking metrics are undefined for a split with one class.
             "auc": metrics.roc_auc_score(truth, probability) if both else None,
             "average_precision": metrics.average_precision_score(truth, probability) if both else None,
             "accuracy": metrics.accuracy_score(truth, chosen),
@@ -39,18 +39,18 @@ def binary(truth: np.ndarray, probability: np.ndarray, prior: float) -> dict[str
 
 
 def multiclass(truth: np.ndarray, probabilities: np.ndarray, priors: np.ndarray) -> dict[str, float | None]:
-    """Return the metrics of the classes' probabilities.
+    """Return the metrics of class probabilities.
 
     Args:
-        truth: `[rows]` indices of classes.
-        probabilities: `[rows, classes]`, rows sum to 1.
-        priors: `[classes]` shares in training.
+        truth: Class indices, `[rows]`.
+        probabilities: Predicted probabilities, `[rows, classes]`; each row sums to 1.
+        priors: Class shares in training, `[classes]`.
     """
     classes = np.arange(probabilities.shape[1])
     baseline = {"baseline_log_loss": metrics.log_loss(truth, np.tile(priors, (len(truth), 1)), labels=classes)}
     if not np.isfinite(probabilities).all():
         return _rounded(dict.fromkeys(MULTICLASS) | baseline)
-    # float32 rows sum to 1 only nearly, and scikit-learn asks for more.
+    # scikit-learn requires rows that sum to 1 more precisely than float32 does.
     probabilities = probabilities.astype(np.float64) / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
     present = np.unique(truth)
     scores = [metrics.roc_auc_score(truth == c, probabilities[:, int(c)]) for c in present] if len(present) > 1 else []
@@ -70,9 +70,9 @@ def regression(truth: np.ndarray, prediction: np.ndarray, mean: float) -> dict[s
     """Return the metrics of predicted numbers.
 
     Args:
-        truth: `[rows]`.
-        prediction: `[rows]`.
-        mean: The label's mean in training.
+        truth: Labels, `[rows]`.
+        prediction: Predictions, `[rows]`.
+        mean: Mean of the label in training.
     """
     baseline = {"baseline_rmse": metrics.root_mean_squared_error(truth, np.full(len(truth), mean))}
     if not np.isfinite(prediction).all():
@@ -88,7 +88,7 @@ def regression(truth: np.ndarray, prediction: np.ndarray, mean: float) -> dict[s
 
 
 def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Return the metrics to 8 digits: what lies behind is the order of summation."""
+    """Return the metrics rounded to 8 digits; further digits depend on the order of summation."""
     return {
         name: float(f"{value:.8g}") if value is not None and math.isfinite(value) else None
         for name, value in values.items()

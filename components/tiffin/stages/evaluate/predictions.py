@@ -1,4 +1,4 @@
-"""What the exported SavedModel answers for a split: the file that will serve, not the model in memory."""
+"""Predict a split with the exported SavedModel, the one that will be served, not with the model in memory."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,12 +19,12 @@ _BATCH_ROWS = 4096
 
 @dataclass(frozen=True)
 class Predictions:
-    """The truth and the model's answer for each row with a label that the model knows.
+    """Labels and predictions of the rows that have a label of a class in training.
 
     Attributes:
-        truth: `[rows]`: indices of classes, or numbers.
-        answer: `[rows]` probabilities or numbers; `[rows, classes]` for multiclass.
-        unknown_classes: Values of the label that training has not seen, with how many rows have each.
+        truth: Class indices or numbers, `[rows]`.
+        answer: Predictions: probabilities or numbers, `[rows]`; `[rows, classes]` for multiclass.
+        unknown_classes: Classes absent in training, each with its number of rows.
     """
 
     truth: np.ndarray
@@ -39,17 +39,18 @@ def predict(model: str | Path, examples: str | Path, split: str, record: Trainin
         model: Folder of the model artifact.
         examples: Folder of the examples artifact.
         split: Name of the split.
-        record: The model artifact's training record.
+        record: Training record of the model artifact.
 
     Raises:
-        InputError: The SavedModel cannot be loaded, or a column it needs is not in the examples.
-        DataError: No row of the split has a label that the model knows.
+        InputError: The SavedModel cannot be loaded, or the examples lack a column of its inputs.
+        DataError: No row of the split has a label of a class in training.
     """
     try:
         run = tf.saved_model.load(str(saved_model(model))).signatures["serving_default"]
     except (OSError, KeyError) as error:
         raise InputError(
-            f"The model should hold a SavedModel with serving_default. Received: '{model}' ({error})."
+            f"Could not load the signature serving_default of the SavedModel in '{model}': {error}. "
+            "Pass the model output of the training step."
         ) from None
     specs = run.structured_input_signature[1]
     output = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[record.task]
@@ -70,10 +71,12 @@ def predict(model: str | Path, examples: str | Path, split: str, record: Trainin
             answers.append(run(**inputs)[output].numpy())
             truths.append(np.asarray(truth))
     if not truths:
-        strange = f"classes that were not in training, {', '.join(sorted(unknown)[:10])}, in all of them"
+        classes = f"only classes that were not in training: {', '.join(sorted(unknown)[:10])}"
         raise DataError(
-            f"The split should have rows with a label that the model knows. Received: split='{split}' with "
-            f"{strange if unknown else 'none'} where '{record.label}' is there. Train and evaluate on the same data."
+            f"split should have rows with a class that was in training. Received: split='{split}', where the label "
+            f"'{record.label}' has {classes if unknown else 'no values'}. Train and evaluate on the same data."
+            if record.task != "regression"
+            else f"split should have rows with a label. Received: split='{split}', where '{record.label}' has no values."
         )
     return Predictions(np.concatenate(truths), np.concatenate(answers), dict(unknown))
 
@@ -83,8 +86,8 @@ def _batches(examples: str | Path, split: str, columns: Sequence[str]) -> Iterat
         absent = [name for name in columns if name not in file.schema_arrow.names]
         if absent:
             raise InputError(
-                f"The examples should have every column that the model takes. Received: '{uri}' without "
-                f"{', '.join(absent)}. Ingest with the same derive and exclude as for training."
+                f"examples should have the columns of the model. Received: '{uri}' without {', '.join(absent)}. "
+                "Ingest with the same derive and exclude as in training."
             )
         for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
             yield pa.Table.from_batches([batch])

@@ -18,22 +18,23 @@ def register_model(
     experiment: str = "",
     run: str = "",
 ) -> NamedTuple("Registered", version=int, run_id=str):  # type: ignore[valid-type]
-    """Record a model that passed its gate in MLflow and register a version of it.
+    """Log a model that passed its gate to MLflow and register it as a new version in the model registry.
 
-    The version carries the data version, the schema digest and the version of the spec. A retry makes no second version.
+    The version is tagged with the data version, the schema digest and the Tiffin version. A retry does not create a
+    second version.
 
     Args:
         model: Output of train_model.
-        evaluation: Output of evaluate_model. A model that did not pass is refused.
-        model_name: Name in the registry: letters, digits, '_', '-' and '.'.
-        tracking_uri: MLflow's address, without a password. Empty for MLFLOW_TRACKING_URI in the step's environment.
-        experiment: MLflow's experiment. Empty for the model's name.
-        run: Identifier of the pipeline run, by which a retry finds its version. Empty to always make a new one.
+        evaluation: Output of evaluate_model. The step fails if the model did not pass.
+        model_name: Name of the registered model: up to 128 letters, digits, '_', '-' and '.'; starts with a letter or digit.
+        tracking_uri: MLflow tracking URI, without a password. Empty for MLFLOW_TRACKING_URI of the step's environment.
+        experiment: MLflow experiment, created if it does not exist. Empty for the model name.
+        run: Pipeline run ID. A retry with the same ID reuses the registered version. Empty to always create a version.
 
     Returns:
-        registration: registration.json, name, version and what the version carries.
+        registration: registration.json, the model name, the version and its tags.
         version: Number of the registered version.
-        run_id: Of the MLflow run.
+        run_id: ID of the MLflow run.
     """
     from tiffin.errors import reported
 

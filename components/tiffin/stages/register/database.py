@@ -1,4 +1,4 @@
-"""The SQLite database that MLflow keeps its records in: made whole or not at all, and its full disk told from other faults."""
+"""MLflow's SQLite database: create its tables atomically, and detect a full disk behind an error."""
 
 import errno
 import fcntl
@@ -13,39 +13,42 @@ from mlflow.store.db.utils import _initialize_tables
 
 
 def path_of(uri: str) -> Path | None:
-    """Return the file of MLflow's address, None where that is no SQLite database."""
+    """Return the file of a SQLite tracking URI, None for other URIs."""
     name = sqlalchemy.make_url(uri).database if uri.startswith("sqlite:///") else None
     return Path(name) if name else None
 
 
 @contextmanager
 def prepared(path: Path) -> Iterator[None]:
-    """Have the tables made at `path` if there are none yet, and keep other processes out while the block runs.
+    """Create the tables at `path` if there are none, and lock out other processes while the block runs.
 
-    MLflow makes its tables one after another, which takes seconds. In a database that a process left half-way, or that two
-    processes began at once, no later one would get any further.
+    MLflow creates its tables one by one, which takes seconds. A database that was left incomplete, or that two processes
+    created at once, would fail every later client.
+
+    Args:
+        path: Database file; its folder is created if necessary.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # SQLite leaves an empty file where somebody only looked.
+        # SQLite creates an empty file on a read.
         if not path.exists() or path.stat().st_size == 0:
-            _make(path)
+            _create(path)
         yield
 
 
-def _make(path: Path) -> None:
+def _create(path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
-    # Of one that was killed. Its journal would be played back into the new file.
+    # Left by a killed process. SQLite would replay the journal into the new file.
     journal = part.with_name(f"{part.name}-journal")
     for left in (part, journal):
         left.unlink(missing_ok=True)
-    # Without a pool every connection ends with its use, so nothing holds on to the name that goes away.
+    # Without a pool, connections are closed after use, before the file is renamed.
     engine = sqlalchemy.create_engine(
         sqlalchemy.URL.create("sqlite", database=str(part)), poolclass=sqlalchemy.pool.NullPool
     )
     try:
-        # What MLflow's own stores call on a database without tables.
+        # MLflow's own stores call this on an empty database.
         _initialize_tables(engine)
         os.replace(part, path)
     finally:
@@ -54,13 +57,13 @@ def _make(path: Path) -> None:
 
 
 def find_full_disk(error: BaseException | None, path: Path | None) -> OSError | None:
-    """Return the full disk behind an error, None if something else is.
+    """Return an OSError if a full disk caused an error, otherwise None.
 
-    MLflow and SQLAlchemy wrap what the database says, and SQLite says it without the operating system's number.
+    MLflow and SQLAlchemy wrap the database's error, and SQLite's has no errno.
 
     Args:
-        error: With its causes.
-        path: Of the database, None where there is none.
+        error: Error, with its causes.
+        path: File of the database; None for a database that is not SQLite.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

@@ -1,4 +1,4 @@
-"""The MLflow record of a model: a run with parameters and metrics, and a version in the model registry."""
+"""Log a model to MLflow: a run with parameters and metrics, and a version in the model registry."""
 
 import logging
 import os
@@ -14,9 +14,9 @@ from tiffin.artifacts.verdict import Evaluation, read_evaluation
 from tiffin.errors import InputError, StorageError, explain
 from tiffin.stages.register.parameters import check_model_name, check_tracking_uri
 
-# MLflow reports its use to its makers unless it is told not to.
+# MLflow collects usage data unless this is set.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# MLflow's own default is seven tries over four minutes, in which a wrong address looks like a hanging step.
+# MLflow's default is seven retries over four minutes; a step with a wrong address would seem to hang.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 
 from alembic.util.exc import CommandError as AlembicError
@@ -29,7 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tiffin.stages.register import database
 
 _LONGEST_VALUE = 500
-# It prints the traceback of every error that it raises too, a hundred lines before the one that says what is wrong.
+# This logger prints a traceback of about 100 lines for every error that it also raises.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
@@ -43,36 +43,36 @@ def register(
     experiment: str = "",
     run: str = "",
 ) -> Registration:
-    """Record a model that passed its gate in MLflow, register a version of it, and return the registration.
+    """Log a model that passed its gate to MLflow, register it as a new version, and return the registration.
 
-    A retry with the same `run` finds the version that the first try registered and makes no second one.
+    A retry with the same `run` reuses the version registered by the first attempt.
 
     Args:
         model: Folder of the model artifact.
-        evaluation: Folder of the evaluation artifact; its verdict must be passed.
+        evaluation: Folder of the evaluation artifact; the model must have passed.
         output: Folder of the registration artifact.
-        name: Of the registered model.
-        tracking_uri: Of MLflow; empty for the environment's MLFLOW_TRACKING_URI.
-        experiment: Name; empty for the model's name.
-        run: Identifier of the pipeline run; empty outside of one.
+        name: Name of the registered model.
+        tracking_uri: MLflow tracking URI; empty for the environment variable MLFLOW_TRACKING_URI.
+        experiment: Experiment name; empty for the model name.
+        run: Pipeline run ID; empty outside a pipeline.
 
     Raises:
-        InputError: A parameter breaks a rule, or the model did not pass.
-        StorageError: MLflow does not answer or refuses.
+        InputError: A parameter is invalid, or the model did not pass.
+        StorageError: MLflow did not respond, or rejected a request.
     """
     check_model_name(name)
     check_tracking_uri(tracking_uri)
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri:
         raise InputError(
-            "tracking_uri should be MLflow's address. Received: tracking_uri='' and no MLFLOW_TRACKING_URI in the "
-            "environment. Pass one, such as http://mlflow:5000 or sqlite:////path/mlflow.db."
+            "tracking_uri should be an MLflow tracking URI. Received: tracking_uri='', and MLFLOW_TRACKING_URI is not "
+            "set. Set one of them, such as http://mlflow:5000 or sqlite:////path/mlflow.db."
         )
     verdict = read_evaluation(evaluation)
     if not verdict.passed:
         raise InputError(
-            f"Only a model that passed its gate is registered. Received: a verdict of failure, {verdict.reason} "
-            "Train a better model, or set other thresholds."
+            f"evaluation should be of a model that passed the gate. Received: passed=false, {verdict.reason} "
+            "Train a better model, or change the thresholds."
         )
     record = read_training(model)
     tags = {
@@ -80,7 +80,7 @@ def register(
         "tiffin.schema_digest": record.schema_digest,
         "tiffin.spec_version": record.tiffin_version,
     } | ({"tiffin.run": run} if run else {})
-    with _explained(uri):
+    with _mlflow_errors(uri):
         client = _client(uri)
         version, run_id = _find(client, name, run) or _create(
             client, uri, experiment or name, name, model, record, verdict, tags
@@ -91,9 +91,9 @@ def register(
 
 
 def _client(uri: str) -> MlflowClient:
-    """Return a client whose store is ready."""
+    """Return a client, with the tables of its database created."""
     path = database.path_of(uri)
-    # The first client adds MLflow's default experiment, which two at once cannot.
+    # The first client creates MLflow's default experiment; two clients at once would conflict.
     with database.prepared(path) if path is not None else nullcontext():
         return MlflowClient(uri)
 
@@ -124,7 +124,7 @@ def _create(
             "rows": record.rows,
         }
         params = [Param(key, str(value)[:_LONGEST_VALUE]) for key, value in settings.items()]
-        # One time for all metrics of the run: when it was recorded.
+        # All metrics of the run have the same timestamp.
         now = client.get_run(run_id).info.start_time
         metrics = [Metric(key, value, now, 0) for key, value in verdict.metrics.items() if value is not None]
         metrics += [Metric("training_loss", loss, now, epoch + 1) for epoch, loss in enumerate(record.losses)]
@@ -136,9 +136,9 @@ def _create(
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         client.set_terminated(run_id, "FINISHED")
-        # The source is where the files lie: `runs:/` addresses are resolved by some of MLflow's stores only.
+        # An absolute source: only some of MLflow's stores resolve `runs:/` URIs.
         source = client.get_run(run_id).info.artifact_uri.rstrip("/") + "/model"
-        # Last, so that a version is whole when it appears.
+        # Created last: a version that exists is complete.
         return int(client.create_model_version(name, source, run_id, tags=tags).version), run_id
     except BaseException:
         _discard(client, run_id)
@@ -146,10 +146,10 @@ def _create(
 
 
 def _discard(client: MlflowClient, run_id: str) -> None:
-    """Remove the files of a run that failed and mark it so, as far as that is possible."""
-    # Whatever goes wrong here comes after the error that the user has to hear of.
+    """Delete the files of a failed run and mark it as failed, if possible."""
+    # An error here must not replace the one being raised.
     with suppress(Exception):
-        # An answer that got lost may have been that of a new version, which needs its files.
+        # The version may have been created although its response was lost; it needs the files.
         if not client.search_model_versions(f"run_id = '{run_id}'"):
             get_artifact_repository(client.get_run(run_id).info.artifact_uri).delete_artifacts()
             client.set_terminated(run_id, "FAILED")
@@ -159,7 +159,7 @@ def _experiment(client: MlflowClient, uri: str, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    # Without a server, MLflow would put the files below the folder that a step happens to run in.
+    # Without a server, MLflow would store the files in the working directory of the step.
     path = database.path_of(uri)
     location = str(path.resolve().parent / "mlflow") if path is not None else None
     try:
@@ -171,13 +171,17 @@ def _experiment(client: MlflowClient, uri: str, name: str) -> str:
 
 
 @contextmanager
-def _explained(uri: str) -> Iterator[None]:
+def _mlflow_errors(uri: str) -> Iterator[None]:
+    """Raise a StorageError for any error of MLflow or its database."""
     try:
         yield
     except (MlflowException, SQLAlchemyError, AlembicError, OSError) as error:
         if full := database.find_full_disk(error, database.path_of(uri)):
             raise StorageError(explain(full)) from error
-        said = (str(error).strip() or repr(error)).splitlines()[0]
-        message = f"MLflow at '{uri}' should take the model. Received: {said}. Check the address, its access and that it runs."
-        # A password may be part of the address.
+        cause = (str(error).strip() or repr(error)).splitlines()[0]
+        message = (
+            f"Could not register the model in MLflow at '{uri}': {cause}. "
+            "Check the URI, the credentials and that MLflow is running."
+        )
+        # The URI may contain a password.
         raise StorageError(re.sub(r"//[^@/\s]*@", "//***@", message)) from error

@@ -1,4 +1,4 @@
-"""KFP declarations of how a run ends: by stopping with a reason, and always with a summary."""
+"""KFP declarations of the report stage: stop a run with a reason, and summarize every run."""
 
 from kfp import dsl
 from kfp.dsl import Artifact, Output, PipelineTaskFinalStatus
@@ -8,13 +8,13 @@ from tiffin.stages.report.traits import COMPONENTS
 
 @dsl.component(base_image=COMPONENTS["stop_run"].image, install_kfp_package=False)
 def stop_run(gate: str, reason: str) -> None:
-    """Fail the run because a gate did not pass, with the reason in this step's name, parameters and log.
+    """Fail the run because a gate did not pass; the reason is in this step's parameters and log.
 
-    The gate itself succeeded, so that its reports are kept.
+    The step of the gate itself succeeds, and its reports are kept.
 
     Args:
-        gate: Which gate: validation or evaluation.
-        reason: Output of validate_examples or evaluate_model: why it did not pass.
+        gate: Gate that did not pass: validation or evaluation.
+        reason: Output reason of validate_examples or evaluate_model.
     """
     import sys
 
@@ -27,14 +27,14 @@ def summarize_run(
     summary: Output[Artifact],
     pipeline: str,
 ) -> None:
-    """Write the summary of the run, whether it ended well or not. To be used as the exit task of dsl.ExitHandler.
+    """Write the summary of a run, whether it succeeded or failed. Use it as the exit task of dsl.ExitHandler.
 
     Args:
-        status: State and error of the steps before; KFP fills it in.
+        status: State and error message of the run, set by KFP.
         pipeline: Name of the pipeline.
 
     Returns:
-        summary: summary.json, the run's state with its reason, data version, metrics, verdict, model and address.
+        summary: summary.json, the run's state and reason, data version, metrics, verdict, model version and serving address.
     """
     from tiffin.errors import reported
 

@@ -1,4 +1,4 @@
-"""The summary of a run, gathered from what its steps left behind, whether it ended well or not."""
+"""Summarize a run from the reports of its steps, whether it succeeded or failed."""
 
 import re
 from collections.abc import Mapping
@@ -12,18 +12,18 @@ from tiffin.errors import InputError, StorageError
 def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, status: Mapping[str, str]) -> Summary:
     """Write the summary artifact of the run that `output_uri` belongs to, and return its content.
 
-    An exit step gets no outputs of the steps before it, so it looks for their reports beside its own output: KFP keeps
-    the artifacts of one run in one folder, with a folder for each step.
+    KFP passes no outputs of other steps to an exit step. It finds their reports next to its own output: KFP stores the
+    artifacts of a run in one folder, with a subfolder per step.
 
-    A run failed if its steps did, or if any model did not pass its gate. Anomalies stop a run only where no model was
-    evaluated after them.
+    A run failed if a step failed or a model did not pass its gate. Anomalies count as the reason only if no model was
+    evaluated.
 
     Args:
         output: Folder of the summary artifact.
-        output_uri: Its URI: `<run>/<step>/...`.
-        step: Name of the step's folder.
+        output_uri: URI of the summary artifact: `<run>/<step>/...`.
+        step: Name of the exit step's folder.
         pipeline: Name of the pipeline.
-        status: `state` and `error_message` of the steps before, as KFP gives them to an exit step.
+        status: `state` and `error_message` that KFP passes to an exit step.
     """
     steps, unread = _read_steps(output_uri, step)
     evaluations = [found.evaluation for found in steps.values() if found.evaluation]
@@ -59,24 +59,24 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
 
 
 def _read_steps(output_uri: str, step: str) -> tuple[dict[str, Step], tuple[str, ...]]:
-    """Return what the steps of the run reported, and a line for each report that could not be read."""
+    """Return the reports of the run by step, and one line per report that could not be read."""
     run_uri, found_step, _ = output_uri.partition(f"/{step}/")
     if not found_step:
-        return {}, (f"No reports: '{output_uri}' is not below a step folder '{step}'.",)
+        return {}, (f"No reports found: '{output_uri}' is not in a folder of the step '{step}'.",)
     steps: dict[str, Step] = {}
     unread = []
     try:
         for name, field, report in find_reports(run_uri):
             if isinstance(report, InputError):
-                unread.append(f"A report of {name} could not be read: {report}")
+                unread.append(f"Could not read a report of {name}: {report}")
             else:
                 steps[name] = replace(steps.get(name, Step()), **{field: report})
     except StorageError as error:
-        # The summary of a run must come even where its store cannot be listed.
-        unread.append(f"The steps' reports could not be read: {error}")
+        # The summary is written even if the artifact store cannot be listed.
+        unread.append(f"Could not list the reports of the run: {error}")
     return dict(sorted(steps.items(), key=lambda item: _order(item[0]))), tuple(unread)
 
 
 def _order(step: str) -> list[str | int]:
-    """Return what sorts steps by name, and those of one name by number: KFP calls the second `<name>-2`."""
+    """Return a sort key: by name, then by the number that KFP appends to repeated names, as in `<name>-2`."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", step)]

@@ -1,4 +1,4 @@
-"""Traits of the components that end a run."""
+"""Traits of the report stage's components."""
 
 from tiffin.stages.traits import S3, Traits
 

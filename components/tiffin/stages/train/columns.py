@@ -1,4 +1,4 @@
-"""The examples' columns as tensors, in the types that the model's signature takes, and the label as numbers."""
+"""Read the training columns in the types of the model's signature, and encode the label as numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from tiffin.errors import DataError, InputError, did_you_mean
 from tiffin.stages.train.features import Features
 
 TASKS = get_args(Task)
-# Whole numbers with up to this many values are taken for classes when nobody says.
+# With task=auto, integers with at most this many distinct values are classes.
 _MAX_WHOLE_CLASSES = 20
 _MAX_CLASSES = 1000
 
 
 @dataclass(frozen=True)
 class Label:
-    """What to predict.
+    """The label to predict.
 
     Attributes:
-        name: Column.
-        task: Binary, multiclass or regression.
-        classes: Values of the label in rising order, as text; the last of a binary task is the one whose probability is
-            given; empty for regression.
+        name: Column name.
+        task: `binary`, `multiclass` or `regression`.
+        classes: Label values in ascending order, as text; for a binary task the second is the positive class; empty for
+            regression.
     """
 
     name: str
@@ -37,10 +37,16 @@ class Label:
 
 
 def read_table(examples: str | Path, split: str, columns: Sequence[str], label: str) -> tuple[pa.Table, int]:
-    """Return the columns and the label of one split, without rows whose label is missing, and how many those were.
+    """Return the rows of one split that have a label, and the number of rows without one.
+
+    Args:
+        examples: Folder of the examples artifact.
+        split: Name of the split.
+        columns: Columns to read besides the label.
+        label: Column to predict.
 
     Raises:
-        InputError: The split or a column is not there.
+        InputError: The split or a column does not exist.
         DataError: No row has a label.
     """
     tables = []
@@ -49,29 +55,32 @@ def read_table(examples: str | Path, split: str, columns: Sequence[str], label: 
         for name in (label, *columns):
             if name not in names:
                 raise InputError(
-                    f"{'label' if name == label else 'A column'} should be in the examples. Received: '{name}'."
-                    f"{did_you_mean(name, names)} The columns are: {', '.join(names)}."
+                    f"{'label' if name == label else 'A feature'} should be a column of the examples. "
+                    f"Received: '{name}'.{did_you_mean(name, names)} The columns are: {', '.join(names)}."
                 )
         tables.append(file.read(columns=list(dict.fromkeys([*columns, label]))))
     table = pa.concat_tables(tables)
     kept = table.filter(pc.is_valid(table[label]))
     if kept.num_rows == 0:
-        raise DataError(f"The label should have values. Received: label='{label}' with none in split '{split}'.")
+        raise DataError(
+            f"label should have values. Received: label='{label}', missing in every row of the split '{split}'. "
+            "Choose another column."
+        )
     return kept, table.num_rows - kept.num_rows
 
 
 def find_label(values: pa.ChunkedArray, name: str, task: str) -> Label:
-    """Return the task and the classes that the label's values suggest, or hold the values to the given task.
+    """Return the label with its task and classes; `auto` derives the task from the values.
 
     Args:
-        values: The label's values, none missing.
-        name: Its column.
-        task: `binary`, `multiclass`, `regression`, or `auto`: two values are binary; text, or whole numbers with up to
-            20 values, multiclass; other numbers regression.
+        values: Label values, without nulls.
+        name: Column name.
+        task: `binary`, `multiclass`, `regression`, or `auto`: binary for two distinct values; multiclass for text, and
+            for integers with at most 20 distinct values; regression for other numbers.
 
     Raises:
-        InputError: There is no such task, or the label cannot be of it.
-        DataError: The label has one value only, or too many for classes.
+        InputError: The task is unknown, or the values do not fit it.
+        DataError: The label has a single value, or too many classes.
     """
     if task not in ("auto", *TASKS):
         raise InputError(
@@ -81,8 +90,8 @@ def find_label(values: pa.ChunkedArray, name: str, task: str) -> Label:
     text = pa.types.is_string(values.type)
     if len(distinct) < 2:
         raise DataError(
-            f"The label should have at least two values to tell apart. Received: label='{name}', always {distinct[0]}. "
-            "Choose another label, or data with more than one outcome."
+            f"label should have at least two distinct values. Received: label='{name}', always {distinct[0]}. "
+            "Choose another column, or add data with other values."
         )
     whole = pa.types.is_integer(values.type)
     if task == "auto":
@@ -91,23 +100,25 @@ def find_label(values: pa.ChunkedArray, name: str, task: str) -> Label:
     if task == "regression":
         if text:
             raise InputError(
-                f"A regression's label should be numbers. Received: label='{name}' with text. Choose another task."
+                f"label should be numeric for task='regression'. Received: label='{name}', text. "
+                "Choose another task or column."
             )
         return Label(name, "regression", ())
     if task == "binary" and len(distinct) > 2:
         raise InputError(
-            f"A binary label should have two values. Received: label='{name}' with {len(distinct)}: "
-            f"{', '.join(map(str, distinct[:5]))}... Use task='multiclass', or derive a label of two values."
+            f"label should have two distinct values for task='binary'. Received: label='{name}' with {len(distinct)}: "
+            f"{', '.join(map(str, distinct[:5]))}... Use task='multiclass', or derive a label with two values."
         )
     if len(distinct) > _MAX_CLASSES:
         raise DataError(
-            f"A label should have at most {_MAX_CLASSES} classes. Received: label='{name}' with {len(distinct)}."
+            f"label should have at most {_MAX_CLASSES} classes. Received: label='{name}' with {len(distinct)}. "
+            "Group rare values in derive."
         )
     return Label(name, "binary" if task == "binary" else "multiclass", tuple(class_name(value) for value in distinct))
 
 
 def encode_label(values: pa.ChunkedArray, label: Label) -> np.ndarray:
-    """Return the label as float32, `[rows]`: the number itself, or the index of its class among those of `find_label`."""
+    """Return the label as float32, `[rows]`: the value for regression, otherwise the class index in `label.classes`."""
     if label.task == "regression":
         return np.asarray(values.to_numpy(), np.float32)
     index = {name: i for i, name in enumerate(label.classes)}
@@ -118,7 +129,7 @@ def encode_label(values: pa.ChunkedArray, label: Label) -> np.ndarray:
 
 
 def raw_inputs(table: pa.Table, features: Features) -> dict[str, np.ndarray]:
-    """Return the columns as the model's signature takes them, `[rows]` each: NaN or an empty string where missing."""
+    """Return the model's inputs by column, `[rows]` each; missing values are NaN or the empty string."""
     arrays: dict[str, np.ndarray] = {}
     for number in features.numbers:
         column = pc.cast(table[number.name], pa.float64())

@@ -25,30 +25,31 @@ def train_model(
     seed: int = 1,
     data_version: str = "",
 ) -> NamedTuple("Trained", task=str, schema_digest=str):  # type: ignore[valid-type]
-    """Train a Keras network on the split train and export it with its preprocessing as one SavedModel.
+    """Train a Keras network on the train split and export it as a SavedModel that includes the preprocessing.
 
-    Features are built from the statistics and the schema: numbers in pieces between their quantiles, categories one-hot.
-    The SavedModel's signatures are serving_default, examples and explain.
+    Features are built from the statistics and the schema: numeric columns are encoded piecewise linearly between their
+    quantiles, text columns one-hot. The SavedModel has the signatures serving_default, examples and explain.
 
     Args:
         examples: Output of ingest_examples.
         statistics: Output of validate_examples or compute_statistics.
         schema: Output of validate_examples or infer_schema.
         label: Column to predict.
-        task: auto, binary, multiclass or regression.
-        hidden_units: Sizes of the hidden layers. Empty for a linear model.
-        epochs: Passes over the data.
-        batch_size: Rows a step.
-        learning_rate: At the start; it falls to 0 along a cosine.
-        dropout: Share of hidden values left out in each step, from 0 to below 1.
-        weight_decay: Of AdamW.
-        seed: Of initial weights, shuffling and dropout: the same seed gives the same model.
-        data_version: Output of ingest_examples, checked against the examples: it makes KFP's cache follow the data's content.
+        task: Task type: auto, binary, multiclass or regression. auto derives it from the label's values.
+        hidden_units: Units of each hidden layer, at least 1 each. Empty list for a linear model.
+        epochs: Number of passes over the training data, at least 1.
+        batch_size: Rows per training step, at least 1.
+        learning_rate: Initial learning rate of AdamW, above 0; decays to 0 on a cosine schedule.
+        dropout: Dropout rate of the hidden layers, at least 0 and below 1. 0 turns dropout off.
+        weight_decay: AdamW weight decay, at least 0. 0 turns it off.
+        seed: Random seed of initial weights, shuffling and dropout, from 0 to 2**32 - 1. The same seed gives the same model.
+        data_version: Output of ingest_examples; must match the examples. As an input, it makes KFP's cache depend on
+            the content of the data. Empty to skip the check.
 
     Returns:
-        model: saved_model/ and training.json, the record of what it was trained on and how.
-        task: The task, found or given.
-        schema_digest: Of the schema trained against.
+        model: saved_model/ and training.json, the record of the training: data, settings and losses.
+        task: Task type, given or derived: binary, multiclass or regression.
+        schema_digest: Digest of the schema used in training.
     """
     from tiffin.errors import reported
 

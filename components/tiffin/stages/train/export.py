@@ -1,18 +1,18 @@
-"""The SavedModel: raw columns in, so that training and serving cannot differ in how they prepare a row.
+"""Export the SavedModel. It takes raw columns and includes the preprocessing, which rules out training-serving skew.
 
-Three signatures:
+Signatures:
 
-    serving_default   raw columns -> the prediction
+    serving_default   raw columns -> the prediction.
                       binary: probability [batch]; multiclass: probabilities [batch, classes], prediction [batch] text;
                       regression: prediction [batch]
-    examples          inputs: serialized tf.Example [batch] -> classes and scores [batch, classes], or outputs [batch],
-                      as TF Serving's Classify and Regress take them
-    explain           raw columns -> one attribution a column [batch], what they add up from and to: tiffin_baseline and
-                      tiffin_score [batch], in logits (of the most likely class) or in the label's unit
+    examples          inputs: serialized tf.Example [batch] -> classes and scores [batch, classes] for TensorFlow
+                      Serving's Classify, or outputs [batch] for Regress
+    explain           raw columns -> one attribution per column [batch], tiffin_score and tiffin_baseline [batch]; in
+                      logits of the most likely class, or in the unit of the label for regression
 
 Attributions are integrated gradients (Sundararajan et al., "Axiomatic Attribution for Deep Networks", 2017) along the
-straight line from the training data's mean row, so they add up to tiffin_score - tiffin_baseline but for the error of
-the sum over 32 points.
+straight line from the mean training row. They add up to tiffin_score - tiffin_baseline, up to the error of a Riemann
+sum over 32 points.
 """
 
 import shutil
@@ -43,17 +43,17 @@ def write(
     model: keras.Model,
     mean_row: np.ndarray,
 ) -> None:
-    """Write the SavedModel at `folder`, under a temporary name first.
+    """Write the SavedModel to `folder`: under a temporary name first, then renamed.
 
     Args:
-        folder: Of the SavedModel; replaced if it exists.
-        features: The input columns.
-        label: What is predicted.
-        transform: From raw columns to the encoded vector.
-        layers: The lookup tables inside `transform`.
-        owners: Whose value stands at each place of the encoded vector.
-        model: From the encoded vector to logits or numbers.
-        mean_row: The training data's mean encoded vector, `[width]`.
+        folder: Folder of the SavedModel; replaced if it exists.
+        features: Input columns.
+        label: Label to predict.
+        transform: Maps raw columns to the encoded vector.
+        layers: Lookup tables used by `transform`.
+        owners: Column of each position of the encoded vector.
+        model: Maps the encoded vector to logits, or to numbers for regression.
+        mean_row: Mean encoded vector of the training data, `[width]`.
     """
     folder = Path(folder)
     temporary = folder.with_name(f".{folder.name}.part")
@@ -89,7 +89,7 @@ def _serving(transform: Transform, model: keras.Model, label: Label) -> Signatur
 
 
 def _examples(features: Features, transform: Transform, model: keras.Model, label: Label) -> Callable[..., Any]:
-    # A tf.Example has no float64, and a missing value has no feature.
+    # tf.Example has no float64, and a missing value is an absent feature.
     spec: dict[str, Any] = {n.name: tf.io.VarLenFeature(tf.int64 if n.whole else tf.float32) for n in features.numbers}
     spec |= {c.name: tf.io.FixedLenFeature([], tf.string, default_value="") for c in features.categories}
     whole = {n.name for n in features.numbers if n.whole}
@@ -128,10 +128,10 @@ def _explain(
     mean_row: np.ndarray,
 ) -> Signature:
     columns = features.columns
-    # [width, columns]: adds up the places that belong to one column.
+    # [width, columns]: sums the positions of each column.
     sums = np.zeros((len(owners), len(columns)), np.float32)
     sums[np.arange(len(owners)), [columns.index(owner) for owner in owners]] = 1.0
-    # The middle of each of the equal steps: the midpoint rule errs least for the same number of points.
+    # Midpoint rule: a smaller error than the left or right rule with the same number of points.
     points = (np.arange(_POINTS, dtype=np.float32) + 0.5) / _POINTS
 
     @as_written
@@ -139,7 +139,7 @@ def _explain(
         encoded = transform(inputs)
         start = tf.constant(mean_row[None], tf.float32)
         output, first = model(encoded, training=False), model(start, training=False)
-        chosen = tf.argmax(output, axis=1)  # The only one there is, unless there are several classes.
+        chosen = tf.argmax(output, axis=1)  # Index 0 unless there are several classes.
         path = start[:, None] + tf.constant(points)[None, :, None] * (encoded - start)[:, None]
         flat = tf.reshape(path, [-1, mean_row.shape[0]])
         along = tf.gather(model(flat, training=False), tf.repeat(chosen, _POINTS), axis=1, batch_dims=1)

@@ -1,4 +1,4 @@
-"""Which features the columns become: decided from statistics and schema, without another pass over the data."""
+"""Choose the model's features from the statistics and the schema, without another pass over the data."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,21 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from tiffin.errors import InputError
 
-# A value must be seen this often to have a weight of its own; rarer ones share the weight of the unknown.
+# Minimum count of a vocabulary entry; rarer values are treated as unknown.
 _MIN_COUNT = 5
 _MAX_VOCABULARY = 500
-# A text column whose values hardly repeat is a name or an identifier: there is nothing to learn from it.
+# A text column with mostly unique values is a name or an identifier, and is left out.
 _MAX_DISTINCT_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Number:
-    """A column of numbers, cut into pieces at its quantiles.
+    """A numeric column, split into bins at its quantiles.
 
     Attributes:
-        name: Column.
-        whole: Whether the column holds whole numbers.
-        edges: At least two rising numbers: the pieces' ends.
+        name: Column name.
+        whole: Whether the column holds integers.
+        edges: Bin edges: at least two numbers in ascending order.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Category:
-    """A column of text with its known values, most frequent first."""
+    """A text column with its vocabulary, most frequent value first."""
 
     name: str
     vocabulary: tuple[str, ...]
@@ -39,7 +39,7 @@ class Category:
 
 @dataclass(frozen=True)
 class Features:
-    """What the model takes: every column it is given, and why the others are left out."""
+    """The model's input columns, and the columns left out, each with the reason."""
 
     numbers: tuple[Number, ...]
     categories: tuple[Category, ...]
@@ -47,20 +47,20 @@ class Features:
 
     @property
     def columns(self) -> list[str]:
-        """The input columns, numbers first."""
+        """Names of the input columns, numeric columns first."""
         return [number.name for number in self.numbers] + [category.name for category in self.categories]
 
 
 def choose(statistics: statistics_pb2.DatasetFeatureStatistics, schema: schema_pb2.Schema, label: str) -> Features:
-    """Return the features that the training split's statistics and the schema suggest.
+    """Return the features for the training split.
 
     Args:
-        statistics: Of the training split.
-        schema: Columns that it calls deprecated or unknown are left out.
-        label: Column to predict.
+        statistics: Statistics of the training split.
+        schema: Schema; columns that are deprecated, disabled or absent in it are left out.
+        label: Column to predict; never a feature.
 
     Raises:
-        InputError: No column is left to learn from.
+        InputError: No column is usable as a feature.
     """
     usable = {
         feature.name: feature
@@ -77,11 +77,11 @@ def choose(statistics: statistics_pb2.DatasetFeatureStatistics, schema: schema_p
         elif feature.WhichOneof("stats") == "num_stats":
             edges = _edges(feature.num_stats)
             if len(edges) < 2 and feature.num_stats.common_stats.num_missing == 0:
-                left_out[name] = "the same in every row"
+                left_out[name] = "constant"
             elif len(edges) < 2 and feature.num_stats.common_stats.num_non_missing < _MIN_COUNT:
-                left_out[name] = "missing in nearly every row"
+                left_out[name] = "nearly always missing"
             else:
-                if len(edges) < 2:  # There or not there is all it tells.
+                if len(edges) < 2:  # One value besides missing: only its presence is informative.
                     edges = (edges[0], edges[0] + 1.0)
                 numbers.append(Number(name, feature.type == statistics_pb2.FeatureNameStatistics.INT, edges))
         else:
@@ -92,14 +92,14 @@ def choose(statistics: statistics_pb2.DatasetFeatureStatistics, schema: schema_p
                 categories.append(Category(name, vocabulary))
     if not numbers and not categories:
         raise InputError(
-            f"At least one column should be left to learn from. Received: label='{label}' and columns left out: "
-            f"{', '.join(f'{name} ({reason})' for name, reason in left_out.items()) or 'none'}."
+            f"At least one column besides label='{label}' should be usable as a feature. Received: "
+            f"{', '.join(f'{name} ({reason})' for name, reason in left_out.items()) or 'no other column'}."
         )
     return Features(tuple(numbers), tuple(categories), left_out)
 
 
 def _edges(stats: statistics_pb2.NumericStatistics) -> tuple[float, ...]:
-    """Return the distinct quantiles of the present values, smallest and largest included."""
+    """Return the distinct quantiles of the values, including minimum and maximum."""
     if stats.common_stats.num_non_missing == 0:
         return (0.0,)
     quantiles = [h for h in stats.histograms if h.type == statistics_pb2.Histogram.QUANTILES]
@@ -108,18 +108,18 @@ def _edges(stats: statistics_pb2.NumericStatistics) -> tuple[float, ...]:
 
 
 def _vocabulary(stats: statistics_pb2.StringStatistics, rows: float) -> tuple[str, tuple[str, ...]]:
-    """Return why the column is left out, or an empty string, and its vocabulary."""
-    # Parquet tells empty text from missing text; the model's signature cannot.
+    """Return the reason to leave the column out, or an empty string, and its vocabulary."""
+    # The model's signature cannot distinguish empty from missing text, as Parquet does.
     present = stats.common_stats.num_non_missing - sum(
         bucket.sample_count for bucket in stats.rank_histogram.buckets if not bucket.label
     )
     if present < _MIN_COUNT:
-        return "missing in nearly every row", ()
+        return "nearly always missing", ()
     if present > 100 and stats.unique > _MAX_DISTINCT_SHARE * present:
-        return "its values hardly repeat", ()
+        return "mostly unique values", ()
     named = [bucket for bucket in stats.rank_histogram.buckets if bucket.label]
     buckets = [b for b in named if b.sample_count >= min(_MIN_COUNT, max(1, rows / 100))]
     vocabulary = tuple(bucket.label for bucket in buckets[:_MAX_VOCABULARY])
     if len(vocabulary) < 2 and present == rows:
-        return "the same in nearly every row", ()
+        return "nearly constant", ()
     return "", vocabulary

@@ -1,4 +1,4 @@
-"""The network between the encoded columns and the label, and its training."""
+"""Build and train the network from the encoded columns to the label."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,21 +13,24 @@ from tiffin.stages.train.columns import Label
 
 
 def settings_from(**values: Any) -> Settings:
-    """Return settings from a component's parameters, in which whole numbers inside lists arrive as floats.
+    """Return the settings for a component's parameters. KFP passes integers inside lists as floats.
+
+    Args:
+        **values: Fields of `Settings`.
 
     Raises:
-        InputError: A setting is out of its range.
+        InputError: A value is out of range.
     """
     units = values.pop("hidden_units")
     if not all(isinstance(size, int | float) and float(size).is_integer() for size in units):
-        raise InputError(f"hidden_units should be a list of whole numbers. Received: hidden_units={units}.")
+        raise InputError(f"hidden_units should be a list of integers. Received: hidden_units={units}.")
     settings = Settings(hidden_units=tuple(int(size) for size in units), **values)
     rules = {
-        "hidden_units": (all(units >= 1 for units in settings.hidden_units), "sizes of at least 1"),
+        "hidden_units": (all(units >= 1 for units in settings.hidden_units), "at least 1 each"),
         "epochs": (settings.epochs >= 1, "at least 1"),
         "batch_size": (settings.batch_size >= 1, "at least 1"),
         "learning_rate": (0 < settings.learning_rate < float("inf"), "above 0"),
-        "dropout": (0 <= settings.dropout < 1, "from 0 to below 1"),
+        "dropout": (0 <= settings.dropout < 1, "at least 0 and below 1"),
         "weight_decay": (0 <= settings.weight_decay < float("inf"), "at least 0"),
         "seed": (0 <= settings.seed < 2**32, "from 0 to 2**32 - 1"),
     }
@@ -40,17 +43,17 @@ def settings_from(**values: Any) -> Settings:
 def fit(data: tf.data.Dataset, target: np.ndarray, label: Label, settings: Settings) -> tuple[keras.Model, list[float]]:
     """Train a network and return it with the loss of each epoch.
 
-    The same input and settings give the same weights on the same machine.
+    The same data and settings give the same weights on the same machine.
 
     Args:
-        data: Batches of encoded rows, `[batch, width]` float32, and targets, `[batch]` float32, in `scaled` form.
-        target: `[rows]` float32, all of them: a number, or the index of a class.
-        label: What the target is.
-        settings: How to train.
+        data: Batches of encoded rows, `[batch, width]` float32, and targets scaled by `scaled`, `[batch]` float32.
+        target: Unscaled targets of all rows, `[rows]` float32: numbers, or class indices.
+        label: Label to predict.
+        settings: Training settings.
 
     Returns:
-        A model from `[batch, width]` to logits, `[batch, 1]` for a binary label and `[batch, classes]` for more, or to
-        the predicted number, `[batch, 1]`; and the mean training loss of each epoch.
+        The model and the mean training loss of each epoch. The model maps `[batch, width]` to logits, `[batch, 1]` for
+        a binary label and `[batch, classes]` for a multiclass label, or to the predicted number, `[batch, 1]`.
     """
     keras.utils.set_random_seed(settings.seed)
     tf.config.experimental.enable_op_determinism()
@@ -65,11 +68,11 @@ def fit(data: tf.data.Dataset, target: np.ndarray, label: Label, settings: Setti
     model.compile(
         optimizer=keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay),
         loss=losses[label.task](),
-        # Several small steps in one call of the runtime: its overhead is most of a small model's time.
+        # Several steps per runtime call: call overhead dominates the training time of a small model.
         steps_per_execution=min(8, steps),
     )
-    say = keras.callbacks.LambdaCallback(on_epoch_end=_say)
-    history = model.fit(data, epochs=settings.epochs, verbose=0, shuffle=False, callbacks=[say])
+    logger = keras.callbacks.LambdaCallback(on_epoch_end=_log_epoch)
+    history = model.fit(data, epochs=settings.epochs, verbose=0, shuffle=False, callbacks=[logger])
     return _unscaled(model, target, label), [float(loss) for loss in history.history["loss"]]
 
 
@@ -86,14 +89,14 @@ def _build(width: int, target: np.ndarray, label: Label, settings: Settings) -> 
 
 
 def _prior(target: np.ndarray, label: Label) -> Sequence[float]:
-    """Return the logits of the classes' shares, so that training starts from them and not from even odds."""
+    """Return the logits of the class shares: the initial bias of the output layer."""
     counts = np.bincount(target.astype(int), minlength=max(2, len(label.classes))).astype(float)
     logs = np.log((counts + 0.5) / (counts.sum() + 0.5 * len(counts)))
     return [float(logs[1] - logs[0])] if label.task == "binary" else [float(value) for value in logs]
 
 
 def scaled(target: np.ndarray, label: Label) -> np.ndarray:
-    """Return a regression's target with mean 0 and deviation 1, and classes as they are."""
+    """Return a regression target scaled to mean 0 and standard deviation 1; class indices unchanged."""
     if label.task != "regression":
         return target
     scaled: np.ndarray = ((target - target.mean()) / max(float(target.std()), 1e-12)).astype(np.float32)
@@ -107,5 +110,5 @@ def _unscaled(model: keras.Model, target: np.ndarray, label: Label) -> keras.Mod
     return keras.Model(model.inputs, scale(model.outputs[0]))
 
 
-def _say(epoch: int, logs: dict[str, float]) -> None:
+def _log_epoch(epoch: int, logs: dict[str, float]) -> None:
     print(f"epoch {epoch + 1}: loss {logs['loss']:.4f}", flush=True)  # noqa: T201 - the step's log

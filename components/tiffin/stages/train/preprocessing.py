@@ -1,8 +1,8 @@
-"""From raw columns to one vector of numbers in a few wide TensorFlow operations, which become part of the SavedModel.
+"""Encode raw columns as one vector, with a few wide TensorFlow operations that become part of the SavedModel.
 
-Numbers use the piecewise linear encoding of Gorishniy et al., "On Embeddings for Numerical Features in Tabular Deep
-Learning" (2022): with edges b_0 < ... < b_k, piece t of x is clip((x - b_(t-1)) / (b_t - b_(t-1)), 0, 1). All columns
-share one operation, padded to the longest list of edges, because at serving time the number of operations is the cost.
+Numeric columns use the piecewise linear encoding of Gorishniy et al., "On Embeddings for Numerical Features in Tabular
+Deep Learning" (2022): with edges b_0 < ... < b_k, bin t of x is clip((x - b_(t-1)) / (b_t - b_(t-1)), 0, 1). All columns
+share one operation, padded to the largest number of bins: serving time depends on the number of operations.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,15 +20,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def as_written(function: Function) -> Function:
-    """Return the function so that TensorFlow traces it without autograph, whose rewriting is half the time of an export."""
+    """Return the function marked to be traced without AutoGraph, which takes half the time of an export."""
     return cast("Function", tf.autograph.experimental.do_not_convert(function))
 
 
 def input_signature(features: Features) -> dict[str, tf.TensorSpec]:
-    """Return the raw inputs of a model: one row of values a column, of shape `[batch]`.
+    """Return the raw inputs of a model, `[batch]` per column.
 
-    Whole numbers are float64 and others float32, so that NaN can stand for a missing value and whole numbers stay exact
-    up to 2**53; text is string, with the empty string for a missing value.
+    Integers are float64, which is exact up to 2**53; other numbers are float32; NaN is a missing number. Text is string;
+    the empty string is a missing value.
     """
     signature = {
         n.name: tf.TensorSpec([None], tf.float64 if n.whole else tf.float32, name=n.name) for n in features.numbers
@@ -37,21 +37,24 @@ def input_signature(features: Features) -> dict[str, tf.TensorSpec]:
 
 
 def build(features: Features) -> tuple[Transform, list[keras.layers.Layer], list[str]]:
-    """Return the transformation, the layers it holds (for the exporter to track), and each output's column.
+    """Return the transform, its layers for the exporter to track, and the column of each output.
+
+    Args:
+        features: Input columns.
 
     Returns:
-        transform: From raw columns, `[batch]` each, to `[batch, width]` float32 in [0, 1].
-        layers: The lookup tables of the categories.
-        owners: `width` column names: whose value stands there.
+        transform: Maps raw columns, `[batch]` each, to `[batch, width]` float32 in [0, 1].
+        layers: Lookup tables of the text columns.
+        owners: Column name of each of the `width` outputs.
     """
     edges, widths = _edge_matrix(features)
     lookups = [
-        # Index 0 is a missing value, 1 a value never seen.
+        # Index 0 is a missing value, index 1 an unknown one.
         keras.layers.StringLookup(vocabulary=list(c.vocabulary), mask_token="", num_oov_indices=1, name=f"lookup_{i}")
         for i, c in enumerate(features.categories)
     ]
     depths = [len(c.vocabulary) + 2 for c in features.categories]
-    # Padding is cut away by gathering the real pieces once.
+    # One gather removes the padding.
     pieces = [(i, t) for i, n in enumerate(features.numbers) for t in range(len(n.edges) - 1)]
     flat = np.array([i * edges.shape[1] + t for i, t in pieces], np.int32) if features.numbers else None
 
@@ -61,7 +64,7 @@ def build(features: Features) -> tuple[Transform, list[keras.layers.Layer], list
         if features.numbers:
             values = tf.stack([tf.cast(inputs[n.name], tf.float64) for n in features.numbers], axis=1)
             missing = tf.math.is_nan(values)
-            # NaN is below every edge, so a missing value has no piece and only its own flag.
+            # A missing value is encoded as the lowest edge, 0 in every bin, and sets its flag.
             known = tf.where(missing, tf.constant(edges[:, 0]), values)
             encoded = tf.clip_by_value((known[:, :, None] - edges[None]) / widths[None], 0.0, 1.0)
             encoded = tf.reshape(tf.cast(encoded, tf.float32), [-1, edges.size])
@@ -79,7 +82,7 @@ def build(features: Features) -> tuple[Transform, list[keras.layers.Layer], list
 
 
 def chunks(transform: Transform, raw: Raw, chunk_rows: int = 16_384) -> Iterator[np.ndarray]:
-    """Yield all rows encoded, `[up to chunk_rows, width]` float32 each, in order."""
+    """Yield the encoded rows in order, in chunks of up to `chunk_rows`: `[chunk, width]` float32."""
     run = tf.function(transform, autograph=False, reduce_retracing=True)
     for start in range(0, len(next(iter(raw.values()))), chunk_rows):
         yield run({name: tf.constant(values[start : start + chunk_rows]) for name, values in raw.items()}).numpy()
@@ -91,14 +94,15 @@ def batches(
     """Return shuffled batches of encoded rows and targets, and the mean encoded row, `[width]`.
 
     Args:
-        transform: From raw columns to the encoded vector.
-        raw: Column to values, `[rows]` each.
-        target: `[rows]`.
-        batch_size: Rows a batch.
-        seed: Of the shuffling, which differs from pass to pass and not from run to run.
-        cache_bytes: Up to this size the encoded rows are kept; above it they are encoded again in every pass.
+        transform: Maps raw columns to the encoded vector.
+        raw: Values by column, `[rows]` each.
+        target: Targets, `[rows]`.
+        batch_size: Rows per batch.
+        seed: Shuffling seed. The order differs between epochs and is the same for the same seed.
+        cache_bytes: Largest size of the encoded rows to keep in memory, in bytes; larger data is encoded again in every
+            epoch. Defaults to 1 GiB.
     """
-    # The shuffling's seed counts together with the global one.
+    # tf.data combines its seed with the global seed.
     keras.utils.set_random_seed(seed)
     rows = len(target)
     parts: list[np.ndarray] = []
@@ -122,7 +126,7 @@ def batches(
 
 
 def _edge_matrix(features: Features) -> tuple[np.ndarray, np.ndarray]:
-    """Return lower edges and widths of the pieces, `[numbers, longest]`; padding has an edge that nothing reaches."""
+    """Return lower edges and widths of the bins, `[numbers, longest]`; padding has an edge above any value."""
     longest = max((len(n.edges) - 1 for n in features.numbers), default=1)
     edges = np.full((len(features.numbers), longest), np.finfo(np.float64).max / 4)
     widths = np.ones_like(edges)

@@ -1,4 +1,4 @@
-"""From examples, statistics and schema to a model artifact: the SavedModel and the record of its training."""
+"""Train a model artifact from examples, statistics and schema: the SavedModel and the training record."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def train(
     split: str = "train",
     data_version: str = "",
 ) -> Training:
-    """Train a model on one split, write the model artifact and return the record of the training.
+    """Train a model on one split, write the model artifact and return the training record.
 
     Args:
         examples: Folder of the examples artifact.
@@ -34,21 +34,21 @@ def train(
         output: Folder of the model artifact.
         label: Column to predict.
         task: `auto`, `binary`, `multiclass` or `regression`.
-        settings: How to train.
-        split: Which split. Defaults to `train`.
-        data_version: The version that the examples are expected to have; empty for any.
+        settings: Training settings.
+        split: Split to train on. Defaults to `train`.
+        data_version: Expected version of the examples; empty to skip the check.
 
     Raises:
-        InputError: A parameter or an artifact breaks a rule.
-        DataError: The label has no or one value.
+        InputError: A parameter or an artifact is invalid.
+        DataError: The label has fewer than two values, or too many classes.
     """
     if not label:
-        raise InputError("label should be the column to predict. Received: label=''. Pass --set label=COLUMN.")
+        raise InputError("label should name the column to predict. Received: label=''. Pass --set label=COLUMN.")
     version = read_manifest(examples).version
     if data_version and data_version != version:
         raise InputError(
-            f"data_version should be that of the examples, {version}. Received: data_version='{data_version}'. "
-            "Pass the version that came with the examples."
+            f"data_version should be the version of the examples, '{version}'. Received: data_version='{data_version}'. "
+            "Pass the output data_version of the step that wrote the examples."
         )
     found = find_split(read_statistics(statistics), split)
     chosen = features.choose(found, read_schema(schema), label)
@@ -83,13 +83,13 @@ def train(
         class_shares=_class_shares(target, target_label),
         label_mean=float(target.mean(dtype=np.float64)) if target_label.task == "regression" else None,
     )
-    # Last, so that a model artifact with this record is whole.
+    # Written last: an artifact with a training record is complete.
     write_training(output, training)
     return training
 
 
 def _class_shares(target: np.ndarray, label: columns.Label) -> tuple[float, ...] | None:
-    """Return each class's share: what a guess without a model would be."""
+    """Return the share of each class, the baseline prediction; None for regression."""
     if label.task == "regression":
         return None
     counts = np.bincount(target.astype(int), minlength=len(label.classes))
