@@ -1,4 +1,4 @@
-"""The main pipeline: from raw data to a model that TensorFlow Serving answers from."""
+"""The training pipeline: from raw data to a model deployed to TensorFlow Serving."""
 
 from typing import Literal
 
@@ -47,18 +47,17 @@ def training(
     deadline_seconds: float,
     replace_newer: bool,
 ) -> None:
-    """Ingest, validate, train, evaluate, register and deploy; a gate that does not pass stops what comes after it.
+    """Ingest, validate, train, evaluate, register and deploy; stops if the data is invalid or the model is not good enough.
 
     Args:
-        splits: Split name to weight; train and eval are needed.
-        model_name: Name in the registry and on the server.
+        splits: Split name to weight; train and eval are required.
+        model_name: Name of the model in the registry and on the server: up to 128 letters, digits, '_', '-' and '.'.
     """
-    # Other defaults and descriptions are those of the components that the parameters go to.
+    # Other defaults and descriptions are taken from the components that the parameters are passed to.
     #
-    # Files and samples change behind the same name, which is all that KFP's cache would see: only training is cached, by
-    # the data's version. Retries are for what a second attempt may mend, such as a node that went away. A gate is not among
-    # that: validate and evaluate succeed whatever they find, and the branch on their verdict ends in stop_run, which fails
-    # once, as a result.
+    # KFP's cache compares parameters, not the content of files: only training is cached, keyed by the data version.
+    # Retries handle transient failures such as a lost node. Gates are not retried: validate and evaluate succeed with any
+    # verdict, and stop_run, which fails the run, has no retries.
     end = set_up(summarize_run(pipeline="training"), "Summarize").set_caching_options(False)
     with dsl.ExitHandler(end, name="run"):
         ingested = ingest_examples(

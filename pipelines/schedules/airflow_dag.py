@@ -1,8 +1,8 @@
-"""Submit the training pipeline every night from Airflow 3, and follow the run until it ends.
+"""Submit the training pipeline nightly from Airflow 3, and wait for the run to finish.
 
-Put this file and training.yaml into Airflow's dags folder, and `tiffin[sdk]` into its workers' environment. The
-workers' environment also says where to submit: KF_PIPELINES_ENDPOINT, TIFFIN_NAMESPACE and TIFFIN_KFP_TOKEN. A run that
-a gate stopped, exit status 3, is skipped rather than failed: the model that serves stays.
+Copy this file and training.yaml to Airflow's dags folder, and install `tiffin[sdk]` in the workers' environment. Set
+KF_PIPELINES_ENDPOINT, TIFFIN_NAMESPACE and TIFFIN_KFP_TOKEN there. If a gate stops the run (exit status 3), the task is
+skipped, not failed, and the deployed model stays in service.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ with DAG(
         bash_command="tiffin submit training --params training.yaml --wait --timeout 14400",
         cwd=str(Path(__file__).parent),
         append_env=True,
-        # As in manifests/: where the serving root is gs://, as in the overlay gcp, there is nothing to mount.
+        # The names in manifests/. Remove TIFFIN_MOUNT if the serving root is on gs://, as in the overlay gcp.
         env={
             "TIFFIN_MOUNT": "deploy-model=tiffin-serving-root:/serving",
             "TIFFIN_SERVICE_ACCOUNT": "tiffin-pipeline",

@@ -1,4 +1,6 @@
-"""The exported model on a split: the verdict is written whether it passes or not."""
+"""Evaluation of the exported model on a split: metrics, curves and verdict."""
+
+import re
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from tiffin.stages.evaluate.predictions import predict
 
 
 class Echo(tf.Module):
-    """A model that answers with its input `x`."""
+    """A model that returns its input `x`."""
 
     def __init__(self, task):
         super().__init__()
@@ -30,7 +32,7 @@ class Echo(tf.Module):
 
 @pytest.fixture(scope="module")
 def echo(tmp_path_factory):
-    """Make a model artifact whose predictions are the column x."""
+    """Return a function that makes a model artifact whose predictions are the column x."""
 
     def make(task, **record):
         folder = tmp_path_factory.mktemp("model")
@@ -63,7 +65,7 @@ class TestVerdict:
         assert found == verdict(tmp_path / "out")
         assert (found.passed, found.rows, found.split, found.data_version) == (True, 4, "eval", "d1")
         assert found.metrics["auc"] == 0.75
-        # Rows are the truth: of two "no", one was taken for "yes".
+        # Rows are the true classes: one of two "no" is predicted as "yes".
         assert (found.classes, found.confusion) == (("no", "yes"), ((1, 1), (1, 1)))
         assert found.curve == Curve((0, 0, 0.5, 0.5, 1), (0, 0.5, 0.5, 1, 1), (1, 0.9, 0.6, 0.4, 0.1))
 
@@ -91,7 +93,7 @@ class TestVerdict:
         assert (found.passed, found.metrics["mae"]) == (True, 1.0)
         assert found.reason == "mae 1 is at most 1; rmse 1.29099 is better than 2.16025 without a model."
 
-    def test_of_a_class_that_was_not_in_training(self, binary, tmp_path):
+    def test_of_an_unknown_class(self, binary, tmp_path):
         rows = table(x=[0.9, 0.1, 0.6, 0.5], y=["yes", "no", "maybe", None])
         found = evaluate(binary, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
 
@@ -102,13 +104,13 @@ class TestVerdict:
         )
         assert [check.passed for check in found.checks] == [True, False]
 
-    def test_of_classes_that_were_not_in_training(self, echo, tmp_path):
+    def test_of_unknown_classes(self, echo, tmp_path):
         model = echo("multiclass", classes=("1", "2", "3"), class_shares=(0.5, 0.25, 0.25))
         shards = [table(x=[0.1, 0.5, 0.5], y=[1, 4, 5]), table(x=[0.5], y=[5]), table(x=[0.9, 0.2], y=[2, 6])]
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": shards}), tmp_path / "out")
 
         assert (found.passed, found.rows) == (False, 2)
-        assert "4 rows have classes that were not in training, '5' (2), '4' (1), '6' (1): train" in found.reason
+        assert re.search(r"^4 .*'5' \(2\), '4' \(1\), '6' \(1\): ", found.reason)
 
     def test_of_a_split_with_one_class(self, binary, tmp_path):
         rows = table(x=[0.9, 0.6], y=["yes", "yes"])
@@ -120,7 +122,7 @@ class TestVerdict:
         assert found.curve == Curve((), (), ())
 
     @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-    def test_of_a_model_that_answers_nan(self, echo, tmp_path, task):
+    def test_of_a_model_that_predicts_nan(self, echo, tmp_path, task):
         model = echo(
             task,
             classes=("1.5", "2.5", "3.5")[: 2 if task == "binary" else 3],
@@ -131,9 +133,9 @@ class TestVerdict:
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
 
         assert found.passed is False
-        assert "could not be measured" in verdict(tmp_path / "out").reason
+        assert verdict(tmp_path / "out").checks[-1].value is None
 
-    def test_of_many_rows_has_a_short_curve(self, binary, tmp_path):
+    def test_of_many_rows_has_a_curve_of_100_points(self, binary, tmp_path):
         rows = table(x=[(number * 7919 % 9973) / 9973 for number in range(9000)], y=["yes", "no", "no"] * 3000)
         found = evaluate(binary, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
 
@@ -154,7 +156,7 @@ class TestVerdict:
 
 
 class TestPredict:
-    def test_over_several_shards_in_their_order(self, binary, tmp_path):
+    def test_reads_shards_in_order(self, binary, tmp_path):
         shards = [table(x=[0.1, 0.2], y=["no", "yes"]), table(x=[0.3], y=["yes"])]
         found = predict(binary, write_examples(tmp_path, {"eval": shards}), "eval", read_training(binary))
 
@@ -168,37 +170,33 @@ class TestBadInput:
     def evaluate(self, model, tmp_path, rows=GOOD, **options):
         return evaluate(model, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out", **options)
 
-    def test_a_threshold_of_no_metric(self, binary, tmp_path):
+    def test_a_threshold_of_an_unknown_metric(self, binary, tmp_path):
         with pytest.raises(InputError, match=r"thresholds\['aucc'\]\. Did you mean 'auc'\?"):
             self.evaluate(binary, tmp_path, thresholds={"aucc": 0.5})
 
         assert not (tmp_path / "out").exists()
 
-    def test_a_split_that_is_not_there(self, binary, tmp_path):
-        with pytest.raises(InputError, match=r"one of eval\. Received: split='test'"):
+    def test_a_split_that_does_not_exist(self, binary, tmp_path):
+        with pytest.raises(InputError, match=r"eval.*split='test'"):
             self.evaluate(binary, tmp_path, split="test")
 
     def test_a_split_without_labels(self, binary, tmp_path):
-        with pytest.raises(
-            DataError, match=r"a label that the model knows\. .*split='eval' with none where 'y' is there"
-        ):
+        with pytest.raises(DataError, match=r"split='eval'.*'y'"):
             self.evaluate(binary, tmp_path, table(x=[0.5], y=[None]))
 
-    def test_a_split_without_a_class_of_the_training(self, binary, tmp_path):
-        with pytest.raises(
-            DataError, match=r"split='eval' with classes that were not in training, maybe, in all of them"
-        ):
+    def test_a_split_with_unknown_classes_only(self, binary, tmp_path):
+        with pytest.raises(DataError, match=r"split='eval'.*'y'.*: maybe\."):
             self.evaluate(binary, tmp_path, table(x=[0.5, 0.6], y=["maybe", "maybe"]))
 
     def test_examples_without_a_column_of_the_model(self, binary, tmp_path):
-        with pytest.raises(InputError, match=r"every column that the model takes\. Received: '.*parquet' without x\."):
+        with pytest.raises(InputError, match=r"'.*parquet' without x\."):
             self.evaluate(binary, tmp_path, table(z=[0.5], y=["yes"]))
 
     def test_a_model_without_a_record(self, tmp_path):
-        with pytest.raises(InputError, match=r"'training\.json'"):
+        with pytest.raises(InputError, match=r"training.json.*/empty'"):
             self.evaluate(tmp_path / "empty", tmp_path)
 
     def test_a_model_without_a_saved_model(self, tmp_path):
         write_training(tmp_path / "m", make_training(label="y"))
-        with pytest.raises(InputError, match="The model should hold a SavedModel with serving_default"):
+        with pytest.raises(InputError, match=r"serving_default.*/m'"):
             self.evaluate(tmp_path / "m", tmp_path)

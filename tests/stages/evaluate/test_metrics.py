@@ -1,4 +1,4 @@
-"""Metrics of a few rows, worked out by hand."""
+"""Metrics of a few rows, compared with values calculated by hand."""
 
 from math import log
 
@@ -16,7 +16,7 @@ class TestBinary:
         found = metrics.binary(np.array([1, 0, 1, 0]), np.array([0.9, 0.6, 0.4, 0.1]), 0.25)
 
         assert found == {
-            "auc": 0.75,  # three of the four pairs are in order
+            "auc": 0.75,  # three of four pairs are ranked correctly
             "average_precision": pytest.approx((1 + 2 / 3) / 2),
             "accuracy": 0.5,
             "precision": 0.5,
@@ -27,24 +27,24 @@ class TestBinary:
             "baseline_log_loss": pytest.approx(-(2 * log(0.25) + 2 * log(0.75)) / 4),
         }
 
-    def test_one_class_has_no_ranking(self):
+    def test_one_class_has_no_auc(self):
         found = metrics.binary(np.array([1, 1]), np.array([0.9, 0.1]), 0.5)
 
         assert (found["auc"], found["average_precision"]) == (None, None)
         assert (found["accuracy"], found["precision"], found["recall"]) == (0.5, 1, 0.5)
 
-    def test_nothing_chosen(self):
+    def test_no_positive_prediction(self):
         found = metrics.binary(np.array([1, 0]), np.array([0.2, 0.1]), 0.5)
 
         assert (found["precision"], found["recall"], found["f1"]) == (0, 0, 0)
 
-    def test_certainty_is_no_infinity(self):
+    def test_log_loss_of_certain_errors_is_finite(self):
         found = metrics.binary(np.array([1, 0]), np.array([0.0, 1.0]), 0.5)
 
         assert 30 < found["log_loss"] < 40
 
     @pytest.mark.parametrize("bad", [NAN, float("inf")])
-    def test_answers_that_are_not_finite_are_not_measured(self, bad):
+    def test_predictions_that_are_not_finite_are_not_measured(self, bad):
         found = metrics.binary(np.array([1, 0]), np.array([bad, 0.1]), 0.5)
 
         assert found.pop("baseline_log_loss") == pytest.approx(log(2))
@@ -58,7 +58,7 @@ class TestMulticlass:
         found = metrics.multiclass(np.array([0, 1, 2]), probabilities, np.array([0.5, 0.25, 0.25]))
 
         assert found == {
-            # against the rest: class 0 first; class 1 behind row 3; class 2 beside row 2
+            # one-vs-rest: class 0 ranks first; class 1 behind row 3; class 2 ties with row 2
             "auc": pytest.approx((1 + 0.5 + 0.75) / 3),
             "accuracy": pytest.approx(2 / 3),
             "f1": pytest.approx((1 + 2 / 3 + 0) / 3),
@@ -66,13 +66,13 @@ class TestMulticlass:
             "baseline_log_loss": pytest.approx(-(log(0.5) + log(0.25) + log(0.25)) / 3),
         }
 
-    def test_a_class_that_the_split_lacks(self):
+    def test_a_class_missing_in_the_split(self):
         probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.5, 0.3]])
         found = metrics.multiclass(np.array([0, 1]), probabilities, np.array([0.4, 0.3, 0.3]))
 
         assert (found["auc"], found["accuracy"]) == (1, 1)
 
-    def test_one_class_has_no_ranking(self):
+    def test_one_class_has_no_auc(self):
         assert metrics.multiclass(np.array([0]), np.array([[0.8, 0.2]]), np.array([0.5, 0.5]))["auc"] is None
 
     def test_float32_rows_need_not_sum_to_one_exactly(self):
@@ -80,7 +80,7 @@ class TestMulticlass:
 
         assert metrics.multiclass(np.arange(3), probabilities, np.full(3, 1 / 3))["log_loss"] == pytest.approx(log(3))
 
-    def test_answers_that_are_not_finite_are_not_measured(self):
+    def test_predictions_that_are_not_finite_are_not_measured(self):
         found = metrics.multiclass(np.arange(3), np.full((3, 3), NAN), np.full(3, 1 / 3))
 
         assert found.pop("baseline_log_loss") == pytest.approx(log(3))
@@ -98,13 +98,13 @@ class TestRegression:
             "baseline_rmse": pytest.approx((14 / 3) ** 0.5),
         }
 
-    def test_one_row_explains_no_variance(self):
+    def test_one_row_has_no_r2(self):
         found = metrics.regression(np.array([1.0]), np.array([3.0]), 2.0)
 
         assert found == {"r2": None, "rmse": 2.0, "mae": 2.0, "baseline_rmse": 1.0}
 
     @pytest.mark.parametrize("bad", [NAN, float("-inf")])
-    def test_answers_that_are_not_finite_are_not_measured(self, bad):
+    def test_predictions_that_are_not_finite_are_not_measured(self, bad):
         found = metrics.regression(np.array([1.0, 3.0]), np.array([bad, 3.0]), 2.0)
 
         assert found == {"r2": None, "rmse": None, "mae": None, "baseline_rmse": 1.0}

@@ -1,4 +1,4 @@
-"""The label: its task, its classes, and what cannot be one; and the columns as the signature takes them."""
+"""The label's task and classes, labels that are rejected, and the model's raw inputs."""
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ def chunked(values):
 class TestFindLabel:
     @pytest.mark.parametrize("values", [[1], [0.5, 0.5], ["a", "a"]])
     def test_one_value(self, values):
-        with pytest.raises(DataError, match=rf"two values to tell apart\. Received: label='y', always {values[0]}\."):
+        with pytest.raises(DataError, match=rf"label='y', always {values[0]}\."):
             columns.find_label(chunked(values), "y", "auto")
 
     @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ class TestFindLabel:
             ([0.5, 1.0, 1.5], "regression", ()),
         ],
     )
-    def test_the_task_that_the_values_suggest(self, values, task, classes):
+    def test_auto_derives_the_task_from_the_values(self, values, task, classes):
         found = columns.find_label(chunked(values), "y", "auto")
 
         assert (found.name, found.task, found.classes) == ("y", task, classes)
@@ -43,28 +43,26 @@ class TestFindLabel:
         ("values", "task", "classes"),
         [([0, 1], "multiclass", ("0", "1")), ([0, 1], "regression", ()), (list(range(30)), "multiclass", 30)],
     )
-    def test_a_task_that_is_given(self, values, task, classes):
+    def test_explicit_task(self, values, task, classes):
         found = columns.find_label(chunked(values), "y", task)
 
         assert found.task == task
         assert classes in (found.classes, len(found.classes))
 
-    def test_there_is_no_such_task(self):
-        with pytest.raises(InputError, match=r"task should be auto, binary.*task='binry'\. Did you mean 'binary'\?"):
+    def test_unknown_task(self):
+        with pytest.raises(InputError, match=r"task='binry'\. Did you mean 'binary'\?"):
             columns.find_label(chunked([0, 1]), "y", "binry")
 
     def test_a_binary_label_with_three_values(self):
-        with pytest.raises(
-            InputError, match=r"A binary label should have two values\. Received: label='y' with 3: a, b, c"
-        ):
+        with pytest.raises(InputError, match=r"'binary'.*label='y' with 3: a, b, c.*'multiclass'"):
             columns.find_label(chunked(["a", "b", "c"]), "y", "binary")
 
-    def test_a_regression_of_words(self):
-        with pytest.raises(InputError, match="A regression's label should be numbers"):
+    def test_a_regression_of_text(self):
+        with pytest.raises(InputError, match=r"'regression'.*label='y', text"):
             columns.find_label(chunked(["a", "b"]), "y", "regression")
 
-    def test_more_classes_than_a_thousand(self):
-        with pytest.raises(DataError, match=r"at most 1000 classes\. Received: label='y' with 1001"):
+    def test_more_than_a_thousand_classes(self):
+        with pytest.raises(DataError, match=r"1000.*label='y' with 1001\."):
             columns.find_label(chunked([str(number) for number in range(1001)]), "y", "auto")
 
 
@@ -86,22 +84,23 @@ class TestReadTable:
 
         assert (found["x"].to_pylist(), unlabelled) == ([1, 4], 2)
 
-    def test_where_no_row_has_one(self, tmp_path):
+    def test_no_row_has_a_label(self, tmp_path):
         examples = write_examples(tmp_path, {"train": table(x=[1, 2], y=[None, None])})
-        with pytest.raises(DataError, match=r"label='y' with none in split 'train'"):
+        with pytest.raises(DataError, match=r"label='y'.*'train'"):
             columns.read_table(examples, "train", ["x"], "y")
 
-    @pytest.mark.parametrize(("names", "label", "said"), [(["x"], "yy", "label"), (["xx"], "y", "A column")])
-    def test_where_a_column_is_not_there(self, tmp_path, names, label, said):
+    @pytest.mark.parametrize(
+        ("names", "label", "message"),
+        [(["x"], "yy", r"^label .*'yy'\. Did you mean 'y'\?"), (["xx"], "y", r"'xx'\. Did you mean 'x'\?")],
+    )
+    def test_a_column_that_does_not_exist(self, tmp_path, names, label, message):
         examples = write_examples(tmp_path, {"train": table(x=[1], y=[0])})
-        with pytest.raises(
-            InputError, match=rf"{said} should be in the examples\. .*Did you mean .*The columns are: x, y\."
-        ):
+        with pytest.raises(InputError, match=rf"{message}.*: x, y\."):
             columns.read_table(examples, "train", names, label)
 
-    def test_where_the_split_is_not_there(self, tmp_path):
+    def test_a_split_that_does_not_exist(self, tmp_path):
         examples = write_examples(tmp_path, {"train": table(x=[1], y=[0])})
-        with pytest.raises(InputError, match=r"one of train\. Received: split='test'"):
+        with pytest.raises(InputError, match=r"train.*split='test'"):
             columns.read_table(examples, "test", ["x"], "y")
 
 

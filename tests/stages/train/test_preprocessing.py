@@ -1,4 +1,4 @@
-"""The encoded vector, worked out by hand."""
+"""The encoded vector, compared with values calculated by hand."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import tensorflow as tf
 from tiffin.stages.train import preprocessing
 from tiffin.stages.train.features import Category, Features, Number
 
-# n: pieces 0..10 and 10..30; m: one piece -1..1; c: two words.
+# n: bins 0..10 and 10..30; m: one bin -1..1; c: two values.
 FEATURES = Features((Number("n", True, (0, 10, 30)), Number("m", False, (-1, 1))), (Category("c", ("b", "a")),), {})
 OWNERS = ["n", "n", "m", "n", "m", "c", "c", "c", "c"]
 #  n, m, c -> n 0..10, n 10..30, m, n missing, m missing, c missing, c unknown, b, a
@@ -41,7 +41,7 @@ def test_the_vector_of_each_row(transform, rows):
     np.testing.assert_array_equal(np.concatenate(list(preprocessing.chunks(transform, RAW, rows))), ENCODED)
 
 
-def test_one_kind_of_column_alone():
+def test_only_numeric_and_only_text_columns():
     numbers, _, owners = preprocessing.build(Features(FEATURES.numbers[1:], (), {}))
     words, _, word_owners = preprocessing.build(Features((), FEATURES.categories, {}))
 
@@ -51,7 +51,7 @@ def test_one_kind_of_column_alone():
 
 
 @pytest.mark.parametrize("word", ["[UNK]", "[MASK]", " ", "ü"])
-def test_any_word_is_a_word(word):
+def test_any_text_is_a_value(word):
     encode, _, _ = preprocessing.build(Features((), (Category("c", (word, "b")),), {}))
 
     np.testing.assert_array_equal(
@@ -59,7 +59,7 @@ def test_any_word_is_a_word(word):
     )
 
 
-def test_the_signature_takes_nan_and_exact_whole_numbers():
+def test_input_signature():
     assert preprocessing.input_signature(FEATURES) == {
         "n": tf.TensorSpec([None], tf.float64, "n"),
         "m": tf.TensorSpec([None], tf.float32, "m"),
@@ -74,7 +74,7 @@ class TestBatches:
         return passes, mean
 
     @pytest.mark.parametrize("cache_bytes", [1 << 30, 0])
-    def test_hold_each_row_once_beside_its_target(self, transform, cache_bytes):
+    def test_contain_each_row_once_with_its_target(self, transform, cache_bytes):
         passes, mean = self.read(transform, cache_bytes=cache_bytes)
 
         np.testing.assert_allclose(mean, ENCODED.mean(axis=0), rtol=1e-6)
@@ -85,7 +85,7 @@ class TestBatches:
             np.testing.assert_array_equal(np.concatenate([rows for rows, _ in batches]), ENCODED[targets.astype(int)])
 
     @pytest.mark.parametrize("cache_bytes", [1 << 30, 0])
-    def test_come_in_an_order_that_follows_from_the_seed(self, transform, cache_bytes):
+    def test_have_an_order_that_depends_on_the_seed(self, transform, cache_bytes):
         def order(seed):
             passes, _ = self.read(transform, seed, cache_bytes=cache_bytes)
             return [[float(value) for _, target in batches for value in target] for batches in passes]

@@ -73,10 +73,8 @@ def predict(model: str | Path, examples: str | Path, split: str, record: Trainin
     if not truths:
         classes = f"only classes that were not in training: {', '.join(sorted(unknown)[:10])}"
         raise DataError(
-            f"split should have rows with a class that was in training. Received: split='{split}', where the label "
+            f"split should have rows with a label known from training. Received: split='{split}', where "
             f"'{record.label}' has {classes if unknown else 'no values'}. Train and evaluate on the same data."
-            if record.task != "regression"
-            else f"split should have rows with a label. Received: split='{split}', where '{record.label}' has no values."
         )
     return Predictions(np.concatenate(truths), np.concatenate(answers), dict(unknown))
 
