@@ -1,9 +1,9 @@
-"""Time of the training pipeline by step, with warm interpreters and without, and where a cold step's start goes.
+"""Time the steps of the training pipeline with and without warm interpreters, and the imports of a cold step.
 
     python tests/benchmarks/pipeline.py [--set data=trips.csv --set label=tip ...]
 
-Arguments go to `tiffin run training`; without any it runs on the generated deliveries. Runs alternate, so that a machine
-whose speed drifts favours neither.
+Arguments are passed to `tiffin run training`; without arguments, it uses the generated deliveries. Warm and cold runs
+alternate, so that load on the machine affects both.
 """
 
 import json
@@ -26,7 +26,7 @@ _IMPORTS = {
 
 
 def main(arguments: list[str]) -> None:
-    """Print both tables."""
+    """Print the tables of step times and import times, then run the quality benchmark."""
     console = Console()
     tiffin = str(Path(sys.executable).with_name("tiffin"))
     runs: dict[str, list[dict[str, float]]] = {"warm": [], "cold": []}
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
         for module in modules:
             imports.add_row(environment, module, f"{_import_seconds(environment, module):.2f}")
     console.print(imports)
-    # The same rows and artifacts, in the environment that has the peer.
+    # On the same artifacts, in the environment that has scikit-learn.
     with tempfile.TemporaryDirectory() as state:
         _run(tiffin, arguments, state)
         run = next(Path(state, "runs").iterdir())
@@ -59,13 +59,11 @@ def main(arguments: list[str]) -> None:
 
 
 def _run(tiffin: str, arguments: list[str], state: str) -> dict[str, float]:
-    """Return the seconds of each step of one run, and of the whole."""
+    """Return the seconds of each step and of the whole run."""
     command = [tiffin, "run", "training", "--state", state, "--stop-server", "--json", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(
-            f"error: The run should succeed to be timed. Received: status {done.returncode}.\n{done.stderr[-2000:]}"
-        )
+        sys.exit(f"error: The run failed with exit status {done.returncode}.\n{done.stderr[-2000:]}")
     summary = json.loads(done.stdout.strip().splitlines()[-1])
     steps = {step["name"]: step["seconds"] for step in summary["steps"] if step["seconds"] is not None}
     return steps | {"whole run": summary["seconds"]}

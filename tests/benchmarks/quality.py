@@ -1,4 +1,4 @@
-"""Quality of the default model beside scikit-learn's gradient boosting, trained and measured on the same rows.
+"""Compare the default model with scikit-learn's gradient boosting, trained and evaluated on the same rows.
 
     python tests/benchmarks/quality.py RUN
 
@@ -22,7 +22,7 @@ from tiffin.stages.train.training import train
 
 
 def main(run: str) -> None:
-    """Print AUC, log loss and seconds of training of both."""
+    """Print AUC, log loss and training time in seconds of both models."""
     steps = next(Path(run).glob("artifacts/*/train-model")).parent
     examples, statistics, schema = (
         steps / name
@@ -50,7 +50,7 @@ def _frame(examples: Path, split: str, columns: tuple[str, ...], label: str):
     frame = pa.concat_tables(shard.read() for _, shard in open_shards(examples, split)).to_pandas()
     for name in columns:
         if frame[name].dtype == object or str(frame[name].dtype) in ("str", "string"):
-            # scikit-learn takes at most 255 categories a column.
+            # scikit-learn supports at most 255 categories per column.
             kept = frame[name].value_counts().index[:250]
             frame[name] = frame[name].where(frame[name].isin(kept)).astype("category")
     return frame[list(columns)], np.asarray(frame[label])

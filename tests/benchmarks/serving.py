@@ -1,11 +1,11 @@
-"""Requests a second and latencies of the model server, beside a plain one and a constant reply.
+"""Compare requests per second and latencies of the model server with two reference servers.
 
     .venvs/model/bin/python tests/benchmarks/serving.py
 
-Three servers answer the same Predict requests over loopback, in turns within each row, so that a busy moment of the
-machine falls on all: this server, a plain gRPC server around `tf.saved_model.load`, and a server that replies constant
-bytes without any model, the ceiling of gRPC in Python. The marks: at concurrency
-8, at least 2.5 times the plain server and at least 55 % of the ceiling.
+Three servers answer the same Predict requests over loopback: this server; a plain gRPC server around
+`tf.saved_model.load`; and a server that returns constant bytes without a model, the upper limit of gRPC in Python. They
+alternate within each row, so that load on the machine affects all of them. Targets at concurrency 8: at least 2.5 times
+the plain server, and at least 55 % of the limit.
 """
 
 import argparse
@@ -29,15 +29,15 @@ FEATURES = 20
 BATCHES = (1, 64)
 CONCURRENCIES = (1, 8, 32)
 ROUNDS = 5
-SERVERS = ("plain", "tiffin", "constant")  # those that are compared stand side by side
+SERVERS = ("plain", "tiffin", "constant")  # servers that are compared are adjacent
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
-PLAIN_MARK, CEILING_MARK = 2.5, 0.55
+PLAIN_TARGET, LIMIT_TARGET = 2.5, 0.55
 
 
 def main() -> int:
-    """Run a role: the whole benchmark, or one of its processes."""
+    """Run one role: the benchmark, or one of its processes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--seconds", type=float, default=0.5, help="length of one measurement")
+    parser.add_argument("--seconds", type=float, default=0.5, help="duration of one measurement (default: 0.5)")
     parser.add_argument("--role", choices=["all", "plain", "constant", "load", "model"], default="all")
     parser.add_argument("arguments", nargs="*")
     options = parser.parse_args()
@@ -50,12 +50,12 @@ def main() -> int:
 
 
 def benchmark(folder: pathlib.Path, seconds: float) -> int:
-    """Measure all servers and print the table; return 1 where a mark is missed."""
+    """Measure all servers and print the table; return 1 if a target is missed."""
     start = time.monotonic()
     run("--role=model", str(folder / "model" / "1"))
     for batch in BATCHES:
         (folder / f"request-{batch}").write_bytes(predict_request(batch))
-    # Rates of each server by batch and concurrency, a round after the other.
+    # Requests per second by server, batch and concurrency, one value per round.
     rates: dict[tuple[str, int, int], list[float]] = {}
     with contextlib.ExitStack() as stack:
         ports = {name: stack.enter_context(server(name, folder)) for name in SERVERS}
@@ -76,46 +76,46 @@ def benchmark(folder: pathlib.Path, seconds: float) -> int:
                 rates[name, batch, concurrency] = [rate for rate, _, _ in measured]
                 rate, p50, p99 = (statistics.median(values) for values in zip(*measured, strict=True))
                 print(f"{batch:>5} {concurrency:>11}  {name:<10} {rate:>10.0f} {p50:>8.2f} {p99:>8.2f}", flush=True)
-    is_met = print_marks(rates)
+    is_met = print_targets(rates)
     print(f"{time.monotonic() - start:.0f} s")
     return int(not is_met)
 
 
-def print_marks(rates: dict[tuple[str, int, int], list[float]]) -> bool:
-    """Print how the server stands to its marks at concurrency 8; return whether it meets them.
+def print_targets(rates: dict[tuple[str, int, int], list[float]]) -> bool:
+    """Print the results at concurrency 8; return whether the server meets its targets.
 
-    The ratios are taken within each round, side by side in time, and the median of them counts.
+    The result is the median of the ratios within each round.
     """
     met = []
     for batch in BATCHES:
-        plain, ceiling = (
+        plain, limit = (
             statistics.median(
                 one / other for one, other in zip(rates["tiffin", batch, 8], rates[peer, batch, 8], strict=True)
             )
             for peer in ("plain", "constant")
         )
-        met.append(plain >= PLAIN_MARK and ceiling >= CEILING_MARK)
+        met.append(plain >= PLAIN_TARGET and limit >= LIMIT_TARGET)
         print(
-            f"batch {batch}, concurrency 8: {plain:.1f} times plain (mark {PLAIN_MARK}), "
-            f"{ceiling:.0%} of the ceiling (mark {CEILING_MARK:.0%}): {'met' if met[-1] else 'missed'}"
+            f"batch {batch}, concurrency 8: {plain:.1f} times plain (target {PLAIN_TARGET}), "
+            f"{limit:.0%} of the limit (target {LIMIT_TARGET:.0%}): {'met' if met[-1] else 'missed'}"
         )
     return all(met)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a role of this file in a process of its own, to its end."""
+    """Run a role of this file in a separate process until it ends."""
     command = [sys.executable, __file__, *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, env=quiet())
 
 
 def quiet() -> dict[str, str]:
-    """Return an environment without TensorFlow's chatter."""
+    """Return an environment without TensorFlow's log messages and without GPUs."""
     return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 @contextlib.contextmanager
 def server(name: str, folder: pathlib.Path) -> Iterator[int]:
-    """Run a server; yield its port once it answers."""
+    """Run a server; yield its port once it accepts connections."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -136,7 +136,7 @@ def server(name: str, folder: pathlib.Path) -> Iterator[int]:
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes], log: pathlib.Path) -> None:
-    """Return when a port is open."""
+    """Wait until a port is open."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -147,7 +147,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: pathlib.Path) -> 
 
 @contextlib.contextmanager
 def load() -> Iterator[Any]:
-    """Run a process that makes load; yield what orders some and returns its figures."""
+    """Run a process that generates load; yield a function that requests load and returns the latencies."""
     command = [sys.executable, __file__, "--role=load"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet()) as process:
 
@@ -165,9 +165,9 @@ def load() -> Iterator[Any]:
 def measure(
     loads: list[Any], port: int, request: pathlib.Path, concurrency: int, seconds: float
 ) -> tuple[float, float, float]:
-    """Return requests a second, and the latencies p50 and p99 in milliseconds.
+    """Return requests per second, and the latencies p50 and p99 in milliseconds.
 
-    The load comes from processes of their own, two of them as soon as there is anything to share.
+    The load comes from separate processes: two of them if the concurrency is above 1.
     """
     shares = [concurrency] if concurrency == 1 else [concurrency // 2] * 2
     with concurrent.futures.ThreadPoolExecutor(len(shares)) as pool:
@@ -179,7 +179,7 @@ def measure(
 
 
 def make_load() -> None:
-    """Do what is ordered, a line of JSON each: send a request again and again, return each latency."""
+    """Read orders as lines of JSON: send a request repeatedly, and return the latencies."""
     import grpc
 
     def send(port: int, request: str, concurrency: int, seconds: float) -> tuple[float, list[float]]:
@@ -253,7 +253,7 @@ def save_model(path: str) -> None:
 
 
 def serve_plain(port: str, path: str) -> None:
-    """Serve as one would write it down: a servicer around `tf.saved_model.load`."""
+    """Serve with a plain servicer around `tf.saved_model.load`."""
     import grpc
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
@@ -276,10 +276,10 @@ def serve_plain(port: str, path: str) -> None:
 
 
 def serve_constant(port: str, reply: str) -> None:
-    """Reply the same bytes to anything."""
+    """Return the same bytes for every request."""
     import grpc
 
-    # The real reply's bytes, once there are some: the servers start together.
+    # The servers start together; the reply of the first is written later.
     path = pathlib.Path(reply)
     content: list[bytes] = []
 

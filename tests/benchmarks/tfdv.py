@@ -1,4 +1,4 @@
-"""Statistics of the same rows: Tiffin's one pass over Parquet beside TFDV's own entry point for a data frame.
+"""Compare Tiffin's one-pass statistics over Parquet with TFDV's own function for a data frame, on the same rows.
 
 python tests/benchmarks/tfdv.py [ROWS]
 """
@@ -14,12 +14,12 @@ from tiffin.stages.ingest.examples import ingest
 
 
 def main(rows: int) -> None:
-    """Ingest generated rows, then print seconds and peak memory of both, each in a process of its own."""
+    """Ingest generated rows, then print seconds and peak memory of both, each in a separate process."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         ingest(f"sample:deliveries?rows={rows}", folder, splits={"train": 1})
-        print(f"ingest of {rows} generated rows, generation included: {time.perf_counter() - start:.1f} s")
-        print(f"{'statistics of the same rows':<45} {'s':>6} {'peak MB':>8}")
+        print(f"ingest of {rows} generated rows, including generation: {time.perf_counter() - start:.1f} s")
+        print(f"{'statistics':<45} {'s':>6} {'peak MB':>8}")
         for name, work in (
             ("tiffin.stages.validate.statistics.compute", _ours),
             ("tfdv.generate_statistics_from_dataframe", _theirs),

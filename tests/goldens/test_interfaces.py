@@ -1,7 +1,7 @@
-"""The components' interfaces against their goldens, which pipelines of other people rely on.
+"""The components' interfaces, which users' pipelines depend on, compared with their goldens.
 
-`make golden` writes the goldens anew. A golden names the version that it was last changed for, so that a change that breaks
-pipelines says which version it asks for.
+`make golden` regenerates the goldens. A golden contains the version it was last changed in, so that a breaking change can
+report the version it requires.
 """
 
 import json
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "interfaces"
 
 
 def current(name):
-    """Return the interface as its golden keeps it: what pipelines rely on, and the words and image beside it."""
+    """Return the interface as stored in a golden: ports, descriptions and image."""
     interface = read_interface(compile_component(name))
     ports = {"inputs": interface.inputs, "outputs": interface.outputs}
     return {
@@ -36,7 +36,7 @@ def read(name):
 
 
 @pytest.mark.parametrize("name", find_components())
-def test_a_component_is_as_its_golden_says(name, update_goldens):
+def test_a_component_matches_its_golden(name, update_goldens):
     found, golden = json.loads(json.dumps(current(name))), read(name)
     version = golden.pop("version", tiffin.__version__)
     if golden == found:
@@ -45,21 +45,23 @@ def test_a_component_is_as_its_golden_says(name, update_goldens):
         write_json(FOLDER / f"{name}.json", {"version": tiffin.__version__, **found})
         return
     changes = compare_interfaces(golden, found)
-    said = [f"  {'BREAKS pipelines' if change.is_breaking else 'breaks nothing'}: {change}" for change in changes]
-    said += [] if changes else ["  breaks nothing: words or image only"]
+    lines = [f"  {'BREAKING' if change.is_breaking else 'compatible'}: {change}" for change in changes]
+    lines += [] if changes else ["  compatible: descriptions or image only"]
     if any(change.is_breaking for change in changes):
-        said.append(f"Where version {version} is released, raise it to {required_version(version, changes)} at least.")
+        lines.append(f"If {version} is released, raise the version to {required_version(version, changes)} or above.")
     pytest.fail(
-        "\n".join([f"The interface of {name} is not its golden:", *said, "Run `make golden` and review the diff."])
+        "\n".join(
+            [f"The interface of {name} differs from its golden:", *lines, "Run `make golden` and review the diff."]
+        )
     )
 
 
-def test_there_is_no_golden_without_a_component(update_goldens):
+def test_every_golden_has_a_component(update_goldens):
     odd = {path.stem for path in FOLDER.glob("*.json")} - find_components().keys()
     if update_goldens:
         for name in odd:
             (FOLDER / f"{name}.json").unlink()
     elif odd:
         pytest.fail(
-            f"BREAKS: components removed: {', '.join(sorted(odd))}. If that is meant, raise the version and run `make golden`."
+            f"BREAKING: components removed: {', '.join(sorted(odd))}. If intended, raise the version and run `make golden`."
         )

@@ -1,4 +1,4 @@
-"""The training pipeline, run for real on what should stop it: one clear reason, and nothing left behind."""
+"""Runs of the training pipeline that fail: a single reason, and no model registered or deployed."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def states(summary: dict[str, Any]) -> dict[str, str]:
 
 
 def left(folder: Path) -> list[str]:
-    """Return what a run leaves beside its own folder and the server's record."""
+    """Return the files in the serving root and the MLflow store."""
     return sorted(
         str(path.relative_to(folder / "state"))
         for name in ("serving", "mlflow", "mlflow.db")
@@ -37,14 +37,14 @@ def left(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("content", "settings", "step", "reason"),
     [
-        ("", [], "ingest-examples", "/data.csv'"),
-        (ROWS, ['derive={"far": "kilometres > 3"}'], "ingest-examples", "'kilometres' is none"),
-        (ROWS, ["label=lat"], "validate-examples", "Did you mean 'late'?"),
+        ("", [], "ingest-examples", "data.csv'"),
+        (ROWS, ['derive={"far": "kilometres > 3"}'], "ingest-examples", "'kilometres'"),
+        (ROWS, ["label=lat"], "validate-examples", "'late'?"),
         (ROWS.replace(",1\n", ",0\n"), [], "validate-examples", "late"),
     ],
-    ids=["missing file", "expression without a column", "label that is not there", "label of one class"],
+    ids=["missing file", "unknown column in derive", "unknown label", "label with one class"],
 )
-def test_a_mistake_is_told_once(tmp_path: Path, content: str, settings: list[str], step: str, reason: str) -> None:
+def test_a_mistake_is_reported_once(tmp_path: Path, content: str, settings: list[str], step: str, reason: str) -> None:
     status, summary = train(tmp_path, content, *settings)
     log = Path(next(about["log"] for about in summary["steps"] if about["name"] == step))
 
@@ -57,7 +57,7 @@ def test_a_mistake_is_told_once(tmp_path: Path, content: str, settings: list[str
     assert (summary["model"], summary["serving"], left(tmp_path)) == (None, None, [])
 
 
-def test_a_threshold_out_of_reach_registers_and_serves_nothing(tmp_path: Path) -> None:
+def test_a_model_below_a_threshold_is_not_registered_or_deployed(tmp_path: Path) -> None:
     status, summary = train(tmp_path, ROWS, 'thresholds={"auc": 0.9999}')
 
     assert (status, summary["state"]) == (3, "FAILED")

@@ -1,4 +1,4 @@
-"""The wiring of the training pipeline, as its spec says it."""
+"""The wiring of the training pipeline, in its compiled spec."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,8 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from tiffin.authoring.compilation import compile_pipeline
 
-# The parts of KFP's spec that the pipeline uses. One that is not in this list may be newer than the backends that are to
-# run it: find out which backend came to read it first, and add it only if that one is not newer than the oldest that
-# Tiffin supports.
+# The fields of KFP's spec that the pipeline uses. Before adding a field, check that the oldest backend that Tiffin
+# supports can read it.
 SPEC_PARTS = {
     "ArtifactSpec": "artifact_type description",
     "ArtifactTypeSchema": "schema_title schema_version",
@@ -46,7 +45,7 @@ def from_credentials(*names):
     return {name: f"secret tiffin-credentials: {name}" for name in names}
 
 
-# What reads and writes data may find it in S3, or in the store of Kubeflow Pipelines.
+# For steps that read or write data, which may be in S3 or in the store of Kubeflow Pipelines.
 STORE = (
     from_settings("AWS_ENDPOINT_URL", "AWS_REGION", "MINIO_ENDPOINT_URL")
     | from_credentials("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -60,7 +59,7 @@ TRACKING = from_settings("MLFLOW_TRACKING_URI") | from_credentials(
 )
 SERVING = from_settings("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS")
 
-# Step -> its title, its retries, the hours that its pod may run, and variable -> where in the namespace that comes from.
+# Step -> title, retries, deadline in hours, and environment variable -> its source in the namespace.
 STEPS = {
     "ingest-examples": ("Ingest", 2, 6, STORE),
     "validate-examples": ("Validate", 2, 6, STORE),
@@ -76,12 +75,12 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Task:
-    """A task and what must hold for it to run.
+    """A task and the conditions for it to run.
 
     Attributes:
-        spec: As the compiled pipeline holds it.
-        conditions: Those of the groups around it and its own, outermost first.
-        groups: The names of the groups around it.
+        spec: The task's part of the compiled pipeline.
+        conditions: Conditions of the groups that contain it and its own, outermost first.
+        groups: Names of the groups that contain it.
     """
 
     spec: dict
@@ -105,7 +104,7 @@ def spec(documents):
 
 @pytest.fixture(scope="module")
 def executors(documents):
-    """What the steps ask of Kubernetes, by step."""
+    """The Kubernetes settings of each step."""
     found = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     return {name.removeprefix("exec-"): executor for name, executor in found.items()}
 
@@ -132,7 +131,7 @@ def inputs(task, kind="parameters"):
     return task.spec["inputs"].get(kind, {})
 
 
-def test_its_steps(tasks):
+def test_steps(tasks):
     assert tasks.keys() == STEPS.keys()
 
 
@@ -142,7 +141,7 @@ class TestSteps:
             name: title for name, (title, *_) in STEPS.items()
         }
 
-    def test_are_tried_again_where_that_may_mend_something(self, tasks):
+    def test_have_retries(self, tasks):
         for name, (_, retries, *_) in STEPS.items():
             policy = {
                 "maxRetryCount": retries,
@@ -152,8 +151,8 @@ class TestSteps:
             }
             assert tasks[name].spec.get("retryPolicy") == (policy if retries else None), name
 
-    def test_are_alone_in_being_tried_again(self, spec):
-        """A branch that failed is not run again as a whole: the gate in it would be, too."""
+    def test_alone_have_retries(self, spec):
+        """Groups are not retried: a retry would run the gate in them again."""
         groups = [component["dag"] for component in spec["components"].values() if "dag" in component]
         tasks = [task for dag in (spec["root"]["dag"], *groups) for task in dag["tasks"].values()]
 
@@ -165,14 +164,14 @@ class TestSteps:
         }
 
     @pytest.mark.parametrize("step", STEPS)
-    def test_take_from_the_namespace_what_they_need_and_no_more(self, executors, step):
+    def test_read_only_the_variables_they_need_from_the_namespace(self, executors, step):
         found = {}
         for kind in ("configMap", "secret"):
             for source in executors[step].get(f"{kind}AsEnv", []):
                 name = source[f"{kind}Name"]
-                # Both names of one field: backends before 2.5 read the one, later ones the other.
+                # Backends before 2.5 read the first field, later ones the second.
                 assert source[f"{kind}NameParameter"] == {"runtimeValue": {"constant": name}}
-                assert source["optional"] is True, "a run must start where it is not there"
+                assert source["optional"] is True, "a run must start without it"
                 for pair in source["keyToEnv"]:
                     assert pair["envVar"] not in found
                     found[pair["envVar"]] = f"{kind} {name}: {pair[f'{kind}Key']}"
@@ -195,10 +194,10 @@ class TestGates:
             ("deploy-model", (VALID, PASSED)),
         ],
     )
-    def test_stand_before_what_they_guard(self, tasks, name, conditions):
+    def test_guard_the_later_steps(self, tasks, name, conditions):
         assert tasks[name].conditions == conditions
 
-    def test_stop_the_run_where_they_do_not_pass(self, tasks):
+    def test_stop_the_run_if_they_do_not_pass(self, tasks):
         stops = {
             inputs(task)["gate"]["runtimeValue"]["constant"]: task for name, task in tasks.items() if "stop" in name
         }
@@ -208,7 +207,7 @@ class TestGates:
         for gate, step in (("validation", "validate-examples"), ("evaluation", "evaluate-model")):
             assert inputs(stops[gate])["reason"]["componentInputParameter"] == f"pipelinechannel--{step}-reason"
 
-    def test_are_truths_and_not_words(self, spec):
+    def test_compare_booleans_and_not_strings(self, spec):
         for name, output in (("validate-examples", "valid"), ("evaluate-model", "passed")):
             definition = spec["components"][f"comp-{name}"]["outputDefinitions"]["parameters"][output]
             assert definition["parameterType"] == "BOOLEAN"
@@ -221,23 +220,23 @@ class TestGates:
 
 
 class TestCache:
-    def test_serves_nothing_but_training(self, tasks):
+    def test_is_enabled_for_training_only(self, tasks):
         cached = [name for name, task in tasks.items() if task.spec.get("cachingOptions", {}).get("enableCache")]
 
         assert cached == ["train-model"]
 
-    def test_of_training_follows_the_content_of_the_data(self, tasks):
+    def test_of_training_depends_on_the_data_version(self, tasks):
         assert inputs(tasks["train-model"])["data_version"]["componentInputParameter"] == (
             "pipelinechannel--ingest-examples-data_version"
         )
 
-    def test_is_turned_off_by_saying_so(self, tasks):
-        # Without this field a backend decides by itself.
+    def test_is_turned_off_explicitly(self, tasks):
+        # Without this field, the backend chooses.
         assert all("cachingOptions" in task.spec for task in tasks.values())
 
 
 class TestExit:
-    def test_the_summary_comes_last_whatever_happened(self, tasks):
+    def test_the_summary_runs_last_in_any_case(self, tasks):
         summary = tasks["summarize-run"]
         [around] = {task.groups[0] for task in tasks.values() if task is not summary}
 
@@ -269,7 +268,7 @@ class TestForm:
                 if None not in pair and pair[0] != pair[1]:
                     differing[name, field] = pair
 
-        # A component alone may be given no label and checks none.
+        # The component's label is optional.
         assert differing == {("comp-validate-examples", "label"): ("", "late")}
 
     def test_every_field_is_used(self, tasks, parameters):
@@ -284,7 +283,7 @@ class TestForm:
 
 
 class TestSpec:
-    def test_its_parts_are_those_that_supported_backends_read(self, spec):
+    def test_uses_only_fields_that_supported_backends_read(self, spec):
         found = {}
 
         def walk(message):
@@ -306,7 +305,7 @@ class TestSpec:
 
         assert {(name, part) for name, parts in found.items() for part in parts} - allowed == set()
 
-    def test_its_artifacts_are_of_kinds_that_every_backend_knows(self, spec):
+    def test_uses_only_artifact_types_of_every_backend(self, spec):
         titles = {
             artifact["artifactType"]["schemaTitle"]
             for component in spec["components"].values()
@@ -316,11 +315,11 @@ class TestSpec:
 
         assert {title.split(".")[0] for title in titles} == {"system"}
 
-    def test_nothing_is_installed_when_a_step_runs(self, spec):
+    def test_steps_install_no_packages(self, spec):
         for executor in spec["deploymentSpec"]["executors"].values():
             command = " ".join(executor["container"]["command"])
             assert "pip install" not in command
             assert "ensurepip" not in command
 
-    def test_it_is_the_same_bytes_twice(self):
+    def test_compilation_is_deterministic(self):
         assert compile_pipeline("training") == compile_pipeline("training")

@@ -1,4 +1,4 @@
-"""Traits: one row per component, and no list of components or stages elsewhere."""
+"""Traits: one row per component, and no other list of components or stages."""
 
 import re
 from pathlib import Path
@@ -30,14 +30,14 @@ def test_every_stage_is_found_with_its_components() -> None:
         assert sorted(declared) == list(rows)
 
 
-def test_a_stage_has_one_environment_so_that_its_tests_have_one_too() -> None:
+def test_a_stage_has_one_environment() -> None:
     for stage, rows in find_stages().items():
         assert len({row.environment for row in rows.values()}) == 1, stage
         assert {row.environment for row in rows.values()} <= set(images.ENVIRONMENTS)
 
 
 @pytest.mark.parametrize("name", find_components())
-def test_a_row_fits_its_component(name: str) -> None:
+def test_a_row_matches_its_component(name: str) -> None:
     row = find_components()[name]
     component = getattr(tiffin, name).component_spec
     inputs = component.inputs or {}
@@ -49,7 +49,7 @@ def test_a_row_fits_its_component(name: str) -> None:
     assert row.example[0] in {"", *find_components()}
 
 
-def test_a_stage_that_imports_something_heavy_is_not_light() -> None:
+def test_a_stage_with_heavy_imports_is_not_light() -> None:
     heavy = re.compile(r"^ *(?:import|from) (?:tensorflow|keras|sklearn|mlflow|tensorflow_data_validation)\b", re.M)
     for stage, rows in find_stages().items():
         modules = (SOURCE / "stages" / stage).glob("*.py")
@@ -57,7 +57,7 @@ def test_a_stage_that_imports_something_heavy_is_not_light() -> None:
         assert {row.is_light for row in rows.values()} == {is_light}, stage
 
 
-def test_no_component_is_named_outside_its_stage_the_pipelines_and_the_documentation() -> None:
+def test_components_are_named_in_stages_pipelines_and_documentation_only() -> None:
     paths = [path for path in (ROOT / "components").rglob("*") if path.is_file() and path.suffix != ".pyc"]
     paths = [path for path in paths if "pipelines" not in path.parts and "egg-info" not in str(path)]
     paths += [ROOT / "Makefile", ROOT / "pyproject.toml", *(ROOT / ".ci").iterdir()]
@@ -65,7 +65,7 @@ def test_no_component_is_named_outside_its_stage_the_pipelines_and_the_documenta
     for path in paths:
         own = find_stages().get(path.parent.name, {}) if path.parent.parent == SOURCE / "stages" else {}
         found = {match.replace("-", "_") for match in NAMES.findall(read(path))} - own.keys()
-        # A component's page says which components its inputs come from, and shows it among them.
+        # Descriptions and examples name the components that inputs come from.
         if found and path.name not in ("component.py", "traits.py"):
             named[str(path.relative_to(ROOT))] = sorted(found)
 

@@ -1,21 +1,21 @@
-"""Imports TensorFlow once and forks a server for each request: a line of JSON in, a line of JSON out."""
+"""Import TensorFlow once and fork a model server per request. Requests and responses are lines of JSON."""
 
 import json
 import os
 import sys
 import traceback
 
-import tensorflow as tf  # noqa: F401 - what the children are to have already
+import tensorflow as tf  # noqa: F401 - imported for the forked servers
 
 from tiffin.model_server import main
 
 
-def say(answer: int | str | None) -> None:
+def send(answer: int | str | None) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 
 
-def child(argv: list[str], log: str) -> None:
+def run_server(argv: list[str], log: str) -> None:
     status = 1
     try:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -24,25 +24,25 @@ def child(argv: list[str], log: str) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         status = main(argv)
         sys.stdout.flush()
-    except BaseException:  # noqa: BLE001 - nothing may leave this frame: it is the parent's
+    except BaseException:  # noqa: BLE001 - no exception may reach the parent's frames
         traceback.print_exc()
     finally:
         os._exit(status)
 
 
-say("ready")
+send("ready")
 statuses: dict[int, int] = {}
 for line in sys.stdin:
-    order = json.loads(line)
-    if "argv" in order:
+    request = json.loads(line)
+    if "argv" in request:
         pid = os.fork()
         if pid == 0:
-            child(order["argv"], order["log"])
-        say(pid)
+            run_server(request["argv"], request["log"])
+        send(pid)
     else:
-        pid = order["poll"]
+        pid = request["poll"]
         if pid not in statuses:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 statuses[pid] = os.waitstatus_to_exitcode(status)
-        say(statuses.get(pid))
+        send(statuses.get(pid))

@@ -1,4 +1,4 @@
-"""The SavedModels of the tests: one that adds up, one with a signature for every case."""
+"""SavedModels for tests: a linear model, an XLA model, and a model with many kinds of signatures."""
 
 import pathlib
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def save_score(path: pathlib.Path, bias: float) -> None:
-    """Save y = x · (1, 2, 3) + bias; `two` adds and subtracts, with a default for b where `defaults` says so."""
+    """Save y = x · (1, 2, 3) + bias; `two` adds and subtracts; `defaults` does so with a default for b."""
     import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -33,7 +33,7 @@ def save_score(path: pathlib.Path, bias: float) -> None:
 
 
 def save_compiled(path: pathlib.Path) -> None:
-    """Save y = 2x by a function that XLA is to compile."""
+    """Save y = 2x in a function compiled by XLA."""
     import tensorflow as tf
 
     doubled = tf.function(lambda x: x * 2.0, jit_compile=True)
@@ -44,7 +44,7 @@ def save_compiled(path: pathlib.Path) -> None:
 
 
 def save_tools(path: pathlib.Path) -> None:
-    """Save signatures for examples, for every type, and for a run that takes its time."""
+    """Save signatures for tf.Example inputs, for many dtypes, and for slow runs."""
     import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -62,13 +62,13 @@ def save_tools(path: pathlib.Path) -> None:
         return tf.tile([["no", "yes"]], [tf.size(inputs), 1])
 
     def slow(n: Any) -> Any:
-        # The product of large matrices takes long enough, and leaves Python's lock alone.
+        # Matrix multiplication is slow and does not hold the GIL.
         body = lambda i, x: (i + 1, tf.matmul(x, x) * 0.001)  # noqa: E731
         _, x = tf.while_loop(lambda i, _: i < n[0], body, [0, tf.ones([200, 200])])
         return {"done": tf.reduce_sum(x)[None] * 0.0 + tf.cast(n, tf.float32)}
 
     def wait(paths: Any) -> Any:
-        # Whoever writes to a pipe waits until somebody reads it.
+        # A write to a named pipe blocks until a reader opens it.
         tf.io.write_file(paths[0], "begun")
         tf.io.write_file(paths[1], "over")
         return {"done": paths}

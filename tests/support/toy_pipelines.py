@@ -1,6 +1,6 @@
 """Small pipelines over Tiffin's images, for the tests of the local runner."""
 
-# ruff: noqa: T201 - what a step prints is its log
+# ruff: noqa: T201 - steps print to their log
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def write_text(text: str, times: int, written: dsl.Output[dsl.Artifact]) -> bool
 
 @dsl.component(base_image=images.MODEL, install_kfp_package=False)
 def read_text(written: dsl.Input[dsl.Artifact], fail: str):
-    """Read a text, and fail as told."""
+    """Read a text, then fail in the given way."""
     import os
     import signal
     import sys
@@ -57,7 +57,7 @@ def say_more(number: int):
 
 @dsl.component(base_image=images.MODEL, install_kfp_package=False)
 def summarize_run(summary: dsl.Output[dsl.Artifact], gate: str, status: dsl.PipelineTaskFinalStatus):
-    """Write a summary as the real one does."""
+    """Write a summary artifact, as the component of the same name does."""
     from tiffin.artifacts.summary import RegisteredModel, Summary, write_summary
     from tiffin.artifacts.verdict import Verdict
 
@@ -80,7 +80,7 @@ def summarize_run(summary: dsl.Output[dsl.Artifact], gate: str, status: dsl.Pipe
 
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
 def stop_run(reason: str):
-    """Fail for a reason."""
+    """Fail with a reason."""
     import sys
 
     print(f"error: {reason}", file=sys.stderr)
@@ -89,7 +89,7 @@ def stop_run(reason: str):
 
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
 def wait(seconds: float, note: str):
-    """Note the process id, then wait; a temporary file tells whether it ended in order."""
+    """Write the process ID to a file, wait, then delete the file; it remains if the process was killed."""
     import os
     import time
     from pathlib import Path
@@ -108,7 +108,7 @@ def foreign():
 
 @dsl.component(base_image=images.MODEL, install_kfp_package=False)
 def fit_model() -> float:
-    """Build and fit a small Keras model, and say whether TensorFlow was there already."""
+    """Build and fit a small Keras model, and print whether TensorFlow was already imported."""
     import sys
 
     warm = "tensorflow" in sys.modules
@@ -136,7 +136,7 @@ def toy(text: str = "ab", times: int = 2, fail: str = "", share: float = 0.5, na
 
 @dsl.pipeline
 def gated(gate: str = ""):
-    """Stop where a gate is named, and summarize."""
+    """Stop if a gate is given, and summarize."""
     end = summarize_run(gate=gate)
     with dsl.ExitHandler(end):
         with dsl.If(gate != ""):
@@ -147,7 +147,7 @@ def gated(gate: str = ""):
 
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
 def judge_model(passed: bool, evaluation: dsl.Output[dsl.Artifact]):
-    """Write an evaluation as the real one does."""
+    """Write an evaluation artifact."""
     from tiffin.artifacts.verdict import Evaluation, write_evaluation
 
     auc = 0.9 if passed else 0.4
@@ -174,7 +174,7 @@ def looping():
 
 @dsl.pipeline
 def waiting(note: str, seconds: float = 60.0):
-    """Wait, so that a test can interrupt."""
+    """Wait, so a test can interrupt the run."""
     say_more(number=1).after(wait(seconds=seconds, note=note))
 
 
@@ -191,13 +191,13 @@ def succeed_later(note: str):
 
 @dsl.pipeline
 def retrying(note: str):
-    """Retry a step once, on a cluster after an hour."""
+    """Retry a step once, with a backoff of an hour on a cluster."""
     succeed_later(note=note).set_retry(1, backoff_duration="3600s")
 
 
 @dsl.component(base_image=images.MODEL, install_kfp_package=False)
 def explain():
-    """Fail as Tiffin's own components do for a user's mistake."""
+    """Fail with an InputError, as Tiffin's components do."""
     from tiffin.errors import InputError, reported
 
     with reported():
@@ -206,7 +206,7 @@ def explain():
 
 @dsl.pipeline
 def explaining():
-    """Retry a step that says what is wrong."""
+    """Retry a step that reports a user error."""
     explain().set_retry(2, backoff_duration="3600s")
 
 
@@ -225,7 +225,7 @@ def fitting():
 
 @dsl.component(base_image=images.MODEL, install_kfp_package=False)
 def draw():
-    """Print what matplotlib would draw with."""
+    """Print the matplotlib backend."""
     import os
 
     print("backend", os.environ["MPLBACKEND"])

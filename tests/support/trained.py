@@ -1,4 +1,4 @@
-"""Small trained models, one for each task, made once for all tests that ask for one."""
+"""Small trained models, one per task, shared by all tests of a session."""
 
 import functools
 import random
@@ -16,15 +16,15 @@ SETTINGS = {"hidden_units": (8,), "epochs": 6, "batch_size": 16, "learning_rate"
 
 @dataclass(frozen=True)
 class Trained:
-    """Artifacts as the stages before leave them.
+    """The artifacts of a training and its inputs.
 
     Attributes:
-        rows: The table of the split train.
-        examples: Folder with the splits train and eval.
-        statistics: Folder.
-        schema: Folder.
-        model: Folder.
-        record: What the training returned.
+        rows: Table of the train split.
+        examples: Folder of the examples artifact, with the splits train and eval.
+        statistics: Folder of the statistics artifact.
+        schema: Folder of the schema artifact.
+        model: Folder of the model artifact.
+        record: Training record.
     """
 
     rows: pa.Table
@@ -40,7 +40,7 @@ class Trained:
 
 
 def deliveries(rows: int = 240, seed: int = 3) -> pa.Table:
-    """Return deliveries, and three labels that follow from distance and kitchen."""
+    """Return a table of deliveries with three labels derived from distance and kitchen."""
     chance = random.Random(seed)
     columns: dict[str, list[Any]] = {
         name: [] for name in ("km", "items", "kitchen", "city", "order", "late", "speed", "minutes")
@@ -60,7 +60,7 @@ def deliveries(rows: int = 240, seed: int = 3) -> pa.Table:
 
 
 class Models:
-    """The trained models, each made when it is first asked for."""
+    """The trained models, each trained at its first use."""
 
     LABELS = ("late", "speed", "minutes")
 

@@ -1,4 +1,4 @@
-"""A serving root that is full: the error names what could not be written, and nothing half-written stays."""
+"""A full disk: the error names the file, and no partial files remain."""
 
 import tempfile
 
@@ -12,9 +12,7 @@ from tiffin.stages.deploy.deployment import deploy
 @needs_small_disks
 def test_the_error_names_the_serving_root(models, tmp_path):
     with small_disk(tmp_path / "disk", 100) as disk:
-        with pytest.raises(
-            StorageError, match=rf"Could not write '{disk}/root/taxi/versions/.*No space left on device"
-        ):
+        with pytest.raises(StorageError, match=rf"'{disk}/root/taxi/versions/.*No space left on device"):
             deploy(
                 models.binary.model, models.binary.examples, tmp_path / "out", "taxi", 1, serving_root=str(disk / "root"),
                 address="127.0.0.1:1", deadline_seconds=1,
@@ -28,7 +26,7 @@ def test_the_error_names_the_serving_root(models, tmp_path):
 def test_the_error_names_the_temporary_folder(models, tmp_path, monkeypatch):
     with small_disk(tmp_path / "disk", 100) as disk:
         monkeypatch.setattr(tempfile, "tempdir", str(disk))
-        with pytest.raises(StorageError, match=rf"Could not write '{disk}/.*No space left on device"):
+        with pytest.raises(StorageError, match=rf"'{disk}/.*No space left on device"):
             deploy(
                 models.binary.model, models.binary.examples, tmp_path / "out", "taxi", 1, serving_root=str(tmp_path / "root"),
                 address="127.0.0.1:1", deadline_seconds=1,

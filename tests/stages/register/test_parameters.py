@@ -1,4 +1,4 @@
-"""The rules of the parameters, where no MLflow is installed."""
+"""The rules of the parameters, checked without MLflow."""
 
 import subprocess
 import sys
@@ -10,13 +10,13 @@ from tiffin.stages.register.parameters import check_model_name, check_tracking_u
 
 
 @pytest.mark.parametrize("name", ["m", "taxi-tips.v2_1", "9", "x" * 128])
-def test_a_name_that_is_one(name):
+def test_a_valid_name(name):
     check_model_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "x" * 129, "a\n"])
-def test_a_name_that_is_none(name):
-    with pytest.raises(InputError, match=r"model_name should be up to 128 letters"):
+def test_an_invalid_name(name):
+    with pytest.raises(InputError, match=f"128 .*model_name='{name}'"):
         check_model_name(name)
 
 
@@ -44,13 +44,13 @@ def test_an_address_without_a_password(uri):
     ],
 )
 def test_an_address_with_a_password(uri):
-    with pytest.raises(InputError, match=r"no password.*MLFLOW_TRACKING_PASSWORD.*from a secret") as raised:
+    with pytest.raises(InputError, match=r"^tracking_uri .*MLFLOW_TRACKING_PASSWORD") as raised:
         check_tracking_uri(uri)
 
     assert "hunter2" not in str(raised.value)
 
 
-def test_they_are_light():
+def test_imports_nothing_heavy():
     script = "import sys, tiffin.stages.register.parameters; print({'mlflow', 'sqlalchemy', 'kfp'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
