@@ -8,6 +8,7 @@ import importlib.util
 from typing import Any
 
 from tiffin.errors import TiffinError as TiffinError
+from tiffin.errors import needs_extra as _needs_extra
 from tiffin.version import __version__ as __version__
 
 
@@ -20,7 +21,8 @@ def __getattr__(name: str) -> Any:
 
         for stage, components in find_stages().items():
             if name in components:
-                return getattr(importlib.import_module(f"tiffin.stages.{stage}.component"), name)
+                with _needs_extra("sdk"):
+                    return getattr(importlib.import_module(f"tiffin.stages.{stage}.component"), name)
     raise AttributeError(f"module 'tiffin' has no attribute '{name}'")
 
 

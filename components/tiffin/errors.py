@@ -3,6 +3,7 @@
     TiffinError
     ├── InputError       a parameter, a file or an expression breaks a rule        (ValueError)
     ├── DataError        the data breaks a rule: too many bad rows, one class only  (ValueError)
+    ├── MissingExtra     an extra of the package `tiffin` is not installed          (ImportError)
     ├── StorageError     a file, folder or object cannot be read or written         (OSError)
     │   └── Conflict     the shared state was modified concurrently
     ├── ServingError     a request to a model server failed                         (RuntimeError)
@@ -20,6 +21,7 @@ import contextlib
 import difflib
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -35,6 +37,10 @@ class InputError(TiffinError, ValueError):
 
 class DataError(TiffinError, ValueError):
     """The data breaks a rule, such as the limit of bad rows or a label with a single class."""
+
+
+class MissingExtra(TiffinError, ImportError):
+    """An extra of the package `tiffin` is not installed, so that an import failed."""
 
 
 class StorageError(TiffinError, OSError):
@@ -67,6 +73,43 @@ class BackendError(TiffinError, RuntimeError):
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
+
+
+@contextlib.contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Name the extra to install where an import fails because a package of that extra is not installed.
+
+    Where all packages of the extra are installed, a failed import is a bug and stays an ImportError.
+
+    Args:
+        extra: Name of the extra in the package's metadata, such as `sdk`.
+
+    Raises:
+        MissingExtra: An import failed, and a package of the extra is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if isinstance(error, MissingExtra) or not _lacks(extra):
+            raise
+        raise MissingExtra(
+            f"tiffin needs the extra '{extra}' ({error}). Run: pip install 'tiffin[{extra}]'", name=error.name
+        ) from error
+
+
+def _lacks(extra: str) -> bool:
+    from importlib import metadata
+
+    try:
+        # Such as `kfp==2.17.0; extra == "sdk"`.
+        requirements = [
+            text for text in metadata.requires("tiffin") or () if re.search(rf"""extra == ["']{extra}["']""", text)
+        ]
+        for text in requirements:
+            metadata.version(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0])
+    except metadata.PackageNotFoundError as missing:
+        return missing.name != "tiffin"  # a source tree on sys.path has no metadata
+    return False
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

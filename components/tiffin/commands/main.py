@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from tiffin.commands.options import debug_option
-from tiffin.errors import InputError, did_you_mean, explain
+from tiffin.errors import InputError, did_you_mean, explain, needs_extra
 from tiffin.version import __version__
 
 # Command -> its line in `tiffin --help`. Importing every command for its docstring would take more than a second.
@@ -64,7 +64,8 @@ class Commands(click.Group):
 
 def _exit_status(run: Any, *args: Any, **kwargs: Any) -> int:
     try:
-        status = run(*args, **{**kwargs, "standalone_mode": False})
+        with needs_extra("sdk"):
+            status = run(*args, **{**kwargs, "standalone_mode": False})
         sys.stdout.flush()
     except click.exceptions.Exit as request:
         status = request.exit_code

@@ -25,8 +25,12 @@ def main(argv: list[str] | None = None) -> int:
     """
     import sys
 
+    from tiffin.errors import needs_extra, reported
+
     if argv is None:
-        leave(_main(sys.argv[1:]))
+        with reported(1), needs_extra("model"):
+            status = _main(sys.argv[1:])
+        leave(status)
     return _main(argv)
 
 

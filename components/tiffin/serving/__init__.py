@@ -7,6 +7,8 @@ load without these.
 import importlib
 from typing import Any
 
+from tiffin.errors import needs_extra
+
 _MODULES = {
     "AsyncClient": "async_client",
     "ClassScore": "messages",
@@ -22,5 +24,6 @@ __all__ = sorted(_MODULES)  # noqa: PLE0605 - one list, not two
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return getattr(importlib.import_module(f"tiffin.serving.{_MODULES[name]}"), name)
+        with needs_extra("client"):
+            return getattr(importlib.import_module(f"tiffin.serving.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'tiffin.serving' has no attribute '{name}'")

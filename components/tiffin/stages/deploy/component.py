@@ -20,7 +20,7 @@ def deploy_model(
     deadline_seconds: float = 120.0,
     why: str = "",
     replace_newer: bool = False,
-) -> NamedTuple("Deployed", address=str):  # type: ignore[valid-type]
+) -> NamedTuple("Deployed", [("address", str)]):  # type: ignore[valid-type]
     """Deploy a registered model version to TensorFlow Serving and verify it with one prediction.
 
     The version's files are published before the configuration names them, and the configuration is changed by

@@ -17,7 +17,7 @@ def evaluate_model(
     curves: Output[ClassificationMetrics],
     thresholds: dict = {},  # type: ignore[type-arg]  # noqa: B006 - kfp copies it into the spec
     split: str = "eval",
-) -> NamedTuple("Evaluated", passed=bool, reason=str):  # type: ignore[valid-type]
+) -> NamedTuple("Evaluated", [("passed", bool), ("reason", str)]):  # type: ignore[valid-type]
     """Evaluate the exported SavedModel on a split and check the metrics against the gate.
 
     A model that does not pass the gate does not fail this step: the pipeline branches on the output passed. In addition

@@ -19,7 +19,7 @@ def ingest_examples(
     delimiter: str = "",
     max_bad_share: float = 0.01,
     data_root: str = "",
-) -> NamedTuple("Ingested", data_version=str, rows=int):  # type: ignore[valid-type]
+) -> NamedTuple("Ingested", [("data_version", str), ("rows", int)]):  # type: ignore[valid-type]
     """Read CSV or Parquet, derive and drop columns, and split the rows by a hash so that none ever changes split.
 
     Rows that cannot be read are set aside with their line number and reason.

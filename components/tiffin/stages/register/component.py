@@ -17,7 +17,7 @@ def register_model(
     tracking_uri: str = "",
     experiment: str = "",
     run: str = "",
-) -> NamedTuple("Registered", version=int, run_id=str):  # type: ignore[valid-type]
+) -> NamedTuple("Registered", [("version", int), ("run_id", str)]):  # type: ignore[valid-type]
     """Log a model that passed its gate to MLflow and register it as a new version in the model registry.
 
     The version is tagged with the data version, the schema digest and the Tiffin version. A retry does not create a

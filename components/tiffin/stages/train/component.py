@@ -24,7 +24,7 @@ def train_model(
     weight_decay: float = 0.01,
     seed: int = 1,
     data_version: str = "",
-) -> NamedTuple("Trained", task=str, schema_digest=str):  # type: ignore[valid-type]
+) -> NamedTuple("Trained", [("task", str), ("schema_digest", str)]):  # type: ignore[valid-type]
     """Train a Keras network on the train split and export it as a SavedModel that includes the preprocessing.
 
     Features are built from the statistics and the schema: numeric columns are encoded piecewise linearly between their

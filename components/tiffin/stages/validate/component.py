@@ -58,7 +58,7 @@ def validate_examples(
     report: Output[Markdown],
     label: str = "",
     expected_schema: str = "",
-) -> NamedTuple("Validation", valid=bool, reason=str):  # type: ignore[valid-type]
+) -> NamedTuple("Validation", [("valid", bool), ("reason", str)]):  # type: ignore[valid-type]
     """Compute statistics, infer a schema unless one is given, and find where the examples break it.
 
     Anomalies do not fail this step: they are its result, for the pipeline to branch on.
