@@ -79,6 +79,23 @@ $(addprefix test-,$(TESTED)): test-%: .venvs/%/.tested
 test-notebooks: .venvs/notebooks/.ready setup ## Execute the notebooks against real local runs.
 	@.venvs/notebooks/bin/python -m pytest tests/notebooks
 
+# In a folder of their own, so that the environments keep the names by which tests and local runs find them. The tests of the
+# checkout itself (tests/ci) are left out: they need the locked environments.
+NEWEST := .venvs/newest
+
+.PHONY: test-newest
+test-newest: $(UV) ## Install the newest packages that pyproject.toml allows, without the locks, and run the tests.
+	@for env in dev data model; do \
+	  case $$env in dev) config=locks/laptop.toml extras=dev;; *) config=locks/image.toml extras=$$env,test,test-s3;; esac; \
+	  echo "Setting up the newest $$env environment in $(NEWEST)/$$env"; \
+	  $(UV) venv --quiet --clear --python $(PYTHON) $(NEWEST)/$$env || exit 1; \
+	  $(UV) pip install --quiet --upgrade --config-file $$config --python $(NEWEST)/$$env/bin/python --editable ".[$$extras]" || exit 1; \
+	  $(UV) pip freeze --exclude-editable --python $(NEWEST)/$$env/bin/python >$(NEWEST)/$$env.txt || exit 1; \
+	done
+	@status=0; for env in dev data model; do \
+	  $(NEWEST)/$$env/bin/python -m pytest $(PYTEST) --ignore=$(IMAGE_TESTS) --ignore=tests/ci || status=1; \
+	done; exit $$status
+
 check: .venvs/dev/.ready ## Lint, check types, import rules and formatting.
 	@.venvs/dev/bin/ruff format --check .
 	@.venvs/dev/bin/ruff check .

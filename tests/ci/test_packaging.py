@@ -1,11 +1,17 @@
 """The wheel holds the whole package, and the locks are whole and name no place."""
 
+import contextlib
 import importlib.metadata
 import re
+import runpy
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from setuptools import find_packages
 
 import tiffin
@@ -58,6 +64,40 @@ def test_each_requirement_is_in_its_lock(environment):
     for requirement in PROJECT["project"]["optional-dependencies"][environment]:
         name = re.match(r"[A-Za-z0-9._-]+", requirement).group().lower()
         assert name in locked or name == "tiffin"
+
+
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+REQUIREMENTS = [
+    (extra, Requirement(text)) for extra, texts in EXTRAS.items() for text in texts if not text.startswith("tiffin[")
+]
+
+
+@pytest.mark.parametrize(("extra", "requirement"), REQUIREMENTS, ids=str)
+def test_a_requirement_is_pinned_or_bounded_on_both_sides(extra, requirement):
+    operators = {specifier.operator for specifier in requirement.specifier}
+
+    assert operators == {"=="} or operators == {">=", "<"}
+
+
+@pytest.mark.parametrize(("extra", "requirement"), REQUIREMENTS, ids=str)
+def test_a_lock_holds_a_version_that_the_bounds_allow(extra, requirement):
+    files = {"client": ["sdk"], "test": ["dev"], "test-s3": ["test-data", "test-model"]}.get(extra, [extra])
+    for file in files:
+        locked = dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / "locks" / f"{file}.txt").read_text(), re.MULTILINE))
+        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)])
+
+
+@pytest.mark.parametrize(("version", "allowed"), [((3, 10), False), ((3, 11), True), ((3, 13), True), ((3, 14), False)])
+def test_a_build_refuses_the_pythons_that_the_metadata_refuses(version, allowed, monkeypatch, tmp_path):
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    (tmp_path / "setup.py").write_text((ROOT / "setup.py").read_text())
+    monkeypatch.setattr(sys, "version_info", version)
+    monkeypatch.setattr("setuptools.setup", lambda: None)
+
+    text = ".".join(map(str, version))
+    assert SpecifierSet(PROJECT["project"]["requires-python"]).contains(text) is allowed
+    with pytest.raises(SystemExit, match=rf"Python 3\.11.*Python {text}") if not allowed else contextlib.nullcontext():
+        runpy.run_path(str(tmp_path / "setup.py"))
 
 
 def test_no_machine_needs_a_compiler_for_tfdv():

@@ -1,10 +1,13 @@
 """New columns by SQL expressions: what they may say, and that nothing reaches beyond its row."""
 
+import re
+
 import duckdb
 import pytest
 
 from support.ingesting import Ingest
 from tiffin.errors import InputError
+from tiffin.stages.ingest import expressions
 from tiffin.stages.ingest.expressions import order_derived
 
 ROWS = "a,b,moment\n1,x,2025-01-06 12:00:00\n2,y,2025-01-07 18:30:00\n,,\n"
@@ -109,7 +112,7 @@ class TestValues:
 
 class TestWhatIsRefused:
     @pytest.mark.parametrize(
-        "expression", ["a +", "a + / 2 ,", "(a", "a)) + ((1", "a /* open", "a FILTER (WHERE true)", "SELECT a", "'a"]
+        "expression", ["a +", "a + ) 2 ,", "(a", "a)) + ((1", "a /* open", "a FILTER (WHERE true)", "SELECT a", "'a"]
     )
     def test_what_does_not_parse(self, connection, expression):
         with pytest.raises(InputError, match=r"should be SQL over one row \(.+\)\. Received: derive\['n'\] = "):
@@ -207,6 +210,22 @@ class TestWhatIsRefused:
     def test_words_that_stand_for_functions(self, connection, expression):
         with pytest.raises(InputError, match=f"name columns of the data.*'{expression}' is none"):
             check(connection, expression)
+
+    @pytest.mark.parametrize("operator", ["+", "-", "*", "/", "%", "||", "~~"])
+    def test_operators_are_allowed_whatever_their_overloads_for_time_zones_are_marked_as(self, operator):
+        assert operator in expressions._pure_functions()
+
+    def test_an_allowed_function_depends_on_the_time_zone_at_most(self, connection):
+        """Ingest sets the time zone. A new function that depends on something else of the session fails here."""
+        overloads = connection.execute(
+            "SELECT function_name, parameter_types FROM duckdb_functions() "
+            "WHERE function_type = 'scalar' AND stability <> 'CONSISTENT'"
+        ).fetchall()
+        allowed = expressions._pure_functions()
+
+        for name, types in overloads:
+            times = name.startswith("make_timestamptz") or any(re.match("TIME|DATE", type_) for type_ in types)
+            assert name not in allowed or times, (name, types)
 
     def test_a_column_that_is_not_there(self, connection):
         with pytest.raises(InputError, match=r"'fair' is none\. Did you mean 'fare'\? The columns are: fare, tips, n"):
