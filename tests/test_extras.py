@@ -35,7 +35,8 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Run:
         ("from tiffin.commands import start; start()", "sdk"),
         ("import sys; sys.argv[1:] = ['predict', 'rows.csv']; from tiffin.commands import start; start()", "sdk"),
         (
-            "import sys; sys.argv[1:] = ['--port=0', '--model_name=m', '--model_base_path=/']; from tiffin.model_server import main; main()",
+            "import sys; sys.argv[1:] = ['--port=1', '--model_name=m', '--model_base_path=/']; "
+            "from tiffin.model_server import main; main()",
             "model",
         ),
     ],

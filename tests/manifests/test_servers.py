@@ -12,13 +12,14 @@ import grpc
 import pytest
 import yaml
 
-from support.manifest_rendering import OVERLAYS, ROOT, render
+from support.manifest_rendering import OVERLAYS, render
 from support.waiting import free_port
 from tiffin import storage
+from tiffin.local.environments import find_environment
 from tiffin.serving import model_config
 from tiffin.serving.root import CANDIDATE, STABLE, ServedModel
 
-MODEL_SERVER = ROOT / ".venvs" / "model" / "bin" / "tiffin-model-server"
+MODEL_SERVER = find_environment("model") / "bin" / "tiffin-model-server"
 
 
 def container(key: str, overlay: str = "local") -> dict[str, Any]:
