@@ -85,11 +85,13 @@ NEWEST := .venvs/newest
 
 .PHONY: test-newest
 test-newest: $(UV) ## Install the newest packages that pyproject.toml allows, without the locks, and run the tests.
-	@for env in dev data model; do \
-	  case $$env in dev) config=locks/laptop.toml extras=dev;; *) config=locks/image.toml extras=$$env,test,test-s3;; esac; \
-	  echo "Setting up the newest $$env environment in $(NEWEST)/$$env"; \
-	  $(UV) venv --quiet --clear --python $(PYTHON) $(NEWEST)/$$env || exit 1; \
-	  $(UV) pip install --quiet --upgrade --config-file $$config --python $(NEWEST)/$$env/bin/python --editable ".[$$extras]" || exit 1; \
+	@python=$$($(SYNC) --python) && for env in dev data model; do \
+	  case $$env in dev) config=--no-config tests=;; *) config="--config-file locks/$$env.toml" tests=.[test,test-s3];; esac; \
+	  echo "Installing the newest packages of $$env in $(NEWEST)/$$env"; \
+	  $(UV) venv --quiet --clear --python $$python $(NEWEST)/$$env || exit 1; \
+	  install="$(UV) pip install --quiet --upgrade --python $(NEWEST)/$$env/bin/python --editable"; \
+	  $$install ".[$$env]" $$config || exit 1; \
+	  if [ -n "$$tests" ]; then $$install "$$tests" --no-config || exit 1; fi; \
 	  $(UV) pip freeze --exclude-editable --python $(NEWEST)/$$env/bin/python >$(NEWEST)/$$env.txt || exit 1; \
 	done
 	@status=0; for env in dev data model; do \

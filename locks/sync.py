@@ -3,6 +3,7 @@
     python locks/sync.py ENVIRONMENT              make .venvs/ENVIRONMENT from its lock, or bring it up to date
     python locks/sync.py --compatibility FOLDER   make a `data` environment from the compatibility lock, on any machine
     python locks/sync.py --test-lock ENVIRONMENT  print the path of the lock of what its tests need besides
+    python locks/sync.py --python                 print the path of the Python that environments are made with
     python locks/sync.py --list                   list the environments with their sizes
 
 TensorFlow Data Validation (TFDV) 1.21 needs glibc 2.39 or macOS on arm64. Elsewhere `data` is made from the lock in
@@ -21,7 +22,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VENVS = ROOT / ".venvs"
 UV = VENVS / "uv" / "bin" / "uv"
-SUPPORTED = ">=3.11,<3.14"
 NEEDED_GLIBC = (2, 39)
 
 
@@ -32,6 +32,8 @@ def main() -> int:
             list_environments()
         elif sys.argv[1:2] == ["--test-lock"]:
             print(find_lock(f"test-{sys.argv[2]}", choose_lock(*this_machine())[0]))
+        elif sys.argv[1:] == ["--python"]:
+            print(find_python(os.environ.get("PYTHON", ""), supported(choose_lock(*this_machine())[0])))
         elif sys.argv[1:2] == ["--compatibility"]:
             make("data", Path(sys.argv[2]), "compatibility", "asked for")
         else:
@@ -77,7 +79,7 @@ def make(name: str, folder: Path, lock_folder: str, reason: str) -> None:
     python = folder / "bin" / "python"
     print(f"{name:<9} installing {lock.relative_to(ROOT)}" + (f" ({reason})" if name == "data" else ""), flush=True)
     if not python.exists():
-        wanted = find_python(os.environ.get("PYTHON", ""), "==3.11.*" if lock_folder else SUPPORTED)
+        wanted = find_python(os.environ.get("PYTHON", ""), supported(lock_folder))
         run("venv", "--quiet", "--python", wanted, str(folder))
     if run("pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", str(python), str(lock)):
         raise RuntimeError(f"Could not install {lock.relative_to(ROOT)}; uv's reason is above.")
@@ -93,37 +95,42 @@ def find_lock(name: str, folder: str) -> Path:
     return own if own.exists() else ROOT / "locks" / f"{name}.txt"
 
 
-def find_python(chosen: str, supported: str) -> str:
+def supported(lock_folder: str) -> str:
+    """Return the versions of Python that the environments may have."""
+    return "==3.11.*" if lock_folder else ">=3.11,<3.14"
+
+
+def find_python(chosen: str, versions: str) -> str:
     """Return the path of a Python that fits: the chosen one, one of this machine, or one that uv downloads.
 
     Raises:
         RuntimeError: None fits and none can be downloaded, or the chosen one does not fit.
     """
     if chosen:
-        newest = 11 if "3.11.*" in supported else 13
+        newest = 11 if "3.11.*" in versions else 13
         check = f"import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, {newest}))"
         if subprocess.run([chosen, "-c", check], check=False).returncode:
             raise RuntimeError(
-                f"PYTHON should be Python {supported}. Received: '{chosen}'. Unset it, and one is searched."
+                f"PYTHON should be Python {versions}. Received: '{chosen}'. Unset it, and one is searched."
             )
         return chosen
-    found = find(supported)
+    found = find(versions)
     if not found:
         mirror = os.environ.get("UV_PYTHON_INSTALL_MIRROR", "")
         source = f"from UV_PYTHON_INSTALL_MIRROR '{mirror}'" if mirror else "with uv"
-        print(f"No Python {supported} on this machine: downloading one {source}", flush=True)
-        if run("python", "install", "--quiet", "3.11" if "3.11.*" in supported else "3.13"):
+        print(f"No Python {versions} on this machine: downloading one {source}", file=sys.stderr, flush=True)
+        if run("python", "install", "--quiet", "3.11" if "3.11.*" in versions else "3.13"):
             raise RuntimeError(
-                f"No Python {supported} on this machine, and none could be downloaded {source}; uv's reason is above. "
+                f"No Python {versions} on this machine, and none could be downloaded {source}; uv's reason is above. "
                 "Install one, set PYTHON=/path/to/python, or set UV_PYTHON_INSTALL_MIRROR to a mirror."
             )
-        found = find(supported)
+        found = find(versions)
     return found
 
 
-def find(supported: str) -> str:
+def find(versions: str) -> str:
     """Return the path of an installed Python that fits, or an empty string."""
-    command = [str(UV), "python", "find", "--no-python-downloads", "--no-project", "--system", supported]
+    command = [str(UV), "python", "find", "--no-python-downloads", "--no-project", "--system", versions]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
