@@ -119,7 +119,7 @@ def find_python(chosen: str, versions: str) -> str:
         mirror = os.environ.get("UV_PYTHON_INSTALL_MIRROR", "")
         source = f"from UV_PYTHON_INSTALL_MIRROR '{mirror}'" if mirror else "with uv"
         print(f"No Python {versions} on this machine: downloading one {source}", file=sys.stderr, flush=True)
-        if run("python", "install", "--quiet", "3.11" if "3.11.*" in versions else "3.13"):
+        if run("python", "install", "3.11" if "3.11.*" in versions else "3.13"):
             raise RuntimeError(
                 f"No Python {versions} on this machine, and none could be downloaded {source}; uv's reason is above. "
                 "Install one, set PYTHON=/path/to/python, or set UV_PYTHON_INSTALL_MIRROR to a mirror."
