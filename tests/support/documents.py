@@ -1,4 +1,4 @@
-"""Documents of artifacts, whole, of which a test changes what it is about."""
+"""Complete documents of artifacts, for tests to change the fields under test."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Ingest what a test writes down, and read back what became of it."""
+"""Ingest files written by a test, and read back the examples artifact."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,9 @@ class Ingested:
     """An examples artifact, read back.
 
     Attributes:
-        manifest: Its manifest.
-        splits: Split -> rows.
-        rejected: The rows set aside.
+        manifest: The manifest.
+        splits: Split name to rows.
+        rejected: The skipped rows.
     """
 
     manifest: Manifest
@@ -36,7 +36,7 @@ class Ingested:
 
 
 class Ingest:
-    """Writes files into a folder `in`, and ingests them into a folder `out` beside it."""
+    """Write files to `in` below a folder, and ingest them into `out` below it."""
 
     def __init__(self, folder: Path) -> None:
         self.source, self.output = folder / "in", folder / "out"
@@ -51,7 +51,7 @@ class Ingest:
         return path
 
     def __call__(self, content: Any = None, name: str = "data.csv", /, data: str = "", **options: Any) -> Ingested:
-        """Ingest `content`: one file's text, bytes or table, or several by name. In one split unless told otherwise."""
+        """Ingest `content`: the text, bytes or table of one file, or several files by name. Defaults to one split."""
         if isinstance(content, dict):
             for each, part in content.items():
                 self.write(part, each)
@@ -67,5 +67,5 @@ class Ingest:
         return found
 
     def left(self) -> list[str]:
-        """Return what lies in the output folder."""
+        """Return the paths of all files and folders in the output folder."""
         return sorted(str(path.relative_to(self.output)) for path in self.output.rglob("*"))

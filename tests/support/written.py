@@ -1,4 +1,4 @@
-"""Artifacts written by hand, so that a stage is tested without the stage before it."""
+"""Write artifacts directly, so that a stage is tested without the stage before it."""
 
 import itertools
 import tempfile
@@ -15,7 +15,7 @@ _KINDS = {pa.int64(): "INT", pa.float64(): "FLOAT", pa.string(): "STRING"}
 
 
 def write_examples(folder: Path, splits: dict[str, pa.Table | list[pa.Table]], version: str = "d1") -> Path:
-    """Write an examples artifact: a table for each split, or one for each shard of it."""
+    """Write an examples artifact from one table per split, or one per shard of a split."""
     found, columns, sample = {}, (), []
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -35,7 +35,7 @@ def write_examples(folder: Path, splits: dict[str, pa.Table | list[pa.Table]], v
 
 
 def table(**columns: list[Any]) -> pa.Table:
-    """Return a table of whole numbers, numbers and text, as ingest writes them."""
+    """Return a table of int64, float64 and string columns, as ingest writes them."""
     return pa.table({name: pa.array(values, _type(values)) for name, values in columns.items()})
 
 
@@ -47,7 +47,7 @@ def _type(values: list[Any]) -> pa.DataType:
 
 
 def write_statistics(folder: Path, rows: pa.Table, split: str = "train") -> Path:
-    """Write a statistics artifact as validate does, with exact quantiles: TFDV is in another environment."""
+    """Write a statistics artifact like validate's, with exact quantiles; TFDV is in another environment."""
     import numpy as np
     from tensorflow_metadata.proto.v0 import statistics_pb2
 
@@ -83,7 +83,7 @@ def write_statistics(folder: Path, rows: pa.Table, split: str = "train") -> Path
 
 
 def write_schema(folder: Path, rows: pa.Table) -> Path:
-    """Write a schema artifact that names the columns and their types."""
+    """Write a schema artifact with the columns' names and types."""
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     from tiffin.artifacts import schema as artifact

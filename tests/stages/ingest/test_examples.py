@@ -1,6 +1,9 @@
-"""The examples artifact: what it holds, its data version, where its shards live, and that it is whole or not there."""
+"""The examples artifact: contents, data version, location of the shards, and atomic writes."""
 
 import contextlib
+import errno
+import os
+import re
 import subprocess
 import sys
 
@@ -51,10 +54,10 @@ class TestManifest:
             "rows": 1,
         }
 
-    def test_holds_nothing_else(self, ingested):
+    def test_no_other_files_are_left(self, ingested):
         ingested(TRIPS + "1\n", max_bad_share=0.1, splits={"train": 2, "eval": 1})
 
-        # A folder with two shards, and the manifest with two lists of rows.
+        # A folder with two shards, the manifest, sample rows and rejected rows.
         assert [name for name in ingested.left() if name.startswith(".")] == []
         assert len(ingested.left()) == 6
 
@@ -71,7 +74,7 @@ class TestManifest:
 
         assert (found.manifest.splits["eval"].rows, found.splits["eval"]) == (0, [])
 
-    def test_samples_twenty_rows_those_of_the_eval_split_first(self, ingested):
+    def test_samples_twenty_rows_with_the_eval_split_first(self, ingested):
         found = ingested(TRIPS, splits={"train": 2, "eval": 1})
         sampled = read_sample_rows(ingested.output)
 
@@ -79,24 +82,22 @@ class TestManifest:
         assert sampled[:19] == found.splits["eval"]
 
     @pytest.mark.parametrize("name", ["fair", "FARE"])
-    def test_drops_only_what_is_there(self, ingested, name):
-        with pytest.raises(
-            InputError, match=rf"exclude should list columns of the data\. Received: '{name}'.*are: fare, n"
-        ):
+    def test_refuses_to_drop_an_unknown_column(self, ingested, name):
+        with pytest.raises(InputError, match=rf"exclude.*'{name}'.*: fare, n\."):
             ingested("fare\n1\n", exclude=[name], derive={"n": "1"})
 
     @pytest.mark.parametrize("name", [1.0, None, ["fare"], {"fare": 1}])
-    def test_drops_only_names(self, ingested, name):
-        with pytest.raises(InputError, match=r"exclude should list columns' names\. Received: "):
+    def test_refuses_to_drop_a_column_not_given_as_a_string(self, ingested, name):
+        with pytest.raises(InputError, match=rf"exclude.*{re.escape(repr(name))}"):
             ingested("fare,n\n1,2\n", exclude=[name])
 
-    def test_keeps_a_column(self, ingested):
-        with pytest.raises(InputError, match="At least one column should be left"):
+    def test_refuses_to_drop_every_column(self, ingested):
+        with pytest.raises(InputError, match=r"exclude=\['a', 'b'\]"):
             ingested("a,b\n1,2\n", exclude=["a", "b"])
 
 
 class TestDataVersion:
-    def test_stays_when_rows_come_in_another_order_and_form(self, ingested):
+    def test_is_independent_of_row_order_and_file_format(self, ingested):
         header, rows = lines(TRIPS)
         version = ingested(TRIPS).manifest.version
 
@@ -107,7 +108,7 @@ class TestDataVersion:
         table = pyarrow.csv.read_csv(ingested.source / "data.csv")
         assert ingested(table, "data.parquet").manifest.version == version
 
-    def test_stays_when_the_rows_are_spread_over_files(self, ingested):
+    def test_is_independent_of_the_number_of_files(self, ingested):
         header, rows = lines(TRIPS)
         version = ingested(TRIPS).manifest.version
         (ingested.source / "data.csv").unlink()
@@ -129,12 +130,12 @@ class TestDataVersion:
             ("\n0,0.0,", "\n0,0.5,"),
         ],
     )
-    def test_changes_with_any_change(self, ingested, old, new):
+    def test_changes_with_the_data(self, ingested, old, new):
         before = ingested(TRIPS).manifest.version
 
         assert ingested(TRIPS.replace(old, new)).manifest.version != before
 
-    def test_changes_with_what_becomes_of_the_rows(self, ingested):
+    def test_changes_with_the_options(self, ingested):
         versions = [
             ingested(TRIPS, **options).manifest.version
             for options in (
@@ -149,7 +150,7 @@ class TestDataVersion:
         written = []
         for folder in ("one", "two"):
             run = Ingest(tmp_path / folder)
-            # The manifest names the source, which is the same for both.
+            # The manifest holds the URI of the source, so both runs read the same one.
             run(data="sample:deliveries?rows=600", splits={"train": 2, "eval": 1})
             written.append(
                 {name: (run.output / name).read_bytes() for name in run.left() if (run.output / name).is_file()}
@@ -159,7 +160,7 @@ class TestDataVersion:
 
 
 class TestRetry:
-    def test_over_the_same_folder_replaces_what_is_there(self, ingested):
+    def test_in_the_same_folder_replaces_the_artifact(self, ingested):
         ingested(TRIPS + "1\n", max_bad_share=0.1, splits={"train": 2, "eval": 1})
         found = ingested("id,miles,company\n1,2.5,x\n")
 
@@ -168,7 +169,7 @@ class TestRetry:
 
 
 class TestDataRoot:
-    def test_keeps_the_shards_once_for_each_version(self, ingested, tmp_path):
+    def test_stores_the_shards_once_per_version(self, ingested, tmp_path):
         root = tmp_path / "root"
         found = ingested(TRIPS, data_root=str(root))
         shard = root / found.manifest.version / shard_name("train")
@@ -181,7 +182,7 @@ class TestDataRoot:
         assert len(again.rows) == 60
         assert sorted(name for name in ingested.left() if "parquet" in name) == []
 
-    def test_keeps_versions_apart(self, ingested, tmp_path):
+    def test_stores_versions_separately(self, ingested, tmp_path):
         for content in (TRIPS, TRIPS + "60,1,c\n"):
             ingested(content, data_root=str(tmp_path / "root"))
 
@@ -212,7 +213,7 @@ class TestDataRoot:
     def test_in_a_bucket_on_s3(self, ingested):
         ingested.write(TRIPS)
         with s3_server.serve() as store:
-            for _ in range(2):  # The second time all is there.
+            for _ in range(2):  # The second time, the shards exist.
                 ingest(str(ingested.source), ingested.output, splits={"train": 1}, data_root=f"s3://{store.name}/root")
             [uri] = shard_uris(ingested.output, "train")
             with storage.local_copy(uri) as path:
@@ -233,12 +234,12 @@ ROWS = 30_000
 
 
 def run_step(data, output, limit=0):
-    """Ingest in a process of its own, which may write files of up to `limit` bytes."""
+    """Ingest in a separate process, with a file size limit of `limit` bytes; 0 for none."""
     arguments = [sys.executable, "-c", STEP, str(data), str(output), str(limit)]
     return subprocess.run(arguments, capture_output=True, text=True, timeout=60)
 
 
-# DuckDB's file grows by blocks of 256 KiB; shards and lists are smaller.
+# DuckDB's file grows in blocks of 256 KiB; shards and lists are smaller.
 LIMITS = [f"files of {size} kB" for size in (4, 64, 256, 512)]
 DISKS = [f"disk of {size} kB" for size in (16, 300, 700, 1400, 2200)]
 
@@ -250,7 +251,7 @@ class TestFullDisk:
         return ingested.write(f"a,b,c\n{rows}")
 
     @pytest.mark.parametrize("room", [*LIMITS, *(pytest.param(disk, marks=needs_small_disks) for disk in DISKS)])
-    def test_is_one_clear_error_that_leaves_nothing_behind(self, data, tmp_path, room):
+    def test_is_a_one_line_error_and_leaves_no_files(self, data, tmp_path, room):
         output, size = tmp_path / "out", int(room.split()[2])
         with contextlib.ExitStack() as stack:
             if room in DISKS:
@@ -259,9 +260,10 @@ class TestFullDisk:
             left = list(output.rglob("*"))
 
         assert (ended.returncode, len(ended.stderr.splitlines()), left) == (EXPLAINED, 1, []), ended.stderr
-        assert ended.stderr.startswith(f"error: Could not write '{output}")
+        assert f"'{output}" in ended.stderr
+        assert os.strerror(errno.ENOSPC if room in DISKS else errno.EFBIG) in ended.stderr
 
-    def test_is_no_matter_where_there_is_room(self, data, tmp_path):
+    def test_does_not_occur_with_enough_space(self, data, tmp_path):
         ended = run_step(data, tmp_path / "out", 1 << 30)
 
         assert (ended.returncode, ended.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""New columns by SQL expressions: what they may say, and that nothing reaches beyond its row."""
+"""SQL expressions of derived columns: values, and rejection of everything that uses more than its row."""
 
 import re
 
@@ -59,7 +59,7 @@ VALUES = [
 
 @pytest.fixture(scope="module")
 def valued(tmp_path_factory):
-    """All of them in one run."""
+    """Derive all values in one run."""
     derive = {f"n{index}": expression for index, (expression, _, _) in enumerate(VALUES)}
     return Ingest(tmp_path_factory.mktemp("valued"))(ROWS, derive=derive)
 
@@ -71,7 +71,7 @@ class TestValues:
 
         assert (valued.types[f"n{index}"], [row[f"n{index}"] for row in valued.rows]) == (type_, kept)
 
-    def test_of_expressions_over_one_another_in_any_order(self, ingested):
+    def test_of_expressions_that_use_derived_columns_in_any_order(self, ingested):
         found = ingested(ROWS, derive={"p": "q * 2", "q": "R + 1", "r": "a"})
 
         assert [row["p"] for row in found.rows] == [4, 6, None]
@@ -83,21 +83,17 @@ class TestValues:
         assert [row["quarter"] for row in found.rows] == [0.25, 0.5, None]
         assert list(found.types) == ["b", "moment", "quarter"]
 
-    def test_of_columns_whose_names_were_mended(self, ingested):
+    def test_of_renamed_columns(self, ingested):
         assert ingested("trip miles\n4\n", derive={"n": "trip_miles / 2"}).rows == [{"trip_miles": 4, "n": 2.0}]
 
-    def test_that_some_row_does_not_have(self, ingested):
-        with pytest.raises(
-            InputError, match=r"have a value for each row \(Conversion Error.*Received: derive=\{.*Use TRY_CAST or CASE"
-        ):
+    def test_an_expression_that_fails_for_some_rows(self, ingested):
+        with pytest.raises(InputError, match=r"\(Conversion Error.*derive=\{'n': 'CAST\(b AS INTEGER\)'\}.*TRY_CAST"):
             ingested(ROWS, derive={"n": "CAST(b AS INTEGER)"})
 
         assert ingested.left() == []
 
-    def test_that_no_row_can_have(self, ingested):
-        with pytest.raises(
-            InputError, match=r"fit the columns' types .*Received: derive=.*'b \+ 1'.*a BIGINT, b VARCHAR"
-        ):
+    def test_an_expression_of_the_wrong_type(self, ingested):
+        with pytest.raises(InputError, match=r"derive=.*'b \+ 1'.*a BIGINT, b VARCHAR"):
             ingested(ROWS, derive={"n": "b + 1"})
 
         assert ingested.left() == []
@@ -105,22 +101,22 @@ class TestValues:
     @pytest.mark.parametrize(
         ("expression", "type_"), [("[a]", r"BIGINT\[\]"), ("{'x': a}", "STRUCT"), ("INTERVAL 1 DAY", "INT")]
     )
-    def test_that_are_no_single_value(self, ingested, expression, type_):
-        with pytest.raises(InputError, match=rf"Received: column 'n' of type {type_}"):
+    def test_nested_values_and_intervals(self, ingested, expression, type_):
+        with pytest.raises(InputError, match=rf"column 'n' .* {type_}"):
             ingested(ROWS, derive={"n": expression})
 
 
-class TestWhatIsRefused:
+class TestInvalid:
     @pytest.mark.parametrize(
         "expression", ["a +", "a + ) 2 ,", "(a", "a)) + ((1", "a /* open", "a FILTER (WHERE true)", "SELECT a", "'a"]
     )
-    def test_what_does_not_parse(self, connection, expression):
-        with pytest.raises(InputError, match=r"should be SQL over one row \(.+\)\. Received: derive\['n'\] = "):
+    def test_syntax_errors(self, connection, expression):
+        with pytest.raises(InputError, match=rf"SQL \(.+\).*derive\['n'\] = '{re.escape(expression)}'"):
             check(connection, expression)
 
     @pytest.mark.parametrize("expression", ["", "  ", None, 1, ["a"]])
-    def test_what_is_no_expression(self, connection, expression):
-        with pytest.raises(InputError, match=r"derive\['n'\] should be a SQL expression over one row\. Received: "):
+    def test_empty_expressions_and_other_types(self, connection, expression):
+        with pytest.raises(InputError, match=rf"derive\['n'\].*: {re.escape(repr(expression))}"):
             check(connection, expression)
 
     @pytest.mark.parametrize(
@@ -130,13 +126,14 @@ class TestWhatIsRefused:
             "a UNION SELECT 2", "a GROUP BY a", "a HAVING true", "a QUALIFY true", "a; SELECT 2", "a USING SAMPLE 1",
         ],
     )  # fmt: skip
-    def test_what_comes_after_the_expression(self, connection, expression):
-        with pytest.raises(InputError, match="one SQL expression and nothing after it"):
+    def test_other_clauses(self, connection, expression):
+        # A syntax error has the parser's message in brackets.
+        with pytest.raises(InputError, match=rf"^[^(]*derive\['n'\] = '{re.escape(expression)}'\.$"):
             check(connection, expression)
 
     @pytest.mark.parametrize("expression", ["a;", "a; DROP TABLE source", "a; -- b", "a GROUP BY ALL"])
     def test_statements(self, ingested, expression):
-        with pytest.raises(InputError, match=r"Only SELECT statements|syntax error|nothing after it"):
+        with pytest.raises(InputError, match=rf"derive.*'n'.*'{re.escape(expression)}'"):
             ingested(ROWS, derive={"n": expression})
 
     @pytest.mark.parametrize(
@@ -159,8 +156,8 @@ class TestWhatIsRefused:
             ("list_transform([a], x -> x)", "lambda"),
         ],
     )
-    def test_what_is_not_of_the_row(self, connection, expression, kind):
-        with pytest.raises(InputError, match=rf"nothing but its own row, not {kind}\. Received: derive\['n'\]"):
+    def test_more_than_one_row(self, connection, expression, kind):
+        with pytest.raises(InputError, match=rf"derive\['n'\] = .* '{kind}'"):
             check(connection, expression)
 
     @pytest.mark.parametrize(
@@ -198,17 +195,15 @@ class TestWhatIsRefused:
             ("no_such_function(a)", "no_such_function"),
         ],
     )
-    def test_functions_that_read_files_clocks_chance_or_other_rows(self, connection, expression, function):
-        with pytest.raises(
-            InputError, match=rf"same result for the same row\. Received: .*, where '{function}' does not or is"
-        ):
+    def test_functions_that_are_not_deterministic_or_read_other_data(self, connection, expression, function):
+        with pytest.raises(InputError, match=rf"derive\['n'\] = .* function '{function}'\."):
             check(connection, expression)
 
     @pytest.mark.parametrize(
         "expression", ["current_date", "current_timestamp", "localtimestamp", "current_user", "rowid"]
     )
-    def test_words_that_stand_for_functions(self, connection, expression):
-        with pytest.raises(InputError, match=f"name columns of the data.*'{expression}' is none"):
+    def test_keywords_that_are_functions(self, connection, expression):
+        with pytest.raises(InputError, match=rf"'{expression}'\..*: a, b, trip\.miles"):
             check(connection, expression)
 
     @pytest.mark.parametrize("operator", ["+", "-", "*", "/", "%", "||", "~~"])
@@ -227,37 +222,35 @@ class TestWhatIsRefused:
             times = name.startswith("make_timestamptz") or any(re.match("TIME|DATE", type_) for type_ in types)
             assert name not in allowed or times, (name, types)
 
-    def test_a_column_that_is_not_there(self, connection):
-        with pytest.raises(InputError, match=r"'fair' is none\. Did you mean 'fare'\? The columns are: fare, tips, n"):
+    def test_an_unknown_column(self, connection):
+        with pytest.raises(InputError, match=r"'fair'\..* 'fare'\?.*: fare, tips, n"):
             order_derived(connection, {"n": "fair * 2"}, ["fare", "tips"])
 
     @pytest.mark.parametrize("expression", ["source.a", "main.source.a", '"a.b"'])
     def test_a_column_of_a_table(self, connection, expression):
-        with pytest.raises(InputError, match="is none"):
+        with pytest.raises(InputError, match=rf"'{re.escape(expression.replace(chr(34), ''))}'\..*: a, b, trip\.miles"):
             check(connection, expression)
 
-    def test_a_function_spelled_wrongly(self, connection):
-        with pytest.raises(InputError, match=r"Did you mean 'upper'\?"):
+    def test_a_misspelled_function(self, connection):
+        with pytest.raises(InputError, match=r"'uppper'.* 'upper'\?"):
             check(connection, "uppper(b)")
 
 
 class TestNames:
     @pytest.mark.parametrize("name", ["a", "A"])
-    def test_that_are_columns_already(self, connection, name):
-        with pytest.raises(
-            InputError, match=r"is a column already\. Choose another name, and list the old column in exclude"
-        ):
+    def test_of_existing_columns(self, connection, name):
+        with pytest.raises(InputError, match=rf"derive=\{{'{name}': \.\.\.\}}.*exclude"):
             order_derived(connection, {name: "b"}, ["a", "b"])
 
     @pytest.mark.parametrize(
         "name", ["", " ", "big tipper", "_late", "ä", 'q"q', "a/b", "tiffin split", "9x", "x.y", "class"]
     )
-    def test_that_tensorflow_does_not_take(self, connection, name):
-        with pytest.raises(InputError, match="A derived column's name should be letters, digits"):
+    def test_that_tensorflow_does_not_accept(self, connection, name):
+        with pytest.raises(InputError, match=rf"derive=\{{{re.escape(repr(name))}: \.\.\.\}}"):
             order_derived(connection, {name: "1"}, ["a"])
 
-    def test_that_differ_in_case_only(self, connection):
-        with pytest.raises(InputError, match=r"in more than case\. Received: derive=\{'Late': \.\.\.\}"):
+    def test_that_differ_only_in_case(self, connection):
+        with pytest.raises(InputError, match=r"derive=\{'Late': \.\.\.\}"):
             order_derived(connection, {"Late": "1", "late": "2"}, ["a"])
 
     @pytest.mark.parametrize("name", ["select", "tiffin_split", "source"])
@@ -269,15 +262,15 @@ class TestNames:
         ]
 
 
-class TestCircles:
+class TestCycles:
     @pytest.mark.parametrize(
-        ("derive", "circle"),
+        ("derive", "cycle"),
         [({"p": "p + 1"}, "p"), ({"p": "q", "q": "P"}, "p, q"), ({"p": "q", "q": "r", "r": "p", "s": "a"}, "p, q, r")],
     )
-    def test_are_named(self, connection, derive, circle):
-        with pytest.raises(InputError, match=f"need each other in a circle. Received: {circle}"):
+    def test_are_an_error(self, connection, derive, cycle):
+        with pytest.raises(InputError, match=rf": {cycle}\.$"):
             order_derived(connection, derive, ["a"])
 
 
-def test_without_expressions_there_is_nothing_to_order(connection):
+def test_without_expressions_the_order_is_empty(connection):
     assert order_derived(connection, {}, ["a"]) == []

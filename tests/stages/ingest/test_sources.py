@@ -1,9 +1,10 @@
-"""What is read from files: columns, types, and the rows that cannot be read."""
+"""Reading files: delimiters, column names, types and unreadable rows."""
 
 import datetime
 import gzip
 import io
 import random
+import re
 from decimal import Decimal
 
 import pyarrow as pa
@@ -17,110 +18,103 @@ GOOD = "a,b\n" + "".join(f"{number},x{number % 3}\n" for number in range(300))
 
 
 class TestEmpty:
-    @pytest.mark.parametrize(
-        ("content", "received"),
-        [("", "an empty file"), ("\n\n", "an empty first line"), ("\na,b\n1,2\n", "an empty first line")],
-    )
-    def test_a_file_without_a_header(self, ingested, content, received):
-        with pytest.raises(
-            InputError, match=rf"data\.csv' should be a CSV file with a header line\. Received: {received}"
-        ):
+    @pytest.mark.parametrize(("content", "empty"), [("", "file"), ("\n\n", "line"), ("\na,b\n1,2\n", "line")])
+    def test_a_file_without_a_header(self, ingested, content, empty):
+        with pytest.raises(InputError, match=rf"data\.csv'.* {empty}\."):
             ingested(content)
 
         assert ingested.left() == []
 
     @pytest.mark.parametrize("content", ["a,b\n", "a,b", '"a",b\r\n'])
-    def test_a_header_and_nothing_else(self, ingested, content):
-        with pytest.raises(DataError, match=r"at least one row\. Received: '.*data\.csv' with a header only"):
+    def test_a_header_only(self, ingested, content):
+        with pytest.raises(DataError, match=r"'.*data\.csv'"):
             ingested(content)
 
         assert ingested.left() == []
 
     def test_parquet_without_rows(self, ingested):
-        with pytest.raises(DataError, match="at least one row"):
+        with pytest.raises(DataError, match=r"'.*data\.parquet'"):
             ingested(pa.table({"a": pa.array([], pa.int64())}), "data.parquet")
 
-    def test_gzip_of_nothing(self, ingested):
-        with pytest.raises(InputError, match="an empty file"):
+    def test_gzip_of_an_empty_file(self, ingested):
+        with pytest.raises(InputError, match=r"data\.csv\.gz'.* file\."):
             ingested(gzip.compress(b""), "data.csv.gz")
 
-    def test_no_data_at_all(self, ingested):
-        with pytest.raises(InputError, match=r"data should be a file, a folder or a glob\. Received: data=''"):
+    def test_no_data(self, ingested):
+        with pytest.raises(InputError, match=r"data=''.*--set data="):
             ingested()
 
     def test_a_missing_file(self, ingested):
         ingested.write(GOOD, "trips.csv")
-        with pytest.raises(InputError, match=r"Did you mean 'trips\.csv'\?"):
+        with pytest.raises(InputError, match=r"trip\.csv'.*'trips\.csv'\?"):
             ingested(data=str(ingested.source / "trip.csv"))
 
 
 class TestDialect:
     @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-    def test_finds_the_delimiter(self, ingested, delimiter):
+    def test_detects_the_delimiter(self, ingested, delimiter):
         found = ingested(GOOD.replace(",", delimiter))
 
         assert found.rows[4] == {"a": 4, "b": "x1"}
 
     @pytest.mark.parametrize(
-        ("name", "sign"), [("semicolon", ";"), ("tab", "\t"), ("\\t", "\t"), ("pipe", "|"), ("@", "@")]
+        ("name", "character"), [("semicolon", ";"), ("tab", "\t"), ("\\t", "\t"), ("pipe", "|"), ("@", "@")]
     )
-    def test_takes_the_delimiter_by_name_or_sign(self, ingested, name, sign):
-        assert ingested(GOOD.replace(",", sign), delimiter=name).types == {"a": "INT", "b": "STRING"}
+    def test_accepts_the_delimiter_by_name_or_character(self, ingested, name, character):
+        assert ingested(GOOD.replace(",", character), delimiter=name).types == {"a": "INT", "b": "STRING"}
 
-    def test_decimal_commas_do_not_mislead_it(self, ingested):
+    def test_decimal_commas_are_not_delimiters(self, ingested):
         assert ingested("a;b\n1,5;2,5\n3,5;4\n").types == {"a": "STRING", "b": "STRING"}
 
-    def test_commas_inside_quotes_do_not_mislead_it(self, ingested):
+    def test_commas_inside_quotes_are_not_delimiters(self, ingested):
         assert ingested('a;"b, c, d"\n1;2\n').manifest.renamed == {"b, c, d": "b__c__d"}
 
     def test_the_wrong_delimiter(self, ingested):
-        with pytest.raises(InputError, match=r"separated by ';'\. Received: the one column 'a,b'\. Pass delimiter=','"):
+        with pytest.raises(InputError, match=r"data\.csv'.*';'.*'a,b'.*delimiter=','"):
             ingested(GOOD, delimiter=";")
 
-    def test_a_delimiter_that_nobody_guesses(self, ingested):
-        with pytest.raises(InputError, match=r"the one column 'a\^b', whose '\^' each row has .* Pass delimiter='\^'"):
+    def test_a_delimiter_that_is_not_detected(self, ingested):
+        with pytest.raises(InputError, match=r"data\.csv'.*'a\^b'.*delimiter='\^'"):
             ingested(GOOD.replace(",", "^"))
 
     @pytest.mark.parametrize("content", ["price_($)\n1\n2\n", "a-b\n1-2\n3-4\n", "a^b\n", "mail@\nx@y\nnone\n"])
-    def test_one_column_is_no_mistake(self, ingested, content):
+    def test_a_single_column_is_valid(self, ingested, content):
         if content == "a^b\n":
-            with pytest.raises(DataError, match="header only"):
+            with pytest.raises(DataError, match=r"data\.csv'"):
                 ingested(content)
         else:
             assert len(ingested(content).manifest.columns) == 1
 
     @pytest.mark.parametrize("delimiter", ["::", '"', "\n", "a", "1"])
-    def test_no_delimiter_at_all(self, ingested, delimiter):
-        with pytest.raises(InputError, match=r"delimiter should be one character that is no letter .*comma.*tab"):
+    def test_an_invalid_delimiter(self, ingested, delimiter):
+        with pytest.raises(InputError, match=rf"comma.*tab.*delimiter={re.escape(repr(delimiter))}"):
             ingested(GOOD, delimiter=delimiter)
 
     @pytest.mark.parametrize("content", [b"a,stra\xdfe\n1,2\n", GOOD.encode("utf-16"), bytes(range(128, 256)) * 9])
     def test_other_encodings(self, ingested, content):
-        with pytest.raises(InputError, match="should be CSV in UTF-8, or Parquet"):
+        with pytest.raises(InputError, match=r"data\.csv'.*UTF-8.*Parquet"):
             ingested(content)
 
     @pytest.mark.parametrize(
         "content", [GOOD.encode(), b"\xef\xbb\xbf" + GOOD.encode(), GOOD.replace("\n", "\r\n").encode()]
     )
-    def test_byte_order_marks_and_carriage_returns_change_nothing(self, ingested, content):
+    def test_byte_order_marks_and_carriage_returns_are_ignored(self, ingested, content):
         found = ingested(content)
 
         assert (found.types, found.manifest.rows) == ({"a": "INT", "b": "STRING"}, 300)
         assert found.rows[0] == {"a": 0, "b": "x0"}
 
-    def test_line_ends_of_two_kinds(self, ingested):
-        with pytest.raises(InputError, match=r"data\.csv' should be CSV with .* line ends of one kind"):
+    def test_mixed_line_endings(self, ingested):
+        with pytest.raises(InputError, match=r"data\.csv'.*CSV.*\(Invalid"):
             ingested("a,b\n1,x\n2,y\r\n3,z\n")
 
-    @pytest.mark.parametrize("header", ["a,a", "a,A", " a,a "])
-    def test_a_header_with_one_name_twice(self, ingested, header):
-        with pytest.raises(
-            InputError, match=r"differ in more than case\. Received: .*data\.csv' with 'a'|'A', 'a' 2 times"
-        ):
+    @pytest.mark.parametrize(("header", "same"), [("a,a", "'a', 'a'"), ("a,A", "'A', 'a'"), (" a,a ", "'a', 'a'")])
+    def test_a_duplicate_column_name(self, ingested, header, same):
+        with pytest.raises(InputError, match=rf"{same} .*data\.csv'"):
             ingested(f"{header}\n1,2\n")
 
     def test_a_title_above_the_header(self, ingested):
-        with pytest.raises(DataError, match=r"Received: 2 of 2.*data\.csv:2: Expected Number of Columns: 1 Found"):
+        with pytest.raises(DataError, match=r": 2 of 2.*data\.csv:2: Expected Number of Columns: 1 Found"):
             ingested("My report\na,b,c\n1,2,3\n")
 
     @pytest.mark.parametrize("name", ["trips[1].csv", "a*.csv", "it's.csv", "what?.csv", "two words.csv"])
@@ -152,7 +146,7 @@ class TestTypes:
             (["straße", "日本"], "STRING", ["straße", "日本"]),
         ],
     )
-    def test_a_column_is_of_the_type_of_its_values(self, ingested, values, type_, kept):
+    def test_a_column_has_the_type_of_its_values(self, ingested, values, type_, kept):
         found = ingested("x,y\n" + "".join(f"{value},1\n" for value in values))
 
         assert found.types["x"] == type_
@@ -165,10 +159,10 @@ class TestTypes:
         assert [row["x"] for row in found.rows] == [None] * 7 + [7]
         assert found.rows[-1]["y"] == "None"
 
-    def test_a_column_that_is_always_missing_is_text(self, ingested):
+    def test_an_empty_column_is_text(self, ingested):
         assert ingested("x,y\n,1\n,2\n").types == {"x": "STRING", "y": "INT"}
 
-    def test_a_few_bad_values_leave_a_column_its_type(self, ingested):
+    def test_a_few_bad_values_do_not_change_the_type(self, ingested):
         numbers = "".join(f"{number},1\n" for number in range(99))
         found = ingested(f"x,y\n{numbers}many,1\n")
 
@@ -182,10 +176,10 @@ class TestTypes:
         assert (found.types["x"], found.rejected) == ("STRING", [])
 
     @pytest.mark.parametrize("share", [0.5, 1])
-    def test_words_are_text_however_many_bad_rows_may_be(self, ingested, share):
+    def test_words_are_text_whatever_the_maximum_share(self, ingested, share):
         assert ingested("x,y\na,2025-01-06\nb,c\n3,d\n", max_bad_share=share).types == {"x": "STRING", "y": "STRING"}
 
-    def test_column_names_become_names_that_tensorflow_takes(self, ingested):
+    def test_column_names_become_names_that_tensorflow_accepts(self, ingested):
         found = ingested(" trip miles ,a-b,9x,ü,,_u,d.e,self,class\n1,2,3,4,5,6,7,8,9\n")
 
         assert list(found.types) == ["trip_miles", "a_b", "c_9x", "c_", "column4", "c_u", "d_e", "self_", "class_"]
@@ -194,11 +188,11 @@ class TestTypes:
             "class": "class_",
         }  # fmt: skip
 
-    def test_names_that_become_the_same(self, ingested):
-        with pytest.raises(InputError, match=r"differ in more than case and signs.*'a b', 'a-b'"):
+    def test_names_that_become_equal(self, ingested):
+        with pytest.raises(InputError, match=r"'a b', 'a-b'"):
             ingested("a b,a-b\n1,2\n")
 
-    def test_a_column_may_be_called_as_our_own(self, ingested):
+    def test_a_column_may_have_an_internal_name(self, ingested):
         found = ingested("tiffin_split,train\n1,x\n2,y\n")
 
         assert found.rows == [{"tiffin_split": 1, "train": "x"}, {"tiffin_split": 2, "train": "y"}]
@@ -208,7 +202,7 @@ class TestBadRows:
     RAGGED = 'a,b\n1,"x\ny"\n2\n3,z,q\n4,"w\nw"\nbad,\n' + "".join(f"{number},k\n" for number in range(5))
 
     @pytest.mark.parametrize("name", ["data.csv", "data.csv.gz"])
-    def test_are_set_aside_with_the_line_that_an_editor_shows(self, ingested, name):
+    def test_are_listed_with_the_line_number_of_the_file(self, ingested, name):
         content = self.RAGGED.encode()
         found = ingested(gzip.compress(content) if name.endswith(".gz") else content, name, max_bad_share=0.4)
 
@@ -219,58 +213,54 @@ class TestBadRows:
         assert found.manifest.set_aside.rows == 3
         assert [row["b"] for row in found.rows] == ["x\ny", "w\nw", "k", "k", "k", "k", "k"]
 
-    def test_with_two_faults_count_once(self, ingested):
+    def test_with_two_errors_count_once(self, ingested):
         good = "".join(f"{number},{number}\n" for number in range(300))
         found = ingested(f"a,b\n{good}x,y\nx,y,z\n")
 
         assert [row.line for row in found.rejected] == [302, 303]
 
     @pytest.mark.parametrize(("bad", "passes"), [(3, True), (4, False)])
-    def test_pass_up_to_the_share(self, ingested, bad, passes):
+    def test_are_accepted_up_to_the_maximum_share(self, ingested, bad, passes):
         content = "a,b\n" + "1,x\n" * (300 - bad) + "1\n" * bad
         if passes:
             assert ingested(content).manifest.set_aside.rows == bad
         else:
-            with pytest.raises(
-                DataError, match=r"At most 1\.00%.*\(max_bad_share\)\. Received: 4 of 300, 1\.33%.*:298: Exp"
-            ):
+            with pytest.raises(DataError, match=r"1\.00%.*max_bad_share.*: 4 of 300, 1\.33%.*data\.csv:298: "):
                 ingested(content)
             assert ingested.left() == []
 
     @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
-    def test_the_share_is_a_share(self, ingested, share):
-        with pytest.raises(InputError, match=r"max_bad_share should be from 0 to 1\. Received: max_bad_share="):
+    def test_the_maximum_share_is_from_0_to_1(self, ingested, share):
+        with pytest.raises(InputError, match=rf"max_bad_share={share}"):
             ingested(GOOD, max_bad_share=share)
 
-    def test_may_be_all_rows_if_one_says_so(self, ingested):
+    def test_may_be_all_rows_with_a_maximum_share_of_1(self, ingested):
         found = ingested("a,b\n1\n2\n", max_bad_share=1)
 
         assert (found.manifest.rows, found.manifest.set_aside.rows) == (0, 2)
 
-    def test_a_thousand_are_listed(self, ingested):
+    def test_the_first_thousand_are_listed(self, ingested):
         found = ingested("a,b\n1,2\n" + "1\n" * 1200, max_bad_share=1)
 
         assert (len(found.rejected), found.manifest.set_aside.rows) == (1000, 1200)
 
-    def test_of_another_encoding(self, ingested):
+    def test_in_another_encoding(self, ingested):
         found = ingested(GOOD.encode() + b"7,stra\xdfe\n")
 
         assert [(row.line, row.column) for row in found.rejected] == [(302, "b")]
 
-    def test_a_stray_quote_costs_one_row(self, ingested):
+    def test_a_stray_quote_rejects_one_row(self, ingested):
         found = ingested(GOOD + '2,"a"b\n3,x"y\n4,"q""r"\n')
 
         assert [(row.line, row.text) for row in found.rejected] == [(302, '2,"a"b')]
         assert [row["b"] for row in found.rows[-2:]] == ['x"y', 'q"r']
 
     @pytest.mark.parametrize("after", [1, 300, 100_000])
-    def test_a_quote_that_never_closes_loses_no_row_in_silence(self, ingested, after):
-        with pytest.raises(
-            DataError, match=r'A quote that opens should close\. Received: .*data\.csv:302: 1,"x, whose'
-        ):
+    def test_an_unclosed_quote_does_not_drop_rows_silently(self, ingested, after):
+        with pytest.raises(DataError, match=r'data\.csv:302: 1,"x'):
             ingested(GOOD + '1,"x\n' + "5,k\n" * after, max_bad_share=1)
 
-    def test_a_quote_that_never_closes_in_the_last_row_costs_one_row(self, ingested):
+    def test_an_unclosed_quote_in_the_last_row_rejects_one_row(self, ingested):
         assert [row.line for row in ingested(GOOD + '1,"x\n').rejected] == [302]
 
     def test_a_line_longer_than_two_megabytes(self, ingested):
@@ -290,7 +280,7 @@ class TestBadRows:
 
 
 class TestSeveralFiles:
-    def test_are_read_in_the_order_of_their_names(self, ingested):
+    def test_are_read_in_name_order(self, ingested):
         found = ingested({"b.csv": "x,y\n3,c\n", "a.csv": "x,y\n1,a\n", "sub/c.csv.gz": gzip.compress(b"x,y\n4,d\n")})
 
         assert [row["x"] for row in found.rows] == [1, 3, 4]
@@ -305,7 +295,7 @@ class TestSeveralFiles:
         assert [row["x"] for row in ingested(data=f"{ingested.source}/a?.csv").rows] == [1, 2]
 
     @pytest.mark.parametrize("table", [False, True])
-    def test_a_name_with_signs_of_a_glob_is_that_file_alone(self, ingested, table):
+    def test_a_file_name_with_glob_characters_is_not_expanded(self, ingested, table):
         def content(number):
             return pa.table({"x": [number]}) if table else f"x\n{number}\n"
 
@@ -315,39 +305,37 @@ class TestSeveralFiles:
 
         assert ingested(data=str(path)).rows == [{"x": 1}]
 
-    def test_may_have_their_columns_in_another_order_and_another_delimiter(self, ingested):
+    def test_may_differ_in_column_order_and_delimiter(self, ingested):
         found = ingested({"1.csv": "a,b\n1,x\n", "2.csv": "b;a\ny;2\n"})
 
         assert found.rows == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
 
-    def test_of_other_columns(self, ingested):
-        with pytest.raises(InputError, match=r"2\.csv', which differs from '.*1\.csv' in b, c"):
+    def test_with_different_columns(self, ingested):
+        with pytest.raises(InputError, match=r"2\.csv',.*1\.csv' in b, c\."):
             ingested({"1.csv": "a,b\n1,x\n", "2.csv": "a,c\n2,y\n"})
 
     @pytest.mark.parametrize("names", [("1.csv", "2.csv"), ("2.csv", "1.csv")])
-    def test_whole_numbers_in_one_and_fractions_in_another_are_fractions(self, ingested, names):
+    def test_integers_in_one_and_floats_in_another_are_floats(self, ingested, names):
         found = ingested({names[0]: "a\n1\n2\n", names[1]: "a\n1.5\n2.5\n"})
 
         assert found.types == {"a": "FLOAT"}
         assert sorted(row["a"] for row in found.rows) == [1.0, 1.5, 2.0, 2.5]
 
-    def test_a_column_without_values_in_one_has_the_type_of_the_others(self, ingested):
+    def test_an_empty_column_in_one_has_the_type_of_the_others(self, ingested):
         assert ingested({"1.csv": "a,b\n,x\n", "2.csv": "a,b\n5,x\n"}).types == {"a": "INT", "b": "STRING"}
 
     def test_numbers_in_one_and_words_in_another_are_text(self, ingested):
         assert ingested({"1.csv": "a\n1\n", "2.csv": "a\nx\n"}).types == {"a": "STRING"}
 
-    def test_of_parquet_are_widened_too(self, ingested):
+    def test_of_parquet_are_widened(self, ingested):
         found = ingested(
             {"1.parquet": pa.table({"a": [1, 2], "b": [None, None]}), "2.parquet": pa.table({"a": [1.5], "b": ["x"]})}
         )
 
         assert found.rows == [{"a": 1.0, "b": None}, {"a": 2.0, "b": None}, {"a": 1.5, "b": "x"}]
 
-    def test_of_parquet_with_other_types(self, ingested):
-        with pytest.raises(
-            InputError, match=r"one type in all files\. Received: 'a', BIGINT in '.*1\.parquet' and VARCHAR in '.*2\.p"
-        ):
+    def test_of_parquet_with_incompatible_types(self, ingested):
+        with pytest.raises(InputError, match=r"'a', BIGINT in '.*1\.parquet' and VARCHAR in '.*2\.parquet'"):
             ingested({"1.parquet": pa.table({"a": [1]}), "2.parquet": pa.table({"a": ["x"]})})
 
     def test_csv_beside_parquet(self, ingested):
@@ -418,17 +406,15 @@ class TestParquet:
             (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), r"MAP\(VARCHAR, BIGINT\)"),
         ],
     )
-    def test_types_that_are_no_single_value(self, ingested, values, type_):
+    def test_nested_types(self, ingested, values, type_):
         table = pa.table({"a": values, "b": [2]})
-        with pytest.raises(
-            InputError, match=rf"numbers, truth, text or moments\. Received: column 'a' of type {type_}\. Excl"
-        ):
+        with pytest.raises(InputError, match=rf"column 'a' .* {type_}\..*exclude"):
             ingested(table, "data.parquet")
 
         assert ingested.left() == []
         assert ingested(table, "data.parquet", exclude=["a"]).rows == [{"b": 2}]
 
-    def test_is_known_by_its_content_too(self, ingested):
+    def test_is_detected_by_its_content(self, ingested):
         buffer = io.BytesIO()
         pq.write_table(pa.table({"a": [1]}), buffer)
 
@@ -447,9 +433,7 @@ class TestParquet:
             whole[:middle] + noise + whole[middle + 2000 :],
             whole[:-200] + noise[:192] + whole[-8:],
         ):
-            with pytest.raises(
-                InputError, match=r"data\.parquet' should be a whole Parquet file \(.*Write or copy it again"
-            ):
+            with pytest.raises(InputError, match=r"data\.parquet'.*Parquet.*\("):
                 ingested(content, "data.parquet")
             assert ingested.left() == []
 
@@ -457,10 +441,8 @@ class TestParquet:
 class TestLargeNumbers:
     TABLE = pa.table({"id": pa.array([1, (1 << 64) - 1], pa.uint64()), "x": [1, 2]})
 
-    def test_that_no_int64_holds_are_refused_by_name(self, ingested):
-        with pytest.raises(
-            InputError, match=r"below 2\^63\. Received: column 'id' with 18446744073709551615\. List it in exclude"
-        ):
+    def test_that_exceed_int64_are_an_error(self, ingested):
+        with pytest.raises(InputError, match=r"2\^63.*'id'.* 18446744073709551615\..*exclude"):
             ingested(self.TABLE, "data.parquet")
         assert ingested.left() == []
 
@@ -469,20 +451,20 @@ class TestLargeNumbers:
 
         assert [row["name"] for row in found.rows] == ["1", "18446744073709551615"]
 
-    def test_that_fit_stay(self, ingested):
+    def test_that_fit_int64_are_kept(self, ingested):
         assert ingested(pa.table({"id": pa.array([7, None], pa.uint64())}), "data.parquet").rows[0] == {"id": 7}
 
 
 class TestGzip:
     @pytest.mark.parametrize("content", [GOOD.encode(), b"\x1f\x8bjunk", gzip.compress(GOOD.encode())[:200]])
     def test_damaged(self, ingested, content):
-        with pytest.raises(InputError, match=r"data\.csv\.gz' should be a whole gzip file \(.*Write or copy it again"):
+        with pytest.raises(InputError, match=r"data\.csv\.gz'.*gzip.*\("):
             ingested(content, "data.csv.gz")
 
         assert ingested.left() == []
 
-    def test_damaged_behind_the_first_megabyte(self, ingested):
+    def test_damaged_after_the_first_megabyte(self, ingested):
         rows = "".join(f"{number * 7919 % 1_000_003},{number}\n" for number in range(300_000))
         content = gzip.compress(f"a,b\n{rows}".encode())
-        with pytest.raises(InputError, match=r"data\.csv\.gz' should be CSV .*GZIP"):
+        with pytest.raises(InputError, match=r"data\.csv\.gz'.*CSV.*GZIP"):
             ingested(content[: len(content) * 3 // 4], "data.csv.gz")

@@ -1,4 +1,4 @@
-"""The schema: what is inferred, and what a label must be."""
+"""Schema inference and the checks of the label."""
 
 import pytest
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -37,7 +37,7 @@ class TestInfer:
             "whole": "INT", "some": "FLOAT", "rare": "FLOAT", "word": "BYTES", "late": "INT", "never": "BYTES",
         }  # fmt: skip
 
-    def test_a_complete_column_may_miss_one_value_in_a_hundred(self, inferred):
+    def test_a_complete_column_tolerates_one_percent_missing_values(self, inferred):
         assert inferred["whole"].presence.min_fraction == 0.99
         assert inferred["some"].presence.min_fraction == 0
 
@@ -45,20 +45,18 @@ class TestInfer:
         assert (inferred["rare"].presence.min_count, inferred["never"].presence.min_count) == (0, 0)
         assert inferred["some"].presence.min_count == 1
 
-    def test_one_value_in_twenty_may_be_new(self, inferred):
+    def test_a_category_tolerates_five_percent_new_values(self, inferred):
         assert inferred["word"].domain == "word"
         assert inferred["word"].distribution_constraints.min_domain_mass == 0.95
 
-    def test_the_label_is_complete_and_not_asked_for_in_serving(self, found, inferred):
+    def test_the_label_is_required_in_training_only(self, found, inferred):
         assert inferred["late"].presence.min_fraction == 1.0
         assert list(inferred["late"].not_in_environment) == ["SERVING"]
         assert list(schema.infer(found, "late").default_environment) == ["TRAINING", "SERVING"]
         assert list(schema.infer(found).default_environment) == []
 
-    def test_there_is_no_such_split(self, found):
-        with pytest.raises(
-            InputError, match=r"one of eval, none, train\. Received: split='trian'\. Did you mean 'train'\?"
-        ):
+    def test_an_unknown_split(self, found):
+        with pytest.raises(InputError, match=r"eval, none, train\..*split='trian'.*'train'"):
             schema.infer(found, split="trian")
 
 
@@ -68,26 +66,22 @@ class TestCheckLabel:
         schema.check_label(find_split(statistics.compute(examples), "train"), "label")
 
     def test_a_split_without_rows(self, found):
-        with pytest.raises(DataError, match="The split 'none' should have rows"):
+        with pytest.raises(DataError, match=r"split 'none'.* 0 rows"):
             schema.check_label(find_split(found, "none"), "late")
 
-    def test_a_label_that_is_not_there(self, found):
-        with pytest.raises(
-            InputError, match=r"label='lat'\. Did you mean 'late'\? The columns are: whole, some, rare, word,"
-        ):
+    def test_an_unknown_label(self, found):
+        with pytest.raises(InputError, match=r"label='lat'\..*'late'\?.*: whole, some, rare, word,"):
             schema.check_label(find_split(found, "train"), "lat")
 
     def test_a_label_without_values(self, tmp_path):
-        with pytest.raises(DataError, match="The label should have values"):
+        with pytest.raises(DataError, match=r"label='label'.* 0 .*'train'"):
             self.check(tmp_path, [None, None])
 
-    @pytest.mark.parametrize(("values", "said"), [([1, 1], "1"), ([0.5, None], "0.5"), (["yes", "yes", None], "yes")])
-    def test_a_label_with_one_class(self, tmp_path, values, said):
-        with pytest.raises(
-            DataError, match=f"at least two values to tell apart. Received: label='label', which is {said} in"
-        ):
+    @pytest.mark.parametrize(("values", "value"), [([1, 1], "1"), ([0.5, None], "0.5"), (["yes", "yes", None], "yes")])
+    def test_a_label_with_one_value(self, tmp_path, values, value):
+        with pytest.raises(DataError, match=rf"label='label'.* {value} .*'train'"):
             self.check(tmp_path, values)
 
     @pytest.mark.parametrize("values", [[0, 1], [0.5, 0.6], ["yes", "no"], [0, None, 1]])
-    def test_a_label_with_two(self, tmp_path, values):
+    def test_a_label_with_two_values(self, tmp_path, values):
         self.check(tmp_path, values)

@@ -7,7 +7,7 @@ from tiffin.stages.validate.tfdv import fingerprint64
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    # What pyfarmhash 0.3.2 says; the first is FarmHash's constant k2, its hash of nothing.
+    # Computed by pyfarmhash 0.3.2; the first is FarmHash's constant k2, the hash of an empty text.
     [
         ("", 0x9AE16A3B2F90404F),
         ("a", 12917804110809363939),

@@ -1,4 +1,4 @@
-"""The columns of an examples artifact: their names and types as TensorFlow takes them, derived and dropped."""
+"""Columns of the examples artifact: derive, drop, and convert to TensorFlow's names and types."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,27 +15,38 @@ from tiffin.stages.ingest.sources import (
     TEXTS,
     Column,
     base_type,
+    duckdb_reason,
     plain_name,
     quoted_name,
-    said,
 )
 
 
 def check_range(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> None:
-    """Refuse whole numbers that only 64 bits without a sign hold: TensorFlow has no other whole numbers than int64."""
+    """Raise for unsigned integers of 2^63 and above: columns are kept as int64.
+
+    Raises:
+        InputError: A value is too large.
+    """
     for column in columns:
         if column.type != "UBIGINT":
             continue
         largest = connection.execute(f"SELECT max({quoted_name(column.name)}) FROM source").fetchall()[0][0]
         if largest is not None and largest >= 1 << 63:
             raise InputError(
-                f"A column's whole numbers should be below 2^63. Received: column '{column.name}' with {largest}. "
-                f"List it in exclude, and derive what is of use of it, such as CAST({column.name} AS VARCHAR)."
+                f"Integers should be below 2^63. Received: column '{column.name}' with {largest}. "
+                f"List it in exclude; to keep its values as text, derive CAST({column.name} AS VARCHAR)."
             )
 
 
 def rename(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> tuple[list[Column], dict[str, str]]:
-    """Give each column a name that TensorFlow takes, and return the columns and old name to new where they differ."""
+    """Rename the columns of the table `source` to names that TensorFlow accepts.
+
+    Returns:
+        The columns, and old name to new for each renamed column.
+
+    Raises:
+        InputError: Two columns would get the same name.
+    """
     renamed = {column.name: name for column in columns if (name := plain_name(column.name)) != column.name}
     final = [Column(renamed.get(column.name, column.name), column.type) for column in columns]
     lower = [column.name.lower() for column in final]
@@ -43,7 +54,7 @@ def rename(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> 
         if lower.count(name) > 1:
             same = [c.name for c, other in zip(columns, lower, strict=True) if other == name]
             raise InputError(
-                f"Columns should differ in more than case and signs, which become '_'. Received: "
+                f"Column names should differ in more than case and special characters, which become '_'. Received: "
                 f"{', '.join(repr(other) for other in same)}. Rename '{column.name}' in the source."
             )
     for old, new in renamed.items():
@@ -58,11 +69,15 @@ def finish_columns(
     exclude: Sequence[str],
     split: str,
 ) -> list[examples.Column]:
-    """Make the view `examples` with the final columns and the split of each row, and return those columns."""
+    """Create the view `examples` of the final columns and each row's split, and return the final columns.
+
+    Raises:
+        InputError: An expression, an excluded name or a column's type is invalid.
+    """
     names = [column.name for column in columns]
     for name in exclude:
         if not isinstance(name, str):
-            raise InputError(f"exclude should list columns' names. Received: {name!r}. Put names in quotes.")
+            raise InputError(f"exclude should list column names as strings. Received: {name!r}.")
         if name not in [*names, *derive]:
             raise InputError(
                 f"exclude should list columns of the data. Received: '{name}'.{did_you_mean(name, [*names, *derive])} "
@@ -75,13 +90,13 @@ def finish_columns(
         described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:
         raise InputError(
-            f"The expressions should fit the columns' types ({said(error)}). Received: derive={derive}. "
+            f"derive should be valid for the columns' types ({duckdb_reason(error)}). Received: derive={derive}. "
             f"The columns are: {', '.join(f'{column.name} {column.type}' for column in columns)}."
         ) from None
     kept = [(row[0], row[1]) for row in described if row[0] != SPLIT.strip('"') and row[0] not in exclude]
     if not kept:
         raise InputError(
-            f"At least one column should be left. Received: exclude={list(exclude)}, which names them all."
+            f"exclude should leave at least one column. Received: exclude={list(exclude)}, which lists all of them."
         )
     final = [_final_column(name, type_) for name, type_ in kept]
     selected = ", ".join(f"{sql} AS {quoted_name(column.name)}" for column, sql in final)
@@ -90,9 +105,9 @@ def finish_columns(
 
 
 def _final_column(name: str, type_: str) -> tuple[examples.Column, str]:
-    """Return the column as it is kept, as TFDV and TensorFlow both take it, and the SQL that makes it.
+    """Return the column with its final type, and the SQL that converts its values.
 
-    Truth becomes 0 and 1, a moment the seconds since 1970.
+    Booleans become 0 and 1, timestamps and dates the seconds since 1970.
     """
     base, sql = base_type(type_), quoted_name(name)
     if base in INTEGERS or base == "BOOLEAN":
@@ -106,6 +121,6 @@ def _final_column(name: str, type_: str) -> tuple[examples.Column, str]:
     if base in TEXTS or base == '"NULL"':
         return examples.Column(name, "STRING"), f"CAST({sql} AS VARCHAR)"
     raise InputError(
-        f"A column should hold numbers, truth, text or moments. Received: column '{name}' of type {type_}. "
-        "Exclude it, or derive plain columns from it."
+        f"Columns should hold numbers, booleans, text, dates or timestamps. Received: column '{name}' of type {type_}. "
+        "List it in exclude, or derive such columns from it."
     )

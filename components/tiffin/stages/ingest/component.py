@@ -1,4 +1,4 @@
-"""KFP declaration of the ingest stage."""
+"""KFP component of the ingest stage."""
 
 from typing import NamedTuple
 
@@ -20,23 +20,24 @@ def ingest_examples(
     max_bad_share: float = 0.01,
     data_root: str = "",
 ) -> NamedTuple("Ingested", [("data_version", str), ("rows", int)]):  # type: ignore[valid-type]
-    """Read CSV or Parquet, derive and drop columns, and split the rows by a hash so that none ever changes split.
+    """Read CSV or Parquet, derive and drop columns, and write Parquet shards for each split.
 
-    Rows that cannot be read are set aside with their line number and reason.
+    A hash of the row decides its split, so a row stays in its split from run to run. Unreadable rows are skipped and listed
+    with line number and reason; the step fails if their share exceeds max_bad_share.
 
     Args:
-        data: A file, a folder or a glob, local, gs:// or s3://, CSV or Parquet; or sample:deliveries, generated data.
-        derive: New columns, name to SQL expression over one row, such as {"big_tipper": "tips > 0.2 * fare"}.
-        exclude: Columns to drop, after new ones are derived.
-        splits: Split name to weight.
-        key: Column whose value decides a row's split, such as a customer's number. Empty for the whole row.
-        delimiter: Of CSV: one character, or comma, semicolon, tab, pipe. Empty to find out.
-        max_bad_share: Largest share of rows, from 0 to 1, that may be unreadable before the step fails.
-        data_root: Where the Parquet shards live, once per data version. Empty for inside the artifact.
+        data: CSV or Parquet: a file, folder or glob, local, gs:// or s3://; or sample:deliveries for generated data.
+        derive: Columns to add: name to SQL expression over one row, for example {"big_tipper": "tips > 0.2 * fare"}.
+        exclude: Columns to drop, after derived columns are computed.
+        splits: Split name to relative weight, above 0.
+        key: Column whose value decides a row's split, for example a customer ID. Empty to use the whole row.
+        delimiter: CSV delimiter: one character, or comma, semicolon, tab or pipe; detected if empty.
+        max_bad_share: Maximum share of unreadable rows, from 0 to 1; the step fails above it.
+        data_root: Folder or bucket for the Parquet shards, written once per data version. Empty to keep them in the artifact.
 
     Returns:
-        examples: manifest.json with data version, sources, columns, splits and shards; the shards; rows set aside.
-        data_version: Digest of the content: the same rows give the same version.
+        examples: manifest.json (data version, sources, columns, splits, shards), the shards, and a list of skipped rows.
+        data_version: Digest of the columns, rows and splits; equal content has the same version.
         rows: Number of rows kept.
     """
     from tiffin.errors import reported

@@ -1,4 +1,4 @@
-"""From CSV or Parquet to the examples artifact: typed, split, addressed by the digest of its content."""
+"""Read CSV or Parquet into the examples artifact: typed columns, splits, and a version digested from the content."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ from tiffin.stages.ingest.sources import (
     csv_relation,
     csv_types,
     damaged,
+    duckdb_reason,
     is_parquet,
     parquet_columns,
     parquet_relation,
     quoted_name,
-    said,
     unreadable,
 )
 from tiffin.stages.ingest.splits import check_weights, split_expression
@@ -46,24 +46,26 @@ def ingest(
     """Read CSV or Parquet into an examples artifact and return its manifest.
 
     Args:
-        data: A file, a folder or a glob, local, `gs://` or `s3://`, or `sample:deliveries[?rows=N&seed=S]`.
+        data: File, folder or glob, local, `gs://` or `s3://`, or `sample:deliveries[?rows=N&seed=S]`.
         output: Folder of the examples artifact.
-        derive: New columns, name to SQL expression over one row.
-        exclude: Columns to drop, after new ones are derived.
+        derive: Columns to add: name to SQL expression over one row.
+        exclude: Columns to drop, after derived columns are computed.
         splits: Split name to weight. Defaults to `{"train": 2, "eval": 1}`.
-        key: Column whose value decides the split; empty for the whole row.
-        delimiter: Of CSV; empty to find out.
-        max_bad_share: Largest share of rows that may be unreadable, from 0 to 1. Defaults to 0.01.
-        data_root: Where the Parquet shards live once per data version; empty to keep them inside the artifact.
+        key: Column whose value decides the split; empty to use the whole row.
+        delimiter: CSV delimiter; detected if empty.
+        max_bad_share: Maximum share of unreadable rows, from 0 to 1. Defaults to 0.01.
+        data_root: Folder or bucket for the Parquet shards, written once per data version; empty to keep them in the artifact.
 
-    A column's name keeps its letters, digits and `_`; other signs become `_`, it begins with a letter and is no keyword of
-    Python. The manifest lists what was renamed.
-    Expressions, `exclude` and `key` use the new names.
+    Column names are changed to valid Python parameter names: ASCII letters, digits and `_`, starting with a letter. The
+    manifest lists the renamed columns. `derive`, `exclude` and `key` use the new names.
+
+    Returns:
+        The manifest.
 
     Raises:
-        InputError: A parameter or a file breaks a rule.
-        DataError: There is no row, or too many cannot be read.
-        StorageError: A place cannot be read or written.
+        InputError: A parameter or a file is invalid.
+        DataError: There are no rows, or too many unreadable ones.
+        StorageError: A file or folder cannot be read or written.
     """
     if not 0 <= max_bad_share <= 1:
         raise InputError(f"max_bad_share should be from 0 to 1. Received: max_bad_share={max_bad_share}.")
@@ -99,7 +101,7 @@ def ingest(
 
 @contextmanager
 def _named_disk(output: Path) -> Iterator[None]:
-    """Name the folder where a disk is full: DuckDB says no more than that one is."""
+    """Add the folder to a full-disk error, which DuckDB does not name."""
     try:
         yield
     except OSError as error:
@@ -119,20 +121,20 @@ def _connection(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute("SET enable_progress_bar=false")
             yield connection
     except duckdb.Error as error:
-        said(error)  # Raises what a full disk is; the rest is a bug of ours.
+        duckdb_reason(error)  # Raises OSError for a full disk; any other error is a bug of ours.
         raise
 
 
 @contextmanager
 def _local_files(data: str, scratch: Path) -> Iterator[dict[Path, Source]]:
-    """Yield each source's local path and its record for the manifest, fetching what is not local."""
+    """Yield each source's local path and its manifest entry; download remote files."""
     if data.startswith("sample:"):
         path = scratch / "sample.csv"
         sample.write_sample_uri(data, path)
         yield {path: Source(data, storage.digest(path), path.stat().st_size)}
         return
     if not data:
-        raise InputError("data should be a file, a folder or a glob. Received: data=''. Pass --set data=PATH.")
+        raise InputError("data should be a file, folder or glob. Received: data=''. Pass --set data=PATH.")
     with ExitStack() as stack:
         found = {}
         for source in storage.list_files(data):
@@ -147,7 +149,7 @@ def _load(
     delimiter: str,
     max_bad_share: float,
 ) -> tuple[list[Column], list[Rejected]]:
-    """Read every file into the table `source` and return its columns and the rows set aside."""
+    """Read every file into the table `source` and return its columns and the rejected rows."""
     uris = {path: source.uri for path, source in files.items()}
     first = next(iter(files))
     found: dict[Path, list[Column]] = {}
@@ -158,10 +160,10 @@ def _load(
         else:
             separators[path], header = csv_header(path, uri, delimiter)
             found[path] = [Column(name, "VARCHAR") for name in header]
-        if odd := sorted({column.name for column in found[path]} ^ {column.name for column in found[first]}):
+        if differing := sorted({column.name for column in found[path]} ^ {column.name for column in found[first]}):
             raise InputError(
                 f"All files should have the same columns. Received: '{uri}', which differs from '{uris[first]}' in "
-                f"{', '.join(odd)}. Ingest them apart, or mend the header."
+                f"{', '.join(differing)}. Ingest the files separately, or fix the header."
             )
     if separators:
         _find_csv_types(connection, found, separators, uris, max_bad_share)
@@ -186,7 +188,7 @@ def _load(
     kept = connection.execute("SELECT count(*) FROM source").fetchall()[0][0]
     if kept + len(rejected) == 0:
         raise DataError(
-            f"The data should have at least one row. Received: '{uris[first]}' with a header only. Pass data."
+            f"data should have at least one row. Received: '{uris[first]}', which has none. Pass a file with rows."
         )
     if len(rejected) > max_bad_share * (kept + len(rejected)):
         raise too_many_rejected(rejected, kept + len(rejected), max_bad_share)
@@ -200,7 +202,7 @@ def _find_csv_types(
     uris: Mapping[Path, str],
     max_bad_share: float,
 ) -> None:
-    """Give the columns of the CSV files their types, found from the values of all of them."""
+    """Detect the CSV columns' types from the values of all files and set them in `found`."""
     texts = [
         f"FROM {csv_relation(path, delimiter, found[path], rejects=False)}" for path, delimiter in separators.items()
     ]

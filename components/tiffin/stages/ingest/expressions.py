@@ -1,8 +1,8 @@
-"""New columns by SQL expressions: checked before they run, in the dialect of DuckDB.
+"""Check the SQL expressions of derived columns, in DuckDB's dialect, before they run.
 
-An expression sees one row: columns, constants, operators, `CASE`, casts and functions that give the same result for the
-same row. Everything else (sub-queries, aggregates, windows, files, clocks, chance) is refused from the parsed tree, so an
-expression can neither read other data nor make two runs differ.
+An expression may use the columns of its row, constants, operators, `CASE`, casts and deterministic functions. Sub-queries,
+aggregates, window functions, and functions that read files, the clock or random numbers are rejected from the parsed tree:
+an expression cannot read other data, and gives the same result in every run.
 """
 
 import functools
@@ -15,7 +15,7 @@ import duckdb
 from tiffin.errors import InputError, did_you_mean
 from tiffin.stages.ingest.sources import plain_name
 
-# The nodes of DuckDB's serialized tree that depend on nothing but the row.
+# Node classes of DuckDB's serialized tree that depend only on the row.
 _NODES = {
     "CASE",
     "CAST",
@@ -28,31 +28,31 @@ _NODES = {
     "BETWEEN",
     "TYPE",
 }
-# Functions that read the clock although DuckDB marks them as consistent; age does with one argument.
+# Functions that read the clock although DuckDB marks them as consistent; `age` only with one argument.
 _CLOCKS = {"age", "current_localtime", "current_localtimestamp"}
-# Macros of DuckDB that are scalar; the other macros are PostgreSQL's catalogue and list helpers.
+# DuckDB's scalar macros; its other macros are PostgreSQL catalogue functions and list helpers.
 _MACROS = {"nullif", "split_part", "fmod", "fdiv", "if", "days_in_month", "date_add"}
 
 
 def order_derived(
     connection: duckdb.DuckDBPyConnection, derive: Mapping[str, str], columns: Sequence[str]
 ) -> list[str]:
-    """Check every expression and return the new columns' names so that each comes after those it uses.
+    """Check every expression and return the names of the derived columns, each after the columns it uses.
 
     Args:
-        connection: Any DuckDB connection; nothing is executed on the data.
-        derive: New column name to expression, such as `{"big_tipper": "tips > 0.2 * fare"}`.
-        columns: The names that exist already.
+        connection: Any DuckDB connection; the data is not read.
+        derive: Name to expression, for example `{"big_tipper": "tips > 0.2 * fare"}`.
+        columns: Names of the existing columns.
 
     Raises:
-        InputError: A name is taken, an expression does not parse, reaches beyond its row or names no column, or some
-            expressions need each other.
+        InputError: A name is invalid or taken; an expression does not parse, uses more than its row or an unknown column; or
+            expressions depend on one another in a cycle.
     """
     taken = [name for name in derive if name.lower() in {column.lower() for column in columns}]
     if taken:
         raise InputError(
-            f"A derived column should have a new name. Received: derive={{'{taken[0]}': ...}}, which is a column already. "
-            "Choose another name, and list the old column in exclude."
+            f"A derived column should have a new name. Received: derive={{'{taken[0]}': ...}}, which is an existing column. "
+            "Choose another name, and list the existing column in exclude to replace it."
         )
     if not derive:
         return []
@@ -60,8 +60,8 @@ def order_derived(
     for name in derive:
         if plain_name(name) != name or lower.count(name.lower()) > 1:
             raise InputError(
-                "A derived column's name should be letters, digits and '_', the first a letter, no keyword of Python, and differ "
-                f"from the others in more than case. Received: derive={{{name!r}: ...}}. Choose another name."
+                "A derived column's name should be letters, digits and '_', start with a letter, not be a Python keyword, and "
+                f"differ from other names in more than case. Received: derive={{{name!r}: ...}}. Choose another name."
             )
     functions = _pure_functions()
     needs = {
@@ -72,8 +72,10 @@ def order_derived(
     while len(ordered) < len(derive):
         ready = [name for name in derive if name not in ordered and not (needs[name] & derive.keys()) - set(ordered)]
         if not ready:
-            circle = sorted(derive.keys() - set(ordered))
-            raise InputError(f"Derived columns should not need each other in a circle. Received: {', '.join(circle)}.")
+            cycle = sorted(derive.keys() - set(ordered))
+            raise InputError(
+                f"Derived columns should not depend on each other in a cycle. Received: {', '.join(cycle)}."
+            )
         ordered += ready
     return ordered
 
@@ -86,7 +88,7 @@ def _columns_used(
     given = f"derive['{name}'] = '{expression}'"
     tree = json.loads(_fetch(connection, "SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {expression}"])[0][0])
     if tree.get("error"):
-        raise InputError(f"The expression should be SQL over one row ({tree['error_message']}). Received: {given}.")
+        raise InputError(f"The expression should be valid SQL ({tree['error_message']}). Received: {given}.")
     node = tree["statements"][0]["node"] if len(tree["statements"]) == 1 else {}
     plain = (
         node.get("type") == "SELECT_NODE"
@@ -99,40 +101,37 @@ def _columns_used(
         and not node["cte_map"]["map"]
     )
     if not plain:
-        raise InputError(f"The expression should be one SQL expression and nothing after it. Received: {given}.")
+        raise InputError(f"derive should have one SQL expression per column, without other clauses. Received: {given}.")
     used = set()
     by_lower = {column.lower(): column for column in columns}
     for part in _walk(node["select_list"][0]):
         kind = part["class"]
         if kind not in _NODES:
-            raise InputError(
-                f"The expression should use nothing but its own row, not {kind.lower()}. Received: {given}."
-            )
+            raise InputError(f"The expression should use only its own row. Received: {given}, with '{kind.lower()}'.")
         if kind == "COLUMN_REF":
             column = part["column_names"][-1]
             if len(part["column_names"]) > 1 or column.lower() not in by_lower:
                 raise InputError(
-                    f"The expression should name columns of the data. Received: {given}, where "
-                    f"'{'.'.join(part['column_names'])}' is none.{did_you_mean(column, columns)} "
+                    f"The expression should use columns of the data. Received: {given}, with the unknown column "
+                    f"'{'.'.join(part['column_names'])}'.{did_you_mean(column, columns)} "
                     f"The columns are: {', '.join(columns)}."
                 )
             used.add(by_lower[column.lower()])
         if kind == "FUNCTION" and part["function_name"].lower() not in functions:
             raise InputError(
-                f"The expression should use functions that give the same result for the same row. Received: {given}, "
-                f"where '{part['function_name']}' does not or is not known.{did_you_mean(part['function_name'], functions)}"
+                f"The expression should use known, deterministic functions of one row. Received: {given}, "
+                f"with the function '{part['function_name']}'.{did_you_mean(part['function_name'], functions)}"
             )
     return used
 
 
 def _walk(node: Any) -> Iterator[dict[str, Any]]:
-    """Yield every expression of a serialized tree, itself first."""
+    """Yield every expression of a serialized tree, parents first."""
     if isinstance(node, dict):
-        # A cast's target type is data, not an expression of the user's.
         if "class" in node:
             yield node
         for key, value in node.items():
-            if key != "type_expr":
+            if key != "type_expr":  # The target type of a cast, not an expression.
                 yield from _walk(value)
     elif isinstance(node, list):
         for value in node:

@@ -1,4 +1,4 @@
-"""The head of a CSV file: its delimiter, and the names of its columns."""
+"""Read a CSV file's delimiter and column names."""
 
 import contextlib
 import csv
@@ -18,39 +18,39 @@ _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": 
 def csv_header(path: Path, uri: str, delimiter: str) -> tuple[str, list[str]]:
     """Return the delimiter of a CSV file and the column names of its header.
 
-    Where nobody says, the delimiter is the one of comma, semicolon, tab and pipe that splits the header and most of the
-    first 100 rows into the same number of columns, more than one.
+    A delimiter is detected by trying comma, semicolon, tab and pipe: the one that splits the header and most of the first
+    100 rows into the same number of columns, at least two, is chosen.
 
     Args:
         path: Local path of the file.
-        uri: What the user calls the file.
-        delimiter: One character or its name (`comma`, `semicolon`, `tab`, `pipe`); empty to find out.
+        uri: Path or URI of the file, for messages.
+        delimiter: One character or its name (`comma`, `semicolon`, `tab`, `pipe`); detected if empty.
 
     Raises:
-        InputError: The file is empty, is not UTF-8 text, or its header is not one of a CSV with this delimiter.
+        InputError: The delimiter is invalid, the file is empty or not UTF-8 text, or its header does not match the delimiter.
     """
     delimiter = _DELIMITERS.get(delimiter, delimiter)
     if len(delimiter) > 1 or delimiter.isalnum() or delimiter in ('"', "\n", "\r"):
         raise InputError(
-            f"delimiter should be one character that is no letter or digit, or one of {', '.join(sorted(_DELIMITERS))}. "
+            "delimiter should be one character, not a letter or a digit, or one of "
+            f"{', '.join(name for name in _DELIMITERS if name.isalpha())}. "
             f"Received: delimiter={delimiter!r}."
         )
     try:
         with open_csv(path) as file:
             start = file.read(_HEAD_BYTES)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"'{uri}' should be a whole gzip file ({error}). Write or copy it again.") from None
+        raise InputError(f"'{uri}' is not a complete gzip file ({error}). Write or copy it again.") from None
     first_line = start.splitlines()[0] if start else b""
     if not first_line.strip():
         raise InputError(
-            f"'{uri}' should be a CSV file with a header line. Received: an empty {'first line' if start else 'file'}. "
-            "Pass a file with data."
+            f"'{uri}' should be a CSV file with a header line. Received: an empty {'first line' if start else 'file'}."
         )
     try:
         first_line.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(
-            f"'{uri}' should be CSV in UTF-8, or Parquet. Received: other bytes in its first line. Convert it first."
+            f"'{uri}' should be CSV in UTF-8, or Parquet. Received: a first line that is not UTF-8. Convert the file."
         ) from None
     text = start.decode("utf-8-sig", errors="replace")
     candidates = [delimiter] if delimiter else [",", ";", "\t", "|"]
@@ -67,35 +67,36 @@ def csv_header(path: Path, uri: str, delimiter: str) -> tuple[str, list[str]]:
         near = [other for other in (",", ";", "\t", "|") if other in names[0]]
         if near:
             raise InputError(
-                f"'{uri}' should have columns separated by {delimiter!r}. Received: the one column '{names[0][:60]}'. "
-                f"Pass delimiter='{near[0]}', or leave it empty to find out."
+                f"'{uri}' should have columns separated by {delimiter!r}. Received: a single column '{names[0][:60]}'. "
+                f"Pass delimiter='{near[0]}', or leave it empty to detect it."
             )
-    elif len(names) == 1 and (sign := _unknown_delimiter(rows)):
+    elif len(names) == 1 and (other := _unknown_delimiter(rows)):
         raise InputError(
-            f"'{uri}' should have columns separated by comma, semicolon, tab or pipe where nobody says. Received: the one "
-            f"column '{names[0][:60]}', whose '{sign}' each row has as often. Pass delimiter='{sign}', or rename the column."
+            f"'{uri}' should have columns separated by comma, semicolon, tab or pipe if delimiter is empty. "
+            f"Received: a single column '{names[0][:60]}', with '{other}' equally often in every row. "
+            f"Pass delimiter='{other}', or rename the column."
         )
     names = [name.strip() or f"column{index}" for index, name in enumerate(names)]
     lower = [name.lower() for name in names]
-    twice = sorted({name for name in names if lower.count(name.lower()) > 1})
-    if twice:
+    same = sorted(name for name in names if lower.count(name.lower()) > 1)
+    if same:
         raise InputError(
-            f"Columns should have names that differ in more than case. Received: '{uri}' with "
-            f"{', '.join(repr(name) for name in twice)} {lower.count(twice[0].lower())} times. Mend the header."
+            f"Column names should differ in more than case. Received: {', '.join(repr(name) for name in same)} in '{uri}'. "
+            "Fix the header."
         )
     return delimiter, names
 
 
 def _unknown_delimiter(rows: list[list[str]]) -> str:
-    """Return a sign of the header that every row has as often; empty where there is none."""
+    """Return the first special character of the header that occurs equally often in every row; empty if there is none."""
     texts = ["".join(row) for row in rows]
-    signs = dict.fromkeys(sign for sign in texts[0] if not sign.isalnum() and sign not in " _-.\"'")
-    return next((sign for sign in signs if len({text.count(sign) for text in texts}) == 1 and len(texts) > 1), "")
+    marks = dict.fromkeys(mark for mark in texts[0] if not mark.isalnum() and mark not in " _-.\"'")
+    return next((mark for mark in marks if len({text.count(mark) for text in texts}) == 1 and len(texts) > 1), "")
 
 
 def _first_rows(text: str, delimiter: str) -> list[list[str]]:
     rows = []
-    # A value longer than the csv module takes ends the look at the file, not the reading of it.
+    # A value above the csv module's size limit only ends the detection: DuckDB reads the file.
     with contextlib.suppress(csv.Error):
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
             rows += [row] if row else []

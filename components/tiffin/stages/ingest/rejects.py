@@ -1,4 +1,4 @@
-"""Rows that cannot be read: where each stands, why, and when there are too many of them."""
+"""Rejected rows: file, line number and reason of each, and the error if there are too many."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,14 +13,14 @@ _END = 1 << 62
 
 
 def rejected_rows(connection: duckdb.DuckDBPyConnection, uris: Mapping[str, str]) -> list[Rejected]:
-    """Return the rows that `csv_relation` set aside on this connection, in order, one entry for each.
+    """Return the rows rejected by `csv_relation` on this connection, in order, one entry per row.
 
     Args:
         connection: The connection that read the files.
-        uris: Local path to what the user calls the file.
+        uris: Local path to the path or URI to report.
 
     Raises:
-        DataError: A quote that never closes swallowed the rows after it.
+        DataError: An unclosed quote makes the rows after it unreadable.
     """
     rows = connection.execute(
         "SELECT s.file_path, e.line_byte_position, any_value(coalesce(e.column_name, '') ORDER BY e.column_idx), "
@@ -31,7 +31,7 @@ def rejected_rows(connection: duckdb.DuckDBPyConnection, uris: Mapping[str, str]
     found = []
     for path in dict.fromkeys(row[0] for row in rows):
         here = [row for row in rows if row[0] == path]
-        # DuckDB numbers records; a person's editor numbers lines, and quoted values may hold line ends.
+        # DuckDB counts records. Quoted values may contain line breaks, so lines are counted here as an editor does.
         lines = _line_numbers(Path(path), [row[1] for row in here])
         for line, (_, _, column, message, text) in zip(lines, here, strict=True):
             reason = first_line(message)
@@ -42,17 +42,17 @@ def rejected_rows(connection: duckdb.DuckDBPyConnection, uris: Mapping[str, str]
 
 
 def _check_last_line(path: Path, uri: str, line: int, text: str) -> None:
-    """Raise unless a quote that never closes is on the last line: it makes one value of everything after it."""
+    """Raise unless the unclosed quote is on the last line: otherwise its value includes the rows after it."""
     last = _line_numbers(path, [_END])[0]
     if line < last - 1:
         raise DataError(
-            f"A quote that opens should close. Received: {uri}:{line}: {first_line(text)[:80]}, whose quote does not, so the "
-            "rows after it cannot be told apart. Close the quote, or remove it."
+            f"Quotes should be closed. Received: {uri}:{line}: {first_line(text)[:80]}, an unclosed quote that makes the rows "
+            "after it unreadable. Close or remove the quote."
         )
 
 
 def _line_numbers(path: Path, positions: Sequence[int]) -> list[int]:
-    """Return the line, from 1, that holds each byte position; positions rise."""
+    """Return the line number, from 1, of each byte position; positions must be ascending."""
     numbers, line, at = [], 1, 0
     with open_csv(path) as file:
         for position in positions:
@@ -64,9 +64,9 @@ def _line_numbers(path: Path, positions: Sequence[int]) -> list[int]:
 
 
 def too_many_rejected(rejected: Sequence[Rejected], total: int, max_bad_share: float) -> DataError:
-    """Return the error for a share of bad rows past the limit, with the first few of them."""
+    """Return the error for a share of rejected rows above the limit, with the first three of them."""
     first = "; ".join(f"{row.source}:{row.line}: {row.reason}" for row in rejected[:3])
     return DataError(
         f"At most {max_bad_share:.2%} of the rows should be unreadable (max_bad_share). Received: {len(rejected)} of {total}, "
-        f"{len(rejected) / total:.2%}. The first: {first}. Mend the data, pass its delimiter, or raise max_bad_share."
+        f"{len(rejected) / total:.2%}. First: {first}. Fix the data, set delimiter, or raise max_bad_share."
     )

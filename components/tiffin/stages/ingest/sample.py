@@ -1,7 +1,7 @@
-"""A seeded data set of a delivery service, so that everything runs without a file.
+"""A generated data set of food deliveries, so that pipelines run without a data file.
 
-Will an order arrive late? Distance, kitchen, weather and the hour decide, with noise. It has what real data has: numbers,
-categories, a timestamp, missing values, a column that is nearly always missing, and a few rows that cannot be read.
+The label is whether an order arrives late, which depends on distance, kitchen, weather, hour and noise. The columns are
+numbers, categories and a timestamp, with missing values and an almost empty column; a few rows are unreadable.
 """
 
 import csv
@@ -25,15 +25,15 @@ _BAD_ROW_EVERY = 500
 
 
 def write_sample(path: str | Path, rows: int = 20_000, seed: int = 7) -> None:
-    """Write the data set as CSV; the same rows and seed give the same bytes.
+    """Write the data set as CSV; the same number of rows and seed give the same bytes.
 
     Args:
-        path: File to write, whole or not at all.
-        rows: Number of rows, at least 1, of which one in 500 cannot be read. Defaults to 20,000.
-        seed: Of the generator. Defaults to 7.
+        path: File to write, atomically.
+        rows: Number of rows, at least 1; one in 500 is unreadable. Defaults to 20,000.
+        seed: Seed of the random generator. Defaults to 7.
 
     Raises:
-        InputError: `rows` is not positive.
+        InputError: `rows` is below 1.
     """
     if rows < 1:
         raise InputError(f"rows should be at least 1. Received: rows={rows}.")
@@ -56,10 +56,10 @@ def write_sample(path: str | Path, rows: int = 20_000, seed: int = 7) -> None:
 
 
 def write_sample_uri(uri: str, path: str | Path) -> None:
-    """Write the data set that `sample:deliveries[?rows=N&seed=S]` names.
+    """Write the data set of a URI `sample:deliveries[?rows=N&seed=S]` as CSV.
 
     Raises:
-        InputError: There is no such sample or option.
+        InputError: The sample or an option is unknown.
     """
     parts = urlsplit(uri)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -67,7 +67,7 @@ def write_sample_uri(uri: str, path: str | Path) -> None:
     whole = all(value.isdecimal() for value in options.values())
     if parts.path != "deliveries" or unknown or not whole:
         raise InputError(
-            f"A sample should be 'sample:deliveries' with whole numbers rows and seed, such as "
+            "A sample should be 'sample:deliveries', optionally with integers rows and seed, for example "
             f"'sample:deliveries?rows=20000&seed=7'. Received: '{uri}'."
         )
     write_sample(path, **{name: int(value) for name, value in options.items()})
@@ -112,7 +112,7 @@ def _row(number: int, chance: random.Random) -> list[object]:
 
 
 def _broken(row: list[object], chance: random.Random) -> list[object]:
-    """Return the row as faulty exports write it: cut short, with a value too many, or with words for a number."""
+    """Return the row with a typical export error: too few values, one too many, or text in place of a number."""
     kind = chance.randrange(3)
     if kind == 0:
         return row[:6]

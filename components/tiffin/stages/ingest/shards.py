@@ -1,4 +1,4 @@
-"""The shards of an examples artifact: a Parquet file per split, and the digest of their rows."""
+"""Write the Parquet shards of an examples artifact, one per split, and digest their rows."""
 
 import hashlib
 import json
@@ -10,9 +10,9 @@ import duckdb
 
 from tiffin.artifacts.examples import Column, Row, Split, shard_name
 from tiffin.errors import InputError
-from tiffin.stages.ingest.sources import escaped, quoted_name, said
+from tiffin.stages.ingest.sources import duckdb_reason, escaped, quoted_name
 
-# The column of each row's split: a name that no column of the data can have.
+# Column for each row's split; the space keeps it apart from the data's columns.
 SPLIT = '"tiffin split"'
 _SAMPLE_ROWS = 20
 
@@ -24,25 +24,25 @@ def write_shards(
     derive: Mapping[str, str],
     folder: Path,
 ) -> tuple[str, dict[str, Split]]:
-    """Write a Parquet file per split and return the data version and the splits.
+    """Write one Parquet file per split and return the data version and the splits.
 
     Args:
-        connection: With the view `examples`, which holds each row's split; the table `final` is made of it.
-        columns: Those to write.
-        splits: Their names; one without rows gets an empty file.
-        derive: The expressions in the view, for the error.
-        folder: Folder to write below.
+        connection: Connection with the view `examples`, from which the table `final` is created.
+        columns: Columns to write.
+        splits: Split names; a split without rows gets an empty file.
+        derive: Expressions of the view, for the error message.
+        folder: Folder to write to.
 
     Raises:
-        InputError: An expression has no value for some row.
+        InputError: An expression fails for some row.
     """
     names = ", ".join(quoted_name(column.name) for column in columns)
     row = f"to_json(struct_pack({', '.join(f'{quoted_name(c.name)} := {quoted_name(c.name)}' for c in columns)}))::VARCHAR"
     try:
-        # Materialized once: the expressions run one time, and the digest and the shards see the same rows.
+        # Materialized once, so that the expressions run once and the digest covers the rows in the shards.
         connection.execute("CREATE TABLE final AS SELECT * FROM examples")
         digests = connection.execute(
-            # The digest of a set of rows: the sum of their digests, so that no order of reading changes it.
+            # The sum of the rows' digests does not depend on the order of the rows.
             f"SELECT {SPLIT}, count(*), sum(md5_number_lower({row})::HUGEINT)::VARCHAR, "
             f"sum(md5_number_upper({row})::HUGEINT)::VARCHAR FROM final GROUP BY 1 ORDER BY 1"
         ).fetchall()
@@ -59,18 +59,18 @@ def write_shards(
             )
             result[split] = Split(rows, (shard_name(split),))
     except duckdb.Error as error:
-        reason = said(error)
+        reason = duckdb_reason(error)
         if not derive:
             raise
         raise InputError(
-            f"The expressions should have a value for each row ({reason}). Received: derive={dict(derive)}. "
-            "Use TRY_CAST or CASE where some rows have none."
+            f"An expression failed for some rows ({reason}). Received: derive={dict(derive)}. "
+            "Use TRY_CAST or CASE for rows without a value."
         ) from None
     return version, result
 
 
 def sample_rows(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> list[Row]:
-    """Return a few rows, of the eval split where there is one, as they would be sent to a model server."""
+    """Return up to 20 rows, from the split `eval` first, in the form of rows sent to a model server."""
     names = ", ".join(quoted_name(column.name) for column in columns)
     rows = connection.execute(
         f"SELECT {names} FROM final ORDER BY {SPLIT} <> 'eval', {SPLIT} LIMIT {_SAMPLE_ROWS}"

@@ -1,7 +1,7 @@
-"""Source files as DuckDB relations: what columns they have, of what types, and which rows cannot be read.
+"""Source files as DuckDB relations, with column names and types.
 
-A CSV column's type is what all but `max_bad_share` of its values are, so that a few bad values are set aside as bad rows
-instead of turning a column of numbers into text.
+A CSV column has the type of all but `max_bad_share` of its values: a few invalid values reject their rows and do not turn a
+numeric column into text.
 """
 
 import errno
@@ -19,27 +19,27 @@ import duckdb
 
 from tiffin.errors import InputError
 
-# What stands for a missing value in CSV. (pandas' list less the words that may be values, such as "None".)
+# Texts read as missing values in CSV: pandas' list without words that may be real values, such as "None".
 MISSING = ("", "NA", "N/A", "NULL", "null", "NaN", "nan")
-# DuckDB's types of whole and of other numbers.
+# DuckDB types, grouped by the column type they become.
 INTEGERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UINTEGER", "USMALLINT", "UTINYINT", "UBIGINT")
 FRACTIONS = ("DOUBLE", "FLOAT", "DECIMAL", "HUGEINT", "UHUGEINT")
 MOMENTS = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE")
 TEXTS = ("VARCHAR", "ENUM", "UUID", "BLOB", "TIME", "TIME WITH TIME ZONE")
-# Of a column without a value in a file: any type will do.
+# Type of a column without values in a file; compatible with every type.
 NO_TYPE = "NULL"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a source: its name and DuckDB type."""
+    """Name and DuckDB type of a source column."""
 
     name: str
     type: str
 
 
 def is_parquet(path: Path) -> bool:
-    """Return whether `path` is named as, or begins as, a Parquet file."""
+    """Return whether the name or the first bytes of `path` are those of a Parquet file."""
     if path.name.lower().endswith((".parquet", ".pq")):
         return True
     with path.open("rb") as file:
@@ -50,7 +50,7 @@ def parquet_columns(connection: duckdb.DuckDBPyConnection, path: Path, uri: str)
     """Return the columns of a Parquet file.
 
     Raises:
-        InputError: The file is not Parquet or is damaged.
+        InputError: The file is not Parquet, or is damaged.
     """
     try:
         rows = connection.execute(f"DESCRIBE SELECT * FROM {parquet_relation(path)}").fetchall()
@@ -66,26 +66,26 @@ def parquet_relation(path: Path) -> str:
 
 def damaged(uri: str, error: duckdb.Error) -> InputError:
     """Return the error for a Parquet file that cannot be read."""
-    return InputError(f"'{uri}' should be a whole Parquet file ({said(error)}). Write or copy it again.")
+    return InputError(f"'{uri}' is not a complete Parquet file ({duckdb_reason(error)}). Write or copy it again.")
 
 
 def unreadable(uri: str, error: duckdb.Error) -> InputError:
-    """Return the error for a CSV file that cannot be read at all."""
+    """Return the error for a CSV file that cannot be read."""
     return InputError(
-        f"'{uri}' should be CSV with quotes that close and line ends of one kind ({said(error)}). Mend the file."
+        f"Could not read '{uri}' as CSV ({duckdb_reason(error)}). Close all quotes and use the same line ending throughout."
     )
 
 
 def csv_types(
     connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str], max_bad_share: float
 ) -> list[Column]:
-    """Return each column with the type that all but `max_bad_share` of its present values have, half of them at least.
+    """Return each column with the type of all but `max_bad_share`, and at least half, of its present values.
 
     Args:
         connection: Any DuckDB connection.
-        relation: SQL of the values as text, of all files together: a column is of one type.
-        names: The columns.
-        max_bad_share: From 0 to 1.
+        relation: SQL that selects the values of all files as text.
+        names: Column names.
+        max_bad_share: Maximum share of invalid values, from 0 to 1.
     """
     least = max(1 - max_bad_share, 0.5)
     rows = _counts(
@@ -95,7 +95,7 @@ def csv_types(
         "count(x)",
         "count(TRY_CAST(x AS DOUBLE))",
         "count(TRY_CAST(x AS DOUBLE)) FILTER (contains(x, '.') OR contains(x, 'e') OR contains(x, 'E') OR contains(x, 'n'))",
-        # 01234 is a postal code or an identifier: as a number it would lose its zero.
+        # 01234 is a postal code or an identifier; a number would drop the zero.
         "count(*) FILTER (starts_with(x, '0') AND length(x) > 1 AND NOT contains(x, '.') AND NOT contains(lower(x), 'e'))",
     )
     types = {}
@@ -104,18 +104,18 @@ def csv_types(
             types[name] = NO_TYPE
         elif number >= present * least and not padded:
             types[name] = "DOUBLE" if fraction else "BIGINT"
-    # The slower questions are asked only of the columns they are still open for.
+    # The slower queries run only on columns whose type is still open.
     whole = [name for name, type_ in types.items() if type_ == "BIGINT"]
     for name, (fitting,) in _counts(connection, relation, whole, "count(TRY_CAST(x AS BIGINT))").items():
-        if fitting < rows[name][1]:  # More digits than 64 bits hold.
+        if fitting < rows[name][1]:  # Some values exceed 64 bits.
             types[name] = "DOUBLE"
     texts = [name for name in names if name not in types]
-    questions = ("count(*) FILTER (lower(x) IN ('true', 'false'))", "count(TRY_CAST(x AS TIMESTAMP))")
-    for name, (truth, moment) in _counts(connection, relation, texts, *questions).items():
+    queries = ("count(*) FILTER (lower(x) IN ('true', 'false'))", "count(TRY_CAST(x AS TIMESTAMP))")
+    for name, (truth, moment) in _counts(connection, relation, texts, *queries).items():
         needed = rows[name][0] * least
         types[name] = "BOOLEAN" if truth >= needed else "TIMESTAMP" if moment >= needed else "VARCHAR"
     moments = [name for name in texts if types[name] == "TIMESTAMP"]
-    # As a plain TIMESTAMP, 12:00+02:00 would be noon in UTC.
+    # A plain TIMESTAMP would read 12:00+02:00 as 12:00 UTC.
     zoned = r"count(*) FILTER (regexp_matches(x, ':\d\d(\.\d+)?\s*([+-]\d|[A-Za-z]{2})'))"
     for name, (offsets,) in _counts(connection, relation, moments, zoned).items():
         if offsets:
@@ -124,14 +124,14 @@ def csv_types(
 
 
 def common_type(name: str, types: Mapping[str, str]) -> str:
-    """Return the type that holds a column's values of all files.
+    """Return a type that holds a column's values of all files.
 
     Args:
-        name: The column.
-        types: What the user calls each file, to the column's type there.
+        name: Column name.
+        types: Path or URI of each file to the column's type in it.
 
     Raises:
-        InputError: There is none.
+        InputError: The types have no common type.
     """
     distinct = dict.fromkeys(type_ for type_ in types.values() if type_ != NO_TYPE)
     bases = {base_type(type_) for type_ in distinct}
@@ -145,8 +145,8 @@ def common_type(name: str, types: Mapping[str, str]) -> str:
         return "VARCHAR"
     (one, first), (other, second) = ((next(u for u in types if types[u] == t), t) for t in list(distinct)[:2])
     raise InputError(
-        f"A column should be of one type in all files. Received: '{name}', {first} in '{one}' and {second} in "
-        f"'{other}'. Ingest them apart, or write them again with one type."
+        f"A column should have the same type in all files. Received: '{name}', {first} in '{one}' and {second} in "
+        f"'{other}'. Ingest the files separately, or rewrite them with one type."
     )
 
 
@@ -156,21 +156,26 @@ def base_type(type_: str) -> str:
 
 
 def _counts(
-    connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str], *questions: str
+    connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str], *queries: str
 ) -> dict[str, tuple[int, ...]]:
-    """Return the answers to each question (SQL with `x` for a value) about each column, in one pass over the file."""
+    """Return the results of each query (SQL with `x` for a value) for each column, in one pass over the data."""
     if not names:
         return {}
-    selected = [
-        re.sub(r"\bx\b", quoted_name(name).replace("\\", r"\\"), question) for name in names for question in questions
-    ]
+    selected = [re.sub(r"\bx\b", quoted_name(name).replace("\\", r"\\"), query) for name in names for query in queries]
     row = connection.execute(f"SELECT {', '.join(selected)} FROM ({relation})").fetchall()[0]
-    width = len(questions)
+    width = len(queries)
     return {name: row[index * width : (index + 1) * width] for index, name in enumerate(names)}
 
 
 def csv_relation(path: Path, delimiter: str, columns: Sequence[Column], *, rejects: bool) -> str:
-    """Return the SQL that reads a CSV file with these columns, keeping rejected rows for `rejected_rows`."""
+    """Return the SQL that reads a CSV file with these columns.
+
+    Args:
+        path: Local path of the file.
+        delimiter: One character.
+        columns: Names and types, in the order of the file.
+        rejects: Whether DuckDB records rejected rows for `rejected_rows`, or skips them.
+    """
     types = ", ".join(f"'{escaped(column.name)}': '{column.type}'" for column in columns)
     missing = ", ".join(f"'{word}'" for word in MISSING)
     keep = "store_rejects=true, rejects_limit=0" if rejects else "ignore_errors=true"
@@ -181,7 +186,7 @@ def csv_relation(path: Path, delimiter: str, columns: Sequence[Column], *, rejec
 
 
 def plain_name(name: str) -> str:
-    """Return `name` as TensorFlow takes it for an input of a signature, which is a parameter of a Python function."""
+    """Return `name` changed to a valid input name of a TensorFlow signature, which is a Python parameter name."""
     plain = re.sub(r"[^A-Za-z0-9_]", "_", name.strip())
     if not plain[:1].isalpha():
         plain = f"c_{plain.lstrip('_')}"
@@ -194,17 +199,21 @@ def quoted_name(name: str) -> str:
 
 
 def escaped(text: object) -> str:
-    """Return a text as it stands between the quotes of a SQL string."""
+    """Return a text escaped for a quoted SQL string."""
     return str(text).replace("'", "''")
 
 
 def first_line(message: object) -> str:
-    """Return the first line of a message, which says what is wrong; the rest shows DuckDB's own options."""
+    """Return the first line of a DuckDB message, which has the cause; the other lines are hints on DuckDB's options."""
     return str(message).strip().split("\n", 1)[0]
 
 
-def said(error: duckdb.Error) -> str:
-    """Return the first line of DuckDB's message; a full disk is raised as the OSError that it is."""
+def duckdb_reason(error: duckdb.Error) -> str:
+    """Return the first line of DuckDB's message.
+
+    Raises:
+        OSError: The disk is full.
+    """
     for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         if os.strerror(number) in str(error):
             raise OSError(number, os.strerror(number)) from None
@@ -212,10 +221,10 @@ def said(error: duckdb.Error) -> str:
 
 
 def _one_file(path: Path) -> str:
-    """Return a path for a SQL string in which DuckDB sees no glob: `[`, `*` and `?` may be part of a name."""
+    """Return a path for a SQL string, with `[`, `*` and `?` escaped so that DuckDB does not expand them as a glob."""
     return escaped(glob.escape(str(path)))
 
 
 def open_csv(path: Path) -> Any:
-    """Open a CSV file, which gzip may have packed, for reading its bytes."""
+    """Open a CSV file for reading bytes; decompress it if its name ends in `.gz`."""
     return gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")

@@ -1,7 +1,7 @@
-"""Which split a row belongs to: a function of the row alone, so that a row never changes split.
+"""Assign rows to splits by a hash of the row, so that a row never changes split.
 
-A row's text is hashed to a point in [0, 1), and the splits share that interval by weight. More data, another order or
-another run leave every row where it was; other weights move as few rows as possible.
+A row's text is hashed to a point in [0, 1), and each split covers a part of that interval proportional to its weight.
+Neither more data nor another order moves a row; changed weights move as few rows as possible.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,20 @@ from tiffin.stages.ingest.sources import FRACTIONS, INTEGERS, MOMENTS, Column, b
 
 
 def check_weights(splits: Mapping[str, float]) -> dict[str, float]:
-    """Return the splits' weights, scaled to sum to 1, in the order of their names.
+    """Return the weights of the splits, scaled to sum to 1 and sorted by name.
 
     Raises:
-        InputError: There is no split, a name is not plain, or a weight is not a positive number.
+        InputError: There are no splits, a name is invalid, or a weight is not a positive number.
     """
     if not splits:
-        raise InputError("splits should name at least one split, such as {'train': 2, 'eval': 1}. Received: {}.")
+        raise InputError(
+            "splits should have at least one split, for example {'train': 2, 'eval': 1}. Received: splits={}."
+        )
     for name, weight in splits.items():
         if not name.isidentifier():
-            raise InputError(f"A split's name should be letters, digits and underscores. Received: '{name}'.")
+            raise InputError(
+                f"A split's name should be letters, digits and '_', not starting with a digit. Received: splits['{name}']."
+            )
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
             raise InputError(f"A split's weight should be a positive number. Received: splits['{name}']={weight!r}.")
     total = sum(splits.values())
@@ -28,15 +32,15 @@ def check_weights(splits: Mapping[str, float]) -> dict[str, float]:
 
 
 def split_expression(splits: Mapping[str, float], columns: Sequence[Column], key: str) -> str:
-    """Return the SQL expression that names a row's split.
+    """Return the SQL expression for a row's split name.
 
     Args:
         splits: Split name to weight; weights sum to 1.
-        columns: The columns of the source, before any is derived or excluded, so that neither moves a row.
-        key: The column whose value decides, so that rows of one customer, say, stay together; empty for the whole row.
+        columns: Source columns, before `derive` and `exclude`, so that neither moves a row.
+        key: Column whose value decides the split: rows with the same value stay together. Empty to use the whole row.
 
     Raises:
-        InputError: `key` is no column.
+        InputError: `key` is not a column.
     """
     names = [column.name for column in columns]
     if key and key not in names:
@@ -56,10 +60,10 @@ def split_expression(splits: Mapping[str, float], columns: Sequence[Column], key
 
 
 def _text(column: Column) -> str:
-    """Return the SQL for a value's text, the same in a wider type: 5 and 5.0 are one, as are a day and its midnight.
+    """Return the SQL for a value's text, which is equal for equal values of different types.
 
-    The widest type is text: one bad row more, and a column of numbers becomes one of text, in which each value has to be
-    found again as the number, moment or truth that it was.
+    5 and 5.0 have the same text, as do a date and its midnight. A single bad row may turn a column into text; values that
+    read as a number, timestamp or boolean then have the text of that type.
     """
     name, base = quoted_name(column.name), base_type(column.type)
     if base in INTEGERS or base in FRACTIONS:
@@ -70,7 +74,7 @@ def _text(column: Column) -> str:
 
 
 def _read_text(text: str) -> str:
-    # Only what begins as a number or a moment does is read as one, which is most of the cost.
+    # The first character is checked before the casts, which are most of the cost.
     return (
         f"coalesce(CASE WHEN ascii(ltrim({text})) BETWEEN ascii('+') AND ascii('9') THEN "
         f"coalesce(TRY_CAST({text} AS DOUBLE)::VARCHAR, TRY_CAST({text} AS TIMESTAMPTZ)::TIMESTAMP::VARCHAR) "

@@ -1,4 +1,4 @@
-"""Where the examples break the schema. A finding is a result, written to its report; the pipeline then branches."""
+"""Find the anomalies of the examples against the schema. Anomalies are a result, not an error: the pipeline branches on them."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from tiffin.stages.validate.tfdv import tfdv
 
 
 def find_anomalies(statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema) -> list[Anomaly]:
-    """Return the anomalies of every split against the schema, in the order of splits and columns."""
+    """Return the anomalies of every split against the schema, sorted by split and column."""
     environment = "TRAINING" if "TRAINING" in schema.default_environment else None
     found = []
     for dataset in statistics.datasets:
@@ -26,7 +26,7 @@ def find_anomalies(statistics: statistics_pb2.DatasetFeatureStatisticsList, sche
 
 
 def judge(anomalies: Sequence[Anomaly]) -> Anomalies:
-    """Return the anomalies with whether the examples are valid, and why not."""
+    """Return the anomalies with the verdict, whether the examples are valid, and its reason in one line."""
     first = "; ".join(f"{a.split}: {a.column or 'split'}: {a.summary}" for a in anomalies[:3])
     more = f"; and {len(anomalies) - 3} more" if len(anomalies) > 3 else ""
     count = "1 anomaly" if len(anomalies) == 1 else f"{len(anomalies)} anomalies"
@@ -37,7 +37,7 @@ def judge(anomalies: Sequence[Anomaly]) -> Anomalies:
 def describe(
     anomalies: Sequence[Anomaly], statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema
 ) -> str:
-    """Return the report in Markdown, for the dashboard: the anomalies, then each column's statistics by split."""
+    """Return the Markdown report for the dashboard: the anomalies, then each split's statistics by column."""
     lines = ["## Anomalies", ""]
     if anomalies:
         lines += ["| split | column | rule | found |", "|---|---|---|---|"]

@@ -1,4 +1,4 @@
-"""KFP declarations of the validate stage."""
+"""KFP components of the validate stage."""
 
 from typing import NamedTuple
 
@@ -10,10 +10,10 @@ from tiffin.stages.validate.traits import COMPONENTS
 
 @dsl.component(base_image=COMPONENTS["compute_statistics"].image, install_kfp_package=False)
 def compute_statistics(examples: Input[Dataset], statistics: Output[Artifact]) -> None:
-    """Compute TFDV's statistics of every split of the examples.
+    """Compute TFDV statistics for every split of the examples.
 
     Args:
-        examples: Output of ingest_examples.
+        examples: Examples artifact from ingest_examples.
 
     Returns:
         statistics: statistics.binpb, a DatasetFeatureStatisticsList with one dataset per split.
@@ -32,12 +32,12 @@ def infer_schema(statistics: Input[Artifact], schema: Output[Artifact], label: s
     """Infer a schema from the statistics of one split.
 
     Args:
-        statistics: Output of compute_statistics.
-        label: Column to predict: required in training, not asked for in serving. Empty for none.
-        split: Whose statistics count.
+        statistics: Statistics artifact from compute_statistics.
+        label: Column to predict; required in training data, absent in serving requests. Empty for no label.
+        split: Split whose statistics the schema is inferred from.
 
     Returns:
-        schema: schema.pbtxt, a TensorFlow Metadata Schema in text format, to review and to keep.
+        schema: schema.pbtxt, a TensorFlow Metadata Schema in text format, to review and keep under version control.
     """
     from tiffin.errors import reported
 
@@ -59,22 +59,22 @@ def validate_examples(
     label: str = "",
     expected_schema: str = "",
 ) -> NamedTuple("Validation", [("valid", bool), ("reason", str)]):  # type: ignore[valid-type]
-    """Compute statistics, infer a schema unless one is given, and find where the examples break it.
+    """Compute statistics, infer a schema unless one is given, and validate the examples against it.
 
-    Anomalies do not fail this step: they are its result, for the pipeline to branch on.
+    Anomalies do not fail the step: branch on the output valid.
 
     Args:
-        examples: Output of ingest_examples.
-        label: Column to predict, which must be there with at least two values. Empty for none.
-        expected_schema: Path or URI of the schema.pbtxt to hold the examples to. Empty to infer one from the split train.
+        examples: Examples artifact from ingest_examples.
+        label: Column to predict; must exist and have at least two distinct values. Empty for no label.
+        expected_schema: Path or URI of the schema.pbtxt to validate against. Empty to infer a schema from the split train.
 
     Returns:
         statistics: statistics.binpb, a DatasetFeatureStatisticsList with one dataset per split.
-        schema: schema.pbtxt, the schema that the examples were held to.
+        schema: schema.pbtxt, the given or inferred schema that the examples were validated against.
         anomalies: anomalies.json, every anomaly with split, column, code and description.
-        report: The anomalies and each column's statistics, to read in the dashboard.
-        valid: Whether there are no anomalies.
-        reason: What is wrong in one line, or that nothing is.
+        report: Markdown report of the anomalies and of each column's statistics.
+        valid: Whether the examples have no anomalies.
+        reason: One-line summary of the anomalies.
     """
     from tiffin.errors import reported
 

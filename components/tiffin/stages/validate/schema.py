@@ -1,4 +1,4 @@
-"""The schema that statistics suggest, and what a label must be."""
+"""Infer a schema from statistics, and check the label."""
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
@@ -6,27 +6,27 @@ from tiffin.artifacts.statistics import find_split
 from tiffin.errors import DataError, InputError, did_you_mean
 from tiffin.stages.validate.tfdv import tfdv
 
-# Nobody has said yet that a column must be complete, or that no new category may come: an inferred schema tolerates
-# this much, so that it finds what is broken and not what is rare.
+# An inferred schema tolerates this share of missing values and of new categories, so that it reports broken data and not
+# rare values.
 _MAY_BE_MISSING = 0.01
 _MAY_BE_NEW = 0.05
-# A column present in fewer rows than this may be absent from another split altogether.
+# A column with values in a smaller share of rows may have none in another split.
 _RARE = 0.01
 
 
 def infer(
     statistics: statistics_pb2.DatasetFeatureStatisticsList, label: str = "", split: str = "train"
 ) -> schema_pb2.Schema:
-    """Return the schema that the statistics of one split suggest.
+    """Return the schema inferred from the statistics of one split.
 
     Args:
-        statistics: One dataset per split.
-        label: The column to predict, which must be there in training and is not asked for in serving; empty for none.
-        split: Whose statistics count. Defaults to `train`.
+        statistics: Statistics with one dataset per split.
+        label: Column to predict; required in training data, absent in serving requests. Empty for no label.
+        split: Split whose statistics are used. Defaults to `train`.
 
     Raises:
-        InputError: There is no such split or label.
-        DataError: The label has one value only.
+        InputError: The split or the label does not exist.
+        DataError: The split has no rows, or the label has fewer than two distinct values.
     """
     dataset = find_split(statistics, split)
     if label:
@@ -49,15 +49,16 @@ def infer(
 
 
 def check_label(dataset: statistics_pb2.DatasetFeatureStatistics, label: str) -> None:
-    """Raise unless the label is a column with at least two values.
+    """Raise unless the label is a column with at least two distinct values.
 
     Raises:
-        InputError: There is no such column.
-        DataError: The split has no rows, or the label is missing everywhere or has one value only.
+        InputError: The column does not exist.
+        DataError: The split has no rows, or the label has fewer than two distinct values.
     """
     if dataset.num_examples == 0:
         raise DataError(
-            f"The split '{dataset.name}' should have rows. Received: none. Pass more data, or give this split a larger weight."
+            f"The split '{dataset.name}' should have at least one row. Received: 0 rows. Pass more data, or raise its weight in "
+            "splits."
         )
     features = {feature.path.step[0]: feature for feature in dataset.features}
     if label not in features:
@@ -67,7 +68,9 @@ def check_label(dataset: statistics_pb2.DatasetFeatureStatistics, label: str) ->
         )
     feature = features[label]
     if _common(feature).num_non_missing == 0:
-        raise DataError(f"The label should have values. Received: label='{label}' with none in split '{dataset.name}'.")
+        raise DataError(
+            f"The label should have values. Received: label='{label}' with 0 values in split '{dataset.name}'."
+        )
     if feature.WhichOneof("stats") == "num_stats":
         single = feature.num_stats.min == feature.num_stats.max
         value = f"{feature.num_stats.min:g}"
@@ -76,8 +79,8 @@ def check_label(dataset: statistics_pb2.DatasetFeatureStatistics, label: str) ->
         value = feature.string_stats.rank_histogram.buckets[0].label
     if single:
         raise DataError(
-            f"The label should have at least two values to tell apart. Received: label='{label}', which is {value} in every "
-            f"row of split '{dataset.name}'. Choose another label, or data with more than one outcome."
+            f"The label should have at least two distinct values. Received: label='{label}' with the one value {value} in split "
+            f"'{dataset.name}'. Choose another label, or pass data with other values."
         )
 
 

@@ -1,7 +1,7 @@
-"""TFDV's statistics of the examples, in one pass over record batches and in constant memory.
+"""Compute TFDV statistics of the examples in one pass over record batches, in constant memory.
 
-The accumulators that TFDV uses in memory are fed batch by batch and merged, which its own entry points do only through
-Beam: 1 million rows of 20 columns take half the time and 60 % of the memory of `generate_statistics_from_dataframe`.
+TFDV's in-memory accumulators are updated batch by batch and merged, which TFDV's own functions do only through Beam. For
+1 million rows of 20 columns this takes half the time and 60 % of the memory of `generate_statistics_from_dataframe`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,20 +16,20 @@ from tiffin.artifacts.shards import open_shards
 from tiffin.stages.validate.tfdv import stats_impl, tfdv
 
 _BATCH_ROWS = 65_536
-# Preprocessing takes its buckets from these quantiles, and its vocabularies from the most frequent values.
+# Preprocessing uses these quantiles as bucket boundaries and the most frequent values as vocabularies.
 _QUANTILES = 32
 _VOCABULARY = 1000
 
 
 def compute(examples: str | Path, splits: Sequence[str] = ()) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """Return the statistics of each split of an examples artifact, as one dataset named after the split.
+    """Return the statistics of an examples artifact, one dataset per split, with the split's name.
 
     Args:
         examples: Folder of the examples artifact.
-        splits: Which splits, in order; empty for all, in the order of their names.
+        splits: Names of the splits, in order; empty for all, sorted by name.
 
     Raises:
-        InputError: There is no such split, or a shard is not what the manifest says.
+        InputError: A split does not exist, or a shard does not match the manifest.
     """
     manifest = read_manifest(examples)
     result = statistics_pb2.DatasetFeatureStatisticsList()
@@ -45,7 +45,7 @@ def _merged(batches: Iterator[pa.RecordBatch]) -> statistics_pb2.DatasetFeatureS
     options = tfdv.StatsOptions(
         num_quantiles_histogram_buckets=_QUANTILES,
         num_rank_histogram_buckets=_VOCABULARY,
-        # One thread of histograms, no sampling: the same rows give the same statistics.
+        # No sampling, so that the same rows give the same statistics.
         sample_rate=None,
     )
     generators = stats_impl.get_generators(options, in_memory=True)
@@ -63,17 +63,17 @@ def _record_batches(examples: str | Path, split: str) -> Iterator[pa.RecordBatch
 
 
 def _as_lists(column: pa.Array) -> pa.ListArray:
-    """Return a column as TFDV takes it: a list of one value for each row, null where the value is missing."""
+    """Return a column in TFDV's form: a list of one value per row, null if the value is missing."""
     valid = np.asarray(column.is_valid())
     offsets = np.zeros(len(column) + 1, np.int32)
     np.cumsum(valid, out=offsets[1:])
-    # A null offset makes a null list; the last offset only ends the last list.
+    # A null offset makes a null list; the last offset is the end of the last list.
     starts = pa.array(offsets, mask=np.append(~valid, False))
     return pa.ListArray.from_arrays(starts, column.drop_null())
 
 
 def _sort_features(dataset: statistics_pb2.DatasetFeatureStatistics, names: Sequence[str]) -> None:
-    """Put the features in the order of the manifest's columns, whatever order the generators gave them."""
+    """Sort the features into the order of the manifest's columns."""
     order = {name: index for index, name in enumerate(names)}
     features = sorted(dataset.features, key=lambda feature: order[feature.path.step[0]])
     del dataset.features[:]

@@ -1,4 +1,4 @@
-"""The whole check of an examples artifact: statistics, schema, anomalies and their report."""
+"""Validate an examples artifact: statistics, schema, anomalies and the report."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def validate(
     label: str = "",
     expected_schema: str = "",
 ) -> Anomalies:
-    """Write the statistics, the schema, the anomalies and a report of `examples`, and return the anomalies.
+    """Write the statistics, schema, anomalies and report of `examples`, and return the anomalies.
 
     Args:
         examples: Folder of the examples artifact.
@@ -28,21 +28,24 @@ def validate(
         schema_artifact: Folder to write the schema to.
         anomalies_artifact: Folder to write the anomalies to.
         report: Markdown file to write.
-        label: Column to predict; empty for none.
-        expected_schema: Where the schema to hold to is; empty to infer it from the split `train`.
+        label: Column to predict; empty for no label.
+        expected_schema: Path or URI of the schema to validate against; empty to infer one from the split `train`.
+
+    Returns:
+        The anomalies, and whether the examples are valid.
 
     Raises:
-        InputError: The label is no column, or the given schema cannot be read.
-        DataError: The label has fewer than two values.
+        InputError: The label is not a column, or the given schema cannot be read.
+        DataError: The label has fewer than two distinct values.
     """
     found = compute(examples)
     if label:
         check_label(find_split(found, "train"), label)
-    held_to = read_schema(expected_schema) if expected_schema else infer(found, label)
-    broken = find_anomalies(found, held_to)
+    schema = read_schema(expected_schema) if expected_schema else infer(found, label)
+    anomalies = find_anomalies(found, schema)
     write_statistics(statistics_artifact, found)
-    write_schema(schema_artifact, held_to)
-    write_bytes(report, describe(broken, found, held_to).encode())
-    result = judge(broken)
+    write_schema(schema_artifact, schema)
+    write_bytes(report, describe(anomalies, found, schema).encode())
+    result = judge(anomalies)
     write_anomalies(anomalies_artifact, result)
     return result
