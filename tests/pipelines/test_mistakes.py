@@ -39,7 +39,7 @@ def left(folder: Path) -> list[str]:
     [
         ("", [], "ingest-examples", "data.csv'"),
         (ROWS, ['derive={"far": "kilometres > 3"}'], "ingest-examples", "'kilometres'"),
-        (ROWS, ["label=lat"], "validate-examples", "'late'?"),
+        (ROWS, ["label=lat"], "validate-examples", "label='lat'"),
         (ROWS.replace(",1\n", ",0\n"), [], "validate-examples", "late"),
     ],
     ids=["missing file", "unknown column in derive", "unknown label", "label with one class"],

@@ -41,7 +41,7 @@ class TestEmpty:
             ingested(gzip.compress(b""), "data.csv.gz")
 
     def test_no_data(self, ingested):
-        with pytest.raises(InputError, match=r"data=''.*--set data="):
+        with pytest.raises(InputError, match=r"data=''.*--set"):
             ingested()
 
     def test_a_missing_file(self, ingested):
@@ -311,7 +311,7 @@ class TestSeveralFiles:
         assert found.rows == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
 
     def test_with_different_columns(self, ingested):
-        with pytest.raises(InputError, match=r"2\.csv',.*1\.csv' in b, c\."):
+        with pytest.raises(InputError, match=r"2\.csv',.*1\.csv'.* b, c\."):
             ingested({"1.csv": "a,b\n1,x\n", "2.csv": "a,c\n2,y\n"})
 
     @pytest.mark.parametrize("names", [("1.csv", "2.csv"), ("2.csv", "1.csv")])

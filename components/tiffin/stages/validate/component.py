@@ -13,7 +13,7 @@ def compute_statistics(examples: Input[Dataset], statistics: Output[Artifact]) -
     """Compute TFDV statistics for every split of the examples.
 
     Args:
-        examples: Examples artifact from ingest_examples.
+        examples: Output of ingest_examples.
 
     Returns:
         statistics: statistics.binpb, a DatasetFeatureStatisticsList with one dataset per split.
@@ -32,7 +32,7 @@ def infer_schema(statistics: Input[Artifact], schema: Output[Artifact], label: s
     """Infer a schema from the statistics of one split.
 
     Args:
-        statistics: Statistics artifact from compute_statistics.
+        statistics: Output of compute_statistics.
         label: Column to predict; required in training data, absent in serving requests. Empty for no label.
         split: Split whose statistics the schema is inferred from.
 
@@ -64,7 +64,7 @@ def validate_examples(
     Anomalies do not fail the step: branch on the output valid.
 
     Args:
-        examples: Examples artifact from ingest_examples.
+        examples: Output of ingest_examples.
         label: Column to predict; must exist and have at least two distinct values. Empty for no label.
         expected_schema: Path or URI of the schema.pbtxt to validate against. Empty to infer a schema from the split train.
 
