@@ -45,7 +45,7 @@ def without_regex(pattern: str) -> str:
 
 def find_words(text: str) -> str | None:
     """Return the first plain words in a row outside quotes and commands, or None."""
-    bare = re.sub(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`|\b(?:make|tiffin) [a-z]+", BREAK, text)
+    bare = re.sub(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`|\b(?:make|tiffin|pip) [a-z]+", BREAK, text)
     found = re.search(r"(?:(?<=[\s(\0])|^)[a-z]{2,}(?: [a-z]{2,})+(?=[.,;:!?)]*(?:[\s\0]|$))", bare)
     return found and found[0]
 

@@ -80,7 +80,7 @@ def test_pip_itself_is_asked_though_the_environments_have_none(tmp_path: Path, m
 
 
 def test_without_pip_a_build_says_so(tmp_path: Path) -> None:
-    with pytest.raises(TiffinError, match=r"`pip config list`\. Received: .*No module named pip\. Run `make setup`"):
+    with pytest.raises(TiffinError, match=r"`pip config list`.*`make setup`"):
         list_settings(tmp_path)
 
 
@@ -88,5 +88,5 @@ def test_a_broken_configuration_stops_a_build(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "pip.conf").write_text("no section")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
 
-    with pytest.raises(TiffinError, match=r"File contains no section headers"):
+    with pytest.raises(TiffinError, match=r"no section headers"):  # contract: pip
         list_settings(ROOT)

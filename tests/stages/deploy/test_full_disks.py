@@ -1,5 +1,7 @@
 """A full disk: the error names the file, and no partial files remain."""
 
+import errno
+import os
 import tempfile
 
 import pytest
@@ -12,7 +14,7 @@ from tiffin.stages.deploy.deployment import deploy
 @needs_small_disks
 def test_the_error_names_the_serving_root(models, tmp_path):
     with small_disk(tmp_path / "disk", 100) as disk:
-        with pytest.raises(StorageError, match=rf"'{disk}/root/taxi/versions/.*No space left on device"):
+        with pytest.raises(StorageError, match=rf"'{disk}/root/taxi/versions/.*{os.strerror(errno.ENOSPC)}"):
             deploy(
                 models.binary.model, models.binary.examples, tmp_path / "out", "taxi", 1, serving_root=str(disk / "root"),
                 address="127.0.0.1:1", deadline_seconds=1,
@@ -26,7 +28,7 @@ def test_the_error_names_the_serving_root(models, tmp_path):
 def test_the_error_names_the_temporary_folder(models, tmp_path, monkeypatch):
     with small_disk(tmp_path / "disk", 100) as disk:
         monkeypatch.setattr(tempfile, "tempdir", str(disk))
-        with pytest.raises(StorageError, match=rf"'{disk}/.*No space left on device"):
+        with pytest.raises(StorageError, match=rf"'{disk}/.*{os.strerror(errno.ENOSPC)}"):
             deploy(
                 models.binary.model, models.binary.examples, tmp_path / "out", "taxi", 1, serving_root=str(tmp_path / "root"),
                 address="127.0.0.1:1", deadline_seconds=1,

@@ -171,7 +171,7 @@ class TestBadInput:
         return evaluate(model, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out", **options)
 
     def test_a_threshold_of_an_unknown_metric(self, binary, tmp_path):
-        with pytest.raises(InputError, match=r"thresholds\['aucc'\]\. Did you mean 'auc'\?"):
+        with pytest.raises(InputError, match=r"thresholds\['aucc'\].* 'auc'\?"):
             self.evaluate(binary, tmp_path, thresholds={"aucc": 0.5})
 
         assert not (tmp_path / "out").exists()

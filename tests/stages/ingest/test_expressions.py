@@ -243,7 +243,8 @@ class TestNames:
             order_derived(connection, {name: "b"}, ["a", "b"])
 
     @pytest.mark.parametrize(
-        "name", ["", " ", "big tipper", "_late", "ä", 'q"q', "a/b", "tiffin split", "9x", "x.y", "class"]
+        "name",
+        ["", " ", "big tipper", "_late", "ä", 'q"q', "a/b", "tiffin split", "9x", "x.y", "class"],  # contract: names
     )
     def test_that_tensorflow_does_not_accept(self, connection, name):
         with pytest.raises(InputError, match=rf"derive=\{{{re.escape(repr(name))}: \.\.\.\}}"):

@@ -50,7 +50,7 @@ class TestFindLabel:
         assert classes in (found.classes, len(found.classes))
 
     def test_unknown_task(self):
-        with pytest.raises(InputError, match=r"task='binry'\. Did you mean 'binary'\?"):
+        with pytest.raises(InputError, match=r"task='binry'.* 'binary'\?"):
             columns.find_label(chunked([0, 1]), "y", "binry")
 
     def test_a_binary_label_with_three_values(self):
@@ -91,7 +91,7 @@ class TestReadTable:
 
     @pytest.mark.parametrize(
         ("names", "label", "message"),
-        [(["x"], "yy", r"^label .*'yy'\. Did you mean 'y'\?"), (["xx"], "y", r"'xx'\. Did you mean 'x'\?")],
+        [(["x"], "yy", r"^label .*'yy'.* 'y'\?"), (["xx"], "y", r"'xx'.* 'x'\?")],
     )
     def test_a_column_that_does_not_exist(self, tmp_path, names, label, message):
         examples = write_examples(tmp_path, {"train": table(x=[1], y=[0])})
