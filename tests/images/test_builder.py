@@ -11,7 +11,7 @@ DIGEST = f"sha256:{'a' * 64}"
 def test_buildahs_digests_are_those_of_what_was_pushed() -> None:
     assert builder.find_digest(["buildah"], "r/data:1", {"r/data:1": DIGEST}) == DIGEST
 
-    with pytest.raises(TiffinError, match="'r/model:1'.*`make images-push`"):
+    with pytest.raises(TiffinError, match=r"'r/model:1'.*`make images-push`"):
         builder.find_digest(["buildah"], "r/model:1", {"r/data:1": DIGEST})
 
 
