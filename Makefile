@@ -63,7 +63,7 @@ diff-specs: .venvs/sdk/.ready ## Show how the specs in build/ differ from those 
 publish: .venvs/sdk/.ready ## Upload the pipelines to the backend that KF_PIPELINES_ENDPOINT names.
 	@.venvs/sdk/bin/tiffin publish
 
-test-images: .venvs/dev/.ready ## Build the images and run the training pipeline in them. TAXI=FILE.csv for Chicago's taxi trips.
+test-images: .venvs/dev/.ready setup ## Build the images and run the training pipeline in them. TAXI=FILE.csv for Chicago's taxi trips.
 	@$(if $(TAXI),TAXI_CSV=$(abspath $(TAXI))) .venvs/dev/bin/python -m pytest --timeout=2400 $(IMAGE_TESTS)
 
 ##@ Develop
