@@ -28,7 +28,7 @@ NAME = "deliveries"
 
 
 @pytest.fixture
-def nobody():
+def unused_address():
     """An address that no server listens on, reserved for the test."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -271,11 +271,11 @@ def broken(model, folder):
     return folder
 
 
-def test_a_first_deployment_without_a_server_is_rolled_back(models, tmp_path, nobody):
+def test_a_first_deployment_without_a_server_is_rolled_back(models, tmp_path, unused_address):
     given = models.binary
-    with pytest.raises(ServingError, match=rf"{NAME}.*{nobody}|{nobody}.*{NAME}") as raised:
+    with pytest.raises(ServingError, match=rf"{NAME}.*{unused_address}|{unused_address}.*{NAME}") as raised:
         deploy(
-            given.model, given.examples, tmp_path / "out", NAME, 1, serving_root=str(tmp_path / "root"), address=nobody,
+            given.model, given.examples, tmp_path / "out", NAME, 1, serving_root=str(tmp_path / "root"), address=unused_address,
             deadline_seconds=1.0,
         )  # fmt: skip
 
@@ -296,14 +296,14 @@ class TestBadInput:
         assert left(tmp_path / "root") == []
 
     @pytest.fixture
-    def given(self, models, tmp_path, nobody):
+    def given(self, models, tmp_path, unused_address):
         places = {"model": models.binary.model, "examples": models.binary.examples, "output": tmp_path / "out"}
         return {
             **places,
             "name": NAME,
             "version": 1,
             "serving_root": str(tmp_path / "root"),
-            "address": nobody,
+            "address": unused_address,
             "deadline_seconds": 1.0,
         }
 

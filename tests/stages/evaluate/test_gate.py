@@ -24,7 +24,7 @@ class TestBaseline:
             (None, False, "log_loss could not be measured, so it is no better than 0.69 without a model."),
         ],
     )
-    def test_must_always_be_exceeded(self, log_loss, passed, reason):
+    def test_must_always_be_improved_on(self, log_loss, passed, reason):
         verdict = gate.judge("binary", {**BINARY, "log_loss": log_loss}, {})
 
         assert (verdict.passed, verdict.reason) == (passed, reason)
