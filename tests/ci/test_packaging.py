@@ -43,7 +43,14 @@ def test_every_file_that_is_not_python_is_package_data():
             assert any(path.match(pattern) for pattern in data.get(package, [])), path
 
 
-@pytest.mark.parametrize("name", ["sdk", "data", "model", "dev", "notebooks", "test-data", "test-model"])
+LOCKS = sorted(str(path.relative_to(ROOT / "locks").with_suffix("")) for path in (ROOT / "locks").rglob("*.txt"))
+
+
+def test_every_environment_has_a_lock():
+    assert {"compatibility/data", "data", "dev", "docs", "model", "notebooks", "sdk"} <= set(LOCKS)
+
+
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_pins_and_hashes_every_package_and_names_no_place(name):
     text = (ROOT / "locks" / f"{name}.txt").read_text()
     entries = re.split(r"^(?=\S)", text, flags=re.MULTILINE)
@@ -52,16 +59,16 @@ def test_a_lock_pins_and_hashes_every_package_and_names_no_place(name):
 
     assert packages
     for entry in packages:
-        assert re.match(r"[a-z0-9._-]+(\[[a-z0-9,._-]+\])?==\S+ \\\n", entry), entry[:80]
+        assert re.match(r"[a-z0-9._-]+(\[[a-z0-9,._-]+\])?==\S+( ; [^\n]+)? \\\n", entry), entry[:80]
         assert "--hash=sha256:" in entry
     assert "://" not in text
     assert "--index" not in text
 
 
-@pytest.mark.parametrize("environment", ["sdk", "data", "model", "notebooks"])
+@pytest.mark.parametrize("environment", ["sdk", "data", "model", "notebooks", "docs", "compatibility/data"])
 def test_each_requirement_is_in_its_lock(environment):
     locked = set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "locks" / f"{environment}.txt").read_text(), re.MULTILINE))
-    for requirement in PROJECT["project"]["optional-dependencies"][environment]:
+    for requirement in PROJECT["project"]["optional-dependencies"][Path(environment).name]:
         name = re.match(r"[A-Za-z0-9._-]+", requirement).group().lower()
         assert name in locked or name == "tiffin"
 
@@ -101,7 +108,24 @@ def test_a_build_refuses_the_pythons_that_the_metadata_refuses(version, allowed,
 
 
 def test_no_machine_needs_a_compiler_for_tfdv():
-    assert "pyfarmhash" not in (ROOT / "locks/data.txt").read_text()
+    for name in ("data", "compatibility/data"):
+        assert "pyfarmhash" not in (ROOT / f"locks/{name}.txt").read_text()
+
+
+def test_the_images_have_a_pyarrow_without_the_hole_and_older_machines_the_patch():
+    """CVE-2023-47248, fixed in pyarrow 14.0.1."""
+    pyarrow = re.search(r"^pyarrow==(\d+)", (ROOT / "locks/data.txt").read_text(), re.MULTILINE)
+
+    assert int(pyarrow[1]) >= 21
+    assert re.search(r"^pyarrow-hotfix==", (ROOT / "locks/compatibility/data.txt").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("environment", ["data", "model"])
+def test_excluded_packages_are_in_no_lock(environment):
+    excluded = tomllib.loads((ROOT / "locks" / f"{environment}.toml").read_text())["exclude-dependencies"]
+    text = (ROOT / "locks" / f"{environment}.txt").read_text()
+
+    assert not set(excluded) & set(re.findall(r"^([\w.-]+)==", text, re.MULTILINE))
 
 
 def test_the_images_hold_no_tensorflow_in_the_light_environment():

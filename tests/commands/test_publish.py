@@ -219,7 +219,7 @@ def test_a_web_page_instead_of_the_api_is_an_error(backend: kfp_backend.Server, 
     missing = tiffin("publish", spec, "--host", f"{backend.address}/nowhere")
 
     assert page[0] == redirect[0] == missing[0] == 1
-    assert re.search("KFP API.*JSON", page[2])
+    assert re.search("JSON.*KFP API", page[2])
     assert "login.example.com" in redirect[2]
     assert "404" in missing[2]
 
