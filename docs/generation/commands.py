@@ -1,5 +1,6 @@
 """The reference of the commands, taken from click."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ def write_commands() -> str:
     context = click.Context(main, info_name="tiffin")
     parts = [
         "# Commands",
-        _escape(main.help or ""),
+        _escape(inspect.cleandoc(main.help or "")),
         "\n".join(f"- [`tiffin {name}`](#tiffin-{name}): {_escape(text)}" for name, text in COMMANDS.items()),
         "Every command accepts `--help` (`-h`), and `--debug` to show tracebacks for errors. "
         "[Exit statuses and errors](errors.md) lists the exit statuses.",
