@@ -36,7 +36,7 @@ def test_the_tests_of_the_data_stages_pass_in_the_image(images: dict[str, str]) 
     done = subprocess.run(
         [
             find_client(), "run", "--rm", "--network=none", "--read-only", "--tmpfs=/tmp:exec,mode=1777",
-            f"--volume={ROOT}:/checkout:ro", "--workdir=/checkout", name,
+            "--env=HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis", f"--volume={ROOT}:/checkout:ro", "--workdir=/checkout", name,
             "/.venvs/data/bin/python", "-m", "pytest", "--numprocesses=2", "--dist=loadfile", "-p", "no:cacheprovider",
         ],
         capture_output=True,

@@ -389,11 +389,13 @@ class TestParquet:
             ),
             "data.parquet",
         )
+        # An old pyarrow writes times of day as UTC into the file.
+        time = "12:00:00+00" if int(pa.__version__.split(".")[0]) < 15 else "12:00:00"
 
         assert found.rows == [
             {
                 "flag": 1, "narrow": 7, "single": 1.5, "price": 1.25, "day": 1736121600, "moment": 1736164800,
-                "zoned": 1736164800, "time": "12:00:00+00", "category": "q", "bytes": "ab", "nothing": None,
+                "zoned": 1736164800, "time": time, "category": "q", "bytes": "ab", "nothing": None,
             }
         ]  # fmt: skip
 
