@@ -28,7 +28,7 @@ def test_the_data_image_has_the_new_tfdv_and_a_safe_pyarrow(images: dict[str, st
 
 def test_statistics_are_equal_but_for_rounding(training: Run, compatible_training: Run) -> None:
     program = ROOT / "tests" / "support" / "statistics_comparison.py"
-    places = [artifact(run, "compute-statistics", "statistics") for run in (training, compatible_training)]
+    places = [artifact(run, "validate-examples", "statistics") for run in (training, compatible_training)]
     done = subprocess.run(
         [ROOT / ".venvs/model/bin/python", program, *places], capture_output=True, text=True, check=True
     )
@@ -41,14 +41,15 @@ def test_statistics_are_equal_but_for_rounding(training: Run, compatible_trainin
     assert difference["relative"] <= 1e-12
 
 
-@pytest.mark.parametrize(("step", "name", "file"), [("infer-schema", "schema", "schema.pbtxt")])
-def test_the_schema_has_the_same_bytes(
-    training: Run, compatible_training: Run, step: str, name: str, file: str
+@pytest.mark.parametrize(("name", "file"), [("schema", "schema.pbtxt"), ("anomalies", "anomalies.json")])
+def test_schema_and_anomalies_have_the_same_bytes(
+    training: Run, compatible_training: Run, name: str, file: str
 ) -> None:
-    schemas = [(artifact(run, step, name) / file).read_bytes() for run in (training, compatible_training)]
+    one, other = (
+        (artifact(run, "validate-examples", name) / file).read_bytes() for run in (training, compatible_training)
+    )
 
-    assert schemas[0]
-    assert schemas[0] == schemas[1]
+    assert one == other
 
 
 def test_the_data_version_and_the_metrics_are_equal(training: Run, compatible_training: Run) -> None:
