@@ -142,5 +142,9 @@ def _daemon(folder: Path) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        # A container with the host's network leaves a mount of its namespace behind.
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            if (place := line.split()[1]).startswith(f"{folder}/"):
+                subprocess.run(["umount", "--lazy", place], check=False)
         if not had_bridge and shutil.which("ip"):
             subprocess.run(["ip", "link", "delete", "docker0"], capture_output=True, check=False)
