@@ -36,7 +36,7 @@ help: ## List the targets.
 setup: .venvs/sdk/.ready .venvs/data/.ready .venvs/model/.ready ## Make the virtualenvs of the suite in .venvs/.
 	@$(if $(filter setup,$(MAKECMDGOALS)),$(SYNC) --list)
 
-run: setup ## Run the training pipeline on generated data, then ask the model a prediction by gRPC.
+run: setup ## Train on generated data, deploy the model, and get a prediction by gRPC.
 	@.venvs/sdk/bin/tiffin demo --state $(STATE)
 
 compile: .venvs/sdk/.ready ## Compile every pipeline and component into build/.
@@ -84,7 +84,7 @@ test-notebooks: .venvs/notebooks/.ready setup ## Execute the notebooks against r
 NEWEST := .venvs/newest
 
 .PHONY: test-newest
-test-newest: $(UV) ## Install the newest packages that pyproject.toml allows, without the locks, and run the tests.
+test-newest: $(UV) setup ## Install the newest packages that pyproject.toml allows, without the locks, and run the tests.
 	@python=$$($(SYNC) --python) && for env in dev data model; do \
 	  case $$env in dev) config=--no-config tests=;; *) config="--config-file locks/$$env.toml" tests=.[test,test-s3];; esac; \
 	  echo "Installing the newest packages of $$env in $(NEWEST)/$$env"; \
@@ -104,7 +104,7 @@ check: .venvs/dev/.ready ## Lint, check types, import rules and formatting.
 	@.venvs/dev/bin/mypy components pipelines
 	@.venvs/dev/bin/lint-imports
 
-golden: .venvs/dev/.ready ## Write the goldens of interfaces and manifests, and the descriptors, to be reviewed in the diff.
+golden: .venvs/dev/.ready ## Write the goldens and the descriptors; review them in the diff.
 	@.venvs/dev/bin/python -m pytest -q tests/goldens/test_interfaces.py --update-goldens
 	@.venvs/dev/bin/python tests/support/manifest_rendering.py
 	@.venvs/dev/bin/python -m grpc_tools.protoc --proto_path=components/tiffin/serving \
@@ -124,7 +124,7 @@ docs: .venvs/docs/.ready ## Build the documentation into build/docs; check its l
 docs-serve: docs ## Serve the documentation at http://127.0.0.1:8000.
 	@.venvs/docs/bin/python -m http.server --bind 127.0.0.1 --directory build/docs
 
-format: .venvs/dev/.ready ## Format the code and mend what ruff can mend.
+format: .venvs/dev/.ready ## Format the code and apply the fixes of ruff.
 	@.venvs/dev/bin/ruff format .
 	@.venvs/dev/bin/ruff check --fix .
 	@.venvs/dev/bin/python notebooks/strip.py notebooks/*.ipynb
@@ -145,10 +145,10 @@ lock: $(UV) ## Resolve the environments again into locks/, without addresses.
 	@$(COMPILE) --no-config $(COMPATIBLE) --extra test --extra test-s3 -c locks/compatibility/data.txt \
 	  -o locks/compatibility/test-data.txt
 
-bench-images: .venvs/dev/.ready ## Print what the images weigh and how long they take to start, with the share of each import.
+bench-images: .venvs/dev/.ready ## Print the sizes and start times of the images, with the time of each import.
 	@.venvs/dev/bin/python -m pytest --timeout=2400 $(IMAGE_TESTS)/test_images.py -k "weighs or soon or pushed"
 
-clean: ## Remove everything that was built: environments, state, specs.
+clean: ## Remove everything that was built: environments, state, specs, documentation.
 	git clean -Xfdq .
 
 # --- environments: uv in a venv of its own, then one virtualenv per lock file ---

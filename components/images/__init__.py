@@ -1,1 +1,1 @@
-"""The images: their Dockerfile, how they are built, pushed and pinned, and what runs inside the build. Not in the wheel."""
+"""Builds, pushes and pins the images. Holds their Dockerfile and the scripts of the build; not in the wheel."""

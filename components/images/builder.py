@@ -25,10 +25,10 @@ def image_names() -> dict[str, str]:
 
 
 def find_program() -> list[str]:
-    """Return the command that builds: the one in TIFFIN_BUILDER, docker where its engine answers, else buildah.
+    """Return the command that builds: TIFFIN_BUILDER if set, docker if its engine responds, else buildah.
 
     Raises:
-        TiffinError: There is neither.
+        TiffinError: Neither is available.
     """
     chosen = os.environ.get("TIFFIN_BUILDER")
     if chosen:
@@ -40,15 +40,15 @@ def find_program() -> list[str]:
     if buildah:
         return [buildah]
     raise TiffinError(
-        "Building images needs Docker's engine or buildah. Received: neither answers. Start one, install buildah, or run "
-        "`make test-images`, which brings an engine of its own."
+        "Building images needs Docker's engine or buildah. Received: neither is available. Start Docker, install buildah, or run "
+        "`make test-images`, which starts its own engine."
     )
 
 
 def docker_clients() -> list[str]:
-    """Return the clients of Docker that are here.
+    """Return the installed Docker clients.
 
-    Debian's comes first: it builds with BuildKit as it is, where another one on the PATH may ask for a plug-in.
+    Debian's comes first: it has BuildKit built in; another client on the PATH may need a plug-in.
     """
     found = ("/usr/bin/docker", shutil.which("docker"))
     return [client for client in dict.fromkeys(found) if client and Path(client).exists()]
@@ -62,10 +62,10 @@ def build(program: Sequence[str], root: Path, environment: str, base: str = BASE
         root: The checkout.
         environment: `data` or `model`.
         base: Image to start from.
-        digest: Of the base, `sha256:…`; empty for what its tag says.
+        digest: Digest of the base, `sha256:…`; empty to use its tag.
 
     Raises:
-        InputError: There is no Dockerfile in the checkout.
+        InputError: The folder is not a checkout: the Dockerfile or locks/ is missing.
         TiffinError: The build failed.
     """
     file = root / "components" / "images" / "Dockerfile"
@@ -89,15 +89,15 @@ def build(program: Sequence[str], root: Path, environment: str, base: str = BASE
 
 
 def push(program: Sequence[str], name: str) -> str:
-    """Push an image and return the digest that the registry keeps it under.
+    """Push an image and return its digest in the registry.
 
     Raises:
-        TiffinError: The registry did not take it.
+        TiffinError: The push failed.
     """
     with tempfile.TemporaryDirectory() as folder:
         if not is_docker(program):
             file = Path(folder, "digest")
-            # It is pushed once and pulled often: buildah's own level leaves 50 MB more of these images than Docker's.
+            # An image is pushed once and pulled often: at buildah's default level these images are 50 MB larger.
             compression = ("--compression-format=gzip", "--compression-level=9")
             _run([*program, "push", *compression, "--digestfile", str(file), name])
             return file.read_text().strip()
@@ -106,15 +106,15 @@ def push(program: Sequence[str], name: str) -> str:
 
 
 def find_digest(program: Sequence[str], name: str, pushed: Mapping[str, str]) -> str:
-    """Return the digest under which a registry keeps an image that was pushed or pulled.
+    """Return the digest of an image that was pushed or pulled.
 
     Args:
         program: From `find_program`.
-        name: Of the image.
-        pushed: Name -> digest of what was pushed; buildah, unlike docker, keeps no record of it.
+        name: Name of the image.
+        pushed: Name -> digest of the pushed images; buildah, unlike docker, does not record them.
 
     Raises:
-        TiffinError: It was neither.
+        TiffinError: It was neither pushed nor pulled.
     """
     if not is_docker(program):
         references, said = [f"@{pushed[name]}"] if name in pushed else [], ""
@@ -130,21 +130,21 @@ def find_digest(program: Sequence[str], name: str, pushed: Mapping[str, str]) ->
         if place in (name.rpartition(":")[0], "") and re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
             return str(digest)
     raise TiffinError(
-        f"The image '{name}' should be in a registry, which gives it its digest. Received: {said or references}. "
-        "Run `make images-push` with TIFFIN_IMAGE_PREFIX set to a place in your registry."
+        f"The image '{name}' has no digest, because it was not pushed to a registry. Received: {said or references}. "
+        "Run `make images-push` with TIFFIN_IMAGE_PREFIX set to a repository of your registry."
     )
 
 
 def write_digests(program: Sequence[str], file: Path) -> dict[str, str]:
-    """Write the digests file: name of each image -> digest. Specs compiled with TIFFIN_IMAGE_DIGESTS=FILE are pinned.
+    """Write the name and digest of each image to a file. `TIFFIN_IMAGE_DIGESTS=FILE` pins specs to them.
 
     Args:
         program: From `find_program`.
-        file: To write. `pushed.json` beside it is what `make images-push` has pushed.
+        file: File to write. `make images-push` writes `pushed.json` beside it.
 
     Raises:
         InputError: `pushed.json` is damaged.
-        TiffinError: An image is in no registry.
+        TiffinError: An image was not pushed.
     """
     record = file.with_name("pushed.json")
     try:
@@ -157,13 +157,13 @@ def write_digests(program: Sequence[str], file: Path) -> dict[str, str]:
 
 
 def copy_materials(program: Sequence[str], name: str, file: Path) -> None:
-    """Copy the bill of materials out of an image that was built."""
+    """Copy the bill of materials out of an image."""
     if is_docker(program):
         write_bytes(file, _output([*program, "run", "--rm", "--network=none", name, "cat", SBOM]))
         return
     container = _output([*program, "from", name]).decode().strip()
     try:
-        # Not `buildah mount`, which a user other than root may use in `buildah unshare` only.
+        # Not `buildah mount`: without root it works in `buildah unshare` only.
         write_bytes(file, _output([*program, "run", container, "--", "cat", SBOM]))
     finally:
         _output([*program, "rm", container])
@@ -185,15 +185,13 @@ def _output(command: list[str]) -> bytes:
 def _run(command: list[str]) -> None:
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
     if subprocess.run(command, env=environment, check=False).returncode != 0:
-        raise TiffinError(f"`{' '.join(command[:2])}` failed; what it said is above. {_hint(command)}")
+        raise TiffinError(f"`{' '.join(command[:2])}` failed, see the output above. {_hint(command)}")
 
 
 def _hint(command: list[str]) -> str:
     if command[1] == "push":
-        return "Log in to the registry, and set TIFFIN_IMAGE_PREFIX to a place in it that you may write to."
-    return (
-        "Check that the base image and the packages can be reached: pip's own settings and certificates are honoured."
-    )
+        return "Log in to the registry, and set TIFFIN_IMAGE_PREFIX to a repository that you can write to."
+    return "Check access to the base image and to the packages; the build uses pip's settings and certificates."
 
 
 def _git(root: Path, *arguments: str) -> str:
@@ -207,12 +205,12 @@ def _git(root: Path, *arguments: str) -> str:
 
 def _revision(root: Path) -> str:
     revision = _git(root, "rev-parse", "HEAD")
-    # An image of changes that nobody has committed should say so.
+    # Mark an image with uncommitted changes.
     return f"{revision}-dirty" if revision and _git(root, "status", "--porcelain") else revision
 
 
 def _source(root: Path) -> str:
     address = os.environ.get("TIFFIN_SOURCE") or _git(root, "config", "--get", "remote.origin.url")
-    # Neither a password nor somebody's folder belongs in a label.
+    # Keep passwords and local folders out of the label.
     address = re.sub(r"//[^/@]*@", "//", address)
     return address if "://" in address or re.match(r"\w+@[\w.-]+:", address) else ""

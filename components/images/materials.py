@@ -1,9 +1,9 @@
-"""The bill of materials of an image, in CycloneDX's JSON. Run inside its build, with nothing but the standard library.
+"""Writes the bill of materials of an image in CycloneDX JSON. Runs inside the build, with the standard library only.
 
     python materials.py data|model LOCK STATUS OUTPUT
 
-It names what is installed: Python packages with the digests that the lock accepts for them, Debian's packages, and a
-Python that is none of these, as the official base images have it, with what came along.
+It lists the Python packages with the digests that the lock allows, the Debian packages, and the base's own Python with its
+packages if Debian did not install it, as in the official Python images.
 """
 
 import importlib.metadata
@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 
 def main() -> int:
-    """Write the bill of this interpreter's environment and of the base's packages."""
+    """Write the bill of materials of this environment and its base image."""
     name, lock, status, output = sys.argv[1:]
     bill = make_bill(name, Path(lock).read_text(), Path(status).read_text())
     Path(output).write_text(json.dumps(bill, indent=1, sort_keys=True) + "\n")
@@ -28,14 +28,14 @@ def main() -> int:
 
 
 def make_bill(name: str, lock: str, status: str) -> dict[str, Any]:
-    """Return the bill of an image. The same packages give the same bill.
+    """Return the bill of materials of an image. The same packages give the same bill.
 
     Args:
-        name: Of the image.
-        lock: Text of the lock that its Python packages were installed from.
-        status: Text of dpkg's list of packages; may be empty.
+        name: Name of the image.
+        lock: Text of the lock of its Python packages.
+        status: Text of dpkg's status file; may be empty.
     """
-    # An editable package is found twice. What is in the environment and beside the interpreter too is the environment's.
+    # An editable package is found twice. A package of both the base and the environment counts as the environment's.
     parts = (*_own_python(status), *_python_packages(lock), *_debian_packages(status))
     components = {part["purl"]: part for part in parts}
     return {
@@ -79,7 +79,7 @@ def _python_package(distribution: importlib.metadata.Distribution) -> dict[str, 
 
 
 def _own_python(status: str) -> Iterator[dict[str, Any]]:
-    """Yield the interpreter and the packages beside it, unless Debian's packages hold it."""
+    """Yield the base's interpreter and its packages, unless Debian's packages contain it."""
     if any(part["name"].startswith("python3.") for part in _debian_packages(status)):
         return
     version = platform.python_version()

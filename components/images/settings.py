@@ -1,7 +1,6 @@
-"""How a build reaches packages: as this machine does, by pip's settings and certificates, handed over as secrets.
+"""Passes pip's settings and certificates of this machine to a build, as secrets.
 
-No address of a registry is written in this project, so a build works behind a mirror as it does without one, and what
-such settings hold, a password for one, stays out of the image.
+The project names no registry, so a build works with and without a mirror. Passwords in the settings stay out of the image.
 """
 
 import ast
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from tiffin.errors import TiffinError
 
-# Settings of pip that mean the same inside a build.
+# Settings of pip that are also valid inside a build.
 _KEPT = (
     "index-url", "extra-index-url", "find-links", "trusted-host", "proxy", "timeout", "default-timeout", "retries", "no-index",
     "only-binary", "prefer-binary",
@@ -22,22 +21,22 @@ _BUNDLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _DEBIANS_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
-# Where the Dockerfile mounts the certificates.
+# Path at which the Dockerfile mounts the certificates.
 MOUNTED = "/run/secrets/certificates.pem"
 
 
 def write_settings(folder: Path, root: Path) -> list[str]:
-    """Write pip's settings and the certificates of this machine into a folder.
+    """Write the pip settings and certificates of this machine to a folder.
 
     Args:
-        folder: To write into.
+        folder: Folder to write to.
         root: The checkout.
 
     Returns:
-        What to add to `docker build` or `buildah build`.
+        Arguments for `docker build` or `buildah build`.
 
     Raises:
-        TiffinError: There is no pip to ask for its settings.
+        TiffinError: pip is missing, or cannot read its settings.
     """
     lines = list_settings(root)
     certificates = find_certificates(lines, os.environ)
@@ -46,7 +45,7 @@ def write_settings(folder: Path, root: Path) -> list[str]:
     arguments = ["--secret", f"id=pip,src={configuration}"]
     if certificates is not None:
         arguments += ["--secret", f"id=certificates,src={certificates}"]
-    # Docker and buildah know these without an ARG, and keep them out of the image.
+    # Docker and buildah accept these without an ARG, and do not store them in the image.
     for name in PROXIES:
         if os.environ.get(name):
             arguments += ["--build-arg", name]
@@ -54,36 +53,36 @@ def write_settings(folder: Path, root: Path) -> list[str]:
 
 
 def list_settings(root: Path) -> list[str]:
-    """Return what `pip config list` says on this machine: files, environment and all.
+    """Return the lines of `pip config list`, which include files and environment variables.
 
     Args:
-        root: The checkout. Set-up's own virtualenv in it has a pip; those that uv makes have none.
+        root: The checkout. Its virtualenv of uv has pip; the other virtualenvs do not.
 
     Raises:
-        TiffinError: There is no pip, or it does not say.
+        TiffinError: pip is missing, or cannot read its settings.
     """
     python = root / ".venvs" / "uv" / "bin" / "python"
     command = [str(python) if python.exists() else sys.executable, "-m", "pip", "config", "list"]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         raise TiffinError(
-            f"A build takes pip's settings from `pip config list`. Received: {' '.join(listed.stderr.split())[-300:]}. "
-            "Run `make setup` in the checkout, and mend pip's configuration file where that is what it names."
+            f"`pip config list` failed, so a build has no settings for pip: {' '.join(listed.stderr.split())[-300:]}. "
+            "Run `make setup` in the checkout, or fix pip's configuration file."
         )
     return listed.stdout.splitlines()
 
 
 def make_configuration(lines: Iterable[str], environment: Mapping[str, str], has_certificates: bool) -> str:
-    """Return a pip.conf that says inside a build what pip's settings say here.
+    """Return a pip.conf with the settings of this machine for use inside a build.
 
     Args:
-        lines: Of `pip config list`, such as `global.index-url='https://…'`. The later ones win.
-        environment: Of this process. Where pip has no index, uv's is taken.
+        lines: Output of `pip config list`, such as `global.index-url='https://…'`. The last value of a setting counts.
+        environment: Environment variables. uv's index is used if pip has none.
         has_certificates: Whether certificates are mounted.
     """
     kept: dict[str, str] = {}
     for name, value in _read(lines):
-        # Of the places to find packages in, folders of this machine are not there in the build.
+        # Folders of this machine do not exist in the build.
         words = [word for word in value.split() if name != "find-links" or "://" in word]
         if name in _KEPT and words:
             kept["timeout" if name == "default-timeout" else name] = " ".join(words)
@@ -96,7 +95,7 @@ def make_configuration(lines: Iterable[str], environment: Mapping[str, str], has
 
 
 def find_certificates(lines: Iterable[str], environment: Mapping[str, str]) -> Path | None:
-    """Return the file of certificate authorities that this machine trusts; None where there is none."""
+    """Return the file of trusted certificate authorities; None if none is found."""
     named = [value for name, value in _read(lines) if name == "cert"]
     places = [*reversed(named), *(environment.get(name, "") for name in _BUNDLES), _DEBIANS_BUNDLE]
     return next((Path(place) for place in places if place and Path(place).is_file()), None)

@@ -1,4 +1,4 @@
-"""What an image has to be able to do without what was removed. Run inside its build: `python smoke.py data|model`."""
+"""Checks that an image works without the removed packages. Runs inside the build: `python smoke.py data|model`."""
 
 import importlib
 import pkgutil
@@ -12,11 +12,11 @@ import tiffin.stages
 
 
 def main() -> int:
-    """Check the environment of this interpreter as the image named on the command line."""
+    """Check this environment as the image that the command line names."""
     environment = sys.argv[1]
     for name in packages(environment):
         for module in pkgutil.iter_modules(importlib.import_module(name).__path__, f"{name}."):
-            # A component's declaration imports the whole of kfp, which only those who compile it have.
+            # A component's declaration imports all of kfp, which the images do not have.
             if not module.name.endswith((".component", ".__main__")):
                 importlib.import_module(module.name)
     CHECKS[environment]()
@@ -25,7 +25,7 @@ def main() -> int:
 
 
 def packages(environment: str) -> Iterator[str]:
-    """Yield the packages of Tiffin that run in an image: its stages, as they declare it, and with models what serves them."""
+    """Yield the packages of Tiffin that run in an image: its stages, and in `model` the client and the model server."""
     for stage, components in tiffin.stages.find_stages().items():
         if any(row.environment == environment for row in components.values()):
             yield f"tiffin.stages.{stage}"
@@ -34,7 +34,7 @@ def packages(environment: str) -> Iterator[str]:
 
 
 def check_data() -> None:
-    """Write Parquet with DuckDB, read it, and have TFDV find statistics, a schema and an anomaly."""
+    """Write Parquet with DuckDB, read it, and find statistics, a schema and an anomaly with TFDV."""
     import duckdb
     import pyarrow.parquet
 
@@ -50,11 +50,11 @@ def check_data() -> None:
     other = tfdv.generate_statistics_from_dataframe(table.select(["a"]).to_pandas())
     anomalies = tfdv.validate_statistics(other, schema)
     if set(anomalies.anomaly_info) != {"b"}:
-        raise SystemExit(f"TFDV should miss the column b. Received: {anomalies}")
+        raise SystemExit(f"TFDV did not report the missing column b: {anomalies}")
 
 
 def check_model() -> None:
-    """Fit, export and load a Keras model, also as TensorFlow Serving does; score it; keep a run in MLflow."""
+    """Train, export and load a Keras model, also as TensorFlow Serving loads it; evaluate it; register it in MLflow."""
     import keras
     import mlflow
     import numpy as np
@@ -76,7 +76,7 @@ def check_model() -> None:
         client.create_registered_model("smoke")
     scores = next(iter(served.values())).numpy()[:, 0]
     if not np.allclose(scores, network.predict(rows, verbose=0)[:, 0], atol=1e-5):
-        raise SystemExit("The exported model should answer as the one that was trained does.")
+        raise SystemExit("The exported model and the trained model give different predictions.")
     metrics.roc_auc_score(labels, scores)
 
 
