@@ -1,10 +1,6 @@
 """Makes the virtualenvs of a checkout from its locks. The Makefile runs it with the interpreter that uv is installed in.
 
-    python locks/sync.py ENVIRONMENT              make .venvs/ENVIRONMENT from its lock, or bring it up to date
-    python locks/sync.py --compatibility FOLDER   make a `data` environment from the compatibility lock, on any machine
-    python locks/sync.py --test-lock ENVIRONMENT  print the path of the lock of what its tests need besides
-    python locks/sync.py --python                 print the path of the Python that environments are made with
-    python locks/sync.py --list                   list the environments with their sizes
+    python locks/sync.py --help
 
 TensorFlow Data Validation (TFDV) 1.21 needs glibc 2.39 or macOS on arm64. Elsewhere `data` is made from the lock in
 locks/compatibility, and all environments have Python 3.11, the newest that TFDV 1.16.1 runs on.
@@ -12,6 +8,7 @@ locks/compatibility, and all environments have Python 3.11, the newest that TFDV
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -26,18 +23,29 @@ NEEDED_GLIBC = (2, 39)
 
 
 def main() -> int:
-    """Make an environment, or list those that were made."""
+    """Make an environment, or print what the Makefile asks for."""
+    parser = argparse.ArgumentParser(
+        prog="locks/sync.py", description="Make the virtualenvs of a checkout from its locks."
+    )
+    action = parser.add_mutually_exclusive_group(required=True)
+    names = sorted(path.stem for path in (ROOT / "locks").glob("*.txt") if not path.stem.startswith("test-"))
+    action.add_argument("environment", nargs="?", choices=names, help="make .venvs/ENVIRONMENT, or bring it up to date")
+    action.add_argument("--compatibility", type=Path, metavar="FOLDER", help="make `data` from the compatibility lock")
+    action.add_argument("--test-lock", metavar="ENVIRONMENT", help="print the lock of the packages that its tests add")
+    action.add_argument("--python", action="store_true", help="print the Python that environments are made with")
+    action.add_argument("--list", action="store_true", help="list the environments with their sizes")
+    options = parser.parse_args()
     try:
-        if sys.argv[1:] == ["--list"]:
+        if options.list:
             list_environments()
-        elif sys.argv[1:2] == ["--test-lock"]:
-            print(find_lock(f"test-{sys.argv[2]}", choose_lock(*this_machine())[0]))
-        elif sys.argv[1:] == ["--python"]:
+        elif options.compatibility:
+            make("data", options.compatibility, "compatibility", "requested")
+        elif options.test_lock:
+            print(find_lock(f"test-{options.test_lock}", choose_lock(*this_machine())[0]))
+        elif options.python:
             print(find_python(os.environ.get("PYTHON", ""), supported(choose_lock(*this_machine())[0])))
-        elif sys.argv[1:2] == ["--compatibility"]:
-            make("data", Path(sys.argv[2]), "compatibility", "asked for")
         else:
-            make(sys.argv[1], VENVS / sys.argv[1], *choose_lock(*this_machine()))
+            make(options.environment, VENVS / options.environment, *choose_lock(*this_machine()))
     except RuntimeError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -109,9 +117,13 @@ def find_python(chosen: str, versions: str) -> str:
     if chosen:
         newest = 11 if "3.11.*" in versions else 13
         check = f"import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, {newest}))"
-        if subprocess.run([chosen, "-c", check], check=False).returncode:
+        try:
+            fits = subprocess.run([chosen, "-c", check], check=False).returncode == 0
+        except OSError:  # no such program, or not executable
+            fits = False
+        if not fits:
             raise RuntimeError(
-                f"PYTHON should be Python {versions}. Received: '{chosen}'. Unset it, and one is searched."
+                f"PYTHON should be the path of Python {versions}. Received: '{chosen}'. Unset it to search one."
             )
         return chosen
     found = find(versions)

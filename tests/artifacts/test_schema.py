@@ -22,6 +22,21 @@ def test_a_written_schema_is_read(tmp_path):
     assert digest_schema(tmp_path) == "bd7de3aae2bff024"
 
 
+def test_the_fields_are_in_the_order_of_the_proto_file(tmp_path):
+    """Not in the order of their numbers, nor in protobuf's own order, which differs between its versions."""
+    feature = schema_pb2.Feature(name="n", type=schema_pb2.INT, in_environment=["TRAINING"])
+    feature.presence.min_count = 1
+    feature.int_domain.max = 9
+    feature.shape.dim.add(size=1)
+    feature.drift_comparator.infinity_norm.threshold = 0.5
+    write_schema(tmp_path, schema_pb2.Schema(feature=[feature], default_environment=["TRAINING"]))
+    lines = (tmp_path / "schema.pbtxt").read_text().splitlines()
+
+    assert [line.split()[0] for line in lines if line.startswith("  ") and line[2].isalpha()] == [
+        "name:", "presence", "shape", "type:", "int_domain", "drift_comparator", "in_environment:",
+    ]  # fmt: skip
+
+
 def test_from_a_bucket():
     with gcs_emulator.serve() as bucket:
         bucket.put("any.pbtxt", text_format.MessageToString(SCHEMA).encode())

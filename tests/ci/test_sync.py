@@ -59,6 +59,19 @@ def test_a_chosen_python_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         sync.find_python(str(old), "==3.11.*")
 
 
+def test_a_chosen_python_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=f"PYTHON.*'{tmp_path}/none'"):
+        sync.find_python(str(tmp_path / "none"), ">=3.11,<3.14")
+
+
+@pytest.mark.parametrize("arguments", [[], ["sdks"], ["sdk", "--list"], ["--test-lock"]])
+def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
+    done = subprocess.run([sys.executable, ROOT / "locks/sync.py", *arguments], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+
+
 def test_without_a_python_and_a_download_the_mirror_is_named(tmp_path: Path) -> None:
     """uv searches the PATH and its own folder; the mirror is a port where nothing listens."""
     mirror = "http://127.0.0.1:9/mirror"
