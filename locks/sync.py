@@ -170,7 +170,10 @@ def row(name: str, about: dict) -> str:
 
 
 def list_environments() -> None:
-    """Print a line for each environment that was made, and their sum."""
+    """Print a line for each environment that was made, and their sum.
+
+    uv keeps one copy of a file that two environments share where the file system has hard links: the sum counts it twice.
+    """
     total = 0
     for file in sorted(VENVS.glob("*/.synced")):
         text = file.read_text()
@@ -180,7 +183,7 @@ def list_environments() -> None:
         about = json.loads(text)
         total += about["bytes"]
         print(row(file.parent.name, about))
-    print(f"{'total':<9} {total / 1e9:>38.1f} GB in {VENVS.relative_to(ROOT)}/")
+    print(f"{'total':<9} {f'at most {total / 1e9:.1f} GB':>41} in {VENVS.relative_to(ROOT)}/")
 
 
 if __name__ == "__main__":

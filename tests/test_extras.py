@@ -23,7 +23,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Run:
     (packages / "tiffin.pth").write_text(str(Path(tiffin.__file__).parents[1]))
     metadata = packages / "tiffin-0.dist-info" / "METADATA"
     metadata.parent.mkdir()
-    metadata.write_text(importlib.metadata.distribution("tiffin").read_text("METADATA"))
+    metadata.write_text(importlib.metadata.metadata("tiffin").as_string())
     return lambda code: subprocess.run(
         [folder / "bin" / "python", "-c", code], capture_output=True, text=True, timeout=60, cwd=folder
     )
