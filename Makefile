@@ -79,23 +79,25 @@ $(addprefix test-,$(TESTED)): test-%: .venvs/%/.tested
 test-notebooks: .venvs/notebooks/.ready setup ## Execute the notebooks against real local runs.
 	@.venvs/notebooks/bin/python -m pytest tests/notebooks
 
-# In a folder of their own, so that the environments keep the names by which tests and local runs find them. The tests of the
+# In folders of their own, so that the environments keep the names by which tests and local runs find them. The tests of the
 # checkout itself (tests/ci) are left out: they need the locked environments.
-NEWEST := .venvs/newest
-
-.PHONY: test-newest
-test-newest: $(UV) setup ## Install the newest packages that pyproject.toml allows, without the locks, and run the tests.
+.PHONY: test-newest test-lowest
+test-newest: RESOLUTION := highest
+test-newest: test-bounds-newest ## Install the newest packages that pyproject.toml allows, without the locks, and run the tests.
+test-lowest: RESOLUTION := lowest-direct
+test-lowest: test-bounds-lowest ## The same with the lowest versions of what pyproject.toml names.
+test-bounds-%: $(UV) setup
 	@python=$$($(SYNC) --python) && for env in dev data model; do \
 	  case $$env in dev) config=--no-config tests=;; *) config="--config-file locks/$$env.toml" tests=.[test,test-s3];; esac; \
-	  echo "Installing the newest packages of $$env in $(NEWEST)/$$env"; \
-	  $(UV) venv --quiet --clear --python $$python $(NEWEST)/$$env || exit 1; \
-	  install="$(UV) pip install --quiet --upgrade --python $(NEWEST)/$$env/bin/python --editable"; \
-	  $$install ".[$$env]" $$config || exit 1; \
+	  echo "Installing the $* packages of $$env in .venvs/$*/$$env"; \
+	  $(UV) venv --quiet --clear --python $$python .venvs/$*/$$env || exit 1; \
+	  install="$(UV) pip install --quiet --python .venvs/$*/$$env/bin/python --editable"; \
+	  $$install ".[$$env]" --upgrade --resolution $(RESOLUTION) $$config || exit 1; \
 	  if [ -n "$$tests" ]; then $$install "$$tests" --no-config || exit 1; fi; \
-	  $(UV) pip freeze --exclude-editable --python $(NEWEST)/$$env/bin/python >$(NEWEST)/$$env.txt || exit 1; \
+	  $(UV) pip freeze --exclude-editable --python .venvs/$*/$$env/bin/python >.venvs/$*/$$env.txt || exit 1; \
 	done
 	@status=0; for env in dev data model; do \
-	  $(NEWEST)/$$env/bin/python -m pytest $(PYTEST) --ignore=$(IMAGE_TESTS) --ignore=tests/ci || status=1; \
+	  .venvs/$*/$$env/bin/python -m pytest $(PYTEST) --ignore=$(IMAGE_TESTS) --ignore=tests/ci || status=1; \
 	done; exit $$status
 
 check: .venvs/dev/.ready ## Lint, check types, import rules and formatting.
