@@ -1,7 +1,7 @@
-# Tiffin: `make` lists the targets. Set-up happens by itself, inside .venvs/, and only when something changed.
+# `make` lists the targets. Targets create and update their virtualenvs in .venvs/ as needed.
 
 UV_VERSION := 0.13.9
-# The Python of all environments; by default one of 3.11 to 3.13 that is found, or that uv downloads.
+# Python of all environments; defaults to a Python 3.11 to 3.13 found here, or else downloaded by uv.
 export PYTHON ?=
 ENVS       := sdk data model dev notebooks
 TESTED     := data model
@@ -9,16 +9,16 @@ UV         := .venvs/uv/bin/uv
 SYNC       := .venvs/uv/bin/python locks/sync.py
 STATE      ?= .tiffin
 COMPILE    := $(UV) pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate
-# One lock for Python 3.11 to 3.13, Linux and macOS; and one of `data` for glibc older than 2.39.
+# Each lock covers Python 3.11 to 3.13 on Linux and macOS; `data` has another lock for glibc older than 2.39.
 EVERYWHERE := --universal --python-version 3.11 --fork-strategy fewest
 COMPATIBLE := --python-version 3.11 --python-platform x86_64-manylinux_2_28
 
-# Each test runs in the environment of its image, or in dev: tests/support/environments.py. These also need a Docker engine,
-# and make one if need be.
+# Each test runs in the environment of its image, or in dev: tests/support/environments.py. These tests also need a Docker
+# engine; they start one if none is running.
 IMAGE_TESTS := tests/images/engine
-# What the images train on, where it lies beside the checkout; the generated deliveries elsewhere.
+# Training data of the image tests, if found beside the checkout; generated deliveries otherwise.
 TAXI        ?= $(wildcard ../shared/data/chicago_taxi.csv)
-# Files of tests go to as many workers as there are cores. PYTEST=... for other options: PYTEST='-x -k ingest'.
+# Options of pytest: one worker per core, at most 4. To replace them: PYTEST='-x -k ingest'.
 PYTEST      ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 ifdef CI
@@ -33,14 +33,14 @@ endif
 help: ## List the targets.
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venvs/sdk/.ready .venvs/data/.ready .venvs/model/.ready ## Make the virtualenvs of the suite in .venvs/.
+setup: .venvs/sdk/.ready .venvs/data/.ready .venvs/model/.ready ## Create the virtualenvs of the suite in .venvs/.
 	@$(if $(filter setup,$(MAKECMDGOALS)),$(SYNC) --list)
 
 run: setup ## Train on generated data, deploy the model, and get a prediction by gRPC.
 	@.venvs/sdk/bin/tiffin demo --state $(STATE)
 
 compile: .venvs/sdk/.ready ## Compile every pipeline and component into build/.
-	@rm -rf build/components build/*.yaml  # those of another version; build/images stays
+	@rm -rf build/components build/*.yaml  # specs of other versions; keep build/images
 	@.venvs/sdk/bin/tiffin compile --output build
 
 notebooks: .venvs/notebooks/.ready setup ## Open the notebooks in JupyterLab.
@@ -54,13 +54,13 @@ images: .venvs/sdk/.ready ## Build the images with docker or buildah. BASE=... B
 images-push: .venvs/sdk/.ready ## Push the images to the registry in TIFFIN_IMAGE_PREFIX, such as registry.example/team.
 	@.venvs/sdk/bin/python -m images push
 
-images-digest: .venvs/sdk/.ready ## Write build/images/digests.json, which released specs pin: TIFFIN_IMAGE_DIGESTS=FILE make compile.
+images-digest: .venvs/sdk/.ready ## Write build/images/digests.json, to pin images in specs: TIFFIN_IMAGE_DIGESTS=FILE make compile.
 	@.venvs/sdk/bin/python -m images digests
 
 diff-specs: .venvs/sdk/.ready ## Show how the specs in build/ differ from those of the newest release.
 	@.ci/diff-specs
 
-publish: .venvs/sdk/.ready ## Upload the pipelines to the backend that KF_PIPELINES_ENDPOINT names.
+publish: .venvs/sdk/.ready ## Upload the pipelines to the backend at KF_PIPELINES_ENDPOINT.
 	@.venvs/sdk/bin/tiffin publish
 
 test-images: .venvs/dev/.ready setup ## Build the images and run the training pipeline in them. TAXI=FILE.csv for Chicago's taxi trips.
@@ -79,8 +79,8 @@ $(addprefix test-,$(TESTED)): test-%: .venvs/%/.tested
 test-notebooks: .venvs/notebooks/.ready setup ## Execute the notebooks against real local runs.
 	@.venvs/notebooks/bin/python -m pytest tests/notebooks
 
-# In folders of their own, so that the environments keep the names by which tests and local runs find them. The tests of the
-# checkout itself (tests/ci) are left out: they need the locked environments.
+# Environments of the newest and the lowest packages, with the names that tests and local runs expect. tests/ci is left out: it
+# needs the locked environments.
 .PHONY: test-newest test-lowest
 test-newest: RESOLUTION := highest
 test-newest: test-bounds-newest ## Install the newest packages that pyproject.toml allows, without the locks, and run the tests.
@@ -106,7 +106,7 @@ check: .venvs/dev/.ready ## Lint, check types, import rules and formatting.
 	@.venvs/dev/bin/mypy components pipelines
 	@.venvs/dev/bin/lint-imports
 
-golden: .venvs/dev/.ready ## Write the goldens and the descriptors; review them in the diff.
+golden: .venvs/dev/.ready ## Rewrite the goldens and the descriptors; review the diff.
 	@.venvs/dev/bin/python -m pytest -q tests/goldens/test_interfaces.py --update-goldens
 	@.venvs/dev/bin/python tests/support/manifest_rendering.py
 	@.venvs/dev/bin/python -m grpc_tools.protoc --proto_path=components/tiffin/serving \
@@ -118,7 +118,7 @@ bench: setup ## Print each figure beside its peer's. BENCH='--set data=... --set
 	@.venvs/sdk/bin/python tests/benchmarks/client.py
 	@.venvs/model/bin/python tests/benchmarks/serving.py
 
-docs: .venvs/docs/.ready ## Build the documentation into build/docs; check its links, anchors and use without network.
+docs: .venvs/docs/.ready ## Build the documentation into build/docs; check links, anchors and offline use.
 	@PYTHONPATH=docs .venvs/docs/bin/python -m generation pages build/pages
 	@.venvs/docs/bin/zensical build --strict --clean
 	@PYTHONPATH=docs .venvs/docs/bin/python -m generation check build/docs
@@ -131,7 +131,7 @@ format: .venvs/dev/.ready ## Format the code and apply the fixes of ruff.
 	@.venvs/dev/bin/ruff check --fix .
 	@.venvs/dev/bin/python notebooks/strip.py notebooks/*.ipynb
 
-lock: $(UV) ## Resolve the environments again into locks/, without addresses.
+lock: $(UV) ## Resolve the environments into locks/, without URLs.
 	@for env in sdk dev notebooks docs data model; do \
 	  case $$env in data|model) config="--config-file locks/$$env.toml";; *) config=--no-config;; esac; \
 	  echo "locks/$$env.txt"; \
@@ -148,12 +148,12 @@ lock: $(UV) ## Resolve the environments again into locks/, without addresses.
 	  -o locks/compatibility/test-data.txt
 
 bench-images: .venvs/dev/.ready ## Print the sizes and start times of the images, with the time of each import.
-	@.venvs/dev/bin/python -m pytest --timeout=2400 $(IMAGE_TESTS)/test_images.py -k "weighs or soon or pushed"
+	@.venvs/dev/bin/python -m pytest --timeout=2400 $(IMAGE_TESTS)/test_images.py -k "size or cpu_seconds or pushed"
 
 clean: ## Remove everything that was built: environments, state, specs, documentation.
 	git clean -Xfdq .
 
-# --- environments: uv in a venv of its own, then one virtualenv per lock file ---
+# --- environments: uv in its own virtualenv, then one virtualenv per lock file ---
 
 $(UV):
 	@python=$$(command -v $(or $(PYTHON),python3) || command -v python) || \
@@ -172,7 +172,7 @@ $(UV):
 	@$(UV) pip install --quiet --no-deps --python .venvs/$*/bin/python --editable .
 	@touch $@
 
-# The test lock of the platform whose lock the environment was made from.
+# The test lock matches the platform of the environment's lock.
 .venvs/%/.tested: locks/test-%.txt .venvs/%/.ready
 	@$(UV) pip install --quiet --require-hashes --compile-bytecode --python .venvs/$*/bin/python -r $$($(SYNC) --test-lock $*)
 	@touch $@

@@ -15,7 +15,7 @@ from support.environments import run_here
 def clear_settings(remove: Callable[[str], None]) -> None:
     """Remove all environment variables that Tiffin or its tools read, so that the developer's settings have no effect."""
     for name in list(os.environ):
-        # TIFFIN_ENGINE_ROOT is for the tests: the data folder of the engine that they start.
+        # TIFFIN_ENGINE_ROOT is the data folder of the engine that tests start.
         if re.match(r"(TIFFIN|MLFLOW|KF|KFP|_KFP|GOOGLE|AWS|MINIO)_", name) and name != "TIFFIN_ENGINE_ROOT":
             remove(name)
 

@@ -1,4 +1,4 @@
-"""The Dockerfile says what the images promise."""
+"""Base, lock and user in the Dockerfile."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "components" / "images"
 
 
-def test_it_installs_from_the_lock_and_names_no_place() -> None:
+def test_dockerfile_installs_the_lock_and_has_no_urls() -> None:
     text = (FOLDER / "Dockerfile").read_text()
 
     assert "ARG BASE=python:3.13-slim-trixie\n" in text

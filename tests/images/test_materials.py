@@ -19,7 +19,7 @@ Version: 1
 """
 
 
-def test_debians_packages_are_those_that_are_installed() -> None:
+def test_only_installed_debian_packages_are_listed() -> None:
     bill = make_bill("data", "", STATUS)
 
     debian = [part["purl"] for part in bill["components"] if part["purl"].startswith("pkg:deb/")]
@@ -27,7 +27,7 @@ def test_debians_packages_are_those_that_are_installed() -> None:
     assert bill["metadata"]["component"]["name"] == "tiffin/data"
 
 
-def test_pythons_packages_have_the_digests_of_the_lock() -> None:
+def test_python_packages_have_the_digests_of_the_lock() -> None:
     version = importlib.metadata.version("click")
     digests = "".join(f" \\\n    --hash=sha256:{letter * 64}" for letter in "ab")
     lock = f"click=={version}{digests}\nrich==1 \\\n    --hash=sha256:{'c' * 64}\n"
@@ -38,9 +38,7 @@ def test_pythons_packages_have_the_digests_of_the_lock() -> None:
     assert [entry["value"] for entry in click["properties"]] == ["a" * 64, "b" * 64]
 
 
-def test_a_python_that_is_not_debians_is_named_with_what_lies_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_python_from_elsewhere_is_listed_with_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     beside = tmp_path / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     (beside / "pip-99.dist-info").mkdir(parents=True)
     (beside / "pip-99.dist-info" / "METADATA").write_text("Name: pip\nVersion: 99\n")

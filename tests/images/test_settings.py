@@ -15,11 +15,11 @@ def read(text: str) -> dict[str, str]:
     return dict(parser["global"])
 
 
-def test_without_settings_there_are_none() -> None:
+def test_no_settings_give_an_empty_configuration() -> None:
     assert read(make_configuration([], {}, has_certificates=False)) == {}
 
 
-def test_the_settings_that_mean_the_same_in_a_build_are_kept() -> None:
+def test_settings_that_apply_in_a_build_are_kept() -> None:
     lines = [
         "global.index-url='https://name:word@mirror.example/simple'",
         "global.trusted-host='mirror.example'",
@@ -37,14 +37,14 @@ def test_the_settings_that_mean_the_same_in_a_build_are_kept() -> None:
     }
 
 
-def test_of_links_the_folders_of_this_machine_are_left_out() -> None:
+def test_local_folders_are_removed_from_find_links() -> None:
     lines = ["global.find-links='/wheels\\nhttps://wheels.example/a'"]
 
     assert read(make_configuration(lines, {}, has_certificates=False)) == {"find-links": "https://wheels.example/a"}
     assert read(make_configuration(["global.find-links='/wheels'"], {}, has_certificates=False)) == {}
 
 
-def test_later_settings_win_and_uvs_index_stands_in_for_none() -> None:
+def test_later_settings_win_and_uvs_index_is_the_fallback() -> None:
     environment = {"UV_DEFAULT_INDEX": "https://uv.example/simple"}
     lines = ["global.index-url='https://a.example'", ":env:.index-url='https://b.example'"]
 
@@ -52,19 +52,19 @@ def test_later_settings_win_and_uvs_index_stands_in_for_none() -> None:
     assert read(make_configuration([], environment, False))["index-url"] == "https://uv.example/simple"
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_certificates_are_pips_else_the_environments(tmp_path: Path, there: bool) -> None:
+@pytest.mark.parametrize("exists", [True, False])
+def test_certificates_are_those_of_pip_or_the_environment(tmp_path: Path, exists: bool) -> None:
     pips, other = tmp_path / "pip.pem", tmp_path / "other.pem"
     other.write_text("x")
-    if there:
+    if exists:
         pips.write_text("x")
 
     found = find_certificates([f"global.cert='{pips}'"], {"SSL_CERT_FILE": str(other)})
 
-    assert found == (pips if there else other)
+    assert found == (pips if exists else other)
 
 
-def test_pip_itself_is_asked_though_the_environments_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_read_from_the_pip_of_set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://mirror.example/simple\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     monkeypatch.setenv("PIP_TRUSTED_HOST", "mirror.example")
@@ -79,12 +79,12 @@ def test_pip_itself_is_asked_though_the_environments_have_none(tmp_path: Path, m
     assert written["trusted-host"] == "mirror.example"
 
 
-def test_without_pip_a_build_says_so(tmp_path: Path) -> None:
+def test_missing_pip_is_reported(tmp_path: Path) -> None:
     with pytest.raises(TiffinError, match=r"`pip config list`.*`make setup`"):
         list_settings(tmp_path)
 
 
-def test_a_broken_configuration_stops_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_pip_configuration_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pip.conf").write_text("no section")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
 

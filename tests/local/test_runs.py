@@ -175,7 +175,7 @@ def test_a_run_succeeds_if_a_retry_succeeds(tmp_path: Path) -> None:
 def test_an_explained_failure_is_not_retried(tmp_path: Path, cold: bool) -> None:
     result, shown = run(toys.explaining, tmp_path / "state", cold=cold)
 
-    assert (result.exit_status, result.reason) == (1, "The data should be there.")
+    assert (result.exit_status, result.reason) == (1, "No such folder: 'data'.")
     assert [line.split()[1] for line in shown.splitlines()[1:]] == ["running", "failed"]
     assert log_of(result, "explain").count("error: ") == 1
 
@@ -192,7 +192,7 @@ def test_an_error_after_the_steps_keeps_their_results(tmp_path: Path, monkeypatc
         run(toys.explaining, tmp_path / "state")
 
     (folder,) = (tmp_path / "state" / "runs").iterdir()
-    assert json.loads((folder / "run.json").read_text())["reason"] == "The data should be there."
+    assert json.loads((folder / "run.json").read_text())["reason"] == "No such folder: 'data'."
     assert "error: " in (folder / "logs" / "explain.log").read_text()
 
 

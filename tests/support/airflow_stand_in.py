@@ -1,6 +1,6 @@
-"""A stand-in for the parts of Airflow 3 that the DAG uses; Airflow itself is too large to install for one test.
+"""A stand-in for the parts of Airflow 3 that the DAG uses; Airflow is too large to install for one test.
 
-Names, arguments and effects are the same. Unknown arguments are errors, as in Airflow.
+Names, arguments and effects are Airflow's. Unknown arguments are errors, as in Airflow.
 """
 
 import datetime
@@ -57,7 +57,7 @@ class BashOperator:
     execution_timeout: datetime.timedelta | None = None
 
     def __post_init__(self) -> None:
-        # Airflow would read the first as a file name, and the second as a template.
+        # Airflow would treat the first as a file name and the second as a template.
         assert not self.bash_command.endswith((".sh", ".bash"))
         assert "{{" not in self.bash_command
         DAG.current.tasks.append(self)

@@ -1,4 +1,4 @@
-"""locks/sync.py as a module: it is a script beside the locks, and not in a package."""
+"""locks/sync.py, a script outside any package, as a module."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The fenced code blocks of the documentation, and what is checked of each language."""
+"""Read and check the fenced code blocks of the documentation."""
 
 import configparser
 import json
@@ -26,9 +26,9 @@ PAGES = (
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "manifests/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 )
-# A block with such a title needs a server or files that a test does not have: its types are checked instead.
+# Blocks with this title need a server or files that tests lack; only their types are checked.
 NEEDS = 'title="needs '
-# Programs that are not the project's own.
+# Third-party programs.
 OTHERS = {"cd", "curl", "git"}
 
 
@@ -37,12 +37,12 @@ class Block:
     """A fenced code block.
 
     Attributes:
-        page: File that has it.
-        line: Line of its fence.
+        page: File with the block.
+        line: Line of the fence.
         language: First word of the fence.
-        info: The whole fence.
-        code: Its text.
-        before: The YAML before it on the page, for a command that reads it from a file; empty for none.
+        info: Text of the fence.
+        code: Text of the block.
+        before: Preceding YAML block of the page, for commands that read it from a file; empty if none.
     """
 
     page: Path
@@ -57,7 +57,7 @@ class Block:
 
 
 def read_blocks(page: Path) -> Iterator[Block]:
-    """Return the code blocks of a page, in its order."""
+    """Yield the code blocks of a page in order."""
     before = ""
     for token in MarkdownIt().parse(page.read_text()):
         if token.type in ("fence", "code_block"):
@@ -67,7 +67,7 @@ def read_blocks(page: Path) -> Iterator[Block]:
 
 
 def check_block(block: Block, folder: Path) -> None:
-    """Check a block, by its language. Python blocks that need a server are left to `check_types`."""
+    """Check a block by language. `check_types` checks Python blocks that need a server."""
     if block.language == "sh":
         for line in command_lines(block.code):
             check_command(line, block.before, folder)
@@ -84,7 +84,7 @@ def check_block(block: Block, folder: Path) -> None:
     elif block.language == "ini":
         assert configparser.ConfigParser().read_string(block.code) is None
     else:
-        assert block.language == "text", f"a code block has no language that is checked: '{block.info}'"
+        assert block.language == "text", f"unsupported language of a code block: '{block.info}'"
 
 
 def run_python(code: str, folder: Path) -> None:
@@ -95,7 +95,7 @@ def run_python(code: str, folder: Path) -> None:
 
 
 def check_types(blocks: list[Block], folder: Path) -> None:
-    """Check the names and arguments that programs use, without running them."""
+    """Check the names and arguments in Python blocks without running them."""
     for number, block in enumerate(blocks):
         (folder / f"block_{number}.py").write_text(re.sub(r"from tiffin\.serving import (\w+)", _import, block.code))
     done = subprocess.run(
@@ -133,11 +133,11 @@ def check_command(line: str, before: str, folder: Path) -> None:
     elif program == "pip":
         check_pip(arguments)
     else:
-        assert program in OTHERS, f"an unknown program: {program}"
+        assert program in OTHERS, f"unknown program: {program}"
 
 
 def check_tiffin(arguments: list[str], before: str, folder: Path) -> None:
-    """Check the command, its options, the parameters of the pipeline, and the steps that options name."""
+    """Check the command, its options, the pipeline's parameters, and the steps named in options."""
     if "--help" in arguments:
         return
     command: click.Command = main
@@ -163,14 +163,14 @@ def check_tiffin(arguments: list[str], before: str, folder: Path) -> None:
 def _parameter_file(file: str | None, before: str, folder: Path) -> str | None:
     if not file or (ROOT / file).exists():
         return file and str(ROOT / file)
-    assert before, f"the page should show {file}"
+    assert before, f"no YAML block for {file} on the page"
     path = folder / Path(file).name
     path.write_text(before)
     return str(path)
 
 
 def check_make(arguments: list[str]) -> None:
-    """Check that targets are listed by `make help`, and that variables are used."""
+    """Check that `make help` lists the targets, and that the Makefile uses the variables."""
     makefile = (ROOT / "Makefile").read_text()
     for word in arguments:
         name, is_variable, _ = word.partition("=")
@@ -181,9 +181,9 @@ def check_make(arguments: list[str]) -> None:
 
 
 def check_kubectl(arguments: list[str]) -> None:
-    """Check that the folders that are applied or rendered exist."""
+    """Check that the folders to apply or render exist."""
     folders = [word for word in arguments if "/" in word and arguments[0] in ("apply", "kustomize")]
-    assert folders or arguments[0] not in ("apply", "kustomize"), f"a command without a folder: {arguments}"
+    assert folders or arguments[0] not in ("apply", "kustomize"), f"no folder in the command: {arguments}"
     for folder in folders:
         assert (ROOT / folder / "kustomization.yaml").is_file(), folder
 

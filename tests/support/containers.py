@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-# Images of this name are never pulled. Set before Tiffin is imported, which reads the variable on import.
+# Images with this prefix are never pulled. Set before importing Tiffin, which reads the variable on import.
 os.environ["TIFFIN_IMAGE_PREFIX"] = PREFIX = "localhost/tiffin"
 
 from support.command_line import TIFFIN

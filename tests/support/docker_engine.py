@@ -1,4 +1,4 @@
-"""A Docker engine for tests: the one that answers, or Debian's, started in a private data root on a private socket."""
+"""Provide a Docker engine to tests: the running one, or Debian's, with a temporary data root and socket."""
 
 import contextlib
 import json
@@ -17,27 +17,27 @@ from tiffin.errors import TiffinError
 from tiffin.local.containers.engine import refuse_podman
 
 _DAEMON = "/usr/sbin/dockerd"
-# Asked by Debian's packages whether their services may start; 101 says no.
+# Debian's packages run this program before they start a service; exit status 101 prevents the start.
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 @contextlib.contextmanager
 def running_engine() -> Iterator[str]:
-    """Yield the address of an engine, and have it in DOCKER_HOST meanwhile.
+    """Yield the address of an engine.
 
-    One that answers is used as it is. Otherwise Debian's is installed where it is missing, started, and stopped at the
-    end, with all that it kept.
+    A running engine is used as it is. Otherwise, install Debian's if missing, start it, and set DOCKER_HOST. On exit, stop
+    it and delete its data.
 
     Raises:
-        TiffinError: What answers is podman, or an engine is needed and this user may not start one.
+        TiffinError: The running engine is podman, DOCKER_HOST does not respond, or Debian's engine cannot be started.
     """
     before = os.environ.get("DOCKER_HOST")
-    if answers():
+    if is_running():
         yield before or "unix:///var/run/docker.sock"
         return
     if before:
         raise TiffinError(
-            f"DOCKER_HOST should name an engine that answers. Received: '{before}'. Start it, or unset it."
+            f"No response from a Docker engine at DOCKER_HOST='{before}'. Start the engine, or unset DOCKER_HOST."
         )
     install()
     with tempfile.TemporaryDirectory(prefix="tiffin-engine-", dir=os.environ.get("TIFFIN_ENGINE_ROOT")) as folder:
@@ -50,54 +50,58 @@ def running_engine() -> Iterator[str]:
 
 
 def find_client() -> str:
-    """Return Docker's client.
+    """Return the path of Docker's client.
 
     Raises:
-        TiffinError: There is none.
+        TiffinError: No client is installed.
     """
     clients = docker_clients()
     if not clients:
-        raise TiffinError("Docker's client should be installed. Received: none on the PATH. Install docker.io.")
+        raise TiffinError("No Docker client on the PATH. Install docker.io.")
     return clients[0]
 
 
-def answers() -> bool:
-    """Return whether an engine answers at DOCKER_HOST or the usual socket.
+def is_running() -> bool:
+    """Return whether an engine responds at DOCKER_HOST or the default socket.
 
     Raises:
-        TiffinError: It is podman.
+        TiffinError: The engine is podman.
     """
     for client in docker_clients():
         answer = subprocess.run(
             [client, "version", "--format", "{{json .Server}}"], capture_output=True, text=True, check=False
         )
         if answer.returncode == 0 and answer.stdout.strip() not in ("", "null"):
-            refuse_podman(json.loads(answer.stdout), os.environ.get("DOCKER_HOST", "the usual socket"))
+            refuse_podman(json.loads(answer.stdout), os.environ.get("DOCKER_HOST", "the default socket"))
             return True
     return False
 
 
 def install() -> None:
-    """Install Debian's engine where it is missing.
+    """Install Debian's engine if missing.
 
     Raises:
-        TiffinError: This is no Debian, or this user is not root.
+        TiffinError: The user is not root, or apt-get is missing.
     """
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise TiffinError(
-            "No Docker engine answers. Starting Debian's own needs root and apt-get. Start an engine, or name one in "
+            "No Docker engine is running, and installing Debian's requires root and apt-get. Start an engine, or set "
             "DOCKER_HOST."
         )
     install_packages({"dockerd": "docker.io", "docker": "docker.io", "mmdebstrap": "mmdebstrap"})
 
 
 def install_packages(packages: Mapping[str, str]) -> None:
-    """Install Debian's packages of the programs that are missing, as root, without starting the services in them."""
+    """Install the Debian packages of missing programs, without starting services. Requires root.
+
+    Args:
+        packages: Program -> Debian package.
+    """
     places = f"{os.environ['PATH']}:/usr/sbin"
     missing = {package for program, package in packages.items() if not shutil.which(program, path=places)}
     if not missing:
         return
-    assert os.geteuid() == 0, f"Install Debian's {' and '.join(sorted(missing))} first, or run this as root."
+    assert os.geteuid() == 0, f"Install {' and '.join(sorted(missing))}, or run as root."
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     ours = not _POLICY.exists()
     if ours:
@@ -118,7 +122,7 @@ def _daemon(folder: Path) -> Iterator[None]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
-                # Whatever ends this process, however suddenly, the daemon goes with it.
+                # Stop the daemon when this process ends, even if it is killed.
                 "setpriv", "--pdeathsig=TERM",
                 _DAEMON, f"--data-root={folder / 'data'}", f"--exec-root={folder / 'exec'}",
                 f"--pidfile={folder / 'pid'}", f"--host=unix://{folder}/docker.sock",
@@ -129,10 +133,10 @@ def _daemon(folder: Path) -> Iterator[None]:
         )  # fmt: skip
     try:
         deadline = time.monotonic() + 60
-        while not answers():
+        while not is_running():
             if process.poll() is not None or time.monotonic() > deadline:
                 lines = log.read_text(errors="replace").splitlines()
-                raise TiffinError("Docker's engine did not start. It said: " + " / ".join(lines[-3:]))
+                raise TiffinError("Docker's engine did not start. End of its log: " + " / ".join(lines[-3:]))
             time.sleep(0.2)
         yield
     finally:
@@ -142,7 +146,7 @@ def _daemon(folder: Path) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        # A container with the host's network leaves a mount of its namespace behind.
+        # A container with the host's network leaves its namespace mounted.
         for line in Path("/proc/self/mounts").read_text().splitlines():
             if (place := line.split()[1]).startswith(f"{folder}/"):
                 subprocess.run(["umount", "--lazy", place], check=False)

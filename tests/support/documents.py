@@ -1,4 +1,4 @@
-"""Complete documents of artifacts, for tests to change the fields under test."""
+"""Complete artifact records; tests change the fields under test."""
 
 from collections.abc import Mapping
 from dataclasses import replace

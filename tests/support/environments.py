@@ -1,4 +1,4 @@
-"""The environments of a test file: that of its stage, or those that it declares, or `dev`.
+"""The environments of a test file: that of its stage, those it declares, or `dev`.
 
 A module, or the conftest.py of its folder, declares them in a line such as `RUNS_IN = ("model",)`. The line is read without
 importing the module, because the import would fail in other environments.
@@ -17,7 +17,7 @@ HERE = Path(sys.prefix).name if Path(sys.prefix).name in ENVIRONMENTS else "dev"
 
 def environments(file: Path) -> set[str]:
     """Return the environments that a test file runs in."""
-    # Not at the top: conftest.py removes the developer's settings before Tiffin is imported.
+    # Local import: conftest.py must remove the developer's settings before Tiffin is imported.
     from tiffin.stages import find_stages
 
     if file.parent.parent == TESTS / "stages":

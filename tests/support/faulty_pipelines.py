@@ -1,4 +1,4 @@
-"""Pipelines whose steps fail in the ways in which containers fail."""
+"""A pipeline whose step fails as containers do."""
 
 from pathlib import Path
 from typing import Any
@@ -9,20 +9,20 @@ from tiffin import images
 
 
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
-def fail_as_told(how: str, done: dsl.Output[dsl.Artifact]) -> int:
-    """Fail in the given way."""
+def fail_or_report(how: str, done: dsl.Output[dsl.Artifact]) -> int:
+    """Fail in the given way; if empty, write the step's privileges and network access."""
     import os
     import signal
 
     if how == "memory":
         kept = [bytes(bytearray(2**20)) for _ in range(4096)]
         return len(kept)
-    if how == "silence":
+    if how == "no output":
         os._exit(0)
     if how == "read-only":
         with open("/opt/tiffin/new", "w") as file:
             file.write("x")
-    if how == "not mine":
+    if how == "denied":
         with open("/etc/passwd", "a") as file:
             file.write("x")
     if how == "signal":

@@ -93,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         bucket.requests.append((self.command, url.path))
         try:
             if bucket.failures:
-                raise _RefusalError(bucket.failures.pop(0), "asked to fail")
+                raise _RefusalError(bucket.failures.pop(0), "injected failure")
             if bucket.forbidden:
                 raise _RefusalError(403, "does not have storage.objects.get access to the Google Cloud Storage object.")
             match = re.fullmatch(r"/(upload/|download/)?storage/v1/b/([^/]+)(/o(?:/(.+))?)?", url.path)
@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "multipart":
             head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
             described, content = BytesParser().parsebytes(head + body).get_payload()
-            # The e-mail parser may change line ends, so take the bytes from the body.
+            # The e-mail parser may change line ends: take the bytes from the body.
             boundary = re.search(r'boundary="?([^";]+)', self.headers["Content-Type"]).group(1).encode()
             raw = body.split(b"--" + boundary)[2].split(b"\r\n\r\n", 1)[1].removesuffix(b"\r\n")
             assert content is not None

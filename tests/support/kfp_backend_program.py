@@ -176,7 +176,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(refused.status, message)
         except Exception as error:  # noqa: BLE001 - `serve` reports complaints when it ends
             STORE.complaints.append(f"{self.command} {self.path}: {type(error).__name__} {error}")
-            self.answer(500, {"message": f"the stand-in: {error}"})
+            self.answer(500, {"message": f"fake backend: {error}"})
 
     do_GET = do_POST = do_DELETE = handle_request  # noqa: N815 - http.server calls them by these names
 

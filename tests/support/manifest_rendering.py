@@ -1,4 +1,4 @@
-"""Renders the manifests as a platform team does: `kubectl kustomize` on an overlay with options uncommented.
+"""Render the manifests as a platform team does: `kubectl kustomize` on an overlay with options uncommented.
 
 `python tests/support/manifest_rendering.py` rewrites the goldens. The golden of an overlay holds its resources; the golden
 of an overlay with an option holds the resources that the option adds or changes. An overlay with several options renders
@@ -19,7 +19,7 @@ GOLDENS = ROOT / "tests" / "goldens" / "manifests"
 KUBECTL = Path(sys.executable).parent / "kubectl"
 
 OVERLAYS = ("local", "kubeflow", "gcp")
-# Alternatives: at most one of them.
+# Mutually exclusive options.
 ROUTES = ("gateway", "istio")
 COMBINATIONS = tuple(
     (overlay, tuple(option for option in chosen if option))
@@ -37,7 +37,7 @@ def uncomment(overlay: str, options: tuple[str, ...]) -> str:
     lines = ["components:", *(f"  - ../../options/{option}" for option in options)] if options else []
     for line in lines:
         commented = f"\n# {line}\n"
-        assert text.count(commented) == 1, f"{overlay} should have this line once: {commented}"
+        assert text.count(commented) == 1, f"not exactly one line in {overlay}: {commented}"
         text = text.replace(commented, f"\n{line}\n")
     return text
 

@@ -103,7 +103,7 @@ class ModelServer:
         return response
 
     def MultiInference(self, _request: Any, context: Any) -> Any:  # noqa: N802
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "not here")
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "not implemented")
 
     def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._check(request.model_spec, context)
@@ -169,7 +169,7 @@ def fail_times(times: int, code: grpc.StatusCode, then: Callable[[Any, Any], Any
     def answer(request: Any, context: Any) -> Any:
         if left[0]:
             left[0] -= 1
-            context.abort(code, "asked to fail")
+            context.abort(code, "injected failure")
         return then(request, context)
 
     return answer

@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server_state.requests.append((self.path, body))
         status, answer = self._answer(body)
         if self.server_state.failures:
-            status, answer = self.server_state.failures.pop(0), {"error": "asked to fail"}
+            status, answer = self.server_state.failures.pop(0), {"error": "injected failure"}
         sent = json.dumps(answer).encode() if self.server_state.body is None else self.server_state.body
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -66,7 +66,7 @@ def _gate(store: Store) -> Callable[..., Iterable[bytes]]:
             refusal = (403, "InvalidAccessKeyId")
         if refusal:
             status, code = refusal
-            body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>asked to fail</Message></Error>".encode()
+            body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
             body = b"" if method == "HEAD" else body
             start(f"{status} {code}", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
             return [body]

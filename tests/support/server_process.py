@@ -1,4 +1,4 @@
-"""A model server process, and a model run that a test can pause."""
+"""A model server process with clients, and a model run that a test can pause."""
 
 import contextlib
 import json
@@ -61,7 +61,7 @@ class Server:
             if status is not None:
                 return status
             time.sleep(0.02)
-        pytest.fail(f"The server did not end:\n{self.log[-4000:]}")
+        pytest.fail(f"The server did not exit:\n{self.log[-4000:]}")
 
     def stop(self) -> int:
         for channel in self._channels:
@@ -72,7 +72,7 @@ class Server:
         return self.exit()
 
     def call(self, method: str, request: Any, response: Any, timeout: float = 30) -> Any:
-        """Call a gRPC method by name, without its service."""
+        """Call a gRPC method by its name without the service."""
         service = "ModelService" if method in ("GetModelStatus", "HandleReloadConfigRequest") else "PredictionService"
         if not self._channels:
             self.channel()

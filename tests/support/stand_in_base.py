@@ -1,4 +1,4 @@
-"""The base of the images, and what stands in for it where no registry can be reached: Debian's own Python."""
+"""The base image, or a stand-in with Debian's Python if no registry can be reached."""
 
 import os
 import subprocess
@@ -13,13 +13,13 @@ _PULL_SECONDS = 180
 
 
 def ensure_base(name: str = BASE) -> bool:
-    """Have the base image in the engine: it is there, it is pulled, or a stand-in of that name is made.
+    """Pull the base image if the engine does not have it; if that fails, make a stand-in of the same name.
 
     Returns:
-        Whether it is a stand-in.
+        Whether the image is a stand-in.
 
     Raises:
-        TiffinError: The stand-in cannot be made.
+        TiffinError: The stand-in could not be made.
     """
     client = find_client()
     label = _output([client, "image", "inspect", "--format", '{{index .Config.Labels "tiffin.stand-in"}}', name])
@@ -35,18 +35,18 @@ def make_stand_in(name: str) -> None:
     """Make an image from Debian trixie with python3 and pip.
 
     Raises:
-        TiffinError: Debian's packages cannot be reached, or this user is not root.
+        TiffinError: Debian's packages cannot be reached, or the user is not root.
     """
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "base.tar")
         made = subprocess.run(
             [
-                # What it mounts and unmounts in the new root must not reach this machine's own /dev.
+                # Keep its mounts and unmounts from this machine's /dev.
                 "unshare", "--mount", "--propagation=private",
                 "mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,python3-pip,ca-certificates,usr-is-merged",
-                # The package that merges /usr afterwards would bring all of Perl.
+                # Merging /usr by package would install all of Perl.
                 "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-                # As the official image has it.
+                # Excluded in the official image too.
                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
                 "--dpkgopt=path-exclude=/usr/share/locale/*", "trixie", str(archive),
             ],
@@ -58,8 +58,8 @@ def make_stand_in(name: str) -> None:
         )  # fmt: skip
         if made.returncode != 0:
             raise TiffinError(
-                f"No registry has '{name}' for this machine, and no stand-in could be made: {made.stderr.strip()[-300:]}. "
-                "Load the image by hand, or give this machine access to a registry or to Debian's packages."
+                f"Could not pull '{name}', nor make a stand-in: {made.stderr.strip()[-300:]}. "
+                "Load the image with `docker load`, or allow access to a registry or to Debian's packages."
             )
         labels = ["--change", "LABEL tiffin.stand-in=true", "--change", 'CMD ["python3"]']
         subprocess.run([find_client(), "import", *labels, str(archive), name], capture_output=True, check=True)

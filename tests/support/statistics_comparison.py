@@ -1,8 +1,7 @@
-"""Compares two statistics artifacts: `python statistics_comparison.py ONE OTHER`, in an environment that can read them.
+"""Compare two statistics artifacts: `python statistics_comparison.py ONE OTHER`, in an environment that can read them.
 
 Prints JSON: `values` is the number of values compared, `relative` the largest relative difference of two numbers, `other`
-lists the places that differ in another way. Values that are equally frequent are tied: their order and, in the last
-place of a list, their choice, are not compared.
+lists all other differences. The order of equally frequent values, and which of them end a list, is not compared.
 """
 
 import json

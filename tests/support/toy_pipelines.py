@@ -70,7 +70,7 @@ def summarize_run(summary: dsl.Output[dsl.Artifact], gate: str, status: dsl.Pipe
             stopped_by=gate or None,
             data_version="d1",
             metrics={"auc": 0.5},
-            verdict=Verdict(not gate, "as told", ()),
+            verdict=Verdict(not gate, "reason", ()),
             model=None if gate else RegisteredModel("toy", 1),
             serving=None,
             steps={},
@@ -127,7 +127,7 @@ def toy(text: str = "ab", times: int = 2, fail: str = "", share: float = 0.5, na
     """Write a text, then read it.
 
     Args:
-        text: What to write.
+        text: Text to write.
     """
     written = write_text(text=text, times=times)
     with dsl.If(written.outputs["Output"] == True):  # noqa: E712
@@ -201,7 +201,7 @@ def explain():
     from tiffin.errors import InputError, reported
 
     with reported():
-        raise InputError("The data should be there.")
+        raise InputError("No such folder: 'data'.")
 
 
 @dsl.pipeline

@@ -1,4 +1,4 @@
-"""An engine, a registry and the images, made once for all tests here. What they weigh and take is said at the end."""
+"""Session fixtures: an engine, a registry, the images and training runs. Measurements are printed at the end."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-# First: it sets the prefix of the images' names, which Tiffin reads on import.
+# Imported first: it sets the image prefix, which Tiffin reads on import.
 from support.containers import FIGURES, environment_of_a_run, tiffin
 
 # isort: split
@@ -52,10 +52,10 @@ def engine() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def images(engine: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Build both images as `make images` does; they share the machine as the steps of one build do."""
+    """Build both images as `make images` does, but in parallel."""
     started = time.monotonic()
     stand_in = stand_in_base.ensure_base()
-    FIGURES["base"] = f"{'a stand-in' if stand_in else 'the registry`s'}, {time.monotonic() - started:.1f} s"
+    FIGURES["base"] = f"{'stand-in' if stand_in else 'official'}, {time.monotonic() - started:.1f} s"
     logs = tmp_path_factory.mktemp("builds")
 
     def build(environment: str) -> float:
@@ -80,7 +80,7 @@ def images(engine: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 
 @pytest.fixture(scope="session")
 def registry(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Debian's registry, on a port of this machine: `make images-push` needs one to push to."""
+    """Start Debian's registry on a local port, for `make images-push`."""
     install_packages({"docker-registry": "docker-registry"})
     address = f"127.0.0.1:{free_port()}"
     folder = tmp_path_factory.mktemp("registry")

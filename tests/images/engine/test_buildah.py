@@ -1,4 +1,4 @@
-"""The other program that builds, pushes and pins images: buildah, on an image that takes a moment."""
+"""Build, push and pin a small image with buildah."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 DOCKERFILE = """
 ARG BASE=python:3.13-slim-trixie
 FROM ${BASE}
-# All that has to run in it is cat, which prints the bill.
+# The build runs only cat, which prints the bill of materials.
 COPY busybox /bin/cat
 COPY bill.json /opt/tiffin/sbom.cdx.json
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf ["/bin/cat", "/etc/pip.conf"]
@@ -33,7 +33,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install_packages({"buildah": "buildah", "busybox": "busybox-static"})
     root = tmp_path_factory.mktemp("checkout")
     (root / "locks").mkdir()
-    # Set-up's own virtualenv, whose pip is asked for its settings.
+    # The build reads the settings of the pip in set-up's virtualenv.
     (root / ".venvs").symlink_to(ROOT / ".venvs")
     (root / "components" / "images").mkdir(parents=True)
     (root / "components" / "images" / "Dockerfile").write_text(DOCKERFILE)
@@ -43,9 +43,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_buildah_builds_pushes_and_pins(checkout: Path, registry: str, tmp_path: Path) -> None:
-    # As a registry on this machine: without TLS.
+    # The registry has no TLS.
     (tmp_path / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n')
-    # A store of its own, which goes with the folder.
+    # A temporary image store.
     (tmp_path / "storage.conf").write_text(
         f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/store"\nrunroot = "{tmp_path}/run"\n'
     )

@@ -1,4 +1,4 @@
-"""The tests of the stages in `data`, run inside its image: on the Python, TFDV and pyarrow that a cluster has."""
+"""Run the tests of the data stages in the `data` image, with the Python, TFDV and pyarrow of a cluster."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from support.containers import FIGURES, docker, environment_of_a_run
 from support.docker_engine import find_client
 
 ROOT = Path(__file__).parents[3]
-# The base's own pip installs; /.venvs/data is how the tests know their environment.
+# The base's pip installs the packages. The tests recognise their environment by the path /.venvs/data.
 DOCKERFILE = """
 ARG IMAGE
 FROM ${IMAGE}
@@ -25,7 +25,7 @@ USER 10001:10001
 """
 
 
-def test_the_tests_of_the_data_stages_pass_in_the_image(images: dict[str, str]) -> None:
+def test_tests_of_the_data_stages_pass_in_the_image(images: dict[str, str]) -> None:
     name = "localhost/tiffin/data-tests"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "Dockerfile")

@@ -1,4 +1,4 @@
-"""What the images are: whose, how large, how fast to start, and what is in them."""
+"""User, labels, size, start time and contents of the images."""
 
 import json
 import re
@@ -19,8 +19,8 @@ from tiffin import __version__
 from tiffin.images import USER
 
 ENVIRONMENTS = ["data", "model"]
-# What each image's components import first.
-WORK = {
+# First imports of each image's components.
+IMPORTS = {
     "data": (
         "kfp.dsl.executor_main",
         "pyarrow.parquet",
@@ -46,7 +46,7 @@ def inside(image: str, *command: str) -> str:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_an_image_says_what_it_is(images: dict[str, str], environment: str) -> None:
+def test_image_has_user_and_labels(images: dict[str, str], environment: str) -> None:
     about = inspect(images[environment])["Config"]
     labels = {key.removeprefix("org.opencontainers.image."): value for key, value in about["Labels"].items()}
 
@@ -59,7 +59,7 @@ def test_an_image_says_what_it_is(images: dict[str, str], environment: str) -> N
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_an_image_weighs_at_most_2_1_gigabytes(images: dict[str, str], environment: str) -> None:
+def test_image_size_is_at_most_2_1_gb(images: dict[str, str], environment: str) -> None:
     size = inspect(images[environment])["Size"]
 
     FIGURES[f"{environment}: unpacked, GB"] = round(size / 1e9, 3)
@@ -67,7 +67,7 @@ def test_an_image_weighs_at_most_2_1_gigabytes(images: dict[str, str], environme
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_no_compiler_and_no_cache_is_left(images: dict[str, str], environment: str) -> None:
+def test_image_has_no_compilers_or_caches(images: dict[str, str], environment: str) -> None:
     found = inside(
         images[environment], "sh", "-c",
         "for name in gcc g++ cc c++ clang ld as make uv; do command -v $name; done; "
@@ -79,7 +79,7 @@ def test_no_compiler_and_no_cache_is_left(images: dict[str, str], environment: s
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_bytecode_is_compiled_and_never_checked(images: dict[str, str], environment: str) -> None:
+def test_bytecode_is_compiled_and_unchecked(images: dict[str, str], environment: str) -> None:
     program = (
         "import importlib.util, pathlib, tiffin, numpy\n"
         "for module in (tiffin, numpy):\n"
@@ -91,7 +91,7 @@ def test_bytecode_is_compiled_and_never_checked(images: dict[str, str], environm
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_the_first_line_of_work_comes_soon(images: dict[str, str], environment: str) -> None:
+def test_start_and_imports_take_at_most_12_cpu_seconds(images: dict[str, str], environment: str) -> None:
     command = [
         find_client(),
         "run",
@@ -102,33 +102,31 @@ def test_the_first_line_of_work_comes_soon(images: dict[str, str], environment: 
         "--env=_KFP_RUNTIME=true",
         images[environment],
     ]
-    # Whoever reads an image first waits for the disk; a node has it in memory after that.
+    # The first start reads the image from disk. Only the second is measured.
     for _ in range(2):
         started = time.monotonic()
         with subprocess.Popen(
-            [*command, "python3", "-c", TIMED, *WORK[environment]],
+            [*command, "python3", "-c", TIMED, *IMPORTS[environment]],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         ) as process:
-            said = []
+            lines = []
             for line in process.stdout:
-                said.append(line)
+                lines.append(line)
                 if line.startswith("first line"):
                     break
             seconds = time.monotonic() - started
-        assert line.startswith("first line"), said
+        assert line.startswith("first line"), lines
 
     _, _, cpu, shares = line.split(" ", 3)
     FIGURES[f"{environment}: start to first line, seconds"] = f"{seconds:.1f} (CPU {cpu}; {shares.strip()})"
-    # The mark is for two idle cores. This machine may be busy, which CPU time does not mind.
+    # Limit for two idle cores. CPU time does not depend on the load of the machine.
     assert float(cpu) <= 12
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_the_bill_of_materials_names_what_is_installed(
-    images: dict[str, str], environment: str, tmp_path: Path
-) -> None:
+def test_bill_of_materials_lists_all_packages(images: dict[str, str], environment: str, tmp_path: Path) -> None:
     file = tmp_path / "bill.json"
     builder.copy_materials([find_client()], images[environment], file)
     bill = json.loads(file.read_text())
@@ -142,7 +140,7 @@ def test_the_bill_of_materials_names_what_is_installed(
     assert sum(purl.startswith("pkg:deb/") for purl in purls) == len(packages)
     named = {component["name"] for component in bill["components"] if component["purl"].startswith("pkg:pypi/")}
     normal = {re.sub(r"[-_.]+", "-", name).lower() for name in installed}
-    # The official base has a Python of its own, with a pip beside it; Debian's is one of its packages.
+    # The official base has its own Python with pip; the stand-in's Python is a Debian package.
     assert named - normal <= ({"pip", "setuptools", "wheel"} if "python3.13-minimal" not in packages else set())
     assert normal <= named
     tensorflow = next(component for component in bill["components"] if component["name"] == "tensorflow")
@@ -151,7 +149,7 @@ def test_the_bill_of_materials_names_what_is_installed(
     assert all(entry["value"] in lock for entry in tensorflow["properties"])
 
 
-def test_what_is_pushed_is_pinned_by_its_digest(images: dict[str, str], registry: str, tmp_path: Path) -> None:
+def test_pushed_images_are_pinned_by_digest(images: dict[str, str], registry: str, tmp_path: Path) -> None:
     prefix = f"{registry}/tiffin"
     settings = environment_of_a_run(TIFFIN_IMAGE_PREFIX=prefix)
     for name in images.values():
@@ -176,14 +174,14 @@ def test_what_is_pushed_is_pinned_by_its_digest(images: dict[str, str], registry
     assert {executor["container"]["image"] for executor in executors} == {f"{n}@{d}" for n, d in digests.items()}
 
     name, digest = next(iter(digests.items()))
-    faulty.write_spec(faulty.fail_as_told, tmp_path, image=f"{name}@{digest}")
+    faulty.write_spec(faulty.fail_or_report, tmp_path, image=f"{name}@{digest}")
     done = tiffin("run", "faulty.yaml", "--docker", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     for name in digests:
         docker("rmi", name)
 
 
-def test_digests_of_images_that_were_not_pushed_are_refused(images: dict[str, str], tmp_path: Path) -> None:
+def test_digests_require_pushed_images(images: dict[str, str], tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "images", "digests"],
         cwd=tmp_path,

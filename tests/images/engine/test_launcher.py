@@ -1,8 +1,8 @@
-"""A pod of KFP's as its launcher makes it: mounted volumes on a read-only root, artifacts copied in before and out after.
+"""Run steps as KFP's launcher does: volumes on a read-only root, artifacts downloaded before and uploaded after.
 
-The launcher of KFP 2.17 hands the executor its input as JSON, has object stores stand for folders (`minio://` for
-`/minio`, `s3://` for `/s3`, `gs://` for `/gcs`), and reads what came out from files. A retry is a new pod over the same
-locations. The folder `store` stands for the object store here.
+The launcher of KFP 2.17 passes the executor's input as JSON, maps object stores to folders (`minio://` to `/minio`, `s3://`
+to `/s3`, `gs://` to `/gcs`), and reads outputs from files. A retry is a new pod with the same locations. The folder `store`
+is the object store here.
 """
 
 import json
@@ -29,13 +29,13 @@ MOUNTED = ("minio", "s3", "gcs", ".local", ".cache", ".config", "tmp")
 
 @dataclass
 class Cluster:
-    """What the pods of one run share.
+    """The state that the pods of a run share.
 
     Attributes:
-        folder: Where their volumes are made.
-        spec: The compiled pipeline.
-        artifacts: `step.name` -> an artifact as the next step gets it.
-        parameters: `step.name` -> an output parameter.
+        folder: Parent folder of the volumes.
+        spec: Compiled pipeline.
+        artifacts: `step.name` -> artifact, as passed to later steps.
+        parameters: `step.name` -> output parameter.
     """
 
     folder: Path
@@ -48,12 +48,12 @@ class Cluster:
         return self.folder / "store"
 
     def run(self, step: str, given: dict[str, Any], artifacts: dict[str, str]) -> Path:
-        """Run a step in a pod of its own and return the folder of the pod's volumes.
+        """Run a step in a new pod and return the folder of the pod's volumes.
 
         Args:
-            step: Its name, such as `train-model`.
-            given: Its parameters, beside its defaults.
-            artifacts: Name of each input artifact -> the `step.name` that it comes from.
+            step: Step name, such as `train-model`.
+            given: Parameters; defaults are added.
+            artifacts: Name of an input artifact -> `step.name` of its source.
         """
         component = self.spec["components"][f"comp-{step}"]
         container = self.spec["deploymentSpec"]["executors"][f"exec-{step}"]["container"]
@@ -66,12 +66,12 @@ class Cluster:
         pod = self.folder / f"pod-{uuid.uuid4().hex[:8]}"
         for name in MOUNTED:
             (pod / name).mkdir(parents=True)
-            # An emptyDir is everybody's.
+            # Any user may write to an emptyDir.
             (pod / name).chmod(0o777)
         for source in artifacts.values():
             self._copy(self.artifacts[source]["uri"], self.store, pod / "minio")
         for output in outputs.values():
-            # The launcher makes the folder that an artifact lies in, not the artifact, and runs as the image's user.
+            # The launcher runs as the image's user. It creates the parent folder of an artifact, not the artifact.
             parent = (pod / "minio" / output["uri"].removeprefix("minio://")).parent
             parent.mkdir(parents=True, exist_ok=True)
         for path in pod.rglob("*"):
@@ -99,12 +99,12 @@ class Cluster:
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
-        told = json.loads((pod / "tmp" / "kfp_outputs" / "output_metadata.json").read_text())
+        result = json.loads((pod / "tmp" / "kfp_outputs" / "output_metadata.json").read_text())
         for name, output in outputs.items():
-            metadata = told["artifacts"][name]["artifacts"][0]["metadata"]
+            metadata = result["artifacts"][name]["artifacts"][0]["metadata"]
             self.artifacts[f"{step}.{name}"] = {**output, "metadata": metadata}
             self._copy(output["uri"], pod / "minio", self.store)
-        self.parameters |= {f"{step}.{name}": value for name, value in told["parameterValues"].items()}
+        self.parameters |= {f"{step}.{name}": value for name, value in result["parameterValues"].items()}
         return pod
 
     def _copy(self, uri: str, source: Path, target: Path) -> None:
@@ -112,13 +112,13 @@ class Cluster:
         if (source / place).is_dir():
             shutil.copytree(source / place, target / place, dirs_exist_ok=True)
         elif (source / place).exists():
-            # A page for the dashboard. Metrics are told in the executor's output and leave no file.
+            # A page for the dashboard. Metrics have no file: they are in the executor's output.
             (target / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / place, target / place)
 
 
 def _as_go_writes(value: Any) -> Any:
-    """Return a value of a spec as it is after the backend has read and written it: a whole number has no fraction."""
+    """Return a value as the backend writes it, in Go: whole floats become integers."""
     if isinstance(value, dict):
         return {name: _as_go_writes(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -134,7 +134,7 @@ def cluster(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
     found = Cluster(folder, next(yaml.safe_load_all(text)))
     data = {"data": "sample:deliveries?rows=2000"}
     found.run("ingest-examples", data, {})
-    # A retry: another pod, whose outputs go over those of the first.
+    # A retry: another pod overwrites the outputs of the first.
     found.run("ingest-examples", data, {})
     examples = {"examples": "ingest-examples.examples"}
     found.run("validate-examples", {"label": "late"}, examples)
@@ -151,7 +151,7 @@ def stored(cluster: Cluster, name: str) -> Path:
     return cluster.store / cluster.artifacts[name]["uri"].removeprefix("minio://")
 
 
-def test_each_step_leaves_its_artifacts_in_the_store(cluster: Cluster) -> None:
+def test_artifacts_of_each_step_are_stored(cluster: Cluster) -> None:
     manifest = read_manifest(stored(cluster, "ingest-examples.examples"))
     training = read_training(stored(cluster, "train-model.model"))
     evaluation = read_evaluation(stored(cluster, "evaluate-model.evaluation"))
@@ -163,7 +163,7 @@ def test_each_step_leaves_its_artifacts_in_the_store(cluster: Cluster) -> None:
     assert evaluation.passed == cluster.parameters["evaluate-model.passed"]
 
 
-def test_what_a_dashboard_shows_is_in_the_metadata(cluster: Cluster) -> None:
+def test_metadata_for_the_dashboard(cluster: Cluster) -> None:
     examples = cluster.artifacts["ingest-examples.examples"]
 
     assert examples["type"]["schemaTitle"] == "system.Dataset"
@@ -171,7 +171,7 @@ def test_what_a_dashboard_shows_is_in_the_metadata(cluster: Cluster) -> None:
     assert cluster.artifacts["evaluate-model.metrics"]["metadata"]["log_loss"] > 0
 
 
-def test_a_shard_is_found_after_its_artifact_moved(cluster: Cluster) -> None:
+def test_shards_are_found_after_the_artifact_moved(cluster: Cluster) -> None:
     artifact = stored(cluster, "ingest-examples.examples")
 
     shards = [shard for split in ("train", "eval") for shard in shard_uris(artifact, split)]
@@ -179,7 +179,7 @@ def test_a_shard_is_found_after_its_artifact_moved(cluster: Cluster) -> None:
     assert all(Path(shard).is_file() for shard in shards)
 
 
-def test_nothing_is_written_outside_the_artifacts_and_tmp(cluster: Cluster) -> None:
+def test_steps_write_only_to_artifacts_and_tmp(cluster: Cluster) -> None:
     pods = sorted(cluster.folder.glob("pod-*"))
 
     assert len(pods) == 5

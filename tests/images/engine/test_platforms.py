@@ -1,4 +1,4 @@
-"""TFDV 1.21 in the images and TFDV 1.16 on older machines: the same statistics, schema, anomalies and metrics."""
+"""TFDV 1.21 in the images and TFDV 1.16 on older machines give the same statistics, schema, anomalies and metrics."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ def test_statistics_are_equal_but_for_rounding(training: Run, compatible_trainin
     FIGURES["TFDV 1.21 and 1.16"] = difference
     assert difference["values"] > 100
     assert difference["other"] == []
-    # Sums of floats in another order.
+    # Floats are summed in a different order.
     assert difference["relative"] <= 1e-12
 
 

@@ -1,4 +1,4 @@
-"""`pip install` of the package on the Python of the images' base, and the command line that it installs."""
+"""Install the package with pip in the base image and run its command line."""
 
 import filecmp
 import os
@@ -13,7 +13,7 @@ from support.containers import PREFIX, docker, tiffin
 from support.stand_in_base import ensure_base
 
 ROOT = Path(__file__).parents[3]
-# pip of the base installs into a virtualenv without one, as in the Dockerfile: Debian's Python has no ensurepip.
+# As in the Dockerfile, the base's pip installs into a virtualenv without pip: Debian's Python has no ensurepip.
 INSTALL = """
 set -eu
 python3 -m venv --without-pip "$WORK/venv"
@@ -37,7 +37,7 @@ done
 
 
 def copy_source(folder: Path) -> Path:
-    """Copy what the package is built from, so that the build leaves nothing in the checkout."""
+    """Copy the sources of the package, so that the build does not write to the checkout."""
     source = folder / "source"
     source.mkdir()
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
@@ -50,7 +50,7 @@ def copy_source(folder: Path) -> Path:
 
 
 def run_in_base(folder: Path, script: str, extra: str) -> str:
-    """Run a script in a container of the base, with the network and pip's settings of this machine."""
+    """Run a script in a container of the base image, with this machine's network and pip settings."""
     ensure_base()
     settings = folder / "settings"
     settings.mkdir()
@@ -72,7 +72,7 @@ def run_in_base(folder: Path, script: str, extra: str) -> str:
 
 
 @pytest.mark.usefixtures("engine")
-def test_specs_that_the_sdk_compiles_there_are_those_of_the_checkout(tmp_path: Path) -> None:
+def test_installed_sdk_compiles_the_same_specs(tmp_path: Path) -> None:
     run_in_base(tmp_path, INSTALL + COMPILE, "[sdk]")
     assert tiffin("compile", "--output", "expected", cwd=tmp_path).returncode == 0
 
@@ -85,7 +85,7 @@ def test_specs_that_the_sdk_compiles_there_are_those_of_the_checkout(tmp_path: P
 
 
 @pytest.mark.usefixtures("engine")
-def test_without_an_extra_the_command_names_the_one_to_install(tmp_path: Path) -> None:
+def test_command_without_extras_names_the_extra_to_install(tmp_path: Path) -> None:
     lines = run_in_base(tmp_path, INSTALL + BARE, "").splitlines()
 
     assert len(lines) == 6, lines

@@ -1,6 +1,6 @@
-"""The training pipeline in containers: what it leaves behind, not only that it ends well.
+"""Run the training pipeline in containers; check its artifacts, registry and serving root.
 
-TAXI_CSV names a file with Chicago's taxi trips to train on; without it, the generated deliveries are trained on.
+The data is TAXI_CSV, a file with Chicago's taxi trips; generated deliveries if unset.
 """
 
 import math
@@ -17,32 +17,32 @@ from tiffin.artifacts.model import read_training, saved_model
 from tiffin.serving.root import STABLE, VERSIONS, ServedModel
 
 TAXI = os.environ.get("TAXI_CSV")
-# Of a model that learned what there is to learn; a guess has 0.5.
-LEAST_AUC = 0.93 if TAXI else 0.75
+# Minimum AUC of a trained model; random guesses have 0.5.
+MIN_AUC = 0.93 if TAXI else 0.75
 
 
 def artifact(folder: Path, step: str, name: str) -> Path:
     return next(folder.rglob(f"{step}/{name}"))
 
 
-def test_the_run_succeeds_and_its_model_has_learned(training: tuple[Path, dict[str, Any]]) -> None:
+def test_run_succeeds_and_the_model_beats_the_baseline(training: tuple[Path, dict[str, Any]]) -> None:
     _, summary = training
 
     assert summary["state"] == "SUCCEEDED"
     assert summary["model"] == {"name": "model", "version": 1}
     assert summary["verdict"]["passed"] is True
-    assert summary["metrics"]["auc"] > LEAST_AUC
+    assert summary["metrics"]["auc"] > MIN_AUC
     assert summary["metrics"]["log_loss"] < summary["metrics"]["baseline_log_loss"]
 
 
-def test_the_data_is_whole(training: tuple[Path, dict[str, Any]]) -> None:
+def test_all_valid_rows_are_ingested(training: tuple[Path, dict[str, Any]]) -> None:
     folder, summary = training
     manifest = read_manifest(artifact(folder, "ingest-examples", "examples"))
 
     assert manifest.version == summary["data_version"]
     assert set(manifest.splits) == {"train", "eval"}
     rows = sum(split.rows for split in manifest.splits.values())
-    # 40 of the generated rows are broken on purpose.
+    # 40 of the generated rows are invalid on purpose.
     expected, broken = (len(Path(TAXI).read_text().splitlines()) - 1, 0) if TAXI else (20_000, 40)
     assert (rows, manifest.set_aside.rows) == (expected - broken, broken)
     shards = list(artifact(folder, "ingest-examples", "examples").rglob("*.parquet"))
@@ -50,7 +50,7 @@ def test_the_data_is_whole(training: tuple[Path, dict[str, Any]]) -> None:
     assert all(shard.read_bytes()[:4] == b"PAR1" for shard in shards)
 
 
-def test_the_model_is_complete_and_tells_what_it_was_trained_on(training: tuple[Path, dict[str, Any]]) -> None:
+def test_model_has_its_files_and_training_record(training: tuple[Path, dict[str, Any]]) -> None:
     folder, summary = training
     model = artifact(folder, "train-model", "model")
     record = read_training(model)
@@ -61,7 +61,7 @@ def test_the_model_is_complete_and_tells_what_it_was_trained_on(training: tuple[
     assert record.losses[-1] < record.losses[0]
 
 
-def test_the_registry_holds_the_version_and_heard_of_it_by_http(training: tuple[Path, dict[str, Any]]) -> None:
+def test_version_is_registered_over_http(training: tuple[Path, dict[str, Any]]) -> None:
     folder, summary = training
     with sqlite3.connect(folder / ".tiffin" / "mlflow.db") as registry:
         versions = registry.execute("SELECT name, version, source FROM model_versions").fetchall()
@@ -77,7 +77,7 @@ def test_the_registry_holds_the_version_and_heard_of_it_by_http(training: tuple[
     assert "/api/2.0/mlflow/model-versions/create" in log
 
 
-def test_the_version_is_served_and_answered(training: tuple[Path, dict[str, Any]]) -> None:
+def test_version_is_deployed_and_predicts(training: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = training
     served = ServedModel(str(folder / ".tiffin" / "serving"), "model")
     deployment = read_deployment(artifact(folder, "deploy-model", "deployment"))
@@ -90,7 +90,7 @@ def test_the_version_is_served_and_answered(training: tuple[Path, dict[str, Any]
     assert all(math.isfinite(number) for number in numbers)
 
 
-def test_no_file_of_a_step_is_roots(training: tuple[Path, dict[str, Any]]) -> None:
+def test_files_of_steps_are_not_owned_by_root(training: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = training
     files = [path for path in folder.glob(".tiffin/runs/*/artifacts/**/*") if path.is_file()]
 
