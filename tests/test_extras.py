@@ -23,7 +23,8 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Run:
     (packages / "tiffin.pth").write_text(str(Path(tiffin.__file__).parents[1]))
     metadata = packages / "tiffin-0.dist-info" / "METADATA"
     metadata.parent.mkdir()
-    metadata.write_text(importlib.metadata.metadata("tiffin").as_string())
+    lines = [f"Requires-Dist: {requirement}" for requirement in importlib.metadata.requires("tiffin")]
+    metadata.write_text("\n".join(["Name: tiffin", "Version: 0", *lines]))
     return lambda code: subprocess.run(
         [folder / "bin" / "python", "-c", code], capture_output=True, text=True, timeout=60, cwd=folder
     )

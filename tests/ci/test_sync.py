@@ -112,7 +112,7 @@ def test_each_environment_has_a_line_with_its_size(tmp_path: Path, monkeypatch: 
     assert [row[0] for row in rows] == ["model", "old", "sdk", "total"]
     assert rows[0][-2:] == ["2.8", "GB"]
     assert rows[2] == ["sdk", "Python", "3.13.5", "46", "packages", "250", "MB"]
-    assert rows[3][1:3] == ["3.0", "GB"]
+    assert rows[3][1:5] == ["at", "most", "3.0", "GB"]
 
 
 def test_a_folder_is_measured_without_its_links(tmp_path: Path) -> None:
