@@ -112,13 +112,13 @@ SERVING = b"\x08\x01"
 def ask(port: int, service: str, server: "subprocess.Popen[bytes]", seconds: float = 60) -> bytes:
     """Return the response of the health service for `service`; the error's text if the server ended or time ran out."""
     request = b"\x0a" + bytes([len(service)]) + service.encode()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        check = channel.unary_unary("/grpc.health.v1.Health/Check")
-        deadline = time.monotonic() + seconds
-        while True:
+    deadline = time.monotonic() + seconds
+    while True:
+        # As a kubelet's probe: a new connection each time.
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             try:
-                return bytes(check(request, timeout=5))
+                return bytes(channel.unary_unary("/grpc.health.v1.Health/Check")(request, timeout=5))
             except grpc.RpcError as error:
                 if server.poll() is not None or time.monotonic() > deadline:
                     return str(error).encode()
-                time.sleep(0.2)
+        time.sleep(0.2)
