@@ -56,6 +56,11 @@ def test_a_setting_is_parsed_by_the_parameters_type(setting: str, expected: obje
     assert gather_parameters(SPEC, [setting]) == {name: expected}
 
 
+def test_an_integer_for_a_float_parameter_becomes_a_float() -> None:
+    """kfp.local refuses 0 for a float."""
+    assert isinstance(gather_parameters(SPEC, ["rate=0"])["rate"], float)
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

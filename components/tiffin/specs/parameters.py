@@ -122,11 +122,12 @@ def _checked(value: Any, parameter: Parameter, where: str) -> Any:
     try:
         # Refuse YAML types that JSON lacks, such as dates, and NaN and infinities.
         json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
+        # kfp.local refuses an integer, such as 0, for a float parameter.
+        return float(value) if kind == "NUMBER_DOUBLE" else value
+    except (TypeError, ValueError, OverflowError):
         raise InputError(
             f"The parameter '{parameter.name}' should hold only JSON values. Received: {value!r} {where}. Put strings in quotes."
         ) from None
-    return value
 
 
 def _wanted(kind: str) -> str:
