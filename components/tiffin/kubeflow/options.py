@@ -30,8 +30,20 @@ _CONNECTION = (
 )
 
 _RUN = (
-    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a parameter; may be repeated."),
-    click.option("--params", "file", type=click.Path(), metavar="FILE.yaml", help="Set parameters from a YAML file."),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set a parameter. Repeatable; the last value counts.",
+    ),
+    click.option(
+        "--params",
+        "file",
+        type=click.Path(),
+        metavar="FILE.yaml",
+        help="YAML file of parameters; --set takes precedence.",
+    ),
     click.option("--experiment", help="Experiment to group the runs under. Defaults to the pipeline's name."),
     click.option(
         "--service-account",
@@ -43,7 +55,7 @@ _RUN = (
     click.option(
         "--pipeline-root", default="", metavar="URI", help="Location of the artifacts. Defaults to the backend's."
     ),
-    click.option("--shared", is_flag=True, help="Publish the pipeline to all namespaces."),
+    click.option("--shared", is_flag=True, help="Publish for all namespaces of a multi-user backend."),
 )
 
 

@@ -110,7 +110,7 @@ def _mount(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]])
             f"Received: '{setting}'."
         )
     name, claim, path = match.groups()
-    step = find_step("--mount", name, steps)
+    step = find_step("--mount or TIFFIN_MOUNT", name, steps)
     mounts = _kubernetes_config(step, documents).setdefault("pvcMount", [])
     if any(other["mountPath"] == path for other in mounts):
         raise InputError(
