@@ -85,7 +85,7 @@ test-notebooks: .venvs/notebooks/.ready setup ## Execute the notebooks against r
 test-newest: RESOLUTION := highest
 test-newest: test-bounds-newest ## Install the newest packages that pyproject.toml allows, without the locks, and run the tests.
 test-lowest: RESOLUTION := lowest-direct
-test-lowest: test-bounds-lowest ## The same with the lowest versions of what pyproject.toml names.
+test-lowest: test-bounds-lowest ## Install the lowest versions of the requirements in pyproject.toml, and run the tests.
 test-bounds-%: $(UV) setup
 	@python=$$($(SYNC) --python) && for env in dev data model; do \
 	  case $$env in dev) config=--no-config tests=;; *) config="--config-file locks/$$env.toml" tests=.[test,test-s3];; esac; \
@@ -112,7 +112,7 @@ golden: .venvs/dev/.ready ## Rewrite the goldens and the descriptors; review the
 	@.venvs/dev/bin/python -m grpc_tools.protoc --proto_path=components/tiffin/serving \
 	  --descriptor_set_out=components/tiffin/serving/descriptors.binpb tensorflow.proto tensorflow_serving.proto
 
-bench: setup ## Print each figure beside its peer's. BENCH='--set data=... --set label=...' for other data.
+bench: setup ## Run the benchmarks and compare with other tools. BENCH='--set data=... --set label=...' for other data.
 	@.venvs/sdk/bin/python tests/benchmarks/pipeline.py $(BENCH)
 	@.venvs/data/bin/python tests/benchmarks/tfdv.py 2>/dev/null
 	@.venvs/sdk/bin/python tests/benchmarks/client.py
