@@ -43,7 +43,7 @@ def main() -> int:
         elif options.test_lock:
             print(find_lock(f"test-{options.test_lock}", choose_lock(*this_machine())[0]))
         elif options.python:
-            print(find_python(os.environ.get("PYTHON", ""), supported(choose_lock(*this_machine())[0])))
+            print(find_python(os.environ.get("PYTHON", ""), newest_python(choose_lock(*this_machine())[0])))
         else:
             make(options.environment, VENVS / options.environment, *choose_lock(*this_machine()))
     except RuntimeError as error:
@@ -87,7 +87,7 @@ def make(name: str, folder: Path, lock_folder: str, reason: str) -> None:
     python = folder / "bin" / "python"
     print(f"{name:<9} installing {lock.relative_to(ROOT)}" + (f" ({reason})" if name == "data" else ""), flush=True)
     if not python.exists():
-        wanted = find_python(os.environ.get("PYTHON", ""), supported(lock_folder))
+        wanted = find_python(os.environ.get("PYTHON", ""), newest_python(lock_folder))
         run("venv", "--quiet", "--python", wanted, str(folder))
     if run("pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", str(python), str(lock)):
         raise RuntimeError(f"Could not install {lock.relative_to(ROOT)}; uv's reason is above.")
@@ -103,19 +103,19 @@ def find_lock(name: str, folder: str) -> Path:
     return own if own.exists() else ROOT / "locks" / f"{name}.txt"
 
 
-def supported(lock_folder: str) -> str:
-    """Return the versions of Python that the environments may have."""
-    return "==3.11.*" if lock_folder else ">=3.11,<3.14"
+def newest_python(lock_folder: str) -> int:
+    """Return the minor version of the newest Python that the environments may have; the oldest is 3.11."""
+    return 11 if lock_folder else 13
 
 
-def find_python(chosen: str, versions: str) -> str:
-    """Return the path of a Python that fits: the chosen one, one of this machine, or one that uv downloads.
+def find_python(chosen: str, newest: int) -> str:
+    """Return the path of a Python from 3.11 to 3.`newest`: the chosen one, one of this machine, or one that uv downloads.
 
     Raises:
         RuntimeError: None fits and none can be downloaded, or the chosen one does not fit.
     """
+    versions = f">=3.11,<3.{newest + 1}"
     if chosen:
-        newest = 11 if "3.11.*" in versions else 13
         check = f"import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, {newest}))"
         try:
             fits = subprocess.run([chosen, "-c", check], check=False).returncode == 0
@@ -131,7 +131,7 @@ def find_python(chosen: str, versions: str) -> str:
         mirror = os.environ.get("UV_PYTHON_INSTALL_MIRROR", "")
         source = f"from UV_PYTHON_INSTALL_MIRROR '{mirror}'" if mirror else "with uv"
         print(f"No Python {versions} on this machine: downloading one {source}", file=sys.stderr, flush=True)
-        if run("python", "install", "3.11" if "3.11.*" in versions else "3.13"):
+        if run("python", "install", f"3.{newest}"):
             raise RuntimeError(
                 f"No Python {versions} on this machine, and none could be downloaded {source}; uv's reason is above. "
                 "Install one, set PYTHON=/path/to/python, or set UV_PYTHON_INSTALL_MIRROR to a mirror."
