@@ -24,6 +24,7 @@ from tiffin.kubeflow.cron import read_cron
 ROOT = Path(__file__).parents[2]
 SCHEDULES = ROOT / "pipelines" / "schedules"
 SERVERS = (ROOT / ".github" / "workflows" / "ci.yml", ROOT / ".gitlab-ci.yml", ROOT / "Jenkinsfile")
+NEWEST = ROOT / ".github" / "workflows" / "newest.yml"
 NIGHTLY = (SCHEDULES / "airflow_dag.py", SCHEDULES / "crontab")
 # Targets that take seconds and use no network.
 CHEAP = ("compile", "diff-specs")
@@ -62,8 +63,11 @@ def settings(path: Path) -> dict[str, str]:
     return {name: value for name, value in found.items() if "${{" not in value}
 
 
-LINES = [(path, line) for path in (*SERVERS, *NIGHTLY) for line in commands(path)]
-TARGETS = sorted({line.removeprefix("make ") for _, line in LINES if line.startswith("make ")})
+LINES = [(path, line) for path in (*SERVERS, NEWEST, *NIGHTLY) for line in commands(path)]
+RUN = re.findall(r"^make [a-z-]+", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+TARGETS = sorted(
+    {line.removeprefix("make ") for line in [*RUN, *(line for _, line in LINES)] if line.startswith("make ")}
+)
 
 
 @pytest.mark.parametrize("path", SERVERS, ids=lambda path: path.name)
@@ -79,8 +83,47 @@ def test_a_server_runs_all_steps(path: Path) -> None:
     assert shlex.split(steps[-1])[:3] == [".venvs/sdk/bin/tiffin", "submit", "training"]
 
 
+class TestNewest:
+    """Each server tests the newest packages on a schedule, and nothing else then."""
+
+    @pytest.mark.parametrize("path", [NEWEST, *SERVERS[1:]], ids=lambda path: path.name)
+    def test_is_run_and_its_packages_are_kept(self, path: Path) -> None:
+        assert commands(path).count("make test-newest") == 1
+        assert ".venvs/newest/*.txt" in path.read_text()
+
+    def test_on_github(self) -> None:
+        document = yaml.safe_load(NEWEST.read_text())
+        [schedule] = document[True]["schedule"]  # YAML 1.1 reads `on` as true
+
+        assert commands(NEWEST) == ["make test-newest"]
+        assert read_cron(schedule["cron"])
+
+    def test_on_gitlab(self) -> None:
+        document = yaml.safe_load(SERVERS[1].read_text())
+        rules = {
+            name: [rule["if"] for rule in job["rules"]]
+            for name, job in document.items()
+            if isinstance(job, dict) and "script" in job
+        }
+
+        assert {"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"} in document["workflow"]["rules"]
+        assert rules.pop("test-newest") == ['$CI_PIPELINE_SOURCE == "schedule"']
+        assert rules
+        for name, [rule] in rules.items():
+            assert rule.endswith('$CI_PIPELINE_SOURCE != "schedule"'), name
+
+    def test_on_jenkins(self) -> None:
+        text = SERVERS[2].read_text()
+        stages = dict(re.findall(r"^        stage\('(.*?)'\) \{\n(.*?)^        \}", text, re.MULTILINE | re.DOTALL))
+
+        assert re.search(r"^    triggers \{ cron\(.*'H 4 \* \* 1'", text, re.MULTILINE)
+        assert re.match(r" +when \{ triggeredBy 'TimerTrigger' \}\n", stages["Test newest"])
+        for name in ("Images", "Release"):
+            assert "not { triggeredBy 'TimerTrigger' }" in stages[name]
+
+
 def test_every_line_is_a_make_target_or_a_tiffin_command() -> None:
-    assert {path for path, _ in LINES} == {*SERVERS, *NIGHTLY}
+    assert {path for path, _ in LINES} == {*SERVERS, NEWEST, *NIGHTLY}
     for path, line in LINES:
         assert re.fullmatch(r"make [a-z-]+|(\S*/)?tiffin [\w ./:=-]+", line), f"{path.name}: {line}"
 
@@ -209,7 +252,9 @@ def test_the_schedules_are_valid_cron_lines() -> None:
     assert "%" not in line, "cron would end the command there"
 
 
-@pytest.mark.parametrize(("path", "schema"), [(SERVERS[0], "github-workflows"), (SERVERS[1], "gitlab-ci")])
+@pytest.mark.parametrize(
+    ("path", "schema"), [(SERVERS[0], "github-workflows"), (NEWEST, "github-workflows"), (SERVERS[1], "gitlab-ci")]
+)
 def test_a_file_follows_its_servers_schema(path: Path, schema: str) -> None:
     done = subprocess.run(
         [ROOT / ".venvs/dev/bin/check-jsonschema", "--builtin-schema", f"vendor.{schema}", path],

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from images.builder import BASE
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,9 +39,15 @@ def test_the_dev_container_is_set_up_by_make() -> None:
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
 
     assert container.keys() == {"name", "image", "postCreateCommand", "remoteEnv", "forwardPorts", "hostRequirements"}
-    # The image of devcontainers has make and git; the plain one of Python has neither.
-    assert re.fullmatch(r"[\w.]+/devcontainers/python:3\.\d+-\w+", container["image"])
+    # The image of devcontainers has make and git; the plain one of Python has neither. Python and Debian are the images'.
+    tag = BASE.rpartition(":")[2].replace("-slim", "")
+    assert re.fullmatch(rf"[\w.]+/devcontainers/python:{re.escape(tag)}", container["image"])
     program, target = container["postCreateCommand"].split()
     assert program == "make"
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    [environment] = re.findall(r"\.venvs/(\w+)/bin", container["remoteEnv"]["PATH"])
+    made = subprocess.run(
+        ["make", "--dry-run", "-B", target], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert f"locks/sync.py {environment}\n" in made
     assert all(isinstance(port, int) for port in container["forwardPorts"])
