@@ -31,8 +31,7 @@ def write_pages(folder: Path) -> None:
     write_bytes(folder / "reference" / "commands.md", write_commands().encode())
     for path, content in compile_catalogue(component_names()).items():
         if path.endswith(".md"):
-            # GitHub's Markdown knows this escape, the site's does not.
-            write_bytes(folder / "reference" / "components" / path, content.replace(rb"\<", b"&lt;"))
+            write_bytes(folder / "reference" / "components" / path, content)
 
 
 def main(action: str, folder: str) -> int:

@@ -18,9 +18,9 @@ import yaml
 
 import tiffin
 from support.command_line import TIFFIN
-from tiffin.authoring.catalogue import find_sources
+from tiffin.authoring.catalogue import find_sources, write_page
 from tiffin.authoring.compilation import component_names, write_specs
-from tiffin.specs.interfaces import Interface, read_interface
+from tiffin.specs.interfaces import Interface, Port, read_interface
 
 # An import hook that refuses Tiffin, also when it is imported late.
 WITHOUT_TIFFIN = """
@@ -173,6 +173,16 @@ def test_a_page_lists_the_inputs_and_outputs(catalogue: Path, name: str) -> None
     for line in page.partition("## Example")[0].splitlines():
         if line.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", line)) in (4, 5), line
+
+
+def test_a_description_cannot_become_markup() -> None:
+    port = Port("x", "str", "Folder <a>/*.csv or [b] | c.", False)
+    page = write_page(
+        "ingest_examples", {"ingest_examples": Interface("ingest_examples", "Stop <b>.", "image", (port,), ())}
+    )
+
+    assert r"| Folder &lt;a>/\*.csv or \[b\] \| c. |" in page
+    assert "\nStop &lt;b>.\n" in page
 
 
 def test_defaults_are_shown_as_python_literals(catalogue: Path) -> None:

@@ -1,5 +1,6 @@
 """The generated pages, and the check of the built site."""
 
+import html
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from generation.__main__ import COPIES, write_pages
+from generation.__main__ import main as main_of_generation
 from generation.commands import write_commands
 from generation.offline import find_foreign
 from support.code_blocks import ROOT, known_variables
@@ -34,6 +36,14 @@ def commands(group: click.Group, context: click.Context) -> list[tuple[str, clic
     return found
 
 
+def names(option: click.Option) -> str:
+    return " / ".join(", ".join(f"`{name}`" for name in side) for side in (option.opts, option.secondary_opts) if side)
+
+
+def unescape(text: str) -> str:
+    return re.sub(r"\\([*\[\]])", r"\1", html.unescape(text))
+
+
 def test_the_page_has_every_command_and_option() -> None:
     page = write_commands()
     sections = dict(re.findall(r"^#+ (tiffin [\w ]+)\n(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL))
@@ -43,8 +53,15 @@ def test_the_page_has_every_command_and_option() -> None:
     for path, command in known:
         for option in command.params:
             if isinstance(option, click.Option) and not option.hidden and "--debug" not in option.opts:
-                assert f"`{option.opts[0]}`" in sections[path]
-                assert option.envvar is None or f"`{option.envvar}`" in sections[path]
+                about = re.search(rf"^{re.escape(names(option))}.*\n:   (.*)$", sections[path], re.MULTILINE)
+                assert about, option.opts
+                assert (option.help or "") in unescape(about[1])
+                assert ("Default: " in about[1]) is (bool(option.show_default) and not option.is_flag)
+                assert about[1].endswith("Required.") is option.required
+                assert ("repeated" in about[1]) is option.multiple
+                assert option.envvar is None or f"`{option.envvar}`" in about[1]
+        usage = " ".join([path, *command.collect_usage_pieces(click.Context(command))])
+        assert f"```text\n{usage}\n```" in sections[path]
     assert "--poll" not in page
     assert "Default: `8500`." in sections["tiffin serve"]
     assert "From 1 to 65535." in sections["tiffin serve"]
@@ -54,20 +71,21 @@ class _Loader(yaml.SafeLoader):
     """Reads mkdocs.yml, whose tags name Python objects."""
 
 
-def test_the_navigation_has_every_page() -> None:
-    def pages(entry: object) -> list[str]:
+def test_the_navigation_has_every_page(pages: Path) -> None:
+    def find_pages(entry: object) -> list[str]:
         if isinstance(entry, str):
             return [entry]
         children = entry.values() if isinstance(entry, dict) else entry
-        return [page for child in children for page in pages(child)]  # type: ignore[attr-defined]
+        return [page for child in children for page in find_pages(child)]  # type: ignore[attr-defined]
 
-    listed = pages(yaml.load((ROOT / "mkdocs.yml").read_text(), _Loader)["nav"])
+    listed = find_pages(yaml.load((ROOT / "mkdocs.yml").read_text(), _Loader)["nav"])
     written = [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")]
     components = [f"reference/components/{name}/README.md" for name in component_names()]
 
     assert [page for page in listed if page.count("/") == 3] == components
     assert set(written) <= set(listed)
     assert len(listed) == len(set(listed))
+    assert [page for page in listed if not (pages / page).is_file()] == []
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +104,9 @@ def test_the_index_names_every_component_with_its_image(pages: Path) -> None:
 
 def test_pages_of_other_folders_are_copied(pages: Path) -> None:
     for page, source in COPIES.items():
+        assert Path(page).stem in source.lower()
         assert (pages / page).read_bytes() == (ROOT / source).read_bytes()
     assert not (pages / "generation").exists()
-
-
-def test_no_escape_is_left_that_the_site_does_not_know(pages: Path) -> None:
-    for page in pages.rglob("*.md"):
-        assert "\\<" not in page.read_text(), page
 
 
 def test_the_page_of_variables_is_complete() -> None:
@@ -133,10 +147,12 @@ def test_what_a_page_loads_from_another_host_is_found(html: str, tmp_path: Path)
     assert found.startswith("index.html: ")
 
 
-def test_a_style_sheet_that_loads_from_another_host_is_found(tmp_path: Path) -> None:
+def test_a_style_sheet_that_loads_from_another_host_is_found(tmp_path: Path, capsys) -> None:
     (tmp_path / "a.css").write_text("@import 'https://a.example/b.css'; x { background: url(\"//c.example/d\") }")
 
     assert find_foreign(tmp_path) == ["a.css: //c.example/d", "a.css: https://a.example/b.css"]
+    assert main_of_generation("check", str(tmp_path)) == 1
+    assert "a.css: //c.example/d" in capsys.readouterr().err
 
 
 def test_links_and_own_files_are_not_foreign(tmp_path: Path) -> None:
@@ -146,3 +162,4 @@ def test_links_and_own_files_are_not_foreign(tmp_path: Path) -> None:
     )
 
     assert find_foreign(tmp_path) == []
+    assert main_of_generation("check", str(tmp_path)) == 0

@@ -185,5 +185,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _escape(text: str) -> str:
-    # Underscores inside a word need no escape in GitHub's Markdown.
-    return re.sub(r"([|*<\[\]])", r"\\\1", text)
+    # Underscores inside a word need no escape. The site's Markdown does not know the escape of "<", GitHub's knows both.
+    return re.sub(r"([|*\[\]])", r"\\\1", text.replace("<", "&lt;"))
