@@ -1,14 +1,15 @@
 """A lint of the tests: they compare codes, values and names, not sentences, so that wording can change.
 
 A literal breaks the rule if it has two plain lower-case words in a row outside quotes and backticks. The lint checks
-literals in `match=` of `pytest.raises` and `pytest.warns`, and in `assert "…" in` an error's text or a program's output.
+literals in `match=` of `pytest.raises` and `pytest.warns`, and those that an assertion compares with an error's text or a
+program's output by `in`, `==`, `startswith`, `endswith` or a regular expression.
 Parameters of a test count as literals where it passes them on.
 A comment `# contract: <which>` on the line allows a text that others depend on.
 """
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,11 @@ TESTS = Path(__file__).parents[1]
 # The model server must return TensorFlow Serving's exact error texts, so its tests compare sentences.
 EXEMPT = {"model_server"}
 # An expression with one of these words in its names is an error's text or a program's output.
-TEXTS = {"stderr", "stdout", "output", "out", "err", "message", "messages", "error", "errors", "said"}
+TEXTS = {
+    "stderr", "stdout", "output", "out", "err", "message", "messages", "error", "errors", "said", "caught", "raised", "excinfo",
+}  # fmt: skip
+METHODS = {"startswith", "endswith"}
+PATTERNS = {"re.search", "re.match", "re.fullmatch", "re.findall"}
 BREAK = "\0"
 PARAMETRISED = """@pytest.mark.parametrize(("x", "m"), [(1, "'a'"), pytest.param("an old", "It should be")])
 def test(x, m):
@@ -51,26 +56,47 @@ def find_words(text: str) -> str | None:
 
 
 def names_in(node: ast.AST) -> set[str]:
-    """Return the words of all names and attributes in an expression."""
-    names = [getattr(part, "id", None) or getattr(part, "attr", "") for part in ast.walk(node)]
-    return {word for name in names for word in name.lower().split("_")}
+    """Return all names and attributes in an expression, and their longer words: `left_out` is no output."""
+    names = [(getattr(part, "id", None) or getattr(part, "attr", "")).lower() for part in ast.walk(node)]
+    return {*names, *(word for name in names for word in name.split("_") if len(word) > 3)}
 
 
 def find_patterns(tree: ast.AST) -> Iterator[ast.expr]:
-    """Yield the values of `match=`."""
+    """Yield the values of `match=`, and the patterns in assertions about a text."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("pytest.raises", "pytest.warns"):
             yield from (keyword.value for keyword in node.keywords if keyword.arg == "match")
+    for node in find_in_assertions(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in PATTERNS:
+            yield node.args[0]
 
 
 def find_comparisons(tree: ast.AST) -> Iterator[ast.expr]:
-    """Yield the left sides of `in` in assertions about a text."""
+    """Yield what assertions compare with a text: the left side of `in`, both of `==`, the argument of `startswith`."""
+    for node in find_in_assertions(tree):
+        if isinstance(node, ast.Compare):
+            yield node.left
+            if isinstance(node.ops[0], ast.Eq | ast.NotEq):
+                yield from flatten(node.comparators)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in METHODS:
+            yield from node.args
+
+
+def flatten(nodes: Iterable[ast.expr]) -> Iterator[ast.expr]:
+    """Yield expressions, and those in tuples and lists."""
+    for node in nodes:
+        if isinstance(node, ast.List | ast.Tuple):
+            yield from flatten(node.elts)
+        else:
+            yield node
+
+
+def find_in_assertions(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the expressions of assertions about a text."""
     for found in ast.walk(tree):
         # The names of the whole assertion count: a comprehension takes its lines from such a text.
         if isinstance(found, ast.Assert) and names_in(found.test) & TEXTS:
-            for node in ast.walk(found.test):
-                if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
-                    yield node.left
+            yield from ast.walk(found.test)
 
 
 def find_parameters(function: ast.FunctionDef) -> dict[str, list[ast.expr]]:
@@ -97,8 +123,7 @@ def with_parameters(tree: ast.AST, find: Callable[[ast.AST], Iterator[ast.expr]]
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef) and (parameters := find_parameters(function)):
             for name in {part.id for node in find(function) for part in ast.walk(node) if isinstance(part, ast.Name)}:
-                for value in parameters.get(name, []):
-                    yield from value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
+                yield from flatten(parameters.get(name, []))
 
 
 def find_sentences(source: str) -> list[tuple[int, str]]:
@@ -153,10 +178,17 @@ def test_words_in_a_row(text, words):
         ('pytest.raises(X, match="should be")  # contract: X', []),
         ('assert "should be" in known', []),
         ("assert f\"'{x}'\" in done.stderr", []),
-        ('assert "should be" in str(caught.value)', []),
+        ('assert "should be" in str(caught.value)', ["should be"]),
+        ('assert "should be" in done', []),
         ('assert "should be" in str(error)', ["should be"]),
         ('assert all("should be" not in line for line in done.stdout.splitlines())', ["should be"]),
         ('assert "should be" in capsys.readouterr().err', ["should be"]),
+        ('assert result.output == "It should be x"', ["should be"]),
+        ('assert (done.returncode, done.stderr) == (1, "It should be x")', ["should be"]),
+        ('assert done.stderr.startswith("It should be x")', ["should be"]),
+        ('assert re.search(r"It should be\\.$", done.stderr)', ["should be"]),
+        ('assert re.search(r"should.*be", done.stderr)', []),
+        ('assert done.stderr != "fare"', []),
         (PARAMETRISED.format("pytest.raises(X, match=m)"), ["should be"]),
         (PARAMETRISED.format('pytest.raises(X, match=f"{{x}}")'), []),
         (PARAMETRISED.format("assert m in done.stderr"), ["should be"]),

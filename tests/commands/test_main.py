@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -72,22 +73,22 @@ def test_an_unknown_option_has_our_error_prefix() -> None:
 
 
 def test_an_error_is_one_line_and_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report(InputError("`data` is empty."), capsys) == (2, "error: `data` is empty.\n")
+    assert report(InputError("`data`: empty."), capsys) == (2, "error: `data`: empty.\n")
     assert report(ServingError("No answer."), capsys) == (1, "error: No answer.\n")
-    status, err = report(OSError(28, "No space left on device", "out.csv"), capsys)
+    status, err = report(OSError(28, os.strerror(28), "out.csv"), capsys)
     assert status == 1
-    assert re.fullmatch(r"error: .*'out\.csv': No space left on device\. .*\n", err)
+    assert re.fullmatch(rf"error: .*'out\.csv': {os.strerror(28)}\. .*\n", err)
 
 
 def test_an_error_has_a_traceback_only_with_debug(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIFFIN_DEBUG", "1")
-    status, err = report(InputError("`data` is empty."), capsys)
+    status, err = report(InputError("`data`: empty."), capsys)
 
     assert status == 2
     assert err.startswith("Traceback")
-    assert err.endswith("error: `data` is empty.\n")
+    assert err.endswith("error: `data`: empty.\n")
 
 
 def test_a_bug_has_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
