@@ -1,7 +1,10 @@
 """Each entry names the extra that has the packages it needs."""
 
 import importlib.metadata
+import re
 import subprocess
+import sys
+import tomllib
 import venv
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +12,10 @@ from pathlib import Path
 import pytest
 
 import tiffin
+from tiffin.commands.main import main
 from tiffin.errors import MissingExtra, needs_extra
 
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
 Run = Callable[[str], subprocess.CompletedProcess[str]]
 
 
@@ -33,17 +38,15 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.mark.parametrize(
     ("program", "extra"),
     [
-        ("from tiffin.commands import start; start()", "sdk"),
-        ("import sys; sys.argv[1:] = ['predict', 'rows.csv']; from tiffin.commands import start; start()", "sdk"),
-        (
-            "import sys; sys.argv[1:] = ['--port=1', '--model_name=m', '--model_base_path=/']; "
-            "from tiffin.model_server import main; main()",
-            "model",
-        ),
+        ("tiffin", "sdk"),
+        ("tiffin predict rows.csv", "sdk"),
+        ("tiffin-model-server --port=1 --model_name=m --model_base_path=/", "model"),
     ],
 )
 def test_a_program_without_its_extra_names_it_in_one_line(bare: Run, program: str, extra: str) -> None:
-    done = bare(program)
+    name, *arguments = program.split()
+    module, _, function = PROJECT["scripts"][name].partition(":")
+    done = bare(f"import sys; sys.argv = {[name, *arguments]}; from {module} import {function}; {function}()")
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")
@@ -67,6 +70,7 @@ def test_an_import_without_its_extra_names_it(bare: Run, statement: str, extra: 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("MissingExtra ")
     assert f"pip install 'tiffin[{extra}]'" in done.stdout
+    assert re.search(r"\(.*'\w+'\)", done.stdout), "the module that was not found"
 
 
 def test_a_failed_import_is_a_bug_where_the_extra_is_installed() -> None:
@@ -76,6 +80,54 @@ def test_a_failed_import_is_a_bug_where_the_extra_is_installed() -> None:
     assert not isinstance(raised.value, MissingExtra)
 
 
-def test_the_extra_that_is_named_first_stays() -> None:
-    with pytest.raises(MissingExtra, match="client"), needs_extra("sdk"):
+@pytest.fixture
+def other_metadata(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str] | None], None]:
+    """A function that replaces the requirements in the package's metadata; None: there is no metadata."""
+
+    def replace(requirements: list[str] | None) -> None:
+        def requires(name: str) -> list[str]:
+            if requirements is None:
+                raise importlib.metadata.PackageNotFoundError(name)
+            return requirements
+
+        monkeypatch.setattr(importlib.metadata, "requires", requires)
+
+    return replace
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_missing_package_is_found_however_the_metadata_is_quoted(other_metadata: Callable, quote: str) -> None:
+    other_metadata([f"pytest[x]>=1; extra == {quote}sdk{quote}", f"no-such>=1,<2; extra == {quote}sdk{quote}"])
+
+    with pytest.raises(MissingExtra, match=r"tiffin\[sdk\]") as raised, needs_extra("sdk"):
+        import no_such_package  # noqa: F401
+
+    assert raised.value.name == "no_such_package"
+
+
+def test_a_failed_import_of_a_source_tree_stays_as_it_is(other_metadata: Callable) -> None:
+    other_metadata(None)
+
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"), needs_extra("sdk"):
+        import no_such_package  # noqa: F401
+
+
+def test_the_extra_that_is_named_first_stays(other_metadata: Callable) -> None:
+    other_metadata(["no-such>=1; extra == 'sdk'"])
+
+    with pytest.raises(MissingExtra, match=r"^client$"), needs_extra("sdk"):
         raise MissingExtra("client")
+
+
+def test_a_command_whose_extra_is_incomplete_names_it(
+    other_metadata: Callable, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Modules that a command imports on use: click is there, kfp is not."""
+    other_metadata(["no-such>=1; extra == 'sdk'"])
+    monkeypatch.setitem(sys.modules, "tiffin.commands.compile", None)
+
+    with pytest.raises(SystemExit) as left:
+        main(["compile"])
+
+    assert left.value.code == 1
+    assert "pip install 'tiffin[sdk]'" in capsys.readouterr().err
