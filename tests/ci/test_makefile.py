@@ -71,3 +71,34 @@ def test_specs_of_another_version_go_and_digests_stay(checkout: Path) -> None:
 
     assert [name for name in stale + kept if (checkout / name).exists()] == kept
     assert len(list((checkout / "build").glob("training-*.yaml"))) == 1
+
+
+UV = """#!/bin/sh
+echo "uv $*" >>log
+for folder; do :; done
+[ "$1" = venv ] || exit 0
+mkdir -p $folder/bin
+printf '#!/bin/sh\\necho "tests $0" >>log\\n%s\\n' "case $0 in */data/*) exit 1 ;; esac" >$folder/bin/python
+chmod +x $folder/bin/python
+"""
+
+
+@pytest.mark.parametrize(("target", "resolution"), [("newest", "highest"), ("lowest", "lowest-direct")])
+def test_the_bounds_are_tested_in_every_environment(checkout: Path, target: str, resolution: str) -> None:
+    uv = checkout / "uv"
+    uv.write_text(UV.replace("$0 in", "\\$0 in"))
+    uv.chmod(0o755)
+    done = subprocess.run(
+        ["make", f"test-{target}", f"UV={uv}", "SYNC=echo python3"], cwd=checkout, capture_output=True, text=True
+    )
+    calls = (checkout / "log").read_text().splitlines()
+
+    # The tests of `data` fail in this test: those of `model` run nevertheless, and make fails.
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert [call.split("/")[-3] for call in calls if call.startswith("tests ")] == ["dev", "data", "model"]
+    for name in ("dev", "data", "model"):
+        [install] = [call.split() for call in calls if f" .[{name}] " in call]
+        assert install[install.index("--resolution") + 1] == resolution
+        assert f".venvs/{target}/{name}/bin/python" in install
+        assert "--upgrade" in install
+        assert not any(word.startswith("locks/") and word.endswith(".txt") for word in install)

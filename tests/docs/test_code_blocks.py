@@ -7,7 +7,7 @@ import click
 import pytest
 import yaml
 
-from support.code_blocks import NEEDS, PAGES, ROOT, Block, check_block, check_types, read_blocks
+from support.code_blocks import NEEDS, PAGES, ROOT, Block, check_block, check_inline, check_types, read_blocks
 from tiffin.errors import TiffinError
 
 PARSERS = (yaml.YAMLError, configparser.Error)
@@ -30,6 +30,29 @@ def test_block(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     check_block(block, tmp_path)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_in_the_text_exist(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    check_inline(page.read_text(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("Run `make nope`.", "nope"),
+        ("`tiffin nope` fails", "nope"),
+        ("See `tiffin run --nope`.", "--nope"),
+        ("`tiffin schedule nope`", "nope"),
+        ("- a list with `pip install 'tiffin[nope]'`", "nope"),
+        ("| a table | `make nope` |\n", "nope"),
+    ],
+)
+def test_a_wrong_command_in_the_text_is_found(text: str, named: str, tmp_path: Path) -> None:
+    with pytest.raises((AssertionError, click.UsageError), match=named):
+        check_inline(text, tmp_path)
+
+
 def test_blocks_that_need_a_server_use_what_exists(tmp_path: Path) -> None:
     check_types(NEEDY, tmp_path)
 
@@ -40,7 +63,9 @@ def test_blocks_that_need_a_server_use_what_exists(tmp_path: Path) -> None:
         ("", "tiffin run training", "''"),
         ("bash", "tiffin run training", "bash"),
         ("sh", "tiffin rollback model", "rollback"),
+        ("sh", "tiffin rollback --help", "rollback"),
         ("sh", "tiffin run training --nope", "--nope"),
+        ("sh", "tiffin run --nope --help", "--nope"),
         ("sh", "tiffin run nope", "nope"),
         ("sh", "tiffin run training --set nope=1", "nope"),
         ("sh", "tiffin run training --set epochs=many", "epochs.*many"),

@@ -1,6 +1,7 @@
 """Read and check the fenced code blocks of the documentation."""
 
 import configparser
+import contextlib
 import json
 import re
 import shlex
@@ -10,6 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import yaml
@@ -138,18 +140,10 @@ def check_command(line: str, before: str, folder: Path) -> None:
 
 def check_tiffin(arguments: list[str], before: str, folder: Path) -> None:
     """Check the command, its options, the pipeline's parameters, and the steps named in options."""
-    if "--help" in arguments:
+    try:
+        given = parse_tiffin(arguments)
+    except click.exceptions.Exit:  # --help or --version
         return
-    command: click.Command = main
-    context = click.Context(main, info_name="tiffin")
-    while isinstance(command, click.Group):
-        _, found, arguments = command.resolve_command(context, arguments)
-        assert found is not None
-        command, parent = found, context
-        context = click.Context(command, info_name=command.name, parent=parent)
-        if not isinstance(command, click.Group):
-            context = command.make_context(command.name, list(arguments), parent=parent)
-    given = context.params
     named = given.get("pipelines") or [name for name in (given.get("pipeline"),) if name]
     for pipeline in named:
         if pipeline.endswith(".yaml"):
@@ -160,6 +154,20 @@ def check_tiffin(arguments: list[str], before: str, folder: Path) -> None:
             gather_parameters(spec, given["settings"], _parameter_file(given["file"], before, folder))
 
 
+def parse_tiffin(arguments: list[str]) -> dict[str, Any]:
+    """Return the values of the command's parameters."""
+    command: click.Command = main
+    context = click.Context(main, info_name="tiffin")
+    while isinstance(command, click.Group):
+        _, found, arguments = command.resolve_command(context, arguments)
+        assert found is not None
+        command, parent = found, context
+        context = click.Context(command, info_name=command.name, parent=parent)
+        if not isinstance(command, click.Group):
+            context = command.make_context(command.name, list(arguments), parent=parent)
+    return context.params
+
+
 def _parameter_file(file: str | None, before: str, folder: Path) -> str | None:
     if not file or (ROOT / file).exists():
         return file and str(ROOT / file)
@@ -167,6 +175,20 @@ def _parameter_file(file: str | None, before: str, folder: Path) -> str | None:
     path = folder / Path(file).name
     path.write_text(before)
     return str(path)
+
+
+def check_inline(text: str, folder: Path) -> None:
+    """Check the commands in the text of a page, which may leave out arguments that a command requires."""
+    spans = [
+        part.content
+        for token in MarkdownIt().parse(text)
+        for part in token.children or []
+        if part.type == "code_inline"
+    ]
+    for line in spans:
+        if re.match(r"(make|tiffin|pip|kubectl) ", line):
+            with contextlib.suppress(click.MissingParameter):
+                check_command(line, "", folder)
 
 
 def check_make(arguments: list[str]) -> None:
