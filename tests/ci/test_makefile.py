@@ -73,6 +73,18 @@ def test_specs_of_another_version_go_and_digests_stay(checkout: Path) -> None:
     assert len(list((checkout / "build").glob("training-*.yaml"))) == 1
 
 
+@pytest.mark.parametrize("environment", ["data", "model"])
+def test_packages_of_the_tests_are_installed_with_their_hashes(checkout: Path, environment: str) -> None:
+    [line] = [
+        line
+        for line in lines(checkout, f".venvs/{environment}/.tested").splitlines()
+        if f"--test-lock {environment})" in line
+    ]
+
+    assert "--require-hashes" in line
+    assert f"--python .venvs/{environment}/bin/python " in line
+
+
 UV = """#!/bin/sh
 echo "uv $*" >>log
 for folder; do :; done

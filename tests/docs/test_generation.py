@@ -63,6 +63,7 @@ def test_the_page_has_every_command_and_option() -> None:
         usage = " ".join([path, *command.collect_usage_pieces(click.Context(command))])
         assert f"```text\n{usage}\n```" in sections[path]
     assert "--poll" not in page
+    assert not re.search(r"(?<!\\)\[default", page), "it would be a link"
     assert "Default: `8500`." in sections["tiffin serve"]
     assert "From 1 to 65535." in sections["tiffin serve"]
 
@@ -91,6 +92,8 @@ def test_the_navigation_has_every_page(pages: Path) -> None:
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "pages"
+    folder.mkdir()
+    (folder / "stale.md").touch()
     write_pages(folder)
     return folder
 
@@ -107,6 +110,7 @@ def test_pages_of_other_folders_are_copied(pages: Path) -> None:
         assert Path(page).stem in source.lower()
         assert (pages / page).read_bytes() == (ROOT / source).read_bytes()
     assert not (pages / "generation").exists()
+    assert not (pages / "stale.md").exists()
 
 
 def test_the_page_of_variables_is_complete() -> None:
