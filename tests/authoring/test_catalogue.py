@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import html
 import http.server
 import json
 import os
@@ -161,6 +162,11 @@ def test_the_example_of_an_exit_step_runs_unchanged(examples: Path) -> None:
     assert summary["data_version"]
 
 
+def without_markup(page: str) -> str:
+    """Return a page without its escapes and its links to other components."""
+    return re.sub(r"\[(\w+)\]\(\.\./\1/README\.md\)", r"\1", re.sub(r"\\([|*\[\]])", r"\1", html.unescape(page)))
+
+
 @pytest.mark.parametrize("name", component_names())
 def test_a_page_lists_the_inputs_and_outputs(catalogue: Path, name: str) -> None:
     interface, page = interfaces(catalogue)[name], page_of(catalogue, name)
@@ -168,7 +174,11 @@ def test_a_page_lists_the_inputs_and_outputs(catalogue: Path, name: str) -> None
 
     assert page.startswith(f"# {name}\n\n{interface.description.splitlines()[0]}\n")
     assert rows == [(port.name, port.type) for port in (*interface.inputs, *interface.outputs)]
-    assert f"`{interface.image}`" in page.partition("## Inputs")[0]
+    assert f"Version: {tiffin.__version__}. Image: `{interface.image}`." in page.partition("## Inputs")[0]
+    text = without_markup(page)
+    assert " ".join(interface.description.partition("\n")[2].split()) in text
+    assert [port.name for port in (*interface.inputs, *interface.outputs) if f" {port.description} |" not in text] == []
+    assert ("## Outputs\n\nNone." in page) is (not interface.outputs)
     # Characters that would break a table are escaped.
     for line in page.partition("## Example")[0].splitlines():
         if line.startswith("|"):

@@ -100,7 +100,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_index_names_every_component_with_its_image(pages: Path) -> None:
     index = (pages / "reference" / "components" / "README.md").read_text()
-    named = dict(re.findall(r"^\| \[(\w+)\]\(.*\| `([\w/:.]+)` \|$", index, re.MULTILINE))
+    named = dict(re.findall(r"^\| \[(\w+)\]\(\1/README\.md\) \| \w.* \| `([\w/:.]+)` \|$", index, re.MULTILINE))
 
     assert named == {name: f"tiffin/{row.environment}:{__version__}" for name, row in find_components().items()}
 
