@@ -101,7 +101,11 @@ def test_the_bounds_are_tested_in_every_environment(checkout: Path, target: str,
     uv.write_text(UV.replace("$0 in", "\\$0 in"))
     uv.chmod(0o755)
     done = subprocess.run(
-        ["make", f"test-{target}", f"UV={uv}", "SYNC=echo python3"], cwd=checkout, capture_output=True, text=True
+        ["make", f"test-{target}", f"UV={uv}", "SYNC=echo python3"],
+        cwd=checkout,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
     )
     calls = (checkout / "log").read_text().splitlines()
 
