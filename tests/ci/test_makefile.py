@@ -85,12 +85,12 @@ def test_packages_of_the_tests_are_installed_with_their_hashes(checkout: Path, e
     assert f"--python .venvs/{environment}/bin/python " in line
 
 
-UV = """#!/bin/sh
+UV = r"""#!/bin/sh
 echo "uv $*" >>log
 for folder; do :; done
 [ "$1" = venv ] || exit 0
 mkdir -p $folder/bin
-printf '#!/bin/sh\\necho "tests $0" >>log\\n%s\\n' "case $0 in */data/*) exit 1 ;; esac" >$folder/bin/python
+printf '#!/bin/sh\necho "tests $0" >>log\n%s\n' "case \$0 in */data/*) exit 1 ;; esac" >$folder/bin/python
 chmod +x $folder/bin/python
 """
 
@@ -98,7 +98,7 @@ chmod +x $folder/bin/python
 @pytest.mark.parametrize(("target", "resolution"), [("newest", "highest"), ("lowest", "lowest-direct")])
 def test_the_bounds_are_tested_in_every_environment(checkout: Path, target: str, resolution: str) -> None:
     uv = checkout / "uv"
-    uv.write_text(UV.replace("$0 in", "\\$0 in"))
+    uv.write_text(UV)
     uv.chmod(0o755)
     done = subprocess.run(
         ["make", f"test-{target}", f"UV={uv}", "SYNC=echo python3"],
