@@ -119,6 +119,7 @@ bench: setup ## Run the benchmarks and compare with other tools. BENCH='--set da
 	@.venvs/model/bin/python tests/benchmarks/serving.py
 
 docs: .venvs/docs/.ready ## Build the documentation into build/docs; check links, anchors and offline use.
+	@rm -rf build/pages
 	@PYTHONPATH=docs .venvs/docs/bin/python -m generation pages build/pages
 	@.venvs/docs/bin/zensical build --strict --clean
 	@PYTHONPATH=docs .venvs/docs/bin/python -m generation check build/docs

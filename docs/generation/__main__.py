@@ -1,9 +1,12 @@
-"""Write the site's pages into a folder: those in docs/, those of other folders, and those generated from the code.
+"""Write the pages of the site, or check that the built site loads nothing from other hosts.
 
-python -m generation pages FOLDER    write the pages
-python -m generation check FOLDER    check that the site built from them loads nothing from other hosts
+    python -m generation pages FOLDER
+    python -m generation check FOLDER
+
+The pages are those in docs/, copies of other folders' pages, and those generated from the code.
 """
 
+import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -23,8 +26,7 @@ COPIES = {
 
 
 def write_pages(folder: Path) -> None:
-    """Write every page and picture of the site into a folder, which is emptied first."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Write every page and picture of the site into a new folder."""
     shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("generation", "__pycache__"))
     for page, source in COPIES.items():
         write_bytes(folder / page, (ROOT / source).read_bytes())
@@ -34,16 +36,31 @@ def write_pages(folder: Path) -> None:
             write_bytes(folder / "reference" / "components" / path, content)
 
 
-def main(action: str, folder: str) -> int:
-    """Write the pages, or check the site."""
-    if action == "pages":
-        write_pages(Path(folder))
+def main(arguments: list[str] | None = None) -> int:
+    """Write the pages, or check the site.
+
+    Args:
+        arguments: Defaults to those of the command line.
+
+    Returns:
+        The exit status.
+    """
+    parser = argparse.ArgumentParser(prog="python -m generation", description=__doc__.partition("\n")[0])
+    parser.add_argument("action", choices=["pages", "check"])
+    parser.add_argument("folder", type=Path, help="a new folder for the pages, or the built site to check")
+    options = parser.parse_args(arguments)
+    if options.action == "pages":
+        if options.folder.exists():
+            parser.error(f"The folder of the pages must not exist. Received: '{options.folder}'. Delete it first.")
+        write_pages(options.folder)
         return 0
-    found = find_foreign(Path(folder))
+    if not (options.folder / "index.html").exists():
+        parser.error(f"No site with an index.html in '{options.folder}'. Build it with `make docs`.")
+    found = find_foreign(options.folder)
     for line in found:
         sys.stderr.write(f"error: A page must not load anything from another host. Received: {line}\n")
     return 1 if found else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())

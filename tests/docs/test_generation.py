@@ -8,7 +8,7 @@ import click
 import pytest
 import yaml
 
-from generation.__main__ import COPIES, write_pages
+from generation.__main__ import COPIES
 from generation.__main__ import main as main_of_generation
 from generation.commands import write_commands
 from generation.offline import find_foreign
@@ -92,9 +92,7 @@ def test_the_navigation_has_every_page(pages: Path) -> None:
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "pages"
-    folder.mkdir()
-    (folder / "stale.md").touch()
-    write_pages(folder)
+    assert main_of_generation(["pages", str(folder)]) == 0
     return folder
 
 
@@ -110,7 +108,6 @@ def test_pages_of_other_folders_are_copied(pages: Path) -> None:
         assert Path(page).stem in source.lower()
         assert (pages / page).read_bytes() == (ROOT / source).read_bytes()
     assert not (pages / "generation").exists()
-    assert not (pages / "stale.md").exists()
 
 
 def test_the_page_of_variables_is_complete() -> None:
@@ -152,10 +149,11 @@ def test_what_a_page_loads_from_another_host_is_found(html: str, tmp_path: Path)
 
 
 def test_a_style_sheet_that_loads_from_another_host_is_found(tmp_path: Path, capsys) -> None:
+    (tmp_path / "index.html").touch()
     (tmp_path / "a.css").write_text("@import 'https://a.example/b.css'; x { background: url(\"//c.example/d\") }")
 
     assert find_foreign(tmp_path) == ["a.css: //c.example/d", "a.css: https://a.example/b.css"]
-    assert main_of_generation("check", str(tmp_path)) == 1
+    assert main_of_generation(["check", str(tmp_path)]) == 1
     assert "a.css: //c.example/d" in capsys.readouterr().err
 
 
@@ -166,4 +164,16 @@ def test_links_and_own_files_are_not_foreign(tmp_path: Path) -> None:
     )
 
     assert find_foreign(tmp_path) == []
-    assert main_of_generation("check", str(tmp_path)) == 0
+    assert main_of_generation(["check", str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize("arguments", [["pages", "{}"], ["check", "{}"], ["build", "{}"], ["check"]])
+def test_wrong_arguments_change_nothing(arguments: list[str], tmp_path: Path) -> None:
+    """A folder with other files is not overwritten, and a folder without a site does not pass the check."""
+    (tmp_path / "kept.md").touch()
+
+    with pytest.raises(SystemExit) as ended:
+        main_of_generation([argument.format(tmp_path) for argument in arguments])
+
+    assert ended.value.code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.md"]
