@@ -27,7 +27,15 @@ def training(
     exclude: list,  # type: ignore[type-arg]
     splits: dict,  # type: ignore[type-arg]
     key: str,
+    types: dict,  # type: ignore[type-arg]
+    missing_values: list,  # type: ignore[type-arg]
+    date_format: str,
+    decimal: str,
+    thousands: str,
     delimiter: str,
+    header: Literal["auto", "yes", "no"],
+    column_names: list,  # type: ignore[type-arg]
+    partitions: Literal["auto", "none"],
     max_bad_share: float,
     data_root: str,
     expected_schema: str,
@@ -62,11 +70,20 @@ def training(
     with dsl.ExitHandler(end, name="run"):
         ingested = ingest_examples(
             data=data,
+            label=label,
             derive=derive,
             exclude=exclude,
             splits=splits,
             key=key,
+            types=types,
+            missing_values=missing_values,
+            date_format=date_format,
+            decimal=decimal,
+            thousands=thousands,
             delimiter=delimiter,
+            header=header,
+            column_names=column_names,
+            partitions=partitions,
             max_bad_share=max_bad_share,
             data_root=data_root,
         )

@@ -14,6 +14,7 @@ from typing import Any
 
 from tiffin import storage
 from tiffin.artifacts import documents
+from tiffin.artifacts.notes import Note
 from tiffin.errors import InputError
 from tiffin.storage.files import write_bytes
 
@@ -90,6 +91,7 @@ class Manifest:
         exclude: Columns that were dropped.
         key: Column whose value decides the split; empty if the whole row does.
         set_aside: Rows that were skipped.
+        notes: What was dropped, converted or guessed.
         format: Version of the manifest's format.
     """
 
@@ -103,7 +105,12 @@ class Manifest:
     exclude: tuple[str, ...]
     key: str
     set_aside: SetAside
+    notes: tuple[Note, ...] = ()
     format: int = 1
+
+    def final_name(self, name: str) -> str:
+        """Return the name of a column in the examples: the new name of a renamed column, or `name` itself."""
+        return self.renamed.get(name, name)
 
 
 @dataclass(frozen=True)

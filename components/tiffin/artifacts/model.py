@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from tiffin.artifacts import documents
+from tiffin.artifacts.notes import Note
 
 TRAINING = "training.json"
 
@@ -53,6 +54,7 @@ class Training:
         tiffin_version: Version of Tiffin that trained the model.
         class_shares: Share of each class in training; None for regression.
         label_mean: Mean of the label in training; None for classes.
+        notes: What was left out or decided, such as the task.
     """
 
     label: str
@@ -69,6 +71,7 @@ class Training:
     tiffin_version: str
     class_shares: tuple[float, ...] | None = None
     label_mean: float | None = None
+    notes: tuple[Note, ...] = ()
 
 
 def write_training(artifact: str | Path, training: Training) -> None:

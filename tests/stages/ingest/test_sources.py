@@ -13,6 +13,7 @@ import pytest
 
 from support import gcs_emulator, s3_server
 from tiffin.errors import DataError, InputError
+from tiffin.stages.ingest.reading import Reading
 
 GOOD = "a,b\n" + "".join(f"{number},x{number % 3}\n" for number in range(300))
 
@@ -61,7 +62,10 @@ class TestDialect:
         ("name", "character"), [("semicolon", ";"), ("tab", "\t"), ("\\t", "\t"), ("pipe", "|"), ("@", "@")]
     )
     def test_accepts_the_delimiter_by_name_or_character(self, ingested, name, character):
-        assert ingested(GOOD.replace(",", character), delimiter=name).types == {"a": "INT", "b": "STRING"}
+        assert ingested(GOOD.replace(",", character), reading=Reading(delimiter=name)).types == {
+            "a": "INT",
+            "b": "STRING",
+        }
 
     def test_decimal_commas_are_not_delimiters(self, ingested):
         assert ingested("a;b\n1,5;2,5\n3,5;4\n").types == {"a": "STRING", "b": "STRING"}
@@ -71,7 +75,7 @@ class TestDialect:
 
     def test_the_wrong_delimiter(self, ingested):
         with pytest.raises(InputError, match=r"data\.csv'.*';'.*'a,b'.*delimiter=','"):
-            ingested(GOOD, delimiter=";")
+            ingested(GOOD, reading=Reading(delimiter=";"))
 
     def test_a_delimiter_that_is_not_detected(self, ingested):
         with pytest.raises(InputError, match=r"data\.csv'.*'a\^b'.*delimiter='\^'"):
@@ -88,7 +92,7 @@ class TestDialect:
     @pytest.mark.parametrize("delimiter", ["::", '"', "\n", "a", "1"])
     def test_an_invalid_delimiter(self, ingested, delimiter):
         with pytest.raises(InputError, match=rf"comma.*tab.*delimiter={re.escape(repr(delimiter))}"):
-            ingested(GOOD, delimiter=delimiter)
+            ingested(GOOD, reading=Reading(delimiter=delimiter))
 
     @pytest.mark.parametrize("content", [b"a,stra\xdfe\n1,2\n", GOOD.encode("utf-16"), bytes(range(128, 256)) * 9])
     def test_other_encodings(self, ingested, content):

@@ -44,7 +44,8 @@ def train(
     """
     if not label:
         raise InputError("label should name the column to predict. Received: label=''. Pass --set label=COLUMN.")
-    version = read_manifest(examples).version
+    manifest = read_manifest(examples)
+    version, label = manifest.version, manifest.final_name(label)
     if data_version and data_version != version:
         raise InputError(
             f"data_version should be the version of the examples, '{version}'. Received: data_version='{data_version}'. "

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tiffin.artifacts.anomalies import Anomalies, write_anomalies
+from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.schema import read_schema, write_schema
 from tiffin.artifacts.statistics import find_split, write_statistics
 from tiffin.stages.validate.anomalies import describe, find_anomalies, judge
@@ -38,6 +39,7 @@ def validate(
         InputError: The label is not a column, or the given schema cannot be read.
         DataError: The label has fewer than two distinct values.
     """
+    label = read_manifest(examples).final_name(label)
     found = compute(examples)
     if label:
         check_label(find_split(found, "train"), label)
