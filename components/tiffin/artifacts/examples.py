@@ -37,10 +37,12 @@ class Column:
     Attributes:
         name: Column name that TensorFlow accepts.
         type: INT, FLOAT or STRING.
+        logical: What an INT stands for: `boolean`, `date` or `timestamp` (seconds since 1970, UTC); None for a plain value.
     """
 
     name: str
     type: str
+    logical: str | None = None
 
 
 @dataclass(frozen=True)

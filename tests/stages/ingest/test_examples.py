@@ -50,6 +50,7 @@ class TestManifest:
             "exclude": [],
             "key": "",
             "set_aside": {"rows": 0, "listed": None},
+            "notes": [],
             "splits": {"train": {"rows": 1, "shards": [shard_name("train")]}},
             "rows": 1,
         }

@@ -111,13 +111,14 @@ def _final_column(name: str, type_: str) -> tuple[examples.Column, str]:
     """
     base, sql = base_type(type_), quoted_name(name)
     if base in INTEGERS or base == "BOOLEAN":
-        return examples.Column(name, "INT"), f"CAST({sql} AS BIGINT)"
+        return examples.Column(name, "INT", "boolean" if base == "BOOLEAN" else None), f"CAST({sql} AS BIGINT)"
     if base in FRACTIONS:
         return examples.Column(
             name, "FLOAT"
         ), f"CASE WHEN isfinite(CAST({sql} AS DOUBLE)) THEN CAST({sql} AS DOUBLE) END"
     if base in MOMENTS:
-        return examples.Column(name, "INT"), f"CAST(floor(epoch(CAST({sql} AS TIMESTAMP))) AS BIGINT)"
+        logical = "date" if base == "DATE" else "timestamp"
+        return examples.Column(name, "INT", logical), f"CAST(floor(epoch(CAST({sql} AS TIMESTAMP))) AS BIGINT)"
     if base in TEXTS or base == '"NULL"':
         return examples.Column(name, "STRING"), f"CAST({sql} AS VARCHAR)"
     raise InputError(
