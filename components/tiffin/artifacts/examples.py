@@ -114,6 +114,10 @@ class Manifest:
         """Return the name of a column in the examples: the new name of a renamed column, or `name` itself."""
         return self.renamed.get(name, name)
 
+    def original_name(self, name: str) -> str:
+        """Return the name in the source of a column of the examples; a column that was not renamed keeps its name."""
+        return next((source for source, final in self.renamed.items() if final == name), name)
+
 
 @dataclass(frozen=True)
 class Rejected:

@@ -6,7 +6,8 @@ import duckdb
 
 from tiffin.artifacts import examples
 from tiffin.errors import InputError, did_you_mean
-from tiffin.stages.ingest.expressions import order_derived
+from tiffin.stages.ingest.names import Names
+from tiffin.stages.ingest.reasons import expression_reason, type_name
 from tiffin.stages.ingest.shards import SPLIT
 from tiffin.stages.ingest.sources import (
     FRACTIONS,
@@ -15,13 +16,11 @@ from tiffin.stages.ingest.sources import (
     TEXTS,
     Column,
     base_type,
-    duckdb_reason,
-    plain_name,
     quoted_name,
 )
 
 
-def check_range(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> None:
+def check_range(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], names: Names) -> None:
     """Raise for unsigned integers of 2^63 and above: columns are kept as int64.
 
     Raises:
@@ -33,78 +32,76 @@ def check_range(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]
         largest = connection.execute(f"SELECT max({quoted_name(column.name)}) FROM source").fetchall()[0][0]
         if largest is not None and largest >= 1 << 63:
             raise InputError(
-                f"Integers should be below 2^63. Received: column '{column.name}' with {largest}. "
+                f"Integers should be below 2^63. Received: column '{names.original(column.name)}' with {largest}. "
                 f"List it in exclude; to keep its values as text, derive CAST({column.name} AS VARCHAR)."
             )
 
 
-def rename(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> tuple[list[Column], dict[str, str]]:
-    """Rename the columns of the table `source` to names that TensorFlow accepts.
-
-    Returns:
-        The columns, and old name to new for each renamed column.
+def find_excluded(exclude: Sequence[str], names: Names, derive: Mapping[str, str]) -> list[str]:
+    """Return the names in the examples of the columns to drop.
 
     Raises:
-        InputError: Two columns would get the same name.
+        InputError: A name is not a text, or not that of a column.
     """
-    renamed = {column.name: name for column in columns if (name := plain_name(column.name)) != column.name}
-    final = [Column(renamed.get(column.name, column.name), column.type) for column in columns]
-    lower = [column.name.lower() for column in final]
-    for column, name in zip(columns, lower, strict=True):
-        if lower.count(name) > 1:
-            same = [c.name for c, other in zip(columns, lower, strict=True) if other == name]
+    known = [*names.final, *derive]
+    found = []
+    for name in exclude:
+        if not isinstance(name, str):
+            raise InputError(f"exclude should list column names as strings. Received: {name!r}.")
+        final = name if name in derive else names.find(name)
+        if final is None:
             raise InputError(
-                f"Column names should differ in more than case and special characters, which become '_'. Received: "
-                f"{', '.join(repr(other) for other in same)}. Rename '{column.name}' in the source."
+                f"exclude should list columns of the data. Received: '{name}'.{did_you_mean(name, known)} "
+                f"The columns are: {', '.join(known)}."
             )
-    for old, new in renamed.items():
-        connection.execute(f"ALTER TABLE source RENAME COLUMN {quoted_name(old)} TO {quoted_name(new)}")
-    return final, renamed
+        found.append(final)
+    return found
 
 
 def finish_columns(
     connection: duckdb.DuckDBPyConnection,
     columns: Sequence[Column],
-    derive: Mapping[str, str],
+    names: Names,
+    derived: Mapping[str, str],
     exclude: Sequence[str],
     split: str,
 ) -> list[examples.Column]:
     """Create the view `examples` of the final columns and each row's split, and return the final columns.
 
+    Args:
+        connection: Connection with the table `source`.
+        columns: Columns of the table.
+        names: Names of the columns in the source and in the table.
+        derived: Name to checked expression with names of the table, each after the columns it uses.
+        exclude: Names in the table of the columns to drop.
+        split: Expression for a row's split.
+
     Raises:
-        InputError: An expression, an excluded name or a column's type is invalid.
+        InputError: An expression or a column's type is invalid, or no column is left.
     """
-    names = [column.name for column in columns]
-    for name in exclude:
-        if not isinstance(name, str):
-            raise InputError(f"exclude should list column names as strings. Received: {name!r}.")
-        if name not in [*names, *derive]:
-            raise InputError(
-                f"exclude should list columns of the data. Received: '{name}'.{did_you_mean(name, [*names, *derive])} "
-                f"The columns are: {', '.join([*names, *derive])}."
-            )
     relation = f"(SELECT *, {split} AS {SPLIT} FROM source)"
-    for name in order_derived(connection, derive, names):
-        relation = f"(SELECT *, (\n{derive[name]}\n) AS {quoted_name(name)} FROM {relation})"
+    for name, expression in derived.items():
+        relation = f"(SELECT *, (\n{expression}\n) AS {quoted_name(name)} FROM {relation})"
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:
         raise InputError(
-            f"derive should be valid for the columns' types ({duckdb_reason(error)}). Received: derive={derive}. "
-            f"The columns are: {', '.join(f'{column.name} {column.type}' for column in columns)}."
+            f"derive should be valid for the columns' types ({expression_reason(error)}). Received: derive={dict(derived)}. "
+            f"The columns are: {', '.join(f'{names.original(column.name)} {type_name(column.type)}' for column in columns)}."
         ) from None
     kept = [(row[0], row[1]) for row in described if row[0] != SPLIT.strip('"') and row[0] not in exclude]
     if not kept:
         raise InputError(
-            f"exclude should leave at least one column. Received: exclude={list(exclude)}, which lists all of them."
+            f"exclude should leave at least one column. Received: exclude={list(map(names.original, exclude))}, "
+            "which lists all of them."
         )
-    final = [_final_column(name, type_) for name, type_ in kept]
+    final = [_final_column(name, type_, names.original(name)) for name, type_ in kept]
     selected = ", ".join(f"{sql} AS {quoted_name(column.name)}" for column, sql in final)
     connection.execute(f"CREATE TEMP VIEW examples AS SELECT {SPLIT}, {selected} FROM {relation}")
     return [column for column, _ in final]
 
 
-def _final_column(name: str, type_: str) -> tuple[examples.Column, str]:
+def _final_column(name: str, type_: str, original: str) -> tuple[examples.Column, str]:
     """Return the column with its final type, and the SQL that converts its values.
 
     Booleans become 0 and 1, timestamps and dates the seconds since 1970.
@@ -122,6 +119,6 @@ def _final_column(name: str, type_: str) -> tuple[examples.Column, str]:
     if base in TEXTS or base == '"NULL"':
         return examples.Column(name, "STRING"), f"CAST({sql} AS VARCHAR)"
     raise InputError(
-        f"Columns should hold numbers, booleans, text, dates or timestamps. Received: column '{name}' of type {type_}. "
+        f"Columns should hold numbers, booleans, text, dates or timestamps. Received: column '{original}' of type {type_}. "
         "List it in exclude, or derive such columns from it."
     )

@@ -9,12 +9,16 @@ import duckdb
 
 from tiffin.artifacts.examples import Manifest, set_aside, write_examples
 from tiffin.errors import InputError
-from tiffin.stages.ingest.columns import check_range, finish_columns, rename
+from tiffin.stages.ingest.columns import check_range, find_excluded, finish_columns
+from tiffin.stages.ingest.expressions import names_used, order_derived, with_final_names
 from tiffin.stages.ingest.loading import load, local_files
+from tiffin.stages.ingest.names import check_label, find_key
 from tiffin.stages.ingest.reading import Reading
+from tiffin.stages.ingest.reasons import check_disk
+from tiffin.stages.ingest.row_numbers import order_columns
 from tiffin.stages.ingest.shards import sample_rows, write_shards
-from tiffin.stages.ingest.sources import duckdb_reason
 from tiffin.stages.ingest.splits import check_weights, split_expression
+from tiffin.stages.ingest.tables import open_tables
 
 
 def ingest(
@@ -45,7 +49,7 @@ def ingest(
         data_root: Folder or bucket for the Parquet shards, written once per data version; empty to keep them in the artifact.
 
     Column names are changed to valid Python parameter names: ASCII letters, digits and `_`, starting with a letter. The
-    manifest lists the renamed columns. `derive`, `exclude` and `key` use the new names.
+    manifest lists the renamed columns. `label`, `derive`, `exclude`, `key` and `types` take either name.
 
     Returns:
         The manifest.
@@ -66,10 +70,30 @@ def ingest(
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=output, prefix=".ingest-")))
         connection = stack.enter_context(_connection(scratch))
         files = stack.enter_context(local_files(data, scratch))
-        loaded = load(connection, files, reading, max_bad_share)
-        columns, renamed = rename(connection, loaded.columns)
-        check_range(connection, [column for column in columns if column.name not in exclude])
-        table_columns = finish_columns(connection, columns, derive, exclude, split_expression(weights, columns, key))
+        tables, names, notes = open_tables(connection, data, files, reading, scratch)
+        check_label(label, names, derive, exclude)
+        excluded = find_excluded(exclude, names, derive)
+        in_table = list(names.final.values())
+        derived = {
+            name: with_final_names(connection, derive[name], names.renamed)
+            for name in order_derived(connection, derive, in_table, names.renamed)
+        }
+        key_column = find_key(key, names)
+        loaded = load(connection, tables, names, reading, max_bad_share)
+        used = {names.find(name) for name in (label, key, *exclude, *reading.types)}
+        left_out, about = order_columns(
+            connection,
+            loaded.columns,
+            names,
+            loaded.counts,
+            len(loaded.rejected),
+            used | names_used(connection, derived.values(), in_table),
+            {*in_table, *derived} - {label, names.find(label), *excluded},
+        )
+        excluded += left_out
+        check_range(connection, [column for column in loaded.columns if column.name not in excluded], names)
+        split = split_expression(weights, loaded.columns, key_column)
+        table_columns = finish_columns(connection, loaded.columns, names, derived, excluded, split)
         version, written = write_shards(connection, table_columns, list(weights), derive, scratch / "shards")
         manifest = Manifest(
             version=version,
@@ -77,12 +101,12 @@ def ingest(
             columns=tuple(table_columns),
             splits=written,
             sources=tuple(files.values()),
-            renamed=renamed,
+            renamed=names.renamed,
             derive=derive,
             exclude=tuple(sorted(exclude)),
             key=key,
             set_aside=set_aside(loaded.rejected),
-            notes=loaded.notes,
+            notes=(*notes, *loaded.notes, *about),
         )
         rows = sample_rows(connection, table_columns)
         return write_examples(output, manifest, rows, loaded.rejected, scratch / "shards", data_root)
@@ -110,5 +134,5 @@ def _connection(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute("SET enable_progress_bar=false")
             yield connection
     except duckdb.Error as error:
-        duckdb_reason(error)  # Raises OSError for a full disk; any other error is a bug of ours.
+        check_disk(error)  # Raises OSError for a full disk; any other error is a bug of ours.
         raise

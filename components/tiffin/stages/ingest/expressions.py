@@ -7,13 +7,15 @@ an expression cannot read other data, and gives the same result in every run.
 
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
 
 from tiffin.errors import InputError, did_you_mean
-from tiffin.stages.ingest.sources import plain_name
+from tiffin.stages.ingest.names import plain_name
+from tiffin.stages.ingest.reasons import expression_reason
+from tiffin.stages.ingest.sources import quoted_name
 
 # Node classes of DuckDB's serialized tree that depend only on the row.
 _NODES = {
@@ -35,7 +37,10 @@ _MACROS = {"nullif", "split_part", "fmod", "fdiv", "if", "days_in_month", "date_
 
 
 def order_derived(
-    connection: duckdb.DuckDBPyConnection, derive: Mapping[str, str], columns: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    derive: Mapping[str, str],
+    columns: Sequence[str],
+    renamed: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Check every expression and return the names of the derived columns, each after the columns it uses.
 
@@ -43,6 +48,7 @@ def order_derived(
         connection: Any DuckDB connection; the data is not read.
         derive: Name to expression, for example `{"big_tipper": "tips > 0.2 * fare"}`.
         columns: Names of the existing columns.
+        renamed: Name in the source to name in `columns`, for those that differ; expressions may use either.
 
     Raises:
         InputError: A name is invalid or taken; an expression does not parse, uses more than its row or an unknown column; or
@@ -65,7 +71,7 @@ def order_derived(
             )
     functions = _pure_functions()
     needs = {
-        name: _columns_used(connection, name, expression, [*columns, *derive], functions)
+        name: _columns_used(connection, name, expression, [*columns, *derive], renamed or {}, functions)
         for name, expression in derive.items()
     }
     ordered: list[str] = []
@@ -81,14 +87,20 @@ def order_derived(
 
 
 def _columns_used(
-    connection: duckdb.DuckDBPyConnection, name: str, expression: str, columns: Sequence[str], functions: frozenset[str]
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    expression: str,
+    columns: Sequence[str],
+    renamed: Mapping[str, str],
+    functions: frozenset[str],
 ) -> set[str]:
     if not isinstance(expression, str) or not expression.strip():
         raise InputError(f"derive['{name}'] should be a SQL expression over one row. Received: {expression!r}.")
     given = f"derive['{name}'] = '{expression}'"
-    tree = json.loads(_fetch(connection, "SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {expression}"])[0][0])
+    tree = _parsed(connection, expression)
     if tree.get("error"):
-        raise InputError(f"The expression should be valid SQL ({tree['error_message']}). Received: {given}.")
+        reason = expression_reason(tree["error_message"])
+        raise InputError(f"The expression should be valid SQL ({reason}). Received: {given}.")
     node = tree["statements"][0]["node"] if len(tree["statements"]) == 1 else {}
     plain = (
         node.get("type") == "SELECT_NODE"
@@ -110,19 +122,63 @@ def _columns_used(
             raise InputError(f"The expression should use only its own row. Received: {given}, with '{kind.lower()}'.")
         if kind == "COLUMN_REF":
             column = part["column_names"][-1]
-            if len(part["column_names"]) > 1 or column.lower() not in by_lower:
+            if len(part["column_names"]) > 1 or (column not in renamed and column.lower() not in by_lower):
+                original = {final: source for source, final in renamed.items()}
+                known = [original.get(other, other) for other in columns]
                 raise InputError(
                     f"The expression should use columns of the data. Received: {given}, with the unknown column "
-                    f"'{'.'.join(part['column_names'])}'.{did_you_mean(column, columns)} "
-                    f"The columns are: {', '.join(columns)}."
+                    f"'{'.'.join(part['column_names'])}'.{did_you_mean(column, known)} "
+                    f"The columns are: {', '.join(known)}."
                 )
-            used.add(by_lower[column.lower()])
+            used.add(renamed.get(column) or by_lower[column.lower()])
         if kind == "FUNCTION" and part["function_name"].lower() not in functions:
             raise InputError(
                 f"The expression should use known, deterministic functions of one row. Received: {given}, "
                 f"with the function '{part['function_name']}'.{did_you_mean(part['function_name'], functions)}"
             )
     return used
+
+
+def with_final_names(connection: duckdb.DuckDBPyConnection, expression: str, renamed: Mapping[str, str]) -> str:
+    """Return a valid expression with the final names of renamed columns in place of their names in the source.
+
+    Args:
+        connection: Any DuckDB connection.
+        expression: Expression that `order_derived` accepts.
+        renamed: Name in the source to final name.
+    """
+    if not renamed:
+        return expression
+    text = f"SELECT {expression}".encode()
+    parts = [
+        part
+        for part in _walk(_parsed(connection, expression)["statements"][0]["node"]["select_list"])
+        if part["class"] == "COLUMN_REF" and part["column_names"][0] in renamed
+    ]
+    for part in sorted(parts, key=lambda part: -part["query_location"]):
+        start, length = part["query_location"], part["query_location_length"]
+        text = text[:start] + quoted_name(renamed[part["column_names"][0]]).encode() + text[start + length :]
+    return text.decode().removeprefix("SELECT ")
+
+
+def names_used(
+    connection: duckdb.DuckDBPyConnection, expressions: Iterable[str], columns: Iterable[str]
+) -> set[str]:
+    """Return the columns that valid expressions use."""
+    found = {
+        part["column_names"][0].lower()
+        for expression in expressions
+        for part in _walk(_parsed(connection, expression)["statements"])
+        if part["class"] == "COLUMN_REF"
+    }
+    return {column for column in columns if column.lower() in found}
+
+
+def _parsed(connection: duckdb.DuckDBPyConnection, expression: str) -> dict[str, Any]:
+    tree: dict[str, Any] = json.loads(
+        _fetch(connection, "SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {expression}"])[0][0]
+    )
+    return tree
 
 
 def _walk(node: Any) -> Iterator[dict[str, Any]]:

@@ -1,22 +1,68 @@
-"""Read a CSV file's delimiter and column names."""
+"""Read a CSV file's delimiter and column names, and whether it has a line of names at all."""
 
 import contextlib
 import csv
-import gzip
 import io
-import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from tiffin.artifacts.notes import Note
 from tiffin.errors import InputError
-from tiffin.stages.ingest.sources import open_csv
+from tiffin.stages.ingest.filetypes import HEAD_BYTES, read_head
+from tiffin.stages.ingest.first_lines import First, kind_of_first_line
+from tiffin.stages.ingest.reading import Reading
 
-_HEAD_BYTES = 1 << 20
 _HEAD_ROWS = 100
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
 
 
-def csv_header(path: Path, uri: str, delimiter: str) -> tuple[str, list[str]]:
-    """Return the delimiter of a CSV file and the column names of its header.
+@dataclass(frozen=True)
+class Header:
+    """How a CSV file starts.
+
+    Attributes:
+        delimiter: One character.
+        names: Column names, as written or as set; empty texts for columns without a name.
+        line: Whether the first line holds names, not values.
+        notes: What was decided.
+    """
+
+    delimiter: str
+    names: list[str]
+    line: bool
+    notes: tuple[Note, ...] = ()
+
+
+def check_reading(reading: Reading) -> None:
+    """Raise for an invalid `delimiter`, `header`, `column_names` or `partitions`.
+
+    Raises:
+        InputError: A setting is invalid.
+    """
+    for name, value, allowed in (
+        ("header", reading.header, ("auto", "yes", "no")),
+        ("partitions", reading.partitions, ("auto", "none")),
+    ):
+        if value not in allowed:
+            raise InputError(f"{name} should be {', '.join(allowed[:-1])} or {allowed[-1]}. Received: {name}={value!r}.")
+    names = reading.column_names
+    for name in names:
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"column_names should be texts that are not empty. Received: {name!r}.")
+        if names.count(name) > 1:
+            raise InputError(f"column_names should be different. Received: {name!r} {names.count(name)} times.")
+    mark = _DELIMITERS.get(reading.delimiter, reading.delimiter)
+    if len(mark) > 1 or mark.isalnum() or mark in ('"', "\n", "\r"):
+        raise InputError(
+            "delimiter should be one character, not a letter or a digit, or one of "
+            f"{', '.join(name for name in _DELIMITERS if name.isalpha())}. "
+            f"Received: delimiter={mark!r}."
+        )
+
+
+def csv_header(path: Path, uri: str, reading: Reading) -> Header:
+    """Return the delimiter and the column names of a CSV file in UTF-8.
 
     A delimiter is detected by trying comma, semicolon, tab and pipe: the one that splits the header and most of the first
     100 rows into the same number of columns, at least two, is chosen.
@@ -24,67 +70,113 @@ def csv_header(path: Path, uri: str, delimiter: str) -> tuple[str, list[str]]:
     Args:
         path: Local path of the file.
         uri: Path or URI of the file, for messages.
-        delimiter: One character or its name (`comma`, `semicolon`, `tab`, `pipe`); detected if empty.
+        reading: The user's settings, valid.
 
     Raises:
-        InputError: The delimiter is invalid, the file is empty or not UTF-8 text, or its header does not match the delimiter.
+        InputError: The file is empty, has no header, or its header does not match the delimiter or column_names.
     """
-    delimiter = _DELIMITERS.get(delimiter, delimiter)
-    if len(delimiter) > 1 or delimiter.isalnum() or delimiter in ('"', "\n", "\r"):
-        raise InputError(
-            "delimiter should be one character, not a letter or a digit, or one of "
-            f"{', '.join(name for name in _DELIMITERS if name.isalpha())}. "
-            f"Received: delimiter={delimiter!r}."
-        )
-    try:
-        with open_csv(path) as file:
-            start = file.read(_HEAD_BYTES)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"'{uri}' is not a complete gzip file ({error}). Write or copy it again.") from None
-    first_line = start.splitlines()[0] if start else b""
+    start = read_head(path, uri)
+    text = start.decode("utf-8-sig", errors="replace")
+    first_line = text.splitlines()[0] if text else ""
     if not first_line.strip():
         raise InputError(
             f"'{uri}' should be a CSV file with a header line. Received: an empty {'first line' if start else 'file'}."
         )
-    try:
-        first_line.decode("utf-8-sig")
-    except UnicodeDecodeError:
+    if not _is_utf8(start.splitlines()[0]):
+        raise InputError(f"'{uri}' should be CSV in UTF-8, or Parquet. Received: a first line that is not UTF-8. Convert it.")
+    delimiter, rows = _delimiter(text, uri, _DELIMITERS.get(reading.delimiter, reading.delimiter))
+    if len(start) == HEAD_BYTES and len(rows) > 1 and len(rows) < _HEAD_ROWS:
+        rows = rows[:-1]  # The end of the block cuts it off.
+    first = rows[0]
+    line, notes = _has_header(first, rows[1:], uri, reading)
+    if line:
+        _check_quotes(text, delimiter, uri)
+    names = list(reading.column_names)
+    if not names:
+        names = first if line else [f"column{index + 1}" for index in range(len(first))]
+    if len(names) != len(first):
         raise InputError(
-            f"'{uri}' should be CSV in UTF-8, or Parquet. Received: a first line that is not UTF-8. Convert the file."
+            f"column_names should have a name for each column. Received: {len(names)} names for the {len(first)} columns of "
+            f"'{uri}'."
+        )
+    return Header(delimiter, names, line, tuple(notes))
+
+
+def _has_header(first: Sequence[str], rows: Sequence[Sequence[str]], uri: str, reading: Reading) -> tuple[bool, list[Note]]:
+    """Return whether the first line holds names.
+
+    Raises:
+        InputError: It seems to hold values, or names were set and this cannot be told.
+    """
+    shown = ", ".join(first)[:80]
+    if reading.header == "no":
+        if reading.column_names:
+            return False, []
+        named = f"column1 to column{len(first)}" if len(first) > 1 else "column1"
+        return False, [Note("HEADER", f"The columns of '{uri}' are {named} (header=no). Set column_names to name them.")]
+    if reading.header == "yes":
+        return True, []
+    if reading.column_names and tuple(name.strip() for name in first) == reading.column_names:
+        return True, []
+    kind = kind_of_first_line(first, rows)
+    if reading.column_names:
+        if kind in (First.UNKNOWN, First.ORDERED):
+            raise InputError(
+                f"header should be yes or no, since '{uri}' does not show whether its first line, '{shown}', holds names that "
+                "column_names replaces. Received: header='auto'. Set header=yes to skip that line, header=no to read it."
+            )
+        what = "holds names, which column_names replaces" if kind is First.NAMES else "holds values"
+        note = Note("HEADER", f"The first line of '{uri}' {what}. Set header=yes or header=no to decide it.", example=shown)
+        return kind is First.NAMES, [note]
+    if kind is First.VALUES:
+        raise InputError(
+            f"'{uri}' should start with a line of column names. Received: '{shown}', which looks like values. Set header=no, and "
+            f"column_names to a list of {len(first)} names; or header=yes if these are the names."
+        )
+    if kind is First.ORDERED:
+        text = f"The first line of '{uri}' holds numbers and was read as column names. Set header=no to read it as values."
+        return True, [Note("HEADER", text, example=shown)]
+    return True, []
+
+
+def _check_quotes(text: str, delimiter: str, uri: str) -> None:
+    """Raise if a quoted name does not end at a delimiter: the header would include the lines after it."""
+    try:
+        next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    except csv.Error:
+        raise InputError(
+            f"A quoted column name should end at the delimiter {delimiter!r}. Received: {text.splitlines()[0][:80]!r} in '{uri}'. "
+            "Fix the header, or write quotes inside a name twice."
         ) from None
-    text = start.decode("utf-8-sig", errors="replace")
+
+
+def _delimiter(text: str, uri: str, delimiter: str) -> tuple[str, list[list[str]]]:
+    """Return the delimiter, detected if empty, and the first rows."""
     candidates = [delimiter] if delimiter else [",", ";", "\t", "|"]
-    names: list[str] = []
     most = (0, 0)
+    found: list[list[str]] = [[""]]
     rows: list[list[str]] = []
     for candidate in candidates:
         rows = _first_rows(text, candidate)
         width = len(rows[0])
         score = (sum(len(row) == width for row in rows), width) if width > 1 else (0, 1)
         if score > most:
-            delimiter, names, most = candidate, rows[0], score
-    if len(names) == 1 and candidates == [delimiter]:
-        near = [other for other in (",", ";", "\t", "|") if other in names[0]]
+            delimiter, found, most = candidate, rows, score
+    [name, *others] = found[0]
+    if not others and candidates == [delimiter]:
+        near = [other for other in (",", ";", "\t", "|") if other in name]
         if near:
             raise InputError(
-                f"'{uri}' should have columns separated by {delimiter!r}. Received: a single column '{names[0][:60]}'. "
+                f"'{uri}' should have columns separated by {delimiter!r}. Received: a single column '{name[:60]}'. "
                 f"Pass delimiter='{near[0]}', or leave it empty to detect it."
             )
-    elif len(names) == 1 and (other := _unknown_delimiter(rows)):
+    elif not others and (other := _unknown_delimiter(rows)):
         raise InputError(
             f"'{uri}' should have columns separated by comma, semicolon, tab or pipe if delimiter is empty. "
-            f"Received: a single column '{names[0][:60]}', with '{other}' equally often in every row. "
+            f"Received: a single column '{name[:60]}', with '{other}' equally often in every row. "
             f"Pass delimiter='{other}', or rename the column."
         )
-    names = [name.strip() or f"column{index}" for index, name in enumerate(names)]
-    lower = [name.lower() for name in names]
-    same = sorted(name for name in names if lower.count(name.lower()) > 1)
-    if same:
-        raise InputError(
-            f"Column names should differ in more than case. Received: {', '.join(repr(name) for name in same)} in '{uri}'. "
-            "Fix the header."
-        )
-    return delimiter, names
+    return delimiter, found
 
 
 def _unknown_delimiter(rows: list[list[str]]) -> str:
@@ -103,3 +195,11 @@ def _first_rows(text: str, delimiter: str) -> list[list[str]]:
             if len(rows) == _HEAD_ROWS:
                 break
     return rows or [[""]]
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return False
+    return True

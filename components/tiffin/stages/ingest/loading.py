@@ -1,8 +1,8 @@
 """Load source files into one DuckDB table, with the same columns and types for all of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -12,30 +12,33 @@ from tiffin.artifacts.examples import Rejected, Source
 from tiffin.artifacts.notes import Note
 from tiffin.errors import DataError, InputError
 from tiffin.stages.ingest import sample
-from tiffin.stages.ingest.headers import csv_header
+from tiffin.stages.ingest.names import Names
 from tiffin.stages.ingest.reading import Reading
+from tiffin.stages.ingest.reasons import damaged, unreadable
 from tiffin.stages.ingest.rejects import rejected_rows, too_many_rejected
 from tiffin.stages.ingest.sources import (
     Column,
     common_type,
     csv_relation,
     csv_types,
-    damaged,
-    is_parquet,
-    parquet_columns,
+    escaped,
     parquet_relation,
     quoted_name,
-    unreadable,
 )
+from tiffin.stages.ingest.tables import Table
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was read into the table `source`: its columns, the rows set aside, and what was decided on the way."""
+    """What was read into the table `source`: its columns, the rows set aside, and what was decided on the way.
+
+    `counts` has the number of rows of each file, in the order of the table.
+    """
 
     columns: list[Column]
     rejected: list[Rejected]
     notes: tuple[Note, ...] = ()
+    counts: tuple[int, ...] = ()
 
 
 @contextmanager
@@ -58,7 +61,8 @@ def local_files(data: str, scratch: Path) -> Iterator[dict[Path, Source]]:
 
 def load(
     connection: duckdb.DuckDBPyConnection,
-    files: Mapping[Path, Source],
+    tables: Sequence[Table],
+    names: Names,
     reading: Reading,
     max_bad_share: float,
 ) -> Loaded:
@@ -66,7 +70,8 @@ def load(
 
     Args:
         connection: Connection that gets the table.
-        files: Local path of each file to its manifest entry.
+        tables: The files.
+        names: Names of the columns in the files and in the table.
         reading: How to read the files.
         max_bad_share: Maximum share of unreadable rows, from 0 to 1.
 
@@ -74,67 +79,63 @@ def load(
         InputError: A file is invalid, or the files do not fit together.
         DataError: There are no rows, or too many unreadable ones.
     """
-    uris = {path: source.uri for path, source in files.items()}
-    first = next(iter(files))
-    found: dict[Path, list[Column]] = {}
-    separators: dict[Path, str] = {}
-    for path, uri in uris.items():
-        if is_parquet(path):
-            found[path] = parquet_columns(connection, path, uri)
-        else:
-            separators[path], header = csv_header(path, uri, reading.delimiter)
-            found[path] = [Column(name, "VARCHAR") for name in header]
-        if differing := sorted({column.name for column in found[path]} ^ {column.name for column in found[first]}):
-            raise InputError(
-                f"All files should have the same columns. Received: '{uri}', which differs from '{uris[first]}' in "
-                f"{', '.join(differing)}. Ingest the files separately, or fix the header."
-            )
-    if separators:
-        _find_csv_types(connection, found, separators, uris, max_bad_share)
-    by_file = {uris[path]: {column.name: column.type for column in columns} for path, columns in found.items()}
+    found = {table.uri: table.columns for table in tables}
+    texts = [table for table in tables if table.delimiter]
+    if texts:
+        found |= _csv_columns(connection, texts, max_bad_share)
+    by_file = {uri: {column.name: column.type for column in columns} for uri, columns in found.items()}
     columns = [
-        Column(column.name, common_type(column.name, {uri: types[column.name] for uri, types in by_file.items()}))
-        for column in found[first]
+        Column(
+            column.name,
+            common_type(names.original(column.name), {uri: types[column.name] for uri, types in by_file.items()}),
+        )
+        for column in tables[0].columns
     ]
+    columns += [Column(name, "VARCHAR") for name in tables[0].partitions]
     types = {column.name: column.type for column in columns}
     connection.execute(f"CREATE TABLE source ({', '.join(f'{quoted_name(c.name)} {c.type}' for c in columns)})")
-    for path, here in found.items():
-        if path in separators:
-            typed = [Column(column.name, types[column.name]) for column in here]
-            relation = csv_relation(path, separators[path], typed, rejects=True)
+    counts = []
+    for table in tables:
+        typed = [Column(column.name, types[column.name]) for column in table.columns]
+        if table.delimiter:
+            relation = csv_relation(table.path, table.delimiter, typed, rejects=True, header=table.header)
         else:
-            relation = parquet_relation(path)
+            read = ", ".join(f"{quoted_name(own)} AS {quoted_name(name)}" for name, own in table.reads.items())
+            relation = f"(SELECT {read} FROM {parquet_relation(table.path)})"
+        folders = "".join(f", {_literal(value)} AS {quoted_name(key)}" for key, value in table.partitions.items())
         try:
-            connection.execute(f"INSERT INTO source BY NAME SELECT * FROM {relation}")
+            done = connection.execute(f"INSERT INTO source BY NAME SELECT *{folders} FROM {relation}").fetchall()
         except duckdb.Error as error:
-            raise (unreadable if path in separators else damaged)(uris[path], error) from None
-    rejected = rejected_rows(connection, {str(path): uri for path, uri in uris.items()}) if separators else []
-    kept = connection.execute("SELECT count(*) FROM source").fetchall()[0][0]
+            raise (unreadable if table.delimiter else damaged)(table.uri, error) from None
+        counts.append(done[0][0])
+    rejected = rejected_rows(connection, {str(table.path): table.uri for table in texts}) if texts else []
+    rejected = [replace(row, column=names.original(row.column)) for row in rejected]
+    kept = sum(counts)
     if kept + len(rejected) == 0:
         raise DataError(
-            f"data should have at least one row. Received: '{uris[first]}', which has none. Pass a file with rows."
+            f"data should have at least one row. Received: '{tables[0].uri}', which has none. Pass a file with rows."
         )
     if len(rejected) > max_bad_share * (kept + len(rejected)):
         raise too_many_rejected(rejected, kept + len(rejected), max_bad_share)
-    return Loaded(columns, rejected)
+    return Loaded(columns, rejected, counts=tuple(counts))
 
 
-def _find_csv_types(
-    connection: duckdb.DuckDBPyConnection,
-    found: dict[Path, list[Column]],
-    separators: Mapping[Path, str],
-    uris: Mapping[Path, str],
-    max_bad_share: float,
-) -> None:
-    """Detect the CSV columns' types from the values of all files and set them in `found`."""
+def _csv_columns(
+    connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], max_bad_share: float
+) -> dict[str, list[Column]]:
+    """Return the columns of each CSV file, with the types that the values of all files have."""
     texts = [
-        f"FROM {csv_relation(path, delimiter, found[path], rejects=False)}" for path, delimiter in separators.items()
+        f"FROM {csv_relation(table.path, table.delimiter, table.columns, rejects=False, header=table.header)}"
+        for table in tables
     ]
-    names = [column.name for column in found[next(iter(separators))]]
+    names = [column.name for column in tables[0].columns]
     try:
         typed = csv_types(connection, " UNION ALL BY NAME ".join(texts), names, max_bad_share)
     except duckdb.Error as error:
-        raise unreadable("', '".join(uris[path] for path in separators), error) from None
+        raise unreadable("', '".join(table.uri for table in tables), error) from None
     types = {column.name: column.type for column in typed}
-    for path in separators:
-        found[path] = [Column(column.name, types[column.name]) for column in found[path]]
+    return {table.uri: [Column(column.name, types[column.name]) for column in table.columns] for table in tables}
+
+
+def _literal(value: str | None) -> str:
+    return "CAST(NULL AS VARCHAR)" if value is None else f"'{escaped(value)}'"

@@ -7,7 +7,8 @@ import duckdb
 
 from tiffin.artifacts.examples import Rejected
 from tiffin.errors import DataError
-from tiffin.stages.ingest.sources import first_line, open_csv
+from tiffin.stages.ingest.filetypes import open_bytes
+from tiffin.stages.ingest.reasons import row_reason
 
 _END = 1 << 62
 
@@ -24,7 +25,8 @@ def rejected_rows(connection: duckdb.DuckDBPyConnection, uris: Mapping[str, str]
     """
     rows = connection.execute(
         "SELECT s.file_path, e.line_byte_position, any_value(coalesce(e.column_name, '') ORDER BY e.column_idx), "
-        "any_value(e.error_message ORDER BY e.column_idx), any_value(e.csv_line) "
+        "any_value(e.error_message ORDER BY e.column_idx), any_value(e.csv_line), "
+        "any_value(e.error_type ORDER BY e.column_idx) "
         "FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) "
         "GROUP BY s.file_path, e.line, e.line_byte_position ORDER BY s.file_path, e.line_byte_position"
     ).fetchall()
@@ -33,11 +35,10 @@ def rejected_rows(connection: duckdb.DuckDBPyConnection, uris: Mapping[str, str]
         here = [row for row in rows if row[0] == path]
         # DuckDB counts records. Quoted values may contain line breaks, so lines are counted here as an editor does.
         lines = _line_numbers(Path(path), [row[1] for row in here])
-        for line, (_, _, column, message, text) in zip(lines, here, strict=True):
-            reason = first_line(message)
-            if "unterminated quote" in reason and text.split("\n", 1)[0].count('"') % 2:
+        for line, (_, _, column, message, text, kind) in zip(lines, here, strict=True):
+            if "unterminated quote" in message and text.split("\n", 1)[0].count('"') % 2:
                 _check_last_line(Path(path), uris[path], line, text)
-            found.append(Rejected(uris[path], line, column, reason, text[:500]))
+            found.append(Rejected(uris[path], line, column, row_reason(kind, message), text[:500]))
     return found
 
 
@@ -46,7 +47,7 @@ def _check_last_line(path: Path, uri: str, line: int, text: str) -> None:
     last = _line_numbers(path, [_END])[0]
     if line < last - 1:
         raise DataError(
-            f"Quotes should be closed. Received: {uri}:{line}: {first_line(text)[:80]}, an unclosed quote that makes the rows "
+            f"Quotes should be closed. Received: {uri}:{line}: {text.splitlines()[0][:80]}, an unclosed quote that makes the rows "
             "after it unreadable. Close or remove the quote."
         )
 
@@ -54,7 +55,7 @@ def _check_last_line(path: Path, uri: str, line: int, text: str) -> None:
 def _line_numbers(path: Path, positions: Sequence[int]) -> list[int]:
     """Return the line number, from 1, of each byte position; positions must be ascending."""
     numbers, line, at = [], 1, 0
-    with open_csv(path) as file:
+    with open_bytes(path) as file:
         for position in positions:
             while at < position and (block := file.read(min(1 << 20, position - at))):
                 line += block.count(b"\n")

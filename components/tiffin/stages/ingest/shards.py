@@ -10,7 +10,8 @@ import duckdb
 
 from tiffin.artifacts.examples import Column, Row, Split, shard_name
 from tiffin.errors import InputError
-from tiffin.stages.ingest.sources import duckdb_reason, escaped, quoted_name
+from tiffin.stages.ingest.reasons import check_disk, expression_reason
+from tiffin.stages.ingest.sources import escaped, quoted_name
 
 # Column for each row's split; the space keeps it apart from the data's columns.
 SPLIT = '"tiffin split"'
@@ -59,11 +60,11 @@ def write_shards(
             )
             result[split] = Split(rows, (shard_name(split),))
     except duckdb.Error as error:
-        reason = duckdb_reason(error)
+        check_disk(error)
         if not derive:
             raise
         raise InputError(
-            f"An expression failed for some rows ({reason}). Received: derive={dict(derive)}. "
+            f"An expression failed for some rows ({expression_reason(error)}). Received: derive={dict(derive)}. "
             "Use TRY_CAST or CASE for rows without a value."
         ) from None
     return version, result

@@ -4,20 +4,16 @@ A CSV column has the type of all but `max_bad_share` of its values: a few invali
 numeric column into text.
 """
 
-import errno
 import glob
-import gzip
-import keyword
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from tiffin.errors import InputError
+from tiffin.stages.ingest.reasons import damaged
 
 # Texts read as missing values in CSV: pandas' list without words that may be real values, such as "None".
 MISSING = ("", "NA", "N/A", "NULL", "null", "NaN", "nan")
@@ -47,7 +43,7 @@ def is_parquet(path: Path) -> bool:
 
 
 def parquet_columns(connection: duckdb.DuckDBPyConnection, path: Path, uri: str) -> list[Column]:
-    """Return the columns of a Parquet file.
+    """Return the columns of a Parquet file, with DuckDB's names, which differ in more than case.
 
     Raises:
         InputError: The file is not Parquet, or is damaged.
@@ -61,19 +57,19 @@ def parquet_columns(connection: duckdb.DuckDBPyConnection, path: Path, uri: str)
 
 def parquet_relation(path: Path) -> str:
     """Return the SQL that reads a Parquet file."""
-    return f"read_parquet('{_one_file(path)}')"
+    return f"read_parquet('{_one_file(path)}', hive_partitioning=false)"
 
 
-def damaged(uri: str, error: duckdb.Error) -> InputError:
-    """Return the error for a Parquet file that cannot be read."""
-    return InputError(f"'{uri}' is not a complete Parquet file ({duckdb_reason(error)}). Write or copy it again.")
-
-
-def unreadable(uri: str, error: duckdb.Error) -> InputError:
-    """Return the error for a CSV file that cannot be read."""
-    return InputError(
-        f"Could not read '{uri}' as CSV ({duckdb_reason(error)}). Close all quotes and use the same line ending throughout."
-    )
+def parquet_names(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
+    """Return the column names of a Parquet file as they are written in it, in order."""
+    nodes = connection.execute(f"SELECT name, num_children FROM parquet_schema('{_one_file(path)}')").fetchall()
+    names, inside = [], 0
+    # The nodes come depth first, the root before all.
+    for name, children in nodes[1:]:
+        if not inside:
+            names.append(name)
+        inside = max(inside - 1, 0) + (children or 0)
+    return names
 
 
 def csv_types(
@@ -167,30 +163,25 @@ def _counts(
     return {name: row[index * width : (index + 1) * width] for index, name in enumerate(names)}
 
 
-def csv_relation(path: Path, delimiter: str, columns: Sequence[Column], *, rejects: bool) -> str:
+def csv_relation(
+    path: Path, delimiter: str, columns: Sequence[Column], *, rejects: bool, header: bool = True
+) -> str:
     """Return the SQL that reads a CSV file with these columns.
 
     Args:
         path: Local path of the file.
         delimiter: One character.
         columns: Names and types, in the order of the file.
+        header: Whether the first line holds names, and is skipped.
         rejects: Whether DuckDB records rejected rows for `rejected_rows`, or skips them.
     """
     types = ", ".join(f"'{escaped(column.name)}': '{column.type}'" for column in columns)
     missing = ", ".join(f"'{word}'" for word in MISSING)
     keep = "store_rejects=true, rejects_limit=0" if rejects else "ignore_errors=true"
     return (
-        f"read_csv('{_one_file(path)}', auto_detect=false, header=true, delim='{escaped(delimiter)}', quote='\"', "
+        f"read_csv('{_one_file(path)}', auto_detect=false, hive_partitioning=false, header={str(header).lower()}, delim='{escaped(delimiter)}', quote='\"', "
         f"escape='\"', columns={{{types}}}, nullstr=[{missing}], {keep})"
     )
-
-
-def plain_name(name: str) -> str:
-    """Return `name` changed to a valid input name of a TensorFlow signature, which is a Python parameter name."""
-    plain = re.sub(r"[^A-Za-z0-9_]", "_", name.strip())
-    if not plain[:1].isalpha():
-        plain = f"c_{plain.lstrip('_')}"
-    return f"{plain}_" if keyword.iskeyword(plain) or plain == "self" else plain
 
 
 def quoted_name(name: str) -> str:
@@ -203,28 +194,7 @@ def escaped(text: object) -> str:
     return str(text).replace("'", "''")
 
 
-def first_line(message: object) -> str:
-    """Return the first line of a DuckDB message, which has the cause; the other lines are hints on DuckDB's options."""
-    return str(message).strip().split("\n", 1)[0]
-
-
-def duckdb_reason(error: duckdb.Error) -> str:
-    """Return the first line of DuckDB's message.
-
-    Raises:
-        OSError: The disk is full.
-    """
-    for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        if os.strerror(number) in str(error):
-            raise OSError(number, os.strerror(number)) from None
-    return first_line(error)
-
-
 def _one_file(path: Path) -> str:
     """Return a path for a SQL string, with `[`, `*` and `?` escaped so that DuckDB does not expand them as a glob."""
     return escaped(glob.escape(str(path)))
 
-
-def open_csv(path: Path) -> Any:
-    """Open a CSV file for reading bytes; decompress it if its name ends in `.gz`."""
-    return gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")

@@ -6,7 +6,7 @@ Neither more data nor another order moves a row; changed weights move as few row
 
 from collections.abc import Mapping, Sequence
 
-from tiffin.errors import InputError, did_you_mean
+from tiffin.errors import InputError
 from tiffin.stages.ingest.sources import FRACTIONS, INTEGERS, MOMENTS, Column, base_type, quoted_name
 
 
@@ -37,17 +37,8 @@ def split_expression(splits: Mapping[str, float], columns: Sequence[Column], key
     Args:
         splits: Split name to weight; weights sum to 1.
         columns: Source columns, before `derive` and `exclude`, so that neither moves a row.
-        key: Column whose value decides the split: rows with the same value stay together. Empty to use the whole row.
-
-    Raises:
-        InputError: `key` is not a column.
+        key: One of the columns, whose value decides the split: rows with the same value stay together. Empty to use the whole row.
     """
-    names = [column.name for column in columns]
-    if key and key not in names:
-        raise InputError(
-            f"key should be a column of the data. Received: key='{key}'.{did_you_mean(key, names)} "
-            f"The columns are: {', '.join(names)}."
-        )
     chosen = [column for column in columns if column.name == key] if key else sorted(columns, key=lambda c: c.name)
     texts = ", ".join(_text(column) for column in chosen)
     point = f"md5_number_lower(concat_ws(chr(31), {texts})) / 18446744073709551616.0"

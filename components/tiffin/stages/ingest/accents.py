@@ -1,0 +1,104 @@
+"""Tell the encoding of a text that is not UTF-8 from its accented letters."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+_RUN = re.compile(rb"[\x80-\xff]+")
+_WORD = re.compile(rb"[\w.'\x80-\xff]*[\x80-\xff][\w.'\x80-\xff]*", re.ASCII)
+# Windows-1252 has no such characters.
+_UNDEFINED = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
+# Symbols between letters, such as `³` or `¿`: letters of another encoding. An apostrophe, dashes, a soft hyphen, a middle dot and
+# a space may stand there.
+_FOREIGN = re.compile(rb"(?<=[a-z])[\x80-\x89\x8b\x95\x98\x99\x9b\xa1-\xac\xae-\xb6\xb8-\xbf\xd7\xf7](?=[a-z])")
+_SAMPLE = 1 << 16
+# Encodings and the letters that almost only they give, in the order to try.
+_SCRIPTS = (
+    ("SHIFT_JIS", "[ぁ-ヿ一-鿿]"),
+    ("EUC-JP", "[ぁ-ヿ]"),
+    ("EUC-KR", "[가-힣]"),
+    ("GB18030", "[一-鿿]"),
+    ("BIG5", "[一-鿿]"),
+    ("WINDOWS-1251", "[а-яё]"),
+    ("KOI8-R", "[а-яё]"),
+    ("ISO-8859-7", "[Ά-ώ]"),
+    ("WINDOWS-1255", "[א-ת]"),
+    ("WINDOWS-1256", "[ء-ي]"),
+    ("ISO-8859-2", "[ąćęłńóśźżčďěňřšťůžáéíýúäöüő]"),
+    ("WINDOWS-1250", "[ąćęłńóśźżčďěňřšťůžáéíýúäöüő]"),
+)
+
+
+@dataclass
+class Accents:
+    """What the bytes above 127 of a text look like.
+
+    Attributes:
+        utf8: Number of runs that are UTF-8.
+        other: Number of runs that are not.
+        long: Number of the latter with more than two bytes, which are rare in Western European text.
+        foreign: Number of characters that no Western European word has.
+        line: Line of the first run that is not UTF-8.
+        word: The word around that run, as Windows-1252.
+        sample: Words with such runs, up to 64 kB.
+    """
+
+    utf8: int = 0
+    other: int = 0
+    long: int = 0
+    foreign: int = 0
+    line: int = 0
+    word: str = ""
+    sample: bytes = field(default=b"", repr=False)
+
+    @property
+    def western(self) -> bool:
+        """Whether the text is most likely Windows-1252 or its subset Latin-1."""
+        return self.foreign <= 0.02 * self.other and self.long <= 0.05 * self.other
+
+
+def find_accents(blocks: Iterable[bytes]) -> Accents:
+    """Return what the bytes above 127 of a text look like."""
+    found = Accents()
+    lines = 1
+    for block in _whole_lines(blocks):
+        for match in _RUN.finditer(block):
+            try:
+                match[0].decode()
+                found.utf8 += 1
+            except UnicodeDecodeError:
+                found.other += 1
+                found.long += len(match[0]) > 2
+                if not found.line:
+                    found.line = lines + block.count(b"\n", 0, match.start())
+                    around = next(word for word in _WORD.finditer(block) if word.end() > match.start())
+                    found.word = around[0].decode("cp1252", "replace")
+        found.foreign += len(_FOREIGN.findall(block)) + len(_UNDEFINED.findall(block))
+        if len(found.sample) < _SAMPLE:
+            found.sample += b"\n".join(match[0] for match in _WORD.finditer(block))[:_SAMPLE] + b"\n"
+        lines += block.count(b"\n")
+    return found
+
+
+def likely_encoding(sample: bytes) -> str:
+    """Return the name of the encoding that gives words of one script, as iconv takes it; empty if none does."""
+    for name, letters in _SCRIPTS:
+        text = sample.decode(name, "replace")
+        above = [letter for letter in text if ord(letter) > 127]
+        if above and len(re.findall(letters, text)) > 0.7 * len(above):
+            return name
+    return ""
+
+
+def _whole_lines(blocks: Iterable[bytes]) -> Iterable[bytes]:
+    """Yield the blocks so that no block ends within a run."""
+    rest = b""
+    for block in blocks:
+        text = rest + block
+        end = max(text.rfind(b"\n"), text.rfind(b","), text.rfind(b";"), text.rfind(b"\t")) + 1
+        if not end and len(text) < 1 << 22:
+            rest = text
+            continue
+        yield text[:end] if end else text
+        rest = text[end:] if end else b""
+    yield rest

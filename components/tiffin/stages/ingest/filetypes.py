@@ -1,0 +1,151 @@
+"""Recognise files by their first bytes: compression, and formats that are not read."""
+
+import bz2
+import contextlib
+import gzip
+import io
+import json
+import lzma
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tiffin.errors import InputError
+
+HEAD_BYTES = 1 << 20
+
+# First bytes of files that Python's standard library decompresses.
+_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+_AS_PARQUET = "Convert it to CSV or Parquet, for example with pandas: {}."
+_UNPACK = "Unpack it and pass the folder."
+_EXPORT = "Export the table to CSV."
+# First bytes, name of the format, and what to do.
+_FORMATS: tuple[tuple[bytes, str, str], ...] = (
+    (b"PK\x03\x04", "a ZIP archive", _UNPACK),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls)", "Save the sheet as CSV."),
+    (b"ARROW1", "an Arrow or Feather file", _AS_PARQUET.format("pandas.read_feather(path).to_parquet(new_path)")),
+    (b"FEA1", "a Feather file", _AS_PARQUET.format("pandas.read_feather(path).to_parquet(new_path)")),
+    (b"ORC", "an ORC file", _AS_PARQUET.format("pandas.read_orc(path).to_parquet(new_path)")),
+    (b"Obj\x01", "an Avro file", "Convert it to CSV or Parquet."),
+    (b"SQLite format 3\0", "an SQLite database", _EXPORT),
+    (b"\x93NUMPY", "a NumPy array", _AS_PARQUET.format("pandas.DataFrame(numpy.load(path)).to_csv(new_path, index=False)")),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", _AS_PARQUET.format("pandas.read_hdf(path).to_parquet(new_path)")),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard", "Decompress it: zstd -d {name}."),
+    (b"\x04\x22\x4d\x18", "compressed with LZ4", "Decompress it: lz4 -d {name}."),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
+    (b"Rar!", "a RAR archive", _UNPACK),
+    (b"%PDF", "a PDF document", _EXPORT),
+    (b"RDX", "an R data file", "In R, write it with write.csv(data, file, row.names = FALSE)."),
+    (b"$FL2", "an SPSS file", _AS_PARQUET.format("pandas.read_spss(path).to_parquet(new_path)")),
+    (b"<stata_dta>", "a Stata file", _AS_PARQUET.format("pandas.read_stata(path).to_parquet(new_path)")),
+    (b"\x89PNG\r\n", "a PNG image", "Pass a table."),
+    (b"\xff\xd8\xff", "a JPEG image", "Pass a table."),
+)  # fmt: skip
+_PICKLE = re.compile(rb"\x80[\x02-\x05]")
+_MARKUP = re.compile(rb"<(\?xml|!doctype|[a-z][\w:.-]*[\s/>])", re.IGNORECASE)
+_HTML = re.compile(rb"<(!doctype html|html)", re.IGNORECASE)
+_ARFF = re.compile(rb"(%.*\n|\s)*@relation\b", re.IGNORECASE)
+
+
+def open_bytes(path: Path) -> Any:
+    """Open a file for reading bytes; decompress gzip, bzip2 and xz, which the first bytes tell."""
+    with path.open("rb") as file:
+        start = file.read(6)
+    opener = _opener(start) or (gzip.open if path.name.lower().endswith(".gz") else None)
+    return opener(path, "rb") if opener else path.open("rb")
+
+
+def compression(path: Path) -> str:
+    """Return `.gz`, `.bz2` or `.xz`, or an empty text for a file that is not compressed."""
+    with path.open("rb") as file:
+        opener = _opener(file.read(6))
+    return {gzip.open: ".gz", bz2.open: ".bz2", lzma.open: ".xz"}[opener] if opener else ""
+
+
+def read_head(path: Path, uri: str) -> bytes:
+    """Return the first megabyte of a file, decompressed.
+
+    Raises:
+        InputError: The compressed data is damaged.
+    """
+    with explained_compression(uri), open_bytes(path) as file:
+        head: bytes = file.read(HEAD_BYTES)
+    return head
+
+
+@contextlib.contextmanager
+def explained_compression(uri: str) -> Iterator[None]:
+    """Raise InputError for damaged compressed data."""
+    try:
+        yield
+    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        # gzip and bz2 report damage as an OSError without a number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise InputError(
+            f"'{uri}' is not a complete compressed file (gzip, bzip2 or xz). Write or copy it again."
+        ) from None
+
+
+def refuse_other_formats(head: bytes, uri: str) -> None:
+    """Raise for a file that is neither CSV nor Parquet but of another known format.
+
+    Args:
+        head: First bytes of the file, decompressed.
+        uri: Path or URI of the file.
+
+    Raises:
+        InputError: The format is recognised.
+    """
+    found = _format(head, uri.rsplit("/", 1)[-1])
+    if found:
+        kind, what_to_do = found
+        raise InputError(f"'{uri}' should be CSV or Parquet. Received: {kind}. {what_to_do}")
+
+
+def _opener(start: bytes) -> Any:
+    return next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
+
+
+def _format(head: bytes, name: str) -> tuple[str, str] | None:
+    """Return the name of a file's format and what to do with it; None if it may be CSV."""
+    lower = name.lower()
+    for magic, kind, what_to_do in _FORMATS:
+        if head.startswith(magic):
+            # Names of the files in an archive are at its start.
+            if kind == "a ZIP archive" and (b"xl/" in head or lower.endswith((".xlsx", ".xlsm", ".xlsb"))):
+                return "an Excel workbook", "Save the sheet as CSV."
+            if kind == "a ZIP archive" and (lower.endswith(".npz") or b".npy" in head[:200]):
+                return "a NumPy archive (.npz)", "Write its arrays as columns of a CSV or Parquet file."
+            if kind == "a ZIP archive" and (lower.endswith(".ods") or b"opendocument.spreadsheet" in head[:200]):
+                return "an OpenDocument spreadsheet", "Save the sheet as CSV."
+            return kind, what_to_do.replace("{name}", name)
+    if head[257:262] == b"ustar":
+        return "a tar archive", _UNPACK
+    if _PICKLE.match(head):
+        return "a Python pickle", "Write the table with pandas: to_parquet(new_path)."
+    text = head[3:] if head.startswith(b"\xef\xbb\xbf") else head
+    text = text.lstrip()
+    if _ARFF.match(text):
+        return "an ARFF file", "Remove the lines above the rows, save it as CSV, and set header=no and column_names."
+    if _HTML.match(text):
+        return "an HTML page", "Check that the download did not return a page for signing in, or export the table to CSV."
+    if _MARKUP.match(text):
+        return "XML", _EXPORT
+    return _json_format(text)
+
+
+def _json_format(text: bytes) -> tuple[str, str] | None:
+    """Return JSON or JSON lines for a text that starts with an object or with an array of objects or arrays."""
+    if not re.match(rb"\{\s*[\"}]|\[\s*[\[{\]]", text):
+        return None
+    first = io.BytesIO(text).readline()
+    try:
+        lines = isinstance(json.loads(first), dict)
+    except ValueError:
+        lines = False
+    if lines and text[len(first) :].lstrip().startswith(b"{"):
+        return "JSON lines", _AS_PARQUET.format("pandas.read_json(path, lines=True).to_parquet(new_path)")
+    return "JSON", _AS_PARQUET.format("pandas.read_json(path).to_parquet(new_path)")

@@ -1,0 +1,158 @@
+"""Column names: the source's names, and the names in the examples, which TensorFlow accepts.
+
+A name keeps its ASCII letters, digits and `_`; accents are removed, and other characters become `_`. Names that would become equal,
+or that differ only in case, are numbered: `rate $` and `rate %` become `rate__` and `rate___2`. The numbers follow the
+alphabetical order of the names, so that neither the order of the files nor that of the columns changes them.
+"""
+
+import keyword
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tiffin.artifacts.notes import Note
+from tiffin.errors import InputError, did_you_mean
+
+# Headers of columns without a name: what pandas reads for an empty header, and what it writes for an index without a name.
+_NAMELESS = re.compile(r"Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of the source's columns.
+
+    Attributes:
+        final: Name in the source to name in the examples, in the order of the first file.
+        unnamed: Names in the source that were made up, because the header has none.
+    """
+
+    final: dict[str, str]
+    unnamed: frozenset[str] = field(default_factory=frozenset)
+
+    def find(self, name: str) -> str | None:
+        """Return the name in the examples of a column given by either name; None if there is no such column."""
+        return self.final.get(name) or (name if name in self.final.values() else None)
+
+    def original(self, name: str) -> str:
+        """Return the name in the source of a column of the examples; a derived column keeps its name."""
+        return next((source for source, final in self.final.items() if final == name), name)
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Name in the source to name in the examples, for the columns where they differ."""
+        return {source: final for source, final in self.final.items() if source != final}
+
+
+def plain_name(name: str) -> str:
+    """Return `name` changed to a valid input name of a TensorFlow signature, which is a Python parameter name."""
+    plain = name.strip()
+    if not plain.isascii():
+        plain = "".join(letter for letter in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(letter))
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", plain)
+    if not plain[:1].isalpha():
+        plain = f"c_{plain.lstrip('_')}"
+    return f"{plain}_" if keyword.iskeyword(plain) or plain == "self" else plain
+
+
+def final_names(names: Sequence[str]) -> dict[str, str]:
+    """Return the name in the examples of each source column; no two differ in case only.
+
+    Args:
+        names: Different names of source columns.
+    """
+    reserved = {name.lower() for name in names}
+    # A name that needs no change keeps it; of those that differ in case only, the first does.
+    kept = {name.lower(): name for name in sorted(names, reverse=True) if plain_name(name) == name}
+    found = {name: name for name in kept.values()}
+    taken = set(kept)
+    for name in sorted(set(names) - found.keys()):
+        plain = final = plain_name(name)
+        number = 1
+        while final.lower() in taken or (number > 1 and final.lower() in reserved):
+            number += 1
+            final = f"{plain}_{number}"
+        found[name] = final
+        taken.add(final.lower())
+    return {name: found[name] for name in names}
+
+
+def distinct_names(names: Sequence[str]) -> tuple[list[str], frozenset[str]]:
+    """Return the header's names without surrounding spaces, all different, and those that were made up.
+
+    A column without a name is `column<position>`, from 0. Where a name occurs again, the second is `name.1`, as in pandas.
+    """
+    stripped = [name.strip() for name in names]
+    # Names that differ in spaces only keep them.
+    texts = [
+        name if name.strip() and stripped.count(name.strip()) > 1 and names.count(name) == 1 else name.strip()
+        for name in names
+    ]
+    found: list[str] = []
+    unnamed = set()
+    for position, text in enumerate(texts):
+        if not text:
+            text = f"column{position}"
+            while text in texts or text in found:
+                text += "_"
+            unnamed.add(text)
+        elif _NAMELESS.fullmatch(text):
+            unnamed.add(text)
+        name, number = text, 0
+        while name in found or (number and name in texts):
+            number += 1
+            name = f"{text}.{number}"
+        found.append(name)
+    return found, frozenset(unnamed)
+
+
+def repeated_names(names: Sequence[str], uri: str) -> list[Note]:
+    """Return a note for each name that occurs more than once in a header."""
+    return [
+        Note(
+            "NAMES_REPEATED",
+            f"'{name.strip()}' occurs {names.count(name)} times in the header of '{uri}'; the second column is "
+            f"'{name.strip()}.1'. Set column_names to name the columns of CSV files.",
+            name.strip(),
+            names.count(name),
+        )
+        for name in dict.fromkeys(names)
+        if name.strip() and names.count(name) > 1
+    ]
+
+
+def check_label(label: str, names: Names, derive: Iterable[str], exclude: Sequence[str]) -> None:
+    """Raise if the label is not a column of the examples.
+
+    Raises:
+        InputError: The label is neither a column of the data nor derived, or is excluded.
+    """
+    if not label:
+        return
+    known = [*names.final, *derive]
+    final = label if label in derive else names.find(label)
+    if final is None:
+        raise InputError(
+            f"label should be a column of the data or a derived column. Received: label='{label}'."
+            f"{did_you_mean(label, known)} The columns are: {', '.join(known)}."
+        )
+    if final in [name if name in derive else names.find(name) for name in exclude if isinstance(name, str)]:
+        raise InputError(
+            f"exclude should not list the label. Received: label='{label}', exclude={list(exclude)}. "
+            "Remove it from exclude, or choose another label."
+        )
+
+
+def find_key(key: str, names: Names) -> str:
+    """Return the name in the examples of the column `key`; empty if there is no key.
+
+    Raises:
+        InputError: `key` is not a column of the data.
+    """
+    found = names.find(key) if key else ""
+    if found is None:
+        raise InputError(
+            f"key should be a column of the data. Received: key='{key}'.{did_you_mean(key, names.final)} "
+            f"The columns are: {', '.join(names.final)}."
+        )
+    return found

@@ -1,0 +1,151 @@
+"""Say in Tiffin's words why DuckDB refused an expression, a value or a file."""
+
+import errno
+import os
+import re
+
+import duckdb
+
+from tiffin.errors import InputError
+
+_TYPES = {
+    "BIGINT": "integer", "INTEGER": "integer", "SMALLINT": "integer", "TINYINT": "integer", "HUGEINT": "integer",
+    "UBIGINT": "integer", "INT8": "integer", "INT16": "integer", "INT32": "integer", "INT64": "integer", "INT128": "integer",
+    "INTEGER_LITERAL": "integer", "DOUBLE": "float", "FLOAT": "float", "DECIMAL": "decimal", "VARCHAR": "text",
+    "STRING_LITERAL": "text", "BOOLEAN": "boolean", "BOOL": "boolean", "TIMESTAMP": "timestamp", "DATE": "date", "TIME": "time",
+    "TIMESTAMP WITH TIME ZONE": "timestamp", "INTERVAL": "interval", "UUID": "UUID", "BLOB": "bytes",
+}  # fmt: skip
+
+
+def type_name(type_: str) -> str:
+    """Return the name of a DuckDB type in the words of the setting `types`."""
+    type_ = type_.strip()
+    return _TYPES.get(type_.split("(", 1)[0], type_ if type_.endswith("]") else type_.lower())
+
+
+# Patterns of DuckDB's messages, and the reason as text or as a function of the match.
+_EXPRESSIONS = (
+    (r'syntax error at or near "(?P<at>.*)"', lambda m: f"syntax error at '{m['at']}'"),
+    (r"syntax error at end of input", lambda m: "the expression is incomplete"),
+    (r"unterminated", lambda m: "a quote or a comment is not closed"),
+    (
+        r"No function matches the given name and argument types '(?P<name>.+?)\((?P<types>.*)\)'",
+        lambda m: f"'{m['name']}' does not take {_listed(m['types'])}",
+    ),
+    (
+        r"Cannot (compare|mix|combine) (values of type|types of|values of)\s+(?P<one>[A-Z_0-9(), ]+?) and (type )?"
+        r"(?P<other>[A-Z_0-9(), ]+?)( -|$| in )",
+        lambda m: f"{type_name(m['one'])} and {type_name(m['other'])} do not go together; cast one of them",
+    ),
+    (r"Could not convert string ['\"](?P<value>.*)['\"] to '?(?P<type>\w+)", lambda m: _not_a(m["value"], m["type"])),
+    (
+        r'invalid (?P<type>date|timestamp|time|interval) field format: "(?P<value>.*?)"',
+        lambda m: f"'{m['value']}' is not a {m['type']} such as 2025-12-31",
+    ),
+    (
+        r"(?P<type>date|timestamp|time) field value out of range: \"(?P<value>.*?)\"",
+        lambda m: f"'{m['value']}' is not a {m['type']}",
+    ),
+    (r"Could not parse string \"(?P<value>.*?)\" according to format", lambda m: f"'{m['value']}' does not have that format"),
+    (
+        r"Unimplemented type for cast \((?P<one>.+) -> (?P<other>.+?)\)",
+        lambda m: f"{type_name(m['one'])} cannot become {type_name(m['other'])}",
+    ),
+    (r"Overflow|out of range", lambda m: "a number is out of its type's range"),
+    (r"Type with name (?P<type>\S+) does not exist", lambda m: f"there is no type {m['type']}"),
+    (r"Cannot extract field '(?P<field>.*?)' from", lambda m: f"a column has no field '{m['field']}'"),
+)
+
+
+def expression_reason(error: duckdb.Error | str) -> str:
+    """Return why an expression was refused, or failed for a row.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    if isinstance(error, duckdb.Error):
+        check_disk(error)
+    message = _first_line(error)
+    for pattern, reason in _EXPRESSIONS:
+        if match := re.search(pattern, message):
+            return str(reason(match))
+    if isinstance(error, duckdb.BinderException):
+        return "the operands have unsuitable types or values"
+    if isinstance(error, duckdb.Error):
+        return "a value is invalid for a function or a cast"
+    return "it does not parse"
+
+
+def row_reason(kind: str, message: str) -> str:
+    """Return why a row of a CSV file was rejected.
+
+    Args:
+        kind: DuckDB's error type, such as `TOO MANY COLUMNS`.
+        message: DuckDB's message.
+    """
+    line = _first_line(message)
+    if columns := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", line):
+        return f"{columns[2]} values for {columns[1]} columns"
+    if value := re.search(r"Could not convert string \"(.*)\" to '(\w+)", line):
+        return _not_a(value[1], value[2])
+    if kind == "INVALID ENCODING" or "unicode" in line:
+        return "not UTF-8"
+    if kind == "UNQUOTED VALUE" or "quote" in line:
+        return "a quote is not closed, or text follows it"
+    if kind == "LINE SIZE OVER MAXIMUM" or "line size" in line.lower():
+        return "longer than 2 MB"
+    return "invalid CSV"
+
+
+def damaged(uri: str, error: duckdb.Error) -> InputError:
+    """Return the error for a Parquet file that cannot be read.
+
+    Raises:
+        OSError: The disk is full, or there is not enough memory.
+    """
+    check_disk(error)
+    if "encrypt" in str(error).lower():
+        return InputError(f"'{uri}' is an encrypted Parquet file. Write it without encryption.")
+    return InputError(f"'{uri}' is not a complete Parquet file. Write or copy it again.")
+
+
+def unreadable(uri: str, error: duckdb.Error) -> InputError:
+    """Return the error for a CSV file that cannot be read.
+
+    Raises:
+        OSError: The disk is full, or there is not enough memory.
+    """
+    check_disk(error)
+    line = re.search(r"^\s*(?:CSV Error on )?Line: (\d+)", str(error), re.MULTILINE | re.IGNORECASE)
+    where = f" Received: an error near line {line[1]}." if line else ""
+    return InputError(
+        f"Could not read '{uri}' as CSV: quotes should be closed, text should not follow a closing quote, and lines should be "
+        f"below 2 MB.{where} Fix the file, or set delimiter."
+    )
+
+
+def check_disk(error: duckdb.Error) -> None:
+    """Raise if the reason is the machine, not the data.
+
+    Raises:
+        OSError: The disk is full, or there is not enough memory.
+    """
+    for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        if os.strerror(number) in str(error):
+            raise OSError(number, os.strerror(number)) from None
+    if isinstance(error, duckdb.OutOfMemoryException):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from None
+
+
+def _first_line(message: object) -> str:
+    return str(message).strip().split("\n", 1)[0]
+
+
+def _listed(types: str) -> str:
+    names = [type_name(part) for part in re.split(r",\s*(?![^(]*\))", types) if part]
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) if names else "no argument"
+
+
+def _not_a(value: str, type_: str) -> str:
+    name = type_name(type_)
+    return f"'{value}' is not {'an' if name[0] in 'aeiou' else 'a'} {name}" if name != "text" else f"'{value}' is not text"
