@@ -20,7 +20,8 @@ from tiffin.artifacts.examples import read_manifest, read_sample_rows, shard_nam
 from tiffin.errors import EXPLAINED, InputError
 from tiffin.stages.ingest.examples import ingest
 
-TRIPS = "id,miles,company\n" + "".join(f"{number},{number / 8},c{number % 3}\n" for number in range(60))
+# The first two rows are swapped: a column that counts the rows is left out.
+TRIPS = "id,miles,company\n" + "".join(f"{number},{number / 8},c{number % 3}\n" for number in (1, 0, *range(2, 60)))
 
 
 def lines(content):
@@ -248,7 +249,7 @@ DISKS = [f"disk of {size} kB" for size in (16, 300, 700, 1400, 2200)]
 class TestFullDisk:
     @pytest.fixture
     def data(self, ingested):
-        rows = "".join(f"{n},{n * 7919 % 1_000_003},text {n * 104_729 % 999_983}\n" for n in range(ROWS))
+        rows = "".join(f"{n + 5},{n * 7919 % 1_000_003},text {n * 104_729 % 999_983}\n" for n in range(ROWS))
         return ingested.write(f"a,b,c\n{rows}")
 
     @pytest.mark.parametrize("room", [*LIMITS, *(pytest.param(disk, marks=needs_small_disks) for disk in DISKS)])

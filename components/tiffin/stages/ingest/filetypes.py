@@ -84,9 +84,7 @@ def explained_compression(uri: str) -> Iterator[None]:
         # gzip and bz2 report damage as an OSError without a number.
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise InputError(
-            f"'{uri}' is not a complete compressed file (gzip, bzip2 or xz). Write or copy it again."
-        ) from None
+        raise InputError(f"'{uri}' is not a complete gzip, bzip2 or xz file. Write or copy it again.") from None
 
 
 def refuse_other_formats(head: bytes, uri: str) -> None:

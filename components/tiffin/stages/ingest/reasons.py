@@ -85,7 +85,7 @@ def row_reason(kind: str, message: str) -> str:
     """
     line = _first_line(message)
     if columns := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", line):
-        return f"{columns[2]} values for {columns[1]} columns"
+        return f"{columns[2]} value{'' if columns[2] == '1' else 's'} for {columns[1]} column{'' if columns[1] == '1' else 's'}"
     if value := re.search(r"Could not convert string \"(.*)\" to '(\w+)", line):
         return _not_a(value[1], value[2])
     if kind == "INVALID ENCODING" or "unicode" in line:
