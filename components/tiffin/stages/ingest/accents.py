@@ -12,21 +12,16 @@ _UNDEFINED = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 # a space may stand there.
 _FOREIGN = re.compile(rb"(?<=[a-z])[\x80-\x89\x8b\x95\x98\x99\x9b\xa1-\xac\xae-\xb6\xb8-\xbf\xd7\xf7](?=[a-z])")
 _SAMPLE = 1 << 16
-# Encodings and the letters that almost only they give, in the order to try.
-_SCRIPTS = (
-    ("SHIFT_JIS", "[ぁ-ヿ一-鿿]"),
-    ("EUC-JP", "[ぁ-ヿ]"),
-    ("EUC-KR", "[가-힣]"),
-    ("GB18030", "[一-鿿]"),
-    ("BIG5", "[一-鿿]"),
-    ("WINDOWS-1251", "[а-яё]"),
-    ("KOI8-R", "[а-яё]"),
-    ("ISO-8859-7", "[Ά-ώ]"),
-    ("WINDOWS-1255", "[א-ת]"),
-    ("WINDOWS-1256", "[ء-ي]"),
-    ("ISO-8859-2", "[ąćęłńóśźżčďěňřšťůžáéíýúäöüő]"),
-    ("WINDOWS-1250", "[ąćęłńóśźżčďěňřšťůžáéíýúäöüő]"),
+_CENTRAL = "ąćęłńóśźżčďěňřšťůžáéíýúäöüőű"
+# Encodings and the most frequent letters of their languages, or their accented letters.
+_LETTERS = (
+    ("WINDOWS-1251", "оеаинтсрвлкмдпу"),
+    ("KOI8-R", "оеаинтсрвлкмдпу"),
+    ("ISO-8859-7", "αοιετσνηυρπκμλςάίόέή"),
+    ("ISO-8859-2", _CENTRAL),
+    ("WINDOWS-1250", _CENTRAL),
 )
+_CHARACTERS = (("SHIFT_JIS", "[ぁ-ヿ一-鿿]"), ("EUC-JP", "[ぁ-ヿ]"), ("EUC-KR", "[가-힣]"), ("GB18030", "[一-鿿]"), ("BIG5", "[一-鿿]"))
 
 
 @dataclass
@@ -81,13 +76,21 @@ def find_accents(blocks: Iterable[bytes]) -> Accents:
 
 
 def likely_encoding(sample: bytes) -> str:
-    """Return the name of the encoding that gives words of one script, as iconv takes it; empty if none does."""
-    for name, letters in _SCRIPTS:
-        text = sample.decode(name, "replace")
-        above = [letter for letter in text if ord(letter) > 127]
-        if above and len(re.findall(letters, text)) > 0.7 * len(above):
-            return name
-    return ""
+    """Return the name of the encoding that gives words of one language, as iconv takes it; empty if none does."""
+    accented = len(re.findall(rb"[a-zA-Z]", sample)) > len(re.findall(rb"[\x80-\xff]", sample))
+    shares = {
+        name: _share(sample.decode(name, "replace").lower(), f"[{letters}]")
+        for name, letters in _LETTERS
+        if (letters == _CENTRAL) is accented
+    }
+    best = max(shares, key=lambda name: shares[name])
+    if shares[best] > 0.6:
+        return best
+    return next((name for name, found in _CHARACTERS if _share(sample.decode(name, "replace"), found) > 0.7), "")
+
+
+def _share(text: str, letters: str) -> float:
+    return len(re.findall(letters, text)) / max(sum(ord(letter) > 127 for letter in text), 1)
 
 
 def _whole_lines(blocks: Iterable[bytes]) -> Iterable[bytes]:

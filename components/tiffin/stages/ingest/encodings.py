@@ -116,8 +116,6 @@ def _content(blocks: Iterable[bytes]) -> _Content:
         found.lf, found.crlf, found.cr = found.lf + feeds - pairs, found.crlf + pairs, found.cr + returns - pairs
         quoted ^= bool(block.count(b'"') % 2)
         lines += block.count(b"\n")
-    # The end may cut a character off.
-    found.utf8 = found.utf8 and not decoder.getstate()[0]
     return found
 
 

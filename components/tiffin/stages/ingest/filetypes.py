@@ -3,7 +3,6 @@
 import bz2
 import contextlib
 import gzip
-import io
 import json
 import lzma
 import re
@@ -132,18 +131,18 @@ def _format(head: bytes, name: str) -> tuple[str, str] | None:
         return "an HTML page", "Check that the download did not return a page for signing in, or export the table to CSV."
     if _MARKUP.match(text):
         return "XML", _EXPORT
-    return _json_format(text)
+    return _json_format(text, lower)
 
 
-def _json_format(text: bytes) -> tuple[str, str] | None:
+def _json_format(text: bytes, name: str) -> tuple[str, str] | None:
     """Return JSON or JSON lines for a text that starts with an object or with an array of objects or arrays."""
     if not re.match(rb"\{\s*[\"}]|\[\s*[\[{\]]", text):
         return None
-    first = io.BytesIO(text).readline()
+    first, _, rest = text.partition(b"\n")
     try:
-        lines = isinstance(json.loads(first), dict)
+        whole = isinstance(json.loads(first), dict)
     except ValueError:
-        lines = False
-    if lines and text[len(first) :].lstrip().startswith(b"{"):
+        whole = False
+    if whole and (rest.lstrip().startswith(b"{") or name.removesuffix(".gz").endswith((".jsonl", ".ndjson"))):
         return "JSON lines", _AS_PARQUET.format("pandas.read_json(path, lines=True).to_parquet(new_path)")
     return "JSON", _AS_PARQUET.format("pandas.read_json(path).to_parquet(new_path)")

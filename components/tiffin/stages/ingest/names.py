@@ -108,17 +108,16 @@ def distinct_names(names: Sequence[str]) -> tuple[list[str], frozenset[str]]:
 
 def repeated_names(names: Sequence[str], uri: str) -> list[Note]:
     """Return a note for each name that occurs more than once in a header."""
-    return [
-        Note(
-            "NAMES_REPEATED",
-            f"'{name.strip()}' occurs {names.count(name)} times in the header of '{uri}'; the second column is "
-            f"'{name.strip()}.1'. Set column_names to name the columns of CSV files.",
-            name.strip(),
-            names.count(name),
+    distinct, _ = distinct_names(names)
+    notes = []
+    for name in dict.fromkeys(name for name in names if name.strip() and names.count(name) > 1):
+        columns = [other for written, other in zip(names, distinct, strict=True) if written == name]
+        text = (
+            f"'{name.strip()}' occurs {len(columns)} times in the header of '{uri}'; its columns are "
+            f"{', '.join(map(repr, columns))}. Set column_names to name the columns of CSV files."
         )
-        for name in dict.fromkeys(names)
-        if name.strip() and names.count(name) > 1
-    ]
+        notes.append(Note("NAMES_REPEATED", text, name.strip(), len(columns)))
+    return notes
 
 
 def check_label(label: str, names: Names, derive: Iterable[str], exclude: Sequence[str]) -> None:

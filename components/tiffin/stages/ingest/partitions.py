@@ -3,7 +3,7 @@
 import os
 import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 
 from tiffin.artifacts.notes import Note
 
@@ -12,44 +12,47 @@ _MISSING = "__HIVE_DEFAULT_PARTITION__"
 _WILDCARDS = re.compile(r"[*?\[]")
 
 
-def partition_values(data: str, uris: Iterable[str]) -> tuple[dict[str, dict[str, str | None]], list[Note]]:
-    """Return the keys and values of each file's `key=value` folders, and a note if there are any.
+def partition_values(
+    data: str, uris: Sequence[str], columns: Collection[str]
+) -> tuple[dict[str, dict[str, str | None]], list[Note]]:
+    """Return the keys and values of each file's `key=value` folders, and notes if there are any.
 
-    Only folders below the folder `data`, or matched by the wildcards of the glob `data`, count. There are no columns unless
+    Only folders below the folder `data`, or matched by the wildcards of the glob `data`, count. There are no values unless
     every file has the same keys.
 
     Args:
         data: File, folder or glob, as the user gave it.
         uris: Path or URI of each file.
+        columns: Names of the files' columns, which such folders do not replace.
     """
     base = _base(data)
     found = {uri: _values(uri.removeprefix(base).split("/")[:-1]) if uri.startswith(base) else [] for uri in uris}
+    uri = next((uri for uri, values in found.items() if values), None)
+    if uri is None:
+        return dict.fromkeys(uris, {}), []
+    names = [key for key, _ in found[uri]]
     keys = {uri: sorted(key for key, _ in values) for uri, values in found.items()}
-    folders = [(uri, values) for uri, values in found.items() if values]
-    if not folders:
-        return dict.fromkeys(found, {}), []
-    uri, values = folders[0]
-    first = keys[uri]
-    if any(keys[other] != first for other in keys) or len(set(first)) < len(first):
-        other = next((other for other in keys if keys[other] != first), uri)
-        note = Note(
-            "PARTITIONS",
-            f"Folders named key=value were not read as columns: '{uri}' has {', '.join(first)}, '{other}' has "
-            f"{', '.join(keys[other]) or 'none'}. Every file should have the same keys, each once.",
-            count=0,
-            example=uri,
+    differing = next((other for other in uris if keys[other] != keys[uri] or len(set(names)) < len(names)), None)
+    if differing is not None:
+        text = (
+            f"Folders named key=value were not read as columns: '{uri}' has {', '.join(names)}, '{differing}' has "
+            f"{', '.join(keys[differing]) or 'none'}. Every file should have the same keys, each once."
         )
-        return dict.fromkeys(found, {}), [note]
-    names = [key for key, _ in values]
-    note = Note(
-        "PARTITIONS",
-        f"{', '.join(names)} {'is a column' if len(names) == 1 else 'are columns'} read from the folders' names. "
-        "Set partitions=none to ignore these folders.",
-        count=len(names),
-        example=uri,
-    )
+        return dict.fromkeys(uris, {}), [Note("PARTITIONS", text, count=0, example=uri)]
+    own = {name.lower() for name in columns}
+    notes = [
+        Note("PARTITIONS", f"'{name}' is read from the files, which have this column, not from folders named {name}=value.", name)
+        for name in names
+        if name.lower() in own
+    ]
+    if names := [name for name in names if name.lower() not in own]:
+        text = (
+            f"{', '.join(map(repr, names))} {'is a column' if len(names) == 1 else 'are columns'} read from folders named "
+            "key=value. Set partitions=none to ignore these folders."
+        )
+        notes.append(Note("PARTITIONS", text, count=len(names), example=uri))
     # The same order in every file, whatever the order of its folders.
-    return {uri: {name: dict(values)[name] for name in names} for uri, values in found.items()}, [note]
+    return {uri: {name: dict(values)[name] for name in names} for uri, values in found.items()}, notes
 
 
 def _base(data: str) -> str:

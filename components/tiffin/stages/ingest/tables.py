@@ -85,18 +85,12 @@ def open_tables(
                 f"All files should have the same columns. Received: '{one.uri}', which differs from '{opened[0].uri}' in "
                 f"{', '.join(differing)}. Ingest the files separately, or fix the header."
             )
-    folders: dict[str, dict[str, str | None]] = {}
-    if reading.partitions == "auto":
-        folders, about = partition_values(data, [one.uri for one in opened])
-        notes += about
     own = opened[0].names
-    keys = []
-    for key in next(iter(folders.values()), {}):
-        if key.lower() in {name.lower() for name in own}:
-            text = f"'{key}' is read from the files, which have such a column, and not from the folders named {key}=value."
-            notes.append(Note("PARTITIONS", text, key))
-        else:
-            keys.append(key)
+    folders: dict[str, dict[str, str | None]] = {one.uri: {} for one in opened}
+    if reading.partitions == "auto":
+        folders, about = partition_values(data, [one.uri for one in opened], own)
+        notes += about
+    keys = list(folders[opened[0].uri])
     final = final_names([*own, *keys])
     tables = [
         Table(
