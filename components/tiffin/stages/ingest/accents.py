@@ -5,6 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 _RUN = re.compile(rb"[\x80-\xff]+")
+_LONG_RUN = re.compile(rb"[\x80-\xff]{3,}")
+_UTF8_RUN = re.compile(
+    rb"(?<![\x80-\xff])(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})+(?![\x80-\xff])"
+)
 _WORD = re.compile(rb"[\w.'\x80-\xff]*[\x80-\xff][\w.'\x80-\xff]*", re.ASCII)
 # Windows-1252 has no such characters.
 _UNDEFINED = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
@@ -31,7 +35,7 @@ class Accents:
     Attributes:
         utf8: Number of runs that are UTF-8.
         other: Number of runs that are not.
-        long: Number of the latter with more than two bytes, which are rare in Western European text.
+        long: Number of runs of more than two bytes, which are rare in Western European text.
         foreign: Number of characters that no Western European word has.
         line: Line of the first run that is not UTF-8.
         word: The word around that run, as Windows-1252.
@@ -57,17 +61,14 @@ def find_accents(blocks: Iterable[bytes]) -> Accents:
     found = Accents()
     lines = 1
     for block in _whole_lines(blocks):
-        for match in _RUN.finditer(block):
-            try:
-                match[0].decode()
-                found.utf8 += 1
-            except UnicodeDecodeError:
-                found.other += 1
-                found.long += len(match[0]) > 2
-                if not found.line:
-                    found.line = lines + block.count(b"\n", 0, match.start())
-                    around = next(word for word in _WORD.finditer(block) if word.end() > match.start())
-                    found.word = around[0].decode("cp1252", "replace")
+        runs, utf8 = len(_RUN.findall(block)), len(_UTF8_RUN.findall(block))
+        found.utf8 += utf8
+        found.other += runs - utf8
+        found.long += len(_LONG_RUN.findall(block)) if runs > utf8 else 0
+        if runs > utf8 and not found.line:
+            start = next(match.start() for match in _RUN.finditer(block) if not _UTF8_RUN.fullmatch(match[0]))
+            found.line = lines + block.count(b"\n", 0, start)
+            found.word = next(word for word in _WORD.finditer(block) if word.end() > start)[0].decode("cp1252", "replace")
         found.foreign += len(_FOREIGN.findall(block)) + len(_UNDEFINED.findall(block))
         if len(found.sample) < _SAMPLE:
             found.sample += b"\n".join(match[0] for match in _WORD.finditer(block))[:_SAMPLE] + b"\n"

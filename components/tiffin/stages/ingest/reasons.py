@@ -148,4 +148,5 @@ def _listed(types: str) -> str:
 
 def _not_a(value: str, type_: str) -> str:
     name = type_name(type_)
+    value = value if len(value) <= 60 else f"{value[:57]}..."
     return f"'{value}' is not {'an' if name[0] in 'aeiou' else 'a'} {name}" if name != "text" else f"'{value}' is not text"

@@ -37,7 +37,7 @@ def order_columns(
     """
     unnamed = [names.final[name] for name in names.final if name in names.unnamed]
     integers = [column.name for column in columns if base_type(column.type) in INTEGERS and column.name not in unnamed]
-    numbers = [name for name in integers if sum(counts) >= _LEAST_ROWS and _counts_rows(connection, name, counts, rejected)]
+    numbers = _row_numbers(connection, integers, counts, rejected) if sum(counts) >= _LEAST_ROWS else []
     out = [column.name for column in columns if column.name in (*unnamed, *numbers) and column.name not in used]
     kept = not set(inputs) - set(out)
     return [] if kept else out, [_note(names, name, numbers, kept=kept) for name in out]
@@ -54,30 +54,38 @@ def _note(names: Names, name: str, numbers: Sequence[str], *, kept: bool) -> Not
     return Note("ROW_NUMBERS", f"'{original}' {kind} and {what}", original)
 
 
-def _counts_rows(connection: duckdb.DuckDBPyConnection, name: str, counts: Sequence[int], rejected: int) -> bool:
-    """Return whether a column counts the rows of all files, or of each file, in order, apart from rejected rows."""
-    return _ascends(connection, name, 0, sum(counts), rejected) or (
-        len(counts) > 1 and _each_ascends(connection, name, counts, rejected)
-    )
-
-
-def _each_ascends(connection: duckdb.DuckDBPyConnection, name: str, counts: Sequence[int], rejected: int) -> bool:
-    start = 0
-    for count in counts:
-        if count and not _ascends(connection, name, start, count, rejected):
-            return False
-        start += count
-    return True
+def _row_numbers(
+    connection: duckdb.DuckDBPyConnection, integers: Sequence[str], counts: Sequence[int], rejected: int
+) -> list[str]:
+    """Return the columns that count the rows of all files, or of each file, in order, apart from rejected rows."""
+    if not integers:
+        return []
+    ends = ", ".join(f"count({name}), min({name}), max({name})" for name in map(quoted_name, integers))
+    row = connection.execute(f"SELECT {ends} FROM source").fetchall()[0]
+    rows, longest = sum(counts), max(counts)
+    # One pass leaves few candidates.
+    candidates = [
+        name
+        for name, (present, least, most) in zip(integers, zip(*[iter(row)] * 3, strict=True), strict=True)
+        if present == rows and 0 <= least <= 1 + rejected and longest <= most - least + 1 <= rows + rejected
+    ]
+    starts = [sum(counts[:index]) for index in range(len(counts))]
+    return [
+        name
+        for name in candidates
+        if _ascends(connection, name, 0, rows, rejected)
+        or (
+            longest >= _LEAST_ROWS
+            and all(_ascends(connection, name, start, count, rejected) for start, count in zip(starts, counts, strict=True))
+        )
+    ]
 
 
 def _ascends(connection: duckdb.DuckDBPyConnection, name: str, start: int, count: int, rejected: int) -> bool:
     """Return whether `count` values from row `start` on ascend from 0 or 1 by 1; a rejected row leaves a gap."""
-    value = quoted_name(name)
-    rows = f"FROM source WHERE rowid >= {start} AND rowid < {start + count}"
-    present, least, most = connection.execute(f"SELECT count({value}), min({value}), max({value}) {rows}").fetchall()[0]
-    if present < count or not 0 <= least <= 1 + rejected or most - least >= count + rejected:
-        return False
-    if not rejected:
-        return bool(connection.execute(f"SELECT bool_and({value} - rowid = {least - start}) {rows}").fetchall()[0][0])
-    steps = f"SELECT {value} - lag({value}) OVER (ORDER BY rowid) AS step {rows}"
-    return bool(connection.execute(f"SELECT coalesce(min(step), 1) > 0 FROM ({steps})").fetchall()[0][0])
+    steps = f"SELECT {quoted_name(name)} AS value, value - lag(value) OVER (ORDER BY rowid) AS step FROM source "
+    steps += f"WHERE rowid >= {start} AND rowid < {start + count}"
+    least, most, step = connection.execute(f"SELECT min(value), max(value), min(step) FROM ({steps})").fetchall()[0]
+    if least is None:  # no rows
+        return True
+    return bool(0 <= least <= 1 + rejected and most - least < count + rejected and (step is None or step > 0))
