@@ -81,7 +81,7 @@ class TestOtherFormats:
         ],
     )
     def test_are_named_with_what_to_do(self, ingested, name, content, format_):
-        with pytest.raises(InputError, match=rf"{name}'.*CSV.*Parquet.*: .*{format_}.*\. \w.*\.$"):
+        with pytest.raises(InputError, match=rf"{name}'.*CSV.*Parquet.*: .*{format_}.*\.$"):
             ingested(content, name)
 
         assert ingested.left() == []
@@ -90,10 +90,8 @@ class TestOtherFormats:
         with pytest.raises(InputError, match=r"d\.db'.*SQLite"):
             ingested(database(tmp_path), "d.db")
 
-    @pytest.mark.parametrize("header", ["{a},b", "[x],b", "<5,b", "PK,b", "% a,b", "ORCID,b"[:3] + " ,b", "BZ,b", '"{""a"": 1}",b'])
+    @pytest.mark.parametrize("header", ["{a},b", "[x],b", "<5,b", "PK,b", "% a,b", "BZh9,b", "ORCID,b", "RDX,b", "%PDF,b", "FEA1,b", '"{""a"": 1}",b'])
     def test_csv_that_resembles_them_is_read(self, ingested, header):
-        if header.startswith("ORC"):
-            pytest.skip("ORC at the start of a file is the ORC format.")
         assert ingested(f"{header}\n1,2\n").manifest.rows == 1
 
 
@@ -114,7 +112,7 @@ class TestCompression:
     @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
     @pytest.mark.parametrize("share", [0.5, 0.99])
     def test_that_is_cut_off(self, ingested, compress, share):
-        rows = b"".join(b"%d,%d\n" % (number * 7919 % 1_000_003, number) for number in range(5, 200_000))
+        rows = b"".join(b"%d,%d\n" % (number * 7919 % 1_000_003, number) for number in range(5, 100_000))
         content = compress(b"a,b\n" + rows)
         with pytest.raises(InputError, match=r"d\.csv'.*gzip, bzip2"):
             ingested(content[: int(len(content) * share)], "d.csv")

@@ -9,13 +9,16 @@ _LONG_RUN = re.compile(rb"[\x80-\xff]{3,}")
 _UTF8_RUN = re.compile(
     rb"(?<![\x80-\xff])(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})+(?![\x80-\xff])"
 )
-_WORD = re.compile(rb"[\w.'\x80-\xff]*[\x80-\xff][\w.'\x80-\xff]*", re.ASCII)
+_WORD = re.compile(rb"[\w.']{0,20}[\x80-\xff][\w.'\x80-\xff]{0,40}", re.ASCII)
 # Windows-1252 has no such characters.
 _UNDEFINED = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 # Symbols between letters, such as `³` or `¿`: letters of another encoding. An apostrophe, dashes, a soft hyphen, a middle dot and
 # a space may stand there.
 _FOREIGN = re.compile(rb"(?<=[a-z])[\x80-\x89\x8b\x95\x98\x99\x9b\xa1-\xac\xae-\xb6\xb8-\xbf\xd7\xf7](?=[a-z])")
+_HIGH = bytes(range(128, 256))
 _SAMPLE = 1 << 16
+# Runs that are enough to tell the encoding.
+_ENOUGH = 100_000
 _CENTRAL = "ąćęłńóśźżčďěňřšťůžáéíýúäöüőű"
 # Encodings and the most frequent letters of their languages, or their accented letters.
 _LETTERS = (
@@ -33,7 +36,8 @@ class Accents:
     """What the bytes above 127 of a text look like.
 
     Attributes:
-        utf8: Number of runs that are UTF-8.
+        count: Number of bytes above 127.
+        utf8: Number of runs that are UTF-8, among the first 100,000.
         other: Number of runs that are not.
         long: Number of runs of more than two bytes, which are rare in Western European text.
         foreign: Number of characters that no Western European word has.
@@ -42,6 +46,7 @@ class Accents:
         sample: Words with such runs, up to 64 kB.
     """
 
+    count: int = 0
     utf8: int = 0
     other: int = 0
     long: int = 0
@@ -61,6 +66,12 @@ def find_accents(blocks: Iterable[bytes]) -> Accents:
     found = Accents()
     lines = 1
     for block in _whole_lines(blocks):
+        if block.isascii():
+            lines += block.count(b"\n")
+            continue
+        found.count += len(block) - len(block.translate(None, _HIGH))
+        if found.utf8 + found.other > _ENOUGH:
+            continue
         runs, utf8 = len(_RUN.findall(block)), len(_UTF8_RUN.findall(block))
         found.utf8 += utf8
         found.other += runs - utf8

@@ -4,7 +4,6 @@ Every byte is checked, in blocks, since an accent or a damaged line may come lat
 """
 
 import codecs
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,10 +134,17 @@ def _one_line_end(blocks: Iterable[bytes]) -> Iterator[bytes]:
     quoted = False
     for block in _whole_line_ends(blocks):
         parts = block.split(b'"')
-        for index in range(int(quoted), len(parts), 2):
-            parts[index] = re.sub(rb"\r+\n|\r", b"\n", parts[index])
+        if b"\r" in b'"'.join(parts[1 - quoted :: 2]):
+            parts[int(quoted) :: 2] = [_line_feeds(part) for part in parts[int(quoted) :: 2]]
+            yield b'"'.join(parts)
+        else:
+            yield _line_feeds(block)
         quoted ^= len(parts) % 2 == 0
-        yield b'"'.join(parts)
+
+
+def _line_feeds(text: bytes) -> bytes:
+    # Some programs write \r\r\n.
+    return text.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
 
 
 def _decoded(blocks: Iterable[bytes], uri: str, encoding: str) -> Iterator[bytes]:
@@ -190,7 +196,7 @@ def _other_encoding(path: Path, uri: str) -> list[Note]:
             "ENCODING",
             f"'{uri}' is not UTF-8 and was read as {WESTERN}, the superset of Latin-1. If letters are wrong, convert the file "
             "with iconv.",
-            count=accents.other,
+            count=accents.count,
             example=f"line {accents.line}: {accents.word}",
         )
     ]

@@ -16,7 +16,9 @@ from tiffin.errors import InputError
 HEAD_BYTES = 1 << 20
 
 # First bytes of files that Python's standard library decompresses.
-_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\0": lzma.open}
+_OPENERS |= {b"BZh%d1AY&SY" % level: bz2.open for level in range(1, 10)}
+_LONGEST = 10
 _AS_PARQUET = "Convert it to CSV or Parquet, for example with pandas: {}."
 _UNPACK = "Unpack it and pass the folder."
 _EXPORT = "Export the table to CSV."
@@ -34,14 +36,15 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "compressed with Zstandard", "Decompress it: zstd -d {name}."),
     (b"\x04\x22\x4d\x18", "compressed with LZ4", "Decompress it: lz4 -d {name}."),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
-    (b"Rar!", "a RAR archive", _UNPACK),
-    (b"%PDF", "a PDF document", _EXPORT),
+    (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
+    (b"%PDF-", "a PDF document", _EXPORT),
     (b"RDX", "an R data file", "In R, write it with write.csv(data, file, row.names = FALSE)."),
     (b"$FL2", "an SPSS file", _AS_PARQUET.format("pandas.read_spss(path).to_parquet(new_path)")),
     (b"<stata_dta>", "a Stata file", _AS_PARQUET.format("pandas.read_stata(path).to_parquet(new_path)")),
     (b"\x89PNG\r\n", "a PNG image", "Pass a table."),
     (b"\xff\xd8\xff", "a JPEG image", "Pass a table."),
 )  # fmt: skip
+_CONTROL = re.compile(rb"[\0-\x08]")
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 _MARKUP = re.compile(rb"<(\?xml|!doctype|[a-z][\w:.-]*[\s/>])", re.IGNORECASE)
 _HTML = re.compile(rb"<(!doctype html|html)", re.IGNORECASE)
@@ -51,7 +54,7 @@ _ARFF = re.compile(rb"(%.*\n|\s)*@relation\b", re.IGNORECASE)
 def open_bytes(path: Path) -> Any:
     """Open a file for reading bytes; decompress gzip, bzip2 and xz, which the first bytes tell."""
     with path.open("rb") as file:
-        start = file.read(6)
+        start = file.read(_LONGEST)
     opener = _opener(start) or (gzip.open if path.name.lower().endswith(".gz") else None)
     return opener(path, "rb") if opener else path.open("rb")
 
@@ -59,7 +62,7 @@ def open_bytes(path: Path) -> Any:
 def compression(path: Path) -> str:
     """Return `.gz`, `.bz2` or `.xz`, or an empty text for a file that is not compressed."""
     with path.open("rb") as file:
-        opener = _opener(file.read(6))
+        opener = _opener(file.read(_LONGEST))
     return {gzip.open: ".gz", bz2.open: ".bz2", lzma.open: ".xz"}[opener] if opener else ""
 
 
@@ -110,7 +113,8 @@ def _format(head: bytes, name: str) -> tuple[str, str] | None:
     """Return the name of a file's format and what to do with it; None if it may be CSV."""
     lower = name.lower()
     for magic, kind, what_to_do in _FORMATS:
-        if head.startswith(magic):
+        # A header may start with these letters; the formats go on with other bytes than text.
+        if head.startswith(magic) and (not magic.isalnum() or _CONTROL.search(head[:300])):
             # Names of the files in an archive are at its start.
             if kind == "a ZIP archive" and (b"xl/" in head or lower.endswith((".xlsx", ".xlsm", ".xlsb"))):
                 return "an Excel workbook", "Save the sheet as CSV."
