@@ -61,7 +61,13 @@ class TestWestern:
         assert notes(found) == [("ENCODING", 1, "line 60002: café")]
 
     @pytest.mark.parametrize(
-        "text", ["größe,é\n1,2\n", "a,b\n1,€5 – “x”\n2,it’s\n", "a,b\n1,5°C\n2,¿qué?\n", "a,b\n1,L·L\n2,ÉÈ\n3,naïve\n"]
+        "text",
+        [
+            "größe,é\n1,2\n",
+            "a,b\n1,€5 \u2013 “x”\n2,it\u2019s\n",
+            "a,b\n1,5°C\n2,¿qué?\n",
+            "a,b\n1,L·L\n2,ÉÈ\n3,naïve\n",
+        ],
     )
     def test_of_words_and_signs(self, ingested, text):
         assert ingested(text.encode("cp1252")).manifest.version == ingested(text).manifest.version
@@ -167,7 +173,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     scratch.mkdir()
     with path.open("wb") as file:
         for _ in range(40):
-            file.write(b"5,caf\xe9 \"x\"\r\n6,y\n" * 60_000)
+            file.write(b'5,caf\xe9 "x"\r\n6,y\n' * 60_000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     read, told = readable_csv(path, "data.csv", scratch)
 

@@ -90,7 +90,10 @@ class TestOtherFormats:
         with pytest.raises(InputError, match=r"d\.db'.*SQLite"):
             ingested(database(tmp_path), "d.db")
 
-    @pytest.mark.parametrize("header", ["{a},b", "[x],b", "<5,b", "PK,b", "% a,b", "BZh9,b", "ORCID,b", "RDX,b", "%PDF,b", "FEA1,b", '"{""a"": 1}",b'])
+    @pytest.mark.parametrize(
+        "header",
+        ["{a},b", "[x],b", "<5,b", "PK,b", "% a,b", "BZh9,b", "ORCID,b", "RDX,b", "%PDF,b", "FEA1,b", '"{""a"": 1}",b'],
+    )
     def test_csv_that_resembles_them_is_read(self, ingested, header):
         assert ingested(f"{header}\n1,2\n").manifest.rows == 1
 

@@ -58,7 +58,9 @@ class TestKindOfFirstLine:
 
 class TestAuto:
     def test_a_file_without_a_header(self, ingested):
-        with pytest.raises(InputError, match=r"data\.csv'.*'5\.1, .*Iris-setosa'.*header=no.*column_names.* 5 .*header=yes"):
+        with pytest.raises(
+            InputError, match=r"data\.csv'.*'5\.1, .*Iris-setosa'.*header=no.*column_names.* 5 .*header=yes"
+        ):
             ingested(IRIS)
 
     def test_years_as_names_are_told(self, ingested):

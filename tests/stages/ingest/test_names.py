@@ -45,7 +45,12 @@ class TestFinalNames:
         assert [names.find(name) for name in ("Id", "id", "id_2", "rate %", "rate__", "ID")] == [
             "Id", "id_2", "id_2", "rate__", "rate__", None,
         ]  # fmt: skip
-        assert [names.original(name) for name in ("Id", "id_2", "rate__", "derived")] == ["Id", "id", "rate %", "derived"]
+        assert [names.original(name) for name in ("Id", "id_2", "rate__", "derived")] == [
+            "Id",
+            "id",
+            "rate %",
+            "derived",
+        ]
 
 
 class TestHeaders:
@@ -58,7 +63,7 @@ class TestHeaders:
             (["a", "a", "a"], ["a", "a.1", "a.2"]),
             (["a", "a", "a.1"], ["a", "a.2", "a.1"]),
             (["", "a", ""], ["column0", "a", "column2"]),
-            (["", "column0"], ["column0_", "column0"]),
+            (["", "column0"], ["column0.1", "column0"]),
         ],
     )
     def test_become_different_names(self, written, distinct):
@@ -124,8 +129,8 @@ class TestEitherName:
             ("Id + 0", 1),
             ("id_2 + 0", 2),
             ("'id' || id", "id2"),
-            ("'é \"id\"' || \"id\" -- id", "é \"id\"2"),
-            ("CASE WHEN id IN (1, 2) THEN \"年齢\" END", 5),
+            ('\'é "id"\' || "id" -- id', 'é "id"2'),
+            ('CASE WHEN id IN (1, 2) THEN "年齢" END', 5),
             ('"a ""b"".c"', 7),
             ("ifnull(\"年齢\"::VARCHAR, 'id').upper()", "5"),
         ],
@@ -168,7 +173,9 @@ class TestLabel:
         with pytest.raises(InputError, match=rf"label='{label}'.*: rate %, rate \$, y, n\."):
             ingested(RATES, label=label, derive={"n": "y + 1"})
 
-    @pytest.mark.parametrize(("label", "excluded"), [("y", "y"), ("rate %", "rate___2"), ("rate__", "rate $"), ("n", "n")])
+    @pytest.mark.parametrize(
+        ("label", "excluded"), [("y", "y"), ("rate %", "rate___2"), ("rate__", "rate $"), ("n", "n")]
+    )
     def test_that_is_dropped(self, ingested, label, excluded):
         with pytest.raises(InputError, match=re.escape(f"label='{label}', exclude=['{excluded}']")):
             ingested(RATES, label=label, exclude=[excluded], derive={"n": "y + 1"})

@@ -58,7 +58,9 @@ class TestColumns:
         assert found.rows == [{column: 1, "b": 2}]
         assert partitions(found) == [("a", None)]
 
-    @pytest.mark.parametrize("options", [{"key": "m"}, {"label": "m"}, {"exclude": ["m"]}, {"derive": {"n": "m || '!'"}}])
+    @pytest.mark.parametrize(
+        "options", [{"key": "m"}, {"label": "m"}, {"exclude": ["m"]}, {"derive": {"n": "m || '!'"}}]
+    )
     def test_may_be_named_in_parameters(self, ingested, options):
         found = ingested({"m=1/a.csv": "x\n5\n"}, **options)
 
@@ -72,10 +74,11 @@ class TestNoColumns:
         assert found.rows == [{"x": 5}, {"x": 6}]
 
     @pytest.mark.parametrize(
-        "paths", [("m=1/a.csv", "a.csv"), ("m=1/a.csv", "n=1/a.csv"), ("m=1/a.csv", "m=1/n=2/a.csv"), ("m=1/m=2/a.csv",)]
+        "paths",
+        [("m=1/a.csv", "a.csv"), ("m=1/a.csv", "n=1/a.csv"), ("m=1/a.csv", "m=1/n=2/a.csv"), ("m=1/m=2/a.csv",)],
     )
     def test_unless_every_file_has_the_same_keys(self, ingested, paths):
-        found = ingested({path: "x\n5\n" for path in paths})
+        found = ingested(dict.fromkeys(paths, "x\n5\n"))
 
         assert found.types == {"x": "INT"}
         assert partitions(found) == [("", 0)]

@@ -9,7 +9,9 @@ ROWS = range(40)
 
 
 def table(numbers, name="id"):
-    return f"{name},v,w\n" + "".join(f"{number},{row * 7 % 31},{row % 3}\n" for row, number in zip(ROWS, numbers, strict=False))
+    return f"{name},v,w\n" + "".join(
+        f"{number},{row * 7 % 31},{row % 3}\n" for row, number in zip(ROWS, numbers, strict=False)
+    )
 
 
 def left_out(found):

@@ -28,7 +28,13 @@ _LETTERS = (
     ("ISO-8859-2", _CENTRAL),
     ("WINDOWS-1250", _CENTRAL),
 )
-_CHARACTERS = (("SHIFT_JIS", "[ぁ-ヿ一-鿿]"), ("EUC-JP", "[ぁ-ヿ]"), ("EUC-KR", "[가-힣]"), ("GB18030", "[一-鿿]"), ("BIG5", "[一-鿿]"))
+_CHARACTERS = (
+    ("SHIFT_JIS", "[ぁ-ヿ一-鿿]"),
+    ("EUC-JP", "[ぁ-ヿ]"),
+    ("EUC-KR", "[가-힣]"),
+    ("GB18030", "[一-鿿]"),
+    ("BIG5", "[一-鿿]"),
+)
 
 
 @dataclass
@@ -79,7 +85,9 @@ def find_accents(blocks: Iterable[bytes]) -> Accents:
         if runs > utf8 and not found.line:
             start = next(match.start() for match in _RUN.finditer(block) if not _UTF8_RUN.fullmatch(match[0]))
             found.line = lines + block.count(b"\n", 0, start)
-            found.word = next(word for word in _WORD.finditer(block) if word.end() > start)[0].decode("cp1252", "replace")
+            found.word = next(word for word in _WORD.finditer(block) if word.end() > start)[0].decode(
+                "cp1252", "replace"
+            )
         found.foreign += len(_FOREIGN.findall(block)) + len(_UNDEFINED.findall(block))
         if len(found.sample) < _SAMPLE:
             found.sample += b"\n".join(match[0] for match in _WORD.finditer(block))[:_SAMPLE] + b"\n"

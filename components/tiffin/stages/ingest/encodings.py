@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tiffin.artifacts.notes import Note
 from tiffin.errors import InputError
-from tiffin.stages.ingest.filetypes import compression, explained_compression, open_bytes
 from tiffin.stages.ingest.accents import find_accents, likely_encoding
+from tiffin.stages.ingest.filetypes import compression, explained_compression, open_bytes
 
 _BLOCK = 1 << 20
 _MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16",
@@ -119,7 +119,7 @@ def _content(blocks: Iterable[bytes]) -> _Content:
 
 
 def _whole_line_ends(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the blocks so that none ends between `\r` and `\n`."""
+    r"""Yield the blocks so that none ends between `\r` and `\n`."""
     rest = b""
     for block in blocks:
         text = rest + block if rest else block
@@ -130,7 +130,7 @@ def _whole_line_ends(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _one_line_end(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the text with `\n` for every line end outside quotes."""
+    r"""Yield the text with `\n` for every line end outside quotes."""
     quoted = False
     for block in _whole_line_ends(blocks):
         parts = block.split(b'"')

@@ -161,9 +161,7 @@ def with_final_names(connection: duckdb.DuckDBPyConnection, expression: str, ren
     return text.decode().removeprefix("SELECT ")
 
 
-def names_used(
-    connection: duckdb.DuckDBPyConnection, expressions: Iterable[str], columns: Iterable[str]
-) -> set[str]:
+def names_used(connection: duckdb.DuckDBPyConnection, expressions: Iterable[str], columns: Iterable[str]) -> set[str]:
     """Return the columns that valid expressions use."""
     found = {
         part["column_names"][0].lower()

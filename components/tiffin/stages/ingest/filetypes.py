@@ -45,10 +45,21 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG image", "Pass a table."),
 )  # fmt: skip
 _CONTROL = re.compile(rb"[\0-\x08]")
-_PICKLE = re.compile(rb"\x80[\x02-\x05]")
-_MARKUP = re.compile(rb"<(\?xml|!doctype|[a-z][\w:.-]*[\s/>])", re.IGNORECASE)
-_HTML = re.compile(rb"<(!doctype html|html)", re.IGNORECASE)
-_ARFF = re.compile(rb"(%.*\n|\s)*@relation\b", re.IGNORECASE)
+# The same for formats that a pattern tells, after white space.
+_TEXTS = (
+    (re.compile(rb"\x80[\x02-\x05]"), "a Python pickle", "Write the table with pandas: to_parquet(new_path)."),
+    (
+        re.compile(rb"(%.*\n|\s)*@relation\b", re.IGNORECASE),
+        "an ARFF file",
+        "Remove the lines above the rows, save it as CSV, and set header=no and column_names.",
+    ),
+    (
+        re.compile(rb"<(!doctype html|html)", re.IGNORECASE),
+        "an HTML page",
+        "Check that the download did not return a page for signing in, or export the table to CSV.",
+    ),
+    (re.compile(rb"<(\?xml|!doctype|[a-z][\w:.-]*[\s/>])", re.IGNORECASE), "XML", _EXPORT),
+)
 
 
 def open_bytes(path: Path) -> Any:
@@ -115,27 +126,24 @@ def _format(head: bytes, name: str) -> tuple[str, str] | None:
     for magic, kind, what_to_do in _FORMATS:
         # A header may start with these letters; the formats go on with other bytes than text.
         if head.startswith(magic) and (not magic.isalnum() or _CONTROL.search(head[:300])):
-            # Names of the files in an archive are at its start.
-            if kind == "a ZIP archive" and (b"xl/" in head or lower.endswith((".xlsx", ".xlsm", ".xlsb"))):
-                return "an Excel workbook", "Save the sheet as CSV."
-            if kind == "a ZIP archive" and (lower.endswith(".npz") or b".npy" in head[:200]):
-                return "a NumPy archive (.npz)", "Write its arrays as columns of a CSV or Parquet file."
-            if kind == "a ZIP archive" and (lower.endswith(".ods") or b"opendocument.spreadsheet" in head[:200]):
-                return "an OpenDocument spreadsheet", "Save the sheet as CSV."
-            return kind, what_to_do.replace("{name}", name)
+            found = _archive_format(head, lower) if kind == "a ZIP archive" else None
+            return found or (kind, what_to_do.replace("{name}", name))
     if head[257:262] == b"ustar":
         return "a tar archive", _UNPACK
-    if _PICKLE.match(head):
-        return "a Python pickle", "Write the table with pandas: to_parquet(new_path)."
-    text = head[3:] if head.startswith(b"\xef\xbb\xbf") else head
-    text = text.lstrip()
-    if _ARFF.match(text):
-        return "an ARFF file", "Remove the lines above the rows, save it as CSV, and set header=no and column_names."
-    if _HTML.match(text):
-        return "an HTML page", "Check that the download did not return a page for signing in, or export the table to CSV."
-    if _MARKUP.match(text):
-        return "XML", _EXPORT
-    return _json_format(text, lower)
+    text = (head[3:] if head.startswith(b"\xef\xbb\xbf") else head).lstrip()
+    known = next(((kind, what_to_do) for start, kind, what_to_do in _TEXTS if start.match(text)), None)
+    return known or _json_format(text, lower)
+
+
+def _archive_format(head: bytes, name: str) -> tuple[str, str] | None:
+    """Return the format of a file that is a ZIP archive inside; the names of the files in it are at its start."""
+    if b"xl/" in head or name.endswith((".xlsx", ".xlsm", ".xlsb")):
+        return "an Excel workbook", "Save the sheet as CSV."
+    if b"opendocument.spreadsheet" in head[:200] or name.endswith(".ods"):
+        return "an OpenDocument spreadsheet", "Save the sheet as CSV."
+    if b".npy" in head[:200] or name.endswith(".npz"):
+        return "a NumPy archive (.npz)", "Write its arrays as columns of a CSV or Parquet file."
+    return None
 
 
 def _json_format(text: bytes, name: str) -> tuple[str, str] | None:

@@ -1,6 +1,7 @@
 """Tell whether the first line of a CSV file holds column names or values, from the rows below it."""
 
 import enum
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -28,8 +29,8 @@ class First(enum.Enum):
 def kind_of_first_line(first: Sequence[str], rows: Sequence[Sequence[str]]) -> First:
     """Return what the first line holds.
 
-    It holds names if a text stands above a column of numbers. It holds values if numbers stand above all columns of numbers, or if at
-    least half of its texts occur again below, each in its own column.
+    It holds names if a text stands above a column of numbers. It holds values if numbers stand above all columns of numbers, or
+    if at least half of its texts occur again below, each in its own column.
 
     Args:
         first: Cells of the first line.
@@ -75,10 +76,11 @@ def _in_order(figures: Sequence[str]) -> bool:
     if len(figures) < 2 or not all(_NUMBER.fullmatch(cell) for cell in figures):
         return False
     numbers = [float(cell) for cell in figures]
-    steps = {after - before for before, after in zip(numbers, numbers[1:], strict=False)}
+    steps = {after - before for before, after in itertools.pairwise(numbers)}
     if min(steps) <= 0:
         return False
-    return len(steps) == 1 and (len(numbers) > 2 or all(cell.isdigit() for cell in figures)) or len(numbers) >= _MANY
+    even = len(steps) == 1 and (len(numbers) > 2 or all(cell.isdigit() for cell in figures))
+    return even or len(numbers) >= _MANY
 
 
 def _mostly_in_order(rows: Sequence[Sequence[str]], forms: Sequence[int]) -> bool:

@@ -45,7 +45,9 @@ def check_reading(reading: Reading) -> None:
         ("partitions", reading.partitions, ("auto", "none")),
     ):
         if value not in allowed:
-            raise InputError(f"{name} should be {', '.join(allowed[:-1])} or {allowed[-1]}. Received: {name}={value!r}.")
+            raise InputError(
+                f"{name} should be {', '.join(allowed[:-1])} or {allowed[-1]}. Received: {name}={value!r}."
+            )
     names = reading.column_names
     for name in names:
         if not isinstance(name, str) or not name.strip():
@@ -83,7 +85,9 @@ def csv_header(path: Path, uri: str, reading: Reading) -> Header:
             f"'{uri}' should be a CSV file with a header line. Received: an empty {'first line' if start else 'file'}."
         )
     if not _is_utf8(start.splitlines()[0]):
-        raise InputError(f"'{uri}' should be CSV in UTF-8, or Parquet. Received: a first line that is not UTF-8. Convert it.")
+        raise InputError(
+            f"'{uri}' should be CSV in UTF-8, or Parquet. Received: a first line that is not UTF-8. Convert it."
+        )
     delimiter, rows = _delimiter(text, uri, _DELIMITERS.get(reading.delimiter, reading.delimiter))
     if len(start) == HEAD_BYTES and len(rows) > 1 and len(rows) < _HEAD_ROWS:
         rows = rows[:-1]  # The end of the block cuts it off.
@@ -102,41 +106,44 @@ def csv_header(path: Path, uri: str, reading: Reading) -> Header:
     return Header(delimiter, names, line, tuple(notes))
 
 
-def _has_header(first: Sequence[str], rows: Sequence[Sequence[str]], uri: str, reading: Reading) -> tuple[bool, list[Note]]:
+def _has_header(
+    first: Sequence[str], rows: Sequence[Sequence[str]], uri: str, reading: Reading
+) -> tuple[bool, list[Note]]:
     """Return whether the first line holds names.
 
     Raises:
         InputError: It seems to hold values, or names were set and this cannot be told.
     """
     shown = ", ".join(first)[:80]
-    if reading.header == "no":
-        if reading.column_names:
-            return False, []
+    set_names = reading.column_names
+    if reading.header == "no" and not set_names:
         named = f"column1 to column{len(first)}" if len(first) > 1 else "column1"
-        return False, [Note("HEADER", f"The columns of '{uri}' are {named} (header=no). Set column_names to name them.")]
-    if reading.header == "yes":
-        return True, []
-    if reading.column_names and tuple(name.strip() for name in first) == reading.column_names:
-        return True, []
+        return False, [
+            Note("HEADER", f"The columns of '{uri}' are {named} (header=no). Set column_names to name them.")
+        ]
+    if reading.header != "auto" or (set_names and tuple(name.strip() for name in first) == set_names):
+        return reading.header != "no", []
     kind = kind_of_first_line(first, rows)
-    if reading.column_names:
-        if kind in (First.UNKNOWN, First.ORDERED):
-            raise InputError(
-                f"header should be yes or no, since '{uri}' does not show whether its first line, '{shown}', holds names that "
-                "column_names replaces. Received: header='auto'. Set header=yes to skip that line, header=no to read it."
-            )
-        what = "holds names, which column_names replaces" if kind is First.NAMES else "holds values"
-        note = Note("HEADER", f"The first line of '{uri}' {what}. Set header=yes or header=no to decide it.", example=shown)
-        return kind is First.NAMES, [note]
-    if kind is First.VALUES:
+    if set_names and kind in (First.UNKNOWN, First.ORDERED):
+        raise InputError(
+            f"header should be yes or no, since '{uri}' does not show whether its first line, '{shown}', holds names that "
+            "column_names replaces. Received: header='auto'. Set header=yes to skip that line, header=no to read it."
+        )
+    if kind is First.VALUES and not set_names:
         raise InputError(
             f"'{uri}' should start with a line of column names. Received: '{shown}', which looks like values. Set header=no, and "
             f"column_names to a list of {len(first)} names; or header=yes if these are the names."
         )
-    if kind is First.ORDERED:
-        text = f"The first line of '{uri}' holds numbers and was read as column names. Set header=no to read it as values."
-        return True, [Note("HEADER", text, example=shown)]
-    return True, []
+    notes = []
+    if set_names:
+        what = "names, which column_names replaces" if kind is First.NAMES else "values"
+        notes = [Note("HEADER", f"The first line of '{uri}' holds {what}. Set header to decide it.", example=shown)]
+    elif kind is First.ORDERED:
+        text = (
+            f"The first line of '{uri}' holds numbers and was read as column names. Set header=no to read it as values."
+        )
+        notes = [Note("HEADER", text, example=shown)]
+    return kind is not First.VALUES, notes
 
 
 def _check_quotes(text: str, delimiter: str, uri: str) -> None:
@@ -145,8 +152,8 @@ def _check_quotes(text: str, delimiter: str, uri: str) -> None:
         next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error:
         raise InputError(
-            f"A quoted column name should end at the delimiter {delimiter!r}. Received: {text.splitlines()[0][:80]!r} in '{uri}'. "
-            "Fix the header, or write quotes inside a name twice."
+            f"A quoted column name should end at the delimiter {delimiter!r}. Received: {text.splitlines()[0][:80]!r} in "
+            f"'{uri}'. Fix the header, or write quotes inside a name twice."
         ) from None
 
 

@@ -1,7 +1,7 @@
 """Column names: the source's names, and the names in the examples, which TensorFlow accepts.
 
-A name keeps its ASCII letters, digits and `_`; accents are removed, and other characters become `_`. Names that would become equal,
-or that differ only in case, are numbered: `rate $` and `rate %` become `rate__` and `rate___2`. The numbers follow the
+A name keeps its ASCII letters, digits and `_`; accents are removed, and other characters become `_`. Names that would become
+equal, or that differ only in case, are numbered: `rate $` and `rate %` become `rate__` and `rate___2`. The numbers follow the
 alphabetical order of the names, so that neither the order of the files nor that of the columns changes them.
 """
 
@@ -91,17 +91,12 @@ def distinct_names(names: Sequence[str]) -> tuple[list[str], frozenset[str]]:
     found: list[str] = []
     unnamed = set()
     for position, text in enumerate(texts):
-        if not text:
-            text = f"column{position}"
-            while text in texts or text in found:
-                text += "_"
-            unnamed.add(text)
-        elif _NAMELESS.fullmatch(text):
-            unnamed.add(text)
-        name, number = text, 0
-        while name in found or (number and name in texts):
+        name, number = text or f"column{position}", 0
+        while name in found or ((number or not text) and name in texts):
             number += 1
-            name = f"{text}.{number}"
+            name = f"{text or f'column{position}'}.{number}"
+        if not text or _NAMELESS.fullmatch(name):
+            unnamed.add(name)
         found.append(name)
     return found, frozenset(unnamed)
 

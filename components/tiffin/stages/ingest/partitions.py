@@ -29,7 +29,7 @@ def partition_values(
     found = {uri: _values(uri.removeprefix(base).split("/")[:-1]) if uri.startswith(base) else [] for uri in uris}
     uri = next((uri for uri, values in found.items() if values), None)
     if uri is None:
-        return dict.fromkeys(uris, {}), []
+        return {other: {} for other in uris}, []
     names = [key for key, _ in found[uri]]
     keys = {uri: sorted(key for key, _ in values) for uri, values in found.items()}
     differing = next((other for other in uris if keys[other] != keys[uri] or len(set(names)) < len(names)), None)
@@ -38,10 +38,14 @@ def partition_values(
             f"Folders named key=value were not read as columns: '{uri}' has {', '.join(names)}, '{differing}' has "
             f"{', '.join(keys[differing]) or 'none'}. Every file should have the same keys, each once."
         )
-        return dict.fromkeys(uris, {}), [Note("PARTITIONS", text, count=0, example=uri)]
+        return {other: {} for other in uris}, [Note("PARTITIONS", text, count=0, example=uri)]
     own = {name.lower() for name in columns}
     notes = [
-        Note("PARTITIONS", f"'{name}' is read from the files, which have this column, not from folders named {name}=value.", name)
+        Note(
+            "PARTITIONS",
+            f"'{name}' is read from the files, which have this column, not from folders named {name}=value.",
+            name,
+        )
         for name in names
         if name.lower() in own
     ]

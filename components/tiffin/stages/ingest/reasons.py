@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+from collections.abc import Callable
 
 import duckdb
 
@@ -24,7 +25,7 @@ def type_name(type_: str) -> str:
 
 
 # Patterns of DuckDB's messages, and the reason as text or as a function of the match.
-_EXPRESSIONS = (
+_EXPRESSIONS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     (r'syntax error at or near "(?P<at>.*)"', lambda m: f"syntax error at '{m['at']}'"),
     (r"syntax error at end of input", lambda m: "the expression is incomplete"),
     (r"unterminated", lambda m: "a quote or a comment is not closed"),
@@ -46,7 +47,10 @@ _EXPRESSIONS = (
         r"(?P<type>date|timestamp|time) field value out of range: \"(?P<value>.*?)\"",
         lambda m: f"'{m['value']}' is not a {m['type']}",
     ),
-    (r"Could not parse string \"(?P<value>.*?)\" according to format", lambda m: f"'{m['value']}' does not have that format"),
+    (
+        r"Could not parse string \"(?P<value>.*?)\" according to format",
+        lambda m: f"'{m['value']}' does not have that format",
+    ),
     (
         r"Unimplemented type for cast \((?P<one>.+) -> (?P<other>.+?)\)",
         lambda m: f"{type_name(m['one'])} cannot become {type_name(m['other'])}",
@@ -68,7 +72,7 @@ def expression_reason(error: duckdb.Error | str) -> str:
     message = _first_line(error)
     for pattern, reason in _EXPRESSIONS:
         if match := re.search(pattern, message):
-            return str(reason(match))
+            return reason(match)
     if isinstance(error, duckdb.BinderException):
         return "the operands have unsuitable types or values"
     if isinstance(error, duckdb.Error):
@@ -149,4 +153,6 @@ def _listed(types: str) -> str:
 def _not_a(value: str, type_: str) -> str:
     name = type_name(type_)
     value = value if len(value) <= 60 else f"{value[:57]}..."
-    return f"'{value}' is not {'an' if name[0] in 'aeiou' else 'a'} {name}" if name != "text" else f"'{value}' is not text"
+    return (
+        f"'{value}' is not {'an' if name[0] in 'aeiou' else 'a'} {name}" if name != "text" else f"'{value}' is not text"
+    )

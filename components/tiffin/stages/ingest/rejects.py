@@ -47,8 +47,8 @@ def _check_last_line(path: Path, uri: str, line: int, text: str) -> None:
     last = _line_numbers(path, [_END])[0]
     if line < last - 1:
         raise DataError(
-            f"Quotes should be closed. Received: {uri}:{line}: {text.splitlines()[0][:80]}, an unclosed quote that makes the rows "
-            "after it unreadable. Close or remove the quote."
+            f"Quotes should be closed. Received: {uri}:{line}: {text.splitlines()[0][:80]}, an unclosed quote that makes the "
+            "rows after it unreadable. Close or remove the quote."
         )
 
 

@@ -23,8 +23,8 @@ def order_columns(
 ) -> tuple[list[str], list[Note]]:
     """Return the columns of the table `source` to leave out of the examples, and a note on each.
 
-    Columns without a name are left out, as are integers that count the rows from 0 or 1, of all files or of each. A column is kept
-    if it is used, or if no input would be left.
+    Columns without a name are left out, as are integers that count the rows from 0 or 1, of all files or of each. A column is
+    kept if it is used, or if no input would be left.
 
     Args:
         connection: Connection with the table.
@@ -76,7 +76,9 @@ def _row_numbers(
         if _ascends(connection, name, 0, rows, rejected)
         or (
             longest >= _LEAST_ROWS
-            and all(_ascends(connection, name, start, count, rejected) for start, count in zip(starts, counts, strict=True))
+            and all(
+                _ascends(connection, name, start, count, rejected) for start, count in zip(starts, counts, strict=True)
+            )
         )
     ]
 

@@ -39,7 +39,8 @@ def is_parquet(path: Path) -> bool:
     if path.name.lower().endswith((".parquet", ".pq")):
         return True
     with path.open("rb") as file:
-        return file.read(4) == b"PAR1"
+        # A CSV header may start with these letters.
+        return re.match(rb"PAR1[^,;\t|\r\n\"]*[\0-\x08]", file.read(100)) is not None
 
 
 def parquet_columns(connection: duckdb.DuckDBPyConnection, path: Path, uri: str) -> list[Column]:
@@ -163,9 +164,7 @@ def _counts(
     return {name: row[index * width : (index + 1) * width] for index, name in enumerate(names)}
 
 
-def csv_relation(
-    path: Path, delimiter: str, columns: Sequence[Column], *, rejects: bool, header: bool = True
-) -> str:
+def csv_relation(path: Path, delimiter: str, columns: Sequence[Column], *, rejects: bool, header: bool = True) -> str:
     """Return the SQL that reads a CSV file with these columns.
 
     Args:
@@ -179,8 +178,8 @@ def csv_relation(
     missing = ", ".join(f"'{word}'" for word in MISSING)
     keep = "store_rejects=true, rejects_limit=0" if rejects else "ignore_errors=true"
     return (
-        f"read_csv('{_one_file(path)}', auto_detect=false, hive_partitioning=false, header={str(header).lower()}, delim='{escaped(delimiter)}', quote='\"', "
-        f"escape='\"', columns={{{types}}}, nullstr=[{missing}], {keep})"
+        f"read_csv('{_one_file(path)}', auto_detect=false, hive_partitioning=false, header={str(header).lower()}, "
+        f"delim='{escaped(delimiter)}', quote='\"', escape='\"', columns={{{types}}}, nullstr=[{missing}], {keep})"
     )
 
 
@@ -197,4 +196,3 @@ def escaped(text: object) -> str:
 def _one_file(path: Path) -> str:
     """Return a path for a SQL string, with `[`, `*` and `?` escaped so that DuckDB does not expand them as a glob."""
     return escaped(glob.escape(str(path)))
-

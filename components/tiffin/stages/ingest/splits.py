@@ -37,7 +37,8 @@ def split_expression(splits: Mapping[str, float], columns: Sequence[Column], key
     Args:
         splits: Split name to weight; weights sum to 1.
         columns: Source columns, before `derive` and `exclude`, so that neither moves a row.
-        key: One of the columns, whose value decides the split: rows with the same value stay together. Empty to use the whole row.
+        key: One of the columns, whose value decides the split: rows with the same value stay together. Empty to use
+            the whole row.
     """
     chosen = [column for column in columns if column.name == key] if key else sorted(columns, key=lambda c: c.name)
     texts = ", ".join(_text(column) for column in chosen)
