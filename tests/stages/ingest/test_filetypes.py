@@ -79,6 +79,8 @@ class TestOtherFormats:
             ("d.xml", b"<?xml version='1.0'?>\n<rows/>", "XML"),
             ("d.arff", b"% about\n@RELATION iris\n@DATA\n1\n", "ARFF.*header=no"),
         ],
+        # Compressed bytes hold the time.
+        ids=lambda value: value if isinstance(value, str) else "content",
     )
     def test_are_named_with_what_to_do(self, ingested, name, content, format_):
         with pytest.raises(InputError, match=rf"{name}'.*CSV.*Parquet.*: .*{format_}.*\.$"):
@@ -122,7 +124,7 @@ class TestCompression:
 
         assert ingested.left() == []
 
-    @pytest.mark.parametrize("content", [CSV, b"\x1f\x8bjunk", gzip.compress(CSV)[:60]])
+    @pytest.mark.parametrize("content", [CSV, b"\x1f\x8bjunk", gzip.compress(CSV)[:60]], ids=["none", "all", "end"])
     def test_that_is_damaged(self, ingested, content):
         with pytest.raises(InputError, match=r"data\.csv\.gz'.*gzip"):
             ingested(content, "data.csv.gz")
