@@ -119,10 +119,19 @@ class TestParquet:
             assert source.total == 1
             assert [row.values for row in source.rows] == [{"a": 0}]
 
+    def test_below_a_folder_named_key_value(self, tmp_path):
+        path = tmp_path / "lr=0.1" / "a.parquet"
+        path.parent.mkdir()
+        duckdb.execute(f"COPY (SELECT 1 a) TO '{path}'")
+        with open_rows(str(path)) as source:
+            assert [row.values for row in source.rows] == [{"a": 1}]
+
     @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"x" * 100 + b"PAR1"])
     def test_a_corrupt_file(self, tmp_path, content):
-        with pytest.raises(InputError, match=r"'a\.parquet'.* Parquet"):
+        with pytest.raises(InputError, match=r"'a\.parquet'.* Parquet") as raised:
             read(tmp_path, "a.parquet", content)
+
+        assert "Error" not in str(raised.value)
 
     def test_a_file_with_corrupt_data(self, tmp_path):
         path = tmp_path / "a.parquet"

@@ -173,22 +173,22 @@ def _open_parquet(path: Path) -> Iterator[Source]:
     def read(connection: Any) -> Iterator[Row]:
         nonlocal done
         try:
-            result = connection.execute("SELECT * FROM read_parquet(?)", [pattern])
+            result = connection.execute("SELECT * FROM read_parquet(?, hive_partitioning=false)", [pattern])
             names = [column[0] for column in result.description]
             while chunk := result.fetchmany(_PARQUET_ROWS):
                 for values in chunk:
                     done += 1
                     yield Row(done, None, {name: _plain(value) for name, value in zip(names, values, strict=True)})
-        except duckdb.Error as error:
-            raise _broken_parquet(path, error) from None
+        except duckdb.Error:
+            raise _broken_parquet(path) from None
 
     with duckdb.connect(":memory:", config={"threads": 1}) as connection:
         # The progress bar, shown after two seconds, would mix with the predictions on standard output.
         connection.execute("SET enable_progress_bar = false")
         try:
             total = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [pattern]).fetchone()
-        except duckdb.Error as error:
-            raise _broken_parquet(path, error) from None
+        except duckdb.Error:
+            raise _broken_parquet(path) from None
         yield Source(read(connection), False, int(total[0]) if total else None, lambda: done)
 
 
@@ -196,9 +196,8 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, decimal.Decimal) else value
 
 
-def _broken_parquet(path: Path, error: Exception) -> InputError:
-    reason = str(error).splitlines()[0].replace(glob.escape(str(path)), path.name)
-    return InputError(f"Could not read '{path.name}' as a Parquet file: {reason}. Write the file again.")
+def _broken_parquet(path: Path) -> InputError:
+    return InputError(f"'{path.name}' is not a complete Parquet file. Write or copy it again.")
 
 
 def select_inputs(values: Mapping[str, Any], inputs: Mapping[str, TensorSpec], is_text: bool) -> dict[str, Any]:
