@@ -14,12 +14,13 @@ from tiffin.errors import DataError, InputError
 from tiffin.stages.ingest import sample
 from tiffin.stages.ingest.headers import csv_header
 from tiffin.stages.ingest.reading import Reading
-from tiffin.stages.ingest.rejects import rejected_rows, too_many_rejected
+from tiffin.stages.ingest.rejects import Part, rejected_rows, set_aside_notes
 from tiffin.stages.ingest.sources import (
+    TEXTS,
     Column,
+    base_type,
     common_type,
     csv_relation,
-    csv_types,
     damaged,
     is_parquet,
     parquet_columns,
@@ -27,6 +28,7 @@ from tiffin.stages.ingest.sources import (
     quoted_name,
     unreadable,
 )
+from tiffin.stages.ingest.values import apply, check_reading, convert, declared_types, large_integers, selected
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def load(
         InputError: A file is invalid, or the files do not fit together.
         DataError: There are no rows, or too many unreadable ones.
     """
+    check_reading(connection, reading)
     uris = {path: source.uri for path, source in files.items()}
     first = next(iter(files))
     found: dict[Path, list[Column]] = {}
@@ -89,52 +92,45 @@ def load(
                 f"All files should have the same columns. Received: '{uri}', which differs from '{uris[first]}' in "
                 f"{', '.join(differing)}. Ingest the files separately, or fix the header."
             )
-    if separators:
-        _find_csv_types(connection, found, separators, uris, max_bad_share)
+    names = [column.name for column in found[first]]
+    declared = declared_types(reading, names)
+    texts = names if separators else list(declared)
     by_file = {uris[path]: {column.name: column.type for column in columns} for path, columns in found.items()}
     columns = [
-        Column(column.name, common_type(column.name, {uri: types[column.name] for uri, types in by_file.items()}))
-        for column in found[first]
+        Column(name, "VARCHAR")
+        if name in texts
+        else Column(name, common_type(name, {uri: types[name] for uri, types in by_file.items()}))
+        for name in names
     ]
-    types = {column.name: column.type for column in columns}
     connection.execute(f"CREATE TABLE source ({', '.join(f'{quoted_name(c.name)} {c.type}' for c in columns)})")
+    parts: list[Part] = []
     for path, here in found.items():
-        if path in separators:
-            typed = [Column(column.name, types[column.name]) for column in here]
-            relation = csv_relation(path, separators[path], typed, rejects=True)
-        else:
-            relation = parquet_relation(path)
+        order = tuple(column.name for column in here)
+        csv = path in separators
+        relation = csv_relation(path, separators[path], order) if csv else parquet_relation(path)
         try:
-            connection.execute(f"INSERT INTO source BY NAME SELECT * FROM {relation}")
+            connection.execute(f"INSERT INTO source BY NAME SELECT {selected(here, texts, reading)} FROM {relation}")
         except duckdb.Error as error:
-            raise (unreadable if path in separators else damaged)(uris[path], error) from None
-    rejected = rejected_rows(connection, {str(path): uri for path, uri in uris.items()}) if separators else []
-    kept = connection.execute("SELECT count(*) FROM source").fetchall()[0][0]
-    if kept + len(rejected) == 0:
+            raise (unreadable if csv else damaged)(uris[path], error) from None
+        start = parts[-1].end if parts else 0
+        end = connection.execute("SELECT count(*) FROM source").fetchall()[0][0]
+        parts.append(Part(path, uris[path], separators.get(path, ""), order, start, end))
+    structural = rejected_rows(connection, {str(path): uri for path, uri in uris.items()}) if separators else []
+    total = parts[-1].end + len(structural)
+    if not total:
         raise DataError(
             f"data should have at least one row. Received: '{uris[first]}', which has none. Pass a file with rows."
         )
-    if len(rejected) > max_bad_share * (kept + len(rejected)):
-        raise too_many_rejected(rejected, kept + len(rejected), max_bad_share)
-    return Loaded(columns, rejected)
-
-
-def _find_csv_types(
-    connection: duckdb.DuckDBPyConnection,
-    found: dict[Path, list[Column]],
-    separators: Mapping[Path, str],
-    uris: Mapping[Path, str],
-    max_bad_share: float,
-) -> None:
-    """Detect the CSV columns' types from the values of all files and set them in `found`."""
-    texts = [
-        f"FROM {csv_relation(path, delimiter, found[path], rejects=False)}" for path, delimiter in separators.items()
-    ]
-    names = [column.name for column in found[next(iter(separators))]]
-    try:
-        typed = csv_types(connection, " UNION ALL BY NAME ".join(texts), names, max_bad_share)
-    except duckdb.Error as error:
-        raise unreadable("', '".join(uris[path] for path in separators), error) from None
-    types = {column.name: column.type for column in typed}
-    for path in separators:
-        found[path] = [Column(column.name, types[column.name]) for column in found[path]]
+    # Text columns of Parquet stay text beside CSV files.
+    parquet_texts = {
+        column.name: "text"
+        for path, here in found.items()
+        if path not in separators
+        for column in here
+        if base_type(column.type) in TEXTS
+    }
+    declared = parquet_texts | declared
+    conversions = convert(connection, texts, declared, reading, max_bad_share, total)
+    conversions += large_integers(connection, [column for column in columns if column.name not in texts])
+    columns, rejected, notes = apply(connection, columns, conversions, parts, structural, max_bad_share)
+    return Loaded(columns, rejected, (*set_aside_notes(rejected), *notes))
