@@ -7,7 +7,7 @@ import duckdb
 
 from tiffin.artifacts.notes import Note
 from tiffin.stages.ingest import missing
-from tiffin.stages.ingest.forms import NumberForm, any_number, number_forms
+from tiffin.stages.ingest.forms import NumberForm, either, number_forms
 from tiffin.stages.ingest.profiles import Found, Profile
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.sources import quoted_name
@@ -44,7 +44,7 @@ class Rules:
     @property
     def numbers(self) -> str:
         """Regular expression of numbers in any of the forms."""
-        return any_number(self.forms)
+        return either(form.pattern for form in self.forms)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ are text, whatever a database would make of them.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from tiffin.stages.ingest.sources import escaped
@@ -54,7 +54,7 @@ BROKEN = (
 _CURRENCY = r"(?:US\$|[$€£¥₹₩₽₺])"
 _MINUS = r"[+\x{2212}-]"
 _BLANK = r"[ \x{A0}\x{202F}]"
-_MARKS = {" ": _BLANK, "'": r"['’]"}
+_MARKS = {" ": _BLANK, "'": r"['\x{2019}]"}
 # Decimal and thousands marks, the most usual first.
 MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 
@@ -103,11 +103,6 @@ def number_forms(decimal: str, thousands: str) -> list[NumberForm]:
         chosen = decimal or ("," if thousands == "." else ".")
         return [NumberForm(chosen, thousands)]
     return [NumberForm(*marks) for marks in MARKS if decimal in ("", marks[0])]
-
-
-def any_number(forms: Sequence[NumberForm]) -> str:
-    """Return the regular expression of a value in any of the forms."""
-    return "|".join(f"(?:{form.pattern})" for form in forms)
 
 
 @dataclass(frozen=True)
@@ -174,6 +169,11 @@ def _shape(format_: str) -> str:
 def quoted(text: str) -> str:
     """Return a text as a SQL string."""
     return f"'{escaped(text)}'"
+
+
+def either(patterns: Iterable[str]) -> str:
+    """Return the regular expression of a text that matches one of these."""
+    return "|".join(f"(?:{pattern})" for pattern in patterns)
 
 
 def full(text: str, pattern: str) -> str:

@@ -102,6 +102,8 @@ def load(
         else Column(name, common_type(name, {uri: types[name] for uri, types in by_file.items()}))
         for name in names
     ]
+    # The texts are read a few times and dropped: compressing them takes longer than reading them.
+    connection.execute("SET force_compression='uncompressed'")
     connection.execute(f"CREATE TABLE source ({', '.join(f'{quoted_name(c.name)} {c.type}' for c in columns)})")
     parts: list[Part] = []
     for path, here in found.items():
@@ -115,6 +117,7 @@ def load(
         start = parts[-1].end if parts else 0
         end = connection.execute("SELECT count(*) FROM source").fetchall()[0][0]
         parts.append(Part(path, uris[path], separators.get(path, ""), order, start, end))
+    connection.execute("SET force_compression='auto'")
     structural = rejected_rows(connection, {str(path): uri for path, uri in uris.items()}) if separators else []
     total = parts[-1].end + len(structural)
     if not total:

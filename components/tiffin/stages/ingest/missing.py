@@ -6,11 +6,11 @@ from tiffin.stages.ingest.forms import INFINITE, full, quoted
 PROGRAM_WORDS = ("NA", "N/A", "#N/A", "<NA>", "NULL", "null", "NaN", "nan", r"\N")
 # Missing in columns of numbers, dates and booleans, in any case.
 _WORDS = (
-    r"|\?+|-+|\.+|–|—|\*+|none|n/?a|n\.a\.?|#n/?a|<na>|<null>|<none>|null|-?nan|nat|nil|missing|unknown|unk|undefined|void|tbd|tba"
+    r"|\?+|-+|\.+|[\x{2013}\x{2014}]|\*+|none|n/?a|n\.a\.?|#n/?a|<na>|<null>|<none>|null|-?nan|nat|nil|missing|unknown|unk|undefined|void|tbd|tba"
     r"|not available|not applicable|not recorded|no data|nodata|empty|blank|\\n|#n/a n/a|-?1\.#(?:ind|qnan)"
     r"|\((?:null|none|na|n/a|missing|unknown|blank|empty)\)|\[(?:null|none|na|missing|unknown)\]"
 )
-_WORD = rf"(?i)[\s\x{{A0}}]*(?:{_WORDS})[\s\x{{A0}}]*"
+WORD = rf"(?i)[\s\x{{A0}}]*(?:{_WORDS})[\s\x{{A0}}]*"
 # How MySQL writes a missing date.
 _ZERO_DATE = r"\s*0000-00-00(?:[ T]00:00:00)?\s*"
 _CAPITAL_CODE = r"[A-Z]{2,3}"
@@ -18,7 +18,7 @@ _CAPITAL_CODE = r"[A-Z]{2,3}"
 
 def is_word(text: str) -> str:
     """Return the SQL for whether a SQL text is a word for a missing number, date or boolean."""
-    return full(text, _WORD)
+    return full(text, WORD)
 
 
 def is_zero_date(text: str) -> str:

@@ -177,7 +177,6 @@ def _mixed(profile: Profile, odd: Found, what: str) -> Remark:
 def _converted(connection: duckdb.DuckDBPyConnection, profile: Profile, marks: Marks, value: str) -> Remark:
     kinds = [kind for kind in ("local", *(["fraction"] if marks.form.decimal != "." else [])) if profile.count(kind)]
     first = profile.first(*kinds)
-    column = quoted_name(profile.name)
     became = connection.execute(f"SELECT {value} FROM source WHERE rowid = {first.row}").fetchall()[0][0]
     thousands = f", thousands mark '{marks.form.thousands}'" if marks.form.thousands else ""
     guess = " The marks could also be decimal marks; set decimal." if marks.guessed and marks.form.thousands else ""

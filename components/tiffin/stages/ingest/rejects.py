@@ -62,7 +62,8 @@ def rejected_rows(connection: duckdb.DuckDBPyConnection, uris: Mapping[str, str]
     """
     rows = connection.execute(
         "SELECT s.file_path, e.line_byte_position, any_value(e.error_type::VARCHAR ORDER BY e.column_idx), "
-        "any_value(coalesce(e.column_name, '') ORDER BY e.column_idx), any_value(e.error_message ORDER BY e.column_idx), any_value(e.csv_line) "
+        "any_value(coalesce(e.column_name, '') ORDER BY e.column_idx), "
+        "any_value(e.error_message ORDER BY e.column_idx), any_value(e.csv_line) "
         "FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) "
         "GROUP BY s.file_path, e.line, e.line_byte_position ORDER BY s.file_path, e.line_byte_position"
     ).fetchall()
@@ -74,8 +75,8 @@ def rejected_rows(connection: duckdb.DuckDBPyConnection, uris: Mapping[str, str]
         for line, (_, _, kind, column, message, text) in zip(lines, here, strict=True):
             if "unterminated quote" in message and text.split("\n", 1)[0].count('"') % 2:
                 _check_last_line(Path(path), uris[path], line, text)
-            column = column if kind == "INVALID ENCODING" else ""
-            found.append(Rejected(uris[path], line, column, _REASONS.get(kind, "not valid CSV"), text[:500]))
+            where = column if kind == "INVALID ENCODING" else ""
+            found.append(Rejected(uris[path], line, where, _REASONS.get(kind, "not valid CSV"), text[:500]))
     return found
 
 

@@ -20,7 +20,7 @@ from tiffin.stages.ingest.dates import (
 )
 from tiffin.stages.ingest.forms import quoted
 from tiffin.stages.ingest.numerals import find_marks, number_column, typed_number
-from tiffin.stages.ingest.profiles import DATES, NUMBERS, Profile, profile
+from tiffin.stages.ingest.profiles import DATES, NUMBERS, Profile, profiles
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.rejects import Part, misfit_rows, misfits_rejected, placed, too_many_rejected
 from tiffin.stages.ingest.sources import INTEGERS, Column, base_type, plain_name, quoted_name
@@ -107,31 +107,27 @@ def convert(
         rows: Number of rows, with those that could not be split into columns.
     """
     rules = Rules(reading, math.floor(max_bad_share * rows))
-    profiles = [profile(connection, name, rules.numbers, rules.find_missing) for name in texts]
-    rules = replace(rules, decimal=_decimal(connection, profiles, rules))
-    return [_converted(connection, each, declared.get(each.name, ""), rules) for each in profiles]
+    found = profiles(
+        connection, texts, rules.numbers, rules.find_missing, any(form.decimal == "." for form in rules.forms)
+    )
+    rules = replace(rules, decimal=_decimal(connection, found, rules))
+    return [_converted(connection, each, declared.get(each.name, ""), rules) for each in found]
 
 
-def _decimal(connection: duckdb.DuckDBPyConnection, profiles: Sequence[Profile], rules: Rules) -> str:
+def _decimal(connection: duckdb.DuckDBPyConnection, columns: Sequence[Profile], rules: Rules) -> str:
     """Return the decimal mark that columns show without doubt; empty if they show none or several."""
     marks = set()
-    for each in profiles:
+    for each in columns:
         if each.count("local", "fraction") and each.count(*NUMBERS) * 2 > each.words:
             found = find_marks(connection, each, rules)
-            if not found.problem and not found.guessed and found.fractions:
+            if found.fractions and not found.problem and not found.guessed:
                 marks.add(found.form.decimal)
     return marks.pop() if len(marks) == 1 else ""
 
 
 def _converted(connection: duckdb.DuckDBPyConnection, each: Profile, declared: str, rules: Rules) -> Conversion:
-    if declared == "text":
-        return Conversion(each.name, "VARCHAR", quoted_name(each.name))
-    if declared == "boolean":
-        return typed_boolean(connection, each, rules)
-    if declared in ("integer", "float"):
-        return typed_number(connection, each, rules, declared)
     if declared:
-        return typed_date(connection, each, rules, declared)
+        return _declared(connection, each, declared, rules)
     if rules.reading.date_format and (found := format_column(connection, each, rules)):
         return found
     numbers, dates = each.count(*NUMBERS), each.count(*DATES, "local date")
@@ -142,6 +138,16 @@ def _converted(connection: duckdb.DuckDBPyConnection, each: Profile, declared: s
         return (date_column if most == dates else boolean_column)(connection, each, rules)
     shorts = each.count("short date")
     return as_text(connection, each, rules, [short_dates(each)] if shorts and shorts * 2 >= each.words else [])
+
+
+def _declared(connection: duckdb.DuckDBPyConnection, each: Profile, declared: str, rules: Rules) -> Conversion:
+    if declared == "text":
+        return Conversion(each.name, "VARCHAR", quoted_name(each.name))
+    if declared == "boolean":
+        return typed_boolean(connection, each, rules)
+    if declared in ("integer", "float"):
+        return typed_number(connection, each, rules, declared)
+    return typed_date(connection, each, rules, declared)
 
 
 def large_integers(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> list[Conversion]:
@@ -179,11 +185,10 @@ def selected(columns: Sequence[Column], texts: Sequence[str], reading: Reading) 
     for column in columns:
         name = quoted_name(column.name)
         text = name if column.type == "VARCHAR" else f"CAST({name} AS VARCHAR)"
-        if column.name in texts and column.type != "VARCHAR":
-            name, text = text, text
-        if reading.missing_values:
-            name = f"CASE WHEN {text} NOT IN ({words}) THEN {name} END"
-        parts.append(f"{name} AS {quoted_name(column.name)}")
+        value = text if column.name in texts else name
+        if column.name in texts or reading.missing_values:
+            value = f"CASE WHEN {text} NOT IN ({words}) THEN {value} END"
+        parts.append(f"{value} AS {name}")
     return ", ".join(parts)
 
 
