@@ -9,7 +9,7 @@ import duckdb
 
 from tiffin.artifacts.examples import Manifest, set_aside, write_examples
 from tiffin.errors import InputError
-from tiffin.stages.ingest.columns import check_range, finish_columns, rename
+from tiffin.stages.ingest.columns import finish_columns, rename
 from tiffin.stages.ingest.loading import load, local_files
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.shards import sample_rows, write_shards
@@ -68,7 +68,6 @@ def ingest(
         files = stack.enter_context(local_files(data, scratch))
         loaded = load(connection, files, reading, max_bad_share)
         columns, renamed = rename(connection, loaded.columns)
-        check_range(connection, [column for column in columns if column.name not in exclude])
         table_columns = finish_columns(connection, columns, derive, exclude, split_expression(weights, columns, key))
         version, written = write_shards(connection, table_columns, list(weights), derive, scratch / "shards")
         manifest = Manifest(
