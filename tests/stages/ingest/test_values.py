@@ -43,7 +43,7 @@ class TestCodesAreText:
             ["0x1F", "0b1"],
             ["05", "17", "23"],
             ["00.5", "1.5"],
-            ["١٢", "١"],
+            ["\u0661\u0662", "\u0661"],
             ["+491711234567", "+49301234567"],
             ["555-1234", "555-9876"],
             ["(555) 123-4567", "(555) 987-6543"],
@@ -88,7 +88,8 @@ class TestCodesAreText:
 
         assert (type_, values[-1]) == ("STRING", odd)
         assert codes(notes) == [(code, "x", 1)]
-        assert notes[0].example.startswith(f"{odd} at ") and notes[0].example.endswith("data.csv:502")
+        assert notes[0].example.startswith(f"{odd} at ")
+        assert notes[0].example.endswith("data.csv:502")
         assert "types" in notes[0].text
 
     def test_a_rare_class_with_codes_of_its_own_is_kept(self, ingested):
@@ -106,7 +107,7 @@ class TestMissingWords:
     @pytest.mark.parametrize(
         "word",
         ["?", "-", "--", ".", "None", "none", "n/a", "N/A", "NA", "#N/A", "<NA>", "NULL", "null", "NaN", "nan", "nil",
-         "missing", "Unknown", "not available", "(null)", r"\N", " ", "–", "#n/a", "NaT"],
+         "missing", "Unknown", "not available", "(null)", r"\N", " ", "\u2013", "#n/a", "NaT"],
     )  # fmt: skip
     @pytest.mark.parametrize(
         ("values", "type_"),
@@ -192,7 +193,8 @@ class TestLocalNumbers:
 
         assert (type_, found) == ("FLOAT" if isinstance(kept[0], float) else "INT", kept)
         assert [(note.code, note.column) for note in notes] == [("CONVERTED", "x")]
-        assert notes[0].example in values and notes[0].count >= 1
+        assert notes[0].example in values
+        assert notes[0].count >= 1
 
     def test_groups_of_three_digits_follow_the_other_columns(self, ingested):
         content = "x;y\n1,234;{}\n2,500;{}\n"
@@ -266,7 +268,8 @@ class TestLocalDates:
 
         assert (type_, found) == ("STRING", values)
         assert codes(notes) == [("AMBIGUOUS_DATES", "x", 2)]
-        assert "date_format" in notes[0].text and notes[0].example.endswith("data.csv:2")
+        assert "date_format" in notes[0].text
+        assert notes[0].example.endswith("data.csv:2")
 
     @pytest.mark.parametrize(
         ("values", "format_", "first"),
@@ -384,7 +387,8 @@ class TestSetAside:
         assert (found.types["x"], found.rows[-1]) == ("INT", {"x": 7, "y": "b"})
         (note,) = found.manifest.notes
         assert (note.code, note.column, note.count) == ("ROWS_SET_ASIDE", "x", 1)
-        assert note.example.endswith("data.csv:252") and note.example in note.text.replace("'", "")
+        assert note.example.endswith("data.csv:252")
+        assert note.example in note.text.replace("'", "")
 
     @pytest.mark.parametrize("broken", ["2024-02-30", "2024-13-01", "2024-01", "#VALUE!"])
     def test_broken_dates(self, column, broken):
@@ -413,8 +417,9 @@ class TestSetAside:
 
     def test_in_several_files(self, ingested):
         good = "".join(f"{number},x\n" for number in range(200))
-        found = ingested({"1.csv": f"a,b\n{good}#REF!,x\n", "2.csv": f"b;a\n{good}".replace(",", ";").replace("x", "9") + "#REF!;#REF!\n"},
-                         max_bad_share=0.02)  # fmt: skip
+        other = "".join(f"{number};9\n" for number in range(200))
+        files = {"1.csv": f"a,b\n{good}#REF!,x\n", "2.csv": f"b;a\n{other}#REF!;#REF!\n"}
+        found = ingested(files, max_bad_share=0.02)
 
         assert [(row.source[-5:], row.line, row.column) for row in found.rejected] == [
             ("1.csv", 202, "a"),

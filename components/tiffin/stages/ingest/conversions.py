@@ -1,5 +1,6 @@
 """How a text column is converted: its type, the SQL of its values, and what to tell the user about it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,6 +94,16 @@ def remark(profile: Profile, code: str, text: str, found: Found, *, place: bool 
     return Remark(note, found.row if place else None)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, for example `2 rows`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def declared(name: str, type_: str) -> str:
+    """Return the setting that declares a column's type, for messages."""
+    return f"types={json.dumps({name: type_}, ensure_ascii=False)}"
+
+
 def as_text(
     connection: duckdb.DuckDBPyConnection, profile: Profile, rules: Rules, remarks: Sequence[Remark] = ()
 ) -> Conversion:
@@ -104,7 +115,8 @@ def as_text(
     kept = "NA" in words and _holds_codes(connection, column)
     more = [*remarks]
     if kept:
-        text = f"'NA' was kept as text in {words['NA']} rows, as the column holds capital codes. Set missing_values to change it."
+        rows = counted(words["NA"], "row")
+        text = f"'NA' kept as text in {rows}, as the column holds capital codes. Set missing_values to change it."
         more.append(Remark(Note("WORDS_KEPT", f"{profile.name}: {text}", profile.name, words.pop("NA"), "NA")))
     more += _missing_words(profile.name, words)
     if not words:
@@ -152,7 +164,7 @@ def _missing_words(name: str, words: dict[str, int]) -> list[Remark]:
         return []
     shown = ", ".join(f"'{word}' ({count})" for word, count in list(words.items())[:_WORDS_SHOWN])
     shown += f" and {len(words) - _WORDS_SHOWN} others" if len(words) > _WORDS_SHOWN else ""
-    text = f'{name}: {shown} read as missing. Set missing_values, or types={{"{name}": "text"}}, to change it.'
+    text = f"{name}: {shown} read as missing. Set missing_values, or {declared(name, 'text')}, to change it."
     return [Remark(Note("MISSING_WORDS", text, name, sum(words.values()), next(iter(words))))]
 
 

@@ -4,7 +4,16 @@ import duckdb
 
 from tiffin.errors import InputError
 from tiffin.stages.ingest import forms
-from tiffin.stages.ingest.conversions import Conversion, Remark, Rules, as_text, missing_words, remark
+from tiffin.stages.ingest.conversions import (
+    Conversion,
+    Remark,
+    Rules,
+    as_text,
+    counted,
+    declared,
+    missing_words,
+    remark,
+)
 from tiffin.stages.ingest.forms import DateForm, full
 from tiffin.stages.ingest.profiles import DATES, Found, Profile
 from tiffin.stages.ingest.sources import quoted_name
@@ -150,7 +159,7 @@ def _in_form(
         f"SELECT rowid, {column}, {value} FROM source WHERE {value} IS NOT NULL ORDER BY rowid LIMIT 1"
     ).fetchall()[0]
     count = profile.words - broken
-    text = f"{count} values were read as dates in the format {form.name}: '{example}' became {became}."
+    text = f"{counted(count, 'value')} read as dates in the format {form.name}: '{example}' became {became}."
     converted = remark(profile, "CONVERTED", text, Found(count, row, example), place=False)
     return Conversion(profile.name, type_, value, test, "a date" if broken else "", (*remarks, converted))
 
@@ -170,6 +179,6 @@ def _present(profile: Profile) -> list[str]:
 def _mixed(profile: Profile, odd: Found, what: str = "dates", type_: str = "timestamp") -> Remark:
     text = (
         f"is text: {{count}} of {profile.words} values are not {what}, first {{first}}. "
-        f'Set types={{"{profile.name}": "{type_}"}} to set those rows aside.'
+        f"Set {declared(profile.name, type_)} to set those rows aside."
     )
     return remark(profile, "MIXED_VALUES", text, odd)

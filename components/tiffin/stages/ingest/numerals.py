@@ -5,7 +5,16 @@ from dataclasses import dataclass
 import duckdb
 
 from tiffin.stages.ingest import forms
-from tiffin.stages.ingest.conversions import Conversion, Remark, Rules, as_text, missing_words, remark
+from tiffin.stages.ingest.conversions import (
+    Conversion,
+    Remark,
+    Rules,
+    as_text,
+    counted,
+    declared,
+    missing_words,
+    remark,
+)
 from tiffin.stages.ingest.forms import NumberForm, full
 from tiffin.stages.ingest.profiles import Found, Profile
 from tiffin.stages.ingest.sources import quoted_name
@@ -54,7 +63,8 @@ def number_column(connection: duckdb.DuckDBPyConnection, profile: Profile, rules
     fraction = profile.count("exponent", "signed exponent", "code exponent", "infinite") + marks.fractions
     fraction += points if points > rules.few else 0
     if profile.count("big") and not fraction:
-        text = f'is text: {{count}} integers are beyond 2^53, first {{first}}. Set types={{"{profile.name}": "integer"}} for numbers.'
+        setting = declared(profile.name, "integer")
+        text = f"is text: {{count}} integers are beyond 2^53, first {{first}}. Set {setting} for numbers."
         return as_text(connection, profile, rules, [remark(profile, "LARGE_INTEGERS", text, profile.first("big"))])
     type_ = "DOUBLE" if fraction else "BIGINT"
     test, remarks = missing_words(connection, profile, rules, infinite=True)
@@ -151,7 +161,8 @@ def _checked(
 
 def _not_numbers(profile: Profile) -> Remark | None:
     """Return why a column of numbers is text; None if it is not."""
-    numbers = f'types={{"{profile.name}": "float"}}'
+    whole = not profile.count("fraction", "exponent", "signed exponent", "code exponent")
+    numbers = declared(profile.name, "integer" if whole else "float")
     if profile.count(*_OTHERS):
         return _mixed(profile, profile.first(*_OTHERS), "not numbers")
     if profile.count("padded"):
@@ -169,7 +180,7 @@ def _not_numbers(profile: Profile) -> Remark | None:
 def _mixed(profile: Profile, odd: Found, what: str) -> Remark:
     text = (
         f"is text: {{count}} of {profile.words} values are {what}, first {{first}}. "
-        f'Set types={{"{profile.name}": "float"}} to set those rows aside.'
+        f"Set {declared(profile.name, 'float')} to set those rows aside."
     )
     return remark(profile, "MIXED_VALUES", text, odd)
 
@@ -182,7 +193,7 @@ def _converted(connection: duckdb.DuckDBPyConnection, profile: Profile, marks: M
     guess = " The marks could also be decimal marks; set decimal." if marks.guessed and marks.form.thousands else ""
     guess = guess or (" The marks could also be thousands marks; set thousands." if marks.guessed else "")
     text = (
-        f"{first.count - marks.others} values were read as numbers with decimal mark '{marks.form.decimal}'{thousands}: "
+        f"{counted(first.count - marks.others, 'value')} read as numbers with decimal mark '{marks.form.decimal}'{thousands}: "
         f"'{first.example}' became {became}.{guess}"
     )
     return remark(profile, "CONVERTED", text, first, place=False)

@@ -12,7 +12,7 @@ import duckdb
 from tiffin.artifacts.examples import Rejected
 from tiffin.artifacts.notes import Note
 from tiffin.errors import DataError
-from tiffin.stages.ingest.conversions import Conversion, Remark
+from tiffin.stages.ingest.conversions import Conversion, Remark, counted
 from tiffin.stages.ingest.sources import first_line, open_csv, quoted_name
 
 _END = 1 << 62
@@ -195,12 +195,10 @@ def set_aside_notes(rejected: Sequence[Rejected]) -> list[Note]:
     notes = []
     for (column, reason), rows in groups.items():
         first = rows[0]
-        place = f"{first.source}:{first.line}"
-        example = f"{first_line(first.text)[:80]} at {place}"
-        text = f"{column}: {len(rows)}" if column else str(len(rows))
-        text += (
-            f" rows set aside: {reason}, first '{first_line(first.text)[:80]}' at {place}. Fix or remove these rows."
-        )
+        value, place = first_line(first.text)[:80], f"{first.source}:{first.line}"
+        example = f"{value} at {place}"
+        text = f"{column}: " if column else ""
+        text += f"{counted(len(rows), 'row')} set aside: {reason}, first '{value}' at {place}. Fix or remove them."
         notes.append(Note("ROWS_SET_ASIDE", text, column, len(rows), example))
     return notes
 

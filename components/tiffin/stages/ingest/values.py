@@ -10,6 +10,7 @@ from tiffin.artifacts.examples import Rejected
 from tiffin.artifacts.notes import Note
 from tiffin.errors import InputError, did_you_mean
 from tiffin.stages.ingest.conversions import Conversion, Remark, Rules, as_text
+from tiffin.stages.ingest.conversions import declared as setting
 from tiffin.stages.ingest.dates import (
     boolean_column,
     date_column,
@@ -165,7 +166,7 @@ def large_integers(connection: duckdb.DuckDBPyConnection, columns: Sequence[Colu
         if count:
             text = (
                 f"{column.name}: is text: {count} integers are beyond 2^53, first '{example}'. "
-                f'Set types={{"{column.name}": "integer"}} for numbers.'
+                f"Set {setting(column.name, 'integer')} for numbers."
             )
             remarks = (Remark(Note("LARGE_INTEGERS", text, column.name, count, example)),)
             found.append(Conversion(column.name, "VARCHAR", f"CAST({name} AS VARCHAR)", remarks=remarks))
