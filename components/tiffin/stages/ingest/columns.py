@@ -20,23 +20,6 @@ from tiffin.stages.ingest.sources import (
 )
 
 
-def check_range(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], names: Names) -> None:
-    """Raise for unsigned integers of 2^63 and above: columns are kept as int64.
-
-    Raises:
-        InputError: A value is too large.
-    """
-    for column in columns:
-        if column.type != "UBIGINT":
-            continue
-        largest = connection.execute(f"SELECT max({quoted_name(column.name)}) FROM source").fetchall()[0][0]
-        if largest is not None and largest >= 1 << 63:
-            raise InputError(
-                f"Integers should be below 2^63. Received: column '{names.original(column.name)}' with {largest}. "
-                f"List it in exclude; to keep its values as text, derive CAST({column.name} AS VARCHAR)."
-            )
-
-
 def find_excluded(exclude: Sequence[str], names: Names, derive: Mapping[str, str]) -> list[str]:
     """Return the names in the examples of the columns to drop.
 

@@ -9,7 +9,7 @@ import duckdb
 
 from tiffin.artifacts.examples import Manifest, set_aside, write_examples
 from tiffin.errors import InputError
-from tiffin.stages.ingest.columns import check_range, find_excluded, finish_columns
+from tiffin.stages.ingest.columns import find_excluded, finish_columns
 from tiffin.stages.ingest.expressions import names_used, order_derived, with_final_names
 from tiffin.stages.ingest.loading import load, local_files
 from tiffin.stages.ingest.names import check_label, find_key
@@ -91,7 +91,6 @@ def ingest(
             {*in_table, *derived} - {label, names.find(label), *excluded},
         )
         excluded += left_out
-        check_range(connection, [column for column in loaded.columns if column.name not in excluded], names)
         split = split_expression(weights, loaded.columns, key_column)
         table_columns = finish_columns(connection, loaded.columns, names, derived, excluded, split)
         version, written = write_shards(connection, table_columns, list(weights), derive, scratch / "shards")

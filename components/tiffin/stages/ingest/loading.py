@@ -15,17 +15,19 @@ from tiffin.stages.ingest import sample
 from tiffin.stages.ingest.names import Names
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.reasons import damaged, unreadable
-from tiffin.stages.ingest.rejects import rejected_rows, too_many_rejected
+from tiffin.stages.ingest.rejects import Part, rejected_rows, set_aside_notes
 from tiffin.stages.ingest.sources import (
+    TEXTS,
     Column,
+    base_type,
     common_type,
     csv_relation,
-    csv_types,
     escaped,
     parquet_relation,
     quoted_name,
 )
 from tiffin.stages.ingest.tables import Table
+from tiffin.stages.ingest.values import apply, check_reading, convert, declared_types, large_integers, selected
 
 
 @dataclass(frozen=True)
@@ -79,62 +81,68 @@ def load(
         InputError: A file is invalid, or the files do not fit together.
         DataError: There are no rows, or too many unreadable ones.
     """
-    found = {table.uri: table.columns for table in tables}
-    texts = [table for table in tables if table.delimiter]
-    if texts:
-        found |= _csv_columns(connection, texts, max_bad_share)
-    by_file = {uri: {column.name: column.type for column in columns} for uri, columns in found.items()}
+    check_reading(connection, reading)
+    declared = declared_types(reading, names)
+    csv = [table for table in tables if table.delimiter]
+    folders = [Column(name, "VARCHAR") for name in tables[0].partitions]
+    own = [column.name for column in tables[0].columns]
+    texts = [*own, *tables[0].partitions] if csv else list(declared)
+    by_file = {table.uri: {column.name: column.type for column in table.columns} for table in tables}
     columns = [
-        Column(
-            column.name,
-            common_type(names.original(column.name), {uri: types[column.name] for uri, types in by_file.items()}),
-        )
-        for column in tables[0].columns
+        Column(name, "VARCHAR")
+        if name in texts
+        else Column(name, common_type(names.original(name), {uri: types[name] for uri, types in by_file.items()}))
+        for name in own
     ]
-    columns += [Column(name, "VARCHAR") for name in tables[0].partitions]
-    types = {column.name: column.type for column in columns}
+    columns += folders
+    # The texts are read a few times and dropped: compressing them takes longer than reading them.
+    connection.execute("SET force_compression='uncompressed'")
     connection.execute(f"CREATE TABLE source ({', '.join(f'{quoted_name(c.name)} {c.type}' for c in columns)})")
-    counts = []
+    parts: list[Part] = []
     for table in tables:
-        typed = [Column(column.name, types[column.name]) for column in table.columns]
+        order = tuple(column.name for column in table.columns)
         if table.delimiter:
-            relation = csv_relation(table.path, table.delimiter, typed, rejects=True, header=table.header)
+            relation = csv_relation(table.path, table.delimiter, order, header=table.header)
         else:
-            read = ", ".join(f"{quoted_name(own)} AS {quoted_name(name)}" for name, own in table.reads.items())
+            read = ", ".join(f"{quoted_name(read)} AS {quoted_name(name)}" for name, read in table.reads.items())
             relation = f"(SELECT {read} FROM {parquet_relation(table.path)})"
-        folders = "".join(f", {_literal(value)} AS {quoted_name(key)}" for key, value in table.partitions.items())
+        values = "".join(f", {_literal(value)} AS {quoted_name(key)}" for key, value in table.partitions.items())
+        query = f"INSERT INTO source BY NAME SELECT {selected(table.columns, texts, reading)}{values} FROM {relation}"
         try:
-            done = connection.execute(f"INSERT INTO source BY NAME SELECT *{folders} FROM {relation}").fetchall()
+            done = connection.execute(query).fetchall()
         except duckdb.Error as error:
             raise (unreadable if table.delimiter else damaged)(table.uri, error) from None
-        counts.append(done[0][0])
-    rejected = rejected_rows(connection, {str(table.path): table.uri for table in texts}) if texts else []
-    rejected = [replace(row, column=names.original(row.column)) for row in rejected]
-    kept = sum(counts)
-    if kept + len(rejected) == 0:
+        start = parts[-1].end if parts else 0
+        parts.append(Part(table.path, table.uri, table.delimiter, order, start, start + done[0][0], table.header))
+    connection.execute("SET force_compression='auto'")
+    structural = rejected_rows(connection, {str(table.path): table.uri for table in csv}) if csv else []
+    total = parts[-1].end + len(structural)
+    if not total:
         raise DataError(
             f"data should have at least one row. Received: '{tables[0].uri}', which has none. Pass a file with rows."
         )
-    if len(rejected) > max_bad_share * (kept + len(rejected)):
-        raise too_many_rejected(rejected, kept + len(rejected), max_bad_share)
-    return Loaded(columns, rejected, counts=tuple(counts))
-
-
-def _csv_columns(
-    connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], max_bad_share: float
-) -> dict[str, list[Column]]:
-    """Return the columns of each CSV file, with the types that the values of all files have."""
-    texts = [
-        f"FROM {csv_relation(table.path, table.delimiter, table.columns, rejects=False, header=table.header)}"
+    # Text columns of Parquet, and of folders' names, stay text.
+    fixed = {
+        column.name: "text"
         for table in tables
-    ]
-    names = [column.name for column in tables[0].columns]
-    try:
-        typed = csv_types(connection, " UNION ALL BY NAME ".join(texts), names, max_bad_share)
-    except duckdb.Error as error:
-        raise unreadable("', '".join(table.uri for table in tables), error) from None
-    types = {column.name: column.type for column in typed}
-    return {table.uri: [Column(column.name, types[column.name]) for column in table.columns] for table in tables}
+        if not table.delimiter
+        for column in table.columns
+        if base_type(column.type) in TEXTS
+    }
+    fixed |= {column.name: "text" for column in folders}
+    conversions = convert(connection, texts, fixed | declared, reading, max_bad_share, total)
+    conversions += large_integers(connection, [column for column in columns if column.name not in texts])
+    columns, rejected, notes = apply(connection, columns, conversions, parts, structural, max_bad_share)
+    rejected = [replace(row, column=names.original(row.column)) for row in rejected]
+    told = (*set_aside_notes(rejected), *(_with_original_name(note, names) for note in notes))
+    return Loaded(columns, rejected, told, tuple(part.end - part.start for part in parts))
+
+
+def _with_original_name(note: Note, names: Names) -> Note:
+    """Return the note on a column with its name in the source."""
+    column = names.original(note.column)
+    starts = note.column and note.text.startswith(f"{note.column}:")
+    return replace(note, column=column, text=column + note.text[len(note.column) :] if starts else note.text)
 
 
 def _literal(value: str | None) -> str:

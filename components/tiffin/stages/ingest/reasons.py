@@ -69,7 +69,7 @@ def expression_reason(error: duckdb.Error | str) -> str:
     """
     if isinstance(error, duckdb.Error):
         check_disk(error)
-    message = _first_line(error)
+    message = first_line(error)
     for pattern, reason in _EXPRESSIONS:
         if match := re.search(pattern, message):
             return reason(match)
@@ -87,7 +87,7 @@ def row_reason(kind: str, message: str) -> str:
         kind: DuckDB's error type, such as `TOO MANY COLUMNS`.
         message: DuckDB's message.
     """
-    line = _first_line(message)
+    line = first_line(message)
     if columns := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", line):
         return f"{columns[2]} value{'' if columns[2] == '1' else 's'} for {columns[1]} column{'' if columns[1] == '1' else 's'}"
     if value := re.search(r"Could not convert string \"(.*)\" to '(\w+)", line):
@@ -141,7 +141,8 @@ def check_disk(error: duckdb.Error) -> None:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from None
 
 
-def _first_line(message: object) -> str:
+def first_line(message: object) -> str:
+    """Return the first line of a text."""
     return str(message).strip().split("\n", 1)[0]
 
 

@@ -112,10 +112,10 @@ def _row(number: int, chance: random.Random) -> list[object]:
 
 
 def _broken(row: list[object], chance: random.Random) -> list[object]:
-    """Return the row with a typical export error: too few values, one too many, or text in place of a number."""
+    """Return the row with a typical export error: too few values, one too many, or an error of a spreadsheet."""
     kind = chance.randrange(3)
     if kind == 0:
         return row[:6]
     if kind == 1:
         return [*row, "?"]
-    return [*row[:9], "unknown", *row[10:]]
+    return [*row[:9], "#REF!", *row[10:]]

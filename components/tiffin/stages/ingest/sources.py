@@ -15,8 +15,6 @@ import duckdb
 from tiffin.errors import InputError
 from tiffin.stages.ingest.reasons import damaged
 
-# Texts read as missing values in CSV: pandas' list without words that may be real values, such as "None".
-MISSING = ("", "NA", "N/A", "NULL", "null", "NaN", "nan")
 # DuckDB types, grouped by the column type they become.
 INTEGERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UINTEGER", "USMALLINT", "UTINYINT", "UBIGINT")
 FRACTIONS = ("DOUBLE", "FLOAT", "DECIMAL", "HUGEINT", "UHUGEINT")
@@ -73,53 +71,6 @@ def parquet_names(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str
     return names
 
 
-def csv_types(
-    connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str], max_bad_share: float
-) -> list[Column]:
-    """Return each column with the type of all but `max_bad_share`, and at least half, of its present values.
-
-    Args:
-        connection: Any DuckDB connection.
-        relation: SQL that selects the values of all files as text.
-        names: Column names.
-        max_bad_share: Maximum share of invalid values, from 0 to 1.
-    """
-    least = max(1 - max_bad_share, 0.5)
-    rows = _counts(
-        connection,
-        relation,
-        names,
-        "count(x)",
-        "count(TRY_CAST(x AS DOUBLE))",
-        "count(TRY_CAST(x AS DOUBLE)) FILTER (contains(x, '.') OR contains(x, 'e') OR contains(x, 'E') OR contains(x, 'n'))",
-        # 01234 is a postal code or an identifier; a number would drop the zero.
-        "count(*) FILTER (starts_with(x, '0') AND length(x) > 1 AND NOT contains(x, '.') AND NOT contains(lower(x), 'e'))",
-    )
-    types = {}
-    for name, (present, number, fraction, padded) in rows.items():
-        if present == 0:
-            types[name] = NO_TYPE
-        elif number >= present * least and not padded:
-            types[name] = "DOUBLE" if fraction else "BIGINT"
-    # The slower queries run only on columns whose type is still open.
-    whole = [name for name, type_ in types.items() if type_ == "BIGINT"]
-    for name, (fitting,) in _counts(connection, relation, whole, "count(TRY_CAST(x AS BIGINT))").items():
-        if fitting < rows[name][1]:  # Some values exceed 64 bits.
-            types[name] = "DOUBLE"
-    texts = [name for name in names if name not in types]
-    queries = ("count(*) FILTER (lower(x) IN ('true', 'false'))", "count(TRY_CAST(x AS TIMESTAMP))")
-    for name, (truth, moment) in _counts(connection, relation, texts, *queries).items():
-        needed = rows[name][0] * least
-        types[name] = "BOOLEAN" if truth >= needed else "TIMESTAMP" if moment >= needed else "VARCHAR"
-    moments = [name for name in texts if types[name] == "TIMESTAMP"]
-    # A plain TIMESTAMP would read 12:00+02:00 as 12:00 UTC.
-    zoned = r"count(*) FILTER (regexp_matches(x, ':\d\d(\.\d+)?\s*([+-]\d|[A-Za-z]{2})'))"
-    for name, (offsets,) in _counts(connection, relation, moments, zoned).items():
-        if offsets:
-            types[name] = "TIMESTAMP WITH TIME ZONE"
-    return [Column(name, types[name]) for name in names]
-
-
 def common_type(name: str, types: Mapping[str, str]) -> str:
     """Return a type that holds a column's values of all files.
 
@@ -152,34 +103,20 @@ def base_type(type_: str) -> str:
     return type_ if type_.endswith("]") else type_.split("(", 1)[0]
 
 
-def _counts(
-    connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str], *queries: str
-) -> dict[str, tuple[int, ...]]:
-    """Return the results of each query (SQL with `x` for a value) for each column, in one pass over the data."""
-    if not names:
-        return {}
-    selected = [re.sub(r"\bx\b", quoted_name(name).replace("\\", r"\\"), query) for name in names for query in queries]
-    row = connection.execute(f"SELECT {', '.join(selected)} FROM ({relation})").fetchall()[0]
-    width = len(queries)
-    return {name: row[index * width : (index + 1) * width] for index, name in enumerate(names)}
-
-
-def csv_relation(path: Path, delimiter: str, columns: Sequence[Column], *, rejects: bool, header: bool = True) -> str:
-    """Return the SQL that reads a CSV file with these columns.
+def csv_relation(path: Path, delimiter: str, names: Sequence[str], *, header: bool = True) -> str:
+    """Return the SQL that reads the values of a CSV file as text; DuckDB records rejected rows for `rejected_rows`.
 
     Args:
         path: Local path of the file.
         delimiter: One character.
-        columns: Names and types, in the order of the file.
+        names: Column names, in the order of the file.
         header: Whether the first line holds names, and is skipped.
-        rejects: Whether DuckDB records rejected rows for `rejected_rows`, or skips them.
     """
-    types = ", ".join(f"'{escaped(column.name)}': '{column.type}'" for column in columns)
-    missing = ", ".join(f"'{word}'" for word in MISSING)
-    keep = "store_rejects=true, rejects_limit=0" if rejects else "ignore_errors=true"
+    types = ", ".join(f"'{escaped(name)}': 'VARCHAR'" for name in names)
     return (
         f"read_csv('{_one_file(path)}', auto_detect=false, hive_partitioning=false, header={str(header).lower()}, "
-        f"delim='{escaped(delimiter)}', quote='\"', escape='\"', columns={{{types}}}, nullstr=[{missing}], {keep})"
+        f"delim='{escaped(delimiter)}', quote='\"', escape='\"', columns={{{types}}}, nullstr=[''], store_rejects=true, "
+        "rejects_limit=0)"
     )
 
 

@@ -1,0 +1,246 @@
+"""Turn the texts of the table `source` into values: types, missing values, and the rows to set aside."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import duckdb
+
+from tiffin.artifacts.examples import Rejected
+from tiffin.artifacts.notes import Note
+from tiffin.errors import InputError, did_you_mean
+from tiffin.stages.ingest.conversions import Conversion, Remark, Rules, as_text
+from tiffin.stages.ingest.conversions import declared as setting
+from tiffin.stages.ingest.dates import (
+    boolean_column,
+    date_column,
+    format_column,
+    short_dates,
+    typed_boolean,
+    typed_date,
+)
+from tiffin.stages.ingest.forms import quoted
+from tiffin.stages.ingest.names import Names
+from tiffin.stages.ingest.numerals import find_marks, number_column, typed_number
+from tiffin.stages.ingest.profiles import DATES, NUMBERS, Profile, profiles
+from tiffin.stages.ingest.reading import Reading
+from tiffin.stages.ingest.rejects import Part, misfit_rows, misfits_rejected, placed, too_many_rejected
+from tiffin.stages.ingest.sources import INTEGERS, Column, base_type, quoted_name
+
+TYPES = ("text", "integer", "float", "boolean", "date", "timestamp")
+# Rows in the error for too many of them.
+_SHOWN = 3
+# Integers up to this size have a float of their own; larger ones, such as identifiers, would collide.
+_EXACT = 1 << 53
+
+
+def check_reading(connection: duckdb.DuckDBPyConnection, reading: Reading) -> None:
+    """Check the settings of values.
+
+    Raises:
+        InputError: A setting is invalid.
+    """
+    if reading.decimal not in ("", ".", ","):
+        raise InputError(f"decimal should be '.' or ','. Received: decimal={reading.decimal!r}.")
+    mark = reading.thousands
+    if mark and (len(mark) > 1 or mark.isalnum() or mark in '+-()%$€£¥"\n\r'):
+        raise InputError(
+            f"thousands should be one character, such as ',' or ' ', not a letter, digit or sign. Received: thousands={mark!r}."
+        )
+    if mark and mark == reading.decimal:
+        raise InputError(
+            f"decimal and thousands should differ. Received: decimal={reading.decimal!r}, thousands={mark!r}."
+        )
+    for word in reading.missing_values:
+        if not isinstance(word, str):
+            raise InputError(f"missing_values should list texts. Received: {word!r}. Write it as a text, '{word}'.")
+    for name, type_ in reading.types.items():
+        if type_ not in TYPES:
+            near = did_you_mean(str(type_), TYPES)
+            raise InputError(
+                f"types should map columns to {', '.join(TYPES)}. Received: types={{'{name}': {type_!r}}}.{near}"
+            )
+    if reading.date_format:
+        try:
+            text = connection.execute("SELECT strftime(TIMESTAMP '2024-01-31', ?)", [reading.date_format]).fetchall()
+        except duckdb.Error:
+            text = []
+        if not text or text[0][0] == reading.date_format:
+            raise InputError(
+                "date_format should have codes of strptime, for example %d.%m.%Y. "
+                f"Received: date_format='{reading.date_format}'."
+            )
+
+
+def declared_types(reading: Reading, names: Names) -> dict[str, str]:
+    """Return column to type of the user's `types`, which has the names of the files or those of the examples.
+
+    Raises:
+        InputError: There is no such column.
+    """
+    found = {}
+    for given, type_ in reading.types.items():
+        name = names.find(given)
+        if name is None:
+            raise InputError(
+                f"types should have columns of the data. Received: types={{'{given}': '{type_}'}}."
+                f"{did_you_mean(given, names.final)} The columns are: {', '.join(names.final)}."
+            )
+        found[name] = type_
+    return found
+
+
+def convert(
+    connection: duckdb.DuckDBPyConnection,
+    texts: Sequence[str],
+    declared: Mapping[str, str],
+    reading: Reading,
+    max_bad_share: float,
+    rows: int,
+) -> list[Conversion]:
+    """Return the conversions of the text columns of the table `source`.
+
+    Args:
+        connection: Connection with the table.
+        texts: Names of the columns whose texts are converted.
+        declared: Column to type, where the user declared it.
+        reading: The user's settings.
+        max_bad_share: Maximum share of rows to set aside, from 0 to 1.
+        rows: Number of rows, with those that could not be split into columns.
+    """
+    rules = Rules(reading, math.floor(max_bad_share * rows))
+    found = profiles(
+        connection, texts, rules.numbers, rules.find_missing, any(form.decimal == "." for form in rules.forms)
+    )
+    rules = replace(rules, decimal=_decimal(connection, found, rules))
+    return [_converted(connection, each, declared.get(each.name, ""), rules) for each in found]
+
+
+def _decimal(connection: duckdb.DuckDBPyConnection, columns: Sequence[Profile], rules: Rules) -> str:
+    """Return the decimal mark that columns show without doubt; empty if they show none or several."""
+    marks = set()
+    for each in columns:
+        if each.count("local", "fraction") and each.count(*NUMBERS) * 2 > each.words:
+            found = find_marks(connection, each, rules)
+            if found.fractions and not found.problem and not found.guessed:
+                marks.add(found.form.decimal)
+    return marks.pop() if len(marks) == 1 else ""
+
+
+def _converted(connection: duckdb.DuckDBPyConnection, each: Profile, declared: str, rules: Rules) -> Conversion:
+    if declared:
+        return _declared(connection, each, declared, rules)
+    if rules.reading.date_format and (found := format_column(connection, each, rules)):
+        return found
+    numbers, dates = each.count(*NUMBERS), each.count(*DATES, "local date")
+    most = max(numbers, dates, each.count("boolean"))
+    if most and most * 2 >= each.words:
+        if most == numbers:
+            return number_column(connection, each, rules)
+        return (date_column if most == dates else boolean_column)(connection, each, rules)
+    shorts = each.count("short date")
+    return as_text(connection, each, rules, [short_dates(each)] if shorts and shorts * 2 >= each.words else [])
+
+
+def _declared(connection: duckdb.DuckDBPyConnection, each: Profile, declared: str, rules: Rules) -> Conversion:
+    if declared == "text":
+        return Conversion(each.name, "VARCHAR", quoted_name(each.name))
+    if declared == "boolean":
+        return typed_boolean(connection, each, rules)
+    if declared in ("integer", "float"):
+        return typed_number(connection, each, rules, declared)
+    return typed_date(connection, each, rules, declared)
+
+
+def large_integers(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> list[Conversion]:
+    """Return the conversions to text of integer columns of Parquet with values beyond 2^53, such as identifiers."""
+    found = []
+    for column in columns:
+        name, base = quoted_name(column.name), base_type(column.type)
+        whole = base in INTEGERS or base in ("HUGEINT", "UHUGEINT") or column.type.endswith(",0)")
+        if not whole or base in ("INTEGER", "SMALLINT", "TINYINT", "UINTEGER", "USMALLINT", "UTINYINT"):
+            continue
+        large = f"{name} NOT BETWEEN -{_EXACT} AND {_EXACT}"
+        count, example = connection.execute(
+            f"SELECT count(*), arg_min({name}, rowid)::VARCHAR FROM source WHERE {large}"
+        ).fetchall()[0]
+        if count:
+            text = (
+                f"{column.name}: is text: {count} integers are beyond 2^53, first '{example}'. "
+                f"Set {setting(column.name, 'integer')} for numbers."
+            )
+            remarks = (Remark(Note("LARGE_INTEGERS", text, column.name, count, example)),)
+            found.append(Conversion(column.name, "VARCHAR", f"CAST({name} AS VARCHAR)", remarks=remarks))
+    return found
+
+
+def selected(columns: Sequence[Column], texts: Sequence[str], reading: Reading) -> str:
+    """Return the SQL that selects a file's columns for the table `source`.
+
+    Args:
+        columns: Columns of the file.
+        texts: Columns to select as text.
+        reading: The user's settings, whose `missing_values` become NULL.
+    """
+    words = ", ".join(quoted(word) for word in ("", *reading.missing_values))
+    parts = []
+    for column in columns:
+        name = quoted_name(column.name)
+        text = name if column.type == "VARCHAR" else f"CAST({name} AS VARCHAR)"
+        value = text if column.name in texts else name
+        if column.name in texts or reading.missing_values:
+            value = f"CASE WHEN {text} NOT IN ({words}) THEN {value} END"
+        parts.append(f"{value} AS {name}")
+    return ", ".join(parts)
+
+
+def apply(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[Column],
+    conversions: Sequence[Conversion],
+    parts: Sequence[Part],
+    structural: Sequence[Rejected],
+    max_bad_share: float,
+) -> tuple[list[Column], list[Rejected], list[Note]]:
+    """Convert the values of the table `source`, and remove the rows with a value that does not fit its column.
+
+    Args:
+        connection: Connection with the table.
+        columns: Columns of the table.
+        conversions: Conversions of some columns.
+        parts: Rows of each file.
+        structural: Rows that could not be split into columns.
+        max_bad_share: Maximum share of rows to set aside, from 0 to 1.
+
+    Returns:
+        The columns with their types, the rows set aside in the order of the files, and what to tell the user.
+
+    Raises:
+        DataError: Too many rows are set aside.
+    """
+    total = parts[-1].end + len(structural)
+    count, misfits = misfit_rows(connection, conversions, limit=_SHOWN)
+    if len(structural) + count > max_bad_share * total:
+        first = [*structural[:_SHOWN], *misfits_rejected(parts, misfits)]
+        raise too_many_rejected(_in_order(parts, first), len(structural) + count, total, max_bad_share)
+    if count > len(misfits):
+        _, misfits = misfit_rows(connection, conversions)
+    rejected = _in_order(parts, [*structural, *misfits_rejected(parts, misfits)])
+    notes = placed(parts, [each for conversion in conversions for each in conversion.remarks])
+    by_name = {conversion.name: conversion for conversion in conversions}
+    if any(by_name[name].value != quoted_name(name) for name in by_name) or misfits:
+        values = ", ".join(
+            f"{by_name[column.name].value if column.name in by_name else quoted_name(column.name)} AS {quoted_name(column.name)}"
+            for column in columns
+        )
+        kept = " AND ".join(f"NOT {each.misfit}" for each in conversions if each.expected) if misfits else "true"
+        connection.execute(f"CREATE TABLE typed AS SELECT {values} FROM source WHERE {kept}")
+        connection.execute("DROP TABLE source")
+        connection.execute("ALTER TABLE typed RENAME TO source")
+    typed = [Column(c.name, by_name[c.name].type if c.name in by_name else c.type) for c in columns]
+    return typed, rejected, notes
+
+
+def _in_order(parts: Sequence[Part], rejected: Sequence[Rejected]) -> list[Rejected]:
+    order = {part.uri: index for index, part in enumerate(parts)}
+    return sorted(rejected, key=lambda row: (order[row.source], row.line))
