@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tiffin.commands.options import backend_adjustment_options, debug_option
-from tiffin.kubeflow.options import connection_options, run_options
+from tiffin.kubeflow.options import RunCommand, connection_options, run_options, show_warnings
 
 if TYPE_CHECKING:
     from tiffin.specs.adjustments import Adjustments
@@ -18,7 +18,7 @@ def schedule() -> None:
     """Manage recurring runs on a Kubeflow Pipelines backend."""
 
 
-@schedule.command("set")
+@schedule.command("set", cls=RunCommand)
 @click.argument("name")
 @click.argument("pipeline", metavar="PIPELINE|SPEC.yaml")
 @click.option(
@@ -41,6 +41,7 @@ def set_(
     experiment: str | None,
     service_account: str,
     pipeline_root: str,
+    allow_paths: bool,
     shared: bool,
     host: str | None,
     namespace: str | None,
@@ -55,6 +56,7 @@ def set_(
     Schedules are in UTC unless the backend's administrator set CRON_SCHEDULE_TIMEZONE.
     """
     from tiffin.authoring.compilation import load_spec
+    from tiffin.kubeflow.checks import check_paths, image_warnings
     from tiffin.kubeflow.connection import connect
     from tiffin.kubeflow.cron import read_cron
     from tiffin.kubeflow.publication import publish_spec
@@ -65,6 +67,8 @@ def set_(
     line = read_cron(cron)
     spec = load_spec(pipeline, adjustments)
     arguments = gather_parameters(spec, settings, file)
+    check_paths(spec, arguments, allow_paths=allow_paths)
+    show_warnings(image_warnings(spec))
     backend = connect(host, namespace, token_file, ca_file)
     published = publish_spec(backend, spec, shared=shared)
     experiment_id = find_experiment(backend, experiment or spec.name)

@@ -1,7 +1,7 @@
 """The steps of a compiled pipeline, found in its DAGs, branches, loops and exit handlers."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tiffin.stages import find_components
@@ -20,6 +20,7 @@ class Step:
         inputs: Component input -> the pipeline parameter passed to it unchanged.
         gate: Name of the gate, such as `evaluation`, if the step stops the run for a gate; otherwise None.
         memory_limit: Memory limit in bytes; None if the spec has none.
+        constants: Component input -> the value that the pipeline passes to it in every run.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Step:
     inputs: Mapping[str, str]
     gate: str | None = None
     memory_limit: int | None = None
+    constants: Mapping[str, Any] = field(default_factory=dict)
 
 
 def function_of(command: Sequence[str]) -> str:
@@ -84,6 +86,7 @@ def _walk(document: Mapping[str, Any], component: Mapping[str, Any], origins: Ma
             inputs,
             None if gate is None else str(gate),
             round(float(memory) * 1e9) if memory else None,
+            {key: source["runtimeValue"].get("constant") for key, source in taken.items() if "runtimeValue" in source},
         )
 
 
