@@ -34,6 +34,8 @@ SETTINGS: dict[str, Any] = {
     "forbidden_namespaces": [],
     # States of a run, one for each request; the last one is repeated.
     "pictures": [{"state": "SUCCEEDED", "tasks": {}}],
+    # Attributes of the next runs, such as recurring_run_id: requests cannot set them.
+    "run": {},
     # Service account of a recurring run that requests none.
     "service_account": "pipeline-runner",
 }
@@ -83,6 +85,12 @@ def list_items(items: list[dict[str, Any]], query: dict[str, str], name: str, id
         items = [item for item in items if item.get("namespace", "") == query["namespace"]]
     size = min(int(query.get("page_size", PAGE)), PAGE)
     page: dict[str, Any] = {"total_size": len(items)}
+    order = query.get("sort_by", "")
+    assert order in {"", "created_at desc"}
+    if order:
+        assert "page_token" not in query
+        items = sorted(items, key=lambda item: item["created_at"], reverse=True)
+        return page | ({name: items[:size]} if items else {})
     left = sorted((item for item in items if place(item) >= query.get("page_token", "")), key=place)
     if left:
         page[name] = left[:size]
@@ -100,6 +108,16 @@ def add(items: dict[str, Any], item: dict[str, Any], id_name: str, key: tuple[st
         item |= {id_name: STORE.new_id(), "created_at": STORE.now()}
         items[item[id_name]] = item
     return item
+
+
+def found(items: dict[str, Any], item_id: str, kind: str) -> dict[str, Any]:
+    if item_id not in items:
+        raise RefusalError(404, f"{kind} {item_id} not found")
+    return items[item_id]
+
+
+def experiment_of(run: dict[str, Any]) -> dict[str, Any]:
+    return STORE.experiments[run["experiment_id"]]
 
 
 def need_namespace(namespace: str, verb: str) -> None:
@@ -247,10 +265,10 @@ class Handler(BaseHTTPRequestHandler):
             raise RefusalError(401, f"no session for {self.headers.get('cookie')}")
 
     def route(self, path: str, query: dict[str, str], body: bytes) -> tuple[Any, str]:
-        found = re.fullmatch(r"/apis/v2beta1/([a-z]+)(?:/([^/:]+))?(?:/([a-z]+))?(?::([a-z]+))?", path)
-        if not found:
+        match = re.fullmatch(r"/apis/v2beta1/([a-z]+)(?:/([^/:]+))?(?:/([a-z]+)(?:/([^/:]+))?)?(?::([a-z]+))?", path)
+        if not match:
             raise RefusalError(404, "Not Found")
-        kind, item, part, verb = found.groups()
+        kind, item, part, inner, verb = match.groups()
         name = "_".join(word for word in (self.command, kind, item if item == "upload_version" else None, part) if word)
         method = getattr(self, name, None)
         if method is None:
@@ -258,15 +276,17 @@ class Handler(BaseHTTPRequestHandler):
         if item == "upload_version":
             return method(query, body)
         sent = json.loads(body) if body and self.command == "POST" else {}
-        return method(item, verb, query, sent)
+        return method(item, verb, query, sent, *([inner] if inner else []))
 
     def GET_healthz(self, *_: Any) -> tuple[Any, str]:  # noqa: N802
         return {"multi_user": True} if STORE.settings["multi_user"] else {}, "V2beta1GetHealthzResponse"
 
-    def GET_pipelines(self, _item: str, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
+    def GET_pipelines(self, item: str | None, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
         need = query.get("namespace", "")
         if need in STORE.settings["forbidden_namespaces"]:
             need_namespace(need, "list pipelines")
+        if item:
+            return found(STORE.pipelines, item, "Pipeline"), "V2beta1Pipeline"
         items = [item for item in STORE.pipelines.values() if item.get("namespace", "") == need]
         return list_items(
             items, {**query, "namespace": need}, "pipelines", "pipeline_id"
@@ -276,7 +296,11 @@ class Handler(BaseHTTPRequestHandler):
         check_against("V2beta1Pipeline", sent)
         return add(STORE.pipelines, sent, "pipeline_id", ("name", "namespace")), "V2beta1Pipeline"
 
-    def GET_pipelines_versions(self, item: str, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
+    def GET_pipelines_versions(  # noqa: N802
+        self, item: str, _verb: str, query: dict[str, str], _sent: Any, version_id: str | None = None
+    ) -> tuple[Any, str]:
+        if version_id:
+            return found(STORE.versions, version_id, "Pipeline version"), "V2beta1PipelineVersion"
         items = [version for version in STORE.versions.values() if version["pipeline_id"] == item]
         return list_items(
             items, query, "pipeline_versions", "pipeline_version_id"
@@ -311,12 +335,16 @@ class Handler(BaseHTTPRequestHandler):
         check_against("V2beta1Run", sent)
         self.check_source(sent)
         run = add(STORE.runs, {**sent, "state": "PENDING"}, "run_id", ("run_id",))
+        run |= STORE.settings["run"]
         return run, "V2beta1Run"
 
-    def GET_runs(self, item: str, _verb: str, _query: Any, _sent: Any) -> tuple[Any, str]:  # noqa: N802
-        if item not in STORE.runs:
-            raise RefusalError(404, f"Run {item} not found")
-        return picture(STORE.runs[item]), "V2beta1Run"
+    def GET_runs(self, item: str | None, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
+        if item:
+            return picture(found(STORE.runs, item, "Run")), "V2beta1Run"
+        namespace = query.pop("namespace", "")
+        need_namespace(namespace, "list runs")
+        runs = [run for run in STORE.runs.values() if experiment_of(run).get("namespace", "") == namespace]
+        return list_items(runs, query, "runs", "run_id"), "V2beta1ListRunsResponse"
 
     def GET_recurringruns(self, _item: str, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
         need_namespace(query.get("namespace", ""), "list recurring runs")
@@ -334,7 +362,7 @@ class Handler(BaseHTTPRequestHandler):
         check_against("V2beta1RecurringRun", sent)
         need_namespace(sent.get("namespace", ""), "create a recurring run")
         self.check_source(sent)
-        cron = sent["trigger"]["cron_schedule"]["cron"]
+        cron = sent["trigger"].get("cron_schedule", {}).get("cron", "@daily")
         if not cron.startswith("@") and len(cron.split()) != 6:
             raise RefusalError(400, f"Schedule cron is not supported: {cron}")
         made = {"service_account": STORE.settings["service_account"], **sent}

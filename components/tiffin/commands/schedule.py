@@ -1,6 +1,7 @@
 """`tiffin schedule`."""
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -64,7 +65,7 @@ def set_(
     from tiffin.kubeflow.submission import find_experiment, run_settings
     from tiffin.specs.parameters import gather_parameters
 
-    line = read_cron(cron)
+    read_cron(cron)
     spec = load_spec(pipeline, adjustments)
     arguments = gather_parameters(spec, settings, file)
     check_paths(spec, arguments, allow_paths=allow_paths)
@@ -73,8 +74,8 @@ def set_(
     published = publish_spec(backend, spec, shared=shared)
     experiment_id = find_experiment(backend, experiment or spec.name)
     wanted = run_settings(published, experiment_id, arguments, service_account, pipeline_root)
-    recurring, became = set_recurring(backend, name, line, published, wanted)
-    click.echo(f"{recurring.name} {became}: {published.version} at {recurring.cron}")
+    recurring, became = set_recurring(backend, name, cron, published, wanted)
+    click.echo(f"{recurring.name} {became}: {published.version} at {recurring.typed}")
 
 
 @schedule.command("list")
@@ -84,18 +85,19 @@ def set_(
 def list_(
     *, host: str | None, namespace: str | None, token_file: str | None, ca_file: str | None, as_json: bool
 ) -> None:
-    """List the recurring runs of the namespace."""
-    from tiffin.kubeflow.connection import connect
-    from tiffin.kubeflow.schedule import list_recurring
+    """List the recurring runs of the namespace: schedule, pipeline, next run, and the result of the last one.
 
-    found = list_recurring(connect(host, namespace, token_file, ca_file))
-    for one in found:
-        if as_json:
+    Times are in UTC.
+    """
+    from tiffin.kubeflow.connection import connect
+    from tiffin.kubeflow.listing import list_schedules, show_schedules
+
+    found = list_schedules(connect(host, namespace, token_file, ca_file))
+    if as_json:
+        for one in found:
             click.echo(json.dumps(one.to_json(), ensure_ascii=False))
-        else:
-            click.echo(f"{one.name}  {'on' if one.enabled else 'paused'}  {one.cron or 'no cron schedule'}")
-    if not found and not as_json:
-        click.echo("No recurring runs.")
+    else:
+        show_schedules(found, sys.stdout)
 
 
 def _changes(action: str, done: str, about: str) -> click.Command:
