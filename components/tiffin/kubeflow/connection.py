@@ -27,6 +27,9 @@ _TRANSIENT = (429, 502, 503, 504)
 FIRST_ANSWER_SECONDS = 8.0
 # Time after which a line shows that the first request is still pending.
 NOTICE_SECONDS = 1.0
+# Limits of `read_tail`.
+_TAIL_BYTES = 65_536
+_TAIL_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,7 @@ def request(
     Raises:
         BackendError: The backend did not respond, or returned an error.
     """
-    pairs = {key: str(value) for key, value in (query or {}).items() if value not in (None, "")}
-    url = backend.host + path + (f"?{urllib.parse.urlencode(pairs)}" if pairs else "")
+    url = _url(backend, path, query)
     headers = {**backend.headers(), "Accept": "application/json"}
     options: dict[str, Any] = {}
     if file:
@@ -168,6 +170,52 @@ def request(
             answer.status,
         )
     return decoded
+
+
+def read_tail(backend: Backend, path: str, query: Mapping[str, Any] | None = None) -> str | None:
+    """Return the last 64 KiB of a text, such as a log, without a first line that is cut; in constant memory.
+
+    Args:
+        backend: Return value of `connect`.
+        path: Path of the URL.
+        query: Query parameters; empty values are omitted. Defaults to none.
+
+    Returns:
+        The text; None if the backend returned an error or a web page, or did not end within 60 s.
+    """
+    deadline = time.monotonic() + _TAIL_SECONDS
+    headers = {**backend.headers(), "Accept": "text/plain"}
+    try:
+        answer = backend.pool.request(
+            "GET", _url(backend, path, query), headers=headers, timeout=urllib3.Timeout(connect=10, read=30),
+            retries=False, redirect=False, preload_content=False,
+        )  # fmt: skip
+    except urllib3.exceptions.HTTPError:
+        return None
+    # The dashboard returns its page for an unknown path.
+    if answer.status != 200 or "html" in answer.headers.get("Content-Type", ""):
+        answer.close()
+        return None
+    tail, size = b"", 0
+    try:
+        for part in answer.stream(_TAIL_BYTES):
+            tail, size = (tail + part)[-_TAIL_BYTES:], size + len(part)
+            if time.monotonic() > deadline:
+                return None
+    except urllib3.exceptions.HTTPError:
+        return None
+    finally:
+        answer.close()
+    # KFP 2.17 sends errors with status 200.
+    if tail.startswith(b'{"error_message":'):
+        return None
+    text = tail.decode(errors="replace")
+    return text.partition("\n")[2] if size > len(tail) else text
+
+
+def _url(backend: Backend, path: str, query: Mapping[str, Any] | None) -> str:
+    pairs = {key: str(value) for key, value in (query or {}).items() if value not in (None, "")}
+    return backend.host + path + (f"?{urllib.parse.urlencode(pairs)}" if pairs else "")
 
 
 def _send(backend: Backend, method: str, url: str, headers: Mapping[str, str], options: Mapping[str, Any]) -> Any:
