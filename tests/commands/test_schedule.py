@@ -11,7 +11,6 @@ from support import command_line, kfp_backend
 from support import toy_pipelines as toys
 from support.command_line import tiffin
 
-
 # State of a run to its time.
 BORN = {"SUCCEEDED": "2026-11-25T03:00:00Z", "FAILED": "2026-11-26T03:00:00Z"}
 

@@ -255,6 +255,7 @@ def test_missing_permission_to_run_is_an_error(backend: kfp_backend.Server, spec
 
 def test_a_terminal_shows_live_progress(backend: kfp_backend.Server, spec: Path) -> None:
     backend.set(pictures=[RUNNING, RUNNING, {"state": "SUCCEEDED", "tasks": {"write-text": "SUCCEEDED"}}])
+    backend.fail("GET .*/runs/", 503)
     child, terminal = pty.fork()
     if child == 0:
         arguments = ["submit", str(spec), *QUICK, "--host", backend.address]
@@ -279,3 +280,5 @@ def test_a_terminal_shows_live_progress(backend: kfp_backend.Server, spec: Path)
     assert b"\x1b[" in shown
     assert "▸".encode() in shown
     assert b"SUCCEEDED" in shown
+    # Above the table, in a line of its own.
+    assert re.search(rb"\n[^\r\n\xe2]*503.*2 of 10\r?\n", shown)

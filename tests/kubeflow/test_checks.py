@@ -86,7 +86,8 @@ def test_uris_and_other_parameters_are_accepted(training: Spec, name: str, value
 
 
 @pytest.mark.parametrize(
-    "value", ["/data/trips", "/data/trips/*.csv", "/data/trips//2026/", "file:///data/trips/x.csv", "/data/trips/a/../b"]
+    "value",
+    ["/data/trips", "/data/trips/*.csv", "/data/trips//2026/", "file:///data/trips/x.csv", "/data/trips/a/../b"],
 )
 def test_a_path_below_a_volume_of_the_step_is_accepted(mounted: Spec, value: str) -> None:
     check_paths(mounted, {"data": value})
@@ -154,7 +155,8 @@ def test_every_input_that_documents_a_path_declares_it() -> None:
         described = {
             key
             for key, about in inputs.items()
-            if about.type == "String" and any(word in (about.description or "") for word in ("gs://", "Path ", "sqlite"))
+            if about.type == "String"
+            and any(word in (about.description or "") for word in ("gs://", "Path ", "sqlite"))
         }
         assert described <= row.locations.keys(), name
 

@@ -26,10 +26,16 @@ def _process() -> Iterator[kfp_backend.Server]:
 
 
 @pytest.fixture
-def backend(_process: kfp_backend.Server) -> Backend:
-    """A connection to an empty backend."""
+def server(_process: kfp_backend.Server) -> kfp_backend.Server:
+    """An empty backend."""
     _process.reset()
-    return connect(_process.address)
+    return _process
+
+
+@pytest.fixture
+def backend(server: kfp_backend.Server) -> Backend:
+    """A connection to it."""
+    return connect(server.address)
 
 
 @pytest.fixture
@@ -60,7 +66,12 @@ def only(backend: Backend) -> Schedule:
         (cron("0 0 3 * * *"), "Set by Tiffin. Runs as trainer.", "0 3 * * *", "2026-11-28T03:00:00Z"),
         (cron("30 0 3 * * *"), "Set by Tiffin. Runs as trainer.", "30 0 3 * * *", "2026-11-28T03:00:30Z"),
         # The description was copied from another recurring run.
-        (cron("0 0 4 * * *"), "Set by Tiffin with --cron '0 3 * * *'. Runs as x.", "0 0 4 * * *", "2026-11-28T04:00:00Z"),
+        (
+            cron("0 0 4 * * *"),
+            "Set by Tiffin with --cron '0 3 * * *'. Runs as x.",
+            "0 0 4 * * *",
+            "2026-11-28T04:00:00Z",
+        ),
         (cron("0 0 4 * * *"), "Set by Tiffin with --cron 'soon'. Runs as x.", "0 0 4 * * *", "2026-11-28T04:00:00Z"),
         (cron("@every 1h"), "", "@every 1h", None),
         (cron("@daily", start_time="2027-01-01T00:00:01Z"), "", "@daily", "2027-01-02T00:00:00Z"),
@@ -96,24 +107,24 @@ def test_a_paused_one_has_no_next_run(backend: Backend, published: Published) ->
 
 
 def test_a_deleted_version_is_shown_by_its_id(
-    _process: kfp_backend.Server, backend: Backend, published: Published
+    server: kfp_backend.Server, backend: Backend, published: Published
 ) -> None:
     add(backend, published, cron("@daily"))
-    _process.fail("GET .*/pipelines/[^/]+/versions/", 404, {"message": "not found"})
+    server.fail("GET .*/pipelines/[^/]+/versions/", 404, {"message": "not found"})
 
     one = only(backend)
 
     assert (one.pipeline, one.version) == ("toy", published.version_id)
 
 
-def test_names_are_requested_once(_process: kfp_backend.Server, backend: Backend, published: Published) -> None:
+def test_names_are_requested_once(server: kfp_backend.Server, backend: Backend, published: Published) -> None:
     for name in ("a", "b", "c"):
         add(backend, published, cron("@daily"), display_name=name)
-    before = len(_process.state()["requests"])
+    before = len(server.state()["requests"])
 
     assert [one.recurring.name for one in list_schedules(backend, NOW)] == ["a", "b", "c"]
 
-    requests = [line.rpartition("v2beta1/")[2] for line in _process.state()["requests"][before:]]
+    requests = [line.rpartition("v2beta1/")[2] for line in server.state()["requests"][before:]]
     assert sum(line.startswith("pipelines/") for line in requests) == 2
     assert requests.count("runs") == 3
 

@@ -103,9 +103,7 @@ def test_a_driver_that_failed_has_a_log(follow: Follow) -> None:
     assert "'store'" in submission.log[0]
 
 
-def test_metadata_of_the_pod_is_part_of_its_name(
-    follow: Follow, spec: Spec
-) -> None:
+def test_metadata_of_the_pod_is_part_of_its_name(follow: Follow, spec: Spec) -> None:
     (step,) = [step for step in spec.steps if step.name == "write-text"]
     config = {"podMetadata": {"labels": {"team": "a", "tier": "b"}}}
     platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {step.executor: config}}}}}
@@ -118,23 +116,28 @@ def test_metadata_of_the_pod_is_part_of_its_name(
 
 
 @pytest.mark.parametrize("source", ["api", "next", "dashboard", "none"])
-def test_without_a_log_one_line_says_where_it_is(
-    server: kfp_backend.Server, follow: Follow, source: str
-) -> None:
+def test_without_a_log_one_line_says_where_it_is(server: kfp_backend.Server, follow: Follow, source: str) -> None:
     submission, output = follow({}, logs_from=source, multi_user=True)
 
     run = next(iter(server.state()["runs"]))
     (line,) = [line for line in output.splitlines() if "kubectl" in line]
     assert submission.log == []
     assert submission.reason
-    for part in ("write-text", f"{server.address}/#/runs/details/{run}", f"kubectl logs -n mine -l pipeline/runid={run}"):
+    for part in (
+        "write-text",
+        f"{server.address}/#/runs/details/{run}",
+        f"kubectl logs -n mine -l pipeline/runid={run}",
+    ):
         assert part in line
 
 
 def test_bytes_that_are_not_utf_8_are_replaced(follow: Follow) -> None:
     submission, output = follow({"write-text": ["caf\xe9 \x1b[31mred\x1b[0m\x07\nd\xe9j\xe0\n"]})
 
-    assert submission.log == ["caf\N{REPLACEMENT CHARACTER} red", "d\N{REPLACEMENT CHARACTER}j\N{REPLACEMENT CHARACTER}"]
+    assert submission.log == [
+        "caf\N{REPLACEMENT CHARACTER} red",
+        "d\N{REPLACEMENT CHARACTER}j\N{REPLACEMENT CHARACTER}",
+    ]
     assert "\x1b" not in output
 
 

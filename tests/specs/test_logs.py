@@ -47,7 +47,10 @@ def test_an_input_that_is_cut_does_not_hide_later_lines() -> None:
     ("text", "expected"),
     [
         (LOG, "label should be a column. Received: 'late'."),
-        ("Traceback (most recent call last):\n  x\nKeyError: 'a'\nF1127 11:30:03.000000 1 main.go:49] x", "KeyError: 'a'"),
+        (
+            "Traceback (most recent call last):\n  x\nKeyError: 'a'\nF1127 11:30:03.000000 1 main.go:49] x",
+            "KeyError: 'a'",
+        ),
         ("loss 0.5", None),
         ("", None),
     ],

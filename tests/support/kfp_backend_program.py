@@ -145,7 +145,7 @@ def node_id(name: str) -> str:
 
 
 def argo_nodes(states: dict[str, str], logs: dict[str, list[str]]) -> list[dict[str, Any]]:
-    """Return the nodes of KFP's workflow: a driver for each step, and a DAG with the executor, of which each attempt is a node."""
+    """Return the nodes of KFP's workflow: for each step a driver, a DAG with the executor, and a node for each attempt."""
     root = f"{WORKFLOW}.root"
     drivers = {name.removesuffix("-driver"): state for name, state in states.items() if name.endswith("-driver")}
     steps = {name: state for name, state in states.items() if not name.endswith("-driver")}
@@ -287,7 +287,7 @@ class Handler(BaseHTTPRequestHandler):
         run = query.get("runid", "") if on_dashboard else match.group(1)
         text = pod_logs(STORE.settings["logs"]).get(pod) if run in STORE.runs else None
         if text is None:
-            error = {"error_message": f"pods \"{pod}\" not found", "error_details": "stack trace"}
+            error = {"error_message": f'pods "{pod}" not found', "error_details": "stack trace"}
             self.answer(500 if source != "api" else 200, error)
             return
         line = b"epoch 1 of 8, loss 0.5" * 10 + b"\n"

@@ -32,7 +32,10 @@ def check_paths(spec: Spec, values: Mapping[str, Any], *, allow_paths: bool = Fa
         for name, location in row.locations.items() if row else ():
             parameter = step.inputs.get(name)
             value = values.get(parameter, spec.parameters[parameter].default) if parameter else step.constants.get(name)
-            path = location.path(value) if isinstance(value, str) and value and "{{$" not in value else ""
+            # A constant that is made from an output, such as {{$.outputs...}}, is known in the run only.
+            if not isinstance(value, str) or not value or "{{$" in value:
+                continue
+            path = location.path(value)
             if not path or (posixpath.isabs(path) and (allow_paths or _is_below(path, volumes))):
                 continue
             raise InputError(_refusal(step, parameter or name, value, path, location, volumes))

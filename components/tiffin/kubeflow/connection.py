@@ -32,6 +32,11 @@ _TAIL_BYTES = 65_536
 _TAIL_SECONDS = 60.0
 
 
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 @dataclass(frozen=True)
 class Backend:
     """A reachable KFP backend.
@@ -48,7 +53,7 @@ class Backend:
     namespace: str
     pool: urllib3.PoolManager = field(repr=False)
     headers: Callable[[], dict[str, str]] = field(repr=False)
-    notify: Callable[[str], None] = field(default=lambda line: print(line, file=sys.stderr, flush=True), repr=False)
+    notify: Callable[[str], None] = field(default=_to_stderr, repr=False)
 
     def run_url(self, run_id: str) -> str:
         """Return the URL of a run in the dashboard."""

@@ -176,7 +176,7 @@ def _time(text: str) -> datetime.datetime | None:
 
 
 def _iso(time: datetime.datetime | None) -> str | None:
-    return time and f"{time.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{time.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}" if time else None
 
 
 def _shown(time: datetime.datetime | None) -> str:

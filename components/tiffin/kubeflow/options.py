@@ -45,7 +45,9 @@ class RunCommand(click.Command):
             # The pipeline's parameters are not known yet: `--lable` is nearer to `--label` than to any option.
             nearest = difflib.get_close_matches(name, [name for name in visible if name.startswith("--")], 1, 0.75)
             hint = f"Did you mean '{nearest[0]}'? " if nearest else ""
-            message = f"No such option '{name}'. {hint}Set a parameter of the pipeline with --set {name.lstrip('-')}=VALUE."
+            message = (
+                f"No such option '{name}'. {hint}Set a parameter of the pipeline with --set {name.lstrip('-')}=VALUE."
+            )
             raise click.NoSuchOption(name, message, ctx=ctx) from None
 
 

@@ -180,7 +180,8 @@ def follow_run(
         BackendError: The backend did not respond for minutes, or the timeout expired. The run continues.
     """
     started = time.monotonic()
-    with shown(submission.steps, f"{submission.published.version} at {submission.url}", stream) as changed:
+    title = f"{submission.published.version} at {submission.url}"
+    with shown(submission.steps, title, stream, redirect_stderr=True) as changed:
         while True:
             # Ten attempts, up to ten seconds apart, cover a restart of the API server.
             run = request(backend, "GET", f"/apis/v2beta1/runs/{submission.run_id}", attempts=10)

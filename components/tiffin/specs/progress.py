@@ -66,13 +66,14 @@ Changed = Callable[[StepProgress], None]
 
 
 @contextlib.contextmanager
-def shown(steps: list[StepProgress], title: str, stream: TextIO) -> Iterator[Changed]:
+def shown(steps: list[StepProgress], title: str, stream: TextIO, *, redirect_stderr: bool = False) -> Iterator[Changed]:
     """Show the steps on `stream` while the block runs.
 
     Args:
         steps: Steps of the run; the list may grow.
         title: First line.
         stream: Standard output or error.
+        redirect_stderr: Show lines that are written to standard error above the table. Defaults to False.
 
     Yields:
         The callback to call when a step's state changed.
@@ -88,13 +89,13 @@ def shown(steps: list[StepProgress], title: str, stream: TextIO) -> Iterator[Cha
                 if step.state == "skipped":
                     console.print(Text(_plain_line(step, width)))
         return
-    # Standard output and error are redirected for kfp during a run, so rich must not redirect them.
+    # Standard output and error are redirected for kfp during a local run, so rich must not redirect them.
     with Live(
         get_renderable=lambda: _table(steps, console.width),
         console=console,
         refresh_per_second=8,
         redirect_stdout=False,
-        redirect_stderr=False,
+        redirect_stderr=redirect_stderr,
         vertical_overflow="visible",
     ) as live:
         # Live draws the table once more when the block ends.
