@@ -12,6 +12,7 @@ import pytest
 from support import kfp_backend, kfp_backend_program
 from support import toy_pipelines as toys
 from tiffin.authoring.compilation import load_spec
+from tiffin.kubeflow import logs
 from tiffin.kubeflow.connection import connect
 from tiffin.kubeflow.publication import publish_spec
 from tiffin.kubeflow.submission import Submission, find_experiment, follow_run, run_settings, show_end, submit_run
@@ -46,10 +47,10 @@ def follow(server: kfp_backend.Server, spec: Spec) -> Follow:
     """Return a function that follows a run whose step `write-text` fails, and returns the run and the output."""
 
     def follow(
-        logs: dict[str, list[str]], tasks: dict[str, str] | None = None, *, spec: Spec = spec, **settings: Any
+        texts: dict[str, list[str]], tasks: dict[str, str] | None = None, *, spec: Spec = spec, **settings: Any
     ) -> tuple[Submission, str]:
         tasks = tasks or {"write-text": "FAILED", "summarize": "SUCCEEDED"}
-        server.set(logs=logs, pictures=[{"state": "FAILED", "tasks": tasks}], **settings)
+        server.set(logs=texts, pictures=[{"state": "FAILED", "tasks": tasks}], **settings)
         backend = connect(server.address, "mine" if settings.get("multi_user") else None)
         published = publish_spec(backend, spec)
         wanted = run_settings(published, find_experiment(backend, "toy"), {})
@@ -95,9 +96,9 @@ def test_the_log_is_that_of_the_last_attempt(follow: Follow) -> None:
 
 
 def test_a_driver_that_failed_has_a_log(follow: Follow) -> None:
-    logs = {"read-text-driver": ["F1127 11:30:03.000000 17 main.go:79] secret 'store' not found\n"]}
+    texts = {"read-text-driver": ["F1127 11:30:03.000000 17 main.go:79] secret 'store' not found\n"]}
 
-    submission, _ = follow(logs, {"write-text": "SUCCEEDED", "read-text-driver": "FAILED"})
+    submission, _ = follow(texts, {"write-text": "SUCCEEDED", "read-text-driver": "FAILED"})
 
     assert submission.failed_step == "read-text"
     assert "'store'" in submission.log[0]
@@ -129,6 +130,18 @@ def test_without_a_log_one_line_says_where_it_is(server: kfp_backend.Server, fol
         f"kubectl logs -n mine -l pipeline/runid={run}",
     ):
         assert part in line
+
+
+def test_a_log_that_takes_too_long_is_not_awaited(
+    server: kfp_backend.Server, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "SECONDS", 0.0)
+
+    submission, output = follow({"write-text": [ERROR]})
+
+    assert (submission.failed_step, submission.log) == ("write-text", [])
+    assert "kubectl" in output
+    assert not any("/nodes/" in line for line in server.state()["requests"])
 
 
 def test_bytes_that_are_not_utf_8_are_replaced(follow: Follow) -> None:

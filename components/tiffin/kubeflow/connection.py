@@ -4,6 +4,7 @@ kfp.Client's own calls are not used: they retry an unreachable host for 25 secon
 AttributeError for an untrusted certificate, and return an empty response for a login page.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -27,9 +28,8 @@ _TRANSIENT = (429, 502, 503, 504)
 FIRST_ANSWER_SECONDS = 8.0
 # Time after which a line shows that the first request is still pending.
 NOTICE_SECONDS = 1.0
-# Limits of `read_tail`.
+# Length of what `read_tail` returns.
 _TAIL_BYTES = 65_536
-_TAIL_SECONDS = 60.0
 
 
 def _to_stderr(line: str) -> None:
@@ -177,40 +177,36 @@ def request(
     return decoded
 
 
-def read_tail(backend: Backend, path: str, query: Mapping[str, Any] | None = None) -> str | None:
+def read_tail(backend: Backend, path: str, query: Mapping[str, Any], deadline: float) -> str | None:
     """Return the last 64 KiB of a text, such as a log, without a first line that is cut; in constant memory.
 
     Args:
         backend: Return value of `connect`.
         path: Path of the URL.
-        query: Query parameters; empty values are omitted. Defaults to none.
+        query: Query parameters; empty values are omitted.
+        deadline: Time by which the text has to end, in seconds of time.monotonic.
 
     Returns:
-        The text; None if the backend returned an error or a web page, or did not end within 60 s.
+        The text; None if the backend returned an error or a web page, or did not end in time.
     """
-    deadline = time.monotonic() + _TAIL_SECONDS
+    left = max(deadline - time.monotonic(), 0.01)
     headers = {**backend.headers(), "Accept": "text/plain"}
-    try:
-        answer = backend.pool.request(
-            "GET", _url(backend, path, query), headers=headers, timeout=urllib3.Timeout(connect=10, read=30),
-            retries=False, redirect=False, preload_content=False,
-        )  # fmt: skip
-    except urllib3.exceptions.HTTPError:
-        return None
-    # The dashboard returns its page for an unknown path.
-    if answer.status != 200 or "html" in answer.headers.get("Content-Type", ""):
-        answer.close()
-        return None
     tail, size = b"", 0
     try:
-        for part in answer.stream(_TAIL_BYTES):
-            tail, size = (tail + part)[-_TAIL_BYTES:], size + len(part)
-            if time.monotonic() > deadline:
+        answer = backend.pool.request(
+            "GET", _url(backend, path, query), headers=headers, retries=False, redirect=False, preload_content=False,
+            timeout=urllib3.Timeout(connect=min(10, left), read=min(30, left)),
+        )  # fmt: skip
+        with contextlib.closing(answer):
+            # The dashboard returns its page for an unknown path.
+            if answer.status != 200 or "html" in answer.headers.get("Content-Type", ""):
                 return None
+            for part in answer.stream(_TAIL_BYTES):
+                tail, size = (tail + part)[-_TAIL_BYTES:], size + len(part)
+                if time.monotonic() > deadline:
+                    return None
     except urllib3.exceptions.HTTPError:
         return None
-    finally:
-        answer.close()
     # KFP 2.17 sends errors with status 200.
     if tail.startswith(b'{"error_message":'):
         return None

@@ -5,6 +5,7 @@ the dashboard's server, which is the only one that Kubeflow's gateway exposes, h
 which the API does not return. It returns IDs of Argo's nodes, from which the name follows.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from tiffin.kubeflow.connection import Backend, read_tail
 from tiffin.specs.logs import step_lines
 from tiffin.specs.spec import Spec
 
+# Time for all requests of one log.
+SECONDS = 60.0
 _MAIN, _DRIVER = "system-container-impl", "system-container-driver"
 
 
@@ -24,10 +27,13 @@ def read_log(backend: Backend, spec: Spec, step: str, run: Mapping[str, Any]) ->
         step: Name of the step.
         run: The run with its tasks, from the API.
     """
+    deadline = time.monotonic() + SECONDS
     tasks = run.get("run_details", {}).get("task_details", [])
     for pod in _pods(spec, step, tasks):
         for path, query in _routes(backend, run, pod):
-            text = read_tail(backend, path, query)
+            if time.monotonic() >= deadline:
+                return []
+            text = read_tail(backend, path, query, deadline)
             lines = step_lines(text) if text else []
             if lines:
                 return lines
