@@ -8,7 +8,7 @@ from sklearn import metrics as curves
 
 from tiffin.artifacts.model import Training, read_training
 from tiffin.artifacts.verdict import Curve, Evaluation, write_evaluation
-from tiffin.stages.evaluate import gate, metrics
+from tiffin.stages.evaluate import gate, guessing, metrics
 from tiffin.stages.evaluate.predictions import Predictions, predict
 from tiffin.version import __version__
 
@@ -29,7 +29,7 @@ def evaluate(
         model: Folder of the model artifact.
         examples: Folder of the examples artifact.
         output: Folder of the evaluation artifact.
-        thresholds: Metric name to bound; see `gate.judge`. Defaults to the baseline only.
+        thresholds: Metric name to bound; see `gate.judge`. Defaults to none: better than guessing.
         split: Split to evaluate on. Defaults to `eval`.
 
     Raises:
@@ -41,8 +41,10 @@ def evaluate(
     gate.check_thresholds(thresholds or {}, record.task)
     found = predict(model, examples, split, record)
     values = _measure(record, found)
-    verdict = gate.judge(record.task, values, thresholds or {}, found.unknown_classes)
     regression = record.task == "regression"
+    compare = guessing.compare_numbers if regression else guessing.compare_classes
+    comparison = compare(found.truth, found.answer)
+    verdict = gate.judge(record.task, values, thresholds or {}, comparison, found.unknown_classes)
     evaluation = Evaluation(
         passed=verdict.passed,
         reason=verdict.reason,
