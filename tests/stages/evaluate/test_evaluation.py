@@ -101,7 +101,7 @@ class TestVerdict:
         rows = table(x=[0.45] * 2000, y=(["no"] * 11 + ["yes"] * 9) * 100)
         found = evaluate(binary, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
 
-        assert found.metrics["log_loss"] < found.metrics["baseline_log_loss"]
+        assert found.metrics["log_loss"] < 0.6931
         assert found.passed is False
 
     def test_of_few_rows(self, binary, tmp_path):

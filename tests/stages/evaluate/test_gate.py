@@ -13,7 +13,7 @@ from tiffin.stages.evaluate.definitions import Comparison
 
 BINARY = {"auc": 0.9, "log_loss": 0.3, "brier": 0.1, "baseline_log_loss": 0.69}
 REGRESSION = {"r2": 0.5, "rmse": 2.0, "mae": 1.5, "baseline_rmse": 3.0}
-BETTER = Comparison(0.69, 0.3, 100)
+BETTER = Comparison(0.3, 100)
 
 
 def judge(found, thresholds, comparison=BETTER, unknown_classes=None):
@@ -22,7 +22,7 @@ def judge(found, thresholds, comparison=BETTER, unknown_classes=None):
 
 class TestGuessing:
     def test_a_model_that_is_clearly_better_passes(self):
-        verdict = judge({"log_loss": 0.395548}, {}, Comparison(0.532863, 0.13169, 6662))
+        verdict = judge({"log_loss": 0.395548, "baseline_log_loss": 0.532863}, {}, Comparison(0.13169, 6662))
 
         assert verdict.passed is True
         assert verdict.reason == (
@@ -33,7 +33,7 @@ class TestGuessing:
         )
 
     def test_a_difference_that_may_be_chance_does_not_pass(self):
-        verdict = judge({"log_loss": 0.693224}, {}, Comparison(0.693678, -0.000046, 6662))
+        verdict = judge({"log_loss": 0.693224, "baseline_log_loss": 0.693678}, {}, Comparison(-0.000046, 6662))
 
         assert verdict.passed is False
         assert re.search(r"log_loss 0\.6932 .* \(0\.6937\).* 0\.000454.* 0\.0005 .*6,662", verdict.reason)
@@ -41,36 +41,36 @@ class TestGuessing:
 
     @pytest.mark.parametrize("value", [0.69, 0.7])
     def test_a_model_that_is_no_better_does_not_pass(self, value):
-        verdict = judge({"log_loss": value}, {}, Comparison(0.69, -0.1, 1))
+        verdict = judge({"log_loss": value, "baseline_log_loss": 0.69}, {}, Comparison(-0.1, 1))
 
         assert verdict.passed is False
         assert re.search(rf"log_loss {value} .*\(0\.69\).* 1 row:", verdict.reason)
 
     def test_a_label_with_a_single_value_is_the_reason(self):
-        verdict = judge({"log_loss": 0.1}, {}, Comparison(0.0, -0.2, 5))
+        verdict = judge({"log_loss": 0.1, "baseline_log_loss": 0.0}, {}, Comparison(-0.2, 5))
 
         assert verdict.passed is False
         assert re.search(r"log_loss 0\.1 .*\(0\).* 5 rows", verdict.reason)
 
     def test_a_metric_that_could_not_be_measured_does_not_pass(self):
-        verdict = judge({"log_loss": None}, {}, Comparison(0.69, None, 5))
+        verdict = judge({"log_loss": None, "baseline_log_loss": 0.69}, {}, Comparison(None, 5))
 
         assert verdict.passed is False
         assert re.search(r"log_loss .*\(0\.69\)", verdict.reason)
         assert (verdict.checks[0].value, verdict.checks[0].bound, verdict.checks[0].margin) == (None, 0.69, None)
 
     @pytest.mark.parametrize(
-        ("rmse", "found", "numbers"),
+        ("rmse", "baseline", "found", "numbers"),
         [
-            (2.0, Comparison(3.0, 0.5, 20), r"rmse 2 .*\(3\) by 1, .* 0.5 .* 20 rows"),
-            (12345.6, Comparison(234567.8, 220099.0, 20), r"rmse 12,350 .*\(234,600\) by 222,000, .* 220,000 "),
-            (1e-9, Comparison(2e-9, 9.99e-10, 20), r"rmse 1e-09 .*\(2e-09\) by 1e-09"),
+            (2.0, 3.0, Comparison(0.5, 20), r"rmse 2 .*\(3\) by 1, .* 0.5 .* 20 rows"),
+            (12345.6, 234567.8, Comparison(220099.0, 20), r"rmse 12,350 .*\(234,600\) by 222,000, .* 220,000 "),
+            (1e-9, 2e-9, Comparison(9.99e-10, 20), r"rmse 1e-09 .*\(2e-09\) by 1e-09"),
             # Rounded down: the model is not called better than it is.
-            (2.0, Comparison(3.0, 0.999, 20), r" by 1, .* 0\.99 "),
+            (2.0, 3.0, Comparison(0.999, 20), r" by 1, .* 0\.99 "),
         ],
     )
-    def test_of_a_regression_is_rmse_in_units_of_the_label(self, rmse, found, numbers):
-        verdict = gate.judge("regression", {"rmse": rmse}, {}, found)
+    def test_of_a_regression_is_rmse_in_units_of_the_label(self, rmse, baseline, found, numbers):
+        verdict = gate.judge("regression", {"rmse": rmse, "baseline_rmse": baseline}, {}, found)
 
         assert verdict.passed is True
         assert re.search(numbers, verdict.reason)
@@ -104,7 +104,7 @@ class TestThresholds:
         )
 
     def test_that_fail_are_the_only_reasons(self):
-        verdict = gate.judge("regression", REGRESSION, {"r2": 0.4, "rmse": 1.0, "mae": 1.0}, Comparison(3.0, 0.5, 20))
+        verdict = gate.judge("regression", REGRESSION, {"r2": 0.4, "rmse": 1.0, "mae": 1.0}, Comparison(0.5, 20))
 
         assert verdict.reason == "mae 1.5 is not at most 1; rmse 2 is not at most 1."
         assert [check.passed for check in verdict.checks] == [False, True, False, True]

@@ -123,15 +123,6 @@ class TestWithInformation:
 
 
 class TestValues:
-    def test_of_guessing_are_those_of_the_best_constant(self):
-        truth = np.array([0, 1, 1, 0, 1] * 20)
-        several = np.full((100, 3), 1 / 3, np.float32)
-
-        assert compare_classes(truth, several[:, 0]).guess == pytest.approx(metrics.log_loss(truth, np.full(100, 0.6)))
-        # The third class does not occur in the split.
-        assert compare_classes(truth, several).guess == compare_classes(truth, several[:, 0]).guess
-        assert compare_numbers(truth * 10, several[:, 0]).guess == pytest.approx(np.std(truth * 10))
-
     def test_of_a_model_are_those_of_the_metric(self):
         rng = np.random.default_rng(1)
         truth = np.arange(1000) % 2
@@ -156,7 +147,6 @@ class TestValues:
         answer = truth + [0.5, -0.5, 0.5, -0.5, 0.5, -0.5, 0.5, -0.5]
         found = compare_numbers(truth, answer)
 
-        assert found.guess == pytest.approx(truth.std())
         # Student's t with 7 degrees of freedom, of the differences of the squared errors.
         gains = (truth - truth.mean()) ** 2 - 0.25
         lower = gains.mean() - 1.894579 * gains.std(ddof=1) / math.sqrt(8)
@@ -169,7 +159,6 @@ class TestValues:
             compare_numbers(np.array([0.0, 1]), np.array(answer)),
         ):
             assert (found.at_least, found.rows) == (None, 2)
-            assert found.guess > 0
 
 
 class TestDegenerate:
@@ -178,7 +167,6 @@ class TestDegenerate:
         of_classes = compare_classes(np.ones(rows, int), np.full(rows, 0.999, np.float32))
         of_numbers = compare_numbers(np.full(rows, 3.0), np.full(rows, 3.0))
 
-        assert (of_classes.guess, of_numbers.guess) == (0, 0)
         assert not passes(of_classes)
         assert not passes(of_numbers)
 

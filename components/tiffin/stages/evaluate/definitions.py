@@ -6,7 +6,8 @@
 
 A metric is None if it is undefined: a ranking with a single class, or predictions that are not finite.
 
-`baseline_*` is the same metric for a constant prediction from the training labels: the class shares, or the mean.
+`baseline_*` is the same metric for guessing: the best constant prediction for the split, the shares of its classes or the
+mean of its label, as in r2.
 """
 
 from dataclasses import dataclass
@@ -39,12 +40,10 @@ class Comparison:
     """A model beside guessing, by the main metric of its task.
 
     Attributes:
-        guess: The metric of the best constant prediction for the split: the shares of its classes, or its mean.
         at_least: What the model is better by with 95 % confidence; 0 or less if it is not clearly better. None if its
             predictions are not finite.
         rows: Number of rows.
     """
 
-    guess: float
     at_least: float | None
     rows: int

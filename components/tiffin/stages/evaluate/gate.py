@@ -51,7 +51,7 @@ def judge(
 
     Args:
         task: `binary`, `multiclass` or `regression`.
-        found: Metrics by name; None for a metric that could not be measured, which fails its check.
+        found: Metrics and baselines by name; None for a metric that could not be measured, which fails its check.
         thresholds: Metric name to bound: a minimum for metrics where higher is better, a maximum otherwise.
         comparison: The model beside guessing, by the main metric.
         unknown_classes: Classes absent in training, each with its number of rows. Any fails the gate.
@@ -61,7 +61,7 @@ def judge(
     """
     check_thresholds(thresholds, task)
     checks = [_check(name, found[name], float(bound)) for name, bound in sorted(thresholds.items())]
-    checks.append(_against_guessing(MAIN[task], found[MAIN[task]], comparison))
+    checks.append(_against_guessing(MAIN[task], found, comparison))
     if unknown_classes:
         checks.append(_unknown(unknown_classes))
     failed = [check for check in checks if not check.passed]
@@ -89,22 +89,24 @@ def _unknown(classes: Mapping[str, int]) -> Check:
     return Check(UNKNOWN_CLASSES, float(rows), 0.0, False, reason)
 
 
-def _against_guessing(metric: str, value: float | None, found: Comparison) -> Check:
-    bound, rows = _rounded(found.guess), found.rows
+def _against_guessing(metric: str, values: Mapping[str, float | None], found: Comparison) -> Check:
+    value, bound, rows = values[metric], values[f"baseline_{metric}"], found.rows
     constant = "the label's mean" if metric == "rmse" else "the shares of the classes"
     on_rows = f"on {rows:,} {'row' if rows == 1 else 'rows'}"
+    if bound is None:  # beyond the range of float64
+        bound, value = 0.0, None
     if value is None or found.at_least is None:
         reason = f"{metric} could not be measured, so it is not better than guessing ({_short(bound)})"
         return Check(metric, None, bound, False, reason, None, rows)
-    gained = found.guess - value
-    margin = _rounded(gained - found.at_least)
+    gained = bound - value
+    margin = float(f"{gained - found.at_least:.8g}")
     passed = found.at_least > 0
     if passed:
         reason = (
             f"{metric} {_short(value)} is better than guessing ({_short(bound)}) by {_short(gained, 3)}, "
             f"at least {_short(found.at_least, 2, ROUND_DOWN)} with 95 % confidence {on_rows}"
         )
-    elif found.guess == 0:
+    elif bound == 0:
         reason = (
             f"{metric} {_short(value)} is not better than guessing (0): the label has a single value {on_rows}, which shows "
             "nothing about the model: add rows to the split"
@@ -121,11 +123,6 @@ def _against_guessing(metric: str, value: float | None, found: Comparison) -> Ch
             f"{on_rows}: add features, or rows to train on"
         )
     return Check(metric, value, bound, passed, reason, margin, rows)
-
-
-def _rounded(value: float) -> float:
-    """Return a number with 8 digits, as the metrics have."""
-    return float(f"{value:.8g}")
 
 
 def _short(value: float, digits: int = 4, rounding: str = ROUND_HALF_EVEN) -> str:

@@ -18,7 +18,7 @@ Both need rows that are independent of each other.
 import math
 
 import numpy as np
-from scipy.special import entr, stdtrit
+from scipy.special import stdtrit
 
 from tiffin.stages.evaluate.definitions import Comparison
 
@@ -35,19 +35,18 @@ def compare_classes(truth: np.ndarray, answer: np.ndarray) -> Comparison:
         answer: Predicted probabilities: of the positive class, `[rows]`, or of each class, `[rows, classes]`.
     """
     rows = len(truth)
-    shares = np.bincount(truth) / rows
-    guess = float(entr(shares).sum())
     if not np.isfinite(answer).all():
-        return Comparison(guess, None, rows)
+        return Comparison(None, rows)
     if answer.ndim == 1:
         chosen = np.where(truth == 1, answer, 1 - answer).astype(np.float64)
     else:
         chosen = answer[np.arange(rows), truth] / answer.sum(axis=1, dtype=np.float64)
     # As scikit-learn does, so that a probability of 0 has a finite loss.
     losses = -np.log(np.clip(chosen, np.finfo(answer.dtype).eps, 1))
+    shares = np.bincount(truth) / rows
     gains = -np.log(shares[truth]) - losses
     margin = max(_half_width(gains), -math.log(1 - _CONFIDENCE) / rows)
-    return Comparison(guess, float(gains.mean()) - margin, rows)
+    return Comparison(float(gains.mean()) - margin, rows)
 
 
 def compare_numbers(truth: np.ndarray, answer: np.ndarray) -> Comparison:
@@ -62,11 +61,11 @@ def compare_numbers(truth: np.ndarray, answer: np.ndarray) -> Comparison:
     guesses = (truth - truth.mean()) ** 2
     guess = math.sqrt(guesses.mean())
     if not np.isfinite(answer).all():
-        return Comparison(guess, None, rows)
+        return Comparison(None, rows)
     gains = guesses - (truth - answer) ** 2
     margin = max(_half_width(gains), _chance_share(rows) * float(guesses.mean()))
     highest = guess**2 - float(gains.mean()) + margin
-    return Comparison(guess, guess - math.sqrt(highest), rows)
+    return Comparison(guess - math.sqrt(highest), rows)
 
 
 def _half_width(gains: np.ndarray) -> float:
