@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 import tempfile
 import threading
@@ -14,6 +15,7 @@ from support.command_line import TIFFIN
 from tiffin.artifacts.summary import RegisteredModel
 from tiffin.errors import InputError, ServingError, TiffinError
 from tiffin.local import interpreters, runs
+from tiffin.local.environments import find_environment
 from tiffin.local.processes import Processes, guarded_processes
 from tiffin.local.results import Run
 from tiffin.local.runs import run_pipeline
@@ -237,6 +239,22 @@ def test_a_missing_environment_ends_the_run_before_its_first_step(
         run(toys.toy, tmp_path / "state")
 
     assert list((tmp_path / "state" / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_missing_environment_of_a_later_step_fails_that_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cold: bool
+) -> None:
+    (tmp_path / "venvs").mkdir()
+    (tmp_path / "venvs" / "data").symlink_to(find_environment("data"))
+    monkeypatch.setenv("TIFFIN_VENVS", str(tmp_path / "venvs"))
+    result, shown = run(toys.toy, tmp_path / "state", cold=cold)
+
+    assert [(step.name, step.state) for step in result.steps] == [("write-text", "succeeded"), ("read-text", "failed")]
+    assert result.exit_status == 1
+    assert re.search(f"'model'.*{tmp_path}/venvs.*`make setup`", result.reason)
+    assert re.search(f"^warning: .*'model'.*{tmp_path}/venvs.*`make setup`", shown)
+    assert shown.count("failed") == 1
 
 
 def test_a_state_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:

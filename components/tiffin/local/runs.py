@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,7 +17,7 @@ from tiffin import images
 from tiffin.authoring.compilation import compile_pipeline, find_spec
 from tiffin.errors import EXPLAINED, InputError, TiffinError
 from tiffin.local.companion import accompany
-from tiffin.local.environments import find_environment
+from tiffin.local.environments import find_missing
 from tiffin.local.interpreters import Interpreter, private_folder, warm_interpreters
 from tiffin.local.processes import guarded_processes
 from tiffin.local.results import Run, conclude
@@ -60,13 +60,13 @@ def run_pipeline(
 
     Raises:
         InputError: The pipeline, the spec or a parameter is invalid. Nothing ran.
-        TiffinError: A virtualenv is missing, or the Docker engine does not answer. Nothing ran.
+        TiffinError: The virtualenv of the first step is missing, or the Docker engine does not answer. Nothing ran.
     """
     started = time.monotonic()
     state = Path(state).absolute()
     compiled = find_spec(pipeline)
-    # Fail before the first step if an image has no virtualenv.
-    early = compiled.environments if compiled else _environments_here()
+    # Compiling takes a second and uses one core. Interpreters that the run does not need are stopped after it.
+    early = compiled.environments if compiled else images.ENVIRONMENTS
     if docker:
         return _run_in_containers(pipeline, compiled, state, settings, file, stream)
     with contextlib.ExitStack() as stack:
@@ -75,17 +75,19 @@ def run_pipeline(
         variables = shared_variables(state)
         interpreters: dict[str, Interpreter] = {}
         if not cold:
-            interpreters = stack.enter_context(warm_interpreters(early, private, folder / "logs", variables))
+            absent = find_missing(early)
+            present = [name for name in early if name not in absent]
+            interpreters = stack.enter_context(warm_interpreters(present, private, folder / "logs", variables))
 
         spec = compiled or _compile(pipeline, folder)
         arguments = gather_parameters(spec, settings, file)
-        for name in spec.environments:
-            find_environment(name)
+        missing = find_missing(spec.environments)
+        _check_first(spec, missing, stream)
         for name in interpreters.keys() - set(spec.environments):
             interpreters.pop(name).stop()
         run = Run(spec.name, spec.version, folder, [StepProgress(step.component) for step in spec.steps])
-        machine = Machine(state, private, interpreters, variables)
-        serves = SERVING in find_unaddressed(spec, arguments)
+        machine = Machine(state, private, interpreters, variables, missing)
+        serves = SERVING in find_unaddressed(spec, arguments) and "model" not in missing
         with (
             _server(run, machine, stop_server) if serves else contextlib.nullcontext(),
             guarded_processes(private) as processes,
@@ -138,17 +140,16 @@ def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
             run.left_server = companion.server.address
 
 
-def _environments_here() -> list[str]:
-    """Return all existing environments, to warm them up while the pipeline is still being compiled.
+def _check_first(spec: Spec, missing: Mapping[str, str], stream: TextIO) -> None:
+    """Raise an error if the first step has no virtualenv; warn if only later steps have none.
 
-    Compiling takes a second and uses one core. The run stops the interpreters that it does not need.
+    A mistake in the parameters or the data is found without the virtualenvs of the later steps.
     """
-    found = []
-    for name in images.ENVIRONMENTS:
-        with contextlib.suppress(TiffinError):
-            find_environment(name)
-            found.append(name)
-    return found
+    for step in spec.steps[:1]:
+        if problem := missing.get(images.environment(step.image)):
+            raise TiffinError(problem)
+    for problem in missing.values():
+        stream.write(f"warning: {problem} The run fails at the first step that needs it.\n")
 
 
 def _compile(pipeline: str, folder: Path) -> Spec:
