@@ -1,12 +1,15 @@
 """Runs of the training pipeline that fail: a single reason, and no model registered or deployed."""
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.command_line import tiffin
+from tiffin.local.environments import find_environment
 
 ROWS = "km,vehicle,late\n" + "".join(f"{n % 17},{'bike' if n % 3 else 'car'},{n % 2}\n" for n in range(90))
 
@@ -55,6 +58,32 @@ def test_a_mistake_is_reported_once(tmp_path: Path, content: str, settings: list
     assert "train-model" not in states(summary)
     assert states(summary)["summarize-run"] == "succeeded"
     assert (summary["model"], summary["serving"], left(tmp_path)) == (None, None, [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        (['exclude=["kmm"]'], ("exclude", "'kmm'", "km, vehicle, late")),
+        (["key=vehicel"], ("key='vehicel'", "'vehicle'?", "km, vehicle, late")),
+        (['derive={"far": "kmm > 3"}'], ("'kmm'", "km", "vehicle")),
+    ],
+    ids=["exclude", "key", "derive"],
+)
+def test_a_misspelt_column_needs_no_training_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str], names: tuple[str, ...]
+) -> None:
+    (tmp_path / "venvs").mkdir()
+    (tmp_path / "venvs" / "data").symlink_to(find_environment("data"))
+    monkeypatch.setenv("TIFFIN_VENVS", str(tmp_path / "venvs"))
+    started = time.monotonic()
+    status, summary = train(tmp_path, ROWS, *settings)
+    seconds = time.monotonic() - started
+
+    assert (status, summary["state"]) == (1, "FAILED")
+    assert [name for name in names if name not in summary["reason"]] == []
+    assert states(summary) == {"ingest-examples": "failed", "summarize-run": "succeeded"}
+    # 3 seconds on a machine that does nothing else.
+    assert seconds < 3 * max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def test_a_model_below_a_threshold_is_not_registered_or_deployed(tmp_path: Path) -> None:
