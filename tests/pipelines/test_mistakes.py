@@ -60,6 +60,21 @@ def test_a_mistake_is_reported_once(tmp_path: Path, content: str, settings: list
     assert (summary["model"], summary["serving"], left(tmp_path)) == (None, None, [])
 
 
+@pytest.mark.parametrize("command", [["run"], ["submit"], ["schedule", "set", "nightly"]], ids=lambda words: words[0])
+@pytest.mark.parametrize("setting", ["batch_size=0", "splits={}", "max_bad_share=2", "deadline_seconds=0", "label="])
+def test_a_value_out_of_range_is_refused_before_a_run_starts(tmp_path: Path, command: list[str], setting: str) -> None:
+    options = {
+        "run": ["--state", tmp_path / "state"],
+        "submit": ["--host", "http://127.0.0.1:1"],
+        "schedule": ["--host", "http://127.0.0.1:1", "--cron", "0 3 * * *"],
+    }
+    status, output, errors = tiffin(*command, "training", *options[command[0]], "--set", setting)
+
+    assert (status, output) == (2, "")
+    assert setting.partition("=")[0] in errors
+    assert list(tmp_path.rglob("*.log")) == []
+
+
 @pytest.mark.parametrize(
     ("settings", "names"),
     [

@@ -8,9 +8,9 @@ from pathlib import Path
 import duckdb
 
 from tiffin.artifacts.examples import Manifest, set_aside, write_examples
-from tiffin.errors import InputError
 from tiffin.stages.ingest.columns import check_range, finish_columns, rename
 from tiffin.stages.ingest.loading import load, local_files
+from tiffin.stages.ingest.parameters import check_max_bad_share
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.shards import sample_rows, write_shards
 from tiffin.stages.ingest.sources import duckdb_reason
@@ -55,10 +55,9 @@ def ingest(
         DataError: There are no rows, or too many unreadable ones.
         StorageError: A file or folder cannot be read or written.
     """
-    if not 0 <= max_bad_share <= 1:
-        raise InputError(f"max_bad_share should be from 0 to 1. Received: max_bad_share={max_bad_share}.")
+    check_max_bad_share(max_bad_share)
     derive = dict(derive or {})
-    weights = check_weights(splits or {"train": 2, "eval": 1})
+    weights = check_weights({"train": 2, "eval": 1} if splits is None else splits)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:

@@ -1,5 +1,6 @@
 """Traits of the ingest stage's components."""
 
+from tiffin.stages.ingest.parameters import check_max_bad_share, check_splits
 from tiffin.stages.traits import S3, Location, Traits, path_of
 
 _DATA = Location(
@@ -8,4 +9,11 @@ _DATA = Location(
 )
 _ROOT = Location("pass a gs:// or s3:// URI")
 
-COMPONENTS = {"ingest_examples": Traits("data", needs=(S3,), locations={"data": _DATA, "data_root": _ROOT})}
+COMPONENTS = {
+    "ingest_examples": Traits(
+        "data",
+        needs=(S3,),
+        locations={"data": _DATA, "data_root": _ROOT},
+        rules={"splits": check_splits, "max_bad_share": check_max_bad_share},
+    )
+}
