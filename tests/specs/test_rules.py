@@ -58,14 +58,24 @@ def test_the_error_names_the_parameter_and_the_input() -> None:
 
 def test_rules_import_nothing_heavy() -> None:
     heavy = "{'numpy', 'pyarrow', 'duckdb', 'sklearn', 'tensorflow', 'keras', 'mlflow', 'kfp'}"
-    script = f"import sys; from tiffin.stages import find_components; find_components(); print({heavy} & set(sys.modules))"
+    script = (
+        f"import sys; from tiffin.stages import find_components; find_components(); print({heavy} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert done.stdout == "set()\n"
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("hidden_units", []), ("splits", {"train": 1}), ("max_bad_share", 0.0), ("thresholds", {}), ("thresholds", {"auc": 0.9, "rmse": 3}), ("model_name", "a-b.c_1")]
+    ("name", "value"),
+    [
+        ("hidden_units", []),
+        ("splits", {"train": 1}),
+        ("max_bad_share", 0.0),
+        ("thresholds", {}),
+        ("thresholds", {"auc": 0.9, "rmse": 3}),
+        ("model_name", "a-b.c_1"),
+    ],
 )
 def test_valid_values_pass(uses: tuple[Use, ...], name: str, value: Any) -> None:
     check_values(uses, {name: value})
