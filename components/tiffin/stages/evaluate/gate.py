@@ -113,13 +113,13 @@ def _against_guessing(metric: str, values: Mapping[str, float | None], found: Co
         )
     elif gained > 0:
         reason = (
-            f"{metric} {_short(value)} is not clearly better than guessing ({_short(bound)}), always predicting {constant}: "
+            f"{metric} {_short(value)} is not clearly better than guessing, always predicting {constant} ({_short(bound)}): "
             f"it is better by {_short(gained, 3)}, and {_short(margin, 3)} may be chance {on_rows}: "
             "add rows to the split, or features"
         )
     else:
         reason = (
-            f"{metric} {_short(value)} is not better than guessing ({_short(bound)}), always predicting {constant}, "
+            f"{metric} {_short(value)} is not better than guessing, always predicting {constant} ({_short(bound)}), "
             f"{on_rows}: add features, or rows to train on"
         )
     return Check(metric, value, bound, passed, reason, margin, rows)
