@@ -1,8 +1,6 @@
 """Runs of the training pipeline that fail: a single reason, and no model registered or deployed."""
 
 import json
-import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +88,11 @@ def test_a_misspelt_column_needs_no_training_environment(
     (tmp_path / "venvs").mkdir()
     (tmp_path / "venvs" / "data").symlink_to(find_environment("data"))
     monkeypatch.setenv("TIFFIN_VENVS", str(tmp_path / "venvs"))
-    started = time.monotonic()
     status, summary = train(tmp_path, ROWS, *settings)
-    seconds = time.monotonic() - started
 
     assert (status, summary["state"]) == (1, "FAILED")
     assert [name for name in names if name not in summary["reason"]] == []
     assert states(summary) == {"ingest-examples": "failed", "summarize-run": "succeeded"}
-    # 3 seconds on a machine that does nothing else.
-    assert seconds < 3 * max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def test_a_model_below_a_threshold_is_not_registered_or_deployed(tmp_path: Path) -> None:
