@@ -26,7 +26,8 @@ def demo(state: str) -> int:
     try:
         result = run_pipeline("training", state, ["data=sample:deliveries"])
         # Stopped below, so the summary need not mention it. A server that another run started keeps running.
-        left_server, result.left_server = result.left_server, None
+        if left_server := result.left_server:
+            result.left_server = result.serving = None
         show_run(result, "", sys.stdout)
         if result.model and result.exit_status == 0:
             with running_server(state) as address:

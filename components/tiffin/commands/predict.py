@@ -194,12 +194,13 @@ def _progress(source: Source) -> Iterator[Any]:
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda answers: answers
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from tiffin.specs.progress import open_console
 
     columns = (BarColumn(), TextColumn("{task.fields[rows]:,} rows"), TimeElapsedColumn(), TimeRemainingColumn())
     # Answers go to standard output unchanged; errors of rows are shown above the bar.
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+    with Progress(*columns, console=open_console(sys.stderr), transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("", total=source.total, rows=0)
 
         def follow(answers: Iterator[Answer]) -> Iterator[Answer]:
