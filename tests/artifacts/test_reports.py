@@ -24,7 +24,12 @@ REPORTS = [
     ("registration.json", write_registration, read_registration, Registration("taxi", 1, "r", "d1", "s1", "0.1.0")),
     ("deployment.json", write_deployment, read_deployment, DEPLOYMENT),
     ("summary.json", write_summary, read_summary, make_summary(steps={"evaluate": Step(evaluation=EVALUATION)})),
-    ("summary.json", write_summary, read_summary, make_summary(notes=(noted("ingest", Note("CODE", "text", count=4)),))),
+    (
+        "summary.json",
+        write_summary,
+        read_summary,
+        make_summary(notes=(noted("ingest", Note("CODE", "text", count=4)),)),
+    ),
 ]
 
 

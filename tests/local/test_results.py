@@ -231,7 +231,7 @@ def test_metrics_are_wrapped_between_pairs(tmp_path: Path, columns: int, monkeyp
     monkeypatch.setenv("NO_COLOR", "1")
     names = ("accuracy", "average_precision", "baseline_log_loss", "brier", "f1", "log_loss", "precision", "recall")
     run = make_run(tmp_path, "succeeded")
-    summarized(tmp_path, metrics={name: 0.123456 for name in names})
+    summarized(tmp_path, metrics=dict.fromkeys(names, 0.123456))
     conclude(run, "")
     ours, theirs = pty.openpty()
     with open(theirs, "w") as stream:

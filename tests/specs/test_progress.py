@@ -35,10 +35,7 @@ def test_without_a_terminal_each_ended_step_is_a_plain_line() -> None:
     run_steps([StepProgress("ingest"), StepProgress("train-model"), StepProgress("deploy")], stream)
 
     assert stream.getvalue() == (
-        "toy 0.1.0\n"
-        "  ingest       succeeded    12.3 s\n"
-        "  train-model  failed       12.3 s\n"
-        "  deploy       skipped\n"
+        "toy 0.1.0\n  ingest       succeeded    12.3 s\n  train-model  failed       12.3 s\n  deploy       skipped\n"
     )
 
 
@@ -118,7 +115,9 @@ def test_a_users_text_cannot_control_the_terminal(text: str, shown_as: str) -> N
     assert stream.getvalue() == f"toy\n  {shown_as}  succeeded\n      {shown_as}\n"
 
 
-@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb"), ("NO_COLOR", ""), ("TERM", "xterm")])
+@pytest.mark.parametrize(
+    ("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb"), ("NO_COLOR", ""), ("TERM", "xterm")]
+)
 def test_no_color_removes_every_style(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")

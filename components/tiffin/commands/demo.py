@@ -7,13 +7,13 @@ import click
 
 from tiffin.artifacts.examples import read_sample_rows
 from tiffin.artifacts.model import read_training
-from tiffin.commands.options import debug_option, state_option
+from tiffin.commands.options import debug_option, examples, state_option
 
 if TYPE_CHECKING:
     from tiffin.local.results import Run
 
 
-@click.command()
+@click.command(epilog=examples("tiffin demo", "tiffin demo --state /tmp/tiffin"))
 @state_option
 @debug_option
 def demo(state: str) -> int:

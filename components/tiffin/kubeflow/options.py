@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from tiffin.authoring.completion import complete_settings
+
 _CONNECTION = (
     click.option(
         "--host",
@@ -35,6 +37,7 @@ _RUN = (
         "settings",
         multiple=True,
         metavar="KEY=VALUE",
+        shell_complete=complete_settings,
         help="Set a parameter. Repeatable; the last value counts.",
     ),
     click.option(

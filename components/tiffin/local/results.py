@@ -246,7 +246,10 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     metrics = [("metrics", _numbers(run.metrics or {}))]
     if len(run.evaluations) > 1:
         metrics = [
-            ("metrics", f"{run.title_of(step)} {'passed' if found.passed else 'did not pass'}: {_numbers(found.metrics)}")
+            (
+                "metrics",
+                f"{run.title_of(step)} {'passed' if found.passed else 'did not pass'}: {_numbers(found.metrics)}",
+            )
             for step, found in run.evaluations.items()
         ]
     models = run.models.values() or filter(None, [run.model])

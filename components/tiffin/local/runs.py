@@ -17,6 +17,7 @@ from tiffin import images
 from tiffin.artifacts.summary import find_notes
 from tiffin.authoring.compilation import compile_pipeline, find_spec
 from tiffin.errors import EXPLAINED, InputError, TiffinError
+from tiffin.local.cleaning import RECORD, in_progress
 from tiffin.local.companion import accompany
 from tiffin.local.environments import find_environment
 from tiffin.local.interpreters import Interpreter, private_folder, warm_interpreters
@@ -30,8 +31,6 @@ from tiffin.specs.services import find_unaddressed
 from tiffin.specs.spec import Spec, read_spec
 from tiffin.stages.traits import SERVING
 from tiffin.storage.files import write_bytes, write_json
-
-_RECORD = "run.json"
 
 
 def run_pipeline(
@@ -122,7 +121,7 @@ def _waiting_steps(spec: Spec) -> list[StepProgress]:
 
 def _record(run: Run, started: float) -> None:
     run.seconds = time.monotonic() - started
-    write_json(run.folder / _RECORD, run.to_json())
+    write_json(run.folder / RECORD, run.to_json())
 
 
 @contextlib.contextmanager
@@ -147,7 +146,7 @@ def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
             run.left_server = companion.server.address
         elif run.serving == companion.server.address and find_server(machine.state) is None:
             run.serving = None
-            write_json(run.folder / _RECORD, run.to_json())
+            write_json(run.folder / RECORD, run.to_json())
 
 
 def _environments_here() -> list[str]:
@@ -173,23 +172,24 @@ def _compile(pipeline: str, folder: Path) -> Spec:
 def _run_folder(state: Path, name: str) -> Iterator[Path]:
     """Create the folder of a run; remove it if the run is refused before its first step."""
     now = datetime.datetime.now().astimezone()
-    for attempt in range(100):
-        folder = state / "runs" / f"{name}-{now:%Y%m%d-%H%M%S}{f'-{attempt}' if attempt else ''}"
+    with contextlib.ExitStack() as stack:
         try:
-            (folder / "logs").mkdir(parents=True)
-            break
-        except FileExistsError:
-            # Another run started in the same second; try the next name.
-            continue
-        except NotADirectoryError:
+            stack.enter_context(in_progress(state))
+            for attempt in range(100):
+                folder = state / "runs" / f"{name}-{now:%Y%m%d-%H%M%S}{f'-{attempt}' if attempt else ''}"
+                # Another run may have started in the same second; then try the next name.
+                with contextlib.suppress(FileExistsError):
+                    (folder / "logs").mkdir(parents=True)
+                    break
+        except (NotADirectoryError, FileExistsError):
             raise InputError(f"--state should be a folder. Received: '{state}', which is a file.") from None
-    try:
-        yield folder
-    except TiffinError:
-        # Keep the results of the steps on a later error, such as a server that does not end.
-        if not (folder / _RECORD).exists():
-            shutil.rmtree(folder)
-        raise
+        try:
+            yield folder
+        except TiffinError:
+            # Keep the results of the steps on a later error, such as a server that does not end.
+            if not (folder / RECORD).exists():
+                shutil.rmtree(folder)
+            raise
 
 
 def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, private: Path, stream: TextIO) -> None:
