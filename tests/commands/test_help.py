@@ -94,7 +94,7 @@ def test_the_help_of_a_spec_has_its_parameters(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "order", [["--help", "training"], ["training", "--help"], ["training", "--set", "epochs=1", "-h"]]
+    "order", [["--help", "training"], ["training", "--help"], ["training", "--set", "epochs=1", "--help"]]
 )
 def test_the_help_option_may_be_anywhere(order: list[str]) -> None:
     result = CliRunner().invoke(main, ["run", *order])
