@@ -98,8 +98,10 @@ def test_every_parameter_of_training_is_used() -> None:
     assert {use.parameter for use in spec.uses} == set(spec.parameters)
     assert Use("thresholds", "evaluate_model", "thresholds") in spec.uses
     assert {use.function for use in spec.uses if use.parameter == "label"} == {
-        "ingest_examples", "validate_examples", "train_model",
-    }  # fmt: skip
+        "ingest_examples",
+        "validate_examples",
+        "train_model",
+    }
 
 
 def test_a_parameter_is_followed_into_branches_and_loops() -> None:

@@ -6,13 +6,14 @@ from typing import Any
 import click
 
 from tiffin.authoring.listing import list_parameters, list_pipelines
+from tiffin.kubeflow.options import RunCommand
 
 _ARGUMENTS = "tiffin.arguments"
 # Parameters that no step takes unchanged, such as those of a condition.
 _OTHERS = "Other parameters"
 
 
-class PipelineCommand(click.Command):
+class PipelineCommand(RunCommand):
     """A command whose help lists the pipelines, or with a pipeline in its arguments, that pipeline's parameters."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """`tiffin schedule`."""
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -8,7 +9,7 @@ import click
 from tiffin.authoring.completion import complete_pipelines
 from tiffin.commands.options import backend_adjustment_options, debug_option, examples
 from tiffin.commands.pipeline_help import PipelineCommand
-from tiffin.kubeflow.options import connection_options, run_options
+from tiffin.kubeflow.options import connection_options, run_options, show_warnings
 
 if TYPE_CHECKING:
     from tiffin.specs.adjustments import Adjustments
@@ -47,6 +48,7 @@ def set_(
     experiment: str | None,
     service_account: str,
     pipeline_root: str,
+    allow_paths: bool,
     shared: bool,
     host: str | None,
     namespace: str | None,
@@ -61,6 +63,7 @@ def set_(
     Schedules are in UTC unless the backend's administrator set CRON_SCHEDULE_TIMEZONE.
     """
     from tiffin.authoring.compilation import load_spec
+    from tiffin.kubeflow.checks import check_paths, image_warnings
     from tiffin.kubeflow.connection import connect
     from tiffin.kubeflow.cron import read_cron
     from tiffin.kubeflow.publication import publish_spec
@@ -68,15 +71,17 @@ def set_(
     from tiffin.kubeflow.submission import find_experiment, run_settings
     from tiffin.specs.parameters import gather_parameters
 
-    line = read_cron(cron)
+    read_cron(cron)
     spec = load_spec(pipeline, adjustments)
     arguments = gather_parameters(spec, settings, file)
+    check_paths(spec, arguments, allow_paths=allow_paths)
+    show_warnings(image_warnings(spec))
     backend = connect(host, namespace, token_file, ca_file)
     published = publish_spec(backend, spec, shared=shared)
     experiment_id = find_experiment(backend, experiment or spec.name)
     wanted = run_settings(published, experiment_id, arguments, service_account, pipeline_root)
-    recurring, became = set_recurring(backend, name, line, published, wanted)
-    click.echo(f"{recurring.name} {became}: {published.version} at {recurring.cron}")
+    recurring, became = set_recurring(backend, name, cron, published, wanted)
+    click.echo(f"{recurring.name} {became}: {published.version} at {recurring.typed}")
 
 
 @schedule.command("list", epilog=examples("tiffin schedule list --json"))
@@ -86,18 +91,19 @@ def set_(
 def list_(
     *, host: str | None, namespace: str | None, token_file: str | None, ca_file: str | None, as_json: bool
 ) -> None:
-    """List the recurring runs of the namespace."""
-    from tiffin.kubeflow.connection import connect
-    from tiffin.kubeflow.schedule import list_recurring
+    """List the recurring runs of the namespace: schedule, pipeline, next run, and the result of the last one.
 
-    found = list_recurring(connect(host, namespace, token_file, ca_file))
-    for one in found:
-        if as_json:
+    Times are in UTC.
+    """
+    from tiffin.kubeflow.connection import connect
+    from tiffin.kubeflow.listing import list_schedules, show_schedules
+
+    found = list_schedules(connect(host, namespace, token_file, ca_file))
+    if as_json:
+        for one in found:
             click.echo(json.dumps(one.to_json(), ensure_ascii=False))
-        else:
-            click.echo(f"{one.name}  {'on' if one.enabled else 'paused'}  {one.cron or 'no cron schedule'}")
-    if not found and not as_json:
-        click.echo("No recurring runs.")
+    else:
+        show_schedules(found, sys.stdout)
 
 
 def _changes(action: str, done: str, about: str) -> click.Command:

@@ -98,13 +98,14 @@ def open_console(stream: TextIO) -> Console:
 
 
 @contextlib.contextmanager
-def shown(steps: list[StepProgress], title: str, stream: TextIO) -> Iterator[Changed]:
+def shown(steps: list[StepProgress], title: str, stream: TextIO, *, redirect_stderr: bool = False) -> Iterator[Changed]:
     """Show the steps and their notes on `stream` while the block runs.
 
     Args:
         steps: Steps of the run; the list may grow.
         title: First line.
         stream: Standard output or error.
+        redirect_stderr: Show lines that are written to standard error above the table. Defaults to False.
 
     Yields:
         The callback to call when a step's state changed.
@@ -127,13 +128,13 @@ def shown(steps: list[StepProgress], title: str, stream: TextIO) -> Iterator[Cha
                     line(step)
         return
     ended = False
-    # Standard output and error are redirected for kfp during a run, so rich must not redirect them.
+    # Standard output and error are redirected for kfp during a local run, so rich must not redirect them.
     with Live(
         get_renderable=lambda: _table(steps, console.width, with_notes=ended),
         console=console,
         refresh_per_second=8,
         redirect_stdout=False,
-        redirect_stderr=False,
+        redirect_stderr=redirect_stderr,
         vertical_overflow="visible",
     ) as live:
         # Live draws the table once more when the block ends. Only then it may be higher than the screen.

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tiffin.stages import find_components
@@ -21,6 +21,7 @@ class Step:
         inputs: Component input -> the pipeline parameter passed to it unchanged.
         gate: Name of the gate, such as `evaluation`, if the step stops the run for a gate; otherwise None.
         memory_limit: Memory limit in bytes; None if the spec has none.
+        constants: Component input -> the value that the pipeline passes to it in every run.
         title: Display name; with the component name if several steps have the same one.
     """
 
@@ -32,6 +33,7 @@ class Step:
     inputs: Mapping[str, str]
     gate: str | None = None
     memory_limit: int | None = None
+    constants: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
 
 
@@ -90,6 +92,7 @@ def _walk(document: Mapping[str, Any], component: Mapping[str, Any], origins: Ma
             inputs,
             None if gate is None else str(gate),
             round(float(memory) * 1e9) if memory else None,
+            {key: source["runtimeValue"].get("constant") for key, source in taken.items() if "runtimeValue" in source},
             title=tasks[name].get("taskInfo", {}).get("name") or name,
         )
 

@@ -1,5 +1,9 @@
 """Traits of the deploy stage's component."""
 
-from tiffin.stages.traits import SERVING, Traits
+from tiffin.stages.traits import SERVING, Location, Traits
 
-COMPONENTS = {"deploy_model": Traits("model", needs=(SERVING,))}
+COMPONENTS = {
+    "deploy_model": Traits(
+        "model", needs=(SERVING,), locations={"serving_root": Location("pass the gs:// URI of the serving root")}
+    )
+}
