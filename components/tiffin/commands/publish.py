@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.commands.options import backend_adjustment_options, debug_option
+from tiffin.authoring.completion import complete_pipelines
+from tiffin.commands.options import backend_adjustment_options, debug_option, examples
 from tiffin.kubeflow.options import connection_options, show_warnings
 
 if TYPE_CHECKING:
     from tiffin.specs.adjustments import Adjustments
 
 
-@click.command()
-@click.argument("pipelines", nargs=-1, metavar="[PIPELINE|SPEC.yaml]...")
+@click.command(epilog=examples("tiffin publish training --host https://kfp.example.com --namespace team"))
+@click.argument("pipelines", nargs=-1, metavar="[PIPELINE|SPEC.yaml]...", shell_complete=complete_pipelines)
 @connection_options
 @click.option("--shared", is_flag=True, help="Publish for all namespaces of a multi-user backend.")
 @backend_adjustment_options

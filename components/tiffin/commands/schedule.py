@@ -6,22 +6,28 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.commands.options import backend_adjustment_options, debug_option
-from tiffin.kubeflow.options import RunCommand, connection_options, run_options, show_warnings
+from tiffin.authoring.completion import complete_pipelines
+from tiffin.commands.options import backend_adjustment_options, debug_option, examples
+from tiffin.commands.pipeline_help import PipelineCommand
+from tiffin.kubeflow.options import connection_options, run_options, show_warnings
 
 if TYPE_CHECKING:
     from tiffin.specs.adjustments import Adjustments
 
 
-@click.group()
+@click.group(epilog=examples("tiffin schedule list", "tiffin schedule set nightly training --cron @daily"))
 @debug_option
 def schedule() -> None:
     """Manage recurring runs on a Kubeflow Pipelines backend."""
 
 
-@schedule.command("set", cls=RunCommand)
+@schedule.command(
+    "set",
+    cls=PipelineCommand,
+    epilog=examples("tiffin schedule set nightly training --cron '0 3 * * *' --set epochs=20"),
+)
 @click.argument("name")
-@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml")
+@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml", shell_complete=complete_pipelines)
 @click.option(
     "--cron",
     required=True,
@@ -78,7 +84,7 @@ def set_(
     click.echo(f"{recurring.name} {became}: {published.version} at {recurring.typed}")
 
 
-@schedule.command("list")
+@schedule.command("list", epilog=examples("tiffin schedule list --json"))
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 @debug_option
@@ -101,7 +107,7 @@ def list_(
 
 
 def _changes(action: str, done: str, about: str) -> click.Command:
-    @click.command(action, help=about)
+    @click.command(action, help=about, epilog=examples(f"tiffin schedule {action} nightly"))
     @click.argument("name")
     @connection_options
     @debug_option

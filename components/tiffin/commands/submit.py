@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.commands.options import backend_adjustment_options, debug_option
-from tiffin.kubeflow.options import RunCommand, connection_options, run_options, show_warnings
+from tiffin.authoring.completion import complete_pipelines
+from tiffin.commands.options import backend_adjustment_options, debug_option, examples
+from tiffin.commands.pipeline_help import PipelineCommand
+from tiffin.kubeflow.options import connection_options, run_options, show_warnings
 
 if TYPE_CHECKING:
     from tiffin.specs.adjustments import Adjustments
 
 
-@click.command(cls=RunCommand)
-@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml")
+@click.command(
+    cls=PipelineCommand,
+    epilog=examples("tiffin submit training --set data=gs://bucket/trips.csv --wait"),
+)
+@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml", shell_complete=complete_pipelines)
 @run_options
 @click.option("--name", metavar="NAME", help="Run name.  [default: the pipeline's name and the time]")
 @click.option("--wait/--no-wait", default=False, show_default=True, help="Follow the run until it ends.")

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from tiffin.authoring.completion import complete_settings
+
 _CONNECTION = (
     click.option(
         "--host",
@@ -70,6 +72,7 @@ _RUN = (
         "settings",
         multiple=True,
         metavar="KEY=VALUE",
+        shell_complete=complete_settings,
         help="Set a parameter. Repeatable; the last value counts.",
     ),
     click.option(

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tiffin import images
+from tiffin.artifacts.summary import find_notes
 from tiffin.authoring.compilation import compile_pipeline, find_spec
 from tiffin.errors import EXPLAINED, InputError, TiffinError
+from tiffin.local.cleaning import RECORD, in_progress
 from tiffin.local.companion import accompany
 from tiffin.local.environments import find_missing
 from tiffin.local.interpreters import Interpreter, private_folder, warm_interpreters
 from tiffin.local.processes import guarded_processes
-from tiffin.local.results import Run, conclude
+from tiffin.local.results import Run, conclude, tidy_log
+from tiffin.local.serving import find_server
 from tiffin.local.virtualenvs import Machine, Place, Virtualenvs, shared_variables
 from tiffin.specs.parameters import gather_parameters
 from tiffin.specs.progress import StepProgress, shown
@@ -28,8 +31,6 @@ from tiffin.specs.services import find_unaddressed
 from tiffin.specs.spec import Spec, read_spec
 from tiffin.stages.traits import SERVING
 from tiffin.storage.files import write_bytes, write_json
-
-_RECORD = "run.json"
 
 
 def run_pipeline(
@@ -85,7 +86,7 @@ def run_pipeline(
         _check_first(spec, missing, stream)
         for name in interpreters.keys() - set(spec.environments):
             interpreters.pop(name).stop()
-        run = Run(spec.name, spec.version, folder, [StepProgress(step.component) for step in spec.steps])
+        run = Run(spec.name, spec.version, folder, _waiting_steps(spec))
         machine = Machine(state, private, interpreters, variables, missing)
         serves = SERVING in find_unaddressed(spec, arguments) and "model" not in missing
         with (
@@ -101,21 +102,28 @@ def _run_in_containers(
     pipeline: str, compiled: Spec | None, state: Path, settings: Iterable[str], file: str | Path | None, stream: TextIO
 ) -> Run:
     from tiffin.local.containers.runs import containers_of
+    from tiffin.local.containers.servers import SERVING_ADDRESS
 
     started = time.monotonic()
     with private_folder() as private, _run_folder(state, Path(pipeline).stem) as folder:
         spec = compiled or _compile(pipeline, folder)
         arguments = gather_parameters(spec, settings, file)
-        run = Run(spec.name, spec.version, folder, [StepProgress(step.component) for step in spec.steps])
+        run = Run(spec.name, spec.version, folder, _waiting_steps(spec))
         with containers_of(spec, arguments, state, folder) as containers:
             _execute(run, spec, arguments, containers, private, stream)
+            # The run's own server ends with it.
+            run.serving = None if run.serving == SERVING_ADDRESS else run.serving
             _record(run, started)
     return run
 
 
+def _waiting_steps(spec: Spec) -> list[StepProgress]:
+    return [StepProgress(step.component, title=step.title, is_gate=step.gate is not None) for step in spec.steps]
+
+
 def _record(run: Run, started: float) -> None:
     run.seconds = time.monotonic() - started
-    write_json(run.folder / _RECORD, run.to_json())
+    write_json(run.folder / RECORD, run.to_json())
 
 
 @contextlib.contextmanager
@@ -138,6 +146,9 @@ def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
         companion.finish(stop)
         if companion.started and not stop:
             run.left_server = companion.server.address
+        elif run.serving == companion.server.address and find_server(machine.state) is None:
+            run.serving = None
+            write_json(run.folder / RECORD, run.to_json())
 
 
 def _check_first(spec: Spec, missing: Mapping[str, str], stream: TextIO) -> None:
@@ -162,23 +173,24 @@ def _compile(pipeline: str, folder: Path) -> Spec:
 def _run_folder(state: Path, name: str) -> Iterator[Path]:
     """Create the folder of a run; remove it if the run is refused before its first step."""
     now = datetime.datetime.now().astimezone()
-    for attempt in range(100):
-        folder = state / "runs" / f"{name}-{now:%Y%m%d-%H%M%S}{f'-{attempt}' if attempt else ''}"
+    with contextlib.ExitStack() as stack:
         try:
-            (folder / "logs").mkdir(parents=True)
-            break
-        except FileExistsError:
-            # Another run started in the same second; try the next name.
-            continue
-        except NotADirectoryError:
+            stack.enter_context(in_progress(state))
+            for attempt in range(100):
+                folder = state / "runs" / f"{name}-{now:%Y%m%d-%H%M%S}{f'-{attempt}' if attempt else ''}"
+                # Another run may have started in the same second; then try the next name.
+                with contextlib.suppress(FileExistsError):
+                    (folder / "logs").mkdir(parents=True)
+                    break
+        except (NotADirectoryError, FileExistsError):
             raise InputError(f"--state should be a folder. Received: '{state}', which is a file.") from None
-    try:
-        yield folder
-    except TiffinError:
-        # Keep the results of the steps on a later error, such as a server that does not end.
-        if not (folder / _RECORD).exists():
-            shutil.rmtree(folder)
-        raise
+        try:
+            yield folder
+        except TiffinError:
+            # Keep the results of the steps on a later error, such as a server that does not end.
+            if not (folder / RECORD).exists():
+                shutil.rmtree(folder)
+            raise
 
 
 def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, private: Path, stream: TextIO) -> None:
@@ -212,6 +224,9 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
                     explained.add(task)
             finally:
                 step.end("succeeded" if status == 0 else "interrupted" if place.stopped else "failed")
+                if os.environ.get("TIFFIN_DEBUG") != "1" and log.exists():
+                    tidy_log(log)
+                step.notes, step.report = find_notes(task)
                 changed(step)
             return status
 
@@ -250,7 +265,8 @@ def _take_step(run: Run, name: str) -> StepProgress:
     step = next((step for step in run.steps if step.name == name and step.state == "waiting"), None)
     if step is None:
         count = sum(other.name == name or other.name.startswith(f"{name}.") for other in run.steps)
-        step = StepProgress(f"{name}.{count + 1}" if count else name)
+        title = next((other.title for other in run.steps if other.name == name), name)
+        step = StepProgress(f"{name}.{count + 1}", title=f"{title} {count + 1}") if count else StepProgress(name)
         run.steps.append(step)
     return step
 
