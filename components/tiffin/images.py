@@ -8,8 +8,10 @@ from pathlib import Path
 from tiffin.errors import InputError
 from tiffin.version import __version__
 
+# Images of this prefix are built on a machine and pushed nowhere.
+_LOCAL_PREFIX = "tiffin"
 # Teams that build their own images set this to their registry.
-_PREFIX = os.environ.get("TIFFIN_IMAGE_PREFIX") or "tiffin"
+_PREFIX = os.environ.get("TIFFIN_IMAGE_PREFIX") or _LOCAL_PREFIX
 
 
 def _name(environment: str) -> str:
@@ -51,3 +53,9 @@ def environment(image: str) -> str:
             f"Received: image='{image}'. Run this spec on a cluster, or locally with --docker."
         )
     return name
+
+
+def is_local(image: str) -> bool:
+    """Return whether an image has the default prefix or Podman's `localhost/`: it is in no registry."""
+    names = "|".join(ENVIRONMENTS)
+    return re.match(rf"localhost/|(docker\.io/)?{_LOCAL_PREFIX}/({names})([:@]|$)", image) is not None

@@ -35,9 +35,16 @@ def _sections(name: str, group: click.Group, parent: click.Context, level: int) 
     for option in command.params:
         if isinstance(option, click.Option) and not option.hidden and "--debug" not in option.opts:
             yield _describe(option, context)
+    yield from _examples(command.epilog)
     if isinstance(command, click.Group):
         for inner in command.list_commands(context):
             yield from _sections(inner, command, context, level + 1)
+
+
+def _examples(epilog: str | None) -> Iterator[str]:
+    lines = [line.strip() for line in (epilog or "").splitlines() if line.startswith("  ")]
+    if lines:
+        yield "\n".join(["```sh", *lines, "```"])
 
 
 def _describe(option: click.Option, context: click.Context) -> str:

@@ -8,8 +8,9 @@ from support.documents import make_evaluation, make_summary, make_training
 from tiffin.artifacts.anomalies import Anomalies, Anomaly, read_anomalies, write_anomalies
 from tiffin.artifacts.deployment import Deployment, read_deployment, write_deployment
 from tiffin.artifacts.model import class_name, read_training, saved_model, write_training
+from tiffin.artifacts.notes import Note
 from tiffin.artifacts.registration import Registration, read_registration, write_registration
-from tiffin.artifacts.summary import Step, read_summary, write_summary
+from tiffin.artifacts.summary import Step, noted, read_summary, write_summary
 from tiffin.artifacts.verdict import Curve, read_evaluation, write_evaluation
 from tiffin.errors import InputError
 
@@ -23,6 +24,12 @@ REPORTS = [
     ("registration.json", write_registration, read_registration, Registration("taxi", 1, "r", "d1", "s1", "0.1.0")),
     ("deployment.json", write_deployment, read_deployment, DEPLOYMENT),
     ("summary.json", write_summary, read_summary, make_summary(steps={"evaluate": Step(evaluation=EVALUATION)})),
+    (
+        "summary.json",
+        write_summary,
+        read_summary,
+        make_summary(notes=(noted("ingest", Note("CODE", "text", count=4)),)),
+    ),
 ]
 
 

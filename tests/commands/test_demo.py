@@ -24,6 +24,9 @@ def test_the_demo_ends_with_a_prediction_and_leaves_no_server(tmp_path: Path) ->
     assert any(line.startswith("  probability ") for line in answer)
     assert re.search(r" late = [01]$", truth)
     assert done.stderr == ""
+    # The server is stopped at the end.
+    assert not re.search("^  serving", done.stdout, re.MULTILINE)
+    assert "  Ingest " in done.stdout
     assert serving.find_server(state) is None
     # The run writes nothing outside the state folder, such as MLflow's default artifact folder.
     assert list(tmp_path.iterdir()) == [state]

@@ -31,12 +31,12 @@ def test_json_output_is_one_object_and_progress_goes_to_stderr(tmp_path: Path) -
     assert done.returncode == 0
     assert list(summary) == [
         *("pipeline", "version", "state", "reason", "seconds", "steps"),
-        *("data_version", "metrics", "verdict", "model", "serving", "evaluations", "models", "unread"),
+        *("data_version", "metrics", "verdict", "model", "serving", "evaluations", "models", "unread", "notes"),
     ]
     assert (summary["pipeline"], summary["version"], summary["state"]) == ("gated", __version__, "SUCCEEDED")
     assert summary["metrics"] == {"auc": 0.5}
     for step in summary["steps"]:
-        assert list(step) == ["name", "state", "seconds", "log"]
+        assert list(step) == ["name", "title", "state", "seconds", "log"]
         assert step["state"] == "skipped" or Path(step["log"]).is_file()
     assert "  say-more       succeeded" in done.stderr
     assert "gated 0.1.0 SUCCEEDED in " in done.stderr

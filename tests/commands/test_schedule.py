@@ -11,6 +11,9 @@ from support import command_line, kfp_backend
 from support import toy_pipelines as toys
 from support.command_line import tiffin
 
+# State of a run to its time.
+BORN = {"SUCCEEDED": "2026-11-25T03:00:00Z", "FAILED": "2026-11-26T03:00:00Z"}
+
 
 @pytest.fixture
 def spec(tmp_path: Path) -> Path:
@@ -110,12 +113,51 @@ def test_pausing_resuming_listing_and_deleting(backend: kfp_backend.Server, spec
     tiffin("schedule", "delete", "a", *at)
 
     assert (empty[0], empty[1].count("\n"), empty[2]) == (0, 1, "")
-    assert paused[1] == "a  on  @weekly\nb  on  @weekly\nnightly  paused  0 0 3 * * *\n"
+    heads = [line.split() for line in paused[1].splitlines() if not line.startswith(" ")]
+    assert heads == [
+        ["a", "enabled", "@weekly", "toy"],
+        ["b", "enabled", "@weekly", "toy"],
+        ["nightly", "paused", "0", "3", "*", "*", "*", "toy"],
+    ]
     assert [json.loads(line)["enabled"] for line in listed[1].splitlines()] == [True, True, False]
     assert "nightly resumed: " in resumed[1]
     assert unknown[0] == 2
     assert re.search(r"'nihgtly'\. .*'nightly'\?", unknown[2])
     assert sorted(recurring(backend)) == [("b", "@weekly", "ENABLED"), ("nightly", "0 0 3 * * *", "ENABLED")]
+
+
+def test_the_list_shows_the_line_as_typed_the_next_run_and_the_last_result(
+    backend: kfp_backend.Server, spec: Path
+) -> None:
+    at = ("--host", backend.address)
+    set_nightly(backend, spec, cron="0  3 * * mon-fri")
+    set_nightly(backend, spec, cron="0  3 * * mon-fri")
+    before = tiffin("schedule", "list", *at)
+    (one,) = backend.state()["recurring"].values()
+    for state in ("SUCCEEDED", "FAILED"):
+        backend.set(run={"recurring_run_id": one["recurring_run_id"], "state": state, "created_at": BORN[state]})
+        tiffin("submit", spec, *at)
+    backend.set(run={"state": "RUNNING", "created_at": "2026-11-27T09:00:00Z"})
+    tiffin("submit", spec, *at)
+
+    shown, listed = tiffin("schedule", "list", *at), tiffin("schedule", "list", "--json", *at)
+
+    run = next(run for run in backend.state()["runs"].values() if run["state"] == "FAILED")
+    version = next(iter(backend.state()["versions"].values()))
+    url = f"{backend.address}/#/runs/details/{run['run_id']}"
+    result = json.loads(listed[1])
+    lines = shown[1].splitlines()
+    assert shown[2] == ""
+    assert before[1].splitlines()[0].split() == ["nightly", "enabled", "0", "3", "*", "*", "mon-fri", "toy"]
+    assert re.fullmatch(r"  next \d{4}-\d\d-\d\d 03:00 UTC, .*", before[1].splitlines()[1])
+    assert re.fullmatch(r"  next \d{4}-\d\d-\d\d 03:00 UTC, last FAILED 2026-11-26 03:00 UTC", lines[1])
+    assert lines[2].strip() == url
+    assert max(len(line) for line in lines[:2]) <= 80
+    assert (result["cron"], result["backend_cron"]) == ("0 3 * * mon-fri", "0 0 3 * * mon-fri")
+    assert (result["pipeline"], result["version"]) == ("toy", version["name"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT03:00:00Z", result["next_run"])
+    started = "2026-11-26T03:00:00Z"
+    assert result["last_run"] == {"run_id": run["run_id"], "state": "FAILED", "started_at": started, "url": url}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from support import command_line, kfp_backend
 from support import toy_pipelines as toys
 from support.command_line import TIFFIN, tiffin
+from tiffin import images
 
 RUNNING = {"state": "RUNNING", "tasks": {"write-text": "RUNNING"}}
 QUICK = ("--wait", "--poll", "0.1")
@@ -38,6 +39,12 @@ def only(items: dict[str, Any]) -> Any:
         (["--deadline", "read-text=soon"], "--deadline .*'read-text=soon'"),
         (["--size", "read-text=huge"], "small, medium, large.*'huge'"),
         (["--size", "raed-text=large"], r"--size .*'raed-text'\. .*'read-text'\?"),
+        (["--timeout", "60"], "--timeout .*--wait"),
+        (["--pipeline-root", "runs"], "--pipeline-root.*gs://.*'runs'"),
+        (["--pipeline-root", "/mnt/runs"], "--pipeline-root.*gs://.*'/mnt/runs'"),
+        (["--pipeline-root", "file:///mnt/runs"], "--pipeline-root.*gs://.*'file:///mnt/runs'"),
+        (["--lable", "late"], "'--lable'.*--set lable=VALUE"),
+        (["--timeuot=60"], r"'--timeuot'.*'--timeout'\?"),
     ],
 )
 def test_nothing_is_sent_before_the_arguments_are_checked(
@@ -48,6 +55,56 @@ def test_nothing_is_sent_before_the_arguments_are_checked(
     assert status == 2
     assert re.search(message, errors)
     assert backend.state()["requests"] == []
+
+
+def test_hidden_options_are_not_suggested(backend: kfp_backend.Server, spec: Path) -> None:
+    for option in ("--lable", "--pol"):
+        status, _, errors = tiffin("submit", spec, option, "1", "--host", backend.address)
+
+        assert status == 2
+        assert "--poll" not in errors
+
+
+@pytest.mark.parametrize("command", [["submit"], ["schedule", "set", "nightly", "--cron", "@daily"]])
+@pytest.mark.parametrize("value", ["trips.csv", __file__, f"file://{__file__}"])
+def test_a_path_of_this_machine_is_refused_before_anything_is_sent(
+    backend: kfp_backend.Server, command: list[str], value: str
+) -> None:
+    status, output, errors = tiffin(*command, "training", "--set", f"data={value}", "--host", backend.address)
+
+    assert (status, output) == (2, "")
+    assert all(part in errors for part in (f"data='{value}'", "ingest-examples", "s3://", "--mount ", "TIFFIN_MOUNT"))
+    assert backend.state()["requests"] == []
+
+
+def test_a_mounted_or_allowed_path_is_sent(backend: kfp_backend.Server) -> None:
+    path = ("--set", "data=/data/trips.csv", "--host", backend.address)
+
+    assert tiffin("submit", "training", *path, TIFFIN_MOUNT="ingest=trips:/data")[0] == 0
+    assert tiffin("submit", "training", *path, "--mount", "ingest=trips:/data")[0] == 0
+    assert tiffin("submit", "training", *path, "--allow-paths")[0] == 0
+    assert tiffin("submit", "training", *path, TIFFIN_MOUNT="train=trips:/data")[0] == 2
+    sent = [run["runtime_config"]["parameters"]["data"] for run in backend.state()["runs"].values()]
+    assert sent == ["/data/trips.csv"] * 3
+
+
+def test_images_that_are_in_no_registry_are_a_warning(backend: kfp_backend.Server, spec: Path, tmp_path: Path) -> None:
+    pushed = tmp_path / "pushed.yaml"
+    pushed.write_text(spec.read_text().replace("image: tiffin/", "image: registry.example/team/"))
+
+    status, output, errors = tiffin("submit", spec, "--json", "--host", backend.address)
+    scheduled = tiffin("schedule", "set", "nightly", spec, "--cron", "@daily", "--host", backend.address)
+    published = tiffin("publish", spec, "--json", "--host", backend.address)
+    clean = tiffin("submit", pushed, "--json", "--host", backend.address)
+
+    (warning,) = json.loads(output)["warnings"]
+    line = f"warning: {warning}"
+    assert (status, scheduled[0], published[0]) == (0, 0, 0)
+    assert all(part in warning for part in (images.DATA, images.MODEL, "make images images-push"))
+    assert [line in text.splitlines() for text in (errors, scheduled[2], published[2])] == [True] * 3
+    assert json.loads(published[1])["warnings"] == [warning]
+    assert json.loads(clean[1])["warnings"] == []
+    assert "warning:" not in clean[2]
 
 
 def test_choices_are_checked(backend: kfp_backend.Server) -> None:
@@ -102,9 +159,10 @@ def test_wait_follows_a_run_to_its_end(backend: kfp_backend.Server, spec: Path) 
 
     lines = [line.split() for line in output.splitlines()]
     assert status == 0
-    assert ["write-text", "running"] in lines
-    assert ["write-text", "succeeded", "7.0", "s"] in lines
-    assert ["read-text", "succeeded", "7.0", "s"] in lines
+    # Without a terminal, each step is one line, at its end.
+    assert [line for line in lines if line[:1] in (["write-text"], ["read-text"])] == [
+        [step, "succeeded", "7.0", "s"] for step in ("write-text", "read-text")
+    ]
     assert " SUCCEEDED in " in output
 
 
@@ -198,6 +256,7 @@ def test_missing_permission_to_run_is_an_error(backend: kfp_backend.Server, spec
 
 def test_a_terminal_shows_live_progress(backend: kfp_backend.Server, spec: Path) -> None:
     backend.set(pictures=[RUNNING, RUNNING, {"state": "SUCCEEDED", "tasks": {"write-text": "SUCCEEDED"}}])
+    backend.fail("GET .*/runs/", 503)
     child, terminal = pty.fork()
     if child == 0:
         arguments = ["submit", str(spec), *QUICK, "--host", backend.address]
@@ -222,3 +281,5 @@ def test_a_terminal_shows_live_progress(backend: kfp_backend.Server, spec: Path)
     assert b"\x1b[" in shown
     assert "▸".encode() in shown
     assert b"SUCCEEDED" in shown
+    # Above the table, in a line of its own.
+    assert re.search(rb"\n[^\r\n\xe2]*503.*2 of 10\r?\n", shown)

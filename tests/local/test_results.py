@@ -1,18 +1,21 @@
 import io
+import pty
 import re
 from pathlib import Path
 
 import pytest
 
 from support.documents import make_evaluation, make_summary
+from support.terminals import read_terminal
+from tiffin.artifacts.notes import Note
 from tiffin.artifacts.summary import RegisteredModel, Step, write_summary
 from tiffin.errors import InputError
-from tiffin.local.results import Run, conclude, error_line, show_run, tail
+from tiffin.local.results import Run, conclude, error_line, show_run, tail, tidy_log
 from tiffin.specs.progress import StepProgress
 
 
 def make_run(folder: Path, *states: str) -> Run:
-    steps = [StepProgress(f"step-{number}", state) for number, state in enumerate(states)]  # type: ignore[arg-type]
+    steps = [StepProgress(f"step-{number}", state, title=f"Step {number}") for number, state in enumerate(states)]  # type: ignore[arg-type]
     for step in steps:
         step.log = folder / f"{step.name}.log"
         step.seconds = 1.23456
@@ -46,6 +49,7 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
         "evaluations": {},
         "models": {},
         "unread": [],
+        "notes": [],
     }
 
 
@@ -57,6 +61,7 @@ def test_results_are_read_from_the_summary(tmp_path: Path) -> None:
     assert (run.state, run.reason, run.model, run.data_version) == ("SUCCEEDED", "", RegisteredModel("m", 2), "d")
     assert run.to_json()["steps"][0] == {
         "name": "step-0",
+        "title": "Step 0",
         "state": "succeeded",
         "seconds": 1.235,
         "log": str(tmp_path / "step-0.log"),
@@ -77,8 +82,8 @@ def test_a_gate_has_an_exit_status_of_its_own(tmp_path: Path) -> None:
         ("Traceback\nerror: The file is empty.\n", "The file is empty."),
         ("Traceback (most recent call last):\n  File x\nValueError: a bug\n", "ValueError: a bug"),
         ("error: The file is empty.\nmore output\n", "The file is empty."),
-        ("Segmentation fault\n", "The step step-0 failed."),
-        ("", "The step step-0 failed."),
+        ("Segmentation fault\n", "The step Step 0 failed."),
+        ("", "The step Step 0 failed."),
     ],
 )
 def test_a_failed_steps_last_error_is_the_reason(tmp_path: Path, log: str, reason: str) -> None:
@@ -105,13 +110,39 @@ def test_an_unreadable_summary_is_ignored(tmp_path: Path) -> None:
     assert (run.state, run.metrics) == ("SUCCEEDED", None)
 
 
+EXECUTOR = "[KFP Executor 2026-11-27 11:28:09,960 INFO]: "
+LOG = (
+    f"{EXECUTOR}Looking for component `train` in --component_module_path `/tmp/x.py`\n"
+    f'{EXECUTOR}Loading KFP component "train" from /tmp/x.py (directory "/tmp" and module name "x")\n'
+    f"{EXECUTOR}Got executor_input:\n"
+    '{\n    "inputs": {\n        "a": {}\n    }\n}\n'
+    "epoch 1: loss 0.5\r\n"
+    f"{EXECUTOR}a message that the component logged\n"
+    '{\n    "own": 1\n}\n'
+    f"{EXECUTOR}Wrote executor output file to /x/executor_output.json.\n"
+)
+
+
 def test_a_tail_omits_the_lines_of_every_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    log.write_bytes(b"x" * 100_000 + b"\n[KFP Executor 1 INFO]: Looking\n\nI0000 port.cc\none\n\xff two\n")
+    log.write_bytes(b"x" * 100_000 + LOG.encode() + b"\nI0000 port.cc\none\n\xff two\n")
 
     assert tail(tmp_path / "none") == []
     assert tail(log, 2) == ["one", "\ufffd two"]
     assert error_line(log) is None
+
+
+def test_a_tidy_log_has_only_the_lines_of_the_step(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    own = f'epoch 1: loss 0.5\r\n{EXECUTOR}a message that the component logged\n{{\n    "own": 1\n}}\n'.encode()
+    log.write_bytes(LOG.encode() + b"\xff\x00 last line")
+    for _ in range(2):  # a retry appends to a log that is tidy already
+        tidy_log(log)
+        assert log.read_bytes() == own + b"\xff\x00 last line"
+
+    log.write_bytes(log.read_bytes() + b"\n" + LOG.encode())
+    tidy_log(log)
+    assert log.read_bytes() == own + b"\xff\x00 last line\n" + own
 
 
 def test_the_output_of_a_successful_run(tmp_path: Path) -> None:
@@ -182,7 +213,7 @@ def test_the_output_of_a_failed_run_has_the_last_log_lines(tmp_path: Path) -> No
 
     first, title, *lines = [line.rstrip() for line in stream.getvalue().splitlines()]
     assert first == ""
-    assert "step-0" in title
+    assert "Step 0" in title
     assert lines.pop(2).endswith(f": {tmp_path / 'step-0.log'}")
     assert lines == [
         "  reading",
@@ -191,3 +222,48 @@ def test_the_output_of_a_failed_run_has_the_last_log_lines(tmp_path: Path) -> No
         "toy 0.1.0 FAILED in 0.0 s",
         "  reason  [data] is empty.",
     ]
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_metrics_are_wrapped_between_pairs(tmp_path: Path, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    names = ("accuracy", "average_precision", "baseline_log_loss", "brier", "f1", "log_loss", "precision", "recall")
+    run = make_run(tmp_path, "succeeded")
+    summarized(tmp_path, metrics=dict.fromkeys(names, 0.123456))
+    conclude(run, "")
+    ours, theirs = pty.openpty()
+    with open(theirs, "w") as stream:
+        show_run(run, "", stream)
+    text = read_terminal(ours)
+    lines = [line.removeprefix("  metrics").strip() for line in text.splitlines() if "0.123456" in line]
+
+    assert all(len(line) < columns for line in text.splitlines())
+    assert " ".join(lines) == ", ".join(f"{name} 0.123456" for name in names)
+    assert all(re.fullmatch(r"(\w+ 0\.123456,? ?)+", line) for line in lines)
+
+
+def test_notes_are_in_the_json_output_by_step(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "succeeded", "failed")
+    run.steps[1].notes = (Note("ROWS_SET_ASIDE", "Skipped 40 rows.", "fare", 40, "line 7: x"), Note("TASK_CHOSEN", "t"))
+
+    assert run.to_json()["notes"] == [
+        {
+            "step": "step-1", "code": "ROWS_SET_ASIDE", "column": "fare", "count": 40, "example": "line 7: x",
+            "text": "Skipped 40 rows.",
+        },
+        {"step": "step-1", "code": "TASK_CHOSEN", "column": "", "count": None, "example": "", "text": "t"},
+    ]  # fmt: skip
+
+
+def test_control_characters_of_logs_and_reports_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "failed")
+    (tmp_path / "step-0.log").write_text("a\tb \x1b[2J\nerror: The value is '\x1b]0;title\x07'.\n")
+    conclude(run, "")
+    stream = io.StringIO()
+    show_run(run, "", stream)
+
+    assert "\x1b" not in stream.getvalue()
+    assert r"\x1b]0;title\x07" in stream.getvalue()
+    assert "  a       b " in stream.getvalue()

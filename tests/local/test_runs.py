@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 import tempfile
 import threading
@@ -14,9 +15,12 @@ from support.command_line import TIFFIN
 from tiffin.artifacts.summary import RegisteredModel
 from tiffin.errors import InputError, ServingError, TiffinError
 from tiffin.local import interpreters, runs
+from tiffin.local.environments import find_environment
 from tiffin.local.processes import Processes, guarded_processes
 from tiffin.local.results import Run
 from tiffin.local.runs import run_pipeline
+from tiffin.local.serving import find_server, stop_server
+from tiffin.local.virtualenvs import Machine
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +160,7 @@ def test_loop_iterations_have_separate_steps_and_logs(tmp_path: Path) -> None:
 
     assert {step.name for step in result.steps} == {"say-more", "say-more.2", "say-more.3"}
     assert {step.state for step in result.steps} == {"succeeded"}
-    numbers = [log_of(result, step.name).partition("\nnumber ")[2][0] for step in result.steps]
+    numbers = [log_of(result, step.name).partition("number ")[2][0] for step in result.steps]
     assert sorted(numbers) == ["1", "2", "3"]
 
 
@@ -165,10 +169,47 @@ def test_a_run_succeeds_if_a_retry_succeeds(tmp_path: Path) -> None:
 
     assert [(step.name, step.state) for step in result.steps] == [("succeed-later", "succeeded")]
     assert result.exit_status == 0
-    assert [line.split()[1] for line in shown.splitlines()[1:]] == ["running", "failed", "running", "succeeded"]
-    # Both attempts are in one log.
-    assert "error: not yet" in log_of(result, "succeed-later")
-    assert log_of(result, "succeed-later").count("Looking for component") == 2
+    assert [line.split()[1] for line in shown.splitlines()[1:]] == ["failed", "succeeded"]
+    # The first attempt's lines, and none of the executor's.
+    assert log_of(result, "succeed-later") == "error: not yet\n"
+
+
+def test_a_log_has_the_executors_lines_only_with_debug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result, _ = run(toys.toy, tmp_path / "state", cold=True)
+    assert log_of(result, "write-text").startswith("argv ")
+    assert "executor_input" not in log_of(result, "write-text")
+
+    monkeypatch.setenv("TIFFIN_DEBUG", "1")
+    result, _ = run(toys.toy, tmp_path / "state", cold=True)
+    assert "executor_input" in log_of(result, "write-text")
+
+
+def test_the_notes_of_a_step_are_shown_and_recorded(tmp_path: Path) -> None:
+    result, shown = run(toys.noting, tmp_path / "state", cold=True)
+    _, first, second, last = shown.splitlines()
+
+    assert first.split()[:2] == ["write-manifest", "succeeded"]
+    assert [second, last] == ["      Skipped 40 rows.", r"      Chose \x1b[1m[red]binary."]
+    record = json.loads((result.folder / "run.json").read_text())
+    assert [(note["step"], note["code"]) for note in record["notes"]] == [
+        ("write-manifest", "ROWS_SET_ASIDE"), ("write-manifest", "TASK_CHOSEN"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_a_stopped_server_is_not_reported_as_serving(tmp_path: Path, stop: bool) -> None:
+    state = tmp_path / "state"
+    result = Run("toy", "0.1.0", tmp_path / "run", state="SUCCEEDED")
+    machine = Machine(state, tmp_path, {}, {})
+    with runs._server(result, machine, stop):
+        address = result.serving = machine.variables["TIFFIN_SERVING_ADDRESS"]
+    running = find_server(state)
+    stop_server(state)
+
+    assert (running is None) == stop
+    assert result.serving == (None if stop else address)
+    assert result.left_server == result.serving
+    assert (result.folder / "run.json").exists() == stop
 
 
 @pytest.mark.parametrize("cold", [False, True])
@@ -176,7 +217,7 @@ def test_an_explained_failure_is_not_retried(tmp_path: Path, cold: bool) -> None
     result, shown = run(toys.explaining, tmp_path / "state", cold=cold)
 
     assert (result.exit_status, result.reason) == (1, "No such folder: 'data'.")
-    assert [line.split()[1] for line in shown.splitlines()[1:]] == ["running", "failed"]
+    assert [line.split()[1] for line in shown.splitlines()[1:]] == ["failed"]
     assert log_of(result, "explain").count("error: ") == 1
 
 
@@ -237,6 +278,22 @@ def test_a_missing_environment_ends_the_run_before_its_first_step(
         run(toys.toy, tmp_path / "state")
 
     assert list((tmp_path / "state" / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_missing_environment_of_a_later_step_fails_that_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cold: bool
+) -> None:
+    (tmp_path / "venvs").mkdir()
+    (tmp_path / "venvs" / "data").symlink_to(find_environment("data"))
+    monkeypatch.setenv("TIFFIN_VENVS", str(tmp_path / "venvs"))
+    result, shown = run(toys.toy, tmp_path / "state", cold=cold)
+
+    assert [(step.name, step.state) for step in result.steps] == [("write-text", "succeeded"), ("read-text", "failed")]
+    assert result.exit_status == 1
+    assert re.search(f"'model'.*{tmp_path}/venvs.*`make setup`", result.reason)
+    assert re.search(f"^warning: .*'model'.*{tmp_path}/venvs.*`make setup`", shown)
+    assert shown.count("failed") == 1
 
 
 def test_a_state_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from support.command_line import tiffin
+from tiffin.local.environments import find_environment
 
 ROWS = "km,vehicle,late\n" + "".join(f"{n % 17},{'bike' if n % 3 else 'car'},{n % 2}\n" for n in range(90))
 
@@ -55,6 +56,43 @@ def test_a_mistake_is_reported_once(tmp_path: Path, content: str, settings: list
     assert "train-model" not in states(summary)
     assert states(summary)["summarize-run"] == "succeeded"
     assert (summary["model"], summary["serving"], left(tmp_path)) == (None, None, [])
+
+
+@pytest.mark.parametrize("command", [["run"], ["submit"], ["schedule", "set", "nightly"]], ids=lambda words: words[0])
+@pytest.mark.parametrize("setting", ["batch_size=0", "splits={}", "max_bad_share=2", "deadline_seconds=0", "label="])
+def test_a_value_out_of_range_is_refused_before_a_run_starts(tmp_path: Path, command: list[str], setting: str) -> None:
+    options = {
+        "run": ["--state", tmp_path / "state"],
+        "submit": ["--host", "http://127.0.0.1:1"],
+        "schedule": ["--host", "http://127.0.0.1:1", "--cron", "0 3 * * *"],
+    }
+    status, output, errors = tiffin(*command, "training", *options[command[0]], "--set", setting)
+
+    assert (status, output) == (2, "")
+    assert setting.partition("=")[0] in errors
+    assert list(tmp_path.rglob("*.log")) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        (['exclude=["kmm"]'], ("exclude", "'kmm'", "km, vehicle, late")),
+        (["key=vehicel"], ("key='vehicel'", "'vehicle'?", "km, vehicle, late")),
+        (['derive={"far": "kmm > 3"}'], ("'kmm'", "km", "vehicle")),
+    ],
+    ids=["exclude", "key", "derive"],
+)
+def test_a_misspelt_column_needs_no_training_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str], names: tuple[str, ...]
+) -> None:
+    (tmp_path / "venvs").mkdir()
+    (tmp_path / "venvs" / "data").symlink_to(find_environment("data"))
+    monkeypatch.setenv("TIFFIN_VENVS", str(tmp_path / "venvs"))
+    status, summary = train(tmp_path, ROWS, *settings)
+
+    assert (status, summary["state"]) == (1, "FAILED")
+    assert [name for name in names if name not in summary["reason"]] == []
+    assert states(summary) == {"ingest-examples": "failed", "summarize-run": "succeeded"}
 
 
 def test_a_model_below_a_threshold_is_not_registered_or_deployed(tmp_path: Path) -> None:

@@ -268,8 +268,11 @@ class TestForm:
                 if None not in pair and pair[0] != pair[1]:
                     differing[name, field] = pair
 
-        # The component's label is optional.
-        assert differing == {("comp-validate-examples", "label"): ("", "late")}
+        # The components' label is optional.
+        assert differing == {
+            ("comp-ingest-examples", "label"): ("", "late"),
+            ("comp-validate-examples", "label"): ("", "late"),
+        }
 
     def test_every_field_is_used(self, tasks, parameters):
         used = {

@@ -33,10 +33,27 @@ def steps_of(pipeline: Any) -> tuple[Step, ...]:
 def test_a_step_has_executor_image_function_and_inputs() -> None:
     assert steps_of(toys.toy) == (
         Step(
-            "write-text", "write-text", "exec-write-text", images.DATA, "write_text", {"text": "text", "times": "times"}
+            "write-text", "write-text", "exec-write-text", images.DATA, "write_text", {"text": "text", "times": "times"},
+            title="write-text",
         ),
-        Step("read-text", "read-text", "exec-read-text", images.MODEL, "read_text", {"fail": "fail"}),
-    )
+        Step(
+            "read-text", "read-text", "exec-read-text", images.MODEL, "read_text", {"fail": "fail"}, title="read-text"
+        ),
+    )  # fmt: skip
+
+
+@dsl.pipeline
+def titled():
+    """Give steps display names, two of them the same."""
+    toys.say_more(number=1).set_display_name("Say: one")
+    toys.say_more(number=2).set_display_name("Say")
+    toys.say_more(number=3).set_display_name("Say")
+    toys.wait(seconds=1.0, note="")
+
+
+def test_a_step_has_its_display_name() -> None:
+    assert [step.title for step in steps_of(titled)] == ["Say: one", "Say (say-more-2)", "Say (say-more-3)", "wait"]
+    assert [step.title for step in steps_of(nesting)] == ["say-more (say-more-2)", "say-more (say-more)"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +97,11 @@ def test_every_parameter_of_training_is_used() -> None:
 
     assert {use.parameter for use in spec.uses} == set(spec.parameters)
     assert Use("thresholds", "evaluate_model", "thresholds") in spec.uses
-    assert {use.function for use in spec.uses if use.parameter == "label"} == {"validate_examples", "train_model"}
+    assert {use.function for use in spec.uses if use.parameter == "label"} == {
+        "ingest_examples",
+        "validate_examples",
+        "train_model",
+    }
 
 
 def test_a_parameter_is_followed_into_branches_and_loops() -> None:

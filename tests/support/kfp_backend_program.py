@@ -19,6 +19,7 @@ from support.kfp_backend_checks import RefusalError, check_against, check_spec
 
 # Path of the API behind the cluster's API server, as used with a kubeconfig.
 KUBE_PROXY = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
+WORKFLOW = "toy-x7k2p"
 PAGE = 2  # small, so that short lists have several pages
 CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13, 503: 14}
 
@@ -34,6 +35,16 @@ SETTINGS: dict[str, Any] = {
     "forbidden_namespaces": [],
     # States of a run, one for each request; the last one is repeated.
     "pictures": [{"state": "SUCCEEDED", "tasks": {}}],
+    # Logs of the attempts of a step, or of its driver; more than one if the step has retries. Bytes are in Latin-1.
+    "logs": {},
+    # Server that returns logs: `api` with the errors of KFP 2.17.0, `next` with those of later versions, `dashboard`.
+    "logs_from": "api",
+    # Start of the names of the executors' templates, for pods with metadata.
+    "template_prefix": "",
+    # MiB of lines at the start of each log.
+    "padding": 0,
+    # Attributes of the next runs, such as recurring_run_id: requests cannot set them.
+    "run": {},
     # Service account of a recurring run that requests none.
     "service_account": "pipeline-runner",
 }
@@ -83,6 +94,12 @@ def list_items(items: list[dict[str, Any]], query: dict[str, str], name: str, id
         items = [item for item in items if item.get("namespace", "") == query["namespace"]]
     size = min(int(query.get("page_size", PAGE)), PAGE)
     page: dict[str, Any] = {"total_size": len(items)}
+    order = query.get("sort_by", "")
+    assert order in {"", "created_at desc"}
+    if order:
+        assert "page_token" not in query
+        items = sorted(items, key=lambda item: item["created_at"], reverse=True)
+        return page | ({name: items[:size]} if items else {})
     left = sorted((item for item in items if place(item) >= query.get("page_token", "")), key=place)
     if left:
         page[name] = left[:size]
@@ -102,11 +119,71 @@ def add(items: dict[str, Any], item: dict[str, Any], id_name: str, key: tuple[st
     return item
 
 
+def found(items: dict[str, Any], item_id: str, kind: str) -> dict[str, Any]:
+    if item_id not in items:
+        raise RefusalError(404, f"{kind} {item_id} not found")
+    return items[item_id]
+
+
+def experiment_of(run: dict[str, Any]) -> dict[str, Any]:
+    return STORE.experiments[run["experiment_id"]]
+
+
 def need_namespace(namespace: str, verb: str) -> None:
     if STORE.settings["multi_user"] and not namespace:
         raise RefusalError(400, f"Failed to {verb}: namespace cannot be empty in multi-user mode")
     if namespace in STORE.settings["forbidden_namespaces"]:
         raise RefusalError(403, f"User 'ann@example.com' is not authorized with reason: no access to {namespace}")
+
+
+def node_id(name: str) -> str:
+    """Return the ID that Argo gives to a node: the workflow's name and the FNV-1a hash of the node's name."""
+    hashed = 0x811C9DC5
+    for byte in name.encode():
+        hashed = (hashed ^ byte) * 0x01000193 % (1 << 32)
+    return f"{WORKFLOW}-{hashed}"
+
+
+def argo_nodes(states: dict[str, str], logs: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """Return the nodes of KFP's workflow: for each step a driver, a DAG with the executor, and a node for each attempt."""
+    root = f"{WORKFLOW}.root"
+    drivers = {name.removesuffix("-driver"): state for name, state in states.items() if name.endswith("-driver")}
+    steps = {name: state for name, state in states.items() if not name.endswith("-driver")}
+    names = list(dict.fromkeys([*drivers, *steps]))
+
+    def node(display_name: str, state: str, *children: str) -> dict[str, Any]:
+        return {"display_name": display_name, "state": state, "children": [node_id(child) for child in children]}
+
+    nodes = [
+        {"display_name": WORKFLOW, "state": "RUNNING", "children": [node_id(f"{root}-driver")]},
+        node("root-driver", "SUCCEEDED", root),
+        node("root", "RUNNING", *(f"{root}.{name}-driver" for name in names)),
+    ]
+    for name in names:
+        own = f"{root}.{name}"
+        nodes.append(node(f"{name}-driver", drivers.get(name, "SUCCEEDED"), *([own] if name in steps else [])))
+        if name in steps:
+            attempts = [f"{own}.executor({count})" for count in range(len(logs.get(name, "")))]
+            attempts = attempts if len(attempts) > 1 else []
+            nodes.append(node(name, steps[name], f"{own}.executor"))
+            nodes.append(node("executor", steps[name], *attempts))
+            nodes += [node(f"executor({count})", "FAILED") for count, _ in enumerate(attempts)]
+    return nodes
+
+
+def pod_logs(logs: dict[str, list[str]]) -> dict[str, str]:
+    """Return the log of each pod by its name: the workflow, the template and the hash of the node's ID."""
+    found = {}
+    for name, attempts in logs.items():
+        for count, text in enumerate(attempts):
+            if name.endswith("-driver"):
+                template, node = "system-container-driver", f"{WORKFLOW}.root.{name}"
+            else:
+                retries = len(attempts) > 1
+                template = f"{STORE.settings['template_prefix']}{'retry-' if retries else ''}system-container-impl"
+                node = f"{WORKFLOW}.root.{name}.executor" + (f"({count})" if retries else "")
+            found[f"{WORKFLOW}-{template}-{node_id(node).rpartition('-')[2]}"] = text
+    return found
 
 
 def picture(run: dict[str, Any]) -> dict[str, Any]:
@@ -120,22 +197,21 @@ def picture(run: dict[str, Any]) -> dict[str, Any]:
         shown["finished_at"] = STORE.now()
     if "error" in seen:
         shown["error"] = {"code": 13, "message": seen["error"]}
-    tasks = []
-    for name, state in seen["tasks"].items():
-        for task_name in (f"{name}-driver", name):
-            tasks.append(
-                {
-                    "run_id": run["run_id"],
-                    "task_id": f"node-{task_name}",
-                    "display_name": task_name,
-                    "create_time": run["created_at"],
-                    "start_time": "2026-01-01T00:00:00Z",
-                    "end_time": "2026-01-01T00:00:07Z",
-                    "state": state if task_name == name else "SUCCEEDED",
-                    "child_tasks": [{"pod_name": f"{task_name}-1"}],
-                }
-            )
-    if tasks:
+    tasks = [
+        {
+            "run_id": run["run_id"],
+            # Of the row in the database. The API returns neither the ID of the node nor the name of the pod.
+            "task_id": STORE.new_id(),
+            "display_name": node["display_name"],
+            "create_time": run["created_at"],
+            "start_time": "2026-01-01T00:00:00Z",
+            "end_time": "2026-01-01T00:00:07Z",
+            "state": node["state"],
+            "child_tasks": [{"pod_name": child} for child in node["children"]],
+        }
+        for node in argo_nodes(seen["tasks"], STORE.settings["logs"])
+    ]
+    if seen["tasks"]:
         shown["run_details"] = {"task_details": tasks}
     return shown
 
@@ -152,6 +228,9 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if url.path.startswith("/_"):
             self.control(url.path, body)
+            return
+        if "/nodes/" in url.path or url.path.startswith("/k8s/"):
+            self.answer_log(url.path, query)
             return
         STORE.requests.append(f"{self.command} {url.path}")
         fault = self.take_fault(f"{self.command} {url.path}")
@@ -188,6 +267,39 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, text)
         self.end_headers()
         self.wfile.write(content)
+
+    def answer_log(self, path: str, query: dict[str, str]) -> None:
+        STORE.requests.append(f"{self.command} {path}")
+        source = STORE.settings["logs_from"]
+        on_dashboard = path == "/k8s/pod/logs"
+        match = re.fullmatch(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log", path)
+        if source not in {"dashboard", "api", "next"} or (on_dashboard and source != "dashboard"):
+            self.answer(404, {"message": "Not Found"})
+            return
+        if source == "dashboard" and not on_dashboard:
+            # It serves its page for every path that it does not know.
+            self.answer(200, "<!doctype html><title>Kubeflow Pipelines</title>")
+            return
+        pod = query.get("podname", "") if on_dashboard else match.group(2)
+        if on_dashboard and STORE.settings["multi_user"] and not query.get("podnamespace"):
+            self.answer(422, "podnamespace argument is required")
+            return
+        run = query.get("runid", "") if on_dashboard else match.group(1)
+        text = pod_logs(STORE.settings["logs"]).get(pod) if run in STORE.runs else None
+        if text is None:
+            error = {"error_message": f'pods "{pod}" not found', "error_details": "stack trace"}
+            self.answer(500 if source != "api" else 200, error)
+            return
+        line = b"epoch 1 of 8, loss 0.5" * 10 + b"\n"
+        count = STORE.settings["padding"] * (1 << 20) // len(line) if STORE.settings["padding"] else 0
+        content = text.encode("latin-1")
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(line) * count + len(content)))
+        self.end_headers()
+        for _ in range(count // 1000):
+            self.wfile.write(line * 1000)
+        self.wfile.write(line * (count % 1000) + content)
 
     def control(self, path: str, body: bytes) -> None:
         if path == "/_set":
@@ -247,10 +359,10 @@ class Handler(BaseHTTPRequestHandler):
             raise RefusalError(401, f"no session for {self.headers.get('cookie')}")
 
     def route(self, path: str, query: dict[str, str], body: bytes) -> tuple[Any, str]:
-        found = re.fullmatch(r"/apis/v2beta1/([a-z]+)(?:/([^/:]+))?(?:/([a-z]+))?(?::([a-z]+))?", path)
-        if not found:
+        match = re.fullmatch(r"/apis/v2beta1/([a-z]+)(?:/([^/:]+))?(?:/([a-z]+)(?:/([^/:]+))?)?(?::([a-z]+))?", path)
+        if not match:
             raise RefusalError(404, "Not Found")
-        kind, item, part, verb = found.groups()
+        kind, item, part, inner, verb = match.groups()
         name = "_".join(word for word in (self.command, kind, item if item == "upload_version" else None, part) if word)
         method = getattr(self, name, None)
         if method is None:
@@ -258,15 +370,17 @@ class Handler(BaseHTTPRequestHandler):
         if item == "upload_version":
             return method(query, body)
         sent = json.loads(body) if body and self.command == "POST" else {}
-        return method(item, verb, query, sent)
+        return method(item, verb, query, sent, *([inner] if inner else []))
 
     def GET_healthz(self, *_: Any) -> tuple[Any, str]:  # noqa: N802
         return {"multi_user": True} if STORE.settings["multi_user"] else {}, "V2beta1GetHealthzResponse"
 
-    def GET_pipelines(self, _item: str, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
+    def GET_pipelines(self, item: str | None, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
         need = query.get("namespace", "")
         if need in STORE.settings["forbidden_namespaces"]:
             need_namespace(need, "list pipelines")
+        if item:
+            return found(STORE.pipelines, item, "Pipeline"), "V2beta1Pipeline"
         items = [item for item in STORE.pipelines.values() if item.get("namespace", "") == need]
         return list_items(
             items, {**query, "namespace": need}, "pipelines", "pipeline_id"
@@ -276,7 +390,11 @@ class Handler(BaseHTTPRequestHandler):
         check_against("V2beta1Pipeline", sent)
         return add(STORE.pipelines, sent, "pipeline_id", ("name", "namespace")), "V2beta1Pipeline"
 
-    def GET_pipelines_versions(self, item: str, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
+    def GET_pipelines_versions(  # noqa: N802
+        self, item: str, _verb: str, query: dict[str, str], _sent: Any, version_id: str | None = None
+    ) -> tuple[Any, str]:
+        if version_id:
+            return found(STORE.versions, version_id, "Pipeline version"), "V2beta1PipelineVersion"
         items = [version for version in STORE.versions.values() if version["pipeline_id"] == item]
         return list_items(
             items, query, "pipeline_versions", "pipeline_version_id"
@@ -311,12 +429,16 @@ class Handler(BaseHTTPRequestHandler):
         check_against("V2beta1Run", sent)
         self.check_source(sent)
         run = add(STORE.runs, {**sent, "state": "PENDING"}, "run_id", ("run_id",))
+        run |= STORE.settings["run"]
         return run, "V2beta1Run"
 
-    def GET_runs(self, item: str, _verb: str, _query: Any, _sent: Any) -> tuple[Any, str]:  # noqa: N802
-        if item not in STORE.runs:
-            raise RefusalError(404, f"Run {item} not found")
-        return picture(STORE.runs[item]), "V2beta1Run"
+    def GET_runs(self, item: str | None, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
+        if item:
+            return picture(found(STORE.runs, item, "Run")), "V2beta1Run"
+        namespace = query.pop("namespace", "")
+        need_namespace(namespace, "list runs")
+        runs = [run for run in STORE.runs.values() if experiment_of(run).get("namespace", "") == namespace]
+        return list_items(runs, query, "runs", "run_id"), "V2beta1ListRunsResponse"
 
     def GET_recurringruns(self, _item: str, _verb: str, query: dict[str, str], _sent: Any) -> tuple[Any, str]:  # noqa: N802
         need_namespace(query.get("namespace", ""), "list recurring runs")
@@ -334,7 +456,7 @@ class Handler(BaseHTTPRequestHandler):
         check_against("V2beta1RecurringRun", sent)
         need_namespace(sent.get("namespace", ""), "create a recurring run")
         self.check_source(sent)
-        cron = sent["trigger"]["cron_schedule"]["cron"]
+        cron = sent["trigger"].get("cron_schedule", {}).get("cron", "@daily")
         if not cron.startswith("@") and len(cron.split()) != 6:
             raise RefusalError(400, f"Schedule cron is not supported: {cron}")
         made = {"service_account": STORE.settings["service_account"], **sent}

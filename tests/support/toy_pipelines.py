@@ -216,6 +216,26 @@ def abroad():
     foreign()
 
 
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def write_manifest(examples: dsl.Output[dsl.Artifact]):
+    """Write an examples artifact with notes."""
+    from pathlib import Path
+
+    from tiffin.artifacts import documents
+    from tiffin.artifacts.examples import MANIFEST, Manifest, SetAside
+    from tiffin.artifacts.notes import Note
+
+    notes = (Note("TASK_CHOSEN", "Chose \x1b[1m[red]binary."), Note("ROWS_SET_ASIDE", "Skipped 40 rows."))
+    manifest = Manifest("d1", 0, (), {}, (), {}, {}, (), "", SetAside(0, None), notes=notes)
+    documents.write(Path(examples.path) / MANIFEST, manifest)
+
+
+@dsl.pipeline
+def noting():
+    """Run one step whose report has notes."""
+    write_manifest()
+
+
 @dsl.pipeline
 def fitting():
     """Fit a model in two steps."""

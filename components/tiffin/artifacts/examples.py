@@ -23,7 +23,7 @@ _SAMPLE_ROWS = "sample_rows.jsonl"
 _REJECTED = "rejected.jsonl"
 _SHARDS = "data"
 # Marks a version's folder in a data root as complete.
-_COMPLETE = "complete.json"
+COMPLETE = "complete.json"
 _REJECTED_LISTED = 1000
 
 # A row of data: column to value, None if it is missing.
@@ -175,8 +175,8 @@ def write_examples(
         }
         manifest = replace(manifest, splits=places)
         documents.write(whole / MANIFEST, manifest)
-        if not storage.exists(storage.join(home, _COMPLETE)):
-            documents.write(shards / _COMPLETE, {"version": manifest.version})
+        if not storage.exists(storage.join(home, COMPLETE)):
+            documents.write(shards / COMPLETE, {"version": manifest.version})
             storage.publish_folder(shards, home)
     else:
         documents.write(whole / MANIFEST, manifest)

@@ -1,5 +1,6 @@
 """Notes: what a step did to the data, or decided for the user, so that nothing is dropped, converted or guessed in silence."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -20,3 +21,15 @@ class Note:
     column: str = ""
     count: int | None = None
     example: str = ""
+
+
+def by_severity(notes: Iterable[Note]) -> list[Note]:
+    """Return notes with skipped rows first, then missing labels, then all others in the given order."""
+    return sorted(notes, key=lambda note: 0 if "SET_ASIDE" in note.code else 1 if "LABEL" in note.code else 2)
+
+
+def printable(text: str) -> str:
+    r"""Return text on one line, with control characters, such as a terminal's escape sequences, written as `\x1b`."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )

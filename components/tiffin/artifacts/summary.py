@@ -1,5 +1,6 @@
 """The summary artifact: the outcome of a run and the reports of its steps."""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from tiffin.artifacts.anomalies import ANOMALIES, Anomalies
 from tiffin.artifacts.deployment import DEPLOYMENT, Deployment
 from tiffin.artifacts.examples import MANIFEST, Manifest
 from tiffin.artifacts.model import TRAINING, Training
+from tiffin.artifacts.notes import Note, by_severity
 from tiffin.artifacts.registration import REGISTRATION, Registration
 from tiffin.artifacts.verdict import VERDICT, Evaluation, Verdict
-from tiffin.errors import InputError
+from tiffin.errors import InputError, StorageError
+from tiffin.storage import files
 
 _SUMMARY = "summary.json"
 # File name of a report to its field of `Step` and its type.
@@ -49,6 +52,23 @@ class RegisteredModel:
 
 
 @dataclass(frozen=True)
+class StepNote:
+    """A note of a step: the step's name, and the fields of the note."""
+
+    step: str
+    code: str
+    column: str
+    count: int | None
+    example: str
+    text: str
+
+
+def noted(step: str, note: Note) -> StepNote:
+    """Return a note with the name of its step."""
+    return StepNote(step, note.code, note.column, note.count, note.example, note.text)
+
+
+@dataclass(frozen=True)
 class Summary:
     """The outcome of a run.
 
@@ -67,6 +87,7 @@ class Summary:
         serving: Address of the model server; None if the run deployed no model.
         steps: Name of a step to its reports, sorted by name.
         unread: One error message per report that could not be read.
+        notes: What the steps dropped, converted or guessed, by step, most severe first.
     """
 
     pipeline: str
@@ -80,6 +101,7 @@ class Summary:
     serving: str | None
     steps: dict[str, Step]
     unread: tuple[str, ...] = ()
+    notes: tuple[StepNote, ...] = ()
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
@@ -105,6 +127,22 @@ def read_summary(artifact: str | Path) -> Summary:
         InputError: The file is missing or is not a summary.
     """
     return documents.read(Path(artifact) / _SUMMARY, Summary)
+
+
+def find_notes(folder: str | Path) -> tuple[tuple[Note, ...], Path | None]:
+    """Return the notes in a step's reports on local disk, and the file of the first report that has some.
+
+    Reports that cannot be read have no notes; `find_reports` returns their errors.
+    """
+    notes: list[Note] = []
+    first = None
+    with contextlib.suppress(StorageError):
+        for path in files.find(str(folder), set(_REPORTS)):
+            with contextlib.suppress(InputError):
+                found = getattr(documents.read(path, _REPORTS[Path(path).name][1]), "notes", ())
+                first = first or (Path(path) if found else None)
+                notes += found
+    return tuple(by_severity(notes)), first
 
 
 def find_reports(run_uri: str) -> Iterator[tuple[str, str, Any]]:

@@ -16,9 +16,13 @@ class Check:
     Attributes:
         metric: Name of the metric.
         value: The model's value; None if it could not be computed, which fails the check.
-        bound: Minimum for metrics where higher is better, maximum otherwise.
-        passed: Whether the value meets the bound.
+        bound: Minimum for metrics where higher is better, maximum otherwise; of the check against guessing, the value of
+            guessing.
+        passed: Whether the value meets the bound; of the check against guessing, whether it is better by more than margin.
         reason: The result in one sentence.
+        margin: Of the check against guessing, what the value must be better by on this number of rows, with 95 %
+            confidence; None for other checks, and without a value.
+        rows: Of the check against guessing, the number of rows; None for other checks.
     """
 
     metric: str
@@ -26,6 +30,8 @@ class Check:
     bound: float
     passed: bool
     reason: str
+    margin: float | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True)

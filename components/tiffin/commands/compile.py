@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.commands.options import adjustment_options, debug_option
+from tiffin.authoring.completion import complete_sources
+from tiffin.commands.options import adjustment_options, debug_option, examples
 
 if TYPE_CHECKING:
     from tiffin.specs.adjustments import Adjustments
 
 
-@click.command()
-@click.argument("names", nargs=-1, metavar="[PIPELINE|COMPONENT]...")
+@click.command(epilog=examples("tiffin compile", "tiffin compile training --size train=large --deadline train=12h"))
+@click.argument("names", nargs=-1, metavar="[PIPELINE|COMPONENT]...", shell_complete=complete_sources)
 @click.option(
     "--output", "-o", default="build", show_default=True, type=click.Path(), help="Directory to write the files to."
 )

@@ -7,13 +7,13 @@ import click
 
 from tiffin.artifacts.examples import read_sample_rows
 from tiffin.artifacts.model import read_training
-from tiffin.commands.options import debug_option, state_option
+from tiffin.commands.options import debug_option, examples, state_option
 
 if TYPE_CHECKING:
     from tiffin.local.results import Run
 
 
-@click.command()
+@click.command(epilog=examples("tiffin demo", "tiffin demo --state /tmp/tiffin"))
 @state_option
 @debug_option
 def demo(state: str) -> int:
@@ -26,7 +26,8 @@ def demo(state: str) -> int:
     try:
         result = run_pipeline("training", state, ["data=sample:deliveries"])
         # Stopped below, so the summary need not mention it. A server that another run started keeps running.
-        left_server, result.left_server = result.left_server, None
+        if left_server := result.left_server:
+            result.left_server = result.serving = None
         show_run(result, "", sys.stdout)
         if result.model and result.exit_status == 0:
             with running_server(state) as address:

@@ -11,14 +11,18 @@ import traceback
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
-from tiffin.commands.options import debug_option
+from tiffin.commands.options import debug_option, examples
+from tiffin.commands.shells import use_joined_bash
 from tiffin.errors import InputError, did_you_mean, explain, needs_extra
 from tiffin.version import __version__
 
 # Command -> its line in `tiffin --help`. Importing every command for its docstring would take more than a second.
 COMMANDS = {
     "compile": "Compile pipelines and components to versioned YAML.",
+    "pipelines": "List the pipelines.",
+    "components": "List the components.",
     "run": "Run a pipeline on this machine; no cluster needed.",
     "publish": "Upload pipelines to a Kubeflow Pipelines backend.",
     "submit": "Run a pipeline on a Kubeflow Pipelines backend.",
@@ -27,6 +31,7 @@ COMMANDS = {
     "predict": "Get predictions from a model server.",
     "sample": "Write sample data, generated deliveries, to a CSV file.",
     "demo": "Train on sample data, serve the model, get a prediction.",
+    "clean": "Remove old local runs and unused data versions.",
 }
 
 
@@ -57,8 +62,15 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Complete commands from the table, without importing them, and options."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name, help=about) for name, about in COMMANDS.items() if name.startswith(incomplete)]
+
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run the command line and end the process with its status."""
+        use_joined_bash()
         sys.exit(_exit_status(super().main, *args, **kwargs))
 
 
@@ -103,7 +115,11 @@ def _report(error: Exception) -> int:
     return 2 if isinstance(error, InputError) else 1
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    epilog=examples("tiffin demo", "tiffin run training --set data=trips.csv --set label=tips", "tiffin run --help"),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, message="%(version)s")
 @debug_option
 def main() -> None:

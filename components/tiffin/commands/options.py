@@ -81,6 +81,15 @@ def _adjusted(command: Callable[..., Any], mount: Callable[..., Any]) -> Callabl
     return adjusted
 
 
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: command lines, one per line.
+
+    Args:
+        lines: Command lines, at most 76 characters each.
+    """
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
 def stop_command(state: str) -> str:
     """Return the command line that stops the model server of a state folder."""
     return "tiffin serve --stop" + ("" if state == STATE else f" --state {shlex.quote(state)}")

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import click
 
-from tiffin.commands.options import debug_option, state_option
+from tiffin.commands.options import debug_option, examples, state_option
 from tiffin.errors import InputError, did_you_mean
 from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.rows import Source, open_rows
@@ -19,7 +19,12 @@ from tiffin.serving.signatures import Signature
 from tiffin.serving.stream import Answer, Ask, answer_rows, split_rows
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "tiffin predict rows.jsonl --model model",
+        "tiffin predict rows.csv --model model --address serving:8500",
+    )
+)
 @click.argument("file", type=click.Path())
 @click.option("--model", required=True, metavar="NAME", help="Name of the model on the server.")
 @click.option(
@@ -194,12 +199,13 @@ def _progress(source: Source) -> Iterator[Any]:
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda answers: answers
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from tiffin.specs.progress import open_console
 
     columns = (BarColumn(), TextColumn("{task.fields[rows]:,} rows"), TimeElapsedColumn(), TimeRemainingColumn())
     # Answers go to standard output unchanged; errors of rows are shown above the bar.
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+    with Progress(*columns, console=open_console(sys.stderr), transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("", total=source.total, rows=0)
 
         def follow(answers: Iterator[Answer]) -> Iterator[Answer]:

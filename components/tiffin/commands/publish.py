@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.commands.options import backend_adjustment_options, debug_option
-from tiffin.kubeflow.options import connection_options
+from tiffin.authoring.completion import complete_pipelines
+from tiffin.commands.options import backend_adjustment_options, debug_option, examples
+from tiffin.kubeflow.options import connection_options, show_warnings
 
 if TYPE_CHECKING:
     from tiffin.specs.adjustments import Adjustments
 
 
-@click.command()
-@click.argument("pipelines", nargs=-1, metavar="[PIPELINE|SPEC.yaml]...")
+@click.command(epilog=examples("tiffin publish training --host https://kfp.example.com --namespace team"))
+@click.argument("pipelines", nargs=-1, metavar="[PIPELINE|SPEC.yaml]...", shell_complete=complete_pipelines)
 @connection_options
 @click.option("--shared", is_flag=True, help="Publish for all namespaces of a multi-user backend.")
 @backend_adjustment_options
@@ -36,6 +37,7 @@ def publish(
     nothing.
     """
     from tiffin.authoring.compilation import load_spec, pipeline_names
+    from tiffin.kubeflow.checks import image_warnings
     from tiffin.kubeflow.connection import connect
     from tiffin.kubeflow.publication import publish_spec
 
@@ -47,11 +49,13 @@ def publish(
         )
     # Read every spec before the first upload.
     specs = [load_spec(pipeline, adjustments) for pipeline in chosen]
+    warnings = {spec.name: image_warnings(spec) for spec in specs}
+    show_warnings(dict.fromkeys(line for lines in warnings.values() for line in lines))
     backend = connect(host, namespace, token_file, ca_file)
     for spec in specs:
         published = publish_spec(backend, spec, shared=shared)
         if as_json:
-            click.echo(json.dumps(published.to_json()))
+            click.echo(json.dumps({**published.to_json(), "warnings": warnings[spec.name]}, ensure_ascii=False))
         else:
             click.echo(
                 f"{published.version} {'published' if published.is_new else 'already published'} at {backend.host}"

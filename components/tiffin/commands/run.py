@@ -5,13 +5,27 @@ import sys
 
 import click
 
-from tiffin.commands.options import debug_option, state_option, stop_command
+from tiffin.authoring.completion import complete_pipelines, complete_settings
+from tiffin.commands.options import debug_option, examples, state_option, stop_command
+from tiffin.commands.pipeline_help import PipelineCommand
 
 
-@click.command()
-@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml")
+@click.command(
+    cls=PipelineCommand,
+    epilog=examples(
+        "tiffin run training --help",
+        "tiffin run training --set data=trips.csv --set label=tips",
+        "tiffin run training --set epochs=20 --set 'exclude=[\"trip_id\"]' --json",
+    ),
+)
+@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml", shell_complete=complete_pipelines)
 @click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a parameter. Repeatable; the last value counts."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=complete_settings,
+    help="Set a parameter. Repeatable; the last value counts.",
 )
 @click.option(
     "--params", "file", type=click.Path(), metavar="FILE.yaml", help="YAML file of parameters; --set takes precedence."

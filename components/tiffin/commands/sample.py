@@ -2,10 +2,10 @@
 
 import click
 
-from tiffin.commands.options import debug_option
+from tiffin.commands.options import debug_option, examples
 
 
-@click.command()
+@click.command(epilog=examples("tiffin sample deliveries.csv", "tiffin sample small.csv --rows 500 --seed 1"))
 @click.argument("path", type=click.Path())
 @click.option(
     "--rows",

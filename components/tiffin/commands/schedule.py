@@ -1,26 +1,33 @@
 """`tiffin schedule`."""
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.commands.options import backend_adjustment_options, debug_option
-from tiffin.kubeflow.options import connection_options, run_options
+from tiffin.authoring.completion import complete_pipelines
+from tiffin.commands.options import backend_adjustment_options, debug_option, examples
+from tiffin.commands.pipeline_help import PipelineCommand
+from tiffin.kubeflow.options import connection_options, run_options, show_warnings
 
 if TYPE_CHECKING:
     from tiffin.specs.adjustments import Adjustments
 
 
-@click.group()
+@click.group(epilog=examples("tiffin schedule list", "tiffin schedule set nightly training --cron @daily"))
 @debug_option
 def schedule() -> None:
     """Manage recurring runs on a Kubeflow Pipelines backend."""
 
 
-@schedule.command("set")
+@schedule.command(
+    "set",
+    cls=PipelineCommand,
+    epilog=examples("tiffin schedule set nightly training --cron '0 3 * * *' --set epochs=20"),
+)
 @click.argument("name")
-@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml")
+@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml", shell_complete=complete_pipelines)
 @click.option(
     "--cron",
     required=True,
@@ -41,6 +48,7 @@ def set_(
     experiment: str | None,
     service_account: str,
     pipeline_root: str,
+    allow_paths: bool,
     shared: bool,
     host: str | None,
     namespace: str | None,
@@ -55,6 +63,7 @@ def set_(
     Schedules are in UTC unless the backend's administrator set CRON_SCHEDULE_TIMEZONE.
     """
     from tiffin.authoring.compilation import load_spec
+    from tiffin.kubeflow.checks import check_paths, image_warnings
     from tiffin.kubeflow.connection import connect
     from tiffin.kubeflow.cron import read_cron
     from tiffin.kubeflow.publication import publish_spec
@@ -62,40 +71,43 @@ def set_(
     from tiffin.kubeflow.submission import find_experiment, run_settings
     from tiffin.specs.parameters import gather_parameters
 
-    line = read_cron(cron)
+    read_cron(cron)
     spec = load_spec(pipeline, adjustments)
     arguments = gather_parameters(spec, settings, file)
+    check_paths(spec, arguments, allow_paths=allow_paths)
+    show_warnings(image_warnings(spec))
     backend = connect(host, namespace, token_file, ca_file)
     published = publish_spec(backend, spec, shared=shared)
     experiment_id = find_experiment(backend, experiment or spec.name)
     wanted = run_settings(published, experiment_id, arguments, service_account, pipeline_root)
-    recurring, became = set_recurring(backend, name, line, published, wanted)
-    click.echo(f"{recurring.name} {became}: {published.version} at {recurring.cron}")
+    recurring, became = set_recurring(backend, name, cron, published, wanted)
+    click.echo(f"{recurring.name} {became}: {published.version} at {recurring.typed}")
 
 
-@schedule.command("list")
+@schedule.command("list", epilog=examples("tiffin schedule list --json"))
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 @debug_option
 def list_(
     *, host: str | None, namespace: str | None, token_file: str | None, ca_file: str | None, as_json: bool
 ) -> None:
-    """List the recurring runs of the namespace."""
-    from tiffin.kubeflow.connection import connect
-    from tiffin.kubeflow.schedule import list_recurring
+    """List the recurring runs of the namespace: schedule, pipeline, next run, and the result of the last one.
 
-    found = list_recurring(connect(host, namespace, token_file, ca_file))
-    for one in found:
-        if as_json:
+    Times are in UTC.
+    """
+    from tiffin.kubeflow.connection import connect
+    from tiffin.kubeflow.listing import list_schedules, show_schedules
+
+    found = list_schedules(connect(host, namespace, token_file, ca_file))
+    if as_json:
+        for one in found:
             click.echo(json.dumps(one.to_json(), ensure_ascii=False))
-        else:
-            click.echo(f"{one.name}  {'on' if one.enabled else 'paused'}  {one.cron or 'no cron schedule'}")
-    if not found and not as_json:
-        click.echo("No recurring runs.")
+    else:
+        show_schedules(found, sys.stdout)
 
 
 def _changes(action: str, done: str, about: str) -> click.Command:
-    @click.command(action, help=about)
+    @click.command(action, help=about, epilog=examples(f"tiffin schedule {action} nightly"))
     @click.argument("name")
     @connection_options
     @debug_option

@@ -5,11 +5,11 @@ import subprocess
 
 import click
 
-from tiffin.commands.options import debug_option, state_option
+from tiffin.commands.options import debug_option, examples, state_option
 from tiffin.local import serving
 
 
-@click.command()
+@click.command(epilog=examples("tiffin serve --port 8600", "tiffin serve --status", "tiffin serve --stop"))
 @state_option
 @click.option(
     "--port",

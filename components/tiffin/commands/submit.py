@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.commands.options import backend_adjustment_options, debug_option
-from tiffin.kubeflow.options import connection_options, run_options
+from tiffin.authoring.completion import complete_pipelines
+from tiffin.commands.options import backend_adjustment_options, debug_option, examples
+from tiffin.commands.pipeline_help import PipelineCommand
+from tiffin.kubeflow.options import connection_options, run_options, show_warnings
 
 if TYPE_CHECKING:
     from tiffin.specs.adjustments import Adjustments
 
 
-@click.command()
-@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml")
+@click.command(
+    cls=PipelineCommand,
+    epilog=examples("tiffin submit training --set data=gs://bucket/trips.csv --wait"),
+)
+@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml", shell_complete=complete_pipelines)
 @run_options
 @click.option("--name", metavar="NAME", help="Run name.  [default: the pipeline's name and the time]")
 @click.option("--wait/--no-wait", default=False, show_default=True, help="Follow the run until it ends.")
@@ -38,6 +43,7 @@ def submit(
     experiment: str | None,
     service_account: str,
     pipeline_root: str,
+    allow_paths: bool,
     shared: bool,
     name: str | None,
     wait: bool,
@@ -58,14 +64,19 @@ def submit(
     Ctrl-C stops waiting; the run continues.
     """
     from tiffin.authoring.compilation import load_spec
+    from tiffin.kubeflow.checks import check_paths, image_warnings
     from tiffin.kubeflow.connection import connect
     from tiffin.kubeflow.publication import publish_spec
     from tiffin.kubeflow.submission import find_experiment, follow_run, run_settings, show_end, submit_run
     from tiffin.specs.parameters import gather_parameters
 
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout limits --wait, which is not given. Add --wait, or remove --timeout.")
     stream = sys.stderr if as_json else sys.stdout
     spec = load_spec(pipeline, adjustments)
     arguments = gather_parameters(spec, settings, file)
+    check_paths(spec, arguments, allow_paths=allow_paths)
+    warnings = show_warnings(image_warnings(spec))
     backend = connect(host, namespace, token_file, ca_file)
     published = publish_spec(backend, spec, shared=shared)
     experiment = experiment or spec.name
@@ -78,5 +89,5 @@ def submit(
     else:
         click.echo(f"Submitted {published.version}: {submission.url}", file=stream)
     if as_json:
-        click.echo(json.dumps(submission.to_json(), ensure_ascii=False))
+        click.echo(json.dumps({**submission.to_json(), "warnings": warnings}, ensure_ascii=False))
     return submission.exit_status if wait else 0

@@ -4,9 +4,13 @@ kfp.Client's own calls are not used: they retry an unreachable host for 25 secon
 AttributeError for an untrusted certificate, and return an empty response for a login page.
 """
 
+import contextlib
 import json
 import logging
 import os
+import sys
+import threading
+import time
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,9 +21,20 @@ import urllib3
 
 from tiffin.errors import BackendError, InputError
 from tiffin.kubeflow.credentials import find_client, split_login
-from tiffin.kubeflow.refusals import error_text, network_faults, redacted, refusal
+from tiffin.kubeflow.refusals import error_text, network_faults, redacted, refusal, unanswered
 
 _TRANSIENT = (429, 502, 503, 504)
+# Time in which the first request is answered, name resolution and TLS included.
+FIRST_ANSWER_SECONDS = 8.0
+# Time after which a line shows that the first request is still pending.
+NOTICE_SECONDS = 1.0
+# Length of what `read_tail` returns.
+_TAIL_BYTES = 65_536
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 @dataclass(frozen=True)
@@ -31,12 +46,14 @@ class Backend:
         namespace: Profile namespace; empty in single-user mode.
         pool: HTTP connection pool.
         headers: Function that returns the request headers with current credentials.
+        notify: Function that shows one line while a request is pending or repeated. Prints to standard error by default.
     """
 
     host: str
     namespace: str
     pool: urllib3.PoolManager = field(repr=False)
     headers: Callable[[], dict[str, str]] = field(repr=False)
+    notify: Callable[[str], None] = field(default=_to_stderr, repr=False)
 
     def run_url(self, run_id: str) -> str:
         """Return the URL of a run in the dashboard."""
@@ -50,7 +67,7 @@ def connect(
     token_file: str | Path | None = None,
     ca_file: str | Path | None = None,
 ) -> Backend:
-    """Connect to the backend and check its health endpoint.
+    """Connect to the backend and check its health endpoint, which is requested once and has to answer within 8 s.
 
     Args:
         host: Address of the KFP API; `user:password@` in it is sent as basic authentication. Defaults to the environment
@@ -68,7 +85,7 @@ def connect(
         InputError: No host was found, a file cannot be read, or a multi-user backend needs a namespace.
         BackendError: The backend is unreachable or returned an error.
     """
-    # Transient faults are retried silently; a lasting one is raised.
+    # urllib3 logs faults that `request` reports itself.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     client = find_client(host, token_file, ca_file)
     pool: urllib3.PoolManager = client.rest_client.pool_manager
@@ -82,7 +99,7 @@ def connect(
         return {"authorization": login, **found} if login else found
 
     backend = Backend(address if "://" in address else f"http://{address}", namespace or "", pool, headers)
-    health = request(backend, "GET", "/apis/v2beta1/healthz", attempts=1)
+    health = _first_answer(backend, lambda: request(backend, "GET", "/apis/v2beta1/healthz", attempts=1))
     if health.get("multi_user") and not namespace:
         raise InputError(
             f"--namespace is required: the backend at {backend.host} is multi-user. Add --namespace with your profile's "
@@ -118,8 +135,7 @@ def request(
     Raises:
         BackendError: The backend did not respond, or returned an error.
     """
-    pairs = {key: str(value) for key, value in (query or {}).items() if value not in (None, "")}
-    url = backend.host + path + (f"?{urllib.parse.urlencode(pairs)}" if pairs else "")
+    url = _url(backend, path, query)
     headers = {**backend.headers(), "Accept": "application/json"}
     options: dict[str, Any] = {}
     if file:
@@ -127,20 +143,22 @@ def request(
     elif body is not None:
         headers["Content-Type"] = "application/json"
         options["body"] = json.dumps(body)
-    # Other methods are not retried: the request may have taken effect. Certificate errors (`other`) are not retried either.
-    retries = urllib3.Retry(
-        attempts - 1 if method == "GET" else 0, other=0, status_forcelist=_TRANSIENT, raise_on_status=False,
-        backoff_factor=1, backoff_max=10, respect_retry_after_header=False,
-    )  # fmt: skip
-    with network_faults(backend.host):
+    # Other methods are not retried: the request may have taken effect.
+    attempts = attempts if method == "GET" else 1
+    for attempt in range(1, attempts + 1):
         try:
-            # A redirect usually leads to a login page.
-            answer = backend.pool.request(
-                method, url, headers=headers, timeout=urllib3.Timeout(connect=10, read=60),
-                retries=retries, redirect=False, **options,
-            )  # fmt: skip
-        except urllib3.exceptions.MaxRetryError as error:
-            raise error.reason or error from None
+            answer = _send(backend, method, url, headers, options)
+            reason = f"The backend at {backend.host} answered with status {answer.status}"
+        except BackendError as error:
+            # Another attempt would find the same certificate.
+            if attempt == attempts or error.status:
+                raise
+            reason = str(error).partition(". ")[0]
+        else:
+            if attempt == attempts or answer.status not in _TRANSIENT:
+                break
+        backend.notify(f"{reason}; waiting for attempt {attempt + 1} of {attempts}")
+        _pause(min(2 ** (attempt - 1), 10))
     content = answer.data.decode(errors="replace")
     if not 200 <= answer.status < 300:
         detail = redacted(error_text(content), headers)
@@ -157,3 +175,86 @@ def request(
             answer.status,
         )
     return decoded
+
+
+def read_tail(backend: Backend, path: str, query: Mapping[str, Any], deadline: float) -> str | None:
+    """Return the last 64 KiB of a text, such as a log, without a first line that is cut; in constant memory.
+
+    Args:
+        backend: Return value of `connect`.
+        path: Path of the URL.
+        query: Query parameters; empty values are omitted.
+        deadline: Time by which the text has to end, in seconds of time.monotonic.
+
+    Returns:
+        The text; None if the backend returned an error or a web page, or did not end in time.
+    """
+    left = max(deadline - time.monotonic(), 0.01)
+    headers = {**backend.headers(), "Accept": "text/plain"}
+    tail, size = b"", 0
+    try:
+        answer = backend.pool.request(
+            "GET", _url(backend, path, query), headers=headers, retries=False, redirect=False, preload_content=False,
+            timeout=urllib3.Timeout(connect=min(10, left), read=min(30, left)),
+        )  # fmt: skip
+        with contextlib.closing(answer):
+            # The dashboard returns its page for an unknown path.
+            if answer.status != 200 or "html" in answer.headers.get("Content-Type", ""):
+                return None
+            for part in answer.stream(_TAIL_BYTES):
+                tail, size = (tail + part)[-_TAIL_BYTES:], size + len(part)
+                if time.monotonic() > deadline:
+                    return None
+    except urllib3.exceptions.HTTPError:
+        return None
+    # KFP 2.17 sends errors with status 200.
+    if tail.startswith(b'{"error_message":'):
+        return None
+    text = tail.decode(errors="replace")
+    return text.partition("\n")[2] if size > len(tail) else text
+
+
+def _url(backend: Backend, path: str, query: Mapping[str, Any] | None) -> str:
+    pairs = {key: str(value) for key, value in (query or {}).items() if value not in (None, "")}
+    return backend.host + path + (f"?{urllib.parse.urlencode(pairs)}" if pairs else "")
+
+
+def _send(backend: Backend, method: str, url: str, headers: Mapping[str, str], options: Mapping[str, Any]) -> Any:
+    with network_faults(backend.host):
+        # A redirect usually leads to a login page.
+        return backend.pool.request(
+            method, url, headers=headers, timeout=urllib3.Timeout(connect=10, read=60), retries=False, redirect=False,
+            **options,
+        )  # fmt: skip
+
+
+def _pause(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def _first_answer(backend: Backend, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what `ask` returns, or fail after `FIRST_ANSWER_SECONDS`.
+
+    A timeout of the request does not suffice: it applies to each address of a name and not to the name's resolution, and
+    a server that accepts the connection may not answer.
+    """
+    ended: list[dict[str, Any] | BaseException] = []
+
+    def run() -> None:
+        try:
+            ended.append(ask())
+        except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
+            ended.append(error)
+
+    # A daemon: the process does not wait for it when it ends.
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(min(NOTICE_SECONDS, FIRST_ANSWER_SECONDS))
+    if not ended:
+        backend.notify(f"Connecting to the backend at {backend.host}, for at most {FIRST_ANSWER_SECONDS:g} s")
+        thread.join(max(FIRST_ANSWER_SECONDS - NOTICE_SECONDS, 0))
+    if not ended:
+        raise unanswered(backend.host, FIRST_ANSWER_SECONDS)
+    if isinstance(ended[0], BaseException):
+        raise ended[0]
+    return ended[0]

@@ -1,9 +1,13 @@
 """The options shared by the commands that use a backend. This module does not import kfp, so that `--help` is fast."""
 
-from collections.abc import Callable
+import difflib
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
+
+from tiffin.authoring.completion import complete_settings
 
 _CONNECTION = (
     click.option(
@@ -29,12 +33,46 @@ _CONNECTION = (
     ),
 )
 
+
+class RunCommand(click.Command):
+    """A command with `--set`. An unknown option is often a parameter of the pipeline."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; for an unknown option, suggest visible options and `--set`."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            visible = [name for option in self.get_params(ctx) if not _is_hidden(option) for name in option.opts]
+            name = error.option_name
+            # The pipeline's parameters are not known yet: `--lable` is nearer to `--label` than to any option.
+            nearest = difflib.get_close_matches(name, [name for name in visible if name.startswith("--")], 1, 0.75)
+            hint = f"Did you mean '{nearest[0]}'? " if nearest else ""
+            message = (
+                f"No such option '{name}'. {hint}Set a parameter of the pipeline with --set {name.lstrip('-')}=VALUE."
+            )
+            raise click.NoSuchOption(name, message, ctx=ctx) from None
+
+
+def _is_hidden(parameter: click.Parameter) -> bool:
+    return isinstance(parameter, click.Option) and parameter.hidden
+
+
+def _check_root(_ctx: click.Context, _parameter: click.Parameter, root: str) -> str:
+    if root and not re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://[^/]", root):
+        raise click.BadParameter(
+            f"should be a URI of a store that all steps can write to, such as gs://bucket/runs or s3://bucket/runs. "
+            f"Received: '{root}'."
+        )
+    return root
+
+
 _RUN = (
     click.option(
         "--set",
         "settings",
         multiple=True,
         metavar="KEY=VALUE",
+        shell_complete=complete_settings,
         help="Set a parameter. Repeatable; the last value counts.",
     ),
     click.option(
@@ -53,7 +91,16 @@ _RUN = (
         help="Service account the pods run as. Defaults to the backend's.",
     ),
     click.option(
-        "--pipeline-root", default="", metavar="URI", help="Location of the artifacts. Defaults to the backend's."
+        "--pipeline-root",
+        default="",
+        metavar="URI",
+        callback=_check_root,
+        help="Location of the artifacts, such as gs://bucket/runs. Defaults to the backend's.",
+    ),
+    click.option(
+        "--allow-paths",
+        is_flag=True,
+        help="Accept absolute paths below no volume of the spec, such as files in the image or volumes of a PodDefault.",
     ),
     click.option("--shared", is_flag=True, help="Publish for all namespaces of a multi-user backend."),
 )
@@ -71,3 +118,11 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_RUN):
         command = option(command)
     return command
+
+
+def show_warnings(lines: Iterable[str]) -> list[str]:
+    """Print warnings to standard error and return them as a list."""
+    lines = list(lines)
+    for line in lines:
+        click.echo(f"warning: {line}", err=True)
+    return lines

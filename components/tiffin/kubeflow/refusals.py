@@ -53,6 +53,14 @@ def network_faults(host: str) -> Iterator[None]:
         ) from None
 
 
+def unanswered(host: str, seconds: float) -> BackendError:
+    """Return the error for a host that gives no answer in time: it does not exist, a firewall drops it, or it hangs."""
+    return BackendError(
+        f"No response from the backend at {host} within {seconds:g} s. Check --host, that the port-forward or VPN is "
+        "running, and that no firewall blocks the port."
+    )
+
+
 def refusal(
     host: str, namespace: str, method: str, status: int, headers: Mapping[str, str], detail: str
 ) -> BackendError:

@@ -1,5 +1,6 @@
 """Recurring runs: creates, replaces, pauses, resumes and deletes them, with one per name."""
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Any
 
 from tiffin.errors import BackendError, InputError, did_you_mean
 from tiffin.kubeflow.connection import Backend, request
+from tiffin.kubeflow.cron import read_cron
 from tiffin.kubeflow.publication import Published, pages
 
 _PATH = "/apis/v2beta1/recurringruns"
@@ -21,8 +23,12 @@ class Recurring:
     Attributes:
         name: Display name.
         recurring_id: ID on the backend.
-        cron: Cron expression; empty if it has another trigger.
+        cron: Cron expression in the backend's format; empty if it has another trigger.
+        interval_seconds: Time between two runs; None unless it has such a trigger.
+        start, end: Times between which the trigger is active; empty if not limited.
         enabled: Whether it starts runs; False while paused.
+        pipeline_id: ID of the pipeline; empty if it has a spec of its own.
+        pipeline: Name of the pipeline in such a spec; empty otherwise.
         version_id: ID of the pipeline version.
         parameters: Parameter values.
         experiment_id: ID of the experiment that groups its runs.
@@ -34,7 +40,12 @@ class Recurring:
     name: str
     recurring_id: str
     cron: str
+    interval_seconds: int | None
+    start: str
+    end: str
     enabled: bool
+    pipeline_id: str
+    pipeline: str
     version_id: str
     parameters: dict[str, Any]
     experiment_id: str
@@ -42,16 +53,18 @@ class Recurring:
     pipeline_root: str
     created_at: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the object of `tiffin schedule list --json`."""
-        return {
-            "name": self.name,
-            "recurring_run_id": self.recurring_id,
-            "cron": self.cron,
-            "enabled": self.enabled,
-            "version_id": self.version_id,
-            "parameters": self.parameters,
-        }
+    @property
+    def typed(self) -> str:
+        """The cron expression as it was typed, if Tiffin set it; otherwise in the backend's format."""
+        match = re.match(r"Set by Tiffin(?: with --cron '(.*?)')?\.", self.description)
+        if not match:
+            return self.cron
+        # Tiffin 0.1.0 did not record the expression, and always added the field for seconds.
+        typed = match[1] or self.cron.removeprefix("0 ")
+        try:
+            return typed if read_cron(typed) == self.cron else self.cron
+        except InputError:
+            return self.cron
 
 
 def list_recurring(backend: Backend) -> list[Recurring]:
@@ -61,7 +74,7 @@ def list_recurring(backend: Backend) -> list[Recurring]:
 
 
 def set_recurring(
-    backend: Backend, name: str, cron: str, published: Published, settings: Mapping[str, Any]
+    backend: Backend, name: str, line: str, published: Published, settings: Mapping[str, Any]
 ) -> tuple[Recurring, str]:
     """Create or replace the recurring run of a name.
 
@@ -72,7 +85,7 @@ def set_recurring(
     Args:
         backend: Return value of `connect`.
         name: Name of the recurring run.
-        cron: Return value of `read_cron`.
+        line: Cron expression as it was typed; `read_cron` has to accept it.
         published: Version to run.
         settings: Return value of `run_settings`.
 
@@ -80,14 +93,17 @@ def set_recurring(
         The recurring run, and `created`, `replaced`, `resumed` or `unchanged`.
 
     Raises:
+        InputError: The cron expression is invalid.
         BackendError: The backend did not respond or returned an error, or another client changed the recurring run.
     """
+    cron = read_cron(line)
+    description = _describe(line, settings)
     before = now = _named(backend, name)
     known = {one.recurring_id for one in before}
     made = ""
     for _ in range(_ATTEMPTS):
         newest = now[-1] if now else None
-        if newest and (newest.recurring_id == made or _is_as_wanted(newest, cron, published, settings)):
+        if newest and (newest.recurring_id == made or _is_as_wanted(newest, cron, description, published, settings)):
             if newest.enabled and len(now) == 1:
                 return newest, _became(before, newest)
             for older in now[:-1]:
@@ -101,7 +117,7 @@ def set_recurring(
                 # Another one was created in the same second and sorts after it by ID.
                 _try(backend, "DELETE", made)
                 time.sleep(1)
-            made = _make(backend, name, cron, published, settings)
+            made = _make(backend, name, cron, description, settings)
         # Read the result back: other clients may have changed it.
         now = _named(backend, name)
     if made:
@@ -154,10 +170,10 @@ def _named(backend: Backend, name: str) -> list[Recurring]:
     return [one for one in list_recurring(backend) if one.name == name]
 
 
-def _make(backend: Backend, name: str, cron: str, published: Published, settings: Mapping[str, Any]) -> str:
+def _make(backend: Backend, name: str, cron: str, description: str, settings: Mapping[str, Any]) -> str:
     body = {
         "display_name": name,
-        "description": _describe(settings),
+        "description": description,
         "namespace": backend.namespace,
         "mode": "DISABLE",
         "trigger": {"cron_schedule": {"cron": cron}},
@@ -194,13 +210,19 @@ def _contended(name: str) -> BackendError:
     )
 
 
-def _describe(settings: Mapping[str, Any]) -> str:
-    """Return a description with the requested service account: the backend's own field shows its default if none was."""
+def _describe(line: str, settings: Mapping[str, Any]) -> str:
+    """Return a description with the cron expression as typed and the requested service account.
+
+    The backend stores the expression in its own format, and its default account if none was requested.
+    """
     account = settings.get("service_account")
-    return f"Set by Tiffin. Runs as {account or 'the account that the backend chooses'}."
+    typed = " ".join(line.split())
+    return f"Set by Tiffin with --cron '{typed}'. Runs as {account or 'the account that the backend chooses'}."
 
 
-def _is_as_wanted(one: Recurring, cron: str, published: Published, settings: Mapping[str, Any]) -> bool:
+def _is_as_wanted(
+    one: Recurring, cron: str, description: str, published: Published, settings: Mapping[str, Any]
+) -> bool:
     runtime = settings["runtime_config"]
     return (
         one.cron == cron
@@ -208,18 +230,29 @@ def _is_as_wanted(one: Recurring, cron: str, published: Published, settings: Map
         and one.experiment_id == settings["experiment_id"]
         and one.parameters == runtime["parameters"]
         and one.pipeline_root == runtime.get("pipeline_root", "")
-        and one.description == _describe(settings)
+        and one.description == description
     )
 
 
 def _read(item: Mapping[str, Any]) -> Recurring:
     runtime = item.get("runtime_config", {})
+    reference = item.get("pipeline_version_reference", {})
+    trigger = item.get("trigger", {})
+    cron, periodic = trigger.get("cron_schedule", {}), trigger.get("periodic_schedule", {})
+    # A spec with a platform spec is in a field of its own.
+    spec = item.get("pipeline_spec", {})
+    spec = spec.get("pipeline_spec", spec)
     return Recurring(
         name=item.get("display_name", ""),
         recurring_id=item["recurring_run_id"],
-        cron=item.get("trigger", {}).get("cron_schedule", {}).get("cron", ""),
+        cron=cron.get("cron", ""),
+        interval_seconds=int(periodic["interval_second"]) if "interval_second" in periodic else None,
+        start=(cron or periodic).get("start_time", ""),
+        end=(cron or periodic).get("end_time", ""),
         enabled=item.get("status") == "ENABLED",
-        version_id=item.get("pipeline_version_reference", {}).get("pipeline_version_id", ""),
+        pipeline_id=reference.get("pipeline_id", ""),
+        pipeline=spec.get("pipelineInfo", {}).get("name", ""),
+        version_id=reference.get("pipeline_version_id", ""),
         parameters=runtime.get("parameters", {}),
         experiment_id=item.get("experiment_id", ""),
         description=item.get("description", ""),

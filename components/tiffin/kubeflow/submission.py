@@ -8,10 +8,14 @@ from typing import Any, TextIO
 
 from tiffin.errors import BackendError
 from tiffin.kubeflow.connection import Backend, request
+from tiffin.kubeflow.logs import log_command, read_log
 from tiffin.kubeflow.publication import Published, equals, find_or_make, pages
+from tiffin.specs.logs import error_line
 from tiffin.specs.progress import State, StepProgress, shown
 from tiffin.specs.spec import Spec
 
+# Lines of a failed step's log that are shown, as by `tiffin run`.
+_LOG_LINES = 12
 _ENDED = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}
 _STATES: dict[str, State] = {
     "PENDING": "waiting",
@@ -39,6 +43,9 @@ class Submission:
         reason: Reason of the failure; empty if the run did not fail.
         stopped_by: Gate that stopped the run, such as `evaluation`; None if no gate did.
         seconds: Duration in seconds; None before the end.
+        failed_step: Name of the step whose failure ended the run, unless a gate stopped it; None if there is none.
+        log: Last lines of that step's log; empty if the backend did not return it.
+        log_command: Command line that prints the log.
     """
 
     published: Published
@@ -50,6 +57,9 @@ class Submission:
     reason: str = ""
     stopped_by: str | None = None
     seconds: float | None = None
+    failed_step: str | None = None
+    log: list[str] = field(default_factory=list)
+    log_command: str = ""
 
     @property
     def exit_status(self) -> int:
@@ -69,6 +79,8 @@ class Submission:
             "reason": self.reason,
             "stopped_by": self.stopped_by,
             "seconds": self.seconds,
+            "failed_step": self.failed_step,
+            "log": self.log,
             "steps": [{"name": step.name, "state": step.state, "seconds": step.seconds} for step in self.steps],
         }
 
@@ -141,7 +153,7 @@ def submit_run(
             raise
         # Not retried: each request starts another run.
         raise BackendError(f"{error} The run '{name}' may have started: look for it before you submit again.") from None
-    steps = [StepProgress(step.name) for step in spec.steps]
+    steps = [StepProgress(step.name, title=step.title, is_gate=step.gate is not None) for step in spec.steps]
     return Submission(published, run["run_id"], experiment, backend.run_url(run["run_id"]), steps)
 
 
@@ -168,7 +180,8 @@ def follow_run(
         BackendError: The backend did not respond for minutes, or the timeout expired. The run continues.
     """
     started = time.monotonic()
-    with shown(submission.steps, f"{submission.published.version} at {submission.url}", stream) as changed:
+    title = f"{submission.published.version} at {submission.url}"
+    with shown(submission.steps, title, stream, redirect_stderr=True) as changed:
         while True:
             # Ten attempts, up to ten seconds apart, cover a restart of the API server.
             run = request(backend, "GET", f"/apis/v2beta1/runs/{submission.run_id}", attempts=10)
@@ -187,11 +200,21 @@ def follow_run(
             if step.state in {"waiting", "running"}:
                 # A step that never started is on a branch not taken, or after the failed step.
                 step.end("skipped" if step.state == "waiting" else "interrupted")
-    _conclude(submission, spec, run)
+    _conclude(backend, submission, spec, run)
 
 
 def show_end(submission: Submission, stream: TextIO) -> None:
-    """Print how a run ended."""
+    """Print how a run ended, with the last log lines of a failed step."""
+    if submission.log:
+        print(f"\nLast log lines of {submission.failed_step}:", file=stream)
+        for line in submission.log:
+            print(f"  {line}", file=stream)
+    elif submission.failed_step:
+        print(
+            f"\nThe backend returned no log of {submission.failed_step}. See {submission.url}, or run: "
+            f"{submission.log_command}",
+            file=stream,
+        )
     stopped = f", stopped by {submission.stopped_by}" if submission.stopped_by else ""
     seconds = "" if submission.seconds is None else f" in {submission.seconds:.0f} s"
     print(f"\n{submission.published.version} {submission.state}{seconds}{stopped}", file=stream)
@@ -229,7 +252,7 @@ def _take_states(steps: list[StepProgress], run: Mapping[str, Any]) -> list[Step
     return changed
 
 
-def _conclude(submission: Submission, spec: Spec, run: Mapping[str, Any]) -> None:
+def _conclude(backend: Backend, submission: Submission, spec: Spec, run: Mapping[str, Any]) -> None:
     submission.seconds = _seconds(run.get("created_at"), run.get("finished_at"))
     if submission.state == "SUCCEEDED":
         return
@@ -240,6 +263,11 @@ def _conclude(submission: Submission, spec: Spec, run: Mapping[str, Any]) -> Non
     if submission.stopped_by:
         submission.reason = f"The gate {submission.stopped_by} did not pass; see its step's log."
     elif failed:
+        submission.failed_step = failed[0]
+        submission.log_command = log_command(backend, submission.run_id)
+        lines = read_log(backend, spec, failed[0], run)
+        submission.log = lines[-_LOG_LINES:]
+        detail = error_line(lines) or detail
         submission.reason = f"The step {failed[0]} failed" + (f": {detail}" if detail else "; see its log.")
     else:
         submission.reason = detail or f"The run ended with state {submission.state}."

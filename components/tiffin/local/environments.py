@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import tiffin
@@ -26,6 +27,17 @@ def find_environment(name: str) -> Path:
         f"{', '.join(str(place) for place in places)}. Run `make setup` in the checkout, "
         "or set TIFFIN_VENVS to the folder that contains it."
     )
+
+
+def find_missing(names: Iterable[str]) -> dict[str, str]:
+    """Return the virtualenvs of `names` that do not exist, each with the message for the user."""
+    missing = {}
+    for name in names:
+        try:
+            find_environment(name)
+        except TiffinError as error:
+            missing[name] = str(error)
+    return missing
 
 
 def find_python(name: str) -> str:

@@ -2,23 +2,32 @@
 
 import contextlib
 import os
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console
 from rich.text import Text
 
 from tiffin.artifacts import documents
-from tiffin.artifacts.summary import RegisteredModel, Summary, read_summary
+from tiffin.artifacts.notes import printable
+from tiffin.artifacts.summary import RegisteredModel, Summary, noted, read_summary
 from tiffin.artifacts.verdict import Evaluation, Verdict
 from tiffin.errors import InputError
-from tiffin.specs.progress import StepProgress
+from tiffin.specs.progress import StepProgress, open_console
+from tiffin.storage.files import write_bytes
 
-# Lines that kfp and TensorFlow write to every step's log.
-_NOISE = ("[KFP Executor", "I0000 ", "WARNING: All log messages before absl::InitializeLog()")
+# Lines that kfp's executor writes to every step's log. Messages that a component logs have the same prefix.
+_EXECUTOR = re.compile(
+    r"\[KFP Executor [^]]+\]: (?:Looking for component `|--component_module_path is not specified\.|"
+    r'Loading KFP component "|Got executor_input:$|Wrote executor output file to |Did not write output file\.$)'
+)
+# Lines that TensorFlow writes to every step's log.
+_NOISE = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
+# Stands for the space inside a pair that must stay on one line.
+_JOINED = "\N{NO-BREAK SPACE}"
 _FROM_SUMMARY = (
     "data_version", "metrics", "verdict", "model", "serving", "stopped_by", "evaluations", "models", "unread",
 )  # fmt: skip
@@ -41,7 +50,7 @@ class Run:
         metrics: Metrics of the evaluation; with several models, of one of them.
         verdict: Verdict of the gate; with several models, of one of them.
         model: Name and version of the registered model.
-        serving: Address of the server that serves the model.
+        serving: Address of the server that serves the model; None if it is not running any more.
         evaluations: Step name -> evaluation.
         models: Step name -> registered model.
         unread: Reports of steps that could not be read, with the reason, one line each.
@@ -78,6 +87,10 @@ class Run:
         """The first failed step; None if no step failed."""
         return next((step for step in self.steps if step.state == "failed"), None)
 
+    def title_of(self, name: str) -> str:
+        """Return the display name of a step."""
+        return next((step.title for step in self.steps if step.name == name), printable(name))
+
     def find_artifact(self, step: str, name: str) -> Path:
         """Return the folder of a step's output artifact.
 
@@ -103,6 +116,7 @@ class Run:
             "steps": [
                 {
                     "name": step.name,
+                    "title": step.title,
                     "state": step.state,
                     "seconds": None if step.seconds is None else round(step.seconds, 3),
                     "log": None if step.log is None else str(step.log),
@@ -120,6 +134,7 @@ class Run:
             },
             "models": documents.to_json(self.models),
             "unread": list(self.unread),
+            "notes": [documents.to_json(noted(step.name, note)) for step in self.steps for note in step.notes],
         }
 
 
@@ -142,7 +157,7 @@ def conclude(run: Run, problem: str) -> None:
         summarized = summary.reason if summary and summary.state == "FAILED" else None
         # The summary explains only gates: kfp passes its exit step the status of a failed step, but not the error.
         known = (summarized, logged) if run.stopped_by else (logged, summarized)
-        run.reason = next(filter(None, known), f"The step {failed.name} failed." if failed else problem)
+        run.reason = next(filter(None, known), f"The step {failed.title} failed." if failed else problem)
 
 
 def _find_summary(folder: Path) -> Summary | None:
@@ -161,19 +176,27 @@ def tail(log: Path, lines: int = 12) -> list[str]:
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return []
-    kept = [line for line in _without_input(text.splitlines()) if line.strip() and not line.startswith(_NOISE)]
+    kept = [line for line in _of_step(text.splitlines()) if line.strip() and not line.startswith(_NOISE)]
     return kept[-lines:]
 
 
-def _without_input(lines: list[str]) -> Iterator[str]:
-    """Yield the lines of a log without the executor input, which kfp prints in more than a hundred lines."""
+def tidy_log(log: Path) -> None:
+    """Remove the lines of kfp's executor from a step's log, among them its input of more than a hundred lines."""
+    # A log that cannot be rewritten, as on a full disk, stays as it is.
+    with contextlib.suppress(OSError):
+        lines = log.read_bytes().decode(errors="surrogateescape").splitlines(keepends=True)
+        write_bytes(log, "".join(_of_step(lines)).encode(errors="surrogateescape"))
+
+
+def _of_step(lines: list[str]) -> Iterator[str]:
+    """Yield the lines of a log that the step wrote, without those of kfp's executor."""
     inside = False
     for line in lines:
-        if line.startswith("[KFP Executor") and line.endswith("Got executor_input:"):
-            inside = True
+        if _EXECUTOR.match(line):
+            inside = line.rstrip().endswith("Got executor_input:")
         elif not inside:
             yield line
-        elif line == "}":
+        elif line.rstrip() == "}":
             inside = False
 
 
@@ -194,13 +217,13 @@ def show_run(run: Run, stop_command: str, stream: TextIO) -> None:
         stop_command: Command line that stops a server that the run left running.
         stream: Standard output or error.
     """
-    console = Console(file=stream, highlight=False, soft_wrap=True)
+    console = open_console(stream)
     failed = run.failed_step
     # A gate's reason is complete; for other failures, the log has the details.
     if failed and failed.log and not run.stopped_by:
-        console.print(Text(f"\nLast log lines of {failed.name}:"))
+        console.print(Text(f"\nLast log lines of {failed.title}:"))
         for line in tail(failed.log):
-            console.print(Text(f"  {line}", style="dim"))
+            console.print(Text(f"  {printable(line.expandtabs())}", style="dim"))
         console.print(Text(f"Full log: {failed.log}"))
     style = "bold green" if run.state == "SUCCEEDED" else "bold red"
     title = f"{run.pipeline} {run.version or ''}".rstrip()
@@ -208,33 +231,40 @@ def show_run(run: Run, stop_command: str, stream: TextIO) -> None:
     console.print(Text.assemble(f"\n{title} ", (run.state, style), f" in {run.seconds:.1f} s{stopped}"))
     for name, text in _facts(run):
         # Wrap lines on a terminal only.
-        lines = textwrap.wrap(text, max(console.width - 12, 20)) if console.is_terminal else [text]
+        lines = _wrapped(text, console.width - 12) if console.is_terminal else [text]
         for label, line in zip([name, *[""] * len(lines)], lines, strict=False):
-            console.print(Text(f"  {label:<7} {line}"))
+            console.print(Text(f"  {label:<7} {line.replace(_JOINED, ' ')}"))
     if run.left_server:
         console.print(Text(f"A model server is running at {run.left_server}. Stop it with: {stop_command}"))
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    return textwrap.wrap(text, max(columns, 20), break_long_words=False, break_on_hyphens=False)
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:
     metrics = [("metrics", _numbers(run.metrics or {}))]
     if len(run.evaluations) > 1:
         metrics = [
-            ("metrics", f"{step} {'passed' if found.passed else 'did not pass'}: {_numbers(found.metrics)}")
+            (
+                "metrics",
+                f"{run.title_of(step)} {'passed' if found.passed else 'did not pass'}: {_numbers(found.metrics)}",
+            )
             for step, found in run.evaluations.items()
         ]
     models = run.models.values() or filter(None, [run.model])
     facts = [
-        ("reason", run.reason),
+        ("reason", printable(run.reason)),
         ("data", run.data_version),
         *metrics,
-        ("verdict", run.verdict.reason if run.verdict and run.state == "SUCCEEDED" else None),
+        ("verdict", printable(run.verdict.reason) if run.verdict and run.state == "SUCCEEDED" else None),
         *[("model", f"{model.name} version {model.version}") for model in models],
         ("serving", run.serving),
         # Without another failure, these lines are the reason itself.
-        *[("unread", line) for line in run.unread if line not in run.reason],
+        *[("unread", printable(line)) for line in run.unread if line not in run.reason],
     ]
     return [(name, text) for name, text in facts if text]
 
 
 def _numbers(metrics: Mapping[str, float | None]) -> str:
-    return ", ".join(f"{name} {value:.6g}" for name, value in metrics.items() if value is not None)
+    return ", ".join(f"{printable(name)}{_JOINED}{value:.6g}" for name, value in metrics.items() if value is not None)

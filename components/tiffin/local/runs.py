@@ -9,18 +9,21 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from tiffin import images
+from tiffin.artifacts.summary import find_notes
 from tiffin.authoring.compilation import compile_pipeline, find_spec
 from tiffin.errors import EXPLAINED, InputError, TiffinError
+from tiffin.local.cleaning import RECORD, in_progress
 from tiffin.local.companion import accompany
-from tiffin.local.environments import find_environment
+from tiffin.local.environments import find_missing
 from tiffin.local.interpreters import Interpreter, private_folder, warm_interpreters
 from tiffin.local.processes import guarded_processes
-from tiffin.local.results import Run, conclude
+from tiffin.local.results import Run, conclude, tidy_log
+from tiffin.local.serving import find_server
 from tiffin.local.virtualenvs import Machine, Place, Virtualenvs, shared_variables
 from tiffin.specs.parameters import gather_parameters
 from tiffin.specs.progress import StepProgress, shown
@@ -28,8 +31,6 @@ from tiffin.specs.services import find_unaddressed
 from tiffin.specs.spec import Spec, read_spec
 from tiffin.stages.traits import SERVING
 from tiffin.storage.files import write_bytes, write_json
-
-_RECORD = "run.json"
 
 
 def run_pipeline(
@@ -60,13 +61,13 @@ def run_pipeline(
 
     Raises:
         InputError: The pipeline, the spec or a parameter is invalid. Nothing ran.
-        TiffinError: A virtualenv is missing, or the Docker engine does not answer. Nothing ran.
+        TiffinError: The virtualenv of the first step is missing, or the Docker engine does not answer. Nothing ran.
     """
     started = time.monotonic()
     state = Path(state).absolute()
     compiled = find_spec(pipeline)
-    # Fail before the first step if an image has no virtualenv.
-    early = compiled.environments if compiled else _environments_here()
+    # Compiling takes a second and uses one core. Interpreters that the run does not need are stopped after it.
+    early = compiled.environments if compiled else images.ENVIRONMENTS
     if docker:
         return _run_in_containers(pipeline, compiled, state, settings, file, stream)
     with contextlib.ExitStack() as stack:
@@ -75,17 +76,19 @@ def run_pipeline(
         variables = shared_variables(state)
         interpreters: dict[str, Interpreter] = {}
         if not cold:
-            interpreters = stack.enter_context(warm_interpreters(early, private, folder / "logs", variables))
+            absent = find_missing(early)
+            present = [name for name in early if name not in absent]
+            interpreters = stack.enter_context(warm_interpreters(present, private, folder / "logs", variables))
 
         spec = compiled or _compile(pipeline, folder)
         arguments = gather_parameters(spec, settings, file)
-        for name in spec.environments:
-            find_environment(name)
+        missing = find_missing(spec.environments)
+        _check_first(spec, missing, stream)
         for name in interpreters.keys() - set(spec.environments):
             interpreters.pop(name).stop()
-        run = Run(spec.name, spec.version, folder, [StepProgress(step.component) for step in spec.steps])
-        machine = Machine(state, private, interpreters, variables)
-        serves = SERVING in find_unaddressed(spec, arguments)
+        run = Run(spec.name, spec.version, folder, _waiting_steps(spec))
+        machine = Machine(state, private, interpreters, variables, missing)
+        serves = SERVING in find_unaddressed(spec, arguments) and "model" not in missing
         with (
             _server(run, machine, stop_server) if serves else contextlib.nullcontext(),
             guarded_processes(private) as processes,
@@ -99,21 +102,28 @@ def _run_in_containers(
     pipeline: str, compiled: Spec | None, state: Path, settings: Iterable[str], file: str | Path | None, stream: TextIO
 ) -> Run:
     from tiffin.local.containers.runs import containers_of
+    from tiffin.local.containers.servers import SERVING_ADDRESS
 
     started = time.monotonic()
     with private_folder() as private, _run_folder(state, Path(pipeline).stem) as folder:
         spec = compiled or _compile(pipeline, folder)
         arguments = gather_parameters(spec, settings, file)
-        run = Run(spec.name, spec.version, folder, [StepProgress(step.component) for step in spec.steps])
+        run = Run(spec.name, spec.version, folder, _waiting_steps(spec))
         with containers_of(spec, arguments, state, folder) as containers:
             _execute(run, spec, arguments, containers, private, stream)
+            # The run's own server ends with it.
+            run.serving = None if run.serving == SERVING_ADDRESS else run.serving
             _record(run, started)
     return run
 
 
+def _waiting_steps(spec: Spec) -> list[StepProgress]:
+    return [StepProgress(step.component, title=step.title, is_gate=step.gate is not None) for step in spec.steps]
+
+
 def _record(run: Run, started: float) -> None:
     run.seconds = time.monotonic() - started
-    write_json(run.folder / _RECORD, run.to_json())
+    write_json(run.folder / RECORD, run.to_json())
 
 
 @contextlib.contextmanager
@@ -136,19 +146,21 @@ def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
         companion.finish(stop)
         if companion.started and not stop:
             run.left_server = companion.server.address
+        elif run.serving == companion.server.address and find_server(machine.state) is None:
+            run.serving = None
+            write_json(run.folder / RECORD, run.to_json())
 
 
-def _environments_here() -> list[str]:
-    """Return all existing environments, to warm them up while the pipeline is still being compiled.
+def _check_first(spec: Spec, missing: Mapping[str, str], stream: TextIO) -> None:
+    """Raise an error if the first step has no virtualenv; warn if only later steps have none.
 
-    Compiling takes a second and uses one core. The run stops the interpreters that it does not need.
+    A mistake in the parameters or the data is found without the virtualenvs of the later steps.
     """
-    found = []
-    for name in images.ENVIRONMENTS:
-        with contextlib.suppress(TiffinError):
-            find_environment(name)
-            found.append(name)
-    return found
+    for step in spec.steps[:1]:
+        if problem := missing.get(images.environment(step.image)):
+            raise TiffinError(problem)
+    for problem in missing.values():
+        stream.write(f"warning: {problem} The run fails at the first step that needs it.\n")
 
 
 def _compile(pipeline: str, folder: Path) -> Spec:
@@ -161,23 +173,24 @@ def _compile(pipeline: str, folder: Path) -> Spec:
 def _run_folder(state: Path, name: str) -> Iterator[Path]:
     """Create the folder of a run; remove it if the run is refused before its first step."""
     now = datetime.datetime.now().astimezone()
-    for attempt in range(100):
-        folder = state / "runs" / f"{name}-{now:%Y%m%d-%H%M%S}{f'-{attempt}' if attempt else ''}"
+    with contextlib.ExitStack() as stack:
         try:
-            (folder / "logs").mkdir(parents=True)
-            break
-        except FileExistsError:
-            # Another run started in the same second; try the next name.
-            continue
-        except NotADirectoryError:
+            stack.enter_context(in_progress(state))
+            for attempt in range(100):
+                folder = state / "runs" / f"{name}-{now:%Y%m%d-%H%M%S}{f'-{attempt}' if attempt else ''}"
+                # Another run may have started in the same second; then try the next name.
+                with contextlib.suppress(FileExistsError):
+                    (folder / "logs").mkdir(parents=True)
+                    break
+        except (NotADirectoryError, FileExistsError):
             raise InputError(f"--state should be a folder. Received: '{state}', which is a file.") from None
-    try:
-        yield folder
-    except TiffinError:
-        # Keep the results of the steps on a later error, such as a server that does not end.
-        if not (folder / _RECORD).exists():
-            shutil.rmtree(folder)
-        raise
+        try:
+            yield folder
+        except TiffinError:
+            # Keep the results of the steps on a later error, such as a server that does not end.
+            if not (folder / RECORD).exists():
+                shutil.rmtree(folder)
+            raise
 
 
 def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, private: Path, stream: TextIO) -> None:
@@ -211,6 +224,9 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
                     explained.add(task)
             finally:
                 step.end("succeeded" if status == 0 else "interrupted" if place.stopped else "failed")
+                if os.environ.get("TIFFIN_DEBUG") != "1" and log.exists():
+                    tidy_log(log)
+                step.notes, step.report = find_notes(task)
                 changed(step)
             return status
 
@@ -249,7 +265,8 @@ def _take_step(run: Run, name: str) -> StepProgress:
     step = next((step for step in run.steps if step.name == name and step.state == "waiting"), None)
     if step is None:
         count = sum(other.name == name or other.name.startswith(f"{name}.") for other in run.steps)
-        step = StepProgress(f"{name}.{count + 1}" if count else name)
+        title = next((other.title for other in run.steps if other.name == name), name)
+        step = StepProgress(f"{name}.{count + 1}", title=f"{title} {count + 1}") if count else StepProgress(name)
         run.steps.append(step)
     return step
 

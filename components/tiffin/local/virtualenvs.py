@@ -3,11 +3,12 @@
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from tiffin import images
+from tiffin.errors import EXPLAINED
 from tiffin.local.environments import find_environment
 from tiffin.local.interpreters import Interpreter
 from tiffin.local.processes import Processes
@@ -45,12 +46,14 @@ class Machine:
         private: The run's temporary folder.
         interpreters: Environment -> warm interpreter; empty for a cold run.
         variables: Environment variables of every step.
+        missing: Environment that does not exist -> the message for the user. Its steps fail when they start.
     """
 
     state: Path
     private: Path
     interpreters: dict[str, Interpreter]
     variables: dict[str, str]
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 def shared_variables(state: Path) -> dict[str, str]:
@@ -94,7 +97,12 @@ class Virtualenvs:
 
     def run(self, image: str, function: str, command: list[str], variables: Mapping[str, str], log: Path) -> int:
         """Run a step in the virtualenv of its image and return its exit status."""
-        environment = step_environment(images.environment(image), function, self._machine) | dict(variables)
+        name = images.environment(image)
+        if name in self._machine.missing:
+            with log.open("a") as output:
+                output.write(f"error: {self._machine.missing[name]}\n")
+            return EXPLAINED
+        environment = step_environment(name, function, self._machine) | dict(variables)
         return self._processes.run(command, environment, log)
 
 

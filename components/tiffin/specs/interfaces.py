@@ -125,5 +125,10 @@ def _ports(definitions: Mapping[str, Any]) -> list[Port]:
     return artifacts + parameters
 
 
+def type_name(kind: str) -> str:
+    """Return the Python type of a parameter type of KFP, such as `int` for `NUMBER_INTEGER`."""
+    return _TYPES.get(kind, kind)
+
+
 def _on_one_line(text: str) -> str:
     return " ".join(text.split())

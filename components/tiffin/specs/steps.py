@@ -1,7 +1,8 @@
 """The steps of a compiled pipeline, found in its DAGs, branches, loops and exit handlers."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tiffin.stages import find_components
@@ -20,6 +21,8 @@ class Step:
         inputs: Component input -> the pipeline parameter passed to it unchanged.
         gate: Name of the gate, such as `evaluation`, if the step stops the run for a gate; otherwise None.
         memory_limit: Memory limit in bytes; None if the spec has none.
+        constants: Component input -> the value that the pipeline passes to it in every run.
+        title: Display name; with the component name if several steps have the same one.
     """
 
     name: str
@@ -30,6 +33,8 @@ class Step:
     inputs: Mapping[str, str]
     gate: str | None = None
     memory_limit: int | None = None
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
 
 
 def function_of(command: Sequence[str]) -> str:
@@ -48,7 +53,10 @@ def read_steps(document: Mapping[str, Any]) -> Iterator[Step]:
     """
     root = document["root"]
     parameters = root.get("inputDefinitions", {}).get("parameters", {})
-    yield from _walk(document, root, {name: name for name in parameters})
+    steps = list(_walk(document, root, {name: name for name in parameters}))
+    count = Counter(step.title for step in steps)
+    for step in steps:
+        yield step if count[step.title] == 1 else replace(step, title=f"{step.title} ({step.component})")
 
 
 def _walk(document: Mapping[str, Any], component: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[Step]:
@@ -84,6 +92,8 @@ def _walk(document: Mapping[str, Any], component: Mapping[str, Any], origins: Ma
             inputs,
             None if gate is None else str(gate),
             round(float(memory) * 1e9) if memory else None,
+            {key: source["runtimeValue"].get("constant") for key, source in taken.items() if "runtimeValue" in source},
+            title=tasks[name].get("taskInfo", {}).get("name") or name,
         )
 
 

@@ -1,5 +1,7 @@
 """Metadata of components, readable without importing them: one row per component, declared in its stage."""
 
+import re
+import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -50,6 +52,28 @@ S3 = Service(
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
+def path_of(location: str) -> str:
+    """Return the path on the step's disk that a location names; empty if it is a URI, such as `gs://bucket/data`."""
+    # A scheme has two letters or more: one is a drive of Windows.
+    scheme, rest = re.fullmatch(r"(?:([A-Za-z][A-Za-z0-9+.-]+)://)?(.*)", location, re.S).groups("")  # type: ignore[union-attr]
+    if scheme.lower() == "file":
+        return urllib.parse.unquote(re.sub("^localhost(?=/)", "", rest)) or "/"
+    return "" if scheme else rest
+
+
+@dataclass(frozen=True)
+class Location:
+    """An input that is a path or a URI. In a cluster, a step reads a path from its own pod.
+
+    Attributes:
+        instead: What to pass in place of a path that only one machine has: an imperative clause.
+        path: Function that returns the path on the step's disk that a value names; empty if it names none.
+    """
+
+    instead: str
+    path: Callable[[str], str] = path_of
+
+
 @dataclass(frozen=True)
 class Traits:
     """The metadata of one component.
@@ -59,6 +83,7 @@ class Traits:
         imports: Heavy modules that the step needs at once; a warm interpreter imports them before it starts the step.
         late_imports: Heavy modules that a warm interpreter imports afterwards.
         needs: Services it uses.
+        locations: Inputs that are paths or URIs.
         rules: Input name to a function that raises an InputError for an invalid value. Checked before a run starts.
         gate: For a component that stops a run, its input with the name of the gate; empty for any other.
         example: For the catalogue page: the component called before this one, and the lines of the example pipeline,
@@ -70,6 +95,7 @@ class Traits:
     imports: tuple[str, ...] = ()
     late_imports: tuple[str, ...] = ()
     needs: tuple[Service, ...] = ()
+    locations: Mapping[str, Location] = field(default_factory=lambda: _NONE)
     rules: Mapping[str, Callable[[Any], None]] = field(default_factory=lambda: _NONE)
     gate: str = ""
     example: tuple[str, str] = ("", "")

@@ -313,7 +313,7 @@ class TestBadInput:
             ({"serving_root": ""}, r"serving_root=''.*TIFFIN_SERVING_ROOT"),
             ({"serving_root": "s3://bucket/root"}, r"^serving_root .*'s3://bucket/root'"),
             ({"address": ""}, r"serving_address=''.*TIFFIN_SERVING_ADDRESS"),
-            ({"version": 0}, r"version=0,"),
+            ({"version": 0}, r"version=0\."),
             ({"deadline_seconds": 0}, r"deadline_seconds=0\."),
             ({"deadline_seconds": math.inf}, r"deadline_seconds=inf\."),
             ({"deadline_seconds": math.nan}, r"deadline_seconds=nan\."),

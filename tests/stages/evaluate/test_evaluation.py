@@ -63,7 +63,8 @@ class TestVerdict:
         )
 
         assert found == verdict(tmp_path / "out")
-        assert (found.passed, found.rows, found.split, found.data_version) == (True, 4, "eval", "d1")
+        assert (found.rows, found.split, found.data_version) == (4, "eval", "d1")
+        assert [(check.metric, check.passed) for check in found.checks] == [("auc", True), ("log_loss", False)]
         assert found.metrics["auc"] == 0.75
         # Rows are the true classes: one of two "no" is predicted as "yes".
         assert (found.classes, found.confusion) == (("no", "yes"), ((1, 1), (1, 1)))
@@ -74,7 +75,7 @@ class TestVerdict:
         evaluate(binary, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out", thresholds={"auc": 0.8})
 
         assert verdict(tmp_path / "out").passed is False
-        assert verdict(tmp_path / "out").reason == "auc 0.75 is not at least 0.8."
+        assert re.search(r"^auc 0\.75 .* 0\.8; log_loss ", verdict(tmp_path / "out").reason)
 
     def test_of_a_model_of_several_classes(self, echo, tmp_path):
         model = echo("multiclass", classes=("1", "2", "3"), class_shares=(0.5, 0.25, 0.25))
@@ -87,11 +88,30 @@ class TestVerdict:
 
     def test_of_a_regression(self, echo, tmp_path):
         model = echo("regression", label_mean=3.0, classes=())
-        rows = table(x=[2.0, 2.0, 4.0], y=[1.0, 2.0, 6.0])
+        rows = table(x=[1.0, 3.0, 5.0, 7.0, 9.0, 11.0], y=[2.0, 2.0, 6.0, 6.0, 10.0, 10.0])
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out", thresholds={"mae": 1})
 
-        assert (found.passed, found.metrics["mae"]) == (True, 1.0)
-        assert found.reason == "mae 1 is at most 1; rmse 1.29099 is better than 2.16025 without a model."
+        assert (found.passed, found.metrics["mae"], found.checks[1].rows) == (True, 1.0, 6)
+        assert found.checks[1].bound == pytest.approx(np.std([2, 2, 6, 6, 10, 10]))
+        assert re.search(r"^mae 1 .* 1; rmse 1 .*\(3\.266\) by 2\.27, .* 6 rows\.$", found.reason)
+        assert found.checks[1].value == found.metrics["rmse"]
+
+    def test_of_a_coin_toss(self, binary, tmp_path):
+        # Constant predictions, nearer to the shares of the split than those in training are.
+        rows = table(x=[0.45] * 2000, y=(["no"] * 11 + ["yes"] * 9) * 100)
+        found = evaluate(binary, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
+
+        assert found.metrics["log_loss"] < 0.6931
+        assert found.passed is False
+
+    def test_of_few_rows(self, binary, tmp_path):
+        for rows, passed in ((4, False), (5, True)):
+            data = table(x=[0.001, 0.999, 0.001, 0.999, 0.001][:rows], y=["no", "yes", "no", "yes", "no"][:rows])
+            found = evaluate(
+                binary, write_examples(tmp_path / f"e{rows}", {"eval": data}), tmp_path / "out", thresholds={"auc": 1}
+            )
+
+            assert (found.passed, found.checks[-1].passed, found.checks[-1].rows) == (passed, passed, rows)
 
     def test_of_an_unknown_class(self, binary, tmp_path):
         rows = table(x=[0.9, 0.1, 0.6, 0.5], y=["yes", "no", "maybe", None])
@@ -99,10 +119,11 @@ class TestVerdict:
 
         assert found == verdict(tmp_path / "out")
         assert (found.passed, found.rows, found.confusion) == (False, 2, ((1, 0), (0, 1)))
-        assert found.reason == (
-            "1 row has a class that was not in training, 'maybe' (1): train with rows of it, or leave them out of the data."
-        )
-        assert [check.passed for check in found.checks] == [True, False]
+        assert re.search(r"; 1 row has .*'maybe' \(1\): ", found.reason)
+        assert [(check.metric, check.passed) for check in found.checks] == [
+            ("log_loss", False),
+            ("rows_of_unknown_classes", False),
+        ]
 
     def test_of_unknown_classes(self, echo, tmp_path):
         model = echo("multiclass", classes=("1", "2", "3"), class_shares=(0.5, 0.25, 0.25))
@@ -110,7 +131,7 @@ class TestVerdict:
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": shards}), tmp_path / "out")
 
         assert (found.passed, found.rows) == (False, 2)
-        assert re.search(r"^4 .*'5' \(2\), '4' \(1\), '6' \(1\): ", found.reason)
+        assert re.search(r"; 4 .*'5' \(2\), '4' \(1\), '6' \(1\): ", found.reason)
 
     def test_of_a_split_with_one_class(self, binary, tmp_path):
         rows = table(x=[0.9, 0.6], y=["yes", "yes"])
@@ -118,7 +139,7 @@ class TestVerdict:
             binary, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out", thresholds={"auc": 0.5}
         )
 
-        assert found.reason == "auc could not be measured, so it is not at least 0.5."
+        assert re.search(r"^auc .* 0\.5; log_loss 0\.3081 .*\(0\).* 2 rows", found.reason)
         assert found.curve == Curve((), (), ())
 
     @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

@@ -1,4 +1,4 @@
-"""The gate: thresholds in both directions, the baseline, and metrics that are not measured."""
+"""The gate: thresholds in both directions, guessing, and metrics that are not measured."""
 
 import re
 import subprocess
@@ -9,29 +9,71 @@ import pytest
 from tiffin.artifacts.verdict import Check
 from tiffin.errors import InputError
 from tiffin.stages.evaluate import gate
+from tiffin.stages.evaluate.definitions import Comparison
 
 BINARY = {"auc": 0.9, "log_loss": 0.3, "brier": 0.1, "baseline_log_loss": 0.69}
 REGRESSION = {"r2": 0.5, "rmse": 2.0, "mae": 1.5, "baseline_rmse": 3.0}
+BETTER = Comparison(0.3, 100)
 
 
-class TestBaseline:
+def judge(found, thresholds, comparison=BETTER, unknown_classes=None):
+    return gate.judge("binary", found, thresholds, comparison, unknown_classes)
+
+
+class TestGuessing:
+    def test_a_model_that_is_clearly_better_passes(self):
+        verdict = judge({"log_loss": 0.395548, "baseline_log_loss": 0.532863}, {}, Comparison(0.13169, 6662))
+
+        assert verdict.passed is True
+        assert verdict.reason == (
+            "log_loss 0.3955 is better than guessing (0.5329) by 0.137, at least 0.13 with 95 % confidence on 6,662 rows."
+        )
+        assert verdict.checks == (
+            Check("log_loss", 0.395548, 0.532863, True, verdict.reason[:-1], margin=0.005625, rows=6662),
+        )
+
+    def test_a_difference_that_may_be_chance_does_not_pass(self):
+        verdict = judge({"log_loss": 0.693224, "baseline_log_loss": 0.693678}, {}, Comparison(-0.000046, 6662))
+
+        assert verdict.passed is False
+        assert re.search(r"log_loss 0\.6932 .* \(0\.6937\).* 0\.000454.* 0\.0005 .*6,662", verdict.reason)
+        assert (verdict.checks[0].passed, verdict.checks[0].margin) == (False, 0.0005)
+
+    @pytest.mark.parametrize("value", [0.69, 0.7])
+    def test_a_model_that_is_no_better_does_not_pass(self, value):
+        verdict = judge({"log_loss": value, "baseline_log_loss": 0.69}, {}, Comparison(-0.1, 1))
+
+        assert verdict.passed is False
+        assert re.search(rf"log_loss {value} .*\(0\.69\).* 1 row:", verdict.reason)
+
+    def test_a_label_with_a_single_value_is_the_reason(self):
+        verdict = judge({"log_loss": 0.1, "baseline_log_loss": 0.0}, {}, Comparison(-0.2, 5))
+
+        assert verdict.passed is False
+        assert re.search(r"log_loss 0\.1 .*\(0\).* 5 rows", verdict.reason)
+
+    def test_a_metric_that_could_not_be_measured_does_not_pass(self):
+        verdict = judge({"log_loss": None, "baseline_log_loss": 0.69}, {}, Comparison(None, 5))
+
+        assert verdict.passed is False
+        assert re.search(r"log_loss .*\(0\.69\)", verdict.reason)
+        assert (verdict.checks[0].value, verdict.checks[0].bound, verdict.checks[0].margin) == (None, 0.69, None)
+
     @pytest.mark.parametrize(
-        ("log_loss", "passed", "reason"),
+        ("rmse", "baseline", "found", "numbers"),
         [
-            (0.3, True, "log_loss 0.3 is better than 0.69 without a model."),
-            (0.69, False, "log_loss 0.69 is no better than 0.69 without a model."),
-            (0.7, False, "log_loss 0.7 is no better than 0.69 without a model."),
-            (None, False, "log_loss could not be measured, so it is no better than 0.69 without a model."),
+            (2.0, 3.0, Comparison(0.5, 20), r"rmse 2 .*\(3\) by 1, .* 0.5 .* 20 rows"),
+            (12345.6, 234567.8, Comparison(220099.0, 20), r"rmse 12,350 .*\(234,600\) by 222,000, .* 220,000 "),
+            (1e-9, 2e-9, Comparison(9.99e-10, 20), r"rmse 1e-09 .*\(2e-09\) by 1e-09"),
+            # Rounded down: the model is not called better than it is.
+            (2.0, 3.0, Comparison(0.999, 20), r" by 1, .* 0\.99 "),
         ],
     )
-    def test_must_always_be_improved_on(self, log_loss, passed, reason):
-        verdict = gate.judge("binary", {**BINARY, "log_loss": log_loss}, {})
+    def test_of_a_regression_is_rmse_in_units_of_the_label(self, rmse, baseline, found, numbers):
+        verdict = gate.judge("regression", {"rmse": rmse, "baseline_rmse": baseline}, {}, found)
 
-        assert (verdict.passed, verdict.reason) == (passed, reason)
-        assert verdict.checks == (Check("log_loss", log_loss, 0.69, passed, reason[:-1]),)
-
-    def test_of_a_regression_is_rmse(self):
-        assert gate.judge("regression", REGRESSION, {}).reason == "rmse 2 is better than 3 without a model."
+        assert verdict.passed is True
+        assert re.search(numbers, verdict.reason)
 
 
 class TestThresholds:
@@ -46,7 +88,7 @@ class TestThresholds:
         ],
     )
     def test_apply_in_the_direction_of_the_metric(self, metric, bound, passed, reason):
-        verdict = gate.judge("binary", BINARY, {metric: bound})
+        verdict = judge(BINARY, {metric: bound})
 
         assert verdict.passed is passed
         assert verdict.checks[0].reason == reason
@@ -54,7 +96,7 @@ class TestThresholds:
 
     @pytest.mark.parametrize("bound", [0, 0.5, -1])
     def test_fail_for_a_metric_that_was_not_measured(self, bound):
-        verdict = gate.judge("binary", {**BINARY, "auc": None}, {"auc": bound})
+        verdict = judge({**BINARY, "auc": None}, {"auc": bound})
 
         assert (verdict.passed, verdict.reason) == (
             False,
@@ -62,7 +104,7 @@ class TestThresholds:
         )
 
     def test_that_fail_are_the_only_reasons(self):
-        verdict = gate.judge("regression", REGRESSION, {"r2": 0.4, "rmse": 1.0, "mae": 1.0})
+        verdict = gate.judge("regression", REGRESSION, {"r2": 0.4, "rmse": 1.0, "mae": 1.0}, Comparison(0.5, 20))
 
         assert verdict.reason == "mae 1.5 is not at most 1; rmse 2 is not at most 1."
         assert [check.passed for check in verdict.checks] == [False, True, False, True]
@@ -77,12 +119,12 @@ class TestThresholds:
     )
     def test_name_a_metric_of_the_task(self, name, message):
         with pytest.raises(InputError, match=message):
-            gate.judge("binary", BINARY, {name: 0.5})
+            judge(BINARY, {name: 0.5})
 
     @pytest.mark.parametrize("bound", [True, "0.9", None, float("nan"), float("inf")])
     def test_are_numbers(self, bound):
         with pytest.raises(InputError, match=re.escape(f"thresholds['auc']={bound!r}.")):
-            gate.judge("binary", BINARY, {"auc": bound})
+            judge(BINARY, {"auc": bound})
 
 
 class TestBeforeTheRun:
@@ -111,7 +153,7 @@ class TestBeforeTheRun:
 
 class TestUnknownClasses:
     def test_fail_the_gate_and_are_listed_with_counts(self):
-        verdict = gate.judge("binary", BINARY, {}, {f"c{number}": number for number in range(1, 8)})
+        verdict = judge(BINARY, {}, BETTER, {f"c{number}": number for number in range(1, 8)})
 
         assert verdict.passed is False
         assert verdict.reason.startswith(

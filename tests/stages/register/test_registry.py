@@ -23,7 +23,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 
 SETTINGS = Settings(hidden_units=(8,), epochs=2, learning_rate=0.02)
 RECORD = make_training(settings=SETTINGS)
-EVALUATION = make_evaluation(reason="log_loss 0.3 is better than 0.69 without a model.")
+EVALUATION = make_evaluation(
+    reason="log_loss 0.3 is better than guessing (0.69) by 0.39, at least 0.3 with 95 % confidence on 90 rows."
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The summary of a run, for every way in which a run can end."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from tiffin.artifacts.anomalies import Anomalies, Anomaly, write_anomalies
 from tiffin.artifacts.deployment import Deployment, write_deployment
 from tiffin.artifacts.examples import MANIFEST
 from tiffin.artifacts.model import write_training
+from tiffin.artifacts.notes import Note
 from tiffin.artifacts.registration import Registration, write_registration
-from tiffin.artifacts.summary import RegisteredModel, Step, Summary, read_summary
+from tiffin.artifacts.summary import RegisteredModel, Step, Summary, noted, read_summary
 from tiffin.artifacts.verdict import write_evaluation
-from tiffin.stages.report.summary import summarize
+from tiffin.stages.report.summary import log_lines, summarize
 
 VALID = Anomalies(True, "No anomalies.", ())
 INVALID = Anomalies(
@@ -190,6 +192,22 @@ def test_an_output_that_is_not_in_a_run(tmp_path):
     assert found.state == "SUCCEEDED"
     assert str(tmp_path / "out") in found.reason
     assert "summarize-run" in found.reason
+
+
+def test_the_notes_of_all_steps(run):
+    rows, words = Note("ROWS_SET_ASIDE", "Skipped 40 rows.", count=40), Note("MISSING_WORDS", "'?' is missing\n.", "km")
+    task = Note("TASK_CHOSEN", "binary")
+    run.report("ingest-examples", replace(make_manifest(), notes=(words, rows)))
+    run.report("train-model", make_training(notes=(task,)))
+    found = run.end()
+
+    assert found.notes == (
+        noted("ingest-examples", rows), noted("ingest-examples", words), noted("train-model", task),
+    )  # fmt: skip
+    _, *lines = log_lines(found)
+    assert lines == [
+        "ingest-examples: Skipped 40 rows.", r"ingest-examples: '?' is missing\n.", "train-model: binary",
+    ]  # fmt: skip
 
 
 def files_of(folder):

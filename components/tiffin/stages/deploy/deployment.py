@@ -1,6 +1,5 @@
 """Deploy a registered model version and verify it with one prediction."""
 
-import math
 import os
 import tempfile
 import time
@@ -17,6 +16,7 @@ from tiffin.artifacts.model import read_training, saved_model
 from tiffin.errors import Conflict, InputError, ServingError
 from tiffin.serving import Client, model_config, warmup
 from tiffin.serving.root import STABLE, ServedModel, State, resolve_root
+from tiffin.stages.deploy.parameters import check_deadline, check_version
 
 
 def deploy(
@@ -63,11 +63,8 @@ def deploy(
             raise InputError(
                 f"{parameter} should be {rule}. Received: {parameter}='', and {variable} is not set. Set one of them."
             )
-    if version < 1 or not 0 < deadline_seconds < math.inf:
-        raise InputError(
-            f"version should be at least 1 and deadline_seconds above 0. Received: version={version}, "
-            f"deadline_seconds={deadline_seconds}."
-        )
+    check_version(version)
+    check_deadline(deadline_seconds)
     served = ServedModel(resolve_root(root), name)
     before = served.read(STABLE)
     if not replace_newer:

@@ -21,15 +21,16 @@ def evaluate_model(
     """Evaluate the exported SavedModel on a split and check the metrics against the gate.
 
     A model that does not pass the gate does not fail this step: the pipeline branches on the output passed. In addition
-    to the thresholds, the gate requires a log_loss (regression: rmse) better than that of a constant prediction from the
-    training labels, and that every class of the split occurred in training.
+    to the thresholds, the gate requires that every class of the split occurred in training, and that log_loss
+    (regression: rmse) is better than guessing with 95 % confidence on the split's rows. Guessing is always predicting the
+    shares of the classes, or the mean of the label.
 
     Args:
         examples: Output of ingest_examples.
         model: Output of train_model.
         thresholds: Metric name to bound, such as {"auc": 0.9, "log_loss": 0.3}. The bound is a minimum for auc,
             average_precision, accuracy, precision, recall, f1 and r2, and a maximum for log_loss, brier, rmse and mae.
-            Empty to require the baseline only.
+            Empty to require better than guessing only.
         split: Split to evaluate on.
 
     Returns:

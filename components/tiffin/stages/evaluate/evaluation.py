@@ -8,11 +8,12 @@ from sklearn import metrics as curves
 
 from tiffin.artifacts.model import Training, read_training
 from tiffin.artifacts.verdict import Curve, Evaluation, write_evaluation
-from tiffin.stages.evaluate import gate, metrics
+from tiffin.stages.evaluate import gate, guessing, metrics
 from tiffin.stages.evaluate.predictions import Predictions, predict
 from tiffin.version import __version__
 
 _CURVE_POINTS = 100
+_MEASURES = {"binary": metrics.binary, "multiclass": metrics.multiclass, "regression": metrics.regression}
 
 
 def evaluate(
@@ -29,7 +30,7 @@ def evaluate(
         model: Folder of the model artifact.
         examples: Folder of the examples artifact.
         output: Folder of the evaluation artifact.
-        thresholds: Metric name to bound; see `gate.judge`. Defaults to the baseline only.
+        thresholds: Metric name to bound; see `gate.judge`. Defaults to none: better than guessing.
         split: Split to evaluate on. Defaults to `eval`.
 
     Raises:
@@ -40,9 +41,11 @@ def evaluate(
     # Fail before the predictions are computed.
     gate.check_thresholds(thresholds or {}, record.task)
     found = predict(model, examples, split, record)
-    values = _measure(record, found)
-    verdict = gate.judge(record.task, values, thresholds or {}, found.unknown_classes)
     regression = record.task == "regression"
+    values = _MEASURES[record.task](found.truth, found.answer)
+    compare = guessing.compare_numbers if regression else guessing.compare_classes
+    comparison = compare(found.truth, found.answer)
+    verdict = gate.judge(record.task, values, thresholds or {}, comparison, found.unknown_classes)
     evaluation = Evaluation(
         passed=verdict.passed,
         reason=verdict.reason,
@@ -59,15 +62,6 @@ def evaluate(
     )
     write_evaluation(output, evaluation)
     return evaluation
-
-
-def _measure(record: Training, found: Predictions) -> dict[str, float | None]:
-    if record.task == "regression":
-        return metrics.regression(found.truth, found.answer, record.label_mean or 0.0)
-    shares = record.class_shares or ()
-    if record.task == "multiclass":
-        return metrics.multiclass(found.truth, found.answer, np.array(shares))
-    return metrics.binary(found.truth, found.answer, shares[1])
 
 
 def _confusion(record: Training, found: Predictions) -> tuple[tuple[int, ...], ...]:

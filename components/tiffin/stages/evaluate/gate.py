@@ -1,15 +1,16 @@
-"""The gate: check a model's metrics against thresholds and the baseline, and return a verdict with reasons.
+"""The gate: check a model's metrics against thresholds and guessing, and return a verdict with reasons.
 
 Imports nothing heavy, so thresholds can be checked before a run starts.
 """
 
 import math
 from collections.abc import Mapping
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context
 from typing import Any
 
 from tiffin.artifacts.verdict import Check, Verdict
 from tiffin.errors import InputError, did_you_mean
-from tiffin.stages.evaluate.definitions import HIGHER_IS_BETTER, MAIN, METRICS
+from tiffin.stages.evaluate.definitions import HIGHER_IS_BETTER, MAIN, METRICS, Comparison
 
 # Name of the check of the label's classes: the number of rows with a class absent in training, at most 0.
 UNKNOWN_CLASSES = "rows_of_unknown_classes"
@@ -41,26 +42,26 @@ def judge(
     task: str,
     found: Mapping[str, float | None],
     thresholds: Mapping[str, float],
+    comparison: Comparison,
     unknown_classes: Mapping[str, int] | None = None,
 ) -> Verdict:
     """Return the verdict on a model's metrics.
 
-    The main metric of the task must be better than its baseline, with or without thresholds.
+    The main metric of the task must be clearly better than guessing, with or without thresholds.
 
     Args:
         task: `binary`, `multiclass` or `regression`.
         found: Metrics and baselines by name; None for a metric that could not be measured, which fails its check.
         thresholds: Metric name to bound: a minimum for metrics where higher is better, a maximum otherwise.
+        comparison: The model beside guessing, by the main metric.
         unknown_classes: Classes absent in training, each with its number of rows. Any fails the gate.
 
     Raises:
         InputError: A threshold does not name a metric of the task, or is not a number.
     """
     check_thresholds(thresholds, task)
-    main = MAIN[task]
     checks = [_check(name, found[name], float(bound)) for name, bound in sorted(thresholds.items())]
-    baseline = found[f"baseline_{main}"]
-    checks.append(_baseline(main, found[main], math.inf if baseline is None else baseline))
+    checks.append(_against_guessing(MAIN[task], found, comparison))
     if unknown_classes:
         checks.append(_unknown(unknown_classes))
     failed = [check for check in checks if not check.passed]
@@ -88,10 +89,43 @@ def _unknown(classes: Mapping[str, int]) -> Check:
     return Check(UNKNOWN_CLASSES, float(rows), 0.0, False, reason)
 
 
-def _baseline(metric: str, value: float | None, baseline: float) -> Check:
-    if value is None:
-        words = f"could not be measured, so it is no better than {baseline:.6g}"
-        return Check(metric, value, baseline, False, f"{metric} {words} without a model")
-    passed = value < baseline
-    words = f"is better than {baseline:.6g}" if passed else f"is no better than {baseline:.6g}"
-    return Check(metric, value, baseline, passed, f"{metric} {value:.6g} {words} without a model")
+def _against_guessing(metric: str, values: Mapping[str, float | None], found: Comparison) -> Check:
+    value, bound, rows = values[metric], values[f"baseline_{metric}"], found.rows
+    constant = "the label's mean" if metric == "rmse" else "the shares of the classes"
+    on_rows = f"on {rows:,} {'row' if rows == 1 else 'rows'}"
+    if bound is None:  # beyond the range of float64
+        bound, value = 0.0, None
+    if value is None or found.at_least is None:
+        reason = f"{metric} could not be measured, so it is not better than guessing ({_short(bound)})"
+        return Check(metric, None, bound, False, reason, None, rows)
+    gained = bound - value
+    margin = float(f"{gained - found.at_least:.8g}")
+    passed = found.at_least > 0
+    if passed:
+        reason = (
+            f"{metric} {_short(value)} is better than guessing ({_short(bound)}) by {_short(gained, 3)}, "
+            f"at least {_short(found.at_least, 2, ROUND_DOWN)} with 95 % confidence {on_rows}"
+        )
+    elif bound == 0:
+        reason = (
+            f"{metric} {_short(value)} is not better than guessing (0): the label has a single value {on_rows}, which shows "
+            "nothing about the model: add rows to the split"
+        )
+    elif gained > 0:
+        reason = (
+            f"{metric} {_short(value)} is not clearly better than guessing, always predicting {constant} ({_short(bound)}): "
+            f"it is better by {_short(gained, 3)}, and {_short(margin, 3)} may be chance {on_rows}: "
+            "add rows to the split, or features"
+        )
+    else:
+        reason = (
+            f"{metric} {_short(value)} is not better than guessing, always predicting {constant} ({_short(bound)}), "
+            f"{on_rows}: add features, or rows to train on"
+        )
+    return Check(metric, value, bound, passed, reason, margin, rows)
+
+
+def _short(value: float, digits: int = 4, rounding: str = ROUND_HALF_EVEN) -> str:
+    if value and not 1e-6 <= abs(value) < 1e15:
+        return f"{value:.{digits}g}"
+    return f"{Context(prec=digits, rounding=rounding).create_decimal(value).normalize():,f}"

@@ -4,22 +4,22 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from scipy.special import entr
 from sklearn import metrics
 
 from tiffin.stages.evaluate.definitions import BINARY, MULTICLASS, REGRESSION
 
 
-def binary(truth: np.ndarray, probability: np.ndarray, prior: float) -> dict[str, float | None]:
+def binary(truth: np.ndarray, probability: np.ndarray) -> dict[str, float | None]:
     """Return the metrics of probabilities of the positive class.
 
     Args:
         truth: Labels, `[rows]`, 0 or 1.
         probability: Predicted probabilities, `[rows]`, from 0 to 1.
-        prior: Share of the positive class in training, from 0 to 1.
     """
     both = 0 < truth.mean() < 1
     chosen = probability >= 0.5
-    baseline = {"baseline_log_loss": metrics.log_loss(truth, np.full(len(truth), prior), labels=[0, 1])}
+    baseline = {"baseline_log_loss": guessed_log_loss(truth)}
     if not np.isfinite(probability).all():
         return _rounded(dict.fromkeys(BINARY) | baseline)
     return _rounded(
@@ -38,16 +38,15 @@ def binary(truth: np.ndarray, probability: np.ndarray, prior: float) -> dict[str
     )
 
 
-def multiclass(truth: np.ndarray, probabilities: np.ndarray, priors: np.ndarray) -> dict[str, float | None]:
+def multiclass(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float | None]:
     """Return the metrics of class probabilities.
 
     Args:
         truth: Class indices, `[rows]`.
         probabilities: Predicted probabilities, `[rows, classes]`; each row sums to 1.
-        priors: Class shares in training, `[classes]`.
     """
     classes = np.arange(probabilities.shape[1])
-    baseline = {"baseline_log_loss": metrics.log_loss(truth, np.tile(priors, (len(truth), 1)), labels=classes)}
+    baseline = {"baseline_log_loss": guessed_log_loss(truth)}
     if not np.isfinite(probabilities).all():
         return _rounded(dict.fromkeys(MULTICLASS) | baseline)
     # scikit-learn requires rows that sum to 1 more precisely than float32 does.
@@ -66,15 +65,14 @@ def multiclass(truth: np.ndarray, probabilities: np.ndarray, priors: np.ndarray)
     )
 
 
-def regression(truth: np.ndarray, prediction: np.ndarray, mean: float) -> dict[str, float | None]:
+def regression(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float | None]:
     """Return the metrics of predicted numbers.
 
     Args:
         truth: Labels, `[rows]`.
         prediction: Predictions, `[rows]`.
-        mean: Mean of the label in training.
     """
-    baseline = {"baseline_rmse": metrics.root_mean_squared_error(truth, np.full(len(truth), mean))}
+    baseline = {"baseline_rmse": float(np.std(truth, dtype=np.float64))}
     if not np.isfinite(prediction).all():
         return _rounded(dict.fromkeys(REGRESSION) | baseline)
     return _rounded(
@@ -85,6 +83,16 @@ def regression(truth: np.ndarray, prediction: np.ndarray, mean: float) -> dict[s
             **baseline,
         }
     )
+
+
+def guessed_log_loss(truth: np.ndarray) -> float:
+    """Return the log loss of the classes' shares, the best constant prediction.
+
+    Args:
+        truth: Class indices, `[rows]`.
+    """
+    # abs: the entropy of a single class is -0.0.
+    return abs(float(entr(np.bincount(truth) / len(truth)).sum()))
 
 
 def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:

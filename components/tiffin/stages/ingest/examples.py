@@ -8,11 +8,11 @@ from pathlib import Path
 import duckdb
 
 from tiffin.artifacts.examples import Manifest, set_aside, write_examples
-from tiffin.errors import InputError
 from tiffin.stages.ingest.columns import find_excluded, finish_columns
 from tiffin.stages.ingest.expressions import names_used, order_derived, with_final_names
 from tiffin.stages.ingest.loading import load, local_files
 from tiffin.stages.ingest.names import check_label, find_key
+from tiffin.stages.ingest.parameters import check_max_bad_share
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.reasons import check_disk
 from tiffin.stages.ingest.row_numbers import order_columns
@@ -59,10 +59,9 @@ def ingest(
         DataError: There are no rows, or too many unreadable ones.
         StorageError: A file or folder cannot be read or written.
     """
-    if not 0 <= max_bad_share <= 1:
-        raise InputError(f"max_bad_share should be from 0 to 1. Received: max_bad_share={max_bad_share}.")
+    check_max_bad_share(max_bad_share)
     derive = dict(derive or {})
-    weights = check_weights(splits or {"train": 2, "eval": 1})
+    weights = check_weights({"train": 2, "eval": 1} if splits is None else splits)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:

@@ -6,7 +6,7 @@ Neither more data nor another order moves a row; changed weights move as few row
 
 from collections.abc import Mapping, Sequence
 
-from tiffin.errors import InputError
+from tiffin.stages.ingest.parameters import check_splits
 from tiffin.stages.ingest.sources import FRACTIONS, INTEGERS, MOMENTS, Column, base_type, quoted_name
 
 
@@ -16,17 +16,7 @@ def check_weights(splits: Mapping[str, float]) -> dict[str, float]:
     Raises:
         InputError: There are no splits, a name is invalid, or a weight is not a positive number.
     """
-    if not splits:
-        raise InputError(
-            "splits should have at least one split, for example {'train': 2, 'eval': 1}. Received: splits={}."
-        )
-    for name, weight in splits.items():
-        if not name.isidentifier():
-            raise InputError(
-                f"A split's name should be letters, digits and '_', not starting with a digit. Received: splits['{name}']."
-            )
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
-            raise InputError(f"A split's weight should be a positive number. Received: splits['{name}']={weight!r}.")
+    check_splits(splits)
     total = sum(splits.values())
     return {name: splits[name] / total for name in sorted(splits)}
 

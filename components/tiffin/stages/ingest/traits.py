@@ -1,5 +1,19 @@
 """Traits of the ingest stage's components."""
 
-from tiffin.stages.traits import S3, Traits
+from tiffin.stages.ingest.parameters import check_max_bad_share, check_splits
+from tiffin.stages.traits import S3, Location, Traits, path_of
 
-COMPONENTS = {"ingest_examples": Traits("data", needs=(S3,))}
+_DATA = Location(
+    "upload the data to gs:// or s3:// and pass its URI",
+    lambda data: "" if data.startswith("sample:") else path_of(data),
+)
+_ROOT = Location("pass a gs:// or s3:// URI")
+
+COMPONENTS = {
+    "ingest_examples": Traits(
+        "data",
+        needs=(S3,),
+        locations={"data": _DATA, "data_root": _ROOT},
+        rules={"splits": check_splits, "max_bad_share": check_max_bad_share},
+    )
+}

@@ -3,6 +3,7 @@
 import re
 
 from tiffin.errors import InputError
+from tiffin.stages.traits import path_of
 
 # Valid both as a model name in MLflow and as a folder name in any file system or bucket.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -30,3 +31,12 @@ def check_tracking_uri(uri: str) -> None:
             "Received: a URI with a password. Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the step's "
             "environment from a secret; for a database, leave tracking_uri empty and set MLFLOW_TRACKING_URI there."
         )
+
+
+def tracking_path(uri: str) -> str:
+    """Return the path of the file store or the SQLite database that a tracking URI names; empty for a server."""
+    if uri.startswith("sqlite:"):
+        # sqlite:///name is relative, sqlite:////name absolute.
+        return uri.partition(":///")[2].partition("?")[0] or "mlflow.db"
+    # MLflow's words for a Databricks workspace.
+    return "" if uri in {"databricks", "databricks-uc", "uc"} else path_of(uri)

@@ -34,15 +34,16 @@ def summarize_run(
         pipeline: Name of the pipeline.
 
     Returns:
-        summary: summary.json, the run's state and reason, data version, metrics, verdict, model version and serving address.
+        summary: summary.json, the run's state and reason, data version, metrics, verdict, model version,
+            serving address and notes.
     """
     from tiffin.errors import reported
 
     with reported():
-        from tiffin.stages.report.summary import summarize
+        from tiffin.stages.report.summary import log_lines, summarize
 
         result = summarize(
             summary.path, summary.uri, "summarize-run", pipeline,
             {"state": status.state, "error_message": status.error_message},
         )  # fmt: skip
-        print(f"{pipeline}: {result.state}. {result.reason}")  # noqa: T201 - the step's log
+        print(*log_lines(result), sep="\n")  # noqa: T201 - the step's log

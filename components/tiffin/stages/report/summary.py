@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tiffin.artifacts.summary import RegisteredModel, Step, Summary, find_reports, write_summary
+from tiffin.artifacts.notes import Note, by_severity, printable
+from tiffin.artifacts.summary import RegisteredModel, Step, Summary, find_reports, noted, write_summary
 from tiffin.errors import InputError, StorageError
 
 
@@ -53,9 +54,20 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
         serving=deployments[-1].address if deployments else None,
         steps=steps,
         unread=unread,
+        notes=tuple(noted(name, note) for name, found in steps.items() for note in by_severity(_notes(found))),
     )
     write_summary(output, summary)
     return summary
+
+
+def log_lines(summary: Summary) -> list[str]:
+    """Return the lines for the step's log: state and reason, then one line per note."""
+    notes = [printable(f"{note.step}: {note.text}") for note in summary.notes]
+    return [f"{summary.pipeline}: {summary.state}. {summary.reason}", *notes]
+
+
+def _notes(step: Step) -> list[Note]:
+    return [note for report in (step.examples, step.model) if report for note in report.notes]
 
 
 def _read_steps(output_uri: str, step: str) -> tuple[dict[str, Step], tuple[str, ...]]:

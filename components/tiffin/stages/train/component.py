@@ -54,7 +54,7 @@ def train_model(
     from tiffin.errors import reported
 
     with reported():
-        from tiffin.stages.train.network import settings_from
+        from tiffin.stages.train.settings import settings_from
         from tiffin.stages.train.training import train
 
         settings = settings_from(

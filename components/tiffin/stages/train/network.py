@@ -1,43 +1,13 @@
 """Build and train the network from the encoded columns to the label."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tiffin.artifacts.model import Settings
-from tiffin.errors import InputError
 from tiffin.stages.train.columns import Label
-
-
-def settings_from(**values: Any) -> Settings:
-    """Return the settings for a component's parameters. KFP passes integers inside lists as floats.
-
-    Args:
-        **values: Fields of `Settings`.
-
-    Raises:
-        InputError: A value is out of range.
-    """
-    units = values.pop("hidden_units")
-    if not all(isinstance(size, int | float) and float(size).is_integer() for size in units):
-        raise InputError(f"hidden_units should be a list of integers. Received: hidden_units={units}.")
-    settings = Settings(hidden_units=tuple(int(size) for size in units), **values)
-    rules = {
-        "hidden_units": (all(units >= 1 for units in settings.hidden_units), "at least 1 each"),
-        "epochs": (settings.epochs >= 1, "at least 1"),
-        "batch_size": (settings.batch_size >= 1, "at least 1"),
-        "learning_rate": (0 < settings.learning_rate < float("inf"), "above 0"),
-        "dropout": (0 <= settings.dropout < 1, "at least 0 and below 1"),
-        "weight_decay": (0 <= settings.weight_decay < float("inf"), "at least 0"),
-        "seed": (0 <= settings.seed < 2**32, "from 0 to 2**32 - 1"),
-    }
-    for name, (holds, rule) in rules.items():
-        if not holds:
-            raise InputError(f"{name} should be {rule}. Received: {name}={getattr(settings, name)}.")
-    return settings
 
 
 def fit(data: tf.data.Dataset, target: np.ndarray, label: Label, settings: Settings) -> tuple[keras.Model, list[float]]:

@@ -10,6 +10,7 @@ from tiffin.artifacts.schema import digest_schema, read_schema
 from tiffin.artifacts.statistics import find_split, read_statistics
 from tiffin.errors import InputError
 from tiffin.stages.train import columns, export, features, network, preprocessing
+from tiffin.stages.train.settings import check_label
 from tiffin.version import __version__
 
 
@@ -42,8 +43,7 @@ def train(
         InputError: A parameter or an artifact is invalid.
         DataError: The label has fewer than two values, or too many classes.
     """
-    if not label:
-        raise InputError("label should name the column to predict. Received: label=''. Pass --set label=COLUMN.")
+    check_label(label)
     manifest = read_manifest(examples)
     version, label = manifest.version, manifest.final_name(label)
     if data_version and data_version != version:

@@ -1,5 +1,6 @@
 """Traits of the train stage's component."""
 
+from tiffin.stages.train.settings import RULES
 from tiffin.stages.traits import S3, Traits
 
-COMPONENTS = {"train_model": Traits("model", imports=("tensorflow", "keras"), needs=(S3,))}
+COMPONENTS = {"train_model": Traits("model", imports=("tensorflow", "keras"), needs=(S3,), rules=RULES)}

@@ -6,7 +6,7 @@ import pytest
 
 from tiffin.artifacts.model import Settings
 from tiffin.errors import InputError
-from tiffin.stages.train.network import settings_from
+from tiffin.stages.train.settings import settings_from
 
 GIVEN = {
     "hidden_units": [64, 32], "epochs": 8, "batch_size": 128, "learning_rate": 0.003, "dropout": 0.2,
@@ -31,7 +31,8 @@ def test_empty_hidden_units():
     [
         ("hidden_units", [1.5], "[1.5]"),
         ("hidden_units", ["64"], "['64']"),
-        ("hidden_units", [0], "(0,)"),
+        ("hidden_units", [0], "[0]"),
+        ("hidden_units", [True], "[True]"),
         ("epochs", 0, "0"),
         ("batch_size", 0, "0"),
         ("learning_rate", 0.0, "0.0"),

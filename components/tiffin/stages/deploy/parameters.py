@@ -1,0 +1,17 @@
+"""Rules of the deploy stage's parameters. Imports nothing heavy, so they can be checked before a run starts."""
+
+import math
+
+from tiffin.errors import InputError
+
+
+def check_version(version: int) -> None:
+    """Raise an InputError unless `version` is the number of a version."""
+    if version < 1:
+        raise InputError(f"version should be at least 1. Received: version={version}.")
+
+
+def check_deadline(seconds: float) -> None:
+    """Raise an InputError unless the parameter `deadline_seconds` is a positive number."""
+    if not 0 < seconds < math.inf:
+        raise InputError(f"deadline_seconds should be above 0. Received: deadline_seconds={seconds}.")

@@ -1,0 +1,62 @@
+"""Rules of the train stage's parameters. Imports nothing heavy, so they can be checked before a run starts."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from tiffin.artifacts.model import Settings
+from tiffin.errors import InputError
+
+# Setting -> whether a value is in range, and the range.
+_RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "hidden_units": (lambda sizes: all(_is_whole(size) and size >= 1 for size in sizes), "a list of integers, at least 1 each"),
+    "epochs": (lambda value: value >= 1, "at least 1"),
+    "batch_size": (lambda value: value >= 1, "at least 1"),
+    "learning_rate": (lambda value: 0 < value < float("inf"), "above 0"),
+    "dropout": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
+    "weight_decay": (lambda value: 0 <= value < float("inf"), "at least 0"),
+    "seed": (lambda value: 0 <= value < 2**32, "from 0 to 2**32 - 1"),
+}  # fmt: skip
+
+
+def check_setting(name: str, value: Any) -> None:
+    """Raise an InputError unless a training setting is in range.
+
+    Args:
+        name: Field of `Settings`.
+        value: Its value, as a parameter has it: KFP passes integers inside lists as floats.
+    """
+    holds, words = _RANGES[name]
+    if not holds(value):
+        raise InputError(f"{name} should be {words}. Received: {name}={value}.")
+
+
+def check_label(label: str) -> None:
+    """Raise an InputError unless the parameter `label` is set."""
+    if not label:
+        raise InputError("label should name the column to predict. Received: label=''. Pass --set label=COLUMN.")
+
+
+def settings_from(**values: Any) -> Settings:
+    """Return the settings for a component's parameters.
+
+    Args:
+        **values: Fields of `Settings`.
+
+    Raises:
+        InputError: A value is out of range.
+    """
+    for name, value in values.items():
+        check_setting(name, value)
+    return Settings(**{**values, "hidden_units": tuple(int(size) for size in values["hidden_units"])})
+
+
+def _is_whole(size: Any) -> bool:
+    return isinstance(size, int | float) and not isinstance(size, bool) and float(size).is_integer()
+
+
+# Input of train_model -> its rule.
+RULES: Mapping[str, Callable[[Any], None]] = {
+    "label": check_label,
+    **{name: partial(check_setting, name) for name in _RANGES},
+}
