@@ -153,14 +153,14 @@ class TestRows:
     @pytest.mark.parametrize(
         ("row", "reason"),
         [
-            ("1", r"1 \w+ for 2"),
-            ("1,2,3", r"3 \w+ for 2"),
+            ("1", "few"),
+            ("1,2,3", "many"),
             ('1,"x"y', "quote"),
             (f'1,"{"x" * 2_100_000}"', "2 MB"),
         ],
     )
     def test_are_in_own_words(self, ingested, row, reason):
-        with pytest.raises(DataError, match=rf"data\.csv:302: {'.*' if reason[0] != '1' else ''}{reason}") as raised:
+        with pytest.raises(DataError, match=rf"data\.csv:302: .*{reason}") as raised:
             ingested("a,b\n" + "1,w\n" * 300 + row + "\n3,w\n", max_bad_share=0)
 
         for word in ("DuckDB", "Error", "BIGINT", "Expected Number", "null_padding", "strict_mode", "buffer"):

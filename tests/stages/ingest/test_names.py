@@ -154,7 +154,7 @@ class TestEitherName:
             ingested(RATES, **options)
 
     def test_of_a_column_with_a_bad_value(self, ingested):
-        found = ingested("n #,b\n" + "".join(f"{number},1\n" for number in range(5, 205)) + "x,1\n")
+        found = ingested("n #,b\n" + "".join(f"{number},1\n" for number in range(5, 205)) + "#REF!,1\n")
 
         assert [row.column for row in found.rejected] == ["n #"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from tiffin.errors import InputError
 from tiffin.stages import ingest as stage
-from tiffin.stages.ingest.reasons import damaged, expression_reason, row_reason, type_name, unreadable
+from tiffin.stages.ingest.reasons import damaged, expression_reason, type_name, unreadable
 
 ROWS = "a,b,moment,flag\n5,x,2025-01-06 12:00:00,true\n7,y,2025-01-07 12:00:00,false\n"
 # What DuckDB's messages hold, and ours do not.
@@ -62,29 +62,6 @@ class TestExpressions:
     )
     def test_unknown_ones_are_not_quoted(self, error):
         assert "new words" not in expression_reason(error)
-
-
-class TestRows:
-    @pytest.mark.parametrize(
-        ("kind", "message", "values"),
-        [
-            ("MISSING COLUMNS", "Expected Number of Columns: 3 Found: 1", ["1", "3"]),
-            (
-                "CAST",
-                'Error when converting column "a". Could not convert string "x" to \'BIGINT\'',
-                ["'x'", "integer"],
-            ),
-            ("INVALID ENCODING", "Invalid unicode (byte sequence mismatch) detected.", ["UTF-8"]),
-            ("UNQUOTED VALUE", "Value with unterminated quote found.", ["quote"]),
-            ("LINE SIZE OVER MAXIMUM", "Maximum line size of 2000000 bytes exceeded.", ["2 MB"]),
-            ("NEW", "new words", ["CSV"]),
-        ],
-    )
-    def test_are_translated(self, kind, message, values):
-        reason = row_reason(kind, message)
-
-        assert all(value in reason for value in values)
-        assert not THEIRS.search(reason)
 
 
 class TestFiles:

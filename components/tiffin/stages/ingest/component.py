@@ -41,8 +41,8 @@ def ingest_examples(
         exclude: Columns to drop, after derived columns are computed.
         splits: Split name to relative weight, above 0.
         key: Column whose value decides a row's split, for example a customer ID. Empty to use the whole row.
-        types: Column to type: text, integer, float, boolean or timestamp, for example {"zip": "text"}. Other columns' types are
-            detected from all values.
+        types: Column to type: text, integer, float, boolean, date or timestamp, for example {"zip": "text"}. Types of other
+            columns are detected from all values.
         missing_values: Texts that are missing values, in every column, for example ["", "-999"]. Empty to detect them.
         date_format: Format of CSV dates in strptime codes, for example %d.%m.%Y. Empty to detect it for each column.
         decimal: Decimal mark of CSV numbers: . or , . Empty to detect it for each column.
@@ -62,6 +62,7 @@ def ingest_examples(
     from tiffin.errors import reported
 
     with reported():
+        from tiffin.artifacts.notes import printable
         from tiffin.stages.ingest.examples import ingest
         from tiffin.stages.ingest.reading import Reading
 
@@ -73,5 +74,7 @@ def ingest_examples(
             data, examples.path, label=label, derive=derive, exclude=exclude, splits=splits, key=key, reading=reading,
             max_bad_share=max_bad_share, data_root=data_root,
         )  # fmt: skip
+        for note in manifest.notes:
+            print(printable(note.text))  # noqa: T201 - the step's log
         examples.metadata.update({"data_version": manifest.version, "rows": manifest.rows})
         return manifest.version, manifest.rows

@@ -11,7 +11,7 @@ from tiffin.artifacts.examples import Manifest, set_aside, write_examples
 from tiffin.stages.ingest.columns import find_excluded, finish_columns
 from tiffin.stages.ingest.expressions import names_used, order_derived, with_final_names
 from tiffin.stages.ingest.loading import load, local_files
-from tiffin.stages.ingest.names import check_label, find_key
+from tiffin.stages.ingest.names import check_label, find_key, renamed_columns
 from tiffin.stages.ingest.parameters import check_max_bad_share
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.reasons import check_disk
@@ -104,7 +104,7 @@ def ingest(
             exclude=tuple(sorted(exclude)),
             key=key,
             set_aside=set_aside(loaded.rejected),
-            notes=(*notes, *loaded.notes, *about),
+            notes=(*notes, *renamed_columns(names), *loaded.notes, *about),
         )
         rows = sample_rows(connection, table_columns)
         return write_examples(output, manifest, rows, loaded.rejected, scratch / "shards", data_root)

@@ -1,6 +1,6 @@
 """Load source files into one DuckDB table, with the same columns and types for all of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,10 +83,46 @@ def load(
     """
     check_reading(connection, reading)
     declared = declared_types(reading, names)
-    csv = [table for table in tables if table.delimiter]
+    columns, texts, parts = _fill(connection, tables, names, reading, declared)
+    csv = {str(table.path): table.uri for table in tables if table.delimiter}
+    structural = rejected_rows(connection, csv) if csv else []
+    total = parts[-1].end + len(structural)
+    if not total:
+        raise DataError(
+            f"data should have at least one row. Received: '{tables[0].uri}', which has none. Pass a file with rows."
+        )
+    # Text columns of Parquet, and of folders' names, stay text.
+    fixed = {
+        column.name: "text"
+        for table in tables
+        if not table.delimiter
+        for column in table.columns
+        if base_type(column.type) in TEXTS
+    }
+    fixed |= dict.fromkeys(tables[0].partitions, "text")
+    conversions = convert(connection, texts, fixed | declared, reading, max_bad_share, total)
+    conversions += large_integers(connection, [column for column in columns if column.name not in texts])
+    columns, rejected, notes, counts = apply(connection, columns, conversions, parts, structural, max_bad_share)
+    rejected = [replace(row, column=names.original(row.column)) for row in rejected]
+    told = (*set_aside_notes(rejected), *(_with_original_name(note, names) for note in notes))
+    return Loaded(columns, rejected, told, counts)
+
+
+def _fill(
+    connection: duckdb.DuckDBPyConnection,
+    tables: Sequence[Table],
+    names: Names,
+    reading: Reading,
+    declared: Iterable[str],
+) -> tuple[list[Column], list[str], list[Part]]:
+    """Create the table `source` and read every file into it.
+
+    Returns:
+        The columns of the table; the names of those whose texts are still to be converted; and the rows of each file.
+    """
     folders = [Column(name, "VARCHAR") for name in tables[0].partitions]
     own = [column.name for column in tables[0].columns]
-    texts = [*own, *tables[0].partitions] if csv else list(declared)
+    texts = [*own, *tables[0].partitions] if any(table.delimiter for table in tables) else list(declared)
     by_file = {table.uri: {column.name: column.type for column in table.columns} for table in tables}
     columns = [
         Column(name, "VARCHAR")
@@ -115,27 +151,7 @@ def load(
         start = parts[-1].end if parts else 0
         parts.append(Part(table.path, table.uri, table.delimiter, order, start, start + done[0][0], table.header))
     connection.execute("SET force_compression='auto'")
-    structural = rejected_rows(connection, {str(table.path): table.uri for table in csv}) if csv else []
-    total = parts[-1].end + len(structural)
-    if not total:
-        raise DataError(
-            f"data should have at least one row. Received: '{tables[0].uri}', which has none. Pass a file with rows."
-        )
-    # Text columns of Parquet, and of folders' names, stay text.
-    fixed = {
-        column.name: "text"
-        for table in tables
-        if not table.delimiter
-        for column in table.columns
-        if base_type(column.type) in TEXTS
-    }
-    fixed |= {column.name: "text" for column in folders}
-    conversions = convert(connection, texts, fixed | declared, reading, max_bad_share, total)
-    conversions += large_integers(connection, [column for column in columns if column.name not in texts])
-    columns, rejected, notes = apply(connection, columns, conversions, parts, structural, max_bad_share)
-    rejected = [replace(row, column=names.original(row.column)) for row in rejected]
-    told = (*set_aside_notes(rejected), *(_with_original_name(note, names) for note in notes))
-    return Loaded(columns, rejected, told, tuple(part.end - part.start for part in parts))
+    return columns, texts, parts
 
 
 def _with_original_name(note: Note, names: Names) -> Note:

@@ -115,6 +115,19 @@ def repeated_names(names: Sequence[str], uri: str) -> list[Note]:
     return notes
 
 
+def renamed_columns(names: Names) -> list[Note]:
+    """Return a note on the renamed columns; none if every column keeps its name."""
+    renamed = names.renamed
+    if not renamed:
+        return []
+    old, new = next(iter(renamed.items()))
+    text = (
+        f"{len(renamed)} of {len(names.final)} columns renamed to names that TensorFlow accepts, first '{old}' to '{new}'. "
+        "Parameters take either name."
+    )
+    return [Note("COLUMNS_RENAMED", text, "", len(renamed), old)]
+
+
 def check_label(label: str, names: Names, derive: Iterable[str], exclude: Sequence[str]) -> None:
     """Raise if the label is not a column of the examples.
 

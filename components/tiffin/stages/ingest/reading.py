@@ -17,7 +17,7 @@ class Reading:
         decimal: Decimal mark of CSV numbers: `.` or `,`.
         thousands: Mark between the thousands of CSV numbers, for example `,`.
         date_format: Format of CSV dates, in the codes of strptime, for example `%d.%m.%Y`.
-        types: Column to type: text, integer, float, boolean or timestamp.
+        types: Column to type: text, integer, float, boolean, date or timestamp.
     """
 
     delimiter: str = ""

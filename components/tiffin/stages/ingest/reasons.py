@@ -80,27 +80,6 @@ def expression_reason(error: duckdb.Error | str) -> str:
     return "it does not parse"
 
 
-def row_reason(kind: str, message: str) -> str:
-    """Return why a row of a CSV file was rejected.
-
-    Args:
-        kind: DuckDB's error type, such as `TOO MANY COLUMNS`.
-        message: DuckDB's message.
-    """
-    line = first_line(message)
-    if columns := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", line):
-        return f"{columns[2]} value{'' if columns[2] == '1' else 's'} for {columns[1]} column{'' if columns[1] == '1' else 's'}"
-    if value := re.search(r"Could not convert string \"(.*)\" to '(\w+)", line):
-        return _not_a(value[1], value[2])
-    if kind == "INVALID ENCODING" or "unicode" in line:
-        return "not UTF-8"
-    if kind == "UNQUOTED VALUE" or "quote" in line:
-        return "a quote is not closed, or text follows it"
-    if kind == "LINE SIZE OVER MAXIMUM" or "line size" in line.lower():
-        return "longer than 2 MB"
-    return "invalid CSV"
-
-
 def damaged(uri: str, error: duckdb.Error) -> InputError:
     """Return the error for a Parquet file that cannot be read.
 

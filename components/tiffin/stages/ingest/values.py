@@ -201,7 +201,7 @@ def apply(
     parts: Sequence[Part],
     structural: Sequence[Rejected],
     max_bad_share: float,
-) -> tuple[list[Column], list[Rejected], list[Note]]:
+) -> tuple[list[Column], list[Rejected], list[Note], tuple[int, ...]]:
     """Convert the values of the table `source`, and remove the rows with a value that does not fit its column.
 
     Args:
@@ -213,7 +213,8 @@ def apply(
         max_bad_share: Maximum share of rows to set aside, from 0 to 1.
 
     Returns:
-        The columns with their types, the rows set aside in the order of the files, and what to tell the user.
+        The columns with their types, the rows set aside in the order of the files, what to tell the user, and the number of
+        rows that each file keeps.
 
     Raises:
         DataError: Too many rows are set aside.
@@ -238,7 +239,9 @@ def apply(
         connection.execute("DROP TABLE source")
         connection.execute("ALTER TABLE typed RENAME TO source")
     typed = [Column(c.name, by_name[c.name].type if c.name in by_name else c.type) for c in columns]
-    return typed, rejected, notes
+    lost = [sum(part.start <= row < part.end for row, _, _ in misfits) for part in parts]
+    counts = tuple(part.end - part.start - less for part, less in zip(parts, lost, strict=True))
+    return typed, rejected, notes, counts
 
 
 def _in_order(parts: Sequence[Part], rejected: Sequence[Rejected]) -> list[Rejected]:
