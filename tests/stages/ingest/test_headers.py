@@ -66,7 +66,7 @@ class TestAuto:
     def test_years_as_names_are_told(self, ingested):
         found = ingested("country,2019,2020\nDE,1.5,2.5\nFR,2.5,3.5\n")
 
-        assert (list(found.types), notes(found)) == (["country", "c_2019", "c_2020"], ["HEADER"])
+        assert (list(found.types), notes(found)) == (["country", "c_2019", "c_2020"], ["HEADER", "COLUMNS_RENAMED"])
 
     def test_a_second_file_without_a_header(self, ingested):
         with pytest.raises(InputError, match=r"2\.csv'.*header=no"):
@@ -88,7 +88,7 @@ class TestSettings:
     def test_a_header_of_numbers(self, ingested):
         found = ingested(IRIS, reading=Reading(header="yes"))
 
-        assert (found.manifest.rows, notes(found)) == (2, [])
+        assert (found.manifest.rows, notes(found)) == (2, ["COLUMNS_RENAMED"])
         assert list(found.manifest.renamed) == ["5.1", "3.5", "1.4", "0.2", "Iris-setosa"]
 
     @pytest.mark.parametrize("header", ["no", "auto"])

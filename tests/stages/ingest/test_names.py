@@ -106,7 +106,10 @@ class TestRenamed:
 
         assert found.rows == [{"a": 1, "a_1": 2}]
         assert found.manifest.renamed == {"a.1": "a_1"}
-        assert [(note.code, note.column, note.count) for note in found.manifest.notes] == [("NAMES_REPEATED", "a", 2)]
+        assert [(note.code, note.column, note.count) for note in found.manifest.notes] == [
+            ("NAMES_REPEATED", "a", 2),
+            ("COLUMNS_RENAMED", "", 1),
+        ]
 
 
 class TestEitherName:
