@@ -86,7 +86,13 @@ def fit(take: Take, width: int, target: np.ndarray, label: Label, settings: Sett
 
 
 class _Loop:
-    """The network in training, the average of its weights, and the functions of TensorFlow that advance both."""
+    """The network in training, the average of its weights, and the functions of TensorFlow that advance both.
+
+    Attributes:
+        averaged: Network with the averaged weights.
+        state: Returns the values of all variables, including the optimizer's and the states of dropout.
+        load: Sets all variables to such values.
+    """
 
     def __init__(
         self, take: Take, width: int, target: np.ndarray, label: Label, settings: Settings, rate: Any, average: float
@@ -96,7 +102,7 @@ class _Loop:
         self.averaged.set_weights(model.get_weights())
         optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
         optimizer.build(model.trainable_variables)
-        self._variables = [*model.variables, *optimizer.variables, *self.averaged.variables]
+        variables = [v.value for v in (*model.variables, *optimizer.variables, *self.averaged.variables)]
         weights, averages = model.trainable_variables, self.averaged.trainable_variables
         truth, loss = tf.constant(target, tf.float32), network.loss_for(label)
         batch = settings.batch_size
@@ -123,7 +129,16 @@ class _Loop:
         def held_out(rows: tf.Tensor) -> tf.Tensor:
             return loss(tf.gather(truth, rows)[:, None], self.averaged(take(rows), training=False))
 
-        self._epoch, self._held_out = epoch, held_out
+        @tf.function
+        def state() -> list[tf.Tensor]:
+            return [tf.identity(variable) for variable in variables]
+
+        @tf.function
+        def load(values: Sequence[tf.Tensor]) -> None:
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+
+        self._epoch, self._held_out, self.state, self.load = epoch, held_out, state, load
 
     def epoch(self, rows: np.ndarray, chance: np.random.Generator) -> float:
         """Train on the rows once, in random order, and return the mean loss."""
@@ -132,15 +147,6 @@ class _Loop:
     def held_out_loss(self, rows: np.ndarray) -> float:
         """Return the loss of the averaged weights on the rows."""
         return float(self._held_out(tf.constant(rows)))
-
-    def state(self) -> list[np.ndarray]:
-        """Return the values of all variables, including the optimizer's and the states of dropout."""
-        return [variable.numpy() for variable in self._variables]
-
-    def load(self, state: Sequence[np.ndarray]) -> None:
-        """Set all variables to a state."""
-        for variable, value in zip(self._variables, state, strict=True):
-            variable.assign(value)
 
 
 def _train(loop: _Loop, rows: int, epochs: int, seed: int, log: bool = False) -> tuple[float, ...]:
