@@ -37,7 +37,18 @@ def main(more: Sequence[str]) -> None:
 
     if not (CACHE / "iris.csv").exists():
         uv = CHECKOUT / ".venvs" / "uv" / "bin" / "uv"
-        install = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable, "--target", CACHE, *PACKAGES]
+        install = [
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--python",
+            sys.executable,
+            "--target",
+            CACHE,
+            *PACKAGES,
+        ]
         subprocess.run(install, check=True)
         code = "import sys, sklearn.datasets as d; d.load_iris(as_frame=True).frame.to_csv(sys.argv[1], index=False)"
         subprocess.run([find_python("model"), "-c", code, CACHE / "iris.csv"], check=True)

@@ -29,4 +29,8 @@ def open_shards(artifact: str | Path, split: str) -> Iterator[tuple[str, pq.Parq
 def has_label(values: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
     """Return whether each value is a label: neither missing, NaN nor infinite."""
     valid = pc.is_valid(values)
-    return pc.and_kleene(valid, pc.fill_null(pc.is_finite(values), False)) if pyarrow.types.is_floating(values.type) else valid
+    return (
+        pc.and_kleene(valid, pc.fill_null(pc.is_finite(values), False))
+        if pyarrow.types.is_floating(values.type)
+        else valid
+    )

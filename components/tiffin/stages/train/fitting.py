@@ -118,27 +118,26 @@ class _Loop:
                 mean.assign(kept * mean + (1.0 - kept) * weight)
             return value * tf.cast(tf.size(rows), tf.float32)
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
         def epoch(rows: tf.Tensor) -> tf.Tensor:
             total = tf.constant(0.0)
             for first in tf.range(0, tf.size(rows), batch):
                 total += update(rows[first : first + batch])
             return total / tf.cast(tf.size(rows), tf.float32)
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
         def held_out(rows: tf.Tensor) -> tf.Tensor:
             return loss(tf.gather(truth, rows)[:, None], self.averaged(take(rows), training=False))
 
-        @tf.function
         def state() -> list[tf.Tensor]:
             return [tf.identity(variable) for variable in variables]
 
-        @tf.function
         def load(values: Sequence[tf.Tensor]) -> None:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
-        self._epoch, self._held_out, self.state, self.load = epoch, held_out, state, load
+        indices = [tf.TensorSpec([None], tf.int64)]
+        self._epoch = tf.function(epoch, input_signature=indices)
+        self._held_out = tf.function(held_out, input_signature=indices)
+        self.state, self.load = tf.function(state), tf.function(load)
 
     def epoch(self, rows: np.ndarray, chance: np.random.Generator) -> float:
         """Train on the rows once, in random order, and return the mean loss."""

@@ -106,9 +106,7 @@ def _notes(
                 "LABEL_MISSING", f"{unlabelled} rows without a value of '{label.name}' skipped", label.name, unlabelled
             )
         )
-    notes += [
-        Note("LEFT_OUT", f"column '{name}' left out: {reason}", name) for name, reason in chosen.left_out.items()
-    ]
+    notes += [Note("LEFT_OUT", f"column '{name}' left out: {reason}", name) for name, reason in chosen.left_out.items()]
     notes += [
         Note(
             "ROUNDED_IN_EXAMPLES",
@@ -117,7 +115,7 @@ def _notes(
             number.name,
         )
         for number in chosen.numbers
-        if not number.whole and 2 * len(set(np.float32(number.edges).tolist())) < len(number.edges)
+        if not number.whole and 2 * len(np.unique(np.array(number.edges, np.float32))) < len(number.edges)
     ]
     return tuple(notes)
 
