@@ -116,6 +116,7 @@ bench: setup ## Run the benchmarks and compare with other tools. BENCH='--set da
 	@.venvs/sdk/bin/python tests/benchmarks/pipeline.py $(BENCH)
 	@.venvs/data/bin/python tests/benchmarks/tfdv.py 2>/dev/null
 	@.venvs/sdk/bin/python tests/benchmarks/client.py
+	@.venvs/sdk/bin/python tests/benchmarks/defaults.py
 	@.venvs/model/bin/python tests/benchmarks/serving.py
 
 docs: .venvs/docs/.ready ## Build the documentation into build/docs; check links, anchors and offline use.

@@ -37,7 +37,7 @@ def main(run: str) -> None:
     print(f"{'':<45} {'AUC':>7} {'log loss':>9} {'train s':>8}")
     print(f"{'tiffin train_model, defaults':<45} {found['auc']:7.4f} {found['log_loss']:9.4f} {seconds:8.1f}")
     start = time.perf_counter()
-    (x, y), (x_eval, y_eval) = (_frame(examples, split, record.columns, label) for split in ("train", "eval"))
+    (x, y), (x_eval, y_eval) = (frame(examples, split, record.columns, label) for split in ("train", "eval"))
     boosting = HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=1).fit(x, y)
     seconds = time.perf_counter() - start
     p = boosting.predict_proba(x_eval)[:, 1]
@@ -46,8 +46,10 @@ def main(run: str) -> None:
     )
 
 
-def _frame(examples: Path, split: str, columns: tuple[str, ...], label: str):
+def frame(examples: Path, split: str, columns: tuple[str, ...], label: str):
+    """Return the columns of a split for scikit-learn, and the label, without the rows that lack it."""
     frame = pa.concat_tables(shard.read() for _, shard in open_shards(examples, split)).to_pandas()
+    frame = frame[frame[label].notna()]
     for name in columns:
         if frame[name].dtype == object or str(frame[name].dtype) in ("str", "string"):
             # scikit-learn supports at most 255 categories per column.

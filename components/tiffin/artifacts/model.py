@@ -18,19 +18,19 @@ class Settings:
 
     Attributes:
         hidden_units: Sizes of the hidden layers; empty for a linear model.
-        epochs: Passes over the training data, at least 1.
-        batch_size: Rows per training step, at least 1.
-        learning_rate: Initial learning rate of AdamW, above 0; decays to 0 on a cosine schedule.
+        epochs: Passes over the training data; 0 to choose the number from the data.
+        batch_size: Rows per training step; 0 to choose it from the number of rows.
+        learning_rate: Learning rate of AdamW, above 0; with a given number of epochs, it decays to 0 on a cosine schedule.
         dropout: Dropout rate of the hidden layers, from 0 to below 1.
         weight_decay: AdamW weight decay, at least 0.
         seed: Random seed of the initial weights, the shuffling and the dropout.
     """
 
     hidden_units: tuple[int, ...] = (64, 32)
-    epochs: int = 8
-    batch_size: int = 128
+    epochs: int = 0
+    batch_size: int = 0
     learning_rate: float = 0.003
-    dropout: float = 0.2
+    dropout: float = 0.1
     weight_decay: float = 0.01
     seed: int = 1
 
@@ -47,7 +47,7 @@ class Training:
         left_out: Name of an unused column to the reason.
         rows: Number of training rows.
         rows_without_label: Number of rows skipped because the label is missing.
-        settings: Training settings.
+        settings: Training settings, with the number of epochs and the batch size that were used.
         losses: Mean training loss of each epoch.
         data_version: Version of the examples.
         schema_digest: Digest of the schema.
@@ -94,5 +94,5 @@ def saved_model(artifact: str | Path) -> Path:
 
 
 def class_name(value: object) -> str:
-    """Return a label's value as the text of its class: 1.0 and 1 are the same class."""
+    """Return a label's value as the text of its class: 1.0 and 1 are the same class, `1`."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tiffin import storage
@@ -23,3 +24,13 @@ def open_shards(artifact: str | Path, split: str) -> Iterator[tuple[str, pq.Parq
     for uri in shard_uris(artifact, split):
         with storage.local_copy(uri) as path, pq.ParquetFile(path) as file:
             yield uri, file
+
+
+def has_label(values: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
+    """Return whether each value is a label: neither missing, NaN nor infinite."""
+    valid = pc.is_valid(values)
+    return (
+        pc.and_kleene(valid, pc.fill_null(pc.is_finite(values), False))
+        if pyarrow.types.is_floating(values.type)
+        else valid
+    )

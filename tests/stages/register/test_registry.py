@@ -21,7 +21,7 @@ from tiffin.stages.register.registry import register
 # Raised when MLflow creates the tables of a new database.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 
-SETTINGS = Settings(hidden_units=(8,), epochs=2, learning_rate=0.02)
+SETTINGS = Settings(hidden_units=(8,), epochs=2, batch_size=128, learning_rate=0.02, dropout=0.2)
 RECORD = make_training(settings=SETTINGS)
 EVALUATION = make_evaluation(
     reason="log_loss 0.3 is better than guessing (0.69) by 0.39, at least 0.3 with 95 % confidence on 90 rows."

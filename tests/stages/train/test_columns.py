@@ -28,16 +28,40 @@ class TestFindLabel:
             ([2.5, 1.5], "binary", ("1.5", "2.5")),
             (["yes", "no"], "binary", ("no", "yes")),
             (["b", "a", "c"], "multiclass", ("a", "b", "c")),
-            ([10, 9, 2], "multiclass", ("2", "9", "10")),
-            (list(range(20)), "multiclass", tuple(map(str, range(20)))),
-            (list(range(21)), "regression", ()),
-            ([0.5, 1.0, 1.5], "regression", ()),
+            ([10, 9, 2] * 5, "multiclass", ("2", "9", "10")),
+            ([0.0, 1.0, 2.0] * 5, "multiclass", ("0", "1", "2")),
+            ([-0.0, 0.0, 1.0, 2.0] * 5, "multiclass", ("0", "1", "2")),
+            ([-1.0, 0.0, 1.0] * 5, "multiclass", ("-1", "0", "1")),
+            (list(range(20)) * 5, "multiclass", tuple(map(str, range(20)))),
+            (list(map(float, range(20))) * 5, "multiclass", tuple(map(str, range(20)))),
+            # Too many, or too few rows for each: numbers.
+            (list(range(21)) * 50, "regression", ()),
+            (list(range(20)) * 4, "regression", ()),
+            ([2001.0, 2002.0, 2003.0], "regression", ()),
+            ([0.5, 1.0, 1.5] * 50, "regression", ()),
+            ([0.0, 1.0, 2.5] * 50, "regression", ()),
         ],
     )
     def test_auto_derives_the_task_from_the_values(self, values, task, classes):
         found = columns.find_label(chunked(values), "y", "auto")
 
         assert (found.name, found.task, found.classes) == ("y", task, classes)
+
+    @pytest.mark.parametrize(
+        ("values", "task", "choice"),
+        [
+            ([0.0, 1.0, 2.0] * 5, "auto", ("multiclass", "3", "(0, 1, 2)", "task=regression")),
+            ([3.0, 1.0, 2.0], "auto", ("regression", "3", "(1, 2, 3)", "task=multiclass")),
+            ([1.0, 0.0], "auto", ("binary", "2", "(0, 1)", "task=regression")),
+            ([0.5, 1.0, 2.0], "auto", ("regression", "task=multiclass")),
+            (["b", "a", "c"], "auto", ("multiclass", "3", "(a, b, c)")),
+            ([0, 1], "multiclass", ("multiclass",)),
+        ],
+    )
+    def test_the_choice_has_the_task_the_values_and_the_alternative(self, values, task, choice):
+        found = columns.find_label(chunked(values), "y", task).choice
+
+        assert all(part in found for part in choice)
 
     @pytest.mark.parametrize(
         ("values", "task", "classes"),
@@ -69,12 +93,17 @@ class TestFindLabel:
 class TestEncodeLabel:
     @pytest.mark.parametrize(
         ("values", "task", "encoded"),
-        [([1, 0, 1], "auto", [1, 0, 1]), (["b", "a", "c"], "auto", [1, 0, 2]), ([1.5, 2.0, 4.0], "auto", [1.5, 2, 4])],
+        [
+            ([1, 0, 1], "auto", [1, 0, 1]),
+            (["b", "a", "c"], "auto", [1, 0, 2]),
+            ([1.5, 2.0, 1.7e9 + 0.001], "auto", [1.5, 2, 1.7e9 + 0.001]),
+            ([1.0, 0.0, 1.0], "auto", [1, 0, 1]),
+        ],
     )
     def test_is_the_index_of_the_class_or_the_number(self, values, task, encoded):
         found = columns.encode_label(chunked(values), columns.find_label(chunked(values), "y", task))
 
-        assert (found.tolist(), found.dtype) == (encoded, np.float32)
+        assert (found.tolist(), found.dtype) == (encoded, np.float64)
 
 
 class TestReadTable:
@@ -83,6 +112,12 @@ class TestReadTable:
         found, unlabelled = columns.read_table(examples, "train", ["x"], "y")
 
         assert (found["x"].to_pylist(), unlabelled) == ([1, 4], 2)
+
+    def test_leaves_out_labels_that_are_no_numbers(self, tmp_path):
+        rows = table(x=[1, 2, 3, 4], y=[0.5, float("nan"), float("inf"), None])
+        found, unlabelled = columns.read_table(write_examples(tmp_path, {"train": rows}), "train", ["x"], "y")
+
+        assert (found["x"].to_pylist(), unlabelled) == ([1], 3)
 
     def test_no_row_has_a_label(self, tmp_path):
         examples = write_examples(tmp_path, {"train": table(x=[1, 2], y=[None, None])})
@@ -106,8 +141,32 @@ class TestReadTable:
 
 def test_missing_values_are_nan_or_the_empty_string():
     features = Features((Number("n", True, (0, 1)), Number("f", False, (0, 1))), (Category("c", ("a",)),), {})
-    found = columns.raw_inputs(table(n=[2**53 - 1, None], f=[0.1, None], c=["a", None]), features)
+    rows = table(n=[2**53 - 1, 2**62 + 1, None], f=[0.1, 1.7e9 + 0.001, None], c=["a", "", None])
+    found = columns.raw_inputs(rows, features)
 
-    np.testing.assert_array_equal(found["n"], [2.0**53 - 1, np.nan])
-    np.testing.assert_array_equal(found["f"], np.array([0.1, np.nan], np.float32))
-    assert (found["n"].dtype, found["f"].dtype, found["c"].tolist()) == (np.float64, np.float32, ["a", ""])
+    np.testing.assert_array_equal(found["n"], [2.0**53 - 1, 2.0**62, np.nan])
+    np.testing.assert_array_equal(found["f"], [0.1, 1.7e9 + 0.001, np.nan])
+    assert (found["n"].dtype, found["f"].dtype, found["c"].tolist()) == (np.float64, np.float64, ["a", "", ""])
+
+
+class TestScale:
+    @pytest.mark.parametrize(
+        "target",
+        [
+            [1.7e9 + 1, 1.7e9 + 2, 1.7e9 + 4],
+            [1e12 + 0.5, 1e12, 1e12],
+            [-1e300, 1e300],
+            [1e-200, 3e-200],
+            [1e-9, 2e-9],
+            [-5.0, -3.0],
+        ],
+    )
+    def test_gives_mean_zero_and_deviation_one(self, target):
+        target = np.array(target)
+        scale = columns.find_scale(target, columns.Label("y", "regression", ()))
+        scaled = (target - scale.mean) / scale.deviation
+
+        assert (scaled.mean(), scaled.std()) == (pytest.approx(0, abs=1e-3), pytest.approx(1))
+
+    def test_of_classes_changes_nothing(self):
+        assert columns.find_scale(np.array([0.0, 2.0]), columns.Label("y", "binary", ("a", "b"))) == columns.Scale(0, 1)

@@ -23,7 +23,7 @@ ROWS = [
 ]
 RAW = {
     "n": np.array([row[0] for row, _ in ROWS], np.float64),
-    "m": np.array([row[1] for row, _ in ROWS], np.float32),
+    "m": np.array([row[1] for row, _ in ROWS], np.float64),
     "c": np.array([row[2] for row, _ in ROWS]),
 }
 ENCODED = np.array([vector for _, vector in ROWS], np.float32)
@@ -36,9 +36,31 @@ def transform():
     return built
 
 
-@pytest.mark.parametrize("rows", [1, 3, 100])
-def test_the_vector_of_each_row(transform, rows):
-    np.testing.assert_array_equal(np.concatenate(list(preprocessing.chunks(transform, RAW, rows))), ENCODED)
+@pytest.mark.parametrize("cache_bytes", [1 << 30, 0])
+def test_the_vector_of_each_row_and_the_mean(transform, cache_bytes):
+    take, mean = preprocessing.encode(transform, RAW, cache_bytes)
+
+    np.testing.assert_array_equal(take(tf.range(len(ROWS))), ENCODED)
+    np.testing.assert_array_equal(take(tf.constant([5, 0, 5])), ENCODED[[5, 0, 5]])
+    np.testing.assert_allclose(mean, ENCODED.mean(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [
+        (1.7e9, 1.7e9 + 0.001, 1.7e9 + 0.002),
+        (1e-9, 2e-9, 3e-9),
+        (1, 1 + 2**-52, 1 + 2**-51),
+        (-1e30, 0, 1e30),
+        (-1.7e308, 0, 1.7e308),
+        (2**53 - 2, 2**53 - 1, 2**53),
+        (-1.7e15, -1.7e15 + 1, -1.7e15 + 2),
+    ],
+)
+def test_edges_that_float32_cannot_tell_apart(edges):
+    encode, _, _ = preprocessing.build(Features((Number("x", False, edges),), (), {}))
+
+    np.testing.assert_allclose(encode({"x": tf.constant(edges, tf.float64)}), [[0, 0, 0], [1, 0, 0], [1, 1, 0]])
 
 
 def test_only_numeric_and_only_text_columns():
@@ -46,7 +68,7 @@ def test_only_numeric_and_only_text_columns():
     words, _, word_owners = preprocessing.build(Features((), FEATURES.categories, {}))
 
     assert (owners, word_owners) == (["m", "m"], ["c"] * 4)
-    np.testing.assert_array_equal(numbers({"m": tf.constant([0.0, np.nan])}), [[0.5, 0], [0, 1]])
+    np.testing.assert_array_equal(numbers({"m": tf.constant([0.0, np.nan], tf.float64)}), [[0.5, 0], [0, 1]])
     np.testing.assert_array_equal(words({"c": tf.constant(["a", ""])}), [[0, 0, 0, 1], [1, 0, 0, 0]])
 
 
@@ -62,33 +84,12 @@ def test_any_text_is_a_value(word):
 def test_input_signature():
     assert preprocessing.input_signature(FEATURES) == {
         "n": tf.TensorSpec([None], tf.float64, "n"),
-        "m": tf.TensorSpec([None], tf.float32, "m"),
+        "m": tf.TensorSpec([None], tf.float64, "m"),
         "c": tf.TensorSpec([None], tf.string, "c"),
     }
 
 
-class TestBatches:
-    def read(self, transform, seed=1, **options):
-        data, mean = preprocessing.batches(transform, RAW, np.arange(len(ROWS), dtype=np.float32), 3, seed, **options)
-        passes = [[(rows.numpy(), target.numpy()) for rows, target in data] for _ in range(2)]
-        return passes, mean
+def test_bins_without_a_normal_width_are_finite():
+    encode, _, _ = preprocessing.build(Features((Number("x", False, (0.0, 5e-324)),), (), {}))
 
-    @pytest.mark.parametrize("cache_bytes", [1 << 30, 0])
-    def test_contain_each_row_once_with_its_target(self, transform, cache_bytes):
-        passes, mean = self.read(transform, cache_bytes=cache_bytes)
-
-        np.testing.assert_allclose(mean, ENCODED.mean(axis=0), rtol=1e-6)
-        for batches in passes:
-            assert [len(rows) for rows, _ in batches] == [3, 3, 2]
-            targets = np.concatenate([target for _, target in batches])
-            assert sorted(targets) == list(range(len(ROWS)))
-            np.testing.assert_array_equal(np.concatenate([rows for rows, _ in batches]), ENCODED[targets.astype(int)])
-
-    @pytest.mark.parametrize("cache_bytes", [1 << 30, 0])
-    def test_have_an_order_that_depends_on_the_seed(self, transform, cache_bytes):
-        def order(seed):
-            passes, _ = self.read(transform, seed, cache_bytes=cache_bytes)
-            return [[float(value) for _, target in batches for value in target] for batches in passes]
-
-        assert order(1) == order(1) != order(2)
-        assert order(1)[0] != order(1)[1]
+    assert np.isfinite(encode({"x": tf.constant([0.0, 5e-324, 1.0], tf.float64)})).all()

@@ -9,7 +9,7 @@ from tiffin.errors import InputError
 from tiffin.stages.train.settings import settings_from
 
 GIVEN = {
-    "hidden_units": [64, 32], "epochs": 8, "batch_size": 128, "learning_rate": 0.003, "dropout": 0.2,
+    "hidden_units": [64, 32], "epochs": 0, "batch_size": 0, "learning_rate": 0.003, "dropout": 0.1,
     "weight_decay": 0.01, "seed": 1,
 }  # fmt: skip
 
@@ -33,8 +33,8 @@ def test_empty_hidden_units():
         ("hidden_units", ["64"], "['64']"),
         ("hidden_units", [0], "[0]"),
         ("hidden_units", [True], "[True]"),
-        ("epochs", 0, "0"),
-        ("batch_size", 0, "0"),
+        ("epochs", -1, "-1"),
+        ("batch_size", -1, "-1"),
         ("learning_rate", 0.0, "0.0"),
         ("learning_rate", float("inf"), "inf"),
         ("learning_rate", float("nan"), "nan"),

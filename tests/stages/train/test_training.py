@@ -12,9 +12,9 @@ from tiffin.errors import DataError, InputError
 from tiffin.stages.train.training import train
 
 TASKS = ["binary", "multiclass", "regression"]
-# Rows as a server receives them: integers as float64, other numbers as float32.
+# Rows as a server receives them.
 RAW = {
-    "km": np.array([0.5, 5.0, 9.5, np.nan, 100.0], np.float32),
+    "km": np.array([0.5, 5.0, 9.5, np.nan, 100.0], np.float64),
     "items": np.array([1, 4, 8, 3, np.nan], np.float64),
     "kitchen": np.array(["thai", "soup", "", "never seen", "pizza"]),
 }
@@ -72,6 +72,14 @@ class TestRecord:
     def test_contains_the_classes_of_text(self, models):
         assert models.multiclass.record.classes == ("fair", "fast", "slow")
         assert models.regression.record.classes == ()
+
+    def test_contains_notes(self, models, capsys):
+        rows = {"city": "LEFT_OUT", "order": "LEFT_OUT", "late": "TASK_CHOSEN", "": "TRAINING_LENGTH"}
+        notes = models.binary.record.notes
+
+        assert {note.column: note.code for note in notes} == rows
+        assert "nearly constant" in next(note.text for note in notes if note.column == "city")
+        assert next(note.count for note in notes if note.code == "TRAINING_LENGTH") == 6
 
     def test_the_artifact_contains_nothing_else(self, trained):
         assert len(list(trained.model.iterdir())) == 2
@@ -159,6 +167,19 @@ class TestRepeatable:
         assert read_training(tmp_path / "model") == record
         assert not left_over.exists()
         assert len(list((tmp_path / "model").iterdir())) == 2
+
+
+def test_labels_that_are_missing_are_a_note_and_every_note_is_logged(tmp_path, capsys):
+    rows = table(x=list(range(40)), z=["same"] * 40, y=[None if row < 3 else float(row % 3) for row in range(40)])
+    places = [write_examples(tmp_path / "e", {"train": rows}), write_statistics(tmp_path / "s", rows)]
+    record = train(*places, write_schema(tmp_path / "c", rows), tmp_path / "model", "y", settings=Settings(epochs=1))
+    logged = capsys.readouterr().out.splitlines()
+
+    assert [note.code for note in record.notes] == ["TASK_CHOSEN", "TRAINING_LENGTH", "LABEL_MISSING", "LEFT_OUT"]
+    assert record.classes == ("0", "1", "2")
+    assert record.notes[2].column == "y"
+    assert record.notes[2].count == record.rows_without_label == 3
+    assert logged[-4:] == [note.text for note in record.notes]
 
 
 class TestBadInput:

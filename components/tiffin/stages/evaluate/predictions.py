@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from tiffin.artifacts.model import Training, class_name, saved_model
-from tiffin.artifacts.shards import open_shards
+from tiffin.artifacts.shards import has_label, open_shards
 from tiffin.errors import DataError, InputError
 
 _BATCH_ROWS = 4096
@@ -57,10 +57,10 @@ def predict(model: str | Path, examples: str | Path, split: str, record: Trainin
     truths, answers = [], []
     unknown: Counter[str] = Counter()
     for table in _batches(examples, split, [*specs, record.label]):
-        labelled = table.filter(pc.is_valid(table[record.label]))
+        labelled = table.filter(has_label(table[record.label]))
         truth = labelled[record.label]
         if record.task == "regression":
-            truth = pc.cast(truth, pa.float64())
+            truth = pc.cast(truth, pa.float64(), safe=False)
         else:
             names = pa.array([class_name(value) for value in truth.to_pylist()], pa.string())
             truth = pc.index_in(names, pa.array(record.classes, pa.string()))
@@ -94,4 +94,4 @@ def _batches(examples: str | Path, split: str, columns: Sequence[str]) -> Iterat
 def _tensor(column: pa.ChunkedArray, spec: tf.TensorSpec) -> tf.Tensor:
     if spec.dtype == tf.string:
         return tf.constant(pc.fill_null(column, "").to_pylist(), tf.string)
-    return tf.constant(pc.cast(column, pa.float64()).to_numpy(), spec.dtype)
+    return tf.constant(pc.cast(column, pa.float64(), safe=False).to_numpy(), spec.dtype)

@@ -17,10 +17,10 @@ def train_model(
     label: str,
     task: str = "auto",
     hidden_units: list = [64, 32],  # type: ignore[type-arg]  # noqa: B006 - kfp copies it into the spec
-    epochs: int = 8,
-    batch_size: int = 128,
+    epochs: int = 0,
+    batch_size: int = 0,
     learning_rate: float = 0.003,
-    dropout: float = 0.2,
+    dropout: float = 0.1,
     weight_decay: float = 0.01,
     seed: int = 1,
     data_version: str = "",
@@ -35,11 +35,13 @@ def train_model(
         statistics: Output of validate_examples or compute_statistics.
         schema: Output of validate_examples or infer_schema.
         label: Column to predict.
-        task: Task type: auto, binary, multiclass or regression. auto derives it from the label's values.
+        task: Task type: auto, binary, multiclass or regression. auto derives it from the label's values: classes for
+            two distinct values, text, and at most 20 distinct whole numbers with 5 rows each on average.
         hidden_units: Units of each hidden layer, at least 1 each. Empty list for a linear model.
-        epochs: Number of passes over the training data, at least 1.
-        batch_size: Rows per training step, at least 1.
-        learning_rate: Initial learning rate of AdamW, above 0; decays to 0 on a cosine schedule.
+        epochs: Number of passes over the training data. 0 to choose it from the data: training stops when the loss on
+            held-out rows of the train split stops falling.
+        batch_size: Rows per training step. 0 to choose it from the number of rows, from 16 to 128.
+        learning_rate: Learning rate of AdamW, above 0. With a given number of epochs, it decays to 0 on a cosine schedule.
         dropout: Dropout rate of the hidden layers, at least 0 and below 1. 0 turns dropout off.
         weight_decay: AdamW weight decay, at least 0. 0 turns it off.
         seed: Random seed of initial weights, shuffling and dropout, from 0 to 2**32 - 1. The same seed gives the same model.

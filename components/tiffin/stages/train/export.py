@@ -4,9 +4,9 @@ Signatures:
 
     serving_default   raw columns -> the prediction.
                       binary: probability [batch]; multiclass: probabilities [batch, classes], prediction [batch] text;
-                      regression: prediction [batch]
+                      regression: prediction [batch] float64
     examples          inputs: serialized tf.Example [batch] -> classes and scores [batch, classes] for TensorFlow
-                      Serving's Classify, or outputs [batch] for Regress
+                      Serving's Classify, or outputs [batch] for Regress. tf.Example and Regress have float32 only
     explain           raw columns -> one attribution per column [batch], tiffin_score and tiffin_baseline [batch]; in
                       logits of the most likely class, or in the unit of the label for regression
 
@@ -24,7 +24,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tiffin.stages.train.columns import Label
+from tiffin.stages.train.columns import Label, Scale
 from tiffin.stages.train.features import Features
 from tiffin.stages.train.preprocessing import Transform, as_written, input_signature
 
@@ -41,6 +41,7 @@ def write(
     layers: Sequence[keras.layers.Layer],
     owners: Sequence[str],
     model: keras.Model,
+    scale: Scale,
     mean_row: np.ndarray,
 ) -> None:
     """Write the SavedModel to `folder`: under a temporary name first, then renamed.
@@ -52,7 +53,8 @@ def write(
         transform: Maps raw columns to the encoded vector.
         layers: Lookup tables used by `transform`.
         owners: Column of each position of the encoded vector.
-        model: Maps the encoded vector to logits, or to numbers for regression.
+        model: Maps the encoded vector to logits, or to scaled numbers for regression.
+        scale: Mean and standard deviation of a regression label; the model's numbers are unscaled in float64.
         mean_row: Mean encoded vector of the training data, `[width]`.
     """
     folder = Path(folder)
@@ -63,17 +65,23 @@ def write(
     for layer in layers:
         archive.track(layer)
     raw = [input_signature(features)]
-    archive.add_endpoint("serving_default", _serving(transform, model, label), input_signature=raw)
+    archive.add_endpoint("serving_default", _serving(transform, model, label, scale), input_signature=raw)
     serialized = [tf.TensorSpec([None], tf.string, name="inputs")]
-    archive.add_endpoint("examples", _examples(features, transform, model, label), input_signature=serialized)
-    explain = _explain(features, transform, model, label, owners, mean_row)
+    examples = _examples(features, transform, model, label, scale)
+    archive.add_endpoint("examples", examples, input_signature=serialized)
+    explain = _explain(features, transform, model, label, owners, scale, mean_row)
     archive.add_endpoint("explain", explain, input_signature=raw)
     archive.write_out(str(temporary), verbose=False)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
 
 
-def _serving(transform: Transform, model: keras.Model, label: Label) -> Signature:
+def _unscaled(output: tf.Tensor, scale: Scale) -> tf.Tensor:
+    """Return a regression output in the unit of the label, in float64: float32 has 7 digits."""
+    return tf.cast(output, tf.float64) * scale.deviation + scale.mean
+
+
+def _serving(transform: Transform, model: keras.Model, label: Label, scale: Scale) -> Signature:
     classes = tf.constant(label.classes) if label.classes else None
 
     @as_written
@@ -83,16 +91,17 @@ def _serving(transform: Transform, model: keras.Model, label: Label) -> Signatur
             return {"probability": tf.sigmoid(output[:, 0])}
         if label.task == "multiclass":
             return {"probabilities": tf.nn.softmax(output), "prediction": tf.gather(classes, tf.argmax(output, axis=1))}
-        return {"prediction": output[:, 0]}
+        return {"prediction": _unscaled(output[:, 0], scale)}
 
     return serving_default
 
 
-def _examples(features: Features, transform: Transform, model: keras.Model, label: Label) -> Callable[..., Any]:
+def _examples(
+    features: Features, transform: Transform, model: keras.Model, label: Label, scale: Scale
+) -> Callable[..., Any]:
     # tf.Example has no float64, and a missing value is an absent feature.
     spec: dict[str, Any] = {n.name: tf.io.VarLenFeature(tf.int64 if n.whole else tf.float32) for n in features.numbers}
     spec |= {c.name: tf.io.FixedLenFeature([], tf.string, default_value="") for c in features.categories}
-    whole = {n.name for n in features.numbers if n.whole}
     classes = tf.constant([label.classes]) if label.classes else None
 
     @as_written
@@ -103,12 +112,11 @@ def _examples(features: Features, transform: Transform, model: keras.Model, labe
             if not isinstance(value, tf.SparseTensor):
                 raw[name] = value
                 continue
-            dtype = tf.float64 if name in whole else tf.float32
-            sparse = tf.SparseTensor(value.indices, tf.cast(value.values, dtype), [value.dense_shape[0], 1])
-            raw[name] = tf.sparse.to_dense(sparse, default_value=tf.constant(float("nan"), dtype))[:, 0]
+            sparse = tf.SparseTensor(value.indices, tf.cast(value.values, tf.float64), [value.dense_shape[0], 1])
+            raw[name] = tf.sparse.to_dense(sparse, default_value=tf.constant(float("nan"), tf.float64))[:, 0]
         output = model(transform(raw), training=False)
         if label.task == "regression":
-            return {"outputs": output[:, 0]}
+            return {"outputs": tf.cast(_unscaled(output[:, 0], scale), tf.float32)}
         if label.task == "binary":
             yes = tf.sigmoid(output)
             scores = tf.concat([1.0 - yes, yes], axis=1)
@@ -125,6 +133,7 @@ def _explain(
     model: keras.Model,
     label: Label,
     owners: Sequence[str],
+    scale: Scale,
     mean_row: np.ndarray,
 ) -> Signature:
     columns = features.columns
@@ -145,11 +154,12 @@ def _explain(
         along = tf.gather(model(flat, training=False), tf.repeat(chosen, _POINTS), axis=1, batch_dims=1)
         slopes = tf.reshape(tf.gradients(along, flat)[0], tf.shape(path))
         shares = tf.matmul((encoded - start) * tf.reduce_mean(slopes, axis=1), tf.constant(sums))
+        score = tf.gather(output, chosen, axis=1, batch_dims=1)
+        baseline = tf.gather(tf.repeat(first, tf.shape(output)[0], axis=0), chosen, axis=1, batch_dims=1)
+        if label.task == "regression":
+            shares = tf.cast(shares, tf.float64) * scale.deviation
+            score, baseline = _unscaled(score, scale), _unscaled(baseline, scale)
         result = {name: shares[:, i] for i, name in enumerate(columns)}
-        result["tiffin_score"] = tf.gather(output, chosen, axis=1, batch_dims=1)
-        result["tiffin_baseline"] = tf.gather(
-            tf.repeat(first, tf.shape(output)[0], axis=0), chosen, axis=1, batch_dims=1
-        )
-        return result
+        return result | {"tiffin_score": score, "tiffin_baseline": baseline}
 
     return explain

@@ -104,7 +104,8 @@ def _edges(stats: statistics_pb2.NumericStatistics) -> tuple[float, ...]:
         return (0.0,)
     quantiles = [h for h in stats.histograms if h.type == statistics_pb2.Histogram.QUANTILES]
     values = [b.low_value for h in quantiles for b in h.buckets] + [b.high_value for h in quantiles for b in h.buckets]
-    return tuple(float(value) for value in np.unique(np.array([*values, stats.min, stats.max], np.float64)))
+    edges = np.unique(np.array([*values, stats.min, stats.max], np.float64))
+    return tuple(float(edge) for edge in edges[np.isfinite(edges)]) or (0.0,)
 
 
 def _vocabulary(stats: statistics_pb2.StringStatistics, rows: float) -> tuple[str, tuple[str, ...]]:

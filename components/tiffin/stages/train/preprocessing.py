@@ -5,7 +5,7 @@ Deep Learning" (2022): with edges b_0 < ... < b_k, bin t of x is clip((x - b_(t-
 share one operation, padded to the largest number of bins: serving time depends on the number of operations.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 import keras
@@ -16,7 +16,10 @@ from tiffin.stages.train.features import Features
 
 Transform = Callable[[Mapping[str, tf.Tensor]], tf.Tensor]
 Raw = Mapping[str, np.ndarray]
+Take = Callable[[tf.Tensor], tf.Tensor]
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_CHUNK_ROWS = 16_384
 
 
 def as_written(function: Function) -> Function:
@@ -27,12 +30,10 @@ def as_written(function: Function) -> Function:
 def input_signature(features: Features) -> dict[str, tf.TensorSpec]:
     """Return the raw inputs of a model, `[batch]` per column.
 
-    Integers are float64, which is exact up to 2**53; other numbers are float32; NaN is a missing number. Text is string;
-    the empty string is a missing value.
+    Numbers are float64: float32 has 7 digits, fewer than a timestamp. NaN is a missing number. Text is string; the empty
+    string is a missing value.
     """
-    signature = {
-        n.name: tf.TensorSpec([None], tf.float64 if n.whole else tf.float32, name=n.name) for n in features.numbers
-    }
+    signature = {n.name: tf.TensorSpec([None], tf.float64, name=n.name) for n in features.numbers}
     return signature | {c.name: tf.TensorSpec([None], tf.string, name=c.name) for c in features.categories}
 
 
@@ -62,7 +63,7 @@ def build(features: Features) -> tuple[Transform, list[keras.layers.Layer], list
     def transform(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         blocks = []
         if features.numbers:
-            values = tf.stack([tf.cast(inputs[n.name], tf.float64) for n in features.numbers], axis=1)
+            values = tf.stack([inputs[n.name] for n in features.numbers], axis=1)
             missing = tf.math.is_nan(values)
             # A missing value is encoded as the lowest edge, 0 in every bin, and sets its flag.
             known = tf.where(missing, tf.constant(edges[:, 0]), values)
@@ -81,48 +82,30 @@ def build(features: Features) -> tuple[Transform, list[keras.layers.Layer], list
     return transform, lookups, owners
 
 
-def chunks(transform: Transform, raw: Raw, chunk_rows: int = 16_384) -> Iterator[np.ndarray]:
-    """Yield the encoded rows in order, in chunks of up to `chunk_rows`: `[chunk, width]` float32."""
-    run = tf.function(transform, autograph=False, reduce_retracing=True)
-    for start in range(0, len(next(iter(raw.values()))), chunk_rows):
-        yield run({name: tf.constant(values[start : start + chunk_rows]) for name, values in raw.items()}).numpy()
-
-
-def batches(
-    transform: Transform, raw: Raw, target: np.ndarray, batch_size: int, seed: int, cache_bytes: int = 1 << 30
-) -> tuple[tf.data.Dataset, np.ndarray]:
-    """Return shuffled batches of encoded rows and targets, and the mean encoded row, `[width]`.
+def encode(transform: Transform, raw: Raw, cache_bytes: int = 1 << 30) -> tuple[Take, np.ndarray]:
+    """Return a function that returns the encoded rows of given indices, and the mean encoded row, `[width]`.
 
     Args:
         transform: Maps raw columns to the encoded vector.
         raw: Values by column, `[rows]` each.
-        target: Targets, `[rows]`.
-        batch_size: Rows per batch.
-        seed: Shuffling seed. The order differs between epochs and is the same for the same seed.
-        cache_bytes: Largest size of the encoded rows to keep in memory, in bytes; larger data is encoded again in every
-            epoch. Defaults to 1 GiB.
+        cache_bytes: Largest size of the encoded rows to keep in memory, in bytes; larger data is encoded again at each
+            use. Defaults to 1 GiB.
     """
-    # tf.data combines its seed with the global seed.
-    keras.utils.set_random_seed(seed)
-    rows = len(target)
+    run = tf.function(transform, autograph=False, reduce_retracing=True)
+    rows = len(next(iter(raw.values())))
     parts: list[np.ndarray] = []
     sums: list[np.ndarray] = []
-    for chunk in chunks(transform, raw):
+    for start in range(0, rows, _CHUNK_ROWS):
+        chunk = run({name: tf.constant(values[start : start + _CHUNK_ROWS]) for name, values in raw.items()}).numpy()
         sums.append(chunk.sum(axis=0, dtype=np.float64))
         if rows * chunk.shape[1] * chunk.itemsize <= cache_bytes:
             parts.append(chunk)
     mean = (np.sum(sums, axis=0) / rows).astype(np.float32)
-    window = min(rows, 100_000)
     if parts:
-        data = (
-            tf.data.Dataset.from_tensor_slices((np.concatenate(parts), target))
-            .shuffle(window, seed=seed)
-            .batch(batch_size)
-        )
-    else:
-        data = tf.data.Dataset.from_tensor_slices((dict(raw), target)).shuffle(window, seed=seed).batch(batch_size)
-        data = data.map(lambda columns, labels: (transform(columns), labels), num_parallel_calls=tf.data.AUTOTUNE)
-    return data.prefetch(2), mean
+        encoded = tf.constant(np.concatenate(parts))
+        return lambda indices: tf.gather(encoded, indices), mean
+    columns = {name: tf.constant(values) for name, values in raw.items()}
+    return lambda indices: transform({name: tf.gather(values, indices) for name, values in columns.items()}), mean
 
 
 def _edge_matrix(features: Features) -> tuple[np.ndarray, np.ndarray]:
@@ -133,5 +116,6 @@ def _edge_matrix(features: Features) -> tuple[np.ndarray, np.ndarray]:
     for index, number in enumerate(features.numbers):
         ends = np.array(number.edges)
         edges[index, : len(ends) - 1] = ends[:-1]
-        widths[index, : len(ends) - 1] = np.diff(ends)
+        with np.errstate(over="ignore"):  # the difference of two numbers may exceed the largest one
+            widths[index, : len(ends) - 1] = np.clip(np.diff(ends), np.finfo(np.float64).tiny, np.finfo(np.float64).max)
     return edges, widths

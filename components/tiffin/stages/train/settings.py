@@ -10,8 +10,8 @@ from tiffin.errors import InputError
 # Setting -> whether a value is in range, and the range.
 _RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "hidden_units": (lambda sizes: all(_is_whole(size) and size >= 1 for size in sizes), "a list of integers, at least 1 each"),
-    "epochs": (lambda value: value >= 1, "at least 1"),
-    "batch_size": (lambda value: value >= 1, "at least 1"),
+    "epochs": (lambda value: value >= 0, "at least 1, or 0 to choose it from the data"),
+    "batch_size": (lambda value: value >= 0, "at least 1, or 0 to choose it from the data"),
     "learning_rate": (lambda value: 0 < value < float("inf"), "above 0"),
     "dropout": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
     "weight_decay": (lambda value: 0 <= value < float("inf"), "at least 0"),

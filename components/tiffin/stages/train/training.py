@@ -6,10 +6,11 @@ import numpy as np
 
 from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.model import Settings, Training, saved_model, write_training
+from tiffin.artifacts.notes import Note
 from tiffin.artifacts.schema import digest_schema, read_schema
 from tiffin.artifacts.statistics import find_split, read_statistics
 from tiffin.errors import InputError
-from tiffin.stages.train import columns, export, features, network, preprocessing
+from tiffin.stages.train import columns, export, features, fitting, preprocessing
 from tiffin.stages.train.settings import check_label
 from tiffin.version import __version__
 
@@ -56,18 +57,15 @@ def train(
     table, unlabelled = columns.read_table(examples, split, chosen.columns, label)
     target_label = columns.find_label(table[label], label, task)
     target = columns.encode_label(table[label], target_label)
+    scale = columns.find_scale(target, target_label)
     transform, layers, owners = preprocessing.build(chosen)
-    data, mean_row = preprocessing.batches(
-        transform,
-        columns.raw_inputs(table, chosen),
-        network.scaled(target, target_label),
-        settings.batch_size,
-        settings.seed,
-    )
-    model, losses = network.fit(data, target, target_label, settings)
+    take, mean_row = preprocessing.encode(transform, columns.raw_inputs(table, chosen))
+    scaled = (target - scale.mean) / scale.deviation
+    fitted = fitting.fit(take, len(owners), scaled, target_label, settings)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    export.write(saved_model(output), chosen, target_label, transform, layers, owners, model, mean_row)
+    export.write(saved_model(output), chosen, target_label, transform, layers, owners, fitted.model, scale, mean_row)
+    notes = _notes(chosen, target_label, unlabelled, fitted)
     training = Training(
         label=label,
         task=target_label.task,
@@ -76,17 +74,56 @@ def train(
         left_out=chosen.left_out,
         rows=table.num_rows,
         rows_without_label=unlabelled,
-        settings=settings,
-        losses=tuple(losses),
+        settings=fitted.settings,
+        losses=fitted.losses,
         data_version=version,
         schema_digest=digest_schema(schema),
         tiffin_version=__version__,
         class_shares=_class_shares(target, target_label),
-        label_mean=float(target.mean(dtype=np.float64)) if target_label.task == "regression" else None,
+        label_mean=scale.mean if target_label.task == "regression" else None,
+        notes=notes,
     )
     # Written last: an artifact with a training record is complete.
     write_training(output, training)
+    for note in notes:
+        print(note.text, flush=True)  # noqa: T201 - the step's log
     return training
+
+
+def _notes(
+    chosen: features.Features, label: columns.Label, unlabelled: int, fitted: fitting.Fitted
+) -> tuple[Note, ...]:
+    """Return what the training decided and left out."""
+    used = fitted.settings
+    length = f"{used.epochs} {'epoch' if used.epochs == 1 else 'epochs'} with batches of {used.batch_size} rows"
+    notes = [
+        Note("TASK_CHOSEN", label.choice, label.name),
+        Note("TRAINING_LENGTH", f"{length}: {fitted.reason}", count=used.epochs),
+    ]
+    if unlabelled:
+        notes.append(
+            Note(
+                "LABEL_MISSING", f"{unlabelled} rows without a value of '{label.name}' skipped", label.name, unlabelled
+            )
+        )
+    notes += [Note("LEFT_OUT", f"column '{name}' left out: {reason}", name) for name, reason in chosen.left_out.items()]
+    notes += [
+        Note(
+            "ROUNDED_IN_EXAMPLES",
+            f"column '{number.name}' needs more digits than tf.Example has (float32); for exact predictions, call "
+            "the signature serving_default, not examples",
+            number.name,
+        )
+        for number in chosen.numbers
+        if not number.whole and _is_rounded(number.edges)
+    ]
+    return tuple(notes)
+
+
+def _is_rounded(edges: tuple[float, ...]) -> bool:
+    """Return whether float32 cannot tell most of the edges apart."""
+    with np.errstate(over="ignore"):  # numbers beyond float32 become infinite
+        return 2 * len(np.unique(np.array(edges).astype(np.float32))) < len(edges)
 
 
 def _class_shares(target: np.ndarray, label: columns.Label) -> tuple[float, ...] | None:

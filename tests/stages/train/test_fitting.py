@@ -1,0 +1,112 @@
+"""The number of updates chosen from the data: small, noisy and unbalanced data, and given numbers of epochs."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tiffin.artifacts.model import Settings
+from tiffin.stages.train import fitting
+from tiffin.stages.train.columns import Label
+
+BINARY = Label("y", "binary", ("0", "1"))
+REGRESSION = Label("y", "regression", ())
+
+
+def fit(rows, target, label=BINARY, **settings):
+    encoded = tf.constant(rows, tf.float32)
+    return fitting.fit(
+        lambda indices: tf.gather(encoded, indices),
+        encoded.shape[1],
+        np.array(target, float),
+        label,
+        Settings(**settings),
+    )
+
+
+def probability(fitted, rows):
+    return 1 / (1 + np.exp(-fitted.model(tf.constant(rows, tf.float32)).numpy()[:, 0]))
+
+
+def data(count, width=4, seed=0):
+    rows = np.random.default_rng(seed).uniform(size=(count, width))
+    return rows, (rows[:, 0] > 0.5).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("count", "width"),
+    [(20, 1), (100, 4), (100, 30)],
+)
+def test_small_separable_data_is_learnt(count, width):
+    rows, target = data(count, width)
+    fitted = fit(rows, target)
+
+    assert ((probability(fitted, rows) > 0.5) == target).mean() > 0.95
+    assert fitted.settings.batch_size == 16
+    assert len(fitted.losses) == fitted.settings.epochs
+
+
+def test_noise_is_not_learnt():
+    chance = np.random.default_rng(2)
+    rows, target = chance.uniform(size=(100, 300)), np.arange(100) % 2
+    fitted = fit(rows, target)
+    unseen = probability(fitted, chance.uniform(size=(1000, 300)))
+
+    # The log loss on unseen labels, one half of each class, against that of guessing.
+    assert -np.mean(np.log(unseen) / 2 + np.log(1 - unseen) / 2) < np.log(2) + 0.05
+
+
+def test_rare_classes_keep_their_share():
+    chance = np.random.default_rng(3)
+    fitted = fit(chance.uniform(size=(400, 3)), np.arange(400) < 8)
+
+    assert probability(fitted, chance.uniform(size=(1000, 3))).mean() == pytest.approx(0.02, abs=0.02)
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_a_few_rows(count):
+    fitted = fit([[float(number)] for number in range(count)], [number % 2 for number in range(count)])
+
+    assert np.isfinite(probability(fitted, [[0.0], [9.0]])).all()
+
+
+def test_regression():
+    rows, _ = data(300)
+    target = (rows[:, 0] - rows[:, 0].mean()) / rows[:, 0].std()
+    fitted = fit(rows, target, REGRESSION)
+
+    assert np.mean((fitted.model(tf.constant(rows, tf.float32)).numpy()[:, 0] - target) ** 2) < 0.05
+
+
+def test_the_same_data_and_seed_give_the_same_weights():
+    one, same, other = (fit(*data(60), seed=seed).model.get_weights() for seed in (1, 1, 2))
+
+    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(("count", "batch"), [(30, 16), (1000, 32), (2048, 128), (5000, 128)])
+def test_the_batch_size_depends_on_the_rows(count, batch):
+    assert fit(*data(count), epochs=1, hidden_units=()).settings.batch_size == batch
+
+
+def test_given_numbers_are_used():
+    fitted = fit(*data(50), epochs=3, batch_size=200)
+
+    assert (fitted.settings.epochs, fitted.settings.batch_size, len(fitted.losses)) == (3, 200, 3)
+
+
+def test_large_data_is_trained_once(monkeypatch):
+    monkeypatch.setattr(fitting, "_REFIT_ROWS", 1500)
+    rows, target = data(2000)
+    fitted = fit(rows, target)
+
+    assert ((probability(fitted, rows) > 0.5) == target).mean() > 0.95
+    assert len(fitted.losses) == fitted.settings.epochs > 0
+
+
+def test_training_ends_at_the_limit_of_updates(monkeypatch):
+    monkeypatch.setattr(fitting, "_MAX_UPDATES", 40)
+    monkeypatch.setattr(fitting, "_MAX_EPOCHS", 1)
+    rows, target = data(1600)
+
+    assert fit(rows, target).settings.epochs <= 4
