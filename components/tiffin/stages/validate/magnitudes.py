@@ -4,7 +4,9 @@ A factor in the values is the same factor in this median. Outliers, zeros and si
 An inferred schema keeps the range in which it should be in a tag of the column, because TensorFlow Metadata has no such rule.
 """
 
+import itertools
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
@@ -94,9 +96,5 @@ def _magnitudes(numbers: statistics_pb2.NumericStatistics) -> list[tuple[float, 
 
 
 def _quantile(magnitudes: Sequence[tuple[float, float]], share: float) -> float:
-    left = share * sum(weight for _, weight in magnitudes)
-    for value, weight in magnitudes:
-        left -= weight
-        if left <= 0:
-            break
-    return value
+    sums = list(itertools.accumulate(weight for _, weight in magnitudes))
+    return magnitudes[min(bisect_left(sums, share * sums[-1]), len(sums) - 1)][0]

@@ -42,7 +42,7 @@ class Finding:
     @property
     def split(self) -> str:
         """Name of the split."""
-        return self.dataset.name
+        return str(self.dataset.name)
 
     @property
     def rule(self) -> schema_pb2.Feature:
@@ -71,8 +71,7 @@ def explain(finding: Finding) -> tuple[str, str]:
     for codes, describe in _DESCRIBED:
         if finding.code in codes:
             return describe(finding)
-    where = finding.split
-    return f"breaks the rule {finding.code} in {where}", finding.text or "See the column's rules in the schema."
+    return f"breaks the rule {finding.code} in {finding.split}", finding.text or "See the column's rules in the schema."
 
 
 def format_share(share: float) -> str:
@@ -228,13 +227,13 @@ _DESCRIBED: Sequence[tuple[tuple[str, ...], Callable[[Finding], tuple[str, str]]
 )  # fmt: skip
 
 
-def _domain(finding: Finding) -> Sequence[str]:
+def _domain(finding: Finding) -> list[str]:
     rule = finding.rule
     if rule.HasField("bool_domain"):
-        return rule.bool_domain.true_value, rule.bool_domain.false_value
+        return [rule.bool_domain.true_value, rule.bool_domain.false_value]
     if rule.HasField("string_domain"):
-        return rule.string_domain.value
-    return next((domain.value for domain in finding.schema.string_domain if domain.name == rule.domain), ())
+        return list(rule.string_domain.value)
+    return next((list(domain.value) for domain in finding.schema.string_domain if domain.name == rule.domain), [])
 
 
 def _list_values(values: Sequence[tuple[str, float]], finding: Finding) -> str:
@@ -251,7 +250,7 @@ def _quote(value: str) -> str:
 
 
 def _missing(column: statistics_pb2.FeatureNameStatistics, dataset: statistics_pb2.DatasetFeatureStatistics) -> float:
-    return 1 - read_common(column).num_non_missing / max(1, dataset.num_examples)
+    return 1 - float(read_common(column).num_non_missing) / max(1.0, float(dataset.num_examples))
 
 
 def _is_number(text: str) -> bool:

@@ -89,8 +89,8 @@ def _set_domain(
     schema: schema_pb2.Schema, feature: schema_pb2.Feature, column: statistics_pb2.FeatureNameStatistics
 ) -> None:
     """Replace the domains that TFDV guesses from the values: 0 and 1 may be the first two of many numbers."""
-    for guessed in ("int_domain", "float_domain"):
-        feature.ClearField(guessed)  # type: ignore[arg-type]
+    feature.ClearField("int_domain")
+    feature.ClearField("float_domain")
     if feature.HasField("bool_domain") and read_logical(column) != "boolean":
         feature.ClearField("bool_domain")
         if column.HasField("string_stats"):

@@ -70,10 +70,8 @@ def count_draws(dataset: statistics_pb2.DatasetFeatureStatistics, rows: float | 
         rows: Number of rows to count in; None for all. With a key, as many of its values count.
     """
     groups = next((count for feature in dataset.features if (count := read_groups(feature)) is not None), None)
-    rows = dataset.num_examples if rows is None else rows
-    if groups is None:
-        return int(rows)
-    return round(rows * min(1.0, groups / max(1, dataset.num_examples)))
+    share = 1.0 if groups is None else min(1.0, groups / max(1.0, float(dataset.num_examples)))
+    return round(share * (float(dataset.num_examples) if rows is None else rows))
 
 
 def _merged(batches: Iterator[pa.RecordBatch]) -> statistics_pb2.DatasetFeatureStatistics:
@@ -129,4 +127,4 @@ def _add_traits(dataset: statistics_pb2.DatasetFeatureStatistics, manifest: Mani
 
 def _count_distinct(examples: str | Path, split: str, column: str) -> int:
     chunks = [file.read([column]).column(0) for _, file in open_shards(examples, split)]
-    return pc.count_distinct(pa.chunked_array([c for one in chunks for c in one.chunks]), mode="all").as_py()
+    return int(pc.count_distinct(pa.chunked_array([c for one in chunks for c in one.chunks]), mode="all").as_py())
