@@ -68,7 +68,10 @@ def main() -> None:
         if options.limit:
             files = files[:: max(1, len(files) // options.limit)][: options.limit]
         with ProcessPoolExecutor(options.jobs, get_context("spawn"), _cap_memory, max_tasks_per_child=50) as pool:
-            results = list(pool.map(check, files, [options.draws] * len(files)))
+            results = []
+            for result in pool.map(check, files, [options.draws] * len(files)):
+                results.append(result)
+                print(f"{len(results)} of {len(files)}: {result.name}", file=sys.stderr)
     report(results, options.verbose)
 
 
@@ -179,7 +182,7 @@ def write_splits(examples: Path, manifest, splits: dict[str, pa.Table]) -> None:
 def break_rows(
     rows: pa.Table, logical: set[str], generator: np.random.Generator
 ) -> Iterator[tuple[str, str, pa.Table]]:
-    """Yield the kind of fault, the column and the rows with it, for up to three columns each."""
+    """Yield the kind of fault, the column and the rows with it, for up to two columns each."""
     names = [name for name in rows.column_names if rows[name].null_count < rows.num_rows / 2]
     numbers = [name for name in names if rows.schema.field(name).type != pa.string() and name not in logical]
     texts = [name for name in names if rows.schema.field(name).type == pa.string()]
@@ -187,7 +190,7 @@ def break_rows(
     half = pa.array(generator.random(rows.num_rows) < 0.5)
 
     def some(of: list[str]) -> list[str]:
-        return [str(name) for name in generator.permutation(of)[:3]] if of else []
+        return [str(name) for name in generator.permutation(of)[:2]] if of else []
 
     def put(name: str, values) -> pa.Table:
         return rows.set_column(rows.column_names.index(name), name, values)

@@ -75,8 +75,11 @@ def explain(finding: Finding) -> tuple[str, str]:
 
 
 def format_share(share: float) -> str:
-    """Return a share as a percentage of at most three digits."""
-    return f"{100 * share:.3g} %"
+    """Return a share as a percentage of three digits, or as many as it needs to differ from 0 % and 100 %."""
+    percent = 100 * share
+    if 99.95 <= percent < 100:
+        return "over 99.9 %"
+    return "under 0.01 %" if 0 < percent < 0.01 else f"{percent:.3g} %"
 
 
 def _no_examples(finding: Finding) -> tuple[str, str]:
