@@ -96,8 +96,11 @@ class TestTolerances:
 
         assert 1 - features["some"].presence.min_fraction == pytest.approx(allowed, abs=1e-4)
 
-    def test_free_text_has_no_list_of_values(self, tmp_path):
-        features, inferred = self.infer(tmp_path, 200, 100, name=lambda count: [f"name {row}" for row in range(count)])
+    @pytest.mark.parametrize("count", [200, 2 * statistics.VOCABULARY])
+    def test_free_text_has_no_list_of_values(self, tmp_path, count):
+        features, inferred = self.infer(
+            tmp_path, count, 100, name=lambda count: [f"name {row}" for row in range(count)]
+        )
 
         assert not features["name"].domain
         assert [domain.name for domain in inferred.string_domain] == ["word"]

@@ -117,6 +117,10 @@ def _set_mass(
     The expected share of new values is that of the values that one row has (Good, 1953, The population frequencies of species).
     """
     text = column.string_stats
+    if text.unique > len(text.rank_histogram.buckets):
+        # The statistics list the most frequent values only.
+        _drop_domain(schema, feature)
+        return
     rows = count_draws(dataset, text.common_stats.num_non_missing)
     single = min(rows, sum(bucket.sample_count == 1 for bucket in text.rank_histogram.buckets))
     allowed = _MAY_BE_NEW
