@@ -24,7 +24,12 @@ _STEPS = 8
 
 
 def find_magnitude(numbers: statistics_pb2.NumericStatistics) -> float | None:
-    """Return the median of the absolute values that are not 0; None without such values."""
+    """Return the median of the absolute values that are not 0; None without such values.
+
+    With zeros or both signs, it is interpolated between the quantiles.
+    """
+    if numbers.common_stats.num_non_missing and (numbers.min > 0 or numbers.max < 0):
+        return abs(float(numbers.median))
     found = _magnitudes(numbers)
     return _quantile(found, 0.5) if found else None
 
@@ -51,7 +56,7 @@ def expected_range(
     tail = fewest_for_half(rows, other_rows, risk / 2) / rows
     if tail * rows < 1:
         return None
-    median = _quantile(found, 0.5)
+    median = find_magnitude(numbers) or 0.0
     low = min(_quantile(found, min(tail, _USUAL[0])), median / _FACTOR)
     high = max(_quantile(found, max(1 - tail, _USUAL[1])), median * _FACTOR)
     return low, high

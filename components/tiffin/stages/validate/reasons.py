@@ -196,12 +196,12 @@ def _magnitude(finding: Finding) -> tuple[str, str]:
     before = find_magnitude(finding.before.num_stats) if finding.before else None
     if before and finding.source:
         factor = found / before
-        size = f"{factor:.2g} times as large" if factor > 1 else f"{1 / factor:.2g} times as small"
-        what = f"numbers about {size} in {finding.split} as in {finding.source.name}: a median of {found:.6g} after {before:.6g}"
+        change = f"{factor:.2g} times" if factor > 1 else f"1 / {1 / factor:.2g} of"
+        what = f"the median in {finding.split} is {found:.4g}, about {change} the {before:.4g} in {finding.source.name}"
     else:
-        what = f"numbers with a median of {found:.6g} in {finding.split}; {low:.6g} to {high:.6g} expected"
+        what = f"the median in {finding.split} is {found:.4g}; {low:.4g} to {high:.4g} expected"
     return what, (
-        "The median counts absolute values other than 0. Has the unit changed? The range "
+        "The unit may have changed. The median is of the absolute values other than 0. Its range "
         f"{low:.6g} to {high:.6g} is the tag median_magnitude of the column in the schema."
     )
 

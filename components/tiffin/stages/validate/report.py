@@ -42,7 +42,7 @@ def describe(
     lines += _table(("split", "column", "found", "code"), found) if anomalies else ["None."]
     lines += ["", "## How the data was read", ""]
     read = [
-        (escape(n.text), _name(n.column, names), "" if n.count is None else str(n.count), escape(n.example))
+        (escape(n.text), _name(n.column, names), "" if n.count is None else str(n.count), escape(n.example, _LONGEST))
         for n in notes
     ]
     lines += _table(("what", "column", "count", "first example"), read, "llrl") if notes else ["No notes."]
@@ -54,11 +54,11 @@ def describe(
     return "\n".join(lines) + "\n"
 
 
-def escape(text: str) -> str:
-    """Return a text as Markdown that shows it literally, in one line."""
+def escape(text: str, longest: int | None = None) -> str:
+    """Return a text as Markdown that shows it literally, in one line, and its start only if it is longer."""
     printable = "".join(character if character.isprintable() else " " for character in text)
-    if len(printable) > _LONGEST:
-        printable = printable[:_LONGEST] + "..."
+    if longest and len(printable) > longest:
+        printable = printable[:longest] + "..."
     return printable.translate(_MARKUP).replace("www.", "www\\.").strip()
 
 
@@ -88,7 +88,7 @@ def _row(feature: statistics_pb2.FeatureNameStatistics, rows: float, names: Mapp
     start = (_name(feature.path.step[0], names), type_, format_share(1 - present / max(1, rows)))
     if feature.WhichOneof("stats") == "string_stats":
         text = feature.string_stats
-        top = [f"{escape(b.label)} ({b.sample_count:.0f})" for b in text.rank_histogram.buckets[:3]]
+        top = [f"{escape(b.label, _LONGEST)} ({b.sample_count:.0f})" for b in text.rank_histogram.buckets[:3]]
         return *start, str(text.unique), "", "", "", "", "", ", ".join(top)
     if not present:
         return *start, "", "", "", "", "", "", ""
