@@ -67,7 +67,7 @@ def main() -> None:
         files = list(data_files(Path(scratch)))
         if options.limit:
             files = files[:: max(1, len(files) // options.limit)][: options.limit]
-        with ProcessPoolExecutor(options.jobs, get_context("spawn"), _cap_memory, max_tasks_per_child=50) as pool:
+        with ProcessPoolExecutor(options.jobs, get_context("spawn"), _cap_memory) as pool:
             results = []
             for result in pool.map(check, files, [options.draws] * len(files)):
                 results.append(result)
