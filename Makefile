@@ -115,6 +115,7 @@ golden: .venvs/dev/.ready ## Rewrite the goldens and the descriptors; review the
 bench: setup ## Run the benchmarks and compare with other tools. BENCH='--set data=... --set label=...' for other data.
 	@.venvs/sdk/bin/python tests/benchmarks/pipeline.py $(BENCH)
 	@.venvs/data/bin/python tests/benchmarks/tfdv.py 2>/dev/null
+	@TF_CPP_MIN_LOG_LEVEL=3 .venvs/data/bin/python tests/benchmarks/real_data.py 2>/dev/null
 	@.venvs/sdk/bin/python tests/benchmarks/client.py
 	@.venvs/sdk/bin/python tests/benchmarks/defaults.py
 	@.venvs/model/bin/python tests/benchmarks/serving.py

@@ -1,72 +1,112 @@
 """Find the anomalies of the examples against the schema. Anomalies are a result, not an error: the pipeline branches on them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
 from tiffin.artifacts.anomalies import Anomalies, Anomaly
+from tiffin.stages.validate.magnitudes import find_magnitude, read_range
+from tiffin.stages.validate.reasons import MAGNITUDE, NO_EXAMPLES, Finding, explain
+from tiffin.stages.validate.rules import TRAINING
 from tiffin.stages.validate.tfdv import tfdv
 
+_LISTED = 3
 
-def find_anomalies(statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema) -> list[Anomaly]:
-    """Return the anomalies of every split against the schema, sorted by split and column."""
-    environment = "TRAINING" if "TRAINING" in schema.default_environment else None
+
+def find_anomalies(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema, inferred_from: str = ""
+) -> list[Anomaly]:
+    """Return the anomalies of every split against the schema, sorted by split and column.
+
+    Args:
+        statistics: Statistics with one dataset per split.
+        schema: Schema to validate against.
+        inferred_from: Name of the split that the schema was inferred from; empty for a given schema.
+
+    Raises:
+        InputError: A tag of the schema cannot be read.
+    """
+    environment = TRAINING if TRAINING in schema.default_environment else None
+    rules = {feature.name: feature for feature in schema.feature}
+    source = next((dataset for dataset in statistics.datasets if dataset.name == inferred_from), None)
     found = []
     for dataset in statistics.datasets:
         if dataset.num_examples == 0:
-            found.append(Anomaly(dataset.name, "", "NO_EXAMPLES", "Empty split", "The split has no rows."))
+            found.append(_anomaly(Finding(NO_EXAMPLES, "", dataset, schema, source)))
             continue
         one = statistics_pb2.DatasetFeatureStatisticsList(datasets=[dataset])
+        _widen(one.datasets[0], rules)
         result = tfdv.validate_statistics(one, schema, environment=environment)
-        for column, info in sorted(result.anomaly_info.items()):
-            for reason in info.reason:
-                code = anomalies_pb2.AnomalyInfo.Type.Name(reason.type)
-                found.append(Anomaly(dataset.name, column, code, reason.short_description, reason.description))
+        reasons = [("", reason) for reason in result.dataset_anomaly_info.reason]
+        reasons += [(column, reason) for column, info in result.anomaly_info.items() for reason in info.reason]
+        findings = [
+            Finding(anomalies_pb2.AnomalyInfo.Type.Name(r.type), column, dataset, schema, source, r.description)
+            for column, r in reasons
+        ]
+        findings += [
+            Finding(MAGNITUDE, feature.path.step[0], dataset, schema, source)
+            for feature in one.datasets[0].features
+            if _has_other_magnitude(feature, rules.get(feature.path.step[0]))
+        ]
+        found += [_anomaly(finding) for finding in sorted(findings, key=lambda finding: (finding.column, finding.code))]
     return found
 
 
-def judge(anomalies: Sequence[Anomaly]) -> Anomalies:
-    """Return the anomalies with the verdict, whether the examples are valid, and its reason in one line."""
-    first = "; ".join(f"{a.split}: {a.column or 'split'}: {a.summary}" for a in anomalies[:3])
-    more = f"; and {len(anomalies) - 3} more" if len(anomalies) > 3 else ""
+def judge(
+    anomalies: Sequence[Anomaly],
+    names: Mapping[str, str] | None = None,
+    expected_schema: str = "",
+    key: str = "",
+) -> Anomalies:
+    """Return the anomalies with the verdict, whether the examples are valid, and its reason in one line.
+
+    Args:
+        anomalies: The anomalies.
+        names: Name of a column in the examples to its name in the data, where they differ.
+        expected_schema: Location of the given schema; empty if the schema was inferred.
+        key: Column whose value decides the split; empty if the whole row does.
+    """
+    if not anomalies:
+        return Anomalies(True, "No anomalies.", ())
+    names = names or {}
+    listed = "; ".join(
+        f"'{names.get(a.column, a.column)}': {a.summary}" if a.column else a.summary for a in anomalies[:_LISTED]
+    )
+    more = f"; and {len(anomalies) - _LISTED} more" if len(anomalies) > _LISTED else ""
     count = "1 anomaly" if len(anomalies) == 1 else f"{len(anomalies)} anomalies"
-    reason = f"{count} against the schema: {first}{more}." if anomalies else "No anomalies."
-    return Anomalies(not anomalies, reason, tuple(anomalies))
+    schema = f"'{expected_schema}'" if expected_schema else "the schema inferred from train"
+    reason = f"{count} against {schema}: {listed}{more}. {_next_step(anomalies, expected_schema, key)}"
+    return Anomalies(False, reason, tuple(anomalies))
 
 
-def describe(
-    anomalies: Sequence[Anomaly], statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema
-) -> str:
-    """Return the Markdown report for the dashboard: the anomalies, then each split's statistics by column."""
-    lines = ["## Anomalies", ""]
-    if anomalies:
-        lines += ["| split | column | rule | found |", "|---|---|---|---|"]
-        lines += [f"| {a.split} | {_cell(a.column)} | {_cell(a.summary)} | {_cell(a.description)} |" for a in anomalies]
-    else:
-        lines.append("None.")
-    types = {feature.name: schema_pb2.FeatureType.Name(feature.type) for feature in schema.feature}
-    for dataset in statistics.datasets:
-        lines += ["", f"## {dataset.name}: {dataset.num_examples:.0f} rows", ""]
-        lines += ["| column | type | missing | distinct | mean | deviation | min | median | max | most frequent |"]
-        lines += ["|---|---|---:|---:|---:|---:|---:|---:|---:|---|"]
-        lines += [
-            _row(feature, types.get(feature.path.step[0], ""), dataset.num_examples) for feature in dataset.features
-        ]
-    return "\n".join(lines) + "\n"
+def _next_step(anomalies: Sequence[Anomaly], expected_schema: str, key: str) -> str:
+    if all(anomaly.code == NO_EXAMPLES for anomaly in anomalies):
+        return "Pass more data, or raise the split's weight in splits."
+    if expected_schema:
+        return f"Correct the data; or, if it is right, change these rules in '{expected_schema}'."
+    groups = (
+        f"With key='{key}', splits hold different groups and may differ; a key with more values helps. " if key else ""
+    )
+    return (
+        f"{groups}Correct the data, or list the columns in exclude. To accept the data, copy schema.pbtxt from the artifact "
+        "schema of this run, change these rules, and pass it as expected_schema."
+    )
 
 
-def _row(feature: statistics_pb2.FeatureNameStatistics, type_: str, rows: float) -> str:
-    name = _cell(feature.path.step[0])
-    if feature.WhichOneof("stats") == "num_stats":
-        n = feature.num_stats
-        missing = 1 - n.common_stats.num_non_missing / max(1, rows)
-        numbers = " | ".join(f"{value:.6g}" for value in (n.mean, n.std_dev, n.min, n.median, n.max))
-        return f"| {name} | {type_} | {missing:.1%} | | {numbers} | |"
-    s = feature.string_stats
-    missing = 1 - s.common_stats.num_non_missing / max(1, rows)
-    top = ", ".join(f"{bucket.label} ({bucket.sample_count:.0f})" for bucket in s.rank_histogram.buckets[:3])
-    return f"| {name} | {type_} | {missing:.1%} | {s.unique} | | | | | | {_cell(top)} |"
+def _anomaly(finding: Finding) -> Anomaly:
+    summary, description = explain(finding)
+    return Anomaly(finding.dataset.name, finding.column, finding.code, summary, description)
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def _widen(dataset: statistics_pb2.DatasetFeatureStatistics, rules: Mapping[str, schema_pb2.Feature]) -> None:
+    """Set the type of integers to FLOAT where the schema has FLOAT: a column of fractions can happen to be whole."""
+    for column in dataset.features:
+        rule = rules.get(column.path.step[0])
+        if rule and rule.type == schema_pb2.FLOAT and column.type == statistics_pb2.FeatureNameStatistics.INT:
+            column.type = statistics_pb2.FeatureNameStatistics.FLOAT
+
+
+def _has_other_magnitude(column: statistics_pb2.FeatureNameStatistics, rule: schema_pb2.Feature | None) -> bool:
+    expected = read_range(rule) if rule and column.HasField("num_stats") else None
+    found = find_magnitude(column.num_stats) if expected else None
+    return found is not None and expected is not None and not expected[0] <= found <= expected[1]

@@ -66,21 +66,24 @@ def validate_examples(
     Args:
         examples: Output of ingest_examples.
         label: Column to predict; must exist and have at least two distinct values. Empty for no label.
-        expected_schema: Path or URI of the schema.pbtxt to validate against. Empty to infer a schema from the split train.
+        expected_schema: Path or URI of the schema.pbtxt to validate against. Empty to infer a schema from the split train, with
+            tolerances that follow from the number of rows.
 
     Returns:
         statistics: statistics.binpb, a DatasetFeatureStatisticsList with one dataset per split.
         schema: schema.pbtxt, the given or inferred schema that the examples were validated against.
         anomalies: anomalies.json, every anomaly with split, column, code and description.
-        report: Markdown report of the anomalies and of each column's statistics.
+        report: report.md, with the anomalies, how the data was read, and the statistics of each column.
         valid: Whether the examples have no anomalies.
-        reason: One-line summary of the anomalies.
+        reason: One line with the first anomalies and what to do.
     """
     from tiffin.errors import reported
 
     with reported():
         from tiffin.stages.validate.validation import validate
 
+        # KFP's paths have no extension; viewers of files need one.
+        report.path = f"{report.path}.md"
         found = validate(
             examples.path, statistics.path, schema.path, anomalies.path, report.path, label, expected_schema
         )

@@ -1,23 +1,36 @@
-"""Infer a schema from statistics, and check the label."""
+"""Infer a schema from statistics, and check the label.
+
+The tolerances of an inferred schema follow from the number of rows: a split drawn from the same data passes, by Fisher's exact
+test, with a probability of at least 1 - `_RISK`.
+"""
+
+import math
+from collections.abc import Sequence
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from tiffin.artifacts.statistics import find_split
 from tiffin.errors import DataError, InputError, did_you_mean
+from tiffin.stages.validate.magnitudes import count_magnitudes, expected_range, write_range
+from tiffin.stages.validate.rules import TRAINING
+from tiffin.stages.validate.significance import most_by_chance
+from tiffin.stages.validate.statistics import VOCABULARY, count_draws, read_common, read_groups, read_logical
 from tiffin.stages.validate.tfdv import tfdv
 
-# An inferred schema tolerates this share of missing values and of new categories, so that it reports broken data and not
-# rare values.
+# Probability that a split of the same data is reported, over all columns and rules.
+_RISK = 0.005
+_RULES = 3
+# Shares that are tolerated however many rows there are, so that small changes from week to week pass.
 _MAY_BE_MISSING = 0.01
 _MAY_BE_NEW = 0.05
-# A column with values in a smaller share of rows may have none in another split.
-_RARE = 0.01
+# A column in which a larger share of values can be new is free text, without a list of values.
+_FREE_TEXT = 0.5
 
 
 def infer(
     statistics: statistics_pb2.DatasetFeatureStatisticsList, label: str = "", split: str = "train"
 ) -> schema_pb2.Schema:
-    """Return the schema inferred from the statistics of one split.
+    """Return the schema inferred from the statistics of one split, with tolerances for the other splits' numbers of rows.
 
     Args:
         statistics: Statistics with one dataset per split.
@@ -32,20 +45,130 @@ def infer(
     if label:
         check_label(dataset, label)
     one = statistics_pb2.DatasetFeatureStatisticsList(datasets=[dataset])
-    schema = tfdv.infer_schema(one, infer_feature_shape=False)
-    present = {f.path.step[0]: f for f in dataset.features}
+    schema = tfdv.infer_schema(one, infer_feature_shape=False, max_string_domain_size=VOCABULARY)
+    others = [other for other in statistics.datasets if other.name != split and other.num_examples] or [dataset]
+    risk = _RISK / (_RULES * max(1, len(dataset.features)) * len(others))
+    columns = {column.path.step[0]: column for column in dataset.features}
     for feature in schema.feature:
-        share = _common(present[feature.name]).num_non_missing / max(1, dataset.num_examples)
-        if feature.presence.min_fraction == 1.0 and feature.name != label:
-            feature.presence.min_fraction = 1.0 - _MAY_BE_MISSING
-        if share < _RARE:
-            feature.presence.min_count = 0
-        if feature.HasField("domain"):
-            feature.distribution_constraints.min_domain_mass = 1.0 - _MAY_BE_NEW
+        column = columns[feature.name]
+        _set_presence(feature, column, dataset, others, risk)
+        _set_domain(schema, feature, column)
+        if feature.domain:
+            _set_mass(schema, feature, column, dataset, others, risk)
+        elif column.HasField("num_stats") and not read_logical(column) and read_groups(column) is None:
+            _set_magnitude(feature, column, dataset, others, risk)
         if feature.name == label:
-            schema.default_environment.extend(["TRAINING", "SERVING"])
+            feature.presence.min_count = 1
+            schema.default_environment.extend([TRAINING, "SERVING"])
             feature.not_in_environment.append("SERVING")
     return schema
+
+
+def _set_presence(
+    feature: schema_pb2.Feature,
+    column: statistics_pb2.FeatureNameStatistics,
+    dataset: statistics_pb2.DatasetFeatureStatistics,
+    others: Sequence[statistics_pb2.DatasetFeatureStatistics],
+    risk: float,
+) -> None:
+    """Set the share of rows that need a value. Missing values may double, or half of the values may be gone."""
+    rows = count_draws(dataset)
+    missing = 1 - read_common(column).num_non_missing / max(1, dataset.num_examples)
+    allowed = max(_MAY_BE_MISSING, min(2 * missing, (1 + missing) / 2))
+    for other in others:
+        other_rows = count_draws(other)
+        most = most_by_chance(round(missing * rows), rows, other_rows, risk)
+        allowed = max(allowed, (most + 0.5) / other_rows)
+    feature.presence.Clear()
+    feature.presence.min_count = 1 if allowed < 1 else 0
+    if allowed < 1:
+        feature.presence.min_fraction = _round_down(1 - allowed)
+
+
+def _set_domain(
+    schema: schema_pb2.Schema, feature: schema_pb2.Feature, column: statistics_pb2.FeatureNameStatistics
+) -> None:
+    """Replace the domains that TFDV guesses from the values: 0 and 1 may be the first two of many numbers."""
+    feature.ClearField("int_domain")
+    feature.ClearField("float_domain")
+    if feature.HasField("bool_domain") and read_logical(column) != "boolean":
+        feature.ClearField("bool_domain")
+        if column.HasField("string_stats"):
+            values = sorted(bucket.label for bucket in column.string_stats.rank_histogram.buckets)
+            schema.string_domain.add(name=feature.name, value=values)
+            feature.domain = feature.name
+    if read_logical(column) in ("date", "timestamp"):
+        feature.time_domain.integer_format = schema_pb2.TimeDomain.UNIX_SECONDS
+    if feature.domain and read_groups(column) is not None:
+        # No value of the key is in two splits.
+        _drop_domain(schema, feature)
+
+
+def _set_mass(
+    schema: schema_pb2.Schema,
+    feature: schema_pb2.Feature,
+    column: statistics_pb2.FeatureNameStatistics,
+    dataset: statistics_pb2.DatasetFeatureStatistics,
+    others: Sequence[statistics_pb2.DatasetFeatureStatistics],
+    risk: float,
+) -> None:
+    """Set the share of values that must be in the domain.
+
+    The expected share of new values is that of the values that one row has (Good, 1953, The population frequencies of species).
+    """
+    text = column.string_stats
+    if text.unique > len(text.rank_histogram.buckets):
+        # The statistics list the most frequent values only.
+        _drop_domain(schema, feature)
+        return
+    rows = count_draws(dataset, text.common_stats.num_non_missing)
+    single = min(rows, sum(bucket.sample_count == 1 for bucket in text.rank_histogram.buckets))
+    allowed = _MAY_BE_NEW
+    for other, found in _find_column(others, feature.name):
+        other_rows = count_draws(other, found.string_stats.common_stats.num_non_missing)
+        # Each of the distinct values may be the one that is in the other split only.
+        most = most_by_chance(single, rows, other_rows, risk / max(1, text.unique))
+        allowed = max(allowed, (most + 0.5) / other_rows) if other_rows else allowed
+    if allowed < _FREE_TEXT:
+        feature.distribution_constraints.min_domain_mass = _round_down(1 - allowed)
+    else:
+        _drop_domain(schema, feature)
+
+
+def _set_magnitude(
+    feature: schema_pb2.Feature,
+    column: statistics_pb2.FeatureNameStatistics,
+    dataset: statistics_pb2.DatasetFeatureStatistics,
+    others: Sequence[statistics_pb2.DatasetFeatureStatistics],
+    risk: float,
+) -> None:
+    """Set the range of the median magnitude, unless a split has too few values."""
+    rows = count_draws(dataset, count_magnitudes(column.num_stats))
+    ranges = [
+        expected_range(column.num_stats, rows, count_draws(other, count_magnitudes(found.num_stats)), risk)
+        for other, found in _find_column(others, feature.name)
+    ]
+    found = [one for one in ranges if one]
+    if found and len(found) == len(ranges):
+        write_range(feature, min(low for low, _ in found), max(high for _, high in found))
+
+
+def _find_column(
+    datasets: Sequence[statistics_pb2.DatasetFeatureStatistics], name: str
+) -> list[tuple[statistics_pb2.DatasetFeatureStatistics, statistics_pb2.FeatureNameStatistics]]:
+    return [(dataset, column) for dataset in datasets for column in dataset.features if column.path.step[0] == name]
+
+
+def _drop_domain(schema: schema_pb2.Schema, feature: schema_pb2.Feature) -> None:
+    kept = [domain for domain in schema.string_domain if domain.name != feature.domain]
+    del schema.string_domain[:]
+    schema.string_domain.extend(kept)
+    feature.ClearField("domain")
+
+
+def _round_down(share: float) -> float:
+    """Round to 4 digits, for readers of the schema."""
+    return math.floor(share * 10_000) / 10_000
 
 
 def check_label(dataset: statistics_pb2.DatasetFeatureStatistics, label: str) -> None:
@@ -67,7 +190,7 @@ def check_label(dataset: statistics_pb2.DatasetFeatureStatistics, label: str) ->
             f"The columns are: {', '.join(features)}."
         )
     feature = features[label]
-    if _common(feature).num_non_missing == 0:
+    if read_common(feature).num_non_missing == 0:
         raise DataError(
             f"The label should have values. Received: label='{label}' with 0 values in split '{dataset.name}'."
         )
@@ -82,7 +205,3 @@ def check_label(dataset: statistics_pb2.DatasetFeatureStatistics, label: str) ->
             f"The label should have at least two distinct values. Received: label='{label}' with the one value {value} in split "
             f"'{dataset.name}'. Choose another label, or pass data with other values."
         )
-
-
-def _common(feature: statistics_pb2.FeatureNameStatistics) -> statistics_pb2.CommonStatistics:
-    return getattr(feature, feature.WhichOneof("stats")).common_stats

@@ -9,16 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from tiffin.artifacts.examples import read_manifest
+from tiffin.artifacts.examples import Manifest, read_manifest
 from tiffin.artifacts.shards import open_shards
 from tiffin.stages.validate.tfdv import stats_impl, tfdv
 
 _BATCH_ROWS = 65_536
+# Names of our own statistics of a column, beside TFDV's.
+_LOGICAL = "logical"
+_GROUPS = "groups"
 # Preprocessing uses these quantiles as bucket boundaries and the most frequent values as vocabularies.
 _QUANTILES = 32
-_VOCABULARY = 1000
+VOCABULARY = 1000
 
 
 def compute(examples: str | Path, splits: Sequence[str] = ()) -> statistics_pb2.DatasetFeatureStatisticsList:
@@ -37,14 +41,43 @@ def compute(examples: str | Path, splits: Sequence[str] = ()) -> statistics_pb2.
         dataset = _merged(_record_batches(examples, split))
         dataset.name = split
         _sort_features(dataset, [column.name for column in manifest.columns])
+        _add_traits(dataset, manifest, examples)
         result.datasets.append(dataset)
     return result
+
+
+def read_common(feature: statistics_pb2.FeatureNameStatistics) -> statistics_pb2.CommonStatistics:
+    """Return the statistics that columns of all types have."""
+    found: statistics_pb2.CommonStatistics = getattr(feature, feature.WhichOneof("stats")).common_stats
+    return found
+
+
+def read_logical(feature: statistics_pb2.FeatureNameStatistics) -> str:
+    """Return what the column's integers stand for: boolean, date or timestamp; empty for plain values."""
+    return next((trait.str for trait in feature.custom_stats if trait.name == _LOGICAL), "")
+
+
+def read_groups(feature: statistics_pb2.FeatureNameStatistics) -> int | None:
+    """Return the number of distinct values of the key that decides the split; None for other columns."""
+    return next((int(trait.num) for trait in feature.custom_stats if trait.name == _GROUPS), None)
+
+
+def count_draws(dataset: statistics_pb2.DatasetFeatureStatistics, rows: float | None = None) -> int:
+    """Return how many rows were drawn into the split independently of one another: with a key, one per value of the key.
+
+    Args:
+        dataset: Statistics of the split.
+        rows: Number of rows to count in; None for all. With a key, as many of its values count.
+    """
+    groups = next((count for feature in dataset.features if (count := read_groups(feature)) is not None), None)
+    share = 1.0 if groups is None else min(1.0, groups / max(1.0, float(dataset.num_examples)))
+    return round(share * (float(dataset.num_examples) if rows is None else rows))
 
 
 def _merged(batches: Iterator[pa.RecordBatch]) -> statistics_pb2.DatasetFeatureStatistics:
     options = tfdv.StatsOptions(
         num_quantiles_histogram_buckets=_QUANTILES,
-        num_rank_histogram_buckets=_VOCABULARY,
+        num_rank_histogram_buckets=VOCABULARY,
         # No sampling, so that the same rows give the same statistics.
         sample_rate=None,
     )
@@ -78,3 +111,20 @@ def _sort_features(dataset: statistics_pb2.DatasetFeatureStatistics, names: Sequ
     features = sorted(dataset.features, key=lambda feature: order[feature.path.step[0]])
     del dataset.features[:]
     dataset.features.extend(features)
+
+
+def _add_traits(dataset: statistics_pb2.DatasetFeatureStatistics, manifest: Manifest, examples: str | Path) -> None:
+    """Add what the rows do not show: which integers are dates, timestamps or booleans, and which column decides the split."""
+    logical = {column.name: column.logical for column in manifest.columns}
+    key = manifest.final_name(manifest.key)
+    for feature in dataset.features:
+        name = feature.path.step[0]
+        if logical[name]:
+            feature.custom_stats.add(name=_LOGICAL, str=logical[name])
+        if name == key:
+            feature.custom_stats.add(name=_GROUPS, num=_count_distinct(examples, dataset.name, name))
+
+
+def _count_distinct(examples: str | Path, split: str, column: str) -> int:
+    chunks = [file.read([column]).column(0) for _, file in open_shards(examples, split)]
+    return int(pc.count_distinct(pa.chunked_array([c for one in chunks for c in one.chunks]), mode="all").as_py())

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+from tensorflow_metadata.proto.v0 import schema_pb2
+
 from tiffin.artifacts.anomalies import Anomalies, write_anomalies
 from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.schema import read_schema, write_schema
 from tiffin.artifacts.statistics import find_split, write_statistics
-from tiffin.stages.validate.anomalies import describe, find_anomalies, judge
+from tiffin.stages.validate.anomalies import find_anomalies, judge
+from tiffin.stages.validate.report import describe
+from tiffin.stages.validate.rules import check_rules
 from tiffin.stages.validate.schema import check_label, infer
 from tiffin.stages.validate.statistics import compute
 from tiffin.storage.files import write_bytes
@@ -36,18 +40,28 @@ def validate(
         The anomalies, and whether the examples are valid.
 
     Raises:
-        InputError: The label is not a column, or the given schema cannot be read.
+        InputError: The label is not a column, or the given schema cannot be read or has a rule that is not checked.
         DataError: The label has fewer than two distinct values.
     """
-    label = read_manifest(examples).final_name(label)
+    manifest = read_manifest(examples)
+    label = manifest.final_name(label)
+    names = {new: old for old, new in manifest.renamed.items()}
+    # A schema that cannot be used fails before the pass over the data.
+    given = _read_given(expected_schema) if expected_schema else None
     found = compute(examples)
     if label:
         check_label(find_split(found, "train"), label)
-    schema = read_schema(expected_schema) if expected_schema else infer(found, label)
-    anomalies = find_anomalies(found, schema)
+    schema = given or infer(found, label)
+    anomalies = find_anomalies(found, schema, "" if given else "train")
     write_statistics(statistics_artifact, found)
     write_schema(schema_artifact, schema)
-    write_bytes(report, describe(anomalies, found, schema).encode())
-    result = judge(anomalies)
+    write_bytes(report, describe(anomalies, found, names, manifest.notes).encode())
+    result = judge(anomalies, names, expected_schema, manifest.key)
     write_anomalies(anomalies_artifact, result)
     return result
+
+
+def _read_given(location: str) -> schema_pb2.Schema:
+    schema = read_schema(location)
+    check_rules(schema, location)
+    return schema

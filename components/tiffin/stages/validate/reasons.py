@@ -1,0 +1,264 @@
+"""Describe an anomaly in plain words, with the values and shares that the statistics show."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+from tiffin.stages.validate.magnitudes import find_magnitude, read_range
+from tiffin.stages.validate.statistics import read_common
+
+# Codes of our own, beside TFDV's.
+NO_EXAMPLES = "NO_EXAMPLES"
+MAGNITUDE = "UNEXPECTED_MAGNITUDE"
+
+_LISTED = 3
+_LONGEST = 40
+_KINDS = {"INT": "integers", "FLOAT": "fractions", "STRING": "text"}
+_EXPECTED = {"INT": "integers", "FLOAT": "numbers", "BYTES": "text"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What violates the schema.
+
+    Attributes:
+        code: TFDV's anomaly type, or one of our own.
+        column: Name of the column in the examples; empty for the whole split.
+        dataset: Statistics of the split.
+        schema: The schema.
+        source: Statistics of the split that the schema was inferred from; None for a given schema.
+        text: TFDV's description.
+    """
+
+    code: str
+    column: str
+    dataset: statistics_pb2.DatasetFeatureStatistics
+    schema: schema_pb2.Schema
+    source: statistics_pb2.DatasetFeatureStatistics | None
+    text: str = ""
+
+    @property
+    def split(self) -> str:
+        """Name of the split."""
+        return str(self.dataset.name)
+
+    @property
+    def rule(self) -> schema_pb2.Feature:
+        """The column's rules; without any if the schema does not have the column."""
+        return next((f for f in self.schema.feature if f.name == self.column), schema_pb2.Feature())
+
+    @property
+    def found(self) -> statistics_pb2.FeatureNameStatistics:
+        """The column's statistics in the split."""
+        return find_column(self.dataset, self.column)
+
+    @property
+    def before(self) -> statistics_pb2.FeatureNameStatistics | None:
+        """The column's statistics in the split that the schema was inferred from; None for a given schema."""
+        return find_column(self.source, self.column) if self.source and self.source is not self.dataset else None
+
+
+def find_column(dataset: statistics_pb2.DatasetFeatureStatistics, name: str) -> statistics_pb2.FeatureNameStatistics:
+    """Return the statistics of a column; without any if the split does not have it."""
+    empty = statistics_pb2.FeatureNameStatistics(string_stats=statistics_pb2.StringStatistics())
+    return next((column for column in dataset.features if column.path.step[0] == name), empty)
+
+
+def explain(finding: Finding) -> tuple[str, str]:
+    """Return what was found, and what the schema expects with what to do, both for the user."""
+    for codes, describe in _DESCRIBED:
+        if finding.code in codes:
+            return describe(finding)
+    return f"breaks the rule {finding.code} in {finding.split}", finding.text or "See the column's rules in the schema."
+
+
+def format_share(share: float) -> str:
+    """Return a share as a percentage of three digits, or as many as it needs to differ from 0 % and 100 %."""
+    percent = 100 * share
+    if 99.95 <= percent < 100:
+        return "over 99.9 %"
+    return "under 0.01 %" if 0 < percent < 0.01 else f"{percent:.3g} %"
+
+
+def _no_examples(finding: Finding) -> tuple[str, str]:
+    return f"{finding.split} has no rows", "Pass more data, or raise the split's weight in splits."
+
+
+def _number_of_rows(finding: Finding) -> tuple[str, str]:
+    rules = finding.schema.dataset_constraints
+    limits = [f"at least {rules.min_examples_count}"] if rules.min_examples_count else []
+    limits += [f"at most {rules.max_examples_count}"] if rules.max_examples_count else []
+    expected = " and ".join(limits)
+    return (
+        f"{finding.split} has {finding.dataset.num_examples:.0f} rows; {expected} expected",
+        "See dataset_constraints.",
+    )
+
+
+def _missing_column(finding: Finding) -> tuple[str, str]:
+    type_ = schema_pb2.FeatureType.Name(finding.rule.type)
+    return (
+        f"not in {finding.split}",
+        f"The schema has this column as {_EXPECTED.get(type_, type_)}. Pass data that has it.",
+    )
+
+
+def _new_column(finding: Finding) -> tuple[str, str]:
+    where = "in the environment TRAINING of the schema" if finding.rule.name else "in the schema"
+    return (
+        f"in {finding.split}, but not {where}",
+        f"List the column in exclude, exclude={json.dumps([finding.column])}, or add it to the schema.",
+    )
+
+
+def _type(finding: Finding) -> tuple[str, str]:
+    expected = schema_pb2.FeatureType.Name(finding.rule.type)
+    kind = statistics_pb2.FeatureNameStatistics.Type.Name(finding.found.type)
+    if kind == "STRING":
+        labels = [(b.label, b.sample_count) for b in finding.found.string_stats.rank_histogram.buckets]
+        odd = [(label, count) for label, count in labels if not _is_number(label)] or labels
+        return (
+            f"{_list_values(odd, finding)}, where the schema expects {_EXPECTED.get(expected, expected)}",
+            "If such texts are missing values, list them in missing_values.",
+        )
+    numbers = finding.found.num_stats
+    type_ = {"BYTES": "text", "INT": "integer"}.get(expected, "float")
+    return (
+        f"{_KINDS.get(kind, kind)} in {finding.split} from {numbers.min:.15g} to {numbers.max:.15g}, where the schema expects "
+        f"{_EXPECTED.get(expected, expected)}",
+        f"To read the column as {_EXPECTED.get(expected, expected)}, set types={json.dumps({finding.column: type_})}.",
+    )
+
+
+def _presence(finding: Finding) -> tuple[str, str]:
+    missing = _missing(finding.found, finding.dataset)
+    least = finding.rule.presence.min_fraction
+    if missing == 1:
+        what = f"missing in every row of {finding.split}"
+    else:
+        what = f"missing in {format_share(missing)} of {finding.split}"
+    before = ""
+    if finding.before and finding.source:
+        before = f" and in {format_share(_missing(finding.before, finding.source))} of {finding.source.name}"
+    allowed = f"at most {format_share(1 - least)}" if least else f"{finding.rule.presence.min_count} values"
+    return f"{what}{before}; {allowed} expected", "See presence of the column in the schema."
+
+
+def _values(finding: Finding) -> tuple[str, str]:
+    rule = finding.rule
+    known = set(_domain(finding))
+    labels = [(b.label, b.sample_count) for b in finding.found.string_stats.rank_histogram.buckets]
+    new = [(label, count) for label, count in labels if label not in known]
+    where = f"in no row of {finding.source.name}" if finding.source else "not in the schema's values"
+    mass = rule.distribution_constraints.min_domain_mass if rule.HasField("distribution_constraints") else 1.0
+    allowed = f"; at most {format_share(1 - mass)} of new values expected" if mass < 1 else ""
+    return (
+        f"{_list_values(new, finding)}, and {where}{allowed}",
+        f"The schema has {len(known)} values: {', '.join(map(_quote, sorted(known)[:10]))}"
+        f"{', ...' if len(known) > 10 else ''}.",
+    )
+
+
+def _range(finding: Finding) -> tuple[str, str]:
+    rule, numbers = finding.rule, finding.found.num_stats
+    if rule.HasField("bool_domain"):
+        low, high = 0.0, 1.0
+    else:
+        domain = rule.int_domain if rule.HasField("int_domain") else rule.float_domain
+        low = domain.min if domain.HasField("min") else float("-inf")
+        high = domain.max if domain.HasField("max") else float("inf")
+    found = [f"a largest value of {numbers.max:.15g}"] if numbers.max > high else []
+    found += [f"a smallest value of {numbers.min:.15g}"] if numbers.min < low else []
+    return f"{' and '.join(found)} in {finding.split}; {low:.15g} to {high:.15g} expected", "See the column's domain."
+
+
+def _unique(finding: Finding) -> tuple[str, str]:
+    limits = finding.rule.unique_constraints
+    return (
+        f"{finding.found.string_stats.unique} distinct values in {finding.split}; {limits.min} to {limits.max} expected",
+        "See unique_constraints of the column in the schema.",
+    )
+
+
+def _value_count(finding: Finding) -> tuple[str, str]:
+    limits = finding.rule.value_count
+    return (
+        f"1 value per row in {finding.split}; {limits.min} to {limits.max} expected",
+        "Columns have at most one value per row: set value_count to 1.",
+    )
+
+
+def _magnitude(finding: Finding) -> tuple[str, str]:
+    found = find_magnitude(finding.found.num_stats) or 0.0
+    low, high = read_range(finding.rule) or (0.0, 0.0)
+    before = find_magnitude(finding.before.num_stats) if finding.before else None
+    if before and finding.source:
+        factor = found / before
+        change = f"{factor:.2g} times" if factor > 1 else f"1 / {1 / factor:.2g} of"
+        what = f"the median in {finding.split} is {found:.4g}, about {change} the {before:.4g} in {finding.source.name}"
+    else:
+        what = f"the median in {finding.split} is {found:.4g}; {low:.4g} to {high:.4g} expected"
+    return what, (
+        "The unit may have changed. The median is of the absolute values other than 0. Its range "
+        f"{low:.6g} to {high:.6g} is the tag median_magnitude of the column in the schema."
+    )
+
+
+_DESCRIBED: Sequence[tuple[tuple[str, ...], Callable[[Finding], tuple[str, str]]]] = (
+    ((NO_EXAMPLES,), _no_examples),
+    (("DATASET_LOW_NUM_EXAMPLES", "DATASET_HIGH_NUM_EXAMPLES"), _number_of_rows),
+    (("SCHEMA_MISSING_COLUMN",), _missing_column),
+    (("SCHEMA_NEW_COLUMN",), _new_column),
+    (("UNEXPECTED_DATA_TYPE", "FLOAT_TYPE_STRING_NOT_FLOAT", "INT_TYPE_NOT_INT_STRING"), _type),
+    (
+        ("FEATURE_TYPE_NOT_PRESENT", "FEATURE_TYPE_LOW_FRACTION_PRESENT", "FEATURE_TYPE_LOW_NUMBER_PRESENT"),
+        _presence,
+    ),
+    (("ENUM_TYPE_UNEXPECTED_STRING_VALUES", "BOOL_TYPE_UNEXPECTED_STRING"), _values),
+    (
+        (
+            "BOOL_TYPE_BIG_INT", "BOOL_TYPE_SMALL_INT", "INT_TYPE_BIG_INT", "INT_TYPE_SMALL_INT", "FLOAT_TYPE_BIG_FLOAT",
+            "FLOAT_TYPE_SMALL_FLOAT", "BOOL_TYPE_UNEXPECTED_FLOAT",
+        ),
+        _range,
+    ),
+    (("FEATURE_TYPE_HIGH_UNIQUE", "FEATURE_TYPE_LOW_UNIQUE"), _unique),
+    (("FEATURE_TYPE_HIGH_NUMBER_VALUES", "FEATURE_TYPE_LOW_NUMBER_VALUES"), _value_count),
+    ((MAGNITUDE,), _magnitude),
+)  # fmt: skip
+
+
+def _domain(finding: Finding) -> list[str]:
+    rule = finding.rule
+    if rule.HasField("bool_domain"):
+        return [rule.bool_domain.true_value, rule.bool_domain.false_value]
+    if rule.HasField("string_domain"):
+        return list(rule.string_domain.value)
+    return next((list(domain.value) for domain in finding.schema.string_domain if domain.name == rule.domain), [])
+
+
+def _list_values(values: Sequence[tuple[str, float]], finding: Finding) -> str:
+    """Return the most frequent of the values with their shares of the split's rows."""
+    rows = max(1, finding.dataset.num_examples)
+    listed = [f"{_quote(value)} in {format_share(count / rows)}" for value, count in values[:_LISTED]]
+    if rest := values[_LISTED:]:
+        listed.append(f"{len(rest)} more in {format_share(sum(count for _, count in rest) / rows)}")
+    return f"{', '.join(listed)} of {finding.split}"
+
+
+def _quote(value: str) -> str:
+    return f"'{value if len(value) <= _LONGEST else value[:_LONGEST] + '...'}'"
+
+
+def _missing(column: statistics_pb2.FeatureNameStatistics, dataset: statistics_pb2.DatasetFeatureStatistics) -> float:
+    return 1 - float(read_common(column).num_non_missing) / max(1.0, float(dataset.num_examples))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

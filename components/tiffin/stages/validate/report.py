@@ -1,0 +1,121 @@
+"""Write the Markdown report of a validation: the anomalies, how the data was read, and each split's statistics by column."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from tiffin.artifacts.anomalies import Anomaly
+from tiffin.artifacts.notes import Note
+from tiffin.stages.validate.reasons import format_share
+from tiffin.stages.validate.statistics import read_common, read_logical
+
+_FIRST = ("train", "eval")
+_TYPES = {"INT": "integer", "FLOAT": "float", "STRING": "text", "BYTES": "text"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY = 86_400
+_LONGEST = 200
+# Characters that begin markup in Markdown or HTML, wherever they are. '.', ':' and '@' would make links.
+_MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>()#|~&!$^=:@"})
+
+
+def describe(
+    anomalies: Sequence[Anomaly],
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+    names: Mapping[str, str] | None = None,
+    notes: Sequence[Note] = (),
+) -> str:
+    """Return the report.
+
+    Args:
+        anomalies: The anomalies.
+        statistics: Statistics with one dataset per split.
+        names: Name of a column in the examples to its name in the data, where they differ.
+        notes: What was dropped, converted or guessed when the data was read.
+    """
+    names = names or {}
+    lines = ["# Validation", "", "## Anomalies", ""]
+    found = [
+        (escape(a.split), _name(a.column, names), escape(f"{a.summary}. {a.description}"), f"`{a.code}`")
+        for a in anomalies
+    ]
+    lines += _table(("split", "column", "found", "code"), found) if anomalies else ["None."]
+    lines += ["", "## How the data was read", ""]
+    read = [
+        (escape(n.text), _name(n.column, names), "" if n.count is None else str(n.count), escape(n.example, _LONGEST))
+        for n in notes
+    ]
+    lines += _table(("what", "column", "count", "first example"), read, "llrl") if notes else ["No notes."]
+    for dataset in sorted(statistics.datasets, key=_order):
+        lines += ["", f"## {escape(dataset.name)}: {dataset.num_examples:.0f} rows", ""]
+        rows = [_row(feature, dataset.num_examples, names) for feature in dataset.features]
+        header = ("column", "type", "missing", "distinct", "mean", "deviation", "min", "median", "max", "most frequent")
+        lines += _table(header, rows, "llrrrrrrrl")
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: str, longest: int | None = None) -> str:
+    """Return a text as Markdown that shows it literally, in one line, and its start only if it is longer."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    if longest and len(printable) > longest:
+        printable = printable[:longest] + "..."
+    return printable.translate(_MARKUP).replace("www.", "www\\.").strip()
+
+
+def _name(column: str, names: Mapping[str, str]) -> str:
+    """Return a column's name in the data: as code if it is plain, so that it stays readable in the file."""
+    name = names.get(column, column)
+    return f"`{name}`" if name and name.replace("_", "a").isalnum() else escape(name)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], alignment: str = "") -> list[str]:
+    rules = ("---:" if letter == "r" else "---" for letter in alignment or "l" * len(header))
+    return [_line(header), f"|{'|'.join(rules)}|", *map(_line, rows)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
+
+
+def _order(dataset: statistics_pb2.DatasetFeatureStatistics) -> tuple[int, str]:
+    return _FIRST.index(dataset.name) if dataset.name in _FIRST else len(_FIRST), dataset.name
+
+
+def _row(feature: statistics_pb2.FeatureNameStatistics, rows: float, names: Mapping[str, str]) -> tuple[str, ...]:
+    logical = read_logical(feature)
+    type_ = logical or _TYPES.get(statistics_pb2.FeatureNameStatistics.Type.Name(feature.type), "")
+    present = read_common(feature).num_non_missing
+    start = (_name(feature.path.step[0], names), type_, format_share(1 - present / max(1, rows)))
+    if feature.WhichOneof("stats") == "string_stats":
+        text = feature.string_stats
+        top = [f"{escape(b.label, _LONGEST)} ({b.sample_count:.0f})" for b in text.rank_histogram.buckets[:3]]
+        return *start, str(text.unique), "", "", "", "", "", ", ".join(top)
+    if not present:
+        return *start, "", "", "", "", "", "", ""
+    numbers = feature.num_stats
+    if logical == "boolean":
+        top = [f"{word} ({count:.0f})" for word, count in
+               (("true", present - numbers.num_zeros), ("false", numbers.num_zeros)) if count]  # fmt: skip
+        return *start, str(len(top)), "", "", "", "", "", ", ".join(top)
+    if logical:
+        moments = (numbers.mean, numbers.min, numbers.median, numbers.max)
+        mean, *others = (_format_moment(moment, logical) for moment in moments)
+        return *start, "", mean, f"{numbers.std_dev / _DAY:.3g} days", *others, ""
+    values = (numbers.mean, numbers.std_dev, numbers.min, numbers.median, numbers.max)
+    return *start, "", *(format_number(value) for value in values), ""
+
+
+def format_number(value: float) -> str:
+    """Return a number without an exponent where that is readable, so that codes and ids look as in the data."""
+    if value == 0 or 1e-4 <= abs(value) < 1e15:
+        text = f"{value:.6g}" if abs(value) < 1e5 else f"{value:.1f}"
+        return text if "." not in text else text.rstrip("0").rstrip(".")
+    return f"{value:.6g}"
+
+
+def _format_moment(seconds: float, logical: str) -> str:
+    try:
+        moment = _EPOCH + timedelta(seconds=round(seconds))
+    except OverflowError:
+        return format_number(seconds)
+    return f"{moment:%Y-%m-%d}" if logical == "date" else f"{moment:%Y-%m-%d %H:%M:%S}"
