@@ -40,7 +40,7 @@ def left(folder: Path) -> list[str]:
     [
         ("", [], "ingest-examples", "data.csv'"),
         (ROWS, ['derive={"far": "kilometres > 3"}'], "ingest-examples", "'kilometres'"),
-        (ROWS, ["label=lat"], "validate-examples", "label='lat'"),
+        (ROWS, ["label=lat"], "ingest-examples", "label='lat'"),
         (ROWS.replace(",1\n", ",0\n"), [], "validate-examples", "late"),
     ],
     ids=["missing file", "unknown column in derive", "unknown label", "label with one class"],
@@ -59,7 +59,7 @@ def test_a_mistake_is_reported_once(tmp_path: Path, content: str, settings: list
 
 
 @pytest.mark.parametrize("command", [["run"], ["submit"], ["schedule", "set", "nightly"]], ids=lambda words: words[0])
-@pytest.mark.parametrize("setting", ["batch_size=0", "splits={}", "max_bad_share=2", "deadline_seconds=0", "label="])
+@pytest.mark.parametrize("setting", ["batch_size=-1", "splits={}", "max_bad_share=2", "deadline_seconds=0", "label="])
 def test_a_value_out_of_range_is_refused_before_a_run_starts(tmp_path: Path, command: list[str], setting: str) -> None:
     options = {
         "run": ["--state", tmp_path / "state"],
@@ -79,8 +79,9 @@ def test_a_value_out_of_range_is_refused_before_a_run_starts(tmp_path: Path, com
         (['exclude=["kmm"]'], ("exclude", "'kmm'", "km, vehicle, late")),
         (["key=vehicel"], ("key='vehicel'", "'vehicle'?", "km, vehicle, late")),
         (['derive={"far": "kmm > 3"}'], ("'kmm'", "km", "vehicle")),
+        (["label=lat"], ("label='lat'", "'late'?")),
     ],
-    ids=["exclude", "key", "derive"],
+    ids=["exclude", "key", "derive", "label"],
 )
 def test_a_misspelt_column_needs_no_training_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str], names: tuple[str, ...]

@@ -31,7 +31,7 @@ def test_nothing_to_check() -> None:
         ({"hidden_units": [0]}, r"hidden_units=\[0\]"),
         ({"hidden_units": ["64"]}, r"hidden_units=\['64'\]"),
         ({"epochs": -1}, "epochs=-1"),
-        ({"batch_size": 0}, "batch_size=0"),
+        ({"batch_size": -1}, "batch_size=-1"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0"),
         ({"dropout": 1.0}, "dropout=1.0"),
         ({"weight_decay": -0.1}, "weight_decay=-0.1"),

@@ -6,7 +6,7 @@ from tiffin.commands.options import debug_option, examples
 from tiffin.commands.pipelines import show_list
 
 
-@click.command(epilog=examples("tiffin components", "tiffin compile ingest_examples --output build"))
+@click.command(epilog=examples("tiffin components", "tiffin components --json"))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 @debug_option
 def components(*, as_json: bool) -> None:

@@ -93,7 +93,7 @@ class TestValues:
         assert ingested.left() == []
 
     def test_an_expression_of_the_wrong_type(self, ingested):
-        with pytest.raises(InputError, match=r"'\+' .*text and integer.*derive=.*'b \+ 1'.*a integer, b text"):
+        with pytest.raises(InputError, match=r"'\+' .*text.*integer.*derive=.*'b \+ 1'.*a integer, b text"):
             ingested(ROWS, derive={"n": "b + 1"})
 
         assert ingested.left() == []

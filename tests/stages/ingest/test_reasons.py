@@ -22,12 +22,12 @@ class TestExpressions:
     @pytest.mark.parametrize(
         ("expression", "values"),
         [
-            ("b + 1", r"'\+' .*text and integer"),
+            ("b + 1", r"'\+' .*text.*integer"),
             ("hour(b)", r"'hour' .*text"),
-            ("upper(a, b)", r"'upper' .*integer and text"),
-            ("a > b", "integer and text"),
-            ("greatest(a, b)", "integer and text"),
-            ("coalesce(a, b, moment)", "integer and text"),
+            ("upper(a, b)", r"'upper' .*integer.*text"),
+            ("a > b", "integer.*text"),
+            ("greatest(a, b)", "integer.*text"),
+            ("coalesce(a, b, moment)", "integer.*text"),
             ("a = moment", "integer .*timestamp"),
             ("CAST(b AS INTEGER)", r"'x' .*integer"),
             ("b::DATE", r"'x' .*date.*2025-"),
@@ -38,7 +38,7 @@ class TestExpressions:
             ("a * 9223372036854775807", "range"),
             ("a::TINYINT * 1000::TINYINT", "range"),
             ("CAST(a AS FOO)", "FOO"),
-            ("moment + 1", r"'\+' .*timestamp and integer"),
+            ("moment + 1", r"'\+' .*timestamp.*integer"),
             ("regexp_matches(b, '(')", "value"),
             ("date_part('foo', moment)", "value"),
             ("chr(-5)", "value"),
@@ -61,7 +61,7 @@ class TestExpressions:
         "error", [duckdb.BinderException("Binder Error: new words"), duckdb.Error("new words"), "new words"]
     )
     def test_unknown_ones_are_not_quoted(self, error):
-        assert "new words" not in expression_reason(error)
+        assert "words" not in expression_reason(error)
 
 
 class TestFiles:
