@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tiffin.artifacts import documents
 from tiffin.artifacts.model import Task
+from tiffin.artifacts.notes import Note
 
 VERDICT = "verdict.json"
 
@@ -69,6 +70,7 @@ class Evaluation:
         classes: Classes in the order of the confusion matrix; None for regression.
         confusion: Confusion matrix with true classes as rows and predicted classes as columns; None for regression.
         curve: ROC curve; None unless the task is binary.
+        notes: Rows that were left out of the evaluation.
     """
 
     passed: bool
@@ -83,6 +85,7 @@ class Evaluation:
     classes: tuple[str, ...] | None = None
     confusion: tuple[tuple[int, ...], ...] | None = None
     curve: Curve | None = None
+    notes: tuple[Note, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

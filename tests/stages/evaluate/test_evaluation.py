@@ -65,6 +65,7 @@ class TestVerdict:
         assert found == verdict(tmp_path / "out")
         assert (found.rows, found.split, found.data_version) == (4, "eval", "d1")
         assert [(check.metric, check.passed) for check in found.checks] == [("auc", True), ("log_loss", False)]
+        assert [(note.code, note.column, note.count) for note in found.notes] == [("LABEL_MISSING", "y", 1)]
         assert found.metrics["auc"] == 0.75
         # Rows are the true classes: one of two "no" is predicted as "yes".
         assert (found.classes, found.confusion) == (("no", "yes"), ((1, 1), (1, 1)))

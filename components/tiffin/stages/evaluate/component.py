@@ -43,6 +43,7 @@ def evaluate_model(
     from tiffin.errors import reported
 
     with reported():
+        from tiffin.artifacts.notes import printable
         from tiffin.stages.evaluate.evaluation import evaluate
 
         found = evaluate(model.path, examples.path, evaluation.path, thresholds=thresholds, split=split)
@@ -53,5 +54,7 @@ def evaluate_model(
             curves.log_roc_curve(*map(list, (found.curve.fpr, found.curve.tpr, found.curve.threshold)))
         if found.classes and found.confusion and len(found.classes) <= 50:
             curves.log_confusion_matrix(list(found.classes), list(map(list, found.confusion)))
+        for note in found.notes:
+            print(printable(note.text))  # noqa: T201 - the step's log
         print(found.reason)  # noqa: T201 - the step's log
         return found.passed, found.reason

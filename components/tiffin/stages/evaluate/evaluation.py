@@ -7,6 +7,7 @@ import numpy as np
 from sklearn import metrics as curves
 
 from tiffin.artifacts.model import Training, read_training
+from tiffin.artifacts.notes import Note
 from tiffin.artifacts.verdict import Curve, Evaluation, write_evaluation
 from tiffin.stages.evaluate import gate, guessing, metrics
 from tiffin.stages.evaluate.predictions import Predictions, predict
@@ -59,9 +60,17 @@ def evaluate(
         classes=None if regression else record.classes,
         confusion=None if regression else _confusion(record, found),
         curve=_roc(found) if record.task == "binary" else None,
+        notes=_notes(record.label, split, found.unlabelled),
     )
     write_evaluation(output, evaluation)
     return evaluation
+
+
+def _notes(label: str, split: str, unlabelled: int) -> tuple[Note, ...]:
+    if not unlabelled:
+        return ()
+    rows = "1 row" if unlabelled == 1 else f"{unlabelled} rows"
+    return (Note("LABEL_MISSING", f"{rows} of {split} without a value of '{label}' skipped", label, unlabelled),)
 
 
 def _confusion(record: Training, found: Predictions) -> tuple[tuple[int, ...], ...]:

@@ -25,11 +25,13 @@ class Predictions:
         truth: Class indices or numbers, `[rows]`.
         answer: Predictions: probabilities or numbers, `[rows]`; `[rows, classes]` for multiclass.
         unknown_classes: Classes absent in training, each with its number of rows.
+        unlabelled: Number of rows without a label.
     """
 
     truth: np.ndarray
     answer: np.ndarray
     unknown_classes: dict[str, int]
+    unlabelled: int = 0
 
 
 def predict(model: str | Path, examples: str | Path, split: str, record: Training) -> Predictions:
@@ -55,9 +57,11 @@ def predict(model: str | Path, examples: str | Path, split: str, record: Trainin
     specs = run.structured_input_signature[1]
     output = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[record.task]
     truths, answers = [], []
+    unlabelled = 0
     unknown: Counter[str] = Counter()
     for table in _batches(examples, split, [*specs, record.label]):
         labelled = table.filter(has_label(table[record.label]))
+        unlabelled += table.num_rows - labelled.num_rows
         truth = labelled[record.label]
         if record.task == "regression":
             truth = pc.cast(truth, pa.float64(), safe=False)
@@ -76,7 +80,7 @@ def predict(model: str | Path, examples: str | Path, split: str, record: Trainin
             f"split should have rows with a label known from training. Received: split='{split}', where "
             f"'{record.label}' has {classes if unknown else 'no values'}. Train and evaluate on the same data."
         )
-    return Predictions(np.concatenate(truths), np.concatenate(answers), dict(unknown))
+    return Predictions(np.concatenate(truths), np.concatenate(answers), dict(unknown), unlabelled)
 
 
 def _batches(examples: str | Path, split: str, columns: Sequence[str]) -> Iterator[pa.Table]:
