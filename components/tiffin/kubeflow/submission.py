@@ -273,7 +273,9 @@ def _conclude(backend: Backend, submission: Submission, spec: Spec, run: Mapping
         lines = read_log(backend, spec, failed[0], run)
         submission.log = lines[-_LOG_LINES:]
         detail = error_line(lines) or detail
-        submission.reason = f"The step {submission.failed_title} failed" + (f": {detail}" if detail else "; see its log.")
+        submission.reason = f"The step {submission.failed_title} failed" + (
+            f": {detail}" if detail else "; see its log."
+        )
     else:
         submission.reason = detail or f"The run ended with state {submission.state}."
 

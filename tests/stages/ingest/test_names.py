@@ -19,7 +19,8 @@ class TestNotes:
         (note,) = [note for note in found.manifest.notes if note.code == "MISSING_WORDS"]
 
         assert note.column == "fuel %"
-        assert '"fuel %"' in note.text and "fuel__" not in note.text
+        assert '"fuel %"' in note.text
+        assert "fuel__" not in note.text
 
 
 class TestFinalNames:
