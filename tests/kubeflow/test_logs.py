@@ -84,6 +84,8 @@ def test_the_last_lines_of_a_failed_step_are_shown(follow: Follow, settings: dic
     assert submission.log == [f"row {row}" for row in range(29, 40)] + [ERROR.strip()]
     assert all(f"  {line}\n" in output for line in submission.log)
     assert "row 28" not in output
+    assert submission.failed_title in output
+    assert submission.failed_title in submission.reason
     assert submission.reason.endswith("text should be short. Received: 'a b'.")
     assert (submission.to_json()["failed_step"], submission.to_json()["log"]) == ("write-text", submission.log)
     assert "kubectl" not in output

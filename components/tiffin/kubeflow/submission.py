@@ -68,6 +68,11 @@ class Submission:
             return 0
         return 3 if self.stopped_by else 1
 
+    @property
+    def failed_title(self) -> str:
+        """Display name of the failed step; empty if there is none."""
+        return next((step.title for step in self.steps if step.name == self.failed_step), "")
+
     def to_json(self) -> dict[str, Any]:
         """Return the object of `tiffin submit --json`."""
         return {
@@ -206,12 +211,12 @@ def follow_run(
 def show_end(submission: Submission, stream: TextIO) -> None:
     """Print how a run ended, with the last log lines of a failed step."""
     if submission.log:
-        print(f"\nLast log lines of {submission.failed_step}:", file=stream)
+        print(f"\nLast log lines of {submission.failed_title}:", file=stream)
         for line in submission.log:
             print(f"  {line}", file=stream)
     elif submission.failed_step:
         print(
-            f"\nThe backend returned no log of {submission.failed_step}. See {submission.url}, or run: "
+            f"\nThe backend returned no log of {submission.failed_title}. See {submission.url}, or run: "
             f"{submission.log_command}",
             file=stream,
         )
@@ -268,7 +273,9 @@ def _conclude(backend: Backend, submission: Submission, spec: Spec, run: Mapping
         lines = read_log(backend, spec, failed[0], run)
         submission.log = lines[-_LOG_LINES:]
         detail = error_line(lines) or detail
-        submission.reason = f"The step {failed[0]} failed" + (f": {detail}" if detail else "; see its log.")
+        submission.reason = f"The step {submission.failed_title} failed" + (
+            f": {detail}" if detail else "; see its log."
+        )
     else:
         submission.reason = detail or f"The run ended with state {submission.state}."
 

@@ -2,9 +2,8 @@
 
 import contextlib
 import os
-import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,16 +15,10 @@ from tiffin.artifacts.notes import printable
 from tiffin.artifacts.summary import RegisteredModel, Summary, noted, read_summary
 from tiffin.artifacts.verdict import Evaluation, Verdict
 from tiffin.errors import InputError
+from tiffin.specs import logs
 from tiffin.specs.progress import StepProgress, open_console
 from tiffin.storage.files import write_bytes
 
-# Lines that kfp's executor writes to every step's log. Messages that a component logs have the same prefix.
-_EXECUTOR = re.compile(
-    r"\[KFP Executor [^]]+\]: (?:Looking for component `|--component_module_path is not specified\.|"
-    r'Loading KFP component "|Got executor_input:$|Wrote executor output file to |Did not write output file\.$)'
-)
-# Lines that TensorFlow writes to every step's log.
-_NOISE = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
 # Stands for the space inside a pair that must stay on one line.
 _JOINED = "\N{NO-BREAK SPACE}"
 _FROM_SUMMARY = (
@@ -176,37 +169,20 @@ def tail(log: Path, lines: int = 12) -> list[str]:
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return []
-    kept = [line for line in _of_step(text.splitlines()) if line.strip() and not line.startswith(_NOISE)]
-    return kept[-lines:]
+    return [line for line in logs.without_noise(text.splitlines()) if line.strip()][-lines:]
 
 
 def tidy_log(log: Path) -> None:
-    """Remove the lines of kfp's executor from a step's log, among them its input of more than a hundred lines."""
+    """Remove the lines of kfp's executor and TensorFlow from a step's log, among them an input of a hundred lines."""
     # A log that cannot be rewritten, as on a full disk, stays as it is.
     with contextlib.suppress(OSError):
         lines = log.read_bytes().decode(errors="surrogateescape").splitlines(keepends=True)
-        write_bytes(log, "".join(_of_step(lines)).encode(errors="surrogateescape"))
-
-
-def _of_step(lines: list[str]) -> Iterator[str]:
-    """Yield the lines of a log that the step wrote, without those of kfp's executor."""
-    inside = False
-    for line in lines:
-        if _EXECUTOR.match(line):
-            inside = line.rstrip().endswith("Got executor_input:")
-        elif not inside:
-            yield line
-        elif line.rstrip() == "}":
-            inside = False
+        write_bytes(log, "".join(logs.without_noise(lines)).encode(errors="surrogateescape"))
 
 
 def error_line(log: Path) -> str | None:
     """Return the error in a failed step's log: the last `error: ...` line, else the last line of the traceback, or None."""
-    lines = tail(log, 200)
-    for line in reversed(lines):
-        if line.startswith("error: "):
-            return line.removeprefix("error: ")
-    return lines[-1] if "Traceback (most recent call last):" in lines else None
+    return logs.error_line(tail(log, 200))
 
 
 def show_run(run: Run, stop_command: str, stream: TextIO) -> None:

@@ -18,7 +18,7 @@ _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b.|[\x00-\x08\x0e-\x1f\x7f]")
 
 def step_lines(text: str) -> list[str]:
     """Return the lines that a step wrote, and warnings and errors of the launcher; without control sequences."""
-    return [line for line in _without_noise(_CONTROL.sub("", text).splitlines()) if line.strip()]
+    return [line for line in without_noise(_CONTROL.sub("", text).splitlines()) if line.strip()]
 
 
 def error_line(lines: list[str]) -> str | None:
@@ -30,18 +30,19 @@ def error_line(lines: list[str]) -> str | None:
     return own[-1] if "Traceback (most recent call last):" in own else None
 
 
-def _without_noise(lines: list[str]) -> Iterator[str]:
+def without_noise(lines: list[str]) -> Iterator[str]:
+    """Yield the lines, which may have their line ends, without those of kfp, TensorFlow and the launcher."""
     inside = False
     for line in lines:
         launcher = _LAUNCHER.match(line)
         if _EXECUTOR.match(line):
-            inside = line.endswith("Got executor_input:")
+            inside = line.rstrip().endswith("Got executor_input:")
         elif launcher and launcher[1] == "I":
             # The launcher prints its input as JSON too.
-            inside = line.endswith("{")
+            inside = line.rstrip().endswith("{")
         elif launcher or not inside:
             inside = False
             if not line.startswith(_NOISE):
                 yield line
-        elif line == "}":
+        elif line.rstrip() == "}":
             inside = False

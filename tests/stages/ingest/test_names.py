@@ -13,6 +13,16 @@ from tiffin.stages.ingest.reading import Reading
 RATES = "rate %,rate $,y\n1,2,0\n3,4,1\n"
 
 
+class TestNotes:
+    def test_show_the_names_of_the_file(self, ingested):
+        found = ingested("fuel %,y\n?,1\n2,2\n3,5\n")
+        (note,) = [note for note in found.manifest.notes if note.code == "MISSING_WORDS"]
+
+        assert note.column == "fuel %"
+        assert '"fuel %"' in note.text
+        assert "fuel__" not in note.text
+
+
 class TestFinalNames:
     @pytest.mark.parametrize(
         ("names", "final"),

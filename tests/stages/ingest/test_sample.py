@@ -73,3 +73,10 @@ def test_an_unknown_sample_or_option_is_an_error(ingested, uri):
         ingested(data=uri)
 
     assert ingested.left() == []
+
+
+def test_a_label_is_checked_before_the_rows_are_generated(ingested):
+    with pytest.raises(InputError, match="label='nope'"):
+        ingested(data="sample:deliveries?rows=0", label="nope")
+    with pytest.raises(InputError, match="rows=0"):
+        ingested(data="sample:deliveries?rows=0", label="late")

@@ -389,6 +389,13 @@ class TestSetAside:
         assert note.example.endswith("data.csv:252")
         assert note.example in note.text.replace("'", "")
 
+    def test_long_rows_are_shortened(self, ingested):
+        found = ingested("x,y\n" + "1,a\n" * 200 + "9" * 100 + "\n")
+        (note,) = found.manifest.notes
+
+        assert found.rejected[0].text == "9" * 100
+        assert f"'{'9' * 37}...'" in note.text
+
     @pytest.mark.parametrize("broken", ["2024-02-30", "2024-13-01", "2024-01", "#VALUE!"])
     def test_broken_dates(self, column, broken):
         type_, values, notes = column(["2024-01-31"] * 200 + [broken])

@@ -1,12 +1,15 @@
 """The model artifact: the training record, and equal predictions from every signature of the SavedModel."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from support.written import table, write_examples, write_schema, write_statistics
+from tiffin.artifacts import documents
+from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.artifacts.model import Settings, read_training, saved_model
 from tiffin.errors import DataError, InputError
 from tiffin.stages.train.training import train
@@ -167,6 +170,18 @@ class TestRepeatable:
         assert read_training(tmp_path / "model") == record
         assert not left_over.exists()
         assert len(list((tmp_path / "model").iterdir())) == 2
+
+
+def test_notes_have_the_names_of_the_source(tmp_path):
+    rows = table(x=list(range(40)), z_=["same"] * 40, y_=[None, *(float(row % 2) for row in range(39))])
+    places = [write_examples(tmp_path / "e", {"train": rows}), write_statistics(tmp_path / "s", rows)]
+    manifest = replace(read_manifest(places[0]), renamed={"z %": "z_", "y %": "y_"})
+    documents.write(tmp_path / "e" / MANIFEST, manifest)
+    record = train(*places, write_schema(tmp_path / "c", rows), tmp_path / "model", "y %", settings=Settings(epochs=1))
+    columns = {note.code: note.column for note in record.notes}
+
+    assert columns == {"TASK_CHOSEN": "y %", "TRAINING_LENGTH": "", "LABEL_MISSING": "y %", "LEFT_OUT": "z %"}
+    assert all(note.column in note.text for note in record.notes if note.code in {"LABEL_MISSING", "LEFT_OUT"})
 
 
 def test_labels_that_are_missing_are_a_note_and_every_note_is_logged(tmp_path, capsys):

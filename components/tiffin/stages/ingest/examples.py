@@ -8,10 +8,11 @@ from pathlib import Path
 import duckdb
 
 from tiffin.artifacts.examples import Manifest, set_aside, write_examples
+from tiffin.stages.ingest import sample
 from tiffin.stages.ingest.columns import find_excluded, finish_columns
 from tiffin.stages.ingest.expressions import names_used, order_derived, with_final_names
 from tiffin.stages.ingest.loading import load, local_files
-from tiffin.stages.ingest.names import check_label, find_key, renamed_columns
+from tiffin.stages.ingest.names import Names, check_label, find_key, renamed_columns
 from tiffin.stages.ingest.parameters import check_max_bad_share
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.reasons import check_disk
@@ -68,6 +69,9 @@ def ingest(
         stack.enter_context(_named_disk(output))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=output, prefix=".ingest-")))
         connection = stack.enter_context(_connection(scratch))
+        if data.startswith("sample:") and not reading.column_names:
+            # Before the rows are generated, which takes a second.
+            check_label(label, Names({name: name for name in sample.COLUMNS}), derive, exclude)
         files = stack.enter_context(local_files(data, scratch))
         tables, names, notes = open_tables(connection, data, files, reading, scratch)
         check_label(label, names, derive, exclude)

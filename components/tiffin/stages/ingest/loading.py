@@ -158,7 +158,8 @@ def _with_original_name(note: Note, names: Names) -> Note:
     """Return the note on a column with its name in the source."""
     column = names.original(note.column)
     starts = note.column and note.text.startswith(f"{note.column}:")
-    return replace(note, column=column, text=column + note.text[len(note.column) :] if starts else note.text)
+    text = column + note.text[len(note.column) :] if starts else note.text
+    return replace(note, column=column, text=text.replace(f'"{note.column}": "', f'"{column}": "'))
 
 
 def _literal(value: str | None) -> str:

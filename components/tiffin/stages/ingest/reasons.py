@@ -125,6 +125,12 @@ def first_line(message: object) -> str:
     return str(message).strip().split("\n", 1)[0]
 
 
+def shortened(text: object, length: int) -> str:
+    """Return the first line of a text, with `...` at its end if it is longer than `length`."""
+    line = first_line(text)
+    return line if len(line) <= length else f"{line[: length - 3]}..."
+
+
 def _listed(types: str) -> str:
     names = [type_name(part) for part in re.split(r",\s*(?![^(]*\))", types) if part]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) if names else "no argument"
@@ -132,7 +138,7 @@ def _listed(types: str) -> str:
 
 def _not_a(value: str, type_: str) -> str:
     name = type_name(type_)
-    value = value if len(value) <= 60 else f"{value[:57]}..."
+    value = shortened(value, 60)
     return (
         f"'{value}' is not {'an' if name[0] in 'aeiou' else 'a'} {name}" if name != "text" else f"'{value}' is not text"
     )

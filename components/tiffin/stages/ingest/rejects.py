@@ -14,7 +14,7 @@ from tiffin.artifacts.notes import Note
 from tiffin.errors import DataError
 from tiffin.stages.ingest.conversions import Conversion, Remark, counted
 from tiffin.stages.ingest.filetypes import open_bytes
-from tiffin.stages.ingest.reasons import first_line
+from tiffin.stages.ingest.reasons import first_line, shortened
 from tiffin.stages.ingest.sources import quoted_name
 
 _END = 1 << 62
@@ -184,7 +184,7 @@ def placed(parts: Sequence[Part], remarks: Sequence[Remark]) -> list[Note]:
 def _note(remark: Remark, places: Mapping[tuple[int, str], tuple[str, int]]) -> Note:
     note = remark.note
     place = places.get((remark.row, note.column)) if remark.row is not None else None
-    text, at = first_line(note.example)[:80], f" at {place[0]}:{place[1]}" if place else ""
+    text, at = shortened(note.example, 80), f" at {place[0]}:{place[1]}" if place else ""
     shown, example = f"'{text}'{at}", f"{text}{at}"
     return Note(note.code, note.text.replace("{first}", shown), note.column, note.count, example)
 
@@ -197,7 +197,7 @@ def set_aside_notes(rejected: Sequence[Rejected]) -> list[Note]:
     notes = []
     for (column, reason), rows in groups.items():
         first = rows[0]
-        value, place = first_line(first.text)[:80], f"{first.source}:{first.line}"
+        value, place = shortened(first.text, 80 if column else 40), f"{first.source}:{first.line}"
         example = f"{value} at {place}"
         text = f"{column}: " if column else ""
         text += f"{counted(len(rows), 'row')} set aside: {reason}, first '{value}' at {place}. Fix or remove them."

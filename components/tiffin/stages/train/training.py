@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tiffin.artifacts.examples import read_manifest
+from tiffin.artifacts.examples import Manifest, read_manifest
 from tiffin.artifacts.model import Settings, Training, saved_model, write_training
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.schema import digest_schema, read_schema
@@ -65,7 +65,7 @@ def train(
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     export.write(saved_model(output), chosen, target_label, transform, layers, owners, fitted.model, scale, mean_row)
-    notes = _notes(chosen, target_label, unlabelled, fitted)
+    notes = _notes(chosen, target_label, unlabelled, fitted, manifest)
     training = Training(
         label=label,
         task=target_label.task,
@@ -91,28 +91,34 @@ def train(
 
 
 def _notes(
-    chosen: features.Features, label: columns.Label, unlabelled: int, fitted: fitting.Fitted
+    chosen: features.Features, label: columns.Label, unlabelled: int, fitted: fitting.Fitted, manifest: Manifest
 ) -> tuple[Note, ...]:
     """Return what the training decided and left out."""
-    used = fitted.settings
+    used, name = fitted.settings, manifest.original_name(label.name)
     length = f"{used.epochs} {'epoch' if used.epochs == 1 else 'epochs'} with batches of {used.batch_size} rows"
     notes = [
-        Note("TASK_CHOSEN", label.choice, label.name),
+        Note("TASK_CHOSEN", label.choice, name),
         Note("TRAINING_LENGTH", f"{length}: {fitted.reason}", count=used.epochs),
     ]
     if unlabelled:
         notes.append(
             Note(
-                "LABEL_MISSING", f"{unlabelled} rows without a value of '{label.name}' skipped", label.name, unlabelled
+                "LABEL_MISSING",
+                f"{name}: {unlabelled} {'row' if unlabelled == 1 else 'rows'} without a label left out of training",
+                name,
+                unlabelled,
             )
         )
-    notes += [Note("LEFT_OUT", f"column '{name}' left out: {reason}", name) for name, reason in chosen.left_out.items()]
+    notes += [
+        Note("LEFT_OUT", f"{original}: left out of the model: {reason}", original)
+        for original, reason in ((manifest.original_name(column), why) for column, why in chosen.left_out.items())
+    ]
     notes += [
         Note(
             "ROUNDED_IN_EXAMPLES",
-            f"column '{number.name}' needs more digits than tf.Example has (float32); for exact predictions, call "
-            "the signature serving_default, not examples",
-            number.name,
+            f"{manifest.original_name(number.name)}: needs more digits than tf.Example has (float32); for exact "
+            "predictions, call the signature serving_default, not examples",
+            manifest.original_name(number.name),
         )
         for number in chosen.numbers
         if not number.whole and _is_rounded(number.edges)
