@@ -126,7 +126,8 @@ def _has_other_magnitude(column: statistics_pb2.FeatureNameStatistics, rule: sch
 def _has_frequent_new_value(finding: Finding, risk: float) -> bool:
     """Return whether a value of no row of the inferred schema's split is in more rows of another than chance explains.
 
-    Of n rows, at most n / count values are in `count` rows or more, and each of them may be the one that train lacks by chance. With a key, the rows of a group are in one split and tell nothing.
+    Of n rows, at most n / count values are in `count` rows or more, and any of them may be the one that train lacks by chance.
+    With a key, the rows of a group are in one split and tell nothing.
     """
     new = finding.new_values
     if not finding.before or not new or any(read_groups(column) is not None for column in finding.dataset.features):

@@ -64,7 +64,9 @@ class Finding:
     def new_values(self) -> list[tuple[str, float]]:
         """The values that are not in the column's domain, and their numbers of rows, the most frequent first."""
         known = set(_domain(self))
-        return [(b.label, b.sample_count) for b in self.found.string_stats.rank_histogram.buckets if b.label not in known]
+        return [
+            (b.label, b.sample_count) for b in self.found.string_stats.rank_histogram.buckets if b.label not in known
+        ]
 
 
 def find_column(dataset: statistics_pb2.DatasetFeatureStatistics, name: str) -> statistics_pb2.FeatureNameStatistics:
@@ -253,7 +255,9 @@ def _domain(finding: Finding) -> list[str]:
 
 def _list_domain(finding: Finding) -> str:
     known = sorted(set(_domain(finding)))
-    return f"The schema has {len(known)} values: {', '.join(map(_quote, known[:10]))}{', ...' if len(known) > 10 else ''}."
+    return (
+        f"The schema has {len(known)} values: {', '.join(map(_quote, known[:10]))}{', ...' if len(known) > 10 else ''}."
+    )
 
 
 def _list_values(values: Sequence[tuple[str, float]], finding: Finding) -> str:
