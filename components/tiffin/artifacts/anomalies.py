@@ -15,8 +15,8 @@ class Anomaly:
     Attributes:
         split: Name of the split.
         column: Name of the column in the examples; empty if the anomaly concerns the whole split.
-        code: TFDV's anomaly type, such as `ENUM_TYPE_UNEXPECTED_STRING_VALUES`, or `NO_EXAMPLES` or `UNEXPECTED_MAGNITUDE`;
-            stable across releases.
+        code: TFDV's anomaly type, such as `ENUM_TYPE_UNEXPECTED_STRING_VALUES`, or `NO_EXAMPLES`, `UNEXPECTED_MAGNITUDE` or
+            `FREQUENT_NEW_VALUE`; stable across releases.
         summary: What was found, with values and shares, and what was expected.
         description: What the schema has for the column, or what to do.
     """

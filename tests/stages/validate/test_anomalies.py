@@ -111,3 +111,85 @@ def test_dates_of_another_period_are_valid(tmp_path):
         return statistics.compute(folder)
 
     assert find_anomalies(compute(1_700_000_000), schema.infer(compute(100_000_000))) == []
+
+
+class TestOneFrequentNewValue:
+    """A value in 10 % of one split and in no row of train, in columns where many rare values differ between any two splits."""
+
+    ROWS = 3000
+
+    @pytest.fixture
+    def splits(self):
+        generator = np.random.default_rng(9)
+        words = [f"c{value}" for value in generator.zipf(1.6, self.ROWS)]
+        rare = [f"rare {row}" if row % 5 == 0 else f"c{row % 7}" for row in range(self.ROWS)]
+        return self.split(table(zipf=words, rare=rare, n=list(range(self.ROWS))), 0)
+
+    def split(self, rows, seed):
+        order = pa.array(np.random.default_rng(seed).permutation(rows.num_rows))
+        cut = rows.num_rows * 2 // 3
+        return {"train": rows.take(order[:cut]), "eval": rows.take(order[cut:])}
+
+    def put(self, splits, column, every, word="astronaut"):
+        values = [word if row % every == 0 else value for row, value in enumerate(splits["eval"][column].to_pylist())]
+        index = splits["eval"].column_names.index(column)
+        return {**splits, "eval": splits["eval"].set_column(index, column, [values])}
+
+    def find(self, splits, folder, given=False, key=""):
+        examples = write_examples(folder, splits)
+        documents.write(examples / MANIFEST, replace(read_manifest(examples), key=key))
+        found = statistics.compute(examples)
+        return find_anomalies(found, schema.infer(found), "" if given else "train")
+
+    @pytest.mark.parametrize("column", ["zipf", "rare"])
+    def test_is_found_in_spite_of_many_rare_values(self, splits, tmp_path, column):
+        [anomaly] = self.find(self.put(splits, column, 10), tmp_path)
+
+        assert (anomaly.split, anomaly.column) == ("eval", column)
+        assert anomaly.summary.startswith("'astronaut' in 10 %")
+
+    @pytest.mark.parametrize("rows", [300, 360, 450])
+    def test_is_found_in_small_splits(self, tmp_path, rows):
+        words = table(word=[f"w{row % 8}" if row % 6 else f"r{row}" for row in range(rows)])
+        [anomaly] = self.find(self.put(self.split(words, 1), "word", 10), tmp_path)
+
+        assert (anomaly.column, anomaly.code) == ("word", "FREQUENT_NEW_VALUE")
+        assert re.match("'astronaut' in 10 % of eval.*train", anomaly.summary)
+        assert "'r0'" in anomaly.description
+
+    def test_is_told_once(self, tmp_path):
+        words = table(word=[f"w{row % 4}" for row in range(900)])
+        found = self.find(self.put(self.split(words, 1), "word", 4), tmp_path)
+
+        assert [anomaly.code for anomaly in found] == ["ENUM_TYPE_UNEXPECTED_STRING_VALUES"]
+
+    def test_may_be_in_5_percent(self, splits, tmp_path):
+        assert self.find(self.put(splits, "rare", 20), tmp_path) == []
+
+    def test_of_few_rows_may_be_chance(self, tmp_path):
+        words = table(word=[f"w{row % 10}" for row in range(60)])
+        splits = self.put(self.split(words, 1), "word", 10)
+
+        assert self.find(splits, tmp_path) == []
+
+    def test_is_judged_by_a_given_schema_alone(self, splits, tmp_path):
+        assert self.find(self.put(splits, "rare", 10), tmp_path, given=True) == []
+
+    def test_may_be_that_of_a_group_of_a_key(self, tmp_path):
+        words = table(
+            shop=[row // 10 for row in range(600)], word=[f"w{row % 8}" if row % 6 else f"r{row}" for row in range(600)]
+        )
+        splits = {"train": words.slice(0, 400), "eval": words.slice(400)}
+
+        assert self.find(self.put(splits, "word", 10), tmp_path, key="shop") == []
+
+    def test_is_seldom_found_in_clean_data(self, tmp_path):
+        generator = np.random.default_rng(10)
+        rows = table(
+            **{f"zipf{n}": [f"c{value}" for value in generator.zipf(1.2 + n / 5, 240)] for n in range(4)},
+            tens=[f"t{row // 10}" for row in range(240)],
+            dozens=[f"d{row // 12}" for row in range(240)],
+        )
+        found = [self.find(self.split(rows, seed), tmp_path / str(seed)) for seed in range(60)]
+
+        assert [anomalies for anomalies in found if anomalies] == []

@@ -6,11 +6,17 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_p
 
 from tiffin.artifacts.anomalies import Anomalies, Anomaly
 from tiffin.stages.validate.magnitudes import find_magnitude, read_range
-from tiffin.stages.validate.reasons import MAGNITUDE, NO_EXAMPLES, Finding, explain
+from tiffin.stages.validate.reasons import MAGNITUDE, NEW_VALUE, NO_EXAMPLES, Finding, explain
 from tiffin.stages.validate.rules import TRAINING
+from tiffin.stages.validate.significance import chance
+from tiffin.stages.validate.statistics import read_common, read_groups
 from tiffin.stages.validate.tfdv import tfdv
 
 _LISTED = 3
+# Probability that a new value of a split of the same data is reported, over all columns.
+_RISK = 0.005
+# Share of the values that a new one may have however many rows there are, as in an inferred schema.
+_MAY_BE_NEW = 0.05
 
 
 def find_anomalies(
@@ -48,6 +54,11 @@ def find_anomalies(
             for feature in one.datasets[0].features
             if _has_other_magnitude(feature, rules.get(feature.path.step[0]))
         ]
+        told = {finding.column for finding in findings}
+        listed = [feature.name for feature in schema.feature if feature.domain]
+        risk = _RISK / (max(1, len(listed)) * max(1, len(statistics.datasets) - 1))
+        new = [Finding(NEW_VALUE, column, dataset, schema, source) for column in listed if column not in told]
+        findings += [finding for finding in new if _has_frequent_new_value(finding, risk)]
         found += [_anomaly(finding) for finding in sorted(findings, key=lambda finding: (finding.column, finding.code))]
     return found
 
@@ -110,3 +121,17 @@ def _has_other_magnitude(column: statistics_pb2.FeatureNameStatistics, rule: sch
     expected = read_range(rule) if rule and column.HasField("num_stats") else None
     found = find_magnitude(column.num_stats) if expected else None
     return found is not None and expected is not None and not expected[0] <= found <= expected[1]
+
+
+def _has_frequent_new_value(finding: Finding, risk: float) -> bool:
+    """Return whether a value of no row of the inferred schema's split is in more rows of another than chance explains.
+
+    Of n rows, at most n / count values are in `count` rows or more, and any of them may be the one that train lacks by chance.
+    With a key, the rows of a group are in one split and tell nothing.
+    """
+    new = finding.new_values
+    if not finding.before or not new or any(read_groups(column) is not None for column in finding.dataset.features):
+        return False
+    count = int(new[0][1])
+    before, found = (int(read_common(column).num_non_missing) for column in (finding.before, finding.found))
+    return count > _MAY_BE_NEW * found and chance(0, before, count, found) * (before + found) / count < risk

@@ -12,6 +12,7 @@ from tiffin.stages.validate.statistics import read_common
 # Codes of our own, beside TFDV's.
 NO_EXAMPLES = "NO_EXAMPLES"
 MAGNITUDE = "UNEXPECTED_MAGNITUDE"
+NEW_VALUE = "FREQUENT_NEW_VALUE"
 
 _LISTED = 3
 _LONGEST = 40
@@ -58,6 +59,14 @@ class Finding:
     def before(self) -> statistics_pb2.FeatureNameStatistics | None:
         """The column's statistics in the split that the schema was inferred from; None for a given schema."""
         return find_column(self.source, self.column) if self.source and self.source is not self.dataset else None
+
+    @property
+    def new_values(self) -> list[tuple[str, float]]:
+        """The values that are not in the column's domain, and their numbers of rows, the most frequent first."""
+        known = set(_domain(self))
+        return [
+            (b.label, b.sample_count) for b in self.found.string_stats.rank_histogram.buckets if b.label not in known
+        ]
 
 
 def find_column(dataset: statistics_pb2.DatasetFeatureStatistics, name: str) -> statistics_pb2.FeatureNameStatistics:
@@ -148,16 +157,20 @@ def _presence(finding: Finding) -> tuple[str, str]:
 
 def _values(finding: Finding) -> tuple[str, str]:
     rule = finding.rule
-    known = set(_domain(finding))
-    labels = [(b.label, b.sample_count) for b in finding.found.string_stats.rank_histogram.buckets]
-    new = [(label, count) for label, count in labels if label not in known]
     where = f"in no row of {finding.source.name}" if finding.source else "not in the schema's values"
     mass = rule.distribution_constraints.min_domain_mass if rule.HasField("distribution_constraints") else 1.0
     allowed = f"; at most {format_share(1 - mass)} of new values expected" if mass < 1 else ""
     return (
-        f"{_list_values(new, finding)}, and {where}{allowed}",
-        f"The schema has {len(known)} values: {', '.join(map(_quote, sorted(known)[:10]))}"
-        f"{', ...' if len(known) > 10 else ''}.",
+        f"{_list_values(finding.new_values, finding)}, and {where}{allowed}",
+        _list_domain(finding),
+    )
+
+
+def _new_value(finding: Finding) -> tuple[str, str]:
+    where = f" of {finding.source.name}" if finding.source else ""
+    return (
+        f"{_list_values(finding.new_values[:1], finding)}, and in no row{where}",
+        f"Two splits of the same data do not differ so much by chance. {_list_domain(finding)}",
     )
 
 
@@ -227,6 +240,7 @@ _DESCRIBED: Sequence[tuple[tuple[str, ...], Callable[[Finding], tuple[str, str]]
     (("FEATURE_TYPE_HIGH_UNIQUE", "FEATURE_TYPE_LOW_UNIQUE"), _unique),
     (("FEATURE_TYPE_HIGH_NUMBER_VALUES", "FEATURE_TYPE_LOW_NUMBER_VALUES"), _value_count),
     ((MAGNITUDE,), _magnitude),
+    ((NEW_VALUE,), _new_value),
 )  # fmt: skip
 
 
@@ -237,6 +251,13 @@ def _domain(finding: Finding) -> list[str]:
     if rule.HasField("string_domain"):
         return list(rule.string_domain.value)
     return next((list(domain.value) for domain in finding.schema.string_domain if domain.name == rule.domain), [])
+
+
+def _list_domain(finding: Finding) -> str:
+    known = sorted(set(_domain(finding)))
+    return (
+        f"The schema has {len(known)} values: {', '.join(map(_quote, known[:10]))}{', ...' if len(known) > 10 else ''}."
+    )
 
 
 def _list_values(values: Sequence[tuple[str, float]], finding: Finding) -> str:
