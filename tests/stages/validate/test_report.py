@@ -69,6 +69,14 @@ def test_values_look_as_in_the_data(found, column, values):
     assert {name: row[name] for name in values} == values
 
 
+def test_estimated_counts_are_not_shown(tmp_path):
+    folder = write_examples(tmp_path, {"train": table(id=[f"D{number:05d}" for number in range(3000)])})
+    found = statistics.compute(folder)
+
+    row = cells(describe([], found), "id")
+    assert re.fullmatch(r"D\d{5}, D\d{5}, D\d{5}", row["most frequent"])
+
+
 def test_notes_are_listed_with_count_and_example(found):
     notes = [Note("ROWS_SET_ASIDE", "Rows|set aside.", "id", 5, "D1000 <b>"), Note("TASK_CHOSEN", "Chosen.")]
     report = describe([], found, {"id": "Id %"}, notes)

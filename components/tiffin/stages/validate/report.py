@@ -88,7 +88,10 @@ def _row(feature: statistics_pb2.FeatureNameStatistics, rows: float, names: Mapp
     start = (_name(feature.path.step[0], names), type_, format_share(1 - present / max(1, rows)))
     if feature.WhichOneof("stats") == "string_stats":
         text = feature.string_stats
-        top = [f"{escape(b.label, _LONGEST)} ({b.sample_count:.0f})" for b in text.rank_histogram.buckets[:3]]
+        buckets = text.rank_histogram.buckets
+        # With more values than the statistics list, TFDV estimates the counts.
+        exact = text.unique <= len(buckets)
+        top = [escape(b.label, _LONGEST) + (f" ({b.sample_count:.0f})" if exact else "") for b in buckets[:3]]
         return *start, str(text.unique), "", "", "", "", "", ", ".join(top)
     if not present:
         return *start, "", "", "", "", "", "", ""
