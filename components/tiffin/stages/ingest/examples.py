@@ -134,6 +134,8 @@ def _connection(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 "SET TimeZone='UTC'; SET autoinstall_known_extensions=false; SET autoload_known_extensions=false"
             )
             connection.execute("SET enable_progress_bar=false")
+            # DuckDB keeps what it has read until this limit, then spills: memory does not grow with the rows beyond it.
+            connection.execute("SET memory_limit='1GB'")
             yield connection
     except duckdb.Error as error:
         check_disk(error)  # Raises OSError for a full disk; any other error is a bug of ours.
