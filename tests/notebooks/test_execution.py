@@ -98,7 +98,9 @@ def test_query_serving(folder: Path) -> None:
 
 def test_reuse_components_and_submit(folder: Path) -> None:
     with kfp_backend.serve() as backend:
-        notebook = execute("reuse_components", folder, KF_PIPELINES_ENDPOINT=backend.address)
+        # Images in a registry: otherwise `submit` warns that the cluster cannot pull them.
+        variables = {"KF_PIPELINES_ENDPOINT": backend.address, "TIFFIN_IMAGE_PREFIX": "registry.example/team"}
+        notebook = execute("reuse_components", folder, **variables)
         (run,) = backend.state()["runs"].values()
 
     check_plots(notebook)
