@@ -1,6 +1,7 @@
 """Files of other formats, and compressed ones."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
@@ -40,7 +41,7 @@ def tarred(buffer):
 
 
 def database(folder):
-    with sqlite3.connect(folder / "x.db") as connection:
+    with contextlib.closing(sqlite3.connect(folder / "x.db")) as connection:
         connection.execute("CREATE TABLE t (a)")
     return (folder / "x.db").read_bytes()
 
