@@ -143,22 +143,21 @@ def request(
     elif body is not None:
         headers["Content-Type"] = "application/json"
         options["body"] = json.dumps(body)
-    # Other methods are not retried: the request may have taken effect.
-    attempts = attempts if method == "GET" else 1
-    for attempt in range(1, attempts + 1):
+    # Other methods are not retried: the request may have taken effect. Certificate errors (`other`) are not retried either.
+    retries = _ShownRetry(
+        attempts - 1 if method == "GET" else 0, other=0, status_forcelist=_TRANSIENT, raise_on_status=False,
+        backoff_factor=1, backoff_max=10, respect_retry_after_header=False,
+    )  # fmt: skip
+    retries.backend = backend
+    with network_faults(backend.host):
         try:
-            answer = _send(backend, method, url, headers, options)
-            reason = f"The backend at {backend.host} answered with status {answer.status}"
-        except BackendError as error:
-            # Another attempt would find the same certificate.
-            if attempt == attempts or error.status:
-                raise
-            reason = str(error).partition(". ")[0]
-        else:
-            if attempt == attempts or answer.status not in _TRANSIENT:
-                break
-        backend.notify(f"{reason}; waiting for attempt {attempt + 1} of {attempts}")
-        _pause(min(2 ** (attempt - 1), 10))
+            # A redirect usually leads to a login page.
+            answer = backend.pool.request(
+                method, url, headers=headers, timeout=urllib3.Timeout(connect=10, read=60),
+                retries=retries, redirect=False, **options,
+            )  # fmt: skip
+        except urllib3.exceptions.MaxRetryError as error:
+            raise error.reason or error from None
     content = answer.data.decode(errors="replace")
     if not 200 <= answer.status < 300:
         detail = redacted(error_text(content), headers)
@@ -219,17 +218,36 @@ def _url(backend: Backend, path: str, query: Mapping[str, Any] | None) -> str:
     return backend.host + path + (f"?{urllib.parse.urlencode(pairs)}" if pairs else "")
 
 
-def _send(backend: Backend, method: str, url: str, headers: Mapping[str, str], options: Mapping[str, Any]) -> Any:
-    with network_faults(backend.host):
-        # A redirect usually leads to a login page.
-        return backend.pool.request(
-            method, url, headers=headers, timeout=urllib3.Timeout(connect=10, read=60), retries=False, redirect=False,
-            **options,
-        )  # fmt: skip
+class _ShownRetry(urllib3.Retry):
+    """urllib3's retries, with a line before each further attempt."""
 
+    backend: Backend
 
-def _pause(seconds: float) -> None:
-    time.sleep(seconds)
+    def new(self, **changes: Any) -> "_ShownRetry":
+        made: _ShownRetry = super().new(**changes)
+        made.backend = self.backend
+        return made
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: Any = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: Any = None,
+    ) -> "_ShownRetry":
+        following: _ShownRetry = super().increment(method, url, response, error, _pool, _stacktrace)
+        done = len(following.history)
+        try:
+            with network_faults(self.backend.host):
+                if error:
+                    raise error
+            reason = f"The backend at {self.backend.host} answered with status {response.status}"
+        except BackendError as fault:
+            reason = str(fault).partition(". ")[0]
+        self.backend.notify(f"{reason}; waiting for attempt {done + 1} of {done + 1 + int(following.total or 0)}")
+        return following
 
 
 def _first_answer(backend: Backend, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
