@@ -25,19 +25,6 @@ from tiffin.kubeflow.connection import Backend, connect, request
 SECRET = "s3cret-word"
 
 
-@pytest.fixture(scope="module")
-def _process() -> Iterator[kfp_backend.Server]:
-    with kfp_backend.serve() as server:
-        yield server
-
-
-@pytest.fixture
-def server(_process: kfp_backend.Server) -> kfp_backend.Server:
-    """An empty backend."""
-    _process.reset()
-    return _process
-
-
 def ask(backend: Backend) -> Any:
     return request(backend, "GET", "/apis/v2beta1/pipelines")
 

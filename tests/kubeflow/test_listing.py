@@ -2,7 +2,6 @@
 
 import datetime
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +10,12 @@ import pytest
 from support import kfp_backend
 from support import toy_pipelines as toys
 from tiffin.authoring.compilation import load_spec
-from tiffin.kubeflow.connection import Backend, connect, request
+from tiffin.kubeflow.connection import Backend, request
 from tiffin.kubeflow.listing import Schedule, list_schedules, show_schedules
 from tiffin.kubeflow.publication import Published, publish_spec
 from tiffin.kubeflow.submission import find_experiment, run_settings
 
 NOW = datetime.datetime(2026, 11, 27, 11, 30, tzinfo=datetime.UTC)
-
-
-@pytest.fixture(scope="module")
-def _process() -> Iterator[kfp_backend.Server]:
-    with kfp_backend.serve() as server:
-        yield server
-
-
-@pytest.fixture
-def server(_process: kfp_backend.Server) -> kfp_backend.Server:
-    """An empty backend."""
-    _process.reset()
-    return _process
-
-
-@pytest.fixture
-def backend(server: kfp_backend.Server) -> Backend:
-    """A connection to it."""
-    return connect(server.address)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import io
 import json
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,6 @@ from tiffin.kubeflow.submission import Submission, find_experiment, follow_run, 
 from tiffin.specs.spec import Spec, read_spec
 
 ERROR = "error: text should be short. Received: 'a b'.\n"
-
-
-@pytest.fixture(scope="module")
-def _process() -> Iterator[kfp_backend.Server]:
-    with kfp_backend.serve() as server:
-        yield server
-
-
-@pytest.fixture
-def server(_process: kfp_backend.Server) -> kfp_backend.Server:
-    """An empty backend."""
-    _process.reset()
-    return _process
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Recurring runs set by concurrent clients, tested with the library against a backend in another process."""
 
 import concurrent.futures
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,19 +16,6 @@ from tiffin.kubeflow.schedule import change_recurring, set_recurring
 from tiffin.kubeflow.submission import find_experiment, run_settings
 
 Set = Callable[[str], str]
-
-
-@pytest.fixture(scope="module")
-def _process() -> Iterator[kfp_backend.Server]:
-    with kfp_backend.serve() as server:
-        yield server
-
-
-@pytest.fixture
-def server(_process: kfp_backend.Server) -> kfp_backend.Server:
-    """An empty backend."""
-    _process.reset()
-    return _process
 
 
 @pytest.fixture
