@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from tiffin.authoring.completion import complete_pipelines, complete_settings
+from tiffin.authoring.options import params_option, pipeline_argument, set_option
 from tiffin.commands.options import debug_option, examples, state_option, stop_command
 from tiffin.commands.pipeline_help import PipelineCommand
 
@@ -18,18 +18,9 @@ from tiffin.commands.pipeline_help import PipelineCommand
         "tiffin run training --set epochs=20 --set 'exclude=[\"trip_id\"]' --json",
     ),
 )
-@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml", shell_complete=complete_pipelines)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    shell_complete=complete_settings,
-    help="Set a parameter. Repeatable; the last value counts.",
-)
-@click.option(
-    "--params", "file", type=click.Path(), metavar="FILE.yaml", help="YAML file of parameters; --set takes precedence."
-)
+@pipeline_argument
+@set_option
+@params_option
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object; progress goes to stderr.")
 @click.option("--docker", is_flag=True, help="Run each step in a container of its image instead of a virtualenv.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.authoring.completion import complete_pipelines
+from tiffin.authoring.options import pipeline_argument
 from tiffin.commands.options import backend_adjustment_options, debug_option, examples
 from tiffin.commands.pipeline_help import PipelineCommand
 from tiffin.kubeflow.options import connection_options, run_options, show_warnings
@@ -27,7 +27,7 @@ def schedule() -> None:
     epilog=examples("tiffin schedule set nightly training --cron '0 3 * * *' --set epochs=20"),
 )
 @click.argument("name")
-@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml", shell_complete=complete_pipelines)
+@pipeline_argument
 @click.option(
     "--cron",
     required=True,

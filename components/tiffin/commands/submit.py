@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.authoring.completion import complete_pipelines
+from tiffin.authoring.options import pipeline_argument
 from tiffin.commands.options import backend_adjustment_options, debug_option, examples
 from tiffin.commands.pipeline_help import PipelineCommand
 from tiffin.kubeflow.options import connection_options, run_options, show_warnings
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     cls=PipelineCommand,
     epilog=examples("tiffin submit training --set data=gs://bucket/trips.csv --wait"),
 )
-@click.argument("pipeline", metavar="PIPELINE|SPEC.yaml", shell_complete=complete_pipelines)
+@pipeline_argument
 @run_options
 @click.option("--name", metavar="NAME", help="Run name.  [default: the pipeline's name and the time]")
 @click.option("--wait/--no-wait", default=False, show_default=True, help="Follow the run until it ends.")

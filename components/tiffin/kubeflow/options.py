@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tiffin.authoring.completion import complete_settings
+from tiffin.authoring.options import params_option, set_option
 
 _CONNECTION = (
     click.option(
@@ -67,21 +67,8 @@ def _check_root(_ctx: click.Context, _parameter: click.Parameter, root: str) -> 
 
 
 _RUN = (
-    click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="KEY=VALUE",
-        shell_complete=complete_settings,
-        help="Set a parameter. Repeatable; the last value counts.",
-    ),
-    click.option(
-        "--params",
-        "file",
-        type=click.Path(),
-        metavar="FILE.yaml",
-        help="YAML file of parameters; --set takes precedence.",
-    ),
+    set_option,
+    params_option,
     click.option("--experiment", help="Experiment to group the runs under. Defaults to the pipeline's name."),
     click.option(
         "--service-account",
