@@ -66,7 +66,9 @@ def test_steps_run_in_the_environments_of_their_images(
     shutil.rmtree(temporary)
 
 
-def test_steps_get_the_variables_of_the_state_folder(tmp_path: Path) -> None:
+def test_steps_get_the_variables_of_the_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The tests of the model server set it for their process.
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     result, _ = run(toys.toy, tmp_path / "state")
     text = log_of(result, "read-text")
 
