@@ -13,7 +13,7 @@ from tiffin.stages.ingest.columns import find_excluded, finish_columns
 from tiffin.stages.ingest.expressions import names_used, order_derived, with_final_names
 from tiffin.stages.ingest.loading import load, local_files
 from tiffin.stages.ingest.names import Names, check_label, find_key, renamed_columns
-from tiffin.stages.ingest.parameters import check_max_bad_share
+from tiffin.stages.ingest.parameters import check_max_bad_share, check_reading
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.reasons import check_disk
 from tiffin.stages.ingest.row_numbers import order_columns
@@ -61,6 +61,7 @@ def ingest(
         StorageError: A file or folder cannot be read or written.
     """
     check_max_bad_share(max_bad_share)
+    check_reading(reading)
     derive = dict(derive or {})
     weights = check_weights({"train": 2, "eval": 1} if splits is None else splits)
     output = Path(output)

@@ -11,10 +11,10 @@ from tiffin.artifacts.notes import Note
 from tiffin.errors import InputError
 from tiffin.stages.ingest.filetypes import HEAD_BYTES, read_head
 from tiffin.stages.ingest.first_lines import First, kind_of_first_line
+from tiffin.stages.ingest.parameters import DELIMITERS
 from tiffin.stages.ingest.reading import Reading
 
 _HEAD_ROWS = 100
-_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
 
 
 @dataclass(frozen=True)
@@ -32,35 +32,6 @@ class Header:
     names: list[str]
     line: bool
     notes: tuple[Note, ...] = ()
-
-
-def check_reading(reading: Reading) -> None:
-    """Raise for an invalid `delimiter`, `header`, `column_names` or `partitions`.
-
-    Raises:
-        InputError: A setting is invalid.
-    """
-    for name, value, allowed in (
-        ("header", reading.header, ("auto", "yes", "no")),
-        ("partitions", reading.partitions, ("auto", "none")),
-    ):
-        if value not in allowed:
-            raise InputError(
-                f"{name} should be {', '.join(allowed[:-1])} or {allowed[-1]}. Received: {name}={value!r}."
-            )
-    names = reading.column_names
-    for name in names:
-        if not isinstance(name, str) or not name.strip():
-            raise InputError(f"column_names should be texts that are not empty. Received: {name!r}.")
-        if names.count(name) > 1:
-            raise InputError(f"column_names should be different. Received: {name!r} {names.count(name)} times.")
-    mark = _DELIMITERS.get(reading.delimiter, reading.delimiter)
-    if len(mark) > 1 or mark.isalnum() or mark in ('"', "\n", "\r"):
-        raise InputError(
-            "delimiter should be one character, not a letter or a digit, or one of "
-            f"{', '.join(name for name in _DELIMITERS if name.isalpha())}. "
-            f"Received: delimiter={mark!r}."
-        )
 
 
 def csv_header(path: Path, uri: str, reading: Reading) -> Header:
@@ -88,7 +59,7 @@ def csv_header(path: Path, uri: str, reading: Reading) -> Header:
         raise InputError(
             f"'{uri}' should be CSV in UTF-8, or Parquet. Received: a first line that is not UTF-8. Convert it."
         )
-    delimiter, rows = _delimiter(text, uri, _DELIMITERS.get(reading.delimiter, reading.delimiter))
+    delimiter, rows = _delimiter(text, uri, DELIMITERS.get(reading.delimiter, reading.delimiter))
     if len(start) == HEAD_BYTES and len(rows) > 1 and len(rows) < _HEAD_ROWS:
         rows = rows[:-1]  # The end of the block cuts it off.
     first = rows[0]

@@ -27,7 +27,7 @@ from tiffin.stages.ingest.sources import (
     quoted_name,
 )
 from tiffin.stages.ingest.tables import Table
-from tiffin.stages.ingest.values import apply, check_reading, convert, declared_types, large_integers, selected
+from tiffin.stages.ingest.values import apply, check_date_format, convert, declared_types, large_integers, selected
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def load(
         InputError: A file is invalid, or the files do not fit together.
         DataError: There are no rows, or too many unreadable ones.
     """
-    check_reading(connection, reading)
+    check_date_format(connection, reading)
     declared = declared_types(reading, names)
     columns, texts, parts = _fill(connection, tables, names, reading, declared)
     csv = {str(table.path): table.uri for table in tables if table.delimiter}

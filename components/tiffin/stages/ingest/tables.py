@@ -11,7 +11,7 @@ from tiffin.artifacts.notes import Note
 from tiffin.errors import InputError
 from tiffin.stages.ingest.encodings import readable_csv
 from tiffin.stages.ingest.filetypes import read_head, refuse_other_formats
-from tiffin.stages.ingest.headers import check_reading, csv_header
+from tiffin.stages.ingest.headers import csv_header
 from tiffin.stages.ingest.names import Names, distinct_names, final_names, repeated_names
 from tiffin.stages.ingest.partitions import partition_values
 from tiffin.stages.ingest.reading import Reading
@@ -74,7 +74,6 @@ def open_tables(
     Raises:
         InputError: A setting or a file is invalid, or the files have different columns.
     """
-    check_reading(reading)
     notes: list[Note] = []
     opened = []
     for number, (path, source) in enumerate(files.items()):

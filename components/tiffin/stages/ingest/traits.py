@@ -1,6 +1,6 @@
 """Traits of the ingest stage's components."""
 
-from tiffin.stages.ingest.parameters import check_max_bad_share, check_splits
+from tiffin.stages.ingest.parameters import RULES
 from tiffin.stages.traits import S3, Location, Traits, path_of
 
 _DATA = Location(
@@ -14,6 +14,6 @@ COMPONENTS = {
         "data",
         needs=(S3,),
         locations={"data": _DATA, "data_root": _ROOT},
-        rules={"splits": check_splits, "max_bad_share": check_max_bad_share},
+        rules=RULES,
     )
 }

@@ -27,39 +27,18 @@ from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.rejects import Part, misfit_rows, misfits_rejected, placed, too_many_rejected
 from tiffin.stages.ingest.sources import INTEGERS, Column, base_type, quoted_name
 
-TYPES = ("text", "integer", "float", "boolean", "date", "timestamp")
 # Rows in the error for too many of them.
 _SHOWN = 3
 # Integers up to this size have a float of their own; larger ones, such as identifiers, would collide.
 _EXACT = 1 << 53
 
 
-def check_reading(connection: duckdb.DuckDBPyConnection, reading: Reading) -> None:
-    """Check the settings of values.
+def check_date_format(connection: duckdb.DuckDBPyConnection, reading: Reading) -> None:
+    """Raise for a `date_format` without codes.
 
     Raises:
-        InputError: A setting is invalid.
+        InputError: The format is invalid.
     """
-    if reading.decimal not in ("", ".", ","):
-        raise InputError(f"decimal should be '.' or ','. Received: decimal={reading.decimal!r}.")
-    mark = reading.thousands
-    if mark and (len(mark) > 1 or mark.isalnum() or mark in '+-()%$€£¥"\n\r'):
-        raise InputError(
-            f"thousands should be one character, such as ',' or ' ', not a letter, digit or sign. Received: thousands={mark!r}."
-        )
-    if mark and mark == reading.decimal:
-        raise InputError(
-            f"decimal and thousands should differ. Received: decimal={reading.decimal!r}, thousands={mark!r}."
-        )
-    for word in reading.missing_values:
-        if not isinstance(word, str):
-            raise InputError(f"missing_values should list texts. Received: {word!r}. Write it as a text, '{word}'.")
-    for name, type_ in reading.types.items():
-        if type_ not in TYPES:
-            near = did_you_mean(str(type_), TYPES)
-            raise InputError(
-                f"types should map columns to {', '.join(TYPES)}. Received: types={{'{name}': {type_!r}}}.{near}"
-            )
     if reading.date_format:
         try:
             text = connection.execute("SELECT strftime(TIMESTAMP '2024-01-31', ?)", [reading.date_format]).fetchall()
