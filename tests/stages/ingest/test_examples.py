@@ -270,3 +270,28 @@ class TestFullDisk:
 
         assert (ended.returncode, ended.stderr) == (0, "")
         assert read_manifest(tmp_path / "out").rows == ROWS
+
+
+# Prints the peak of the memory, in kB. A lower limit shows with less data that memory does not grow beyond it.
+PEAK = """
+import sys
+from tiffin.stages.ingest import examples
+examples._MEMORY = "80MB"
+examples.ingest(sys.argv[1], sys.argv[2])
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Memory is measured in kB on Linux.")
+def test_memory_does_not_grow_with_rows(tmp_path):
+    peaks = []
+    for rows in (800_000, 2_400_000):
+        path = tmp_path / f"{rows}.csv"
+        with path.open("w") as file:
+            file.write("a,b,c\n")
+            for start in range(0, rows, 1000):
+                file.writelines(f"{n * 7919 % 1_000_003},{n % 97 / 8},word{n % 31}\n" for n in range(start, start + 1000))
+        command = [sys.executable, "-c", PEAK, path, tmp_path / f"out{rows}"]
+        peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+    assert peaks[1] - peaks[0] < 50_000

@@ -21,6 +21,8 @@ from tiffin.stages.ingest.shards import sample_rows, write_shards
 from tiffin.stages.ingest.splits import check_weights, split_expression
 from tiffin.stages.ingest.tables import open_tables
 
+_MEMORY = "1GB"
+
 
 def ingest(
     data: str,
@@ -136,7 +138,7 @@ def _connection(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             )
             connection.execute("SET enable_progress_bar=false")
             # DuckDB keeps what it has read until this limit, then spills: memory does not grow with the rows beyond it.
-            connection.execute("SET memory_limit='1GB'")
+            connection.execute(f"SET memory_limit='{_MEMORY}'")
             yield connection
     except duckdb.Error as error:
         check_disk(error)  # Raises OSError for a full disk; any other error is a bug of ours.
