@@ -290,7 +290,9 @@ def test_memory_does_not_grow_with_rows(tmp_path):
         with path.open("w") as file:
             file.write("a,b,c\n")
             for start in range(0, rows, 1000):
-                file.writelines(f"{n * 7919 % 1_000_003},{n % 97 / 8},word{n % 31}\n" for n in range(start, start + 1000))
+                file.writelines(
+                    f"{n * 7919 % 1_000_003},{n % 97 / 8},word{n % 31}\n" for n in range(start, start + 1000)
+                )
         command = [sys.executable, "-c", PEAK, path, tmp_path / f"out{rows}"]
         peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
