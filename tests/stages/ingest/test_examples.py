@@ -276,7 +276,7 @@ class TestFullDisk:
 PEAK = """
 import sys
 from tiffin.stages.ingest import examples
-examples._MEMORY = "80MB"
+examples._MEMORY = 80_000_000
 examples.ingest(sys.argv[1], sys.argv[2])
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 """
@@ -293,7 +293,23 @@ def test_memory_does_not_grow_with_rows(tmp_path):
                 file.writelines(
                     f"{n * 7919 % 1_000_003},{n % 97 / 8},word{n % 31}\n" for n in range(start, start + 1000)
                 )
-        command = [sys.executable, "-c", PEAK, path, tmp_path / f"out{rows}"]
-        peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+        peaks.append(peak_of_ingest(path, tmp_path / f"out{rows}"))
 
     assert peaks[1] - peaks[0] < 50_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Memory is measured in kB on Linux.")
+def test_memory_does_not_grow_with_columns_of_the_same_cells(tmp_path):
+    peaks = []
+    for columns, rows in ((100, 600), (600, 100)):
+        path = tmp_path / f"{columns}.csv"
+        lines = [",".join(f"word{row * 7919 % 89}" for _ in range(columns)) for row in range(rows)]
+        path.write_text("\n".join([",".join(f"c{column}" for column in range(columns)), *lines]))
+        peaks.append(peak_of_ingest(path, tmp_path / f"out{columns}"))
+
+    assert peaks[1] - peaks[0] < 250_000
+
+
+def peak_of_ingest(data, output):
+    command = [sys.executable, "-c", PEAK, data, output]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

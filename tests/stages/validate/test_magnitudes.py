@@ -46,6 +46,25 @@ class TestOfDistributions:
         assert not low <= factor * found <= high
 
 
+@pytest.mark.parametrize("others", [[5], [5, 5], [5] * 40])
+def test_values_rarer_than_a_quantile_have_no_median(tmp_path, others):
+    values = [0] * (5000 - len(others)) + others
+    examples = write_examples(tmp_path, {"train": pa.table({"n": pa.array(values, pa.float64())})})
+    [dataset] = statistics.compute(examples).datasets
+
+    assert magnitudes.find_magnitude(dataset.features[0].num_stats) is None
+    assert magnitudes.expected_range(dataset.features[0].num_stats, len(others), 1000, 1e-4) is None
+
+
+def test_zeros_in_a_bucket_do_not_count_as_values(tmp_path):
+    # One of the 32 quantiles of 100 rows has 99 zeros and the 1, the next two have the other values.
+    values = [0] * 2999 + [1] + [10] * 49 + [20] * 151
+    examples = write_examples(tmp_path, {"train": pa.table({"n": pa.array(values, pa.float64())})})
+    [dataset] = statistics.compute(examples).datasets
+
+    assert magnitudes.find_magnitude(dataset.features[0].num_stats) == pytest.approx(20, rel=0.2)
+
+
 def test_few_rows_give_no_range(numbers):
     assert magnitudes.expected_range(numbers["normal"], 20, 5, 1e-4) is None
     assert magnitudes.expected_range(numbers["normal"], 3000, 0, 1e-4) is None

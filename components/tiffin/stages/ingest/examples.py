@@ -21,7 +21,10 @@ from tiffin.stages.ingest.shards import sample_rows, write_shards
 from tiffin.stages.ingest.splits import check_weights, split_expression
 from tiffin.stages.ingest.tables import open_tables
 
-_MEMORY = "1GB"
+# DuckDB keeps what it has read until this limit, then spills: memory does not grow with the rows beyond it.
+_MEMORY = 1_000_000_000
+# The least for each column: DuckDB holds a block of 256 KiB for each column that it reads or writes.
+_COLUMN_MEMORY = 1 << 20
 
 
 def ingest(
@@ -77,6 +80,7 @@ def ingest(
             check_label(label, Names({name: name for name in sample.COLUMNS}), derive, exclude)
         files = stack.enter_context(local_files(data, scratch))
         tables, names, notes = open_tables(connection, data, files, reading, scratch)
+        connection.execute(f"SET memory_limit='{max(_MEMORY, _COLUMN_MEMORY * len(names.final))}B'")
         check_label(label, names, derive, exclude)
         excluded = find_excluded(exclude, names, derive)
         in_table = list(names.final.values())
@@ -137,8 +141,6 @@ def _connection(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 "SET TimeZone='UTC'; SET autoinstall_known_extensions=false; SET autoload_known_extensions=false"
             )
             connection.execute("SET enable_progress_bar=false")
-            # DuckDB keeps what it has read until this limit, then spills: memory does not grow with the rows beyond it.
-            connection.execute(f"SET memory_limit='{_MEMORY}'")
             yield connection
     except duckdb.Error as error:
         check_disk(error)  # Raises OSError for a full disk; any other error is a bug of ours.

@@ -97,8 +97,9 @@ def _plain(connection: duckdb.DuckDBPyConnection, names: Sequence[str], points: 
         points: Whether a number may have a decimal point.
     """
     counts = [
-        f"count({quoted_name(name)}), count(*) FILTER ({full(quoted_name(name), forms.INTEGER)}), "
-        f"count(*) FILTER ({full(quoted_name(name), forms.FRACTION)})"
+        # Not count(*) FILTER, each of which holds a copy of all columns.
+        f"count({quoted_name(name)}), count(CASE WHEN {full(quoted_name(name), forms.INTEGER)} THEN 1 END), "
+        f"count(CASE WHEN {full(quoted_name(name), forms.FRACTION)} THEN 1 END)"
         for name in names
     ]
     row = connection.execute(f"SELECT {', '.join(counts)} FROM source").fetchall()[0]
@@ -115,7 +116,8 @@ def _repeating(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> d
     """Return whether each column repeats its values: then each value is tested once."""
     if not names:
         return {}
-    counts = ", ".join(f"count(DISTINCT {quoted_name(name)})" for name in names)
+    # An exact count would hold a table of values for each column at once.
+    counts = ", ".join(f"approx_count_distinct({quoted_name(name)})" for name in names)
     head, *distinct = connection.execute(
         f"SELECT count(*), {counts} FROM (SELECT * FROM source LIMIT {_HEAD_ROWS})"
     ).fetchall()[0]
