@@ -137,6 +137,10 @@ def check(file: tuple[str, Path], draws: int) -> Result:
         except TiffinError as error:
             result.refused = str(error)
             return result
+        except Exception as error:  # noqa: BLE001
+            # A bug of ours, which should not hide the results of the other files.
+            result.refused = repr(error)
+            return result
         rows = pa.concat_tables(shard.read() for split in manifest.splits for _, shard in open_shards(examples, split))
         generator = np.random.default_rng(1)
         for _ in range(draws):

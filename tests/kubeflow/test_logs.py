@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kfp import dsl
 
 from support import kfp_backend, kfp_backend_program
 from support import toy_pipelines as toys
@@ -71,11 +72,26 @@ def test_the_last_lines_of_a_failed_step_are_shown(follow: Follow, settings: dic
     assert submission.log == [f"row {row}" for row in range(29, 40)] + [ERROR.strip()]
     assert all(f"  {line}\n" in output for line in submission.log)
     assert "row 28" not in output
-    assert submission.failed_title in output
-    assert submission.failed_title in submission.reason
     assert submission.reason.endswith("text should be short. Received: 'a b'.")
     assert (submission.to_json()["failed_step"], submission.to_json()["log"]) == ("write-text", submission.log)
     assert "kubectl" not in output
+
+
+@dsl.pipeline
+def titled(text: str = "ab") -> None:
+    """Write a text, in a step with a display name."""
+    toys.write_text(text=text, times=2).set_display_name("Write: a text")
+
+
+def test_a_failed_step_has_its_display_name(follow: Follow, tmp_path: Path) -> None:
+    spec = load_spec(str(toys.write_spec(titled, tmp_path)))
+
+    submission, output = follow({"write-text": [ERROR]}, {"write-text": "FAILED"}, spec=spec)
+
+    assert submission.failed_step == "write-text"
+    assert submission.failed_title == "Write: a text"
+    assert f"{submission.failed_title}:" in output
+    assert submission.failed_title in submission.reason
 
 
 def test_the_log_is_that_of_the_last_attempt(follow: Follow) -> None:
