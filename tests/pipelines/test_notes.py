@@ -1,10 +1,11 @@
-"""What a run drops, converts or guesses is told in its output, the logs of the steps, the report, the summary and `--json`."""
+"""What a run drops, converts or guesses is told in its output, the logs of the steps, the reports, the summary and `--json`."""
 
 import json
 import textwrap
 from pathlib import Path
 
 from support.command_line import tiffin
+from tiffin.artifacts.markdown import escape
 
 # 300 rows of 300 are read, one is set aside; ten labels and 15 numbers are missing; a name changes, and rows are numbered.
 ROWS = "row,km %,paid,mark,late\n" + "".join(
@@ -43,14 +44,17 @@ def test_notes_are_told_in_every_place(tmp_path: Path) -> None:
 
     logs = {step["name"]: Path(step["log"]).read_text() for step in run["steps"] if step["log"]}
     (summary,) = tmp_path.rglob("summary.json")
-    (report,) = tmp_path.rglob("report.md")
+    validation, whole = sorted(tmp_path.rglob("report.md"), key=lambda path: "summarize-run" in path.parts)
     # The summary is keyed by step, in alphabetical order.
     assert sorted(json.loads(summary.read_text())["notes"], key=_text) == sorted(run["notes"], key=_text)
     for note in run["notes"]:
         text = note["text"]
         assert text in logs[note["step"]]
         assert text in logs["summarize-run"]
+        assert f"| {escape(note['step'])} | {escape(text)} |" in whole.read_text()
         assert textwrap.shorten(text, 10_000) in " ".join(progress.split())
     for code, column, count in INGEST - {("ROWS_SET_ASIDE", "", 1)}:
         if column:
-            assert any(column in line and str(count or "") in line for line in report.read_text().splitlines()), code
+            assert any(column in line and str(count or "") in line for line in validation.read_text().splitlines()), (
+                code
+            )

@@ -11,7 +11,7 @@ from tiffin.artifacts.anomalies import Anomaly
 from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.artifacts.notes import Note
 from tiffin.stages.validate import statistics
-from tiffin.stages.validate.report import describe, escape, format_number
+from tiffin.stages.validate.report import describe, format_number
 
 DAY = 86_400
 LOGICAL = {"day": "date", "at": "timestamp", "paid": "boolean"}
@@ -91,26 +91,6 @@ def test_columns_have_their_names_in_the_data(found):
 
     assert "| eval | Kunden-Nr. | new. see | `SCHEMA_NEW_COLUMN` |" in report
     assert "`id`" not in report
-
-
-@pytest.mark.parametrize(
-    ("text", "escaped"),
-    [
-        ("<script>alert(1)</script>", r"\<script\>alert\(1\)\</script\>"),
-        ("a|b", r"a\|b"),
-        ("`rm`", r"\`rm\`"),
-        ("two\nlines\r\n\x00", "two lines"),
-        ("[x](javascript:1)", r"\[x\]\(javascript\:1\)"),
-        ("![x](y)", r"\!\[x\]\(y\)"),
-        ("https://x www.y a@b", r"https\://x www\.y a\@b"),
-        ("back\\|slash", r"back\\\|slash"),
-        ("*a* _b_ ~c~ &lt; #1", r"\*a\* \_b\_ \~c\~ \&lt; \#1"),
-        ("\u202eevil", "evil"),
-        ("Zürich 年齢", "Zürich 年齢"),
-    ],
-)
-def test_text_of_users_is_escaped(text, escaped):
-    assert escape(text) == escaped
 
 
 def test_long_values_are_cut(tmp_path):

@@ -1,7 +1,7 @@
 """KFP declarations of the report stage: stop a run with a reason, and summarize every run."""
 
 from kfp import dsl
-from kfp.dsl import Artifact, Output, PipelineTaskFinalStatus
+from kfp.dsl import Artifact, Markdown, Output, PipelineTaskFinalStatus
 
 from tiffin.stages.report.traits import COMPONENTS
 
@@ -25,6 +25,7 @@ def stop_run(gate: str, reason: str) -> None:
 def summarize_run(
     status: PipelineTaskFinalStatus,
     summary: Output[Artifact],
+    report: Output[Markdown],
     pipeline: str,
 ) -> None:
     """Write the summary of a run, whether it succeeded or failed. Use it as the exit task of dsl.ExitHandler.
@@ -36,14 +37,19 @@ def summarize_run(
     Returns:
         summary: summary.json, the run's state and reason, data version, metrics, verdict, model version,
             serving address and notes.
+        report: report.md, the same for people: how the run ended, the metrics, and what its steps dropped, converted or chose.
     """
     from tiffin.errors import reported
 
     with reported():
+        from tiffin.stages.report.report import write_report
         from tiffin.stages.report.summary import log_lines, summarize
 
         result = summarize(
             summary.path, summary.uri, "summarize-run", pipeline,
             {"state": status.state, "error_message": status.error_message},
         )  # fmt: skip
+        # KFP's paths have no extension; viewers of files need one.
+        report.path = f"{report.path}.md"
+        write_report(report.path, result)
         print(*log_lines(result), sep="\n")  # noqa: T201 - the step's log

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tiffin.artifacts.anomalies import Anomaly
+from tiffin.artifacts.markdown import code, escape, example, table
 from tiffin.artifacts.notes import Note
 from tiffin.stages.validate.reasons import format_share
 from tiffin.stages.validate.statistics import read_common, read_logical
@@ -14,9 +15,6 @@ _FIRST = ("train", "eval")
 _TYPES = {"INT": "integer", "FLOAT": "float", "STRING": "text", "BYTES": "text"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400
-_LONGEST = 200
-# Characters that begin markup in Markdown or HTML, wherever they are. '.', ':' and '@' would make links.
-_MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>()#|~&!$^=:@"})
 
 
 def describe(
@@ -39,42 +37,24 @@ def describe(
         (escape(a.split), _name(a.column, names), escape(f"{a.summary}. {a.description}"), f"`{a.code}`")
         for a in anomalies
     ]
-    lines += _table(("split", "column", "found", "code"), found) if anomalies else ["None."]
+    lines += table(("split", "column", "found", "code"), found) if anomalies else ["None."]
     lines += ["", "## How the data was read", ""]
     read = [
-        (escape(n.text), _name(n.column, names), "" if n.count is None else str(n.count), escape(n.example, _LONGEST))
+        (escape(n.text), _name(n.column, names), "" if n.count is None else str(n.count), example(n.example))
         for n in notes
     ]
-    lines += _table(("what", "column", "count", "first example"), read, "llrl") if notes else ["No notes."]
+    lines += table(("what", "column", "count", "first example"), read, "llrl") if notes else ["No notes."]
     for dataset in sorted(statistics.datasets, key=_order):
         lines += ["", f"## {escape(dataset.name)}: {dataset.num_examples:.0f} rows", ""]
         rows = [_row(feature, dataset.num_examples, names) for feature in dataset.features]
         header = ("column", "type", "missing", "distinct", "mean", "deviation", "min", "median", "max", "most frequent")
-        lines += _table(header, rows, "llrrrrrrrl")
+        lines += table(header, rows, "llrrrrrrrl")
     return "\n".join(lines) + "\n"
 
 
-def escape(text: str, longest: int | None = None) -> str:
-    """Return a text as Markdown that shows it literally, in one line, and its start only if it is longer."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    if longest and len(printable) > longest:
-        printable = printable[:longest] + "..."
-    return printable.translate(_MARKUP).replace("www.", "www\\.").strip()
-
-
 def _name(column: str, names: Mapping[str, str]) -> str:
-    """Return a column's name in the data: as code if it is plain, so that it stays readable in the file."""
-    name = names.get(column, column)
-    return f"`{name}`" if name and name.replace("_", "a").isalnum() else escape(name)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], alignment: str = "") -> list[str]:
-    rules = ("---:" if letter == "r" else "---" for letter in alignment or "l" * len(header))
-    return [_line(header), f"|{'|'.join(rules)}|", *map(_line, rows)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
+    """Return a column's name in the data."""
+    return code(names.get(column, column))
 
 
 def _order(dataset: statistics_pb2.DatasetFeatureStatistics) -> tuple[int, str]:
@@ -91,7 +71,7 @@ def _row(feature: statistics_pb2.FeatureNameStatistics, rows: float, names: Mapp
         buckets = text.rank_histogram.buckets
         # With more values than the statistics list, TFDV estimates the counts.
         exact = text.unique <= len(buckets)
-        top = [escape(b.label, _LONGEST) + (f" ({b.sample_count:.0f})" if exact else "") for b in buckets[:3]]
+        top = [example(b.label) + (f" ({b.sample_count:.0f})" if exact else "") for b in buckets[:3]]
         return *start, str(text.unique), "", "", "", "", "", ", ".join(top)
     if not present:
         return *start, "", "", "", "", "", "", ""

@@ -1,0 +1,35 @@
+"""Markdown of the report artifacts: tables, and texts from data that show literally."""
+
+from collections.abc import Sequence
+
+# Characters that begin markup in Markdown or HTML, wherever they are. '.', ':' and '@' would make links.
+_MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>()#|~&!$^=:@"})
+_LONGEST = 200
+
+
+def escape(text: str, longest: int | None = None) -> str:
+    """Return a text as Markdown that shows it literally, in one line, and its start only if it is longer."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    if longest and len(printable) > longest:
+        printable = printable[:longest] + "..."
+    return printable.translate(_MARKUP).replace("www.", "www\\.").strip()
+
+
+def example(text: str) -> str:
+    """Return an example from the data as Markdown, cut to 200 characters."""
+    return escape(text, _LONGEST)
+
+
+def code(name: str) -> str:
+    """Return a name as code if it is plain, so that it stays readable in the file."""
+    return f"`{name}`" if name and name.replace("_", "a").isalnum() else escape(name)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], alignment: str = "") -> list[str]:
+    """Return the lines of a table of Markdown cells; alignment has an `l` or `r` for each column, by default `l`."""
+    rules = ("---:" if letter == "r" else "---" for letter in alignment or "l" * len(header))
+    return [_line(header), f"|{'|'.join(rules)}|", *map(_line, rows)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
