@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tiffin.errors import InputError
+from tiffin.errors import DataError, InputError
 from tiffin.stages.ingest.first_lines import First, kind_of_first_line
 from tiffin.stages.ingest.reading import Reading
 
@@ -67,6 +67,33 @@ class TestAuto:
         found = ingested("country,2019,2020\nDE,1.5,2.5\nFR,2.5,3.5\n")
 
         assert (list(found.types), notes(found)) == (["country", "c_2019", "c_2020"], ["HEADER", "COLUMNS_RENAMED"])
+
+    @pytest.mark.parametrize("delimiter", [",", ";"])
+    def test_row_names_without_a_name_as_in_r(self, ingested, delimiter):
+        found = ingested("mpg,cyl\nMazda,21,6\nFiat,22.5,4\nVolvo,21.4,\n".replace(",", delimiter))
+
+        assert (found.types, notes(found)) == ({"mpg": "FLOAT", "cyl": "INT"}, ["HEADER", "ROW_NUMBERS"])
+        assert sorted(row["mpg"] for row in found.rows) == [21, 21.4, 22.5]
+
+    def test_row_names_that_are_typed_are_kept(self, ingested):
+        found = ingested("mpg,cyl\n7,21,6\n9,22.5,4\n", reading=Reading(types={"column0": "integer"}))
+
+        assert found.types == {"column0": "INT", "mpg": "FLOAT", "cyl": "INT"}
+
+    @pytest.mark.parametrize(
+        ("content", "reading"),
+        [
+            ("My report,by me\na,b,c\n1,2,3\n4,5,6\n", Reading()),
+            ("a,b\n1,2,3\n4,5\n", Reading()),
+            ("1,2\n1,2,3\n4,5,6\n", Reading(header="no")),
+        ],
+    )
+    def test_other_rows_with_a_value_more_are_unreadable(self, ingested, content, reading):
+        with pytest.raises(DataError):
+            ingested(content, reading=reading)
+
+    def test_a_delimiter_at_the_end_of_every_row_is_no_value(self, ingested):
+        assert ingested("a,b\n1,2,\n3,4,\n").types == {"a": "INT", "b": "INT"}
 
     def test_a_second_file_without_a_header(self, ingested):
         with pytest.raises(InputError, match=r"2\.csv'.*header=no"):

@@ -62,8 +62,9 @@ def csv_header(path: Path, uri: str, reading: Reading) -> Header:
     delimiter, rows = _delimiter(text, uri, DELIMITERS.get(reading.delimiter, reading.delimiter))
     if len(start) == HEAD_BYTES and len(rows) > 1 and len(rows) < _HEAD_ROWS:
         rows = rows[:-1]  # The end of the block cuts it off.
-    first = rows[0]
+    first, row_names = (rows[0], []) if reading.header == "no" else _with_row_names(rows, uri)
     line, notes = _has_header(first, rows[1:], uri, reading)
+    notes += row_names
     if line:
         _check_quotes(text, delimiter, uri)
     names = list(reading.column_names)
@@ -75,6 +76,19 @@ def csv_header(path: Path, uri: str, reading: Reading) -> Header:
             f"'{uri}'."
         )
     return Header(delimiter, names, line, tuple(notes))
+
+
+def _with_row_names(rows: Sequence[list[str]], uri: str) -> tuple[list[str], list[Note]]:
+    """Return the first line, with an empty name in front if every row has one value more, as R's write.table writes it."""
+    first, *others = rows
+    # Rows that all end with a delimiter have no such value.
+    if not others or any(len(row) != len(first) + 1 for row in others) or not any(row[-1] for row in others):
+        return first, []
+    if kind_of_first_line(others[0], others[1:]) is First.NAMES:
+        # A title above the header.
+        return first, []
+    text = f"The header of '{uri}' has one name fewer than its rows have values: the first column has no name, as in R."
+    return ["", *first], [Note("HEADER", text, example=", ".join(first)[:80])]
 
 
 def _has_header(
