@@ -12,6 +12,7 @@ import argparse
 import csv
 import gzip
 import hashlib
+import math
 import os
 import resource
 import subprocess
@@ -196,8 +197,8 @@ def break_rows(
     names = [name for name in rows.column_names if rows[name].null_count < rows.num_rows / 2]
     numbers = [name for name in names if rows.schema.field(name).type != pa.string() and name not in logical]
     texts = [name for name in names if rows.schema.field(name).type == pa.string()]
-    tenth = pa.array(generator.random(rows.num_rows) < 0.1)
-    half = pa.array(generator.random(rows.num_rows) < 0.5)
+    order = generator.permutation(rows.num_rows)
+    tenth, half = (pa.array(order < math.ceil(rows.num_rows * share)) for share in (0.1, 0.5))
 
     def some(of: list[str]) -> list[str]:
         return [str(name) for name in generator.permutation(of)[:2]] if of else []

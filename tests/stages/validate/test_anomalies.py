@@ -157,6 +157,14 @@ class TestOneFrequentNewValue:
         assert re.match("'astronaut' in 10 % of eval.*train", anomaly.summary)
         assert "'r0'" in anomaly.description
 
+    @pytest.mark.parametrize(("rows", "told"), [(600, "no row of train"), (6000, r"at most \d rows of train")])
+    def test_is_found_in_free_text(self, tmp_path, rows, told):
+        splits = self.put(self.split(table(word=[f"title {row}" for row in range(rows)]), 1), "word", 10)
+        [anomaly] = self.find(splits, tmp_path)
+
+        assert (anomaly.column, anomaly.code) == ("word", "FREQUENT_NEW_VALUE")
+        assert re.fullmatch(f"'astronaut' in 10 % of eval, .*{told}", anomaly.summary)
+
     def test_is_told_once(self, tmp_path):
         words = table(word=[f"w{row % 4}" for row in range(900)])
         found = self.find(self.put(self.split(words, 1), "word", 4), tmp_path)
@@ -189,6 +197,8 @@ class TestOneFrequentNewValue:
             **{f"zipf{n}": [f"c{value}" for value in generator.zipf(1.2 + n / 5, 240)] for n in range(4)},
             tens=[f"t{row // 10}" for row in range(240)],
             dozens=[f"d{row // 12}" for row in range(240)],
+            ids=[f"i{row}" for row in range(240)],
+            pairs=[f"p{row // 2}" for row in range(240)],
         )
         found = [self.find(self.split(rows, seed), tmp_path / str(seed)) for seed in range(60)]
 

@@ -6,7 +6,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_p
 
 from tiffin.artifacts.anomalies import Anomalies, Anomaly
 from tiffin.stages.validate.magnitudes import find_magnitude, read_range
-from tiffin.stages.validate.reasons import MAGNITUDE, NEW_VALUE, NO_EXAMPLES, Finding, explain
+from tiffin.stages.validate.reasons import MAGNITUDE, NEW_VALUE, NO_EXAMPLES, Finding, explain, most_unlisted
 from tiffin.stages.validate.rules import TRAINING
 from tiffin.stages.validate.significance import chance
 from tiffin.stages.validate.statistics import read_common, read_groups
@@ -55,9 +55,9 @@ def find_anomalies(
             if _has_other_magnitude(feature, rules.get(feature.path.step[0]))
         ]
         told = {finding.column for finding in findings}
-        listed = [feature.name for feature in schema.feature if feature.domain]
-        risk = _RISK / (max(1, len(listed)) * max(1, len(statistics.datasets) - 1))
-        new = [Finding(NEW_VALUE, column, dataset, schema, source) for column in listed if column not in told]
+        texts = [feature.name for feature in schema.feature if feature.type == schema_pb2.BYTES]
+        risk = _RISK / (max(1, len(texts)) * max(1, len(statistics.datasets) - 1))
+        new = [Finding(NEW_VALUE, column, dataset, schema, source) for column in texts if column not in told]
         findings += [finding for finding in new if _has_frequent_new_value(finding, risk)]
         found += [_anomaly(finding) for finding in sorted(findings, key=lambda finding: (finding.column, finding.code))]
     return found
@@ -124,8 +124,9 @@ def _has_other_magnitude(column: statistics_pb2.FeatureNameStatistics, rule: sch
 
 
 def _has_frequent_new_value(finding: Finding, risk: float) -> bool:
-    """Return whether a value of no row of the inferred schema's split is in more rows of another than chance explains.
+    """Return whether a value that the inferred schema's split lacks is in more rows of another than chance explains.
 
+    Of free text, the statistics list the most frequent values only: another one has at most as many rows as the last of them.
     Of n rows, at most n / count values are in `count` rows or more, and any of them may be the one that train lacks by chance.
     With a key, the rows of a group are in one split and tell nothing.
     """
@@ -134,4 +135,6 @@ def _has_frequent_new_value(finding: Finding, risk: float) -> bool:
         return False
     count = int(new[0][1])
     before, found = (int(read_common(column).num_non_missing) for column in (finding.before, finding.found))
-    return count > _MAY_BE_NEW * found and chance(0, before, count, found) * (before + found) / count < risk
+    if count <= _MAY_BE_NEW * found:
+        return False
+    return chance(most_unlisted(finding.before), before, count, found) * (before + found) / count < risk

@@ -62,8 +62,12 @@ class Finding:
 
     @property
     def new_values(self) -> list[tuple[str, float]]:
-        """The values that are not in the column's domain, and their numbers of rows, the most frequent first."""
-        known = set(_domain(self))
+        """The values that are not known, and their numbers of rows, the most frequent first.
+
+        The known values are those of the column's domain; of free text, which has no domain, the most frequent ones before.
+        """
+        listed = self.before.string_stats.rank_histogram.buckets if self.before else ()
+        known = set(_domain(self)) or {bucket.label for bucket in listed}
         return [
             (b.label, b.sample_count) for b in self.found.string_stats.rank_histogram.buckets if b.label not in known
         ]
@@ -73,6 +77,12 @@ def find_column(dataset: statistics_pb2.DatasetFeatureStatistics, name: str) -> 
     """Return the statistics of a column; without any if the split does not have it."""
     empty = statistics_pb2.FeatureNameStatistics(string_stats=statistics_pb2.StringStatistics())
     return next((column for column in dataset.features if column.path.step[0] == name), empty)
+
+
+def most_unlisted(column: statistics_pb2.FeatureNameStatistics) -> int:
+    """Return the largest number of rows that a text may have which is not in the column's statistics; 0 if all are."""
+    listed = column.string_stats.rank_histogram.buckets
+    return int(listed[-1].sample_count) if column.string_stats.unique > len(listed) > 0 else 0
 
 
 def explain(finding: Finding) -> tuple[str, str]:
@@ -167,10 +177,14 @@ def _values(finding: Finding) -> tuple[str, str]:
 
 
 def _new_value(finding: Finding) -> tuple[str, str]:
-    where = f" of {finding.source.name}" if finding.source else ""
+    most = most_unlisted(finding.before) if finding.before else 0
+    where = (f"at most {most} {'row' if most == 1 else 'rows'}" if most else "no row") + (
+        f" of {finding.source.name}" if finding.source else ""
+    )
+    listed = f" {_list_domain(finding)}" if _domain(finding) else ""
     return (
-        f"{_list_values(finding.new_values[:1], finding)}, and in no row{where}",
-        f"Two splits of the same data do not differ so much by chance. {_list_domain(finding)}",
+        f"{_list_values(finding.new_values[:1], finding)}, and in {where}",
+        f"Two splits of the same data do not differ so much by chance.{listed}",
     )
 
 
