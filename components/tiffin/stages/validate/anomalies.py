@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
 from tiffin.artifacts.anomalies import Anomalies, Anomaly
+from tiffin.stages.validate.columns import Rules, Split
 from tiffin.stages.validate.magnitudes import find_magnitude, read_range
 from tiffin.stages.validate.reasons import MAGNITUDE, NEW_VALUE, NO_EXAMPLES, Finding, explain, most_unlisted
 from tiffin.stages.validate.rules import TRAINING
 from tiffin.stages.validate.significance import chance
-from tiffin.stages.validate.statistics import read_common, read_groups
+from tiffin.stages.validate.statistics import read_common
 from tiffin.stages.validate.tfdv import tfdv
 
 _LISTED = 3
@@ -33,31 +34,32 @@ def find_anomalies(
         InputError: A tag of the schema cannot be read.
     """
     environment = TRAINING if TRAINING in schema.default_environment else None
-    rules = {feature.name: feature for feature in schema.feature}
-    source = next((dataset for dataset in statistics.datasets if dataset.name == inferred_from), None)
+    rules = Rules(schema)
+    splits = [Split(dataset) for dataset in statistics.datasets]
+    source = next((split for split in splits if split.name == inferred_from), None)
     found = []
-    for dataset in statistics.datasets:
-        if dataset.num_examples == 0:
-            found.append(_anomaly(Finding(NO_EXAMPLES, "", dataset, schema, source)))
+    for split in splits:
+        if split.rows == 0:
+            found.append(_anomaly(Finding(NO_EXAMPLES, "", split, rules, source)))
             continue
-        one = statistics_pb2.DatasetFeatureStatisticsList(datasets=[dataset])
+        one = statistics_pb2.DatasetFeatureStatisticsList(datasets=[split.dataset])
         _widen(one.datasets[0], rules)
         result = tfdv.validate_statistics(one, schema, environment=environment)
         reasons = [("", reason) for reason in result.dataset_anomaly_info.reason]
         reasons += [(column, reason) for column, info in result.anomaly_info.items() for reason in info.reason]
         findings = [
-            Finding(anomalies_pb2.AnomalyInfo.Type.Name(r.type), column, dataset, schema, source, r.description)
+            Finding(anomalies_pb2.AnomalyInfo.Type.Name(r.type), column, split, rules, source, r.description)
             for column, r in reasons
         ]
         findings += [
-            Finding(MAGNITUDE, feature.path.step[0], dataset, schema, source)
-            for feature in one.datasets[0].features
-            if _has_other_magnitude(feature, rules.get(feature.path.step[0]))
+            Finding(MAGNITUDE, name, split, rules, source)
+            for name, column in split.columns.items()
+            if _has_other_magnitude(column, rules.find(name))
         ]
         told = {finding.column for finding in findings}
         texts = [feature.name for feature in schema.feature if feature.type == schema_pb2.BYTES]
-        risk = _RISK / (max(1, len(texts)) * max(1, len(statistics.datasets) - 1))
-        new = [Finding(NEW_VALUE, column, dataset, schema, source) for column in texts if column not in told]
+        risk = _RISK / (max(1, len(texts)) * max(1, len(splits) - 1))
+        new = [Finding(NEW_VALUE, column, split, rules, source) for column in texts if column not in told]
         findings += [finding for finding in new if _has_frequent_new_value(finding, risk)]
         found += [_anomaly(finding) for finding in sorted(findings, key=lambda finding: (finding.column, finding.code))]
     return found
@@ -106,19 +108,19 @@ def _next_step(anomalies: Sequence[Anomaly], expected_schema: str, key: str) -> 
 
 def _anomaly(finding: Finding) -> Anomaly:
     summary, description = explain(finding)
-    return Anomaly(finding.dataset.name, finding.column, finding.code, summary, description)
+    return Anomaly(finding.split.name, finding.column, finding.code, summary, description)
 
 
-def _widen(dataset: statistics_pb2.DatasetFeatureStatistics, rules: Mapping[str, schema_pb2.Feature]) -> None:
+def _widen(dataset: statistics_pb2.DatasetFeatureStatistics, rules: Rules) -> None:
     """Set the type of integers to FLOAT where the schema has FLOAT: a column of fractions can happen to be whole."""
     for column in dataset.features:
-        rule = rules.get(column.path.step[0])
-        if rule and rule.type == schema_pb2.FLOAT and column.type == statistics_pb2.FeatureNameStatistics.INT:
+        rule = rules.find(column.path.step[0])
+        if rule.type == schema_pb2.FLOAT and column.type == statistics_pb2.FeatureNameStatistics.INT:
             column.type = statistics_pb2.FeatureNameStatistics.FLOAT
 
 
-def _has_other_magnitude(column: statistics_pb2.FeatureNameStatistics, rule: schema_pb2.Feature | None) -> bool:
-    expected = read_range(rule) if rule and column.HasField("num_stats") else None
+def _has_other_magnitude(column: statistics_pb2.FeatureNameStatistics, rule: schema_pb2.Feature) -> bool:
+    expected = read_range(rule) if column.HasField("num_stats") else None
     found = find_magnitude(column.num_stats) if expected else None
     return found is not None and expected is not None and not expected[0] <= found <= expected[1]
 
@@ -131,7 +133,7 @@ def _has_frequent_new_value(finding: Finding, risk: float) -> bool:
     With a key, the rows of a group are in one split and tell nothing.
     """
     new = finding.new_values
-    if not finding.before or not new or any(read_groups(column) is not None for column in finding.dataset.features):
+    if not finding.before or not new or finding.split.groups is not None:
         return False
     count = int(new[0][1])
     before, found = (int(read_common(column).num_non_missing) for column in (finding.before, finding.found))

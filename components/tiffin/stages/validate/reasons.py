@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from tiffin.stages.validate.columns import Rules, Split
 from tiffin.stages.validate.magnitudes import find_magnitude, read_range
 from tiffin.stages.validate.statistics import read_common
 
@@ -27,38 +28,33 @@ class Finding:
     Attributes:
         code: TFDV's anomaly type, or one of our own.
         column: Name of the column in the examples; empty for the whole split.
-        dataset: Statistics of the split.
-        schema: The schema.
-        source: Statistics of the split that the schema was inferred from; None for a given schema.
+        split: The split.
+        rules: The schema.
+        source: The split that the schema was inferred from; None for a given schema.
         text: TFDV's description.
     """
 
     code: str
     column: str
-    dataset: statistics_pb2.DatasetFeatureStatistics
-    schema: schema_pb2.Schema
-    source: statistics_pb2.DatasetFeatureStatistics | None
+    split: Split
+    rules: Rules
+    source: Split | None
     text: str = ""
-
-    @property
-    def split(self) -> str:
-        """Name of the split."""
-        return str(self.dataset.name)
 
     @property
     def rule(self) -> schema_pb2.Feature:
         """The column's rules; without any if the schema does not have the column."""
-        return next((f for f in self.schema.feature if f.name == self.column), schema_pb2.Feature())
+        return self.rules.find(self.column)
 
     @property
     def found(self) -> statistics_pb2.FeatureNameStatistics:
         """The column's statistics in the split."""
-        return find_column(self.dataset, self.column)
+        return self.split.find(self.column)
 
     @property
     def before(self) -> statistics_pb2.FeatureNameStatistics | None:
         """The column's statistics in the split that the schema was inferred from; None for a given schema."""
-        return find_column(self.source, self.column) if self.source and self.source is not self.dataset else None
+        return self.source.find(self.column) if self.source and self.source is not self.split else None
 
     @property
     def new_values(self) -> list[tuple[str, float]]:
@@ -67,16 +63,10 @@ class Finding:
         The known values are those of the column's domain; of free text, which has no domain, the most frequent ones before.
         """
         listed = self.before.string_stats.rank_histogram.buckets if self.before else ()
-        known = set(_domain(self)) or {bucket.label for bucket in listed}
+        known = set(self.rules.domain(self.column)) or {bucket.label for bucket in listed}
         return [
             (b.label, b.sample_count) for b in self.found.string_stats.rank_histogram.buckets if b.label not in known
         ]
-
-
-def find_column(dataset: statistics_pb2.DatasetFeatureStatistics, name: str) -> statistics_pb2.FeatureNameStatistics:
-    """Return the statistics of a column; without any if the split does not have it."""
-    empty = statistics_pb2.FeatureNameStatistics(string_stats=statistics_pb2.StringStatistics())
-    return next((column for column in dataset.features if column.path.step[0] == name), empty)
 
 
 def most_unlisted(column: statistics_pb2.FeatureNameStatistics) -> int:
@@ -90,7 +80,10 @@ def explain(finding: Finding) -> tuple[str, str]:
     for codes, describe in _DESCRIBED:
         if finding.code in codes:
             return describe(finding)
-    return f"breaks the rule {finding.code} in {finding.split}", finding.text or "See the column's rules in the schema."
+    return (
+        f"breaks the rule {finding.code} in {finding.split.name}",
+        finding.text or "See the column's rules in the schema.",
+    )
 
 
 def format_share(share: float) -> str:
@@ -102,16 +95,16 @@ def format_share(share: float) -> str:
 
 
 def _no_examples(finding: Finding) -> tuple[str, str]:
-    return f"{finding.split} has no rows", "Pass more data, or raise the split's weight in splits."
+    return f"{finding.split.name} has no rows", "Pass more data, or raise the split's weight in splits."
 
 
 def _number_of_rows(finding: Finding) -> tuple[str, str]:
-    rules = finding.schema.dataset_constraints
+    rules = finding.rules.schema.dataset_constraints
     limits = [f"at least {rules.min_examples_count}"] if rules.min_examples_count else []
     limits += [f"at most {rules.max_examples_count}"] if rules.max_examples_count else []
     expected = " and ".join(limits)
     return (
-        f"{finding.split} has {finding.dataset.num_examples:.0f} rows; {expected} expected",
+        f"{finding.split.name} has {finding.split.rows} rows; {expected} expected",
         "See dataset_constraints.",
     )
 
@@ -119,7 +112,7 @@ def _number_of_rows(finding: Finding) -> tuple[str, str]:
 def _missing_column(finding: Finding) -> tuple[str, str]:
     type_ = schema_pb2.FeatureType.Name(finding.rule.type)
     return (
-        f"not in {finding.split}",
+        f"not in {finding.split.name}",
         f"The schema has this column as {_EXPECTED.get(type_, type_)}. Pass data that has it.",
     )
 
@@ -127,7 +120,7 @@ def _missing_column(finding: Finding) -> tuple[str, str]:
 def _new_column(finding: Finding) -> tuple[str, str]:
     where = "in the environment TRAINING of the schema" if finding.rule.name else "in the schema"
     return (
-        f"in {finding.split}, but not {where}",
+        f"in {finding.split.name}, but not {where}",
         f"List the column in exclude, exclude={json.dumps([finding.column])}, or add it to the schema.",
     )
 
@@ -145,19 +138,19 @@ def _type(finding: Finding) -> tuple[str, str]:
     numbers = finding.found.num_stats
     type_ = {"BYTES": "text", "INT": "integer"}.get(expected, "float")
     return (
-        f"{_KINDS.get(kind, kind)} in {finding.split} from {numbers.min:.15g} to {numbers.max:.15g}, where the schema expects "
-        f"{_EXPECTED.get(expected, expected)}",
+        f"{_KINDS.get(kind, kind)} in {finding.split.name} from {numbers.min:.15g} to {numbers.max:.15g}, where the schema "
+        f"expects {_EXPECTED.get(expected, expected)}",
         f"To read the column as {_EXPECTED.get(expected, expected)}, set types={json.dumps({finding.column: type_})}.",
     )
 
 
 def _presence(finding: Finding) -> tuple[str, str]:
-    missing = _missing(finding.found, finding.dataset)
+    missing = _missing(finding.found, finding.split)
     least = finding.rule.presence.min_fraction
     if missing == 1:
-        what = f"missing in every row of {finding.split}"
+        what = f"missing in every row of {finding.split.name}"
     else:
-        what = f"missing in {format_share(missing)} of {finding.split}"
+        what = f"missing in {format_share(missing)} of {finding.split.name}"
     before = ""
     if finding.before and finding.source:
         before = f" and in {format_share(_missing(finding.before, finding.source))} of {finding.source.name}"
@@ -181,7 +174,7 @@ def _new_value(finding: Finding) -> tuple[str, str]:
     where = (f"at most {most} {'row' if most == 1 else 'rows'}" if most else "no row") + (
         f" of {finding.source.name}" if finding.source else ""
     )
-    listed = f" {_list_domain(finding)}" if _domain(finding) else ""
+    listed = f" {_list_domain(finding)}" if finding.rules.domain(finding.column) else ""
     return (
         f"{_list_values(finding.new_values[:1], finding)}, and in {where}",
         f"Two splits of the same data do not differ so much by chance.{listed}",
@@ -198,13 +191,16 @@ def _range(finding: Finding) -> tuple[str, str]:
         high = domain.max if domain.HasField("max") else float("inf")
     found = [f"a largest value of {numbers.max:.15g}"] if numbers.max > high else []
     found += [f"a smallest value of {numbers.min:.15g}"] if numbers.min < low else []
-    return f"{' and '.join(found)} in {finding.split}; {low:.15g} to {high:.15g} expected", "See the column's domain."
+    return (
+        f"{' and '.join(found)} in {finding.split.name}; {low:.15g} to {high:.15g} expected",
+        "See the column's domain.",
+    )
 
 
 def _unique(finding: Finding) -> tuple[str, str]:
     limits = finding.rule.unique_constraints
     return (
-        f"{finding.found.string_stats.unique} distinct values in {finding.split}; {limits.min} to {limits.max} expected",
+        f"{finding.found.string_stats.unique} distinct values in {finding.split.name}; {limits.min} to {limits.max} expected",
         "See unique_constraints of the column in the schema.",
     )
 
@@ -212,7 +208,7 @@ def _unique(finding: Finding) -> tuple[str, str]:
 def _value_count(finding: Finding) -> tuple[str, str]:
     limits = finding.rule.value_count
     return (
-        f"1 value per row in {finding.split}; {limits.min} to {limits.max} expected",
+        f"1 value per row in {finding.split.name}; {limits.min} to {limits.max} expected",
         "Columns have at most one value per row: set value_count to 1.",
     )
 
@@ -224,9 +220,9 @@ def _magnitude(finding: Finding) -> tuple[str, str]:
     if before and finding.source:
         factor = found / before
         change = f"{factor:.2g} times" if factor > 1 else f"1 / {1 / factor:.2g} of"
-        what = f"the median in {finding.split} is {found:.4g}, about {change} the {before:.4g} in {finding.source.name}"
+        what = f"the median in {finding.split.name} is {found:.4g}, about {change} the {before:.4g} in {finding.source.name}"
     else:
-        what = f"the median in {finding.split} is {found:.4g}; {low:.4g} to {high:.4g} expected"
+        what = f"the median in {finding.split.name} is {found:.4g}; {low:.4g} to {high:.4g} expected"
     return what, (
         "The unit may have changed. The median is of the absolute values other than 0. Its range "
         f"{low:.6g} to {high:.6g} is the tag median_magnitude of the column in the schema."
@@ -258,17 +254,8 @@ _DESCRIBED: Sequence[tuple[tuple[str, ...], Callable[[Finding], tuple[str, str]]
 )  # fmt: skip
 
 
-def _domain(finding: Finding) -> list[str]:
-    rule = finding.rule
-    if rule.HasField("bool_domain"):
-        return [rule.bool_domain.true_value, rule.bool_domain.false_value]
-    if rule.HasField("string_domain"):
-        return list(rule.string_domain.value)
-    return next((list(domain.value) for domain in finding.schema.string_domain if domain.name == rule.domain), [])
-
-
 def _list_domain(finding: Finding) -> str:
-    known = sorted(set(_domain(finding)))
+    known = sorted(set(finding.rules.domain(finding.column)))
     return (
         f"The schema has {len(known)} values: {', '.join(map(_quote, known[:10]))}{', ...' if len(known) > 10 else ''}."
     )
@@ -276,19 +263,19 @@ def _list_domain(finding: Finding) -> str:
 
 def _list_values(values: Sequence[tuple[str, float]], finding: Finding) -> str:
     """Return the most frequent of the values with their shares of the split's rows."""
-    rows = max(1, finding.dataset.num_examples)
+    rows = max(1, finding.split.rows)
     listed = [f"{_quote(value)} in {format_share(count / rows)}" for value, count in values[:_LISTED]]
     if rest := values[_LISTED:]:
         listed.append(f"{len(rest)} more in {format_share(sum(count for _, count in rest) / rows)}")
-    return f"{', '.join(listed)} of {finding.split}"
+    return f"{', '.join(listed)} of {finding.split.name}"
 
 
 def _quote(value: str) -> str:
     return f"'{value if len(value) <= _LONGEST else value[:_LONGEST] + '...'}'"
 
 
-def _missing(column: statistics_pb2.FeatureNameStatistics, dataset: statistics_pb2.DatasetFeatureStatistics) -> float:
-    return 1 - float(read_common(column).num_non_missing) / max(1.0, float(dataset.num_examples))
+def _missing(column: statistics_pb2.FeatureNameStatistics, split: Split) -> float:
+    return 1 - float(read_common(column).num_non_missing) / max(1, split.rows)
 
 
 def _is_number(text: str) -> bool:

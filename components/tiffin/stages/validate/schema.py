@@ -11,10 +11,11 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from tiffin.artifacts.statistics import find_split
 from tiffin.errors import DataError, InputError, did_you_mean
+from tiffin.stages.validate.columns import Split
 from tiffin.stages.validate.magnitudes import count_magnitudes, expected_range, write_range
 from tiffin.stages.validate.rules import TRAINING
 from tiffin.stages.validate.significance import most_by_chance
-from tiffin.stages.validate.statistics import VOCABULARY, count_draws, read_common, read_groups, read_logical
+from tiffin.stages.validate.statistics import VOCABULARY, read_common, read_groups, read_logical
 from tiffin.stages.validate.tfdv import tfdv
 
 # Probability that a split of the same data is reported, over all columns and rules.
@@ -46,17 +47,17 @@ def infer(
         check_label(dataset, label)
     one = statistics_pb2.DatasetFeatureStatisticsList(datasets=[dataset])
     schema = tfdv.infer_schema(one, infer_feature_shape=False, max_string_domain_size=VOCABULARY)
-    others = [other for other in statistics.datasets if other.name != split and other.num_examples] or [dataset]
-    risk = _RISK / (_RULES * max(1, len(dataset.features)) * len(others))
-    columns = {column.path.step[0]: column for column in dataset.features}
+    train = Split(dataset)
+    others = [Split(other) for other in statistics.datasets if other.name != split and other.num_examples] or [train]
+    risk = _RISK / (_RULES * max(1, len(train.columns)) * len(others))
     for feature in schema.feature:
-        column = columns[feature.name]
-        _set_presence(feature, column, dataset, others, risk)
+        column = train.columns[feature.name]
+        _set_presence(feature, train, others, risk)
         _set_domain(schema, feature, column)
         if feature.domain:
-            _set_mass(schema, feature, column, dataset, others, risk)
+            _set_mass(schema, feature, train, others, risk)
         elif column.HasField("num_stats") and not read_logical(column) and read_groups(column) is None:
-            _set_magnitude(feature, column, dataset, others, risk)
+            _set_magnitude(feature, train, others, risk)
         if feature.name == label:
             feature.presence.min_count = 1
             schema.default_environment.extend([TRAINING, "SERVING"])
@@ -64,19 +65,13 @@ def infer(
     return schema
 
 
-def _set_presence(
-    feature: schema_pb2.Feature,
-    column: statistics_pb2.FeatureNameStatistics,
-    dataset: statistics_pb2.DatasetFeatureStatistics,
-    others: Sequence[statistics_pb2.DatasetFeatureStatistics],
-    risk: float,
-) -> None:
+def _set_presence(feature: schema_pb2.Feature, train: Split, others: Sequence[Split], risk: float) -> None:
     """Set the share of rows that need a value. Missing values may double, or half of the values may be gone."""
-    rows = count_draws(dataset)
-    missing = 1 - read_common(column).num_non_missing / max(1, dataset.num_examples)
+    rows = train.draws()
+    missing = 1 - read_common(train.find(feature.name)).num_non_missing / max(1, train.rows)
     allowed = max(_MAY_BE_MISSING, min(2 * missing, (1 + missing) / 2))
     for other in others:
-        other_rows = count_draws(other)
+        other_rows = other.draws()
         most = most_by_chance(round(missing * rows), rows, other_rows, risk)
         allowed = max(allowed, (most + 0.5) / other_rows)
     feature.presence.Clear()
@@ -105,27 +100,22 @@ def _set_domain(
 
 
 def _set_mass(
-    schema: schema_pb2.Schema,
-    feature: schema_pb2.Feature,
-    column: statistics_pb2.FeatureNameStatistics,
-    dataset: statistics_pb2.DatasetFeatureStatistics,
-    others: Sequence[statistics_pb2.DatasetFeatureStatistics],
-    risk: float,
+    schema: schema_pb2.Schema, feature: schema_pb2.Feature, train: Split, others: Sequence[Split], risk: float
 ) -> None:
     """Set the share of values that must be in the domain.
 
     The expected share of new values is that of the values that one row has (Good, 1953, The population frequencies of species).
     """
-    text = column.string_stats
+    text = train.find(feature.name).string_stats
     if text.unique > len(text.rank_histogram.buckets):
         # The statistics list the most frequent values only.
         _drop_domain(schema, feature)
         return
-    rows = count_draws(dataset, text.common_stats.num_non_missing)
+    rows = train.draws(text.common_stats.num_non_missing)
     single = min(rows, sum(bucket.sample_count == 1 for bucket in text.rank_histogram.buckets))
     allowed = _MAY_BE_NEW
-    for other, found in _find_column(others, feature.name):
-        other_rows = count_draws(other, found.string_stats.common_stats.num_non_missing)
+    for other in _with_column(others, feature.name):
+        other_rows = other.draws(read_common(other.find(feature.name)).num_non_missing)
         # Each of the distinct values may be the one that is in the other split only.
         most = most_by_chance(single, rows, other_rows, risk / max(1, text.unique))
         allowed = max(allowed, (most + 0.5) / other_rows) if other_rows else allowed
@@ -135,34 +125,27 @@ def _set_mass(
         _drop_domain(schema, feature)
 
 
-def _set_magnitude(
-    feature: schema_pb2.Feature,
-    column: statistics_pb2.FeatureNameStatistics,
-    dataset: statistics_pb2.DatasetFeatureStatistics,
-    others: Sequence[statistics_pb2.DatasetFeatureStatistics],
-    risk: float,
-) -> None:
+def _set_magnitude(feature: schema_pb2.Feature, train: Split, others: Sequence[Split], risk: float) -> None:
     """Set the range of the median magnitude, unless a split has too few values."""
-    rows = count_draws(dataset, count_magnitudes(column.num_stats))
+    numbers = train.find(feature.name).num_stats
+    rows = train.draws(count_magnitudes(numbers))
     ranges = [
-        expected_range(column.num_stats, rows, count_draws(other, count_magnitudes(found.num_stats)), risk)
-        for other, found in _find_column(others, feature.name)
+        expected_range(numbers, rows, other.draws(count_magnitudes(other.find(feature.name).num_stats)), risk)
+        for other in _with_column(others, feature.name)
     ]
     found = [one for one in ranges if one]
     if found and len(found) == len(ranges):
         write_range(feature, min(low for low, _ in found), max(high for _, high in found))
 
 
-def _find_column(
-    datasets: Sequence[statistics_pb2.DatasetFeatureStatistics], name: str
-) -> list[tuple[statistics_pb2.DatasetFeatureStatistics, statistics_pb2.FeatureNameStatistics]]:
-    return [(dataset, column) for dataset in datasets for column in dataset.features if column.path.step[0] == name]
+def _with_column(splits: Sequence[Split], name: str) -> list[Split]:
+    return [split for split in splits if name in split.columns]
 
 
 def _drop_domain(schema: schema_pb2.Schema, feature: schema_pb2.Feature) -> None:
-    kept = [domain for domain in schema.string_domain if domain.name != feature.domain]
-    del schema.string_domain[:]
-    schema.string_domain.extend(kept)
+    names = [domain.name for domain in schema.string_domain]
+    if feature.domain in names:
+        del schema.string_domain[names.index(feature.domain)]
     feature.ClearField("domain")
 
 

@@ -62,18 +62,6 @@ def read_groups(feature: statistics_pb2.FeatureNameStatistics) -> int | None:
     return next((int(trait.num) for trait in feature.custom_stats if trait.name == _GROUPS), None)
 
 
-def count_draws(dataset: statistics_pb2.DatasetFeatureStatistics, rows: float | None = None) -> int:
-    """Return how many rows were drawn into the split independently of one another: with a key, one per value of the key.
-
-    Args:
-        dataset: Statistics of the split.
-        rows: Number of rows to count in; None for all. With a key, as many of its values count.
-    """
-    groups = next((count for feature in dataset.features if (count := read_groups(feature)) is not None), None)
-    share = 1.0 if groups is None else min(1.0, groups / max(1.0, float(dataset.num_examples)))
-    return round(share * (float(dataset.num_examples) if rows is None else rows))
-
-
 def _merged(batches: Iterator[pa.RecordBatch]) -> statistics_pb2.DatasetFeatureStatistics:
     options = tfdv.StatsOptions(
         num_quantiles_histogram_buckets=_QUANTILES,
