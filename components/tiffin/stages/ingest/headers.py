@@ -138,7 +138,7 @@ def _check_quotes(text: str, delimiter: str, uri: str) -> None:
     except csv.Error:
         raise InputError(
             f"A quoted column name should end at the delimiter {delimiter!r}. Received: {text.splitlines()[0][:80]!r} in "
-            f"'{uri}'. Fix the header, or write quotes inside a name twice."
+            f"'{uri}'. Set delimiter, fix the header, or write quotes inside a name twice."
         ) from None
 
 
