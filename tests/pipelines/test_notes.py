@@ -7,15 +7,15 @@ from pathlib import Path
 from support.command_line import tiffin
 from tiffin.artifacts.markdown import escape
 
-# 300 rows of 300 are read, one is set aside; ten labels and 15 numbers are missing; a name changes, and rows are numbered.
-ROWS = "row,km %,paid,mark,late\n" + "".join(
+# 300 rows of 300 are read, one is set aside; ten labels and 15 numbers are missing; two names change, and rows are numbered.
+ROWS = "row,km %,paid,mark,is late\n" + "".join(
     f'{n},{"?" if n % 20 == 0 else n % 17},"$1,{n % 900 + 100:03d}.50",x{n},{"" if n % 30 == 3 else n % 2}.0\n'
     if n % 30 != 3
     else f'{n},{n % 17},"$1,{n % 900 + 100:03d}.50",x{n},\n'
     for n in range(300)
 )
 INGEST = {
-    ("ROWS_SET_ASIDE", "", 1), ("MISSING_WORDS", "km %", 15), ("CONVERTED", "paid", 300), ("COLUMNS_RENAMED", "", 1),
+    ("ROWS_SET_ASIDE", "", 1), ("MISSING_WORDS", "km %", 15), ("CONVERTED", "paid", 300), ("COLUMNS_RENAMED", "", 2),
     ("ROW_NUMBERS", "row", None),
 }  # fmt: skip
 
@@ -26,7 +26,7 @@ def _text(note: dict[str, object]) -> str:
 
 def test_notes_are_told_in_every_place(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text(ROWS + "300,1\n")
-    settings = [f"data={tmp_path}/data.csv", "label=late", "epochs=1"]
+    settings = [f"data={tmp_path}/data.csv", "label=is late", "epochs=1"]
     status, output, progress = tiffin(
         "run", "training", "--json", "--state", tmp_path / "state", *(x for one in settings for x in ("--set", one))
     )
@@ -40,6 +40,7 @@ def test_notes_are_told_in_every_place(tmp_path: Path) -> None:
         (note["code"], note["column"], note["count"]) for note in run["notes"] if note["step"] == "ingest-examples"
     } == INGEST
     assert trained["count"] + evaluated["count"] == 10
+    assert trained["column"] == evaluated["column"] == "is late"
     assert {("train-model", "TASK_CHOSEN"), ("train-model", "TRAINING_LENGTH"), ("train-model", "LEFT_OUT")} < set(told)
 
     logs = {step["name"]: Path(step["log"]).read_text() for step in run["steps"] if step["log"]}

@@ -7,17 +7,15 @@ _MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]
 _LONGEST = 200
 
 
-def escape(text: str, longest: int | None = None) -> str:
-    """Return a text as Markdown that shows it literally, in one line, and its start only if it is longer."""
+def escape(text: str) -> str:
+    """Return a text as Markdown that shows it literally, in one line."""
     printable = "".join(character if character.isprintable() else " " for character in text)
-    if longest and len(printable) > longest:
-        printable = printable[:longest] + "..."
     return printable.translate(_MARKUP).replace("www.", "www\\.").strip()
 
 
 def example(text: str) -> str:
     """Return an example from the data as Markdown, cut to 200 characters."""
-    return escape(text, _LONGEST)
+    return escape(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
 
 
 def code(name: str) -> str:

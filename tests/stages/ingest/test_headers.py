@@ -84,13 +84,14 @@ class TestAuto:
         ("content", "reading"),
         [
             ("My report,by me\na,b,c\n1,2,3\n4,5,6\n", Reading()),
-            ("a,b\n1,2,3\n4,5\n", Reading()),
+            ("a,b\n1,2,3\n4,5,6\n7,8\n", Reading()),
+            ("a,b\n7,1,2\n8,3,4\n1,2,3,4\n", Reading()),
             ("1,2\n1,2,3\n4,5,6\n", Reading(header="no")),
         ],
     )
     def test_other_rows_with_a_value_more_are_unreadable(self, ingested, content, reading):
         with pytest.raises(DataError):
-            ingested(content, reading=reading)
+            ingested(content, reading=reading, max_bad_share=0.5)
 
     def test_a_delimiter_at_the_end_of_every_row_is_no_value(self, ingested):
         assert ingested("a,b\n1,2,\n3,4,\n").types == {"a": "INT", "b": "INT"}

@@ -165,6 +165,13 @@ class TestOneFrequentNewValue:
         assert (anomaly.column, anomaly.code) == ("word", "FREQUENT_NEW_VALUE")
         assert re.fullmatch(f"'astronaut' in 10 % of eval, .*{told}", anomaly.summary)
 
+    def test_may_be_a_value_that_the_statistics_of_free_text_do_not_list(self, tmp_path):
+        # The statistics list 1,000 values; of the others, each has at most 6 rows of train.
+        words = [f"listed {n % 1000}" for n in range(7000)] + [f"other {n % 100}" for n in range(600)]
+        held = ["other 0"] * 3 + [f"listed {n}" for n in range(37)]
+
+        assert self.find({"train": table(word=words), "eval": table(word=held)}, tmp_path) == []
+
     def test_is_told_once(self, tmp_path):
         words = table(word=[f"w{row % 4}" for row in range(900)])
         found = self.find(self.put(self.split(words, 1), "word", 4), tmp_path)

@@ -56,8 +56,8 @@ def test_values_rarer_than_a_quantile_have_no_median(tmp_path, others):
     assert magnitudes.expected_range(dataset.features[0].num_stats, len(others), 1000, 1e-4) is None
 
 
-def test_zeros_in_a_bucket_do_not_count_as_values(tmp_path):
-    # One of the 32 quantiles of 100 rows has 99 zeros and the 1, the next two have the other values.
+def test_values_of_more_than_half_apart_from_0_have_a_median(tmp_path):
+    # Of 201 values that are not 0, the quantile that begins with the zeros has at most 100.
     values = [0] * 2999 + [1] + [10] * 49 + [20] * 151
     examples = write_examples(tmp_path, {"train": pa.table({"n": pa.array(values, pa.float64())})})
     [dataset] = statistics.compute(examples).datasets

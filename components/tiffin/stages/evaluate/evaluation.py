@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from sklearn import metrics as curves
 
+from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.model import Training, read_training
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.verdict import Curve, Evaluation, write_evaluation
@@ -60,7 +61,7 @@ def evaluate(
         classes=None if regression else record.classes,
         confusion=None if regression else _confusion(record, found),
         curve=_roc(found) if record.task == "binary" else None,
-        notes=_notes(record.label, split, found.unlabelled),
+        notes=_notes(read_manifest(examples).original_name(record.label), split, found.unlabelled),
     )
     write_evaluation(output, evaluation)
     return evaluation
@@ -70,7 +71,8 @@ def _notes(label: str, split: str, unlabelled: int) -> tuple[Note, ...]:
     if not unlabelled:
         return ()
     rows = "1 row" if unlabelled == 1 else f"{unlabelled} rows"
-    return (Note("LABEL_MISSING", f"{rows} of {split} without a value of '{label}' skipped", label, unlabelled),)
+    text = f"{label}: {rows} of {split} without a label left out of the evaluation"
+    return (Note("LABEL_MISSING", text, label, unlabelled),)
 
 
 def _confusion(record: Training, found: Predictions) -> tuple[tuple[int, ...], ...]:

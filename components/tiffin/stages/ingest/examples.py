@@ -23,7 +23,7 @@ from tiffin.stages.ingest.tables import open_tables
 
 # DuckDB keeps what it has read until this limit, then spills: memory does not grow with the rows beyond it.
 _MEMORY = 1_000_000_000
-# The least for each column: DuckDB holds a block of 256 KiB for each column that it reads or writes.
+# The least for each column: DuckDB holds a block of 256 KiB for each column that it reads, and one that it writes, per thread.
 _COLUMN_MEMORY = 1 << 20
 
 

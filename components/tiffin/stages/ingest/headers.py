@@ -87,7 +87,10 @@ def _with_row_names(rows: Sequence[list[str]], uri: str) -> tuple[list[str], lis
     if kind_of_first_line(others[0], others[1:]) is First.NAMES:
         # A title above the header.
         return first, []
-    text = f"The header of '{uri}' has one name fewer than its rows have values: the first column has no name, as in R."
+    text = (
+        f"The header of '{uri}' has one name fewer than its rows have values: the first column has no name, as in R. If the "
+        "header lacks another one, set column_names."
+    )
     return ["", *first], [Note("HEADER", text, example=", ".join(first)[:80])]
 
 

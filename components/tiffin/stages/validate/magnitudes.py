@@ -91,8 +91,8 @@ def read_range(feature: schema_pb2.Feature) -> tuple[float, float] | None:
 def _magnitudes(numbers: statistics_pb2.NumericStatistics) -> list[tuple[float, float]]:
     """Return the absolute values that are not 0 with their number of rows, sorted, from the quantiles.
 
-    A bucket around 0 also counts the zeros, and does not tell how far from 0 its other values are. Where half of the values
-    that are not 0 are in such buckets, there are no magnitudes.
+    A bucket around 0 does not tell how far from 0 its values are. Where half of the values that are not 0 are in such buckets,
+    there are no magnitudes.
     """
     buckets = [
         bucket
@@ -100,22 +100,15 @@ def _magnitudes(numbers: statistics_pb2.NumericStatistics) -> list[tuple[float, 
         if histogram.type == statistics_pb2.Histogram.QUANTILES
         for bucket in histogram.buckets
     ]
-    around = [bucket.low_value <= 0 <= bucket.high_value for bucket in buckets]
-    apart = sum(bucket.sample_count for bucket, zeros in zip(buckets, around, strict=True) if not zeros)
-    inside = max(0.0, count_magnitudes(numbers) - apart)
-    if inside >= apart:
+    apart = sum(bucket.sample_count for bucket in buckets if bucket.low_value > 0 or bucket.high_value < 0)
+    if count_magnitudes(numbers) - apart >= apart:
         return []
-    mixed = sum(bucket.sample_count for bucket, zeros in zip(buckets, around, strict=True) if zeros and _width(bucket))
     found = []
-    for bucket, zeros in zip(buckets, around, strict=True):
-        weight = bucket.sample_count * (inside / mixed if mixed else 0.0) if zeros else bucket.sample_count
-        values = (bucket.low_value + _width(bucket) * (number + 0.5) / _STEPS for number in range(_STEPS))
-        found += [(abs(value), weight / _STEPS) for value in values if value]
+    for bucket in buckets:
+        step = (bucket.high_value - bucket.low_value) / _STEPS
+        values = (bucket.low_value + step * (number + 0.5) for number in range(_STEPS))
+        found += [(abs(value), bucket.sample_count / _STEPS) for value in values if value]
     return sorted(found)
-
-
-def _width(bucket: statistics_pb2.Histogram.Bucket) -> float:
-    return float(bucket.high_value - bucket.low_value)
 
 
 def _quantile(magnitudes: Sequence[tuple[float, float]], share: float) -> float:
