@@ -166,11 +166,15 @@ class TestOneFrequentNewValue:
         assert re.fullmatch(f"'astronaut' in 10 % of eval, .*{told}", anomaly.summary)
 
     def test_may_be_a_value_that_the_statistics_of_free_text_do_not_list(self, tmp_path):
-        # The statistics list 1,000 values; of the others, each has at most 6 rows of train.
-        words = [f"listed {n % 1000}" for n in range(7000)] + [f"other {n % 100}" for n in range(600)]
-        held = ["other 0"] * 3 + [f"listed {n}" for n in range(37)]
+        words = [f"w{row % 1100}" for row in range(7700)]
+        [train] = statistics.compute(write_examples(tmp_path / "train", {"train": table(word=words)})).datasets
+        buckets = train.features[0].string_stats.rank_histogram.buckets
+        listed = [bucket.label for bucket in buckets]
+        unlisted = min(set(words) - set(listed))
+        splits = {"train": table(word=words), "eval": table(word=[unlisted] * 3 + listed[:37])}
 
-        assert self.find({"train": table(word=words), "eval": table(word=held)}, tmp_path) == []
+        assert len(listed) == 1000
+        assert self.find(splits, tmp_path / "both") == []
 
     def test_is_told_once(self, tmp_path):
         words = table(word=[f"w{row % 4}" for row in range(900)])
