@@ -38,6 +38,7 @@ def training(
     partitions: Literal["auto", "none"],
     max_bad_share: float,
     data_root: str,
+    reuse: bool,
     expected_schema: str,
     task: Literal["auto", "binary", "multiclass", "regression"],
     hidden_units: list,  # type: ignore[type-arg]
@@ -59,11 +60,17 @@ def training(
 
     Args:
         splits: Split name to weight; train and eval are required.
+        data_root: Folder or bucket for the Parquet shards, written once per data version, and for statistics and trained
+            models, which later runs reuse. Empty to keep the shards in the run's artifacts, and to reuse only from
+            TIFFIN_RESULT_STORE of the steps' environment.
+        reuse: Whether to reuse statistics and a model that an earlier run made from the same data version, parameters and
+            code. False makes new ones.
         model_name: Name of the model in the registry and on the server: up to 128 letters, digits, '_', '-' and '.'.
     """
     # Other defaults and descriptions are taken from the components that the parameters are passed to.
     #
-    # KFP's cache compares parameters, not the content of files: only training is cached, keyed by the data version.
+    # KFP's cache compares parameters and the names of artifacts, not the content of files: it is off for every step.
+    # Validation and training look for an earlier result by its content themselves.
     # Retries handle transient failures such as a lost node. Gates are not retried: validate and evaluate succeed with any
     # verdict, and stop_run, which fails the run, has no retries.
     end = set_up(summarize_run(pipeline="training"), "Summarize").set_caching_options(False)
@@ -89,7 +96,12 @@ def training(
         )
         set_up(ingested, "Ingest", size="medium", retries=2, deadline_hours=6).set_caching_options(False)
         validated = validate_examples(
-            examples=ingested.outputs["examples"], label=label, expected_schema=expected_schema
+            examples=ingested.outputs["examples"],
+            label=label,
+            expected_schema=expected_schema,
+            data_root=data_root,
+            reuse=reuse,
+            run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
         )
         set_up(validated, "Validate", size="medium", retries=2, deadline_hours=6).set_caching_options(False)
         with dsl.If(validated.outputs["valid"] == True, name="valid"):  # noqa: E712 - kfp builds a condition
@@ -106,9 +118,11 @@ def training(
                 dropout=dropout,
                 weight_decay=weight_decay,
                 seed=seed,
-                data_version=ingested.outputs["data_version"],
+                data_root=data_root,
+                reuse=reuse,
+                run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
             )
-            set_up(trained, "Train", size="medium", retries=2, deadline_hours=48)
+            set_up(trained, "Train", size="medium", retries=2, deadline_hours=48).set_caching_options(False)
             evaluated = evaluate_model(
                 examples=ingested.outputs["examples"], model=trained.outputs["model"], thresholds=thresholds
             )

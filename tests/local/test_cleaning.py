@@ -11,6 +11,7 @@ import pytest
 from support.documents import make_manifest
 from tiffin.artifacts import documents
 from tiffin.artifacts.examples import COMPLETE, MANIFEST, Split
+from tiffin.artifacts.results import RESULT, RESULTS, REUSED, Result
 from tiffin.errors import InputError, StorageError
 from tiffin.local.cleaning import Item, idle, in_progress, plan, remove, size_of
 from tiffin.serving.root import CANDIDATE, STABLE, ServedModel
@@ -210,3 +211,36 @@ def test_the_lock_may_not_be_a_link(tmp_path: Path) -> None:
         pass
     assert not (tmp_path / "elsewhere").exists()
     assert json.loads((tmp_path / "runs" / "training-20260301-120000" / "run.json").read_text())
+
+
+class TestResults:
+    def keep(self, state: Path, run: str, number: int = 1) -> str:
+        folder = state / RESULTS / "train_model" / "k" / f"c{number}"
+        documents.write(folder / RESULT, Result("train_model", "k", {}, run, "2026-03-01T12:00:00Z", {}))
+        return str(folder.relative_to(state))
+
+    def test_that_of_a_run_that_is_kept_is_kept(self, tmp_path: Path) -> None:
+        make_run(tmp_path, 1)
+        made = [self.keep(tmp_path, f"training-202603{day:02d}-120000-0a1b2c3d", day) for day in (1, 2)]
+        found = planned(tmp_path, keep=1)
+
+        assert [bool(found[path]) for path in made] == [True, False]
+
+    def test_one_that_a_kept_run_reused_is_kept(self, tmp_path: Path) -> None:
+        origin = "training-20260301-120000-0a1b2c3d"
+        folder = make_run(tmp_path, 20)
+        note = {"step": "train-model", "code": REUSED, "column": "", "count": None, "example": origin, "text": ""}
+        documents.write(folder / "run.json", {"notes": [note]})
+        made = self.keep(tmp_path, origin)
+
+        assert planned(tmp_path, keep=1)[made]
+        assert not planned(tmp_path)[made]
+
+    def test_one_that_cannot_be_read_is_removed_when_no_run_is_in_progress(self, tmp_path: Path) -> None:
+        made = self.keep(tmp_path, "")
+        (tmp_path / made / RESULT).write_text("{")
+
+        assert planned(tmp_path, is_idle=False)[made]
+        assert not planned(tmp_path)[made]
+        remove(tmp_path, plan(tmp_path, 0, 0, is_idle=True, now=NOW))
+        assert not (tmp_path / made).exists()

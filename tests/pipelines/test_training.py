@@ -54,6 +54,7 @@ STORE = (
         "MINIO_SECRET_KEY": "secret mlpipeline-minio-artifact: secretkey",
     }
 )
+RESULTS = from_settings("TIFFIN_RESULT_STORE")
 TRACKING = from_settings("MLFLOW_TRACKING_URI") | from_credentials(
     "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 )
@@ -62,8 +63,8 @@ SERVING = from_settings("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS")
 # Step -> title, retries, deadline in hours, and environment variable -> its source in the namespace.
 STEPS = {
     "ingest-examples": ("Ingest", 2, 6, STORE),
-    "validate-examples": ("Validate", 2, 6, STORE),
-    "train-model": ("Train", 2, 48, STORE),
+    "validate-examples": ("Validate", 2, 6, STORE | RESULTS),
+    "train-model": ("Train", 2, 48, STORE | RESULTS),
     "evaluate-model": ("Evaluate", 2, 6, STORE),
     "register-model": ("Register", 3, 1, TRACKING),
     "deploy-model": ("Deploy", 3, 1, SERVING),
@@ -220,19 +221,23 @@ class TestGates:
 
 
 class TestCache:
-    def test_is_enabled_for_training_only(self, tasks):
+    def test_is_off(self, tasks):
         cached = [name for name, task in tasks.items() if task.spec.get("cachingOptions", {}).get("enableCache")]
 
-        assert cached == ["train-model"]
-
-    def test_of_training_depends_on_the_data_version(self, tasks):
-        assert inputs(tasks["train-model"])["data_version"]["componentInputParameter"] == (
-            "pipelinechannel--ingest-examples-data_version"
-        )
+        assert cached == []
 
     def test_is_turned_off_explicitly(self, tasks):
         # Without this field, the backend chooses.
         assert all("cachingOptions" in task.spec for task in tasks.values())
+
+
+@pytest.mark.parametrize("step", ["validate-examples", "train-model"])
+def test_results_are_kept_in_the_data_root_with_the_id_of_the_run(tasks, step):
+    found = inputs(tasks[step])
+
+    assert found["data_root"]["componentInputParameter"] == "pipelinechannel--data_root"
+    assert found["reuse"]["componentInputParameter"] == "pipelinechannel--reuse"
+    assert found["run"]["runtimeValue"]["constant"] == "{{$.pipeline_job_uuid}}"
 
 
 class TestExit:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tiffin.artifacts import documents
+from tiffin.artifacts.notes import Note
 
 ANOMALIES = "anomalies.json"
 
@@ -30,11 +31,12 @@ class Anomaly:
 
 @dataclass(frozen=True)
 class Anomalies:
-    """Whether the examples are valid, the reason in one line, and every anomaly."""
+    """Whether the examples are valid, the reason in one line, every anomaly, and notes such as reused statistics."""
 
     valid: bool
     reason: str
     anomalies: tuple[Anomaly, ...]
+    notes: tuple[Note, ...] = ()
 
 
 def write_anomalies(artifact: str | Path, anomalies: Anomalies) -> None:

@@ -1,5 +1,6 @@
 """The statistics artifact: TFDV statistics of every split."""
 
+import hashlib
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -15,6 +16,11 @@ _STATISTICS = "statistics.binpb"
 def write_statistics(artifact: str | Path, statistics: statistics_pb2.DatasetFeatureStatisticsList) -> None:
     """Write a statistics artifact; equal statistics give equal bytes."""
     write_bytes(Path(artifact) / _STATISTICS, statistics.SerializeToString(deterministic=True))
+
+
+def digest_statistics(artifact: str | Path) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of the file's content."""
+    return hashlib.sha256(documents.read_bytes(Path(artifact) / _STATISTICS)).hexdigest()[:16]
 
 
 def read_statistics(artifact: str | Path) -> statistics_pb2.DatasetFeatureStatisticsList:

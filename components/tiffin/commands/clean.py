@@ -51,7 +51,7 @@ def _read_age(_ctx: click.Context, _parameter: click.Parameter, value: str | Non
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; requires --yes or --dry-run.")
 @debug_option
 def clean(*, state: str, keep: int | None, days: float | None, dry_run: bool, yes: bool, as_json: bool) -> int:
-    """Remove old runs, and data versions that no remaining run uses, from the state folder.
+    """Remove old runs, and data versions and results that no remaining run uses, from the state folder.
 
     Keeps the newest runs, runs in progress, and runs whose model is served. The MLflow database, the registered models
     and the serving root are not changed.
@@ -96,10 +96,10 @@ def _show(state: str, items: "list[Item]") -> None:
             click.echo(f"remove  {item.path}  {_size(item.size_bytes)}, {age}")
     removed = [item for item in items if not item.kept]
     if not removed:
-        click.echo(f"Nothing to remove in {state}: {len(items)} runs and data versions are kept.")
+        click.echo(f"Nothing to remove in {state}: {len(items)} runs, data versions and results are kept.")
         return
     total = _size(sum(item.size_bytes for item in removed))
-    click.echo(f"{len(removed)} of {len(items)} runs and data versions in {state}, {total}.")
+    click.echo(f"{len(removed)} of {len(items)} runs, data versions and results in {state}, {total}.")
 
 
 def _to_json(folder: Path, items: "list[Item]", *, dry_run: bool) -> dict[str, object]:

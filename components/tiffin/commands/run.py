@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from tiffin.authoring.options import params_option, pipeline_argument, set_option
+from tiffin.authoring.options import no_reuse_option, params_option, pipeline_argument, set_option, with_reuse
 from tiffin.commands.options import debug_option, examples, state_option, stop_command
 from tiffin.commands.pipeline_help import PipelineCommand
 
@@ -21,6 +21,7 @@ from tiffin.commands.pipeline_help import PipelineCommand
 @pipeline_argument
 @set_option
 @params_option
+@no_reuse_option
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object; progress goes to stderr.")
 @click.option("--docker", is_flag=True, help="Run each step in a container of its image instead of a virtualenv.")
@@ -31,6 +32,7 @@ def run(
     *,
     pipeline: str,
     settings: tuple[str, ...],
+    no_reuse: bool,
     file: str | None,
     state: str,
     as_json: bool,
@@ -49,6 +51,7 @@ def run(
     from tiffin.local.runs import run_pipeline
 
     stream = sys.stderr if as_json else sys.stdout
+    settings = with_reuse(settings, no_reuse)
     result = run_pipeline(
         pipeline, state, settings, file, cold=cold, docker=docker, stop_server=stop_server, stream=stream
     )

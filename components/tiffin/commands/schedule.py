@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.authoring.options import pipeline_argument
+from tiffin.authoring.options import pipeline_argument, with_reuse
 from tiffin.commands.options import backend_adjustment_options, debug_option, examples
 from tiffin.commands.pipeline_help import PipelineCommand
 from tiffin.kubeflow.options import connection_options, run_options, show_warnings
@@ -44,6 +44,7 @@ def set_(
     pipeline: str,
     cron: str,
     settings: tuple[str, ...],
+    no_reuse: bool,
     file: str | None,
     experiment: str | None,
     service_account: str,
@@ -73,7 +74,7 @@ def set_(
 
     read_cron(cron)
     spec = load_spec(pipeline, adjustments)
-    arguments = gather_parameters(spec, settings, file)
+    arguments = gather_parameters(spec, with_reuse(settings, no_reuse), file)
     check_paths(spec, arguments, allow_paths=allow_paths)
     show_warnings(image_warnings(spec))
     backend = connect(host, namespace, token_file, ca_file)

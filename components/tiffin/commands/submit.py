@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiffin.authoring.options import pipeline_argument
+from tiffin.authoring.options import pipeline_argument, with_reuse
 from tiffin.commands.options import backend_adjustment_options, debug_option, examples
 from tiffin.commands.pipeline_help import PipelineCommand
 from tiffin.kubeflow.options import connection_options, run_options, show_warnings
@@ -39,6 +39,7 @@ def submit(
     *,
     pipeline: str,
     settings: tuple[str, ...],
+    no_reuse: bool,
     file: str | None,
     experiment: str | None,
     service_account: str,
@@ -74,7 +75,7 @@ def submit(
         raise click.UsageError("--timeout limits --wait, which is not given. Add --wait, or remove --timeout.")
     stream = sys.stderr if as_json else sys.stdout
     spec = load_spec(pipeline, adjustments)
-    arguments = gather_parameters(spec, settings, file)
+    arguments = gather_parameters(spec, with_reuse(settings, no_reuse), file)
     check_paths(spec, arguments, allow_paths=allow_paths)
     warnings = show_warnings(image_warnings(spec))
     backend = connect(host, namespace, token_file, ca_file)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tiffin.authoring.options import params_option, set_option
+from tiffin.authoring.options import no_reuse_option, params_option, set_option
 
 _CONNECTION = (
     click.option(
@@ -69,6 +69,7 @@ def _check_root(_ctx: click.Context, _parameter: click.Parameter, root: str) -> 
 _RUN = (
     set_option,
     params_option,
+    no_reuse_option,
     click.option("--experiment", help="Experiment to group the runs under. Defaults to the pipeline's name."),
     click.option(
         "--service-account",

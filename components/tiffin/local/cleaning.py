@@ -1,8 +1,9 @@
-"""Remove old runs and unused data versions of a state folder.
+"""Remove old runs, and unused data versions and results, of a state folder.
 
     <state>/runs/<pipeline>-<start>/    a run: artifacts, logs and run.json
     <state>/.runs.lock                  shared lock of every run in progress
     <state>/**/<version>/complete.json  a data version, if a run's data_root is inside the state folder
+    <state>/results/*/*/*/result.json   statistics or a model, for later runs to reuse
 
 Everything else stays: the MLflow database and its models, the serving root and the model server's files. Links are not
 followed, so that nothing outside the state folder is removed.
@@ -21,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from tiffin.artifacts.examples import COMPLETE, MANIFEST
-from tiffin.errors import InputError
+from tiffin.artifacts.results import RESULT, RESULTS, REUSED, read_result
+from tiffin.errors import InputError, StorageError
 from tiffin.local.serving import serving_root
 from tiffin.serving.model_config import read_config, specific_versions
 from tiffin.serving.root import CANDIDATE, STABLE
@@ -31,18 +33,18 @@ RECORD = "run.json"
 _LOCK = ".runs.lock"
 _NAME = re.compile(r"(?P<pipeline>.+)-(?P<start>\d{8}-\d{6})(?:-(?P<attempt>\d{1,2}))?")
 # Folders of the state folder that hold no data versions.
-_OTHERS = {"runs", "serving", "mlflow", "server"}
+_OTHERS = {"runs", "serving", "mlflow", "server", RESULTS}
 
 
 @dataclass(frozen=True)
 class Item:
-    """A run or a data version.
+    """A run, a data version or a result.
 
     Attributes:
         path: Path relative to the state folder.
-        kind: `run` or `data`.
+        kind: `run`, `data` or `result`.
         size_bytes: Size of its files.
-        age_days: Days since the run started; None for a data version.
+        age_days: Days since the run started; None for others.
         kept: Why it is kept; empty if it is to be removed.
     """
 
@@ -96,7 +98,7 @@ def _open_lock(state: Path) -> int:
 
 
 def plan(state: Path, keep: int, older_than_days: float, *, is_idle: bool, now: datetime.datetime) -> list[Item]:
-    """Return all runs, oldest first, and all data versions, with the reason to keep each.
+    """Return all runs, oldest first, all data versions and all results, with the reason to keep each.
 
     Args:
         state: The state folder.
@@ -110,7 +112,7 @@ def plan(state: Path, keep: int, older_than_days: float, *, is_idle: bool, now: 
     """
     folders = sorted(filter(None, map(_started, _folders(state / "runs"))))
     served = _served(state)
-    items, texts = [], []
+    items, texts, runs = [], [], set[str]()
     for number, (start, _, folder) in enumerate(folders):
         age = (now - start).total_seconds() / 86_400
         record = _read_record(folder)
@@ -127,16 +129,23 @@ def plan(state: Path, keep: int, older_than_days: float, *, is_idle: bool, now: 
             kept = ""
         items.append(Item(f"runs/{folder.name}", "run", size_of(folder), round(age, 2), kept))
         texts += _manifests(folder) if kept else []
+        runs |= {folder.name, *_reused_runs(record)} if kept else set()
     for folder in _data_versions(state):
         # The manifest of a run has the absolute paths of the shards.
         used = any(json.dumps(f"{folder}/", ensure_ascii=False)[1:-1] in text for text in texts)
         kept = "a run that is kept uses it" if used else "" if is_idle else "a run is in progress"
         items.append(Item(str(folder.relative_to(state)), "data", size_of(folder), None, kept))
+    for folder in sorted((state / RESULTS).glob("*/*/*/")):
+        made_by = _maker(folder)
+        # The ID of a run is its folder's name and a random part.
+        used = bool({made_by, made_by.rpartition("-")[0]} & runs)
+        kept = "a run that is kept made or reused it" if used else "" if is_idle else "a run is in progress"
+        items.append(Item(str(folder.relative_to(state)), "result", size_of(folder), None, kept))
     return items
 
 
 def remove(state: Path, items: Iterable[Item]) -> None:
-    """Remove runs and data versions.
+    """Remove runs, data versions and results.
 
     Raises:
         StorageError: A file cannot be removed.
@@ -172,6 +181,19 @@ def _read_record(folder: Path) -> dict[str, Any] | None:
         record = json.loads((folder / RECORD).read_bytes())
         return record if isinstance(record, dict) else None
     return None
+
+
+def _reused_runs(record: dict[str, Any] | None) -> set[str]:
+    """Return the IDs of the runs whose results a run reused."""
+    notes = (record or {}).get("notes") or []
+    return {note["example"] for note in notes if note["code"] == REUSED}
+
+
+def _maker(folder: Path) -> str:
+    """Return the ID of the run that made a result; empty if its record cannot be read."""
+    with contextlib.suppress(InputError, StorageError):
+        return read_result(folder / RESULT).run
+    return ""
 
 
 def _models(record: dict[str, Any]) -> set[tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Run:
         models: Step name -> registered model.
         unread: Reports of steps that could not be read, with the reason, one line each.
         left_server: Address of the model server that the run started and left running; None if there is none.
+        id: ID of the run, in MLflow, in the history of deployments and for reuse: the folder's name and a random part.
     """
 
     pipeline: str
@@ -67,6 +69,12 @@ class Run:
     models: dict[str, RegisteredModel] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     left_server: str | None = None
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        """Give the run an ID."""
+        # Two state folders may have runs of the same second.
+        self.id = self.id or f"{self.folder.name}-{secrets.token_hex(4)}"
 
     @property
     def exit_status(self) -> int:
@@ -103,6 +111,7 @@ class Run:
         return {
             "pipeline": self.pipeline,
             "version": self.version,
+            "run": self.id,
             "state": self.state,
             "reason": self.reason,
             "seconds": round(self.seconds, 3),

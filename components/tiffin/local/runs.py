@@ -194,7 +194,7 @@ def _run_folder(state: Path, name: str) -> Iterator[Path]:
 
 
 def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, private: Path, stream: TextIO) -> None:
-    from kfp import components, local
+    from kfp import components, dsl, local
 
     title = f"{run.pipeline} {run.version or ''}".rstrip() + f" in {_relative(run.folder)}"
     with (
@@ -239,7 +239,9 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
                 workspace_root=str(private / "workspace"),
             )
             with place.task_runner(run_task):
-                pipeline = components.load_component_from_text(spec.content.decode())
+                # kfp.local would replace the placeholder by a random number that is written nowhere else.
+                content = spec.content.decode().replace(dsl.PIPELINE_JOB_ID_PLACEHOLDER, run.id)
+                pipeline = components.load_component_from_text(content)
                 if (graph := pipeline.component_spec.implementation.graph) is not None:
                     _drop_waits(graph)
                 pipeline(**arguments)

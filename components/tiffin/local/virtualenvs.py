@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tiffin import images
+from tiffin.artifacts.results import VARIABLE
 from tiffin.errors import EXPLAINED
 from tiffin.local.environments import find_environment
 from tiffin.local.interpreters import Interpreter
@@ -62,6 +63,7 @@ def shared_variables(state: Path) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TIFFIN_SERVING_ROOT": str(serving_root(state)),
+        VARIABLE: str(state),
         "MLFLOW_TRACKING_URI": f"sqlite:///{state / 'mlflow.db'}",
         # Local runs send no telemetry.
         "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -49,6 +49,9 @@ S3 = Service(
     credentials=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
 )
 
+# The store of finished results, if the input data_root is empty.
+RESULTS = Service("results", settings=("TIFFIN_RESULT_STORE",))
+
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -72,6 +75,10 @@ class Location:
 
     instead: str
     path: Callable[[str], str] = path_of
+
+
+# The input data_root.
+DATA_ROOT = Location("pass a gs:// or s3:// URI")
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class TestRecord:
         assert models.multiclass.record.classes == ("fair", "fast", "slow")
         assert models.regression.record.classes == ()
 
-    def test_contains_notes(self, models, capsys):
+    def test_contains_notes(self, models):
         rows = {"city": "LEFT_OUT", "order": "LEFT_OUT", "late": "TASK_CHOSEN", "": "TRAINING_LENGTH"}
         notes = models.binary.record.notes
 
@@ -213,10 +213,6 @@ class TestBadInput:
             self.train(models.binary, tmp_path, label)
 
         assert not (tmp_path / "model").exists()
-
-    def test_another_data_version(self, models, tmp_path):
-        with pytest.raises(InputError, match=r"'d1'.*data_version='d2'"):
-            self.train(models.binary, tmp_path, data_version="d2")
 
     def test_a_split_that_does_not_exist(self, models, tmp_path):
         with pytest.raises(InputError, match=r"train.*split='test'"):

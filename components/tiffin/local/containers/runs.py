@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tiffin import images
+from tiffin.artifacts.results import RESULTS, VARIABLE
 from tiffin.local.containers.engine import check_images, connected
 from tiffin.local.containers.servers import CLOSED, SERVING_ADDRESS, TRACKING_ADDRESS, Servers, mount, network
 from tiffin.local.containers.steps import Containers
@@ -40,7 +41,7 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
         check_images(client, [step.image for step in spec.steps])
         artifacts = folder / "artifacts"
         user = _user()
-        for path in (artifacts, serving_root(state), state / "mlflow"):
+        for path in (artifacts, serving_root(state), state / "mlflow", state / RESULTS):
             path.mkdir(parents=True, exist_ok=True)
             _give(path, user, "name=rootless" in client.info().get("SecurityOptions", []))
         _give_database(state, user)
@@ -64,13 +65,17 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
             TRACKING.variable: f"http://{TRACKING_ADDRESS}",
             SERVING.variable: SERVING_ADDRESS,
             "TIFFIN_SERVING_ROOT": str(serving_root(state)),
+            VARIABLE: str(state),
         } | given
         container_arguments = {
             **CLOSED,
             "user": user,
             "network": name,
             "environment": variables,
-            "mounts": [mount(path, read_only=is_input) for path, is_input in local_paths(arguments)],
+            "mounts": [
+                mount(state / RESULTS),
+                *(mount(path, read_only=is_input) for path, is_input in local_paths(arguments)),
+            ],
             # Relative paths in parameters have the same meaning in the steps.
             "working_dir": os.getcwd(),
         }

@@ -67,7 +67,12 @@ def log_lines(summary: Summary) -> list[str]:
 
 
 def _notes(step: Step) -> list[Note]:
-    return [note for report in (step.examples, step.model, step.evaluation) if report for note in report.notes]
+    return [
+        note
+        for report in (step.examples, step.anomalies, step.model, step.evaluation)
+        if report
+        for note in report.notes
+    ]
 
 
 def _read_steps(output_uri: str, step: str) -> tuple[dict[str, Step], tuple[str, ...]]:

@@ -23,7 +23,9 @@ def train_model(
     dropout: float = 0.1,
     weight_decay: float = 0.01,
     seed: int = 1,
-    data_version: str = "",
+    data_root: str = "",
+    reuse: bool = True,
+    run: str = "",
 ) -> NamedTuple("Trained", [("task", str), ("schema_digest", str)]):  # type: ignore[valid-type]
     """Train a Keras network on the train split and export it as a SavedModel that includes the preprocessing.
 
@@ -45,8 +47,11 @@ def train_model(
         dropout: Dropout rate of the hidden layers, at least 0 and below 1. 0 turns dropout off.
         weight_decay: AdamW weight decay, at least 0. 0 turns it off.
         seed: Random seed of initial weights, shuffling and dropout, from 0 to 2**32 - 1. The same seed gives the same model.
-        data_version: Output of ingest_examples; must match the examples. As an input, it makes KFP's cache depend on
-            the content of the data. Empty to skip the check.
+        data_root: Folder or bucket that keeps trained models, to reuse one that was trained from the same data version,
+            statistics, schema, parameters and code. Empty for TIFFIN_RESULT_STORE of the step's environment; without
+            it, nothing is kept.
+        reuse: Whether to reuse a trained model. False trains a new one, which later runs reuse.
+        run: Pipeline run ID, kept with the model. Empty for none.
 
     Returns:
         model: saved_model/ and training.json, the record of the training: data, settings and losses.
@@ -56,16 +61,16 @@ def train_model(
     from tiffin.errors import reported
 
     with reported():
+        from tiffin.stages.train.reuse import train_or_reuse
         from tiffin.stages.train.settings import settings_from
-        from tiffin.stages.train.training import train
 
         settings = settings_from(
             hidden_units=hidden_units, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
             dropout=dropout, weight_decay=weight_decay, seed=seed,
         )  # fmt: skip
-        record = train(
+        record = train_or_reuse(
             examples.path, statistics.path, schema.path, model.path, label,
-            task=task, settings=settings, data_version=data_version,
+            task=task, settings=settings, store=data_root, reuse=reuse, run=run,
         )  # fmt: skip
         model.metadata.update(
             {key: getattr(record, key) for key in ("label", "task", "data_version", "schema_digest", "rows")}

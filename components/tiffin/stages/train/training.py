@@ -9,7 +9,6 @@ from tiffin.artifacts.model import Settings, Training, saved_model, write_traini
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.schema import digest_schema, read_schema
 from tiffin.artifacts.statistics import find_split, read_statistics
-from tiffin.errors import InputError
 from tiffin.stages.train import columns, export, features, fitting, preprocessing
 from tiffin.stages.train.settings import check_label
 from tiffin.version import __version__
@@ -25,7 +24,6 @@ def train(
     task: str = "auto",
     settings: Settings = Settings(),  # noqa: B008 - frozen
     split: str = "train",
-    data_version: str = "",
 ) -> Training:
     """Train a model on one split, write the model artifact and return the training record.
 
@@ -38,7 +36,6 @@ def train(
         task: `auto`, `binary`, `multiclass` or `regression`.
         settings: Training settings.
         split: Split to train on. Defaults to `train`.
-        data_version: Expected version of the examples; empty to skip the check.
 
     Raises:
         InputError: A parameter or an artifact is invalid.
@@ -46,12 +43,7 @@ def train(
     """
     check_label(label)
     manifest = read_manifest(examples)
-    version, label = manifest.version, manifest.final_name(label)
-    if data_version and data_version != version:
-        raise InputError(
-            f"data_version should be the version of the examples, '{version}'. Received: data_version='{data_version}'. "
-            "Pass the output data_version of the step that wrote the examples."
-        )
+    label = manifest.final_name(label)
     found = find_split(read_statistics(statistics), split)
     chosen = features.choose(found, read_schema(schema), label)
     table, unlabelled = columns.read_table(examples, split, chosen.columns, label)
@@ -76,7 +68,7 @@ def train(
         rows_without_label=unlabelled,
         settings=fitted.settings,
         losses=fitted.losses,
-        data_version=version,
+        data_version=manifest.version,
         schema_digest=digest_schema(schema),
         tiffin_version=__version__,
         class_shares=_class_shares(target, target_label),
@@ -85,8 +77,6 @@ def train(
     )
     # Written last: an artifact with a training record is complete.
     write_training(output, training)
-    for note in notes:
-        print(note.text, flush=True)  # noqa: T201 - the step's log
     return training
 
 

@@ -9,11 +9,21 @@ from tiffin.stages.validate.traits import COMPONENTS
 
 
 @dsl.component(base_image=COMPONENTS["compute_statistics"].image, install_kfp_package=False)
-def compute_statistics(examples: Input[Dataset], statistics: Output[Artifact]) -> None:
+def compute_statistics(
+    examples: Input[Dataset],
+    statistics: Output[Artifact],
+    data_root: str = "",
+    reuse: bool = True,
+    run: str = "",
+) -> None:
     """Compute TFDV statistics for every split of the examples.
 
     Args:
         examples: Output of ingest_examples.
+        data_root: Folder or bucket that keeps statistics, to reuse those of the same data version and code. Empty for
+            TIFFIN_RESULT_STORE of the step's environment; without it, nothing is kept.
+        reuse: Whether to reuse statistics. False computes new ones, which later runs reuse.
+        run: Pipeline run ID, kept with the statistics. Empty for none.
 
     Returns:
         statistics: statistics.binpb, a DatasetFeatureStatisticsList with one dataset per split.
@@ -21,10 +31,9 @@ def compute_statistics(examples: Input[Dataset], statistics: Output[Artifact]) -
     from tiffin.errors import reported
 
     with reported():
-        from tiffin.artifacts.statistics import write_statistics
-        from tiffin.stages.validate.statistics import compute
+        from tiffin.stages.validate.reuse import compute_or_reuse
 
-        write_statistics(statistics.path, compute(examples.path))
+        compute_or_reuse(examples.path, statistics.path, store=data_root, reuse=reuse, run=run)
 
 
 @dsl.component(base_image=COMPONENTS["infer_schema"].image, install_kfp_package=False)
@@ -58,6 +67,9 @@ def validate_examples(
     report: Output[Markdown],
     label: str = "",
     expected_schema: str = "",
+    data_root: str = "",
+    reuse: bool = True,
+    run: str = "",
 ) -> NamedTuple("Validation", [("valid", bool), ("reason", str)]):  # type: ignore[valid-type]
     """Compute statistics, infer a schema unless one is given, and validate the examples against it.
 
@@ -68,6 +80,10 @@ def validate_examples(
         label: Column to predict; must exist and have at least two distinct values. Empty for no label.
         expected_schema: Path or URI of the schema.pbtxt to validate against. Empty to infer a schema from the split train, with
             tolerances that follow from the number of rows.
+        data_root: Folder or bucket that keeps statistics, to reuse those of the same data version and code. Empty for
+            TIFFIN_RESULT_STORE of the step's environment; without it, nothing is kept.
+        reuse: Whether to reuse statistics. False computes new ones, which later runs reuse.
+        run: Pipeline run ID, kept with the statistics. Empty for none.
 
     Returns:
         statistics: statistics.binpb, a DatasetFeatureStatisticsList with one dataset per split.
@@ -85,6 +101,7 @@ def validate_examples(
         # KFP's paths have no extension; viewers of files need one.
         report.path = f"{report.path}.md"
         found = validate(
-            examples.path, statistics.path, schema.path, anomalies.path, report.path, label, expected_schema
-        )
+            examples.path, statistics.path, schema.path, anomalies.path, report.path, label, expected_schema,
+            store=data_root, reuse=reuse, run=run,
+        )  # fmt: skip
         return found.valid, found.reason

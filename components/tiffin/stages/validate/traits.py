@@ -1,12 +1,17 @@
 """Traits of the validate stage's components."""
 
-from tiffin.stages.traits import S3, Location, Traits
+from tiffin.stages.traits import DATA_ROOT, RESULTS, S3, Location, Traits
 
 _TFDV = ("tiffin.stages.validate.tfdv",)
 _SCHEMA = Location("upload the schema to gs:// or s3:// and pass its URI")
 
 COMPONENTS = {
-    "compute_statistics": Traits("data", imports=_TFDV, needs=(S3,)),
+    "compute_statistics": Traits("data", imports=_TFDV, needs=(S3, RESULTS), locations={"data_root": DATA_ROOT}),
     "infer_schema": Traits("data", imports=_TFDV),
-    "validate_examples": Traits("data", imports=_TFDV, needs=(S3,), locations={"expected_schema": _SCHEMA}),
+    "validate_examples": Traits(
+        "data",
+        imports=_TFDV,
+        needs=(S3, RESULTS),
+        locations={"expected_schema": _SCHEMA, "data_root": DATA_ROOT},
+    ),
 }

@@ -1,5 +1,6 @@
 """Validate an examples artifact: statistics, schema, anomalies and the report."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -7,12 +8,12 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tiffin.artifacts.anomalies import Anomalies, write_anomalies
 from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.schema import read_schema, write_schema
-from tiffin.artifacts.statistics import find_split, write_statistics
+from tiffin.artifacts.statistics import find_split, read_statistics
 from tiffin.stages.validate.anomalies import find_anomalies, judge
 from tiffin.stages.validate.report import describe
+from tiffin.stages.validate.reuse import compute_or_reuse
 from tiffin.stages.validate.rules import check_rules
 from tiffin.stages.validate.schema import check_label, infer
-from tiffin.stages.validate.statistics import compute
 from tiffin.storage.files import write_bytes
 
 
@@ -24,6 +25,10 @@ def validate(
     report: str | Path,
     label: str = "",
     expected_schema: str = "",
+    *,
+    store: str = "",
+    reuse: bool = True,
+    run: str = "",
 ) -> Anomalies:
     """Write the statistics, schema, anomalies and report of `examples`, and return the anomalies.
 
@@ -35,6 +40,9 @@ def validate(
         report: Markdown file to write.
         label: Column to predict; empty for no label.
         expected_schema: Path or URI of the schema to validate against; empty to infer one from the split `train`.
+        store: Folder or URI that keeps statistics; empty for TIFFIN_RESULT_STORE.
+        reuse: Whether to reuse statistics of the same data version.
+        run: ID of the run.
 
     Returns:
         The anomalies, and whether the examples are valid.
@@ -48,15 +56,15 @@ def validate(
     names = {new: old for old, new in manifest.renamed.items()}
     # A schema that cannot be used fails before the pass over the data.
     given = _read_given(expected_schema) if expected_schema else None
-    found = compute(examples)
+    notes = compute_or_reuse(examples, statistics_artifact, store=store, reuse=reuse, run=run)
+    found = read_statistics(statistics_artifact)
     if label:
         check_label(find_split(found, "train"), label)
     schema = given or infer(found, label)
     anomalies = find_anomalies(found, schema, "" if given else "train")
-    write_statistics(statistics_artifact, found)
     write_schema(schema_artifact, schema)
     write_bytes(report, describe(anomalies, found, names, manifest.notes).encode())
-    result = judge(anomalies, names, expected_schema, manifest.key)
+    result = replace(judge(anomalies, names, expected_schema, manifest.key), notes=notes)
     write_anomalies(anomalies_artifact, result)
     return result
 

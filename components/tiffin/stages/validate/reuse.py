@@ -1,0 +1,55 @@
+"""Compute the statistics of examples, or reuse those of the same data version."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+from tiffin.artifacts.examples import Manifest, read_manifest
+from tiffin.artifacts.notes import Note
+from tiffin.artifacts.results import digest_code, obtain
+from tiffin.artifacts.statistics import write_statistics
+
+_PACKAGES = ("tiffin.stages.validate", "tiffin.artifacts")
+_DISTRIBUTIONS = ("tensorflow-data-validation", "numpy", "pyarrow")
+
+
+def compute_or_reuse(
+    examples: str | Path, output: str | Path, *, store: str = "", reuse: bool = True, run: str = ""
+) -> tuple[Note, ...]:
+    """Write the statistics artifact, and return a note if the statistics were reused.
+
+    Args:
+        examples: Folder of the examples artifact.
+        output: Folder of the statistics artifact.
+        store: Folder or URI that keeps statistics; empty for TIFFIN_RESULT_STORE.
+        reuse: Whether to reuse statistics.
+        run: ID of the run.
+
+    Raises:
+        InputError: The examples are not an artifact, or a shard does not match the manifest.
+    """
+    manifest = read_manifest(examples)
+    inputs = {
+        "data_version": manifest.version,
+        "columns": _digest_columns(manifest),
+        "code": digest_code(_PACKAGES, _DISTRIBUTIONS),
+    }
+
+    def make() -> None:
+        from tiffin.stages.validate.statistics import compute
+
+        write_statistics(output, compute(examples))
+
+    notes = obtain("compute_statistics", inputs, Path(output), make, store=store, reuse=reuse, run=run)
+    notes = tuple(dataclasses.replace(note, text=f"statistics: {note.text}") for note in notes)
+    for note in notes:
+        print(note.text, flush=True)  # noqa: T201 - the step's log
+    return notes
+
+
+def _digest_columns(manifest: Manifest) -> str:
+    """Return the digest of what the data version leaves out: what integers stand for, the key, and the splits' names."""
+    columns = [dataclasses.astuple(column) for column in manifest.columns]
+    content = [columns, manifest.final_name(manifest.key), sorted(manifest.splits)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -1,0 +1,156 @@
+"""A trained model is reused for the same data version, statistics, schema, parameters and code, and for no other."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from support.trained import SETTINGS
+from support.written import write_schema
+from tiffin.artifacts import documents
+from tiffin.artifacts.examples import MANIFEST, read_manifest
+from tiffin.artifacts.model import Settings, read_training
+from tiffin.artifacts.schema import read_schema
+from tiffin.errors import InputError
+from tiffin.stages.train import reuse, training
+from tiffin.version import __version__
+
+
+class Trainer:
+    """Inputs of a training that can be changed, and the number of trainings."""
+
+    def __init__(self, folder, model, monkeypatch):
+        self.store, self.output, self.trained = folder / "store", folder / "model", 0
+        self.inputs = {}
+        for name in ("examples", "statistics", "schema"):
+            self.inputs[name] = folder / name
+            shutil.copytree(getattr(model, name), self.inputs[name])
+
+        def train(*_, **__):
+            self.trained += 1
+            shutil.copytree(model.model, self.output, dirs_exist_ok=True)
+
+        monkeypatch.setattr(training, "train", train)
+
+    def __call__(self, label="late", **options):
+        record = reuse.train_or_reuse(*self.inputs.values(), self.output, label, store=str(self.store), **options)
+        assert record == read_training(self.output)
+        return [note.code for note in record.notes if note.code == "REUSED"]
+
+    def change_manifest(self, **changes):
+        manifest = read_manifest(self.inputs["examples"])
+        documents.write(self.inputs["examples"] / MANIFEST, replace(manifest, **changes))
+
+
+@pytest.fixture
+def trainer(tmp_path, models, monkeypatch):
+    return Trainer(tmp_path, models.binary, monkeypatch)
+
+
+def test_the_same_inputs_reuse_the_model(trainer, capsys):
+    assert trainer(run="run-1") == []
+    before = sorted(path.name for path in trainer.output.rglob("*") if path.is_file())
+    shutil.rmtree(trainer.output)
+    capsys.readouterr()
+
+    assert trainer(run="run-2") == ["REUSED"]
+    assert trainer.trained == 1
+    assert sorted(path.name for path in trainer.output.rglob("*") if path.is_file()) == before
+    assert "run-1" in capsys.readouterr().out
+
+
+def test_the_note_does_not_pile_up(trainer):
+    for _ in range(3):
+        notes = trainer()
+    assert notes == ["REUSED"]
+
+
+def change_statistics(trainer):
+    with next(trainer.inputs["statistics"].iterdir()).open("ab") as file:
+        file.write(b"\x0a\x00")  # an empty dataset more
+
+
+def change_schema(trainer):
+    schema = read_schema(trainer.inputs["schema"])
+    schema.feature[0].presence.min_fraction = 0.5
+    path = next(trainer.inputs["schema"].iterdir())
+    path.write_text(str(schema))
+
+
+CHANGES = {
+    "data": lambda trainer: trainer.change_manifest(version="d2"),
+    "what integers stand for": lambda trainer: trainer.change_manifest(
+        columns=tuple(
+            replace(column, logical="date") if column.name == "items" else column
+            for column in read_manifest(trainer.inputs["examples"]).columns
+        )
+    ),
+    "names in the source": lambda trainer: trainer.change_manifest(renamed={"kilometres": "km"}),
+    "statistics": change_statistics,
+    "schema": change_schema,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_another_input_trains_anew(trainer, change):
+    trainer()
+    CHANGES[change](trainer)
+
+    assert trainer() == []
+    assert trainer.trained == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"label": "items"}, {"task": "regression"}, {"reuse": False},
+        *({"settings": Settings(**{name: value})} for name, value in (
+            ("hidden_units", ()), ("epochs", 1), ("batch_size", 1), ("learning_rate", 0.5), ("dropout", 0.0),
+            ("weight_decay", 0.5), ("seed", 2),
+        )),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_another_parameter_trains_anew(trainer, options):
+    trainer()
+
+    assert trainer(**options) == []
+    assert trainer.trained == 2
+
+
+def test_another_version_of_a_library_trains_anew(trainer, monkeypatch):
+    trainer()
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0")
+
+    assert trainer() == []
+
+
+def test_a_mistake_keeps_nothing(tmp_path, models):
+    one = models.binary
+    with pytest.raises(InputError, match="'lat'"):
+        reuse.train_or_reuse(one.examples, one.statistics, one.schema, tmp_path / "model", "lat", store=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_real_training_is_kept(tmp_path, models):
+    one = models.binary
+    settings = Settings(**SETTINGS | {"epochs": 1})
+    records = [
+        reuse.train_or_reuse(
+            one.examples, one.statistics, one.schema, tmp_path / f"model-{number}", "late",
+            settings=settings, store=str(tmp_path / "store"),
+        )
+        for number in range(2)
+    ]  # fmt: skip
+
+    assert [replace(record, notes=()) for record in records] == [replace(records[0], notes=())] * 2
+    assert records[1].notes[1:] == records[0].notes
+    assert records[0].tiffin_version == __version__
+
+
+def test_a_schema_of_one_s_own_reuses_its_own_model(trainer, models):
+    trainer()
+    write_schema(trainer.inputs["schema"], models.binary.rows.drop(["km"]))
+
+    assert trainer() == []
+    assert trainer() == ["REUSED"]
