@@ -12,6 +12,7 @@ from tiffin.artifacts import documents
 from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.artifacts.model import Settings, read_training, saved_model
 from tiffin.errors import DataError, InputError
+from tiffin.stages.train.reuse import train_or_reuse
 from tiffin.stages.train.training import train
 
 TASKS = ["binary", "multiclass", "regression"]
@@ -187,7 +188,8 @@ def test_notes_have_the_names_of_the_source(tmp_path):
 def test_labels_that_are_missing_are_a_note_and_every_note_is_logged(tmp_path, capsys):
     rows = table(x=list(range(40)), z=["same"] * 40, y=[None if row < 3 else float(row % 3) for row in range(40)])
     places = [write_examples(tmp_path / "e", {"train": rows}), write_statistics(tmp_path / "s", rows)]
-    record = train(*places, write_schema(tmp_path / "c", rows), tmp_path / "model", "y", settings=Settings(epochs=1))
+    places.append(write_schema(tmp_path / "c", rows))
+    record = train_or_reuse(*places, tmp_path / "model", "y", settings=Settings(epochs=1))
     logged = capsys.readouterr().out.splitlines()
 
     assert [note.code for note in record.notes] == ["TASK_CHOSEN", "TRAINING_LENGTH", "LABEL_MISSING", "LEFT_OUT"]
