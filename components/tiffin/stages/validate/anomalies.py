@@ -6,12 +6,12 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_p
 
 from tiffin.artifacts.anomalies import Anomalies, Anomaly
 from tiffin.stages.validate.columns import Rules, Split
+from tiffin.stages.validate.comparison import compare
 from tiffin.stages.validate.magnitudes import find_magnitude, read_range
 from tiffin.stages.validate.reasons import MAGNITUDE, NEW_VALUE, NO_EXAMPLES, Finding, explain, most_unlisted
 from tiffin.stages.validate.rules import TRAINING
 from tiffin.stages.validate.significance import chance
 from tiffin.stages.validate.statistics import read_common
-from tiffin.stages.validate.tfdv import tfdv
 
 _LISTED = 3
 # Probability that a new value of a split of the same data is reported, over all columns.
@@ -42,14 +42,9 @@ def find_anomalies(
         if split.rows == 0:
             found.append(_anomaly(Finding(NO_EXAMPLES, "", split, rules, source)))
             continue
-        one = statistics_pb2.DatasetFeatureStatisticsList(datasets=[split.dataset])
-        _widen(one.datasets[0], rules)
-        result = tfdv.validate_statistics(one, schema, environment=environment)
-        reasons = [("", reason) for reason in result.dataset_anomaly_info.reason]
-        reasons += [(column, reason) for column, info in result.anomaly_info.items() for reason in info.reason]
         findings = [
             Finding(anomalies_pb2.AnomalyInfo.Type.Name(r.type), column, split, rules, source, r.description)
-            for column, r in reasons
+            for column, r in compare(split, rules, environment)
         ]
         findings += [
             Finding(MAGNITUDE, name, split, rules, source)
@@ -109,14 +104,6 @@ def _next_step(anomalies: Sequence[Anomaly], expected_schema: str, key: str) -> 
 def _anomaly(finding: Finding) -> Anomaly:
     summary, description = explain(finding)
     return Anomaly(finding.split.name, finding.column, finding.code, summary, description)
-
-
-def _widen(dataset: statistics_pb2.DatasetFeatureStatistics, rules: Rules) -> None:
-    """Set the type of integers to FLOAT where the schema has FLOAT: a column of fractions can happen to be whole."""
-    for column in dataset.features:
-        rule = rules.find(column.path.step[0])
-        if rule.type == schema_pb2.FLOAT and column.type == statistics_pb2.FeatureNameStatistics.INT:
-            column.type = statistics_pb2.FeatureNameStatistics.FLOAT
 
 
 def _has_other_magnitude(column: statistics_pb2.FeatureNameStatistics, rule: schema_pb2.Feature) -> bool:

@@ -7,6 +7,8 @@ import sys
 import types
 import warnings
 
+from tiffin.stages.validate import histograms
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
@@ -33,5 +35,8 @@ with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
     warnings.simplefilter("ignore")
     import tensorflow_data_validation as tfdv
     from tensorflow_data_validation.statistics import stats_impl
+    from tensorflow_data_validation.utils import quantiles_util
+
+histograms.install(quantiles_util)
 
 __all__ = ["stats_impl", "tfdv"]
