@@ -1,5 +1,7 @@
 """TFDV statistics over record batches, compared with numbers computed by hand and by numpy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.written import table, write_examples
+from tiffin.artifacts import documents
+from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.errors import InputError
 from tiffin.stages.validate import statistics
 
@@ -105,6 +109,39 @@ class TestBatches:
             edges = [[bucket.high_value for bucket in stats.histograms[-1].buckets] for stats in (a, b)]
             assert edges[0] == pytest.approx(edges[1])
         assert features(one)["t"].string_stats == features(merged)["t"].string_stats
+
+    @pytest.mark.parametrize("columns", [1, 2, 9])
+    def test_do_not_depend_on_the_number_of_cores(self, tmp_path, monkeypatch, columns):
+        names = [f"{kind}{number}" for number in range(3) for kind in "nwt"][:columns]
+        kinds = {"n": [1.5, None, 2.5, -0.0], "w": [3, 1, 2, 3], "t": ["a", None, "b", "a"]}
+        examples = write_examples(tmp_path, {"train": table(**{name: kinds[name[0]] for name in names})})
+        monkeypatch.setattr(statistics, "_BATCH_ROWS", 3)
+        found = set()
+        for cores in (1, 2, 3, 8):
+            monkeypatch.setattr(statistics, "_cores", lambda cores=cores: cores)
+            found.add(statistics.compute(examples).SerializeToString(deterministic=True))
+
+        assert len(found) == 1
+
+    def test_of_wide_data_have_fewer_rows(self, tmp_path, monkeypatch):
+        examples = write_examples(tmp_path, {"train": table(**{f"c{number}": list(range(50)) for number in range(8)})})
+        monkeypatch.setattr(statistics, "_BATCH_CELLS", 80)
+        monkeypatch.setattr(statistics, "_LEAST_ROWS", 4)
+
+        assert [batch.num_rows for batch in statistics._record_batches(examples, "train", 8)] == [10] * 5
+        assert [batch.num_rows for batch in statistics._record_batches(examples, "train", 80)] == [4] * 12 + [2]
+
+    @pytest.mark.parametrize(("groups", "error"), [(1, 0), (5, 0), (16_000, 0), (40_000, 0.02)])
+    @pytest.mark.parametrize("kind", [int, str, float])
+    def test_count_the_groups_of_the_key(self, tmp_path, kind, groups, error):
+        key = [kind(number) for number in range(groups)] * 2 + [None]
+        examples = write_examples(tmp_path, {"train": table(key=key, x=[1] * len(key))})
+        manifest = read_manifest(examples)
+        documents.write(examples / MANIFEST, replace(manifest, key="key"))
+        [dataset] = statistics.compute(examples).datasets
+
+        assert statistics.read_groups(features(dataset)["key"]) == pytest.approx(groups + 1, rel=error)
+        assert statistics.read_groups(features(dataset)["x"]) is None
 
     def test_are_deterministic(self, tmp_path):
         examples = write_examples(tmp_path / "examples", {"train": FOUR, "eval": FOUR})

@@ -51,7 +51,7 @@ def _schema(rules: Rules, names: Sequence[str]) -> schema_pb2.Schema:
 
 
 def _statistics(split: Split, rules: Rules, names: Sequence[str]) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """Return the statistics of some columns, whole numbers as FLOAT where the schema has FLOAT: fractions can happen to be whole."""
+    """Return the statistics of some columns. Integers are FLOAT where the schema has it: fractions can happen to be whole."""
     dataset = statistics_pb2.DatasetFeatureStatistics(name=split.name, num_examples=split.dataset.num_examples)
     for name in names:
         if name in split.columns:

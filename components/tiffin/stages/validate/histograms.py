@@ -5,6 +5,7 @@ a wide table: it visits 3,200 quantiles for each bucket of each column in Python
 """
 
 import functools
+import itertools
 import types
 from collections.abc import Callable
 
@@ -78,7 +79,7 @@ def generate_equi_width(
             return result
     if num_neg_inf:
         result.buckets.add(low_value=-np.inf, high_value=-np.inf, sample_count=num_neg_inf)
-    for number, (lower, upper) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for number, (lower, upper) in enumerate(itertools.pairwise(edges)):
         shares = _overlap(low, high, lower, upper)
         # A bin of one value on an edge belongs to the bucket that ends there; to the first bucket if it starts there.
         shares[(low == high) & (low == lower)] = number == 0

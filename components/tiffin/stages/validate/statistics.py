@@ -1,22 +1,28 @@
 """Compute TFDV statistics of the examples in one pass over record batches, in constant memory.
 
-TFDV's in-memory accumulators are updated batch by batch and merged, which TFDV's own functions do only through Beam. For
-1 million rows of 20 columns this takes half the time and 60 % of the memory of `generate_statistics_from_dataframe`.
+TFDV's in-memory accumulators are updated batch by batch and merged, which TFDV's own functions do only through Beam. Each core
+has its own columns: TFDV, pyarrow and NumPy release Python's lock in the functions that take the time.
 """
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tiffin.artifacts.examples import Manifest, read_manifest
 from tiffin.artifacts.shards import open_shards
-from tiffin.stages.validate.tfdv import stats_impl, tfdv
+from tiffin.stages.validate.tfdv import KmvSketch, stats_impl, tfdv
 
 _BATCH_ROWS = 65_536
+# Memory grows with the cells of a batch; fewer rows than this cost more time than they save.
+_BATCH_CELLS = 1 << 23
+_LEAST_ROWS = 1024
+_MAX_CORES = 8
+_EXACT_GROUPS = 1 << 14
 # Names of our own statistics of a column, beside TFDV's.
 _LOGICAL = "logical"
 _GROUPS = "groups"
@@ -38,9 +44,10 @@ def compute(examples: str | Path, splits: Sequence[str] = ()) -> statistics_pb2.
     manifest = read_manifest(examples)
     result = statistics_pb2.DatasetFeatureStatisticsList()
     for split in splits or sorted(manifest.splits):
-        dataset = _merged(_record_batches(examples, split))
+        names = [column.name for column in manifest.columns]
+        dataset = _merged(_record_batches(examples, split, len(names)), names)
         dataset.name = split
-        _sort_features(dataset, [column.name for column in manifest.columns])
+        _sort_features(dataset, names)
         _add_traits(dataset, manifest, examples)
         result.datasets.append(dataset)
     return result
@@ -62,29 +69,65 @@ def read_groups(feature: statistics_pb2.FeatureNameStatistics) -> int | None:
     return next((int(trait.num) for trait in feature.custom_stats if trait.name == _GROUPS), None)
 
 
-def _merged(batches: Iterator[pa.RecordBatch]) -> statistics_pb2.DatasetFeatureStatistics:
-    options = tfdv.StatsOptions(
-        num_quantiles_histogram_buckets=_QUANTILES,
-        num_rank_histogram_buckets=VOCABULARY,
-        # No sampling, so that the same rows give the same statistics.
-        sample_rate=None,
-    )
-    generators = stats_impl.get_generators(options, in_memory=True)
-    totals = [generator.create_accumulator() for generator in generators]
-    for batch in batches:
-        partials = stats_impl.generate_partial_statistics_in_memory(batch, options, generators)
-        totals = [g.merge_accumulators([t, p]) for g, t, p in zip(generators, totals, partials, strict=True)]
-    return stats_impl.extract_statistics_output(totals, generators).datasets[0]
+class _Columns:
+    """Some columns of a split, and what TFDV has accumulated of them."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self._options = tfdv.StatsOptions(
+            num_quantiles_histogram_buckets=_QUANTILES,
+            num_rank_histogram_buckets=VOCABULARY,
+            # No sampling, so that the same rows give the same statistics.
+            sample_rate=None,
+        )
+        self._generators = stats_impl.get_generators(self._options, in_memory=True)
+        self._totals = [generator.create_accumulator() for generator in self._generators]
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        lists = [_as_lists(batch.column(batch.schema.get_field_index(name))) for name in self.names]
+        rows = pa.RecordBatch.from_arrays(lists, list(self.names)) if lists else batch
+        partials = stats_impl.generate_partial_statistics_in_memory(rows, self._options, self._generators)
+        self._totals = [
+            generator.merge_accumulators([total, partial])
+            for generator, total, partial in zip(self._generators, self._totals, partials, strict=True)
+        ]
+
+    def result(self) -> statistics_pb2.DatasetFeatureStatistics:
+        return stats_impl.extract_statistics_output(self._totals, self._generators).datasets[0]
 
 
-def _record_batches(examples: str | Path, split: str) -> Iterator[pa.RecordBatch]:
+def _merged(batches: Iterator[pa.RecordBatch], names: Sequence[str]) -> statistics_pb2.DatasetFeatureStatistics:
+    """Return the statistics of batches, each core with its own columns; the next batch is read meanwhile."""
+    cores = max(1, min(_cores(), _MAX_CORES, len(names)))
+    groups = [_Columns(names[start::cores]) for start in range(cores)]
+    with ThreadPoolExecutor(cores) as threads:
+        adding: list[Future[None]] = []
+        for batch in batches:
+            for one in adding:
+                one.result()
+            adding = [threads.submit(group.add, batch) for group in groups]
+        for one in adding:
+            one.result()
+        first, *others = threads.map(_Columns.result, groups)
+    for other in others:
+        first.features.extend(other.features)
+    return first
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _record_batches(examples: str | Path, split: str, columns: int) -> Iterator[pa.RecordBatch]:
+    rows = max(_LEAST_ROWS, min(_BATCH_ROWS, _BATCH_CELLS // max(1, columns)))
     for _, file in open_shards(examples, split):
-        for batch in file.iter_batches(_BATCH_ROWS):
-            yield pa.RecordBatch.from_arrays([_as_lists(column) for column in batch.columns], batch.schema.names)
+        yield from file.iter_batches(rows)
 
 
 def _as_lists(column: pa.Array) -> pa.ListArray:
     """Return a column in TFDV's form: a list of one value per row, null if the value is missing."""
+    if not column.null_count:
+        return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), column)
     valid = np.asarray(column.is_valid())
     offsets = np.zeros(len(column) + 1, np.int32)
     np.cumsum(valid, out=offsets[1:])
@@ -114,5 +157,11 @@ def _add_traits(dataset: statistics_pb2.DatasetFeatureStatistics, manifest: Mani
 
 
 def _count_distinct(examples: str | Path, split: str, column: str) -> int:
-    chunks = [file.read([column]).column(0) for _, file in open_shards(examples, split)]
-    return int(pc.count_distinct(pa.chunked_array([c for one in chunks for c in one.chunks]), mode="all").as_py())
+    """Return the number of distinct values, missing ones as one: exact up to 16,384, with an error of about 1 % above."""
+    sketch = KmvSketch(_EXACT_GROUPS)
+    missing = False
+    for _, file in open_shards(examples, split):
+        for batch in file.iter_batches(_BATCH_ROWS, columns=[column]):
+            missing = missing or bool(batch.column(0).null_count)
+            sketch.AddValues(batch.column(0))
+    return int(sketch.Estimate()) + missing

@@ -36,7 +36,8 @@ with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
     import tensorflow_data_validation as tfdv
     from tensorflow_data_validation.statistics import stats_impl
     from tensorflow_data_validation.utils import quantiles_util
+    from tfx_bsl.sketches import KmvSketch
 
 histograms.install(quantiles_util)
 
-__all__ = ["stats_impl", "tfdv"]
+__all__ = ["KmvSketch", "stats_impl", "tfdv"]
