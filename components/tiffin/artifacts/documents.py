@@ -4,6 +4,7 @@ A field without a default is always written, None as null. A field with the defa
 """
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -113,5 +114,10 @@ def _dataclass(value: dict[str, Any], kind: Any, place: str) -> Any:
     required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
     if absent := sorted(set(required) - value.keys()):
         raise _Mismatch(f"missing field {place}.{absent[0]}")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     return kind(**{name: _from_json(item, hints[name], f"{place}.{name}") for name, item in value.items()})
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
