@@ -6,6 +6,7 @@ A field without a default is always written, None as null. A field with the defa
 import dataclasses
 import functools
 import json
+import os
 import types
 import typing
 from collections.abc import Mapping
@@ -42,8 +43,16 @@ def read_bytes(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
-            f"No '{Path(path).name}' in the artifact '{Path(path).parent}'. Pass the output of the step that writes it."
+            f"No '{Path(path).name}' in the artifact '{Path(path).parent}'. Received: {describe_files(Path(path).parent)}. "
+            "Pass the output of the step that writes it."
         ) from None
+
+
+def describe_files(folder: Path) -> str:
+    """Return the names of an artifact's files for an error message, which show what was passed instead."""
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"a folder with {', '.join(map(repr, names[:5]))}{more}" if names else "no folder with files"
 
 
 def parse(content: bytes | str, kind: type[_Document], origin: str | Path) -> _Document:

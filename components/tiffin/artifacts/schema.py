@@ -7,6 +7,7 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from tiffin import storage
+from tiffin.artifacts import documents
 from tiffin.errors import InputError
 from tiffin.storage.files import write_bytes
 
@@ -44,7 +45,7 @@ def digest_schema(location: str | Path) -> str:
 def _read(location: str | Path) -> tuple[str, bytes]:
     uri = str(location)
     if Path(uri).is_dir():
-        uri = str(Path(uri) / _SCHEMA)
+        return str(Path(uri) / _SCHEMA), documents.read_bytes(Path(uri) / _SCHEMA)
     content = storage.read(uri)
     if content is None:
         raise InputError(f"No such schema: '{uri}'. Pass a {_SCHEMA} or a folder that contains one.")

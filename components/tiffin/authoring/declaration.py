@@ -26,6 +26,7 @@ from kfp import dsl
 from tiffin.errors import InputError
 from tiffin.specs.spec import Parameter, read_parameters
 from tiffin.specs.steps import read_steps
+from tiffin.specs.wiring import check_wiring
 
 
 def pipeline(name: str, display_name: str) -> Callable[[Callable[..., Any]], Any]:
@@ -37,7 +38,7 @@ def pipeline(name: str, display_name: str) -> Callable[[Callable[..., Any]], Any
 
     Raises:
         InputError: A Literal mixes types, a default is not one of the choices, or a parameter without a default is
-            passed to components with different defaults.
+            passed to components with different defaults; or an artifact is passed to an input for another kind.
     """
     compiled = dsl.pipeline(name=name, display_name=display_name)
 
@@ -56,7 +57,9 @@ def pipeline(name: str, display_name: str) -> Callable[[Callable[..., Any]], Any
 
         # Compile once without defaults: only a compiled pipeline shows where its parameters are passed to.
         traced.__signature__ = _signature(signature, types, {})  # type: ignore[attr-defined]
-        inputs = _find_inputs(compiled(traced))
+        document = json_format.MessageToDict(compiled(traced).pipeline_spec)
+        check_wiring(document)
+        inputs = _find_inputs(document)
         traced.__signature__ = _signature(signature, types, inputs)  # type: ignore[attr-defined]
         traced.__doc__ = _describe(function, display_name, signature, inputs)
         declared = compiled(traced)
@@ -123,9 +126,8 @@ def _describe(
     return "\n\n".join(part for part in parts if part)
 
 
-def _find_inputs(declared: Any) -> dict[str, dict[str, Parameter]]:
+def _find_inputs(document: Mapping[str, Any]) -> dict[str, dict[str, Parameter]]:
     """Return the component inputs of each parameter of a compiled pipeline: parameter -> function -> input."""
-    document = json_format.MessageToDict(declared.pipeline_spec)
     found: dict[str, dict[str, Parameter]] = {}
     for step in read_steps(document):
         inputs = read_parameters(document["components"][f"comp-{step.component}"].get("inputDefinitions", {}))

@@ -12,6 +12,7 @@ import yaml
 from tiffin import images
 from tiffin.errors import InputError
 from tiffin.specs.steps import Step, read_steps
+from tiffin.specs.wiring import check_wiring
 from tiffin.version import __version__
 
 
@@ -111,7 +112,7 @@ def read_spec(source: str | Path, content: bytes | None = None) -> Spec:
         content: The YAML. Defaults to the content of the file.
 
     Raises:
-        InputError: The file cannot be read, or is not a compiled spec.
+        InputError: The file cannot be read, is not a compiled spec, or passes an artifact to an input for another kind.
     """
     if content is None:
         try:
@@ -124,7 +125,7 @@ def read_spec(source: str | Path, content: bytes | None = None) -> Spec:
         # The C loader reads a spec of 2,000 lines in 0.05 s, the Python loader in 0.5 s.
         documents = tuple(yaml.load_all(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
         steps = tuple(read_steps(documents[0]))
-        return Spec(
+        spec = Spec(
             documents[0]["pipelineInfo"]["name"],
             _version(steps, str(source)),
             read_parameters(documents[0]["root"].get("inputDefinitions", {})),
@@ -138,6 +139,8 @@ def read_spec(source: str | Path, content: bytes | None = None) -> Spec:
             f"The spec should be a compiled KFP v2 pipeline. "
             f"Received: '{source}' ({type(error).__name__}: {reason}). Write it with `tiffin compile` or kfp's compiler."
         ) from None
+    check_wiring(spec.documents[0])
+    return spec
 
 
 def read_parameters(definitions: Mapping[str, Any]) -> dict[str, Parameter]:

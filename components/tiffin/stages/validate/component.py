@@ -53,9 +53,12 @@ def infer_schema(statistics: Input[Artifact], schema: Output[Artifact], label: s
     with reported():
         from tiffin.artifacts.schema import write_schema
         from tiffin.artifacts.statistics import read_statistics
+
+        # Another artifact is told before the seconds of TFDV's import.
+        found = read_statistics(statistics.path)
         from tiffin.stages.validate.schema import infer
 
-        write_schema(schema.path, infer(read_statistics(statistics.path), label, split))
+        write_schema(schema.path, infer(found, label, split))
 
 
 @dsl.component(base_image=COMPONENTS["validate_examples"].image, install_kfp_package=False)
