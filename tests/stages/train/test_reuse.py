@@ -1,6 +1,8 @@
 """A trained model is reused for the same data version, statistics, schema, parameters and code, and for no other."""
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -154,3 +156,23 @@ def test_a_schema_of_one_s_own_reuses_its_own_model(trainer, models):
 
     assert trainer() == []
     assert trainer() == ["REUSED"]
+
+
+@pytest.mark.parametrize("name", ["statistics", "schema"])
+def test_another_artifact_is_told_before_tensorflow_is_imported(tmp_path, models, name):
+    one = models.binary
+    places = {"examples": one.examples, "statistics": one.statistics, "schema": one.schema, name: one.examples}
+    program = (
+        "import sys\n"
+        "from tiffin.errors import InputError\n"
+        "from tiffin.stages.train.reuse import train_or_reuse\n"
+        "try:\n"
+        f"    train_or_reuse(*{[str(place) for place in places.values()]}, {str(tmp_path / 'model')!r}, 'late')\n"
+        "except InputError as error:\n"
+        "    print(error, 'tensorflow' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert f"'{name}." in done.stdout
+    assert "'manifest.json'" in done.stdout
+    assert done.stdout.split()[-1] == "False"
