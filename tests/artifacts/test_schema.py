@@ -44,10 +44,15 @@ def test_from_a_bucket():
         assert read_schema(f"gs://{bucket.name}/any.pbtxt") == SCHEMA
 
 
-@pytest.mark.parametrize("name", ["", "other.pbtxt"])
-def test_a_missing_schema(tmp_path, name):
-    with pytest.raises(InputError, match=rf"'{tmp_path}/{name or 'schema.pbtxt'}'.*schema\.pbtxt"):
-        read_schema(tmp_path / name)
+def test_a_folder_without_a_schema(tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(InputError, match=rf"'schema\.pbtxt'.*'{tmp_path}'.*'manifest\.json'"):
+        read_schema(tmp_path)
+
+
+def test_a_missing_schema(tmp_path):
+    with pytest.raises(InputError, match=rf"'{tmp_path}/other\.pbtxt'.*schema\.pbtxt"):
+        read_schema(tmp_path / "other.pbtxt")
 
 
 @pytest.mark.parametrize("content", [b"feature {", b'colour: "red"', b"\xff\xfe\x00", b"a,b\n1,2\n"])
