@@ -64,8 +64,9 @@ def training(
     # Other defaults and descriptions are taken from the components that the parameters are passed to.
     #
     # KFP's cache compares parameters, not the content of files: only training is cached, keyed by the data version.
-    # Retries handle transient failures such as a lost node. Gates are not retried: validate and evaluate succeed with any
-    # verdict, and stop_run, which fails the run, has no retries.
+    # Retries handle lost pods, such as those of a lost node: by the settings that KFP installs, Argo does not retry a step
+    # that ended with an exit code. What a second attempt may fix is repeated inside the step. Gates are not retried:
+    # validate and evaluate succeed with any verdict, and stop_run, which fails the run, has no retries.
     end = set_up(summarize_run(pipeline="training"), "Summarize").set_caching_options(False)
     with dsl.ExitHandler(end, name="run"):
         ingested = ingest_examples(

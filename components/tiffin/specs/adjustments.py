@@ -55,6 +55,21 @@ def adjust(spec: Spec, adjustments: Adjustments) -> Spec:
         _limit(setting, spec.steps, documents)
     for setting in adjustments.mounts:
         _mount(setting, spec.steps, documents)
+    return _rewritten(spec, documents)
+
+
+def run_as_non_root(spec: Spec) -> Spec:
+    """Return a compiled component that the cluster refuses to start as root.
+
+    It adds what `set_up` gives to a step: kfp has no way to declare it for a component.
+    """
+    documents = copy.deepcopy(list(spec.documents))
+    for step in spec.steps:
+        _kubernetes_config(step, documents)["securityContext"] = {"runAsNonRoot": True}
+    return _rewritten(spec, documents)
+
+
+def _rewritten(spec: Spec, documents: list[dict[str, Any]]) -> Spec:
     # Same format as kfp's, below the original comments.
     head = b"".join(line for line in spec.content.splitlines(keepends=True) if line.startswith(b"#"))
     content = head + yaml.dump_all(documents, sort_keys=True).encode()
