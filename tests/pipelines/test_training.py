@@ -1,12 +1,15 @@
 """The wiring of the training pipeline, in its compiled spec."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from support.kfp_pods import run_pods
 from tiffin.authoring.compilation import compile_pipeline
 
 # The fields of KFP's spec that the pipeline uses. Before adding a field, check that the oldest backend that Tiffin
@@ -182,6 +185,8 @@ class TestSteps:
 class TestGates:
     VALID = "inputs.parameter_values['pipelinechannel--validate-examples-valid'] == true"
     PASSED = "inputs.parameter_values['pipelinechannel--evaluate-model-passed'] == true"
+    INVALID = VALID.replace("true", "false")
+    NOT_PASSED = PASSED.replace("true", "false")
 
     @pytest.mark.parametrize(
         ("name", "conditions"),
@@ -202,8 +207,8 @@ class TestGates:
             inputs(task)["gate"]["runtimeValue"]["constant"]: task for name, task in tasks.items() if "stop" in name
         }
 
-        assert stops["validation"].conditions == (f"!({self.VALID})",)
-        assert stops["evaluation"].conditions == (self.VALID, f"!({self.PASSED})")
+        assert stops["validation"].conditions == (self.INVALID,)
+        assert stops["evaluation"].conditions == (self.VALID, self.NOT_PASSED)
         for gate, step in (("validation", "validate-examples"), ("evaluation", "evaluate-model")):
             assert inputs(stops[gate])["reason"]["componentInputParameter"] == f"pipelinechannel--{step}-reason"
 
@@ -217,6 +222,26 @@ class TestGates:
             "outputParameterKey": "version",
             "producerTask": "register-model",
         }
+
+
+class TestPods:
+    """Each driver takes about ten seconds, so that fewer groups make a shorter run."""
+
+    @pytest.mark.parametrize(
+        ("valid", "passed", "steps", "drivers"), [(True, True, 7, 13), (True, False, 6, 12), (False, False, 4, 8)]
+    )
+    def test_are_few(self, documents, valid, passed, steps, drivers):
+        pods = run_pods(documents, {"validate-examples-valid": valid, "evaluate-model-passed": passed})
+
+        assert sum(not pod.is_driver for pod in pods) == steps
+        assert sum(pod.is_driver for pod in pods) == drivers
+
+    def test_are_counted_in_the_documentation(self, documents):
+        pods = run_pods(documents, {"validate-examples-valid": True, "evaluate-model-passed": True})
+        drivers = sum(pod.is_driver for pod in pods)
+
+        page = (Path(__file__).parents[2] / "docs" / "how-to" / "steps.md").read_text()
+        assert re.search(rf"\b{len(pods)} pods\b.*\b{drivers} drivers\b", page)
 
 
 class TestCache:
