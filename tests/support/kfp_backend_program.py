@@ -71,6 +71,7 @@ class Store:
         self.looks: dict[str, int] = {}
         self.recurring: dict[str, Any] = {}
         self.meetings: list[dict[str, Any]] = []
+        self.holds: list[dict[str, Any]] = []
 
     def new_id(self) -> str:
         # Unordered, as in the real backend: the greater of two IDs may be the older.
@@ -269,6 +270,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer_fault(fault)
                 return
             self.check_credentials()
+            self.hold(f"{self.command} {url.path}")
             answer, model = self.route(url.path, query, body)
             if model:
                 check_against(model, answer)
@@ -341,6 +343,9 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/_fail":
             STORE.faults.append(json.loads(body))
             self.answer(200, {})
+        elif path == "/_hold":
+            STORE.holds.append(json.loads(body))
+            self.answer(200, {})
         elif path == "/_meet":
             meeting = json.loads(body)
             barrier = threading.Barrier(meeting["count"])
@@ -357,6 +362,12 @@ class Handler(BaseHTTPRequestHandler):
                     fault["times"] -= 1
                     return fault
         return None
+
+    def hold(self, line: str) -> None:
+        with STORE.lock:
+            hold = next((one for one in STORE.holds if one["seconds"] and re.search(one["path"], line)), None)
+            seconds = hold["seconds"].pop(0) if hold else 0
+        time.sleep(seconds)
 
     def meet(self, line: str) -> None:
         with STORE.lock:
