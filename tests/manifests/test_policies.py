@@ -71,6 +71,42 @@ def test_servers_have_probes(cluster: Cluster) -> None:
             assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
 
 
+def test_a_rollout_fails_later_than_its_pods(cluster: Cluster) -> None:
+    """A pod that starts slowly is restarted by its probe, and the rollout continues."""
+    for workload in cluster.of("Deployment"):
+        # Kubernetes' defaults.
+        deadline = workload["spec"].get("progressDeadlineSeconds", 600)
+        for container in workload["spec"]["template"]["spec"]["containers"]:
+            probe = container["startupProbe"]
+            seconds = probe.get("initialDelaySeconds", 0) + probe["periodSeconds"] * probe.get("failureThreshold", 3)
+            assert deadline >= 1.5 * seconds, workload["metadata"]["name"]
+
+
+# What KFP 2.17's drivers and launcher, and Argo 4.0's executor, request from the Kubernetes API in a run.
+REQUESTS = {
+    ("argoproj.io", "workflows", "get"),
+    ("argoproj.io", "workflowtaskresults", "create"),
+    ("argoproj.io", "workflowtaskresults", "patch"),
+    ("", "pods", "get"),
+    ("", "configmaps", "get"),
+    ("", "secrets", "get"),
+}
+
+
+def test_the_account_of_runs_may_do_what_kubeflow_pipelines_does(cluster: Cluster) -> None:
+    [role] = [one for one in cluster.of("Role") if one["metadata"]["name"] == "tiffin-pipeline"]
+    allowed = {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+    assert allowed >= REQUESTS
+    assert {verb for _, resource, verb in allowed if resource == "workflows"} == {"get"}
+
+
 def test_manifests_contain_no_secret(cluster: Cluster) -> None:
     assert not cluster.of("Secret")
     for pod in cluster.pods().values():
