@@ -117,7 +117,7 @@ def test_a_digest_is_resolved_by_buildx(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "reason"), [("echo refused >&2; exit 1", "refused"), ("echo latest", "latest"), ("exit 0", "no output")]
+    ("script", "reason"), [("echo refused >&2; exit 1", "refused"), ("echo latest", "latest"), ("exit 0", "output")]
 )
 def test_a_registry_that_does_not_answer_is_reported(tmp_path: Path, script: str, reason: str) -> None:
     with pytest.raises(TiffinError, match=f"'vendor/server:2.1.0'.*{reason}"):
