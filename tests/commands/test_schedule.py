@@ -178,8 +178,9 @@ def test_nothing_is_sent_before_the_arguments_are_checked(
     assert backend.state()["requests"] == []
 
 
-@pytest.mark.parametrize("exists", [False, True])
-@pytest.mark.parametrize("pauses", [[0, 0, 0], [0, 2, 4], [0, 0, 3], [0, 3, 3]])
+@pytest.mark.parametrize(
+    ("exists", "pauses"), [(False, [0, 0, 0]), (False, [0, 0, 3]), (True, [0, 2, 4]), (True, [0, 3, 3])]
+)
 def test_of_three_processes_at_once_only_the_one_that_is_kept_succeeds(
     backend: kfp_backend.Server, spec: Path, exists: bool, pauses: list[float]
 ) -> None:
