@@ -26,7 +26,7 @@ export UV_NO_PROGRESS := 1
 endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-dev test-data test-model check compile golden lock bench bench-images format clean notebooks test-notebooks images images-push images-digest diff-specs publish test-images docs docs-serve
+.PHONY: help setup run test test-dev test-data test-model check compile golden lock bench bench-images format clean notebooks test-notebooks images images-push images-digest pin-images check-pins diff-specs publish test-images docs docs-serve
 
 ##@ Use
 
@@ -56,6 +56,12 @@ images-push: .venvs/sdk/.ready ## Push the images to the registry in TIFFIN_IMAG
 
 images-digest: .venvs/sdk/.ready ## Write build/images/digests.json, to pin images in specs: TIFFIN_IMAGE_DIGESTS=FILE make compile.
 	@.venvs/sdk/bin/python -m images digests
+
+pin-images: .venvs/sdk/.ready ## Write the digests of the images that manifests/ and .gitlab-ci.yml take from others; needs docker buildx.
+	@.venvs/sdk/bin/python -m images pin
+
+check-pins: .venvs/sdk/.ready ## Fail if an image of others is not pinned by its digest.
+	@.venvs/sdk/bin/python -m images check-pins
 
 diff-specs: .venvs/sdk/.ready ## Show how the specs in build/ differ from those of the newest release.
 	@.ci/diff-specs

@@ -71,8 +71,13 @@ def training(
     #
     # KFP's cache compares parameters and the names of artifacts, not the content of files: it is off for every step.
     # Validation and training look for an earlier result by its content themselves.
-    # Retries handle transient failures such as a lost node. Gates are not retried: validate and evaluate succeed with any
-    # verdict, and stop_run, which fails the run, has no retries.
+    #
+    # Retries handle lost pods, such as those of a lost node: by the settings that KFP installs, Argo does not retry a step
+    # that ended with an exit code. What a second attempt may fix is repeated inside the step. Gates are not retried:
+    # validate and evaluate succeed with any verdict, and stop_run, which fails the run, has no retries.
+    #
+    # Each group has a driver, a pod that takes about ten seconds, and dsl.Else puts both branches into one more group. Two
+    # conditions without it would save two pods, but kfp.local 2.17 skips a condition on a named output outside of that group.
     end = set_up(summarize_run(pipeline="training"), "Summarize").set_caching_options(False)
     with dsl.ExitHandler(end, name="run"):
         ingested = ingest_examples(

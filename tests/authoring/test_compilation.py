@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from kfp import components
 
 from tiffin import __version__
 from tiffin.authoring import compilation
 from tiffin.errors import InputError
+from tiffin.specs.spec import read_spec
 from tiffin.stages import find_components
 
 CODE = """
@@ -61,7 +61,7 @@ def test_every_parameter_and_output_has_a_description() -> None:
     for name in compilation.component_names():
         (component,) = (
             value
-            for key, value in yaml.safe_load(compilation.compile_component(name))["components"].items()
+            for key, value in read_spec(name, compilation.compile_component(name)).documents[0]["components"].items()
             if key == f"comp-{name.replace('_', '-')}"
         )
         for side in ("inputDefinitions", "outputDefinitions"):

@@ -1,6 +1,7 @@
 """`tiffin publish` as a process, against a backend in another one."""
 
 import datetime
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,50 @@ def test_without_names_every_pipeline_is_published(backend: kfp_backend.Server) 
     assert [line.partition(":")[0] for line in errors.splitlines()] == ["warning"]
     assert output.count('"new": true') == len(pipeline_names())
     assert [one["name"] for one in backend.state()["pipelines"].values()] == pipeline_names()
+
+
+def test_mounts_of_the_environment_apply_to_the_pipelines_that_have_the_step(
+    backend: kfp_backend.Server, spec: Path
+) -> None:
+    mount = "deploy-model=tiffin-serving-root:/serving"
+
+    status, output, errors = tiffin(
+        "publish", "training", spec, "--json", "--host", backend.address, TIFFIN_MOUNT=mount
+    )
+
+    assert status == 0
+    (line,) = [line for line in errors.splitlines() if "TIFFIN_MOUNT" in line]
+    assert all(part in line for part in ("warning: ", "toy", "'deploy-model'", f"'{mount}'"))
+    published = {one["pipeline"]: one for one in map(json.loads, output.splitlines())}
+    assert line.removeprefix("warning: ") in published["toy"]["warnings"]
+    assert line.removeprefix("warning: ") not in published["training"]["warnings"]
+    specs = {name.partition("-")[0]: content for name, content in backend.state()["specs"].items()}
+    assert specs["toy"] == spec.read_text()
+    assert "constant: tiffin-serving-root" in specs["training"]
+
+
+@pytest.mark.parametrize("command", [["submit"], ["schedule", "set", "nightly"]])
+def test_every_command_skips_them(backend: kfp_backend.Server, spec: Path, command: list[str]) -> None:
+    cron = ["--cron", "@daily"] if "set" in command else []
+    variables = {"TIFFIN_MOUNT": "deploy-model=a:/a read=b:/b"}
+
+    status, _, errors = tiffin(*command, spec, *cron, "--host", backend.address, **variables)
+
+    assert status == 0
+    assert [line for line in errors.splitlines() if "TIFFIN_MOUNT" in line and "'deploy-model=a:/a'" in line]
+    (content,) = backend.state()["specs"].values()
+    assert ("constant: b\n" in content, "constant: a\n" in content) == (True, False)
+
+
+@pytest.mark.parametrize("command", [["publish"], ["submit"], ["schedule", "set", "nightly", "--cron", "@daily"]])
+def test_a_typed_mount_of_no_step_is_refused(backend: kfp_backend.Server, spec: Path, command: list[str]) -> None:
+    mount = ["--mount", "deploy-model=a:/a"]
+
+    status, _, errors = tiffin(*command, spec, *mount, "--host", backend.address, TIFFIN_MOUNT=mount[1])
+
+    assert status == 2
+    assert re.search(r"error: --mount .*'deploy-model'", errors)
+    assert backend.state()["requests"] == []
 
 
 def test_concurrent_jobs_create_one_version(backend: kfp_backend.Server, spec: Path) -> None:

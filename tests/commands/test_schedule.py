@@ -176,3 +176,32 @@ def test_nothing_is_sent_before_the_arguments_are_checked(
     assert status == 2
     assert re.search(message, errors)
     assert backend.state()["requests"] == []
+
+
+@pytest.mark.parametrize(
+    ("exists", "pauses"), [(False, [0, 0, 0]), (False, [0, 0, 3]), (True, [0, 2, 4]), (True, [0, 3, 3])]
+)
+def test_of_three_processes_at_once_only_the_one_that_is_kept_succeeds(
+    backend: kfp_backend.Server, spec: Path, exists: bool, pauses: list[float]
+) -> None:
+    crons = ["@daily", "@weekly", "@hourly"]
+    if exists:
+        assert tiffin("schedule", "set", "nightly", spec, "--cron", "@monthly", "--host", backend.address)[0] == 0
+    # None of the three has seen a change of another when it begins.
+    backend.meet("GET .*/recurringruns$", 3)
+    backend.hold("POST .*/recurringruns$", pauses)
+
+    jobs = [
+        command_line.start("schedule", "set", "nightly", spec, "--cron", cron, "--host", backend.address)
+        for cron in crons
+    ]
+    ends = {cron: (*job.communicate(timeout=120), job.returncode) for cron, job in zip(crons, jobs, strict=True)}
+
+    (left,) = backend.state()["recurring"].values()
+    kept = left["trigger"]["cron_schedule"]["cron"]
+    assert left["status"] == "ENABLED"
+    assert {cron for cron, (_, _, status) in ends.items() if status == 0} == {kept}, ends
+    for cron, (output, errors, status) in ends.items():
+        assert status == (0 if cron == kept else 1)
+        assert ("replaced" if exists else "created") in output or cron != kept
+        assert "`tiffin schedule list`" in errors or cron == kept

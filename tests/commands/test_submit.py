@@ -201,6 +201,26 @@ def test_any_other_failure_exits_with_1_and_a_reason(
     assert re.search(rf"^ +reason  .*{reason}", output, re.MULTILINE)
 
 
+@pytest.mark.parametrize("source", ["api", "archive"])
+def test_the_reason_is_the_error_in_the_steps_log(backend: kfp_backend.Server, spec: Path, source: str) -> None:
+    """As Kubeflow Pipelines 2.17 is installed: the run and its tasks have no error, and every template has retries."""
+    log = "row 7\nerror: text should be short. Received: 'a b'.\n"
+    backend.set(
+        pictures=[RUNNING, {"state": "FAILED", "tasks": {"write-text": "FAILED"}}],
+        logs={"write-text": [log]},
+        logs_from=source,
+        retried=True,
+    )
+
+    status, output, errors = tiffin("submit", spec, *QUICK, "--json", "--host", backend.address)
+
+    result = json.loads(output)
+    assert status == 1
+    assert result["failed_step"] == "write-text"
+    assert result["reason"].endswith("text should be short. Received: 'a b'.")
+    assert result["reason"] in errors
+
+
 def test_wait_survives_a_restart_of_the_backend(backend: kfp_backend.Server, spec: Path) -> None:
     backend.set(pictures=[RUNNING, {"state": "SUCCEEDED", "tasks": {}}])
     backend.fail("GET .*/runs/", 0, times=1)

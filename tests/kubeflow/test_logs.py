@@ -62,6 +62,10 @@ def test_the_hash_of_the_stand_in_is_fnv_1a() -> None:
         {"logs_from": "next"},
         {"logs_from": "dashboard"},
         {"logs_from": "dashboard", "multi_user": True},
+        {"logs_from": "archive"},
+        {"logs_from": "api", "retried": True},
+        {"logs_from": "archive", "retried": True},
+        {"logs_from": "dashboard", "retried": True},
     ],
 )
 def test_the_last_lines_of_a_failed_step_are_shown(follow: Follow, settings: dict[str, Any]) -> None:
@@ -94,16 +98,22 @@ def test_a_failed_step_has_its_display_name(follow: Follow, tmp_path: Path) -> N
     assert submission.failed_title in submission.reason
 
 
-def test_the_log_is_that_of_the_last_attempt(follow: Follow) -> None:
-    submission, _ = follow({"write-text": ["first\n", "second\n", "third\n"]})
+@pytest.mark.parametrize("source", ["api", "archive", "dashboard"])
+@pytest.mark.parametrize("retried", [False, True])
+def test_the_log_is_that_of_the_last_attempt(follow: Follow, source: str, retried: bool) -> None:
+    submission, _ = follow({"write-text": ["first\n", "second\n", "third\n"]}, logs_from=source, retried=retried)
 
     assert submission.log == ["third"]
 
 
-def test_a_driver_that_failed_has_a_log(follow: Follow) -> None:
+@pytest.mark.parametrize("source", ["api", "archive", "dashboard"])
+@pytest.mark.parametrize("retried", [False, True])
+def test_a_driver_that_failed_has_a_log(follow: Follow, source: str, retried: bool) -> None:
     texts = {"read-text-driver": ["F1127 11:30:03.000000 17 main.go:79] secret 'store' not found\n"]}
 
-    submission, _ = follow(texts, {"write-text": "SUCCEEDED", "read-text-driver": "FAILED"})
+    submission, _ = follow(
+        texts, {"write-text": "SUCCEEDED", "read-text-driver": "FAILED"}, logs_from=source, retried=retried
+    )
 
     assert submission.failed_step == "read-text"
     assert "'store'" in submission.log[0]
@@ -171,15 +181,26 @@ def test_only_the_tail_of_a_huge_log_is_kept(follow: Follow) -> None:
     assert peak < 16 << 20
 
 
-def test_a_gate_needs_no_log(server: kfp_backend.Server, follow: Follow) -> None:
-    submission, output = follow(
-        {"stop-run-2": [ERROR]}, {"ingest-examples": "SUCCEEDED", "stop-run-2": "FAILED"}, spec=load_spec("training")
-    )
+@pytest.mark.parametrize("retried", [False, True])
+def test_a_gate_has_its_reason(follow: Follow, retried: bool) -> None:
+    texts = {"stop-run-2": ["error: The validation did not pass: 1 anomaly in 'fare'.\n"]}
+    tasks = {"ingest-examples": "SUCCEEDED", "stop-run-2": "FAILED"}
+
+    submission, output = follow(texts, tasks, spec=load_spec("training"), retried=retried)
 
     assert submission.stopped_by == "validation"
     assert (submission.failed_step, submission.log) == (None, [])
-    assert ERROR.strip() not in output
-    assert not any("/nodes/" in line for line in server.state()["requests"])
+    assert "1 anomaly in 'fare'." in submission.reason
+    assert submission.reason in output
+
+
+def test_a_gate_without_a_log_is_named(follow: Follow) -> None:
+    tasks = {"ingest-examples": "SUCCEEDED", "stop-run-2": "FAILED"}
+
+    submission, _ = follow({}, tasks, spec=load_spec("training"), logs_from="none")
+
+    assert submission.stopped_by == "validation"
+    assert "validation" in submission.reason
 
 
 def test_a_run_that_succeeds_needs_no_log(server: kfp_backend.Server, follow: Follow) -> None:

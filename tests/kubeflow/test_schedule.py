@@ -8,6 +8,7 @@ import pytest
 
 from support import kfp_backend
 from support import toy_pipelines as toys
+from support.waiting import until
 from tiffin.authoring.compilation import load_spec
 from tiffin.errors import BackendError, InputError
 from tiffin.kubeflow.connection import connect
@@ -100,6 +101,22 @@ def test_of_changes_within_a_second_the_last_is_kept(server: kfp_backend.Server,
 
     assert [set_nightly(cron) for cron in crons] == ["created"] + ["replaced"] * 4
     assert recurring(server) == [("@yearly", "ENABLED")]
+
+
+def test_a_change_that_ends_meanwhile_is_kept(server: kfp_backend.Server, set_nightly: Set) -> None:
+    """Another client had created its recurring run at the first look, and enables it later."""
+    set_nightly("@monthly")
+    change_recurring(connect(server.address), "nightly", "pause")
+    server.hold("POST .*/recurringruns$", [3])
+
+    with concurrent.futures.ThreadPoolExecutor(1) as client:
+        end = client.submit(at_once, set_nightly, ["@daily"])
+        assert until(lambda: server.state()["requests"][-1] == "POST /apis/v2beta1/recurringruns")
+        change_recurring(connect(server.address), "nightly", "resume")
+
+    (message,) = end.result()
+    assert is_conflict(message)
+    assert recurring(server) == [("@monthly", "ENABLED")]
 
 
 def test_a_recurring_run_that_vanishes_is_set_again(server: kfp_backend.Server, set_nightly: Set) -> None:

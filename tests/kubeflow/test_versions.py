@@ -24,7 +24,7 @@ DagOutputParameterSpec: value_from_parameter value_from_oneof
 ExecutorSpec: container
 InputArtifactSpec: component_input_artifact task_output_artifact
 InputParameterSpec: component_input_parameter runtime_value task_final_status task_output_parameter
-KubernetesExecutorConfig: active_deadline_seconds config_map_as_env secret_as_env
+KubernetesExecutorConfig: active_deadline_seconds config_map_as_env secret_as_env security_context
 ParameterSpec: default_value description is_optional literals parameter_type
 PipelineContainerSpec: args command env image resources
 PipelineDeploymentConfig: executors
@@ -37,6 +37,7 @@ ResourceSpec: resource_cpu_limit resource_cpu_request resource_memory_limit reso
 RetryPolicy: backoff_duration backoff_factor backoff_max_duration max_retry_count
 SecretAsEnv: key_to_env optional secret_name secret_name_parameter
 SecretKeyToEnvMap: env_var secret_key
+SecurityContext: run_as_non_root
 TaskFinalStatus: producer_task
 TaskInputsSpec: artifacts parameters
 TaskOutputArtifactSpec: output_artifact_key producer_task
@@ -75,7 +76,10 @@ def test_fields_that_need_a_newer_backend_are_returned(tmp_path) -> None:
     assert needed_backend(spec) == ("2.15", ["SecretAsEnv.optional"])
     assert "PipelineConfig.workspace" in used_fields(spec)
     assert needed_backend(compile_to_bytes(toys.looping, tmp_path)) == ("2.5", [])
-    assert needed_backend(compile_pipeline("training")) == ("2.16", ["ParameterSpec.literals"])
+    assert needed_backend(compile_pipeline("training")) == (
+        "2.16",
+        ["KubernetesExecutorConfig.security_context", "ParameterSpec.literals", "SecurityContext.run_as_non_root"],
+    )
 
 
 def test_a_field_is_found_by_its_json_and_proto_names() -> None:

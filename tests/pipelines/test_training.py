@@ -1,12 +1,15 @@
 """The wiring of the training pipeline, in its compiled spec."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from support.kfp_pods import run_pods
 from tiffin.authoring.compilation import compile_pipeline
 
 # The fields of KFP's spec that the pipeline uses. Before adding a field, check that the oldest backend that Tiffin
@@ -218,6 +221,26 @@ class TestGates:
             "outputParameterKey": "version",
             "producerTask": "register-model",
         }
+
+
+class TestPods:
+    """Each driver takes about ten seconds. A finer pipeline should be worth more pods to its readers."""
+
+    @pytest.mark.parametrize(
+        ("valid", "passed", "steps", "drivers"), [(True, True, 7, 15), (True, False, 6, 14), (False, False, 4, 9)]
+    )
+    def test_are_few(self, documents, valid, passed, steps, drivers):
+        pods = run_pods(documents, {"validate-examples-valid": valid, "evaluate-model-passed": passed})
+
+        assert sum(not pod.is_driver for pod in pods) == steps
+        assert sum(pod.is_driver for pod in pods) == drivers
+
+    def test_are_counted_in_the_documentation(self, documents):
+        pods = run_pods(documents, {"validate-examples-valid": True, "evaluate-model-passed": True})
+        drivers = sum(pod.is_driver for pod in pods)
+
+        page = (Path(__file__).parents[2] / "docs" / "how-to" / "steps.md").read_text()
+        assert re.search(rf"\b{len(pods)} pods\b.*\b{drivers} drivers\b", page)
 
 
 class TestCache:

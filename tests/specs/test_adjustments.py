@@ -12,7 +12,7 @@ from tiffin.authoring.compilation import compile_spec, load_spec
 from tiffin.authoring.settings import set_size
 from tiffin.commands.options import adjustment_options, backend_adjustment_options
 from tiffin.errors import InputError
-from tiffin.specs.adjustments import NONE, Adjustments, adjust, find_step
+from tiffin.specs.adjustments import NONE, Adjustments, adjust, find_skipped, find_step
 from tiffin.specs.spec import Spec, read_spec
 from tiffin.specs.steps import Step
 
@@ -101,13 +101,49 @@ def test_all_adjustments_apply_and_nothing_else_changes(training: Spec) -> None:
         (Adjustments(deadlines=("trian=1h",)), "--deadline .*deploy-model, .*'trian'"),
         (Adjustments(mounts=("deploy-model=serving",)), "--mount .*STEP=CLAIM:/PATH.*'deploy-model=serving'"),
         (Adjustments(mounts=("deploy-model=serving:relative",)), "--mount .*'deploy-model=serving:relative'"),
-        (Adjustments(mounts=("depoly=serving:/serving",)), "--mount .*TIFFIN_MOUNT.*deploy-model, .*'depoly'"),
+        (Adjustments(mounts=("depoly=serving:/serving",)), "--mount .*deploy-model, .*'depoly'"),
         (Adjustments(mounts=("deploy=a:/x", "deploy=b:/x")), "--mount .*'deploy=b:/x'"),
+        (Adjustments(usual_mounts=("deploy=serving",)), "TIFFIN_MOUNT .*STEP=CLAIM:/PATH.*'deploy=serving'"),
+        (Adjustments(usual_mounts=("nope",)), "TIFFIN_MOUNT .*STEP=CLAIM:/PATH.*'nope'"),
+        (Adjustments(usual_mounts=("stop=a:/x",)), "TIFFIN_MOUNT .*stop-run, .*'stop'"),
+        (Adjustments(usual_mounts=("deploy=a:/x", "deploy=b:/x")), "TIFFIN_MOUNT .*'deploy=b:/x'"),
     ],
 )
 def test_an_invalid_adjustment_is_refused(training: Spec, adjustments: Adjustments, message: str) -> None:
     with pytest.raises(InputError, match=message):
         adjust(training, adjustments)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_near"), [("depoly-model", True), ("deploy_models", True), ("say", False), ("score-rows", False)]
+)
+def test_a_usual_mount_of_another_pipelines_step_is_skipped(training: Spec, name: str, is_near: bool) -> None:
+    adjustments = Adjustments(usual_mounts=(f"{name}=serving:/serving",))
+
+    assert adjust(training, adjustments) is training
+    (line,) = find_skipped(training, adjustments)
+    for part in ("training", f"'{name}'", f"'{name}=serving:/serving'", "TIFFIN_MOUNT"):
+        assert part in line
+    assert ("'deploy-model'?" in line) is is_near
+
+
+def test_a_usual_mount_is_the_same_as_a_typed_one(training: Spec) -> None:
+    mounts = ("deploy=serving:/serving", "train_model=data:/data")
+    usual = Adjustments(usual_mounts=(*mounts, "score=serving:/serving"))
+
+    assert adjust(training, usual) == adjust(training, Adjustments(mounts=mounts))
+    assert len(find_skipped(training, usual)) == 1
+    assert find_skipped(training, Adjustments(mounts=mounts)) == []
+    assert not usual.is_for_one
+
+
+def test_a_mount_that_the_spec_already_has_changes_nothing(training: Spec) -> None:
+    mounted = adjust(training, Adjustments(mounts=("deploy=serving:/serving",)))
+
+    assert adjust(mounted, Adjustments(usual_mounts=("deploy-model=serving:/serving",))) == mounted
+    assert adjust(mounted, Adjustments(mounts=("deploy=serving:/serving",))) == mounted
+    with pytest.raises(InputError, match="'deploy=other:/serving'"):
+        adjust(mounted, Adjustments(usual_mounts=("deploy=other:/serving",)))
 
 
 STEPS = [
@@ -141,22 +177,26 @@ def test_an_unknown_or_ambiguous_step_is_refused(named: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words", "mounts"),
+    ("options", "words", "typed", "usual"),
     [
-        (backend_adjustment_options, [], ["deploy-model=root:/serving", "train-model=data:/data"]),
-        (backend_adjustment_options, ["--mount", "deploy-model=other:/serving"], ["deploy-model=other:/serving"]),
-        (adjustment_options, [], []),
+        (backend_adjustment_options, [], [], ["deploy-model=root:/serving", "train-model=data:/data"]),
+        (backend_adjustment_options, ["--mount", "deploy=other:/serving"], ["deploy=other:/serving"], []),
+        (adjustment_options, [], [], []),
+        (adjustment_options, ["--mount", "deploy=other:/serving"], ["deploy=other:/serving"], []),
     ],
-    ids=["backend", "command line", "compile"],
+    ids=["backend", "command line", "compile", "compile with a mount"],
 )
 def test_backend_commands_read_mounts_from_the_environment(
-    options: Callable[..., Any], words: list[str], mounts: list[str]
+    options: Callable[..., Any], words: list[str], typed: list[str], usual: list[str]
 ) -> None:
+    found = []
+
     @click.command()
     @options
     def command(adjustments: Adjustments) -> None:
-        click.echo("\n".join(adjustments.mounts))
+        found.append(adjustments)
 
-    done = CliRunner(env={"TIFFIN_MOUNT": "deploy-model=root:/serving train-model=data:/data"}).invoke(command, words)
+    environment = {"TIFFIN_MOUNT": "deploy-model=root:/serving train-model=data:/data"}
+    CliRunner(env=environment).invoke(command, words, catch_exceptions=False)
 
-    assert done.output.split() == mounts
+    assert found == [Adjustments(mounts=tuple(typed), usual_mounts=tuple(usual))]

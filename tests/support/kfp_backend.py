@@ -58,6 +58,10 @@ class Server:
         """Hold the next `count` requests whose method and path match until all of them have taken effect."""
         self._call("/_meet", {"path": path, "count": count})
 
+    def hold(self, path: str, seconds: list[float]) -> None:
+        """Wait before the next requests whose method and path match: as many as there are values, each for its seconds."""
+        self._call("/_hold", {"path": path, "seconds": seconds})
+
     def reset(self) -> None:
         """Delete all objects, and restore the default settings."""
         self._call("/_reset", {})

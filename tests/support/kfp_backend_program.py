@@ -37,8 +37,11 @@ SETTINGS: dict[str, Any] = {
     "pictures": [{"state": "SUCCEEDED", "tasks": {}}],
     # Logs of the attempts of a step, or of its driver; more than one if the step has retries. Bytes are in Latin-1.
     "logs": {},
-    # Server that returns logs: `api` with the errors of KFP 2.17.0, `next` with those of later versions, `dashboard`.
+    # Server that returns logs: `api` with the errors of KFP 2.17.0, `next` with those of later versions, `dashboard`, or
+    # `archive`: the API server, by the IDs of nodes only.
     "logs_from": "api",
+    # Whether every template has retries.
+    "retried": False,
     # Start of the names of the executors' templates, for pods with metadata.
     "template_prefix": "",
     # MiB of lines at the start of each log.
@@ -68,6 +71,7 @@ class Store:
         self.looks: dict[str, int] = {}
         self.recurring: dict[str, Any] = {}
         self.meetings: list[dict[str, Any]] = []
+        self.holds: list[dict[str, Any]] = []
 
     def new_id(self) -> str:
         # Unordered, as in the real backend: the greater of two IDs may be the older.
@@ -145,44 +149,71 @@ def node_id(name: str) -> str:
 
 
 def argo_nodes(states: dict[str, str], logs: dict[str, list[str]]) -> list[dict[str, Any]]:
-    """Return the nodes of KFP's workflow: for each step a driver, a DAG with the executor, and a node for each attempt."""
-    root = f"{WORKFLOW}.root"
+    """Return the nodes of KFP's workflow: for each step a driver, a DAG with the executor, and a node for each attempt.
+
+    With `retried`, every template has retries, as in the settings that KFP installs: each node has its attempts as children.
+    """
     drivers = {name.removesuffix("-driver"): state for name, state in states.items() if name.endswith("-driver")}
     steps = {name: state for name, state in states.items() if not name.endswith("-driver")}
     names = list(dict.fromkeys([*drivers, *steps]))
+    nodes: list[dict[str, Any]] = []
 
-    def node(display_name: str, state: str, *children: str) -> dict[str, Any]:
-        return {"display_name": display_name, "state": state, "children": [node_id(child) for child in children]}
+    def node(path: str, state: str, *children: str, attempts: int = 0) -> None:
+        """Add a node and its attempts; those before the last one failed, and the last one has the children."""
+        display_name = path.rpartition(".")[2]
+        attempts = attempts or int(STORE.settings["retried"])
+        own = [f"{path}({count})" for count in range(attempts)]
+        ids = [node_id(child) for child in children]
+        nodes.append({"display_name": display_name, "state": state, "children": [node_id(one) for one in own] or ids})
+        for count, _ in enumerate(own):
+            is_last = count == len(own) - 1
+            attempt = {"display_name": f"{display_name}({count})", "state": state if is_last else "FAILED"}
+            nodes.append({**attempt, "children": ids if is_last else []})
 
-    nodes = [
-        {"display_name": WORKFLOW, "state": "RUNNING", "children": [node_id(f"{root}-driver")]},
-        node("root-driver", "SUCCEEDED", root),
-        node("root", "RUNNING", *(f"{root}.{name}-driver" for name in names)),
-    ]
+    last = "(0)" if STORE.settings["retried"] else ""
+    root = f"{WORKFLOW}{last}.root"
+    node(WORKFLOW, "RUNNING", f"{WORKFLOW}{last}.root-driver")
+    node(f"{WORKFLOW}{last}.root-driver", "SUCCEEDED", root)
+    node(root, "RUNNING", *(f"{root}{last}.{name}-driver" for name in names))
     for name in names:
-        own = f"{root}.{name}"
-        nodes.append(node(f"{name}-driver", drivers.get(name, "SUCCEEDED"), *([own] if name in steps else [])))
+        own = f"{root}{last}.{name}"
+        node(f"{own}-driver", drivers.get(name, "SUCCEEDED"), *([own] if name in steps else []))
         if name in steps:
-            attempts = [f"{own}.executor({count})" for count in range(len(logs.get(name, "")))]
-            attempts = attempts if len(attempts) > 1 else []
-            nodes.append(node(name, steps[name], f"{own}.executor"))
-            nodes.append(node("executor", steps[name], *attempts))
-            nodes += [node(f"executor({count})", "FAILED") for count, _ in enumerate(attempts)]
+            attempts = len(logs.get(name, ""))
+            node(own, steps[name], f"{own}{last}.executor")
+            node(f"{own}{last}.executor", steps[name], attempts=attempts if attempts > 1 else 0)
     return nodes
 
 
+def pod_nodes(name: str, count: int, retries: bool) -> list[str]:
+    """Return the names of the nodes that contain an attempt of a step or of its driver: the pod first."""
+    last = "(0)" if STORE.settings["retried"] else ""
+    own = f"{WORKFLOW}{last}.root{last}.{name}"
+    if name.endswith("-driver"):
+        return [f"{own}{last}", own]
+    attempt = f"({count})" if retries else last
+    return [f"{own}{last}.executor{attempt}", f"{own}{last}.executor", f"{own}{last}", own]
+
+
 def pod_logs(logs: dict[str, list[str]]) -> dict[str, str]:
-    """Return the log of each pod by its name: the workflow, the template and the hash of the node's ID."""
-    found = {}
+    """Return the log of each pod by its name: the workflow, the template and the hash of the node's ID.
+
+    If the logs come from the archive, the pods are gone. Then each log also has the IDs of the pod's node and of the nodes
+    around it, which find the log of the first attempt.
+    """
+    found: dict[str, str] = {}
     for name, attempts in logs.items():
+        retries = len(attempts) > 1
         for count, text in enumerate(attempts):
+            template = f"{STORE.settings['template_prefix']}{'retry-' if retries else ''}system-container-impl"
             if name.endswith("-driver"):
-                template, node = "system-container-driver", f"{WORKFLOW}.root.{name}"
+                template = "system-container-driver"
+            ids = [node_id(node) for node in pod_nodes(name, count, retries)]
+            if STORE.settings["logs_from"] == "archive":
+                for one in ids:
+                    found.setdefault(one, text)
             else:
-                retries = len(attempts) > 1
-                template = f"{STORE.settings['template_prefix']}{'retry-' if retries else ''}system-container-impl"
-                node = f"{WORKFLOW}.root.{name}.executor" + (f"({count})" if retries else "")
-            found[f"{WORKFLOW}-{template}-{node_id(node).rpartition('-')[2]}"] = text
+                found[f"{WORKFLOW}-{template}-{ids[0].rpartition('-')[2]}"] = text
     return found
 
 
@@ -239,6 +270,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer_fault(fault)
                 return
             self.check_credentials()
+            self.hold(f"{self.command} {url.path}")
             answer, model = self.route(url.path, query, body)
             if model:
                 check_against(model, answer)
@@ -273,7 +305,7 @@ class Handler(BaseHTTPRequestHandler):
         source = STORE.settings["logs_from"]
         on_dashboard = path == "/k8s/pod/logs"
         match = re.fullmatch(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log", path)
-        if source not in {"dashboard", "api", "next"} or (on_dashboard and source != "dashboard"):
+        if source not in {"dashboard", "api", "next", "archive"} or (on_dashboard and source != "dashboard"):
             self.answer(404, {"message": "Not Found"})
             return
         if source == "dashboard" and not on_dashboard:
@@ -288,7 +320,7 @@ class Handler(BaseHTTPRequestHandler):
         text = pod_logs(STORE.settings["logs"]).get(pod) if run in STORE.runs else None
         if text is None:
             error = {"error_message": f'pods "{pod}" not found', "error_details": "stack trace"}
-            self.answer(500 if source != "api" else 200, error)
+            self.answer(500 if source not in {"api", "archive"} else 200, error)
             return
         line = b"epoch 1 of 8, loss 0.5" * 10 + b"\n"
         count = STORE.settings["padding"] * (1 << 20) // len(line) if STORE.settings["padding"] else 0
@@ -311,6 +343,9 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/_fail":
             STORE.faults.append(json.loads(body))
             self.answer(200, {})
+        elif path == "/_hold":
+            STORE.holds.append(json.loads(body))
+            self.answer(200, {})
         elif path == "/_meet":
             meeting = json.loads(body)
             barrier = threading.Barrier(meeting["count"])
@@ -327,6 +362,12 @@ class Handler(BaseHTTPRequestHandler):
                     fault["times"] -= 1
                     return fault
         return None
+
+    def hold(self, line: str) -> None:
+        with STORE.lock:
+            hold = next((one for one in STORE.holds if one["seconds"] and re.search(one["path"], line)), None)
+            seconds = hold["seconds"].pop(0) if hold else 0
+        time.sleep(seconds)
 
     def meet(self, line: str) -> None:
         with STORE.lock:

@@ -16,7 +16,7 @@ import tiffin
 import tiffin.pipelines
 from tiffin.authoring.catalogue import PAGE, write_index, write_page
 from tiffin.errors import InputError, did_you_mean
-from tiffin.specs.adjustments import NONE, Adjustments, adjust
+from tiffin.specs.adjustments import NONE, Adjustments, adjust, run_as_non_root
 from tiffin.specs.interfaces import read_interface
 from tiffin.specs.spec import Spec, read_spec
 from tiffin.stages import find_components
@@ -115,7 +115,7 @@ def load_spec(pipeline: str, adjustments: Adjustments = NONE) -> Spec:
 
 def compile_component(name: str) -> bytes:
     """Return the YAML of the component `name`, in the format of `load_component_from_file`."""
-    return compile_spec(getattr(tiffin, name))
+    return run_as_non_root(read_spec(name, compile_spec(getattr(tiffin, name)))).content
 
 
 def compile_catalogue(names: Iterable[str]) -> dict[str, bytes]:

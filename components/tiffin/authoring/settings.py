@@ -1,4 +1,4 @@
-"""Cluster settings of a step: title, size, retries, deadline, configuration and credentials.
+"""Cluster settings of a step: title, size, retries, deadline, configuration, credentials and security context.
 
 A local run uses only the retries, without waiting between them.
 """
@@ -12,7 +12,7 @@ from kfp.dsl.structures import ResourceSpec
 from tiffin.errors import InputError
 from tiffin.specs.sizes import read_size
 from tiffin.stages import find_components
-from tiffin.stages.traits import S3, Service
+from tiffin.stages.traits import S3, Service, Traits
 
 # Names of a config map and a secret in the run's namespace. Both are optional, and so is each key: a parameter or the
 # service account's identity can replace them.
@@ -34,6 +34,7 @@ def set_up(
     retries: int = 0,
     deadline_hours: float = 1,
     needs: Iterable[Service] | None = None,
+    run_as_non_root: bool | None = None,
 ) -> Any:
     """Configure a task for a cluster, and return it.
 
@@ -41,12 +42,17 @@ def set_up(
         task: Task returned by calling a component.
         title: Display name on the dashboard.
         size: `small`, `medium`, `large`, or explicit, as `read_size` reads it. Defaults to `small`.
-        retries: Maximum number of retries after a failure, with a backoff of 30 s that doubles up to 600 s. Defaults to
-            0, as a gate requires: its failure is its result.
+        retries: Maximum number of retries, with a backoff of 30 s that doubles up to 600 s. By the settings that Kubeflow
+            Pipelines installs, a backend retries only a step whose pod was lost, for example with its node, and not one
+            that failed with an exit code; a local run retries both. Defaults to 0, as a gate requires: its failure is its
+            result.
         deadline_hours: Maximum running time of the pod in hours. Defaults to 1.
         needs: Services whose settings and credentials the step gets as environment variables, from the config map
             `tiffin` and the secret `tiffin-credentials`. Defaults to the services in the component's traits; none for
             components that are not Tiffin's.
+        run_as_non_root: Whether the cluster refuses to start the container as root, as the restricted Pod Security Standard
+            requires. Defaults to True for Tiffin's components; for others, to the backend's default, because their image
+            may need root.
 
     Raises:
         InputError: The size is invalid, or the task runs no container.
@@ -65,6 +71,10 @@ def set_up(
         kubernetes.use_config_map_as_env(task, SETTINGS, settings, optional=True)
     if credentials:
         kubernetes.use_secret_as_env(task, CREDENTIALS, credentials, optional=True)
+    if run_as_non_root is None and _find_row(task):
+        run_as_non_root = True
+    if run_as_non_root is not None:
+        kubernetes.set_security_context(task, run_as_non_root=run_as_non_root)
     return task
 
 
@@ -97,7 +107,13 @@ def set_size(task: Any, text: str) -> None:
 
 def find_needs(task: Any) -> tuple[Service, ...]:
     """Return the services that a task's component needs; none for components that are not Tiffin's."""
+    row = _find_row(task)
+    return row.needs if row else ()
+
+
+def _find_row(task: Any) -> Traits | None:
+    """Return the traits of a task's component; None if it is not Tiffin's, even if it has the name of one."""
     component = task.component_spec
     container = component.implementation.container
     row = find_components().get(component.name.replace("-", "_"))
-    return row.needs if row and container and container.image == row.image else ()
+    return row if row and container and container.image == row.image else None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 STATE = ".tiffin"
 
@@ -61,8 +62,9 @@ def adjustment_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def backend_adjustment_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the same options to a command that talks to a backend; TIFFIN_MOUNT is the default of `--mount`.
 
-    The variable keeps `publish`, `submit` and `schedule` consistent, so that they produce one version. `compile` ignores
-    it: its output must not depend on the machine.
+    An entry of the variable is skipped for a pipeline without its step; one of the option is not. The variable keeps
+    `publish`, `submit` and `schedule` consistent, so that they produce one version. `compile` ignores it: its output must
+    not depend on the machine.
     """
     return _adjusted(command, _mount_option(envvar="TIFFIN_MOUNT", show_envvar=True))
 
@@ -74,7 +76,9 @@ def _adjusted(command: Callable[..., Any], mount: Callable[..., Any]) -> Callabl
     ) -> Any:
         from tiffin.specs.adjustments import Adjustments
 
-        return command(*arguments, adjustments=Adjustments(sizes, deadlines, mounts), **options)
+        source = click.get_current_context().get_parameter_source("mounts")
+        typed, usual = ((), mounts) if source == ParameterSource.ENVIRONMENT else (mounts, ())
+        return command(*arguments, adjustments=Adjustments(sizes, deadlines, typed, usual), **options)
 
     for option in (mount, *reversed(_ADJUSTMENTS)):
         adjusted = option(adjusted)

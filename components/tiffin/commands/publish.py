@@ -40,16 +40,17 @@ def publish(
     from tiffin.kubeflow.checks import image_warnings
     from tiffin.kubeflow.connection import connect
     from tiffin.kubeflow.publication import publish_spec
+    from tiffin.specs.adjustments import find_skipped
 
     chosen = pipelines or pipeline_names()
-    if adjustments and len(chosen) != 1:
+    if adjustments.is_for_one and len(chosen) != 1:
         raise click.UsageError(
-            "--size, --deadline, --mount and TIFFIN_MOUNT should be used with one pipeline. "
+            "--size, --deadline and --mount should be used with one pipeline. "
             f"Received: {', '.join(chosen) or 'none'}. Publish each pipeline separately."
         )
     # Read every spec before the first upload.
     specs = [load_spec(pipeline, adjustments) for pipeline in chosen]
-    warnings = {spec.name: image_warnings(spec) for spec in specs}
+    warnings = {spec.name: [*find_skipped(spec, adjustments), *image_warnings(spec)] for spec in specs}
     show_warnings(dict.fromkeys(line for lines in warnings.values() for line in lines))
     backend = connect(host, namespace, token_file, ca_file)
     for spec in specs:

@@ -69,6 +69,7 @@ def submit(
     from tiffin.kubeflow.connection import connect
     from tiffin.kubeflow.publication import publish_spec
     from tiffin.kubeflow.submission import find_experiment, follow_run, run_settings, show_end, submit_run
+    from tiffin.specs.adjustments import find_skipped
     from tiffin.specs.parameters import gather_parameters
 
     if timeout is not None and not wait:
@@ -77,7 +78,7 @@ def submit(
     spec = load_spec(pipeline, adjustments)
     arguments = gather_parameters(spec, with_reuse(settings, no_reuse), file)
     check_paths(spec, arguments, allow_paths=allow_paths)
-    warnings = show_warnings(image_warnings(spec))
+    warnings = show_warnings([*find_skipped(spec, adjustments), *image_warnings(spec)])
     backend = connect(host, namespace, token_file, ca_file)
     published = publish_spec(backend, spec, shared=shared)
     experiment = experiment or spec.name

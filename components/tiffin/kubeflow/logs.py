@@ -53,20 +53,20 @@ def _routes(backend: Backend, run: Mapping[str, Any], pod: str) -> list[tuple[st
 
 
 def _pods(spec: Spec, step: str, tasks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the possible names of a failed step's pod: `workflow-template-hash`."""
+    """Yield the possible names of a failed step's pod, or of its driver's, most likely first."""
     known = {node for task in tasks for node in _children(task)}
+    templates = {step: _templates(spec, step), f"{step}-driver": [_DRIVER]}
     for task in tasks:
-        if task.get("state") != "FAILED":
+        name = task.get("display_name", "")
+        if task.get("state") != "FAILED" or name not in templates:
             continue
-        if task.get("display_name") == step:
-            for node in _children(task):
-                yield from _names(_last_attempt(node, known), _templates(spec, step))
-        elif task.get("display_name") == f"{step}-driver":
-            # It has no children; its own ID follows from that of the DAG that it is in.
-            for parent in sorted(known):
-                node = _extended(parent, f".{step}-driver")
-                if node in known:
-                    yield from _names(node, [_DRIVER])
+        # The attempts of a task are its children, and the last one has the log that counts. A driver without retries has no
+        # children; its own ID follows from that of the DAG that it is in.
+        own = (_extended(parent, f".{name}") for parent in sorted(known)) if name != step else ()
+        for node in [*reversed(_children(task)), *(node for node in own if node in known)]:
+            yield from _names(_innermost(node, known), templates[name])
+            # The API server looks for the archived logs of the node itself, and of those in it.
+            yield node
 
 
 def _children(task: Mapping[str, Any]) -> list[str]:
@@ -75,12 +75,20 @@ def _children(task: Mapping[str, Any]) -> list[str]:
     return [node for node in nodes if node.rpartition("-")[2].isdecimal()]
 
 
-def _last_attempt(node: str, known: set[str]) -> str:
-    """Return the ID of the last attempt of a step with retries: its name is that of the step with `(0)`, `(1)`, ..."""
-    attempt = 0
-    while _extended(node, f"({attempt})") in known:
-        attempt += 1
-    return _extended(node, f"({attempt - 1})") if attempt else node
+def _innermost(node: str, known: set[str]) -> str:
+    """Return the ID of the pod in a node: of the last attempt, and of the executor in the DAG that is a step.
+
+    A node with retries has a child for each attempt, named like the node with `(0)`, `(1)`, ... at the end. Kubeflow
+    Pipelines gives retries to every template by default, so that a pod is `step(0).executor(0)`.
+    """
+    while True:
+        attempts = 0
+        while _extended(node, f"({attempts})") in known:
+            attempts += 1
+        inner = _extended(node, f"({attempts - 1})" if attempts else ".executor")
+        if inner not in known:
+            return node
+        node = inner
 
 
 def _extended(node: str, text: str) -> str:
@@ -99,7 +107,7 @@ def _names(node: str, templates: Sequence[str]) -> Iterator[str]:
     workflow, _, hashed = node.rpartition("-")
     for template in templates:
         yield f"{workflow}-{template}-{hashed}"
-    # With Argo's option POD_NAMES=v1.
+    # With Argo's option POD_NAMES=v1, and in the archive.
     yield node
 
 

@@ -13,7 +13,11 @@ from tiffin.kubeflow.publication import Published, pages
 
 _PATH = "/apis/v2beta1/recurringruns"
 # Each round settles the conflict with one concurrent client; more clients than this are not expected.
-_ATTEMPTS = 10
+_ATTEMPTS = 20
+# Seconds between two looks at another client's change, and the number of looks after which a client withdraws its own: one
+# that has enabled its recurring run waits longer, so that one of two clients that wait for each other remains.
+_PAUSE_SECONDS = 1.0
+_LOOKS, _LOOKS_ENABLED = 3, 6
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,11 @@ def set_recurring(
     """Create or replace the recurring run of a name.
 
     The new recurring run is created paused, and enabled after the old one is deleted, so that both never run. If the call
-    is interrupted, repeat it. If several clients create one at the same time, the newest is kept, by an order that is the
-    same for every client; clients that requested other settings get an error.
+    is interrupted, repeat it.
+
+    If several clients request other settings at the same time, one of them succeeds, and the others get an error: a client
+    neither replaces a recurring run that was enabled after its first look, nor succeeds before it looked again and found
+    its own alone. Among clients that have not enabled theirs, the newest is kept, by an order that is the same for all.
 
     Args:
         backend: Return value of `connect`.
@@ -100,18 +107,34 @@ def set_recurring(
     description = _describe(line, settings)
     before = now = _named(backend, name)
     known = {one.recurring_id for one in before}
+    was_enabled = {one.recurring_id for one in before if one.enabled}
     made = ""
+    looks = 0
+
+    def is_own(one: Recurring) -> bool:
+        return one.recurring_id == made or _is_as_wanted(one, cron, description, published, settings)
+
     for _ in range(_ATTEMPTS):
         newest = now[-1] if now else None
-        if newest and (newest.recurring_id == made or _is_as_wanted(newest, cron, description, published, settings)):
+        is_rivalled = any(one.enabled and one.recurring_id not in was_enabled and not is_own(one) for one in now)
+        if newest and is_own(newest):
             if newest.enabled and len(now) == 1:
                 return newest, _became(before, newest)
-            for older in now[:-1]:
-                _try(backend, "DELETE", older.recurring_id)
-            if not newest.enabled:
-                _try(backend, "POST", f"{newest.recurring_id}:enable")
+            if is_rivalled:
+                # Another client may have succeeded, or may withdraw because it has seen this one.
+                looks += 1
+                if looks > _LOOKS:
+                    break
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                _settle(backend, now)
         elif now is not before and (newest is None or newest.recurring_id not in known):
-            break
+            is_enabled = any(one.enabled for one in now if one.recurring_id == made)
+            looks += 1
+            if is_rivalled or not is_enabled or looks > _LOOKS_ENABLED:
+                break
+            # The newer one is still paused: its client withdraws if it has seen that this one is enabled.
+            time.sleep(_PAUSE_SECONDS)
         else:
             if made:
                 # Another one was created in the same second and sorts after it by ID.
@@ -184,6 +207,15 @@ def _make(backend: Backend, name: str, cron: str, description: str, settings: Ma
     }
     made: str = request(backend, "POST", _PATH, body=body)["recurring_run_id"]
     return made
+
+
+def _settle(backend: Backend, found: list[Recurring]) -> None:
+    """Delete all but the newest, and enable it."""
+    *older, newest = found
+    for one in older:
+        _try(backend, "DELETE", one.recurring_id)
+    if not newest.enabled:
+        _try(backend, "POST", f"{newest.recurring_id}:enable")
 
 
 def _try(backend: Backend, method: str, what: str) -> None:

@@ -263,10 +263,14 @@ def _conclude(backend: Backend, submission: Submission, spec: Spec, run: Mapping
         return
     gates = {step.name: step.gate for step in spec.steps if step.gate}
     failed = [step.name for step in submission.steps if step.state == "failed"]
-    submission.stopped_by = next((gates[name] for name in failed if name in gates), None)
+    stop = next((name for name in failed if name in gates), None)
+    # Empty in KFP 2.17.
     detail = run.get("error", {}).get("message", "")
-    if submission.stopped_by:
-        submission.reason = f"The gate {submission.stopped_by} did not pass; see its step's log."
+    if stop:
+        submission.stopped_by = gates[stop]
+        submission.reason = error_line(read_log(backend, spec, stop, run)) or (
+            f"The gate {submission.stopped_by} did not pass; see its step's log."
+        )
     elif failed:
         submission.failed_step = failed[0]
         submission.log_command = log_command(backend, submission.run_id)

@@ -21,6 +21,7 @@ _INTRODUCED_IN = {
     "SecretAsEnv.optional": "2.15",
     "ParameterSpec.literals": "2.16",
     "KubernetesExecutorConfig.security_context": "2.16",
+    "SecurityContext.run_as_non_root": "2.16",
     "PvcMount.sub_path": "2.16",
     "PipelineConfig.active_deadline_seconds": "2.17",
     "PipelineConfig.resource_ttl_on_completion": "2.17",

@@ -14,26 +14,38 @@ from tiffin.specs.sizes import read_size, resources
 from tiffin.specs.spec import Spec
 from tiffin.specs.steps import Step, read_steps
 
+# Name of the environment variable.
+_USUAL = "TIFFIN_MOUNT"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
 class Adjustments:
-    """Values of the options `--size`, `--deadline` and `--mount`. A step is given by its name or by its first word.
+    """Values of the options `--size`, `--deadline` and `--mount`, and of the environment variable TIFFIN_MOUNT.
+
+    A step is given by its name or by its first word.
 
     Attributes:
         sizes: `step=size`: CPU, memory and accelerators.
         deadlines: `step=time`: maximum running time of the step's pod, a number and `s`, `m`, `h` or `d`.
         mounts: `step=claim:/path`: volumes, for example for the serving root or data. A pipeline's source does not mount
             them, because a claim cannot be optional: a pod waits until it exists.
+        usual_mounts: `step=claim:/path` of TIFFIN_MOUNT, for all pipelines of a cluster. Those of steps that a pipeline does
+            not have are skipped; `find_skipped` lists them.
     """
 
     sizes: tuple[str, ...] = ()
     deadlines: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
+    usual_mounts: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Return whether there are any adjustments."""
+        return bool(self.usual_mounts) or self.is_for_one
+
+    @property
+    def is_for_one(self) -> bool:
+        """Whether there are adjustments that name steps of one pipeline."""
         return bool(self.sizes or self.deadlines or self.mounts)
 
 
@@ -46,7 +58,10 @@ def adjust(spec: Spec, adjustments: Adjustments) -> Spec:
     Raises:
         InputError: A setting has an unknown step or an invalid value.
     """
-    if not adjustments:
+    usual = [
+        setting for setting in adjustments.usual_mounts if _match_steps(_read_mount(_USUAL, setting)[0], spec.steps)
+    ]
+    if not usual and not adjustments.is_for_one:
         return spec
     documents = copy.deepcopy(list(spec.documents))
     for setting in adjustments.sizes:
@@ -54,7 +69,36 @@ def adjust(spec: Spec, adjustments: Adjustments) -> Spec:
     for setting in adjustments.deadlines:
         _limit(setting, spec.steps, documents)
     for setting in adjustments.mounts:
-        _mount(setting, spec.steps, documents)
+        _mount("--mount", setting, spec.steps, documents)
+    for setting in usual:
+        _mount(_USUAL, setting, spec.steps, documents)
+    return _rewritten(spec, documents)
+
+
+def find_skipped(spec: Spec, adjustments: Adjustments) -> list[str]:
+    """Return a line for each mount of TIFFIN_MOUNT whose step the pipeline does not have."""
+    names = [step.name for step in spec.steps]
+    lines = []
+    for setting in adjustments.usual_mounts:
+        name = _read_mount(_USUAL, setting)[0]
+        if not _match_steps(name, spec.steps):
+            hint = did_you_mean(name.replace("_", "-"), names)
+            lines.append(f"{spec.name} has no step '{name}', so '{setting}' of {_USUAL} is not mounted.{hint}")
+    return lines
+
+
+def run_as_non_root(spec: Spec) -> Spec:
+    """Return a compiled component that the cluster refuses to start as root.
+
+    It adds what `set_up` gives to a step: kfp has no way to declare it for a component.
+    """
+    documents = copy.deepcopy(list(spec.documents))
+    for step in spec.steps:
+        _kubernetes_config(step, documents)["securityContext"] = {"runAsNonRoot": True}
+    return _rewritten(spec, documents)
+
+
+def _rewritten(spec: Spec, documents: list[dict[str, Any]]) -> Spec:
     # Same format as kfp's, below the original comments.
     head = b"".join(line for line in spec.content.splitlines(keepends=True) if line.startswith(b"#"))
     content = head + yaml.dump_all(documents, sort_keys=True).encode()
@@ -67,16 +111,19 @@ def find_step(option: str, name: str, steps: Iterable[Step]) -> Step:
     Raises:
         InputError: No step matches, or several do, for example if a nested pipeline has a step of the same name.
     """
+    found = _match_steps(name, steps := tuple(steps))
+    if len(found) != 1:
+        names = sorted(step.name for step in steps)
+        hint = did_you_mean(name.replace("_", "-"), names)
+        raise InputError(f"{option} should name one step of: {', '.join(names)}. Received: '{name}'.{hint}")
+    return found[0]
+
+
+def _match_steps(name: str, steps: Iterable[Step]) -> list[Step]:
     wanted = name.replace("_", "-")
     known = sorted(steps, key=lambda step: step.name)
     found = [step for step in known if step.name == wanted]
-    found = found or [step for step in known if step.name.startswith(f"{wanted}-")]
-    if len(found) != 1:
-        names = [step.name for step in known]
-        raise InputError(
-            f"{option} should name one step of: {', '.join(names)}. Received: '{name}'.{did_you_mean(wanted, names)}"
-        )
-    return found[0]
+    return found or [step for step in known if step.name.startswith(f"{wanted}-")]
 
 
 def _resize(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]]) -> None:
@@ -102,22 +149,32 @@ def _limit(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]])
     _kubernetes_config(step, documents)["activeDeadlineSeconds"] = str(seconds)
 
 
-def _mount(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]]) -> None:
+def _read_mount(option: str, setting: str) -> tuple[str, str, str]:
+    """Return the step, the claim and the path of `step=claim:/path`."""
     match = re.fullmatch(r"([^=]+)=([a-z0-9][a-z0-9.-]*):(/\S+)", setting)
     if not match:
         raise InputError(
-            "--mount should be STEP=CLAIM:/PATH, for example deploy=tiffin-serving-root:/serving. "
+            f"{option} should be STEP=CLAIM:/PATH, for example deploy=tiffin-serving-root:/serving. "
             f"Received: '{setting}'."
         )
     name, claim, path = match.groups()
-    step = find_step("--mount or TIFFIN_MOUNT", name, steps)
+    return name, claim, path
+
+
+def _mount(option: str, setting: str, steps: Iterable[Step], documents: list[dict[str, Any]]) -> None:
+    name, claim, path = _read_mount(option, setting)
+    step = find_step(option, name, steps)
     mounts = _kubernetes_config(step, documents).setdefault("pvcMount", [])
+    # Same format as kfp-kubernetes': `constant` for backends before 2.5, `pvcNameParameter` since.
+    mount = {"constant": claim, "mountPath": path, "pvcNameParameter": {"runtimeValue": {"constant": claim}}}
+    if mount in mounts:
+        # The spec may have been compiled with it.
+        return
     if any(other["mountPath"] == path for other in mounts):
         raise InputError(
-            f"--mount should use each path once per step. Received: '{setting}', which is already mounted."
+            f"{option} should use each path once per step. Received: '{setting}', which is already mounted."
         )
-    # Same format as kfp-kubernetes': `constant` for backends before 2.5, `pvcNameParameter` since.
-    mounts.append({"constant": claim, "mountPath": path, "pvcNameParameter": {"runtimeValue": {"constant": claim}}})
+    mounts.append(mount)
 
 
 def _kubernetes_config(step: Step, documents: list[dict[str, Any]]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from tiffin.artifacts.logs import find_error
+
 # Lines that kfp's executor writes to every log. Messages that a component logs have the same prefix.
 _EXECUTOR = re.compile(
     r"\[KFP Executor [^]]+\]: (?:Looking for component `|--component_module_path is not specified\.|"
@@ -22,12 +24,8 @@ def step_lines(text: str) -> list[str]:
 
 
 def error_line(lines: list[str]) -> str | None:
-    """Return the error in a failed step's lines: the last `error: ...` line, else the last line of a traceback, or None."""
-    own = [line for line in lines if not _LAUNCHER.match(line)]
-    for line in reversed(own):
-        if line.startswith("error: "):
-            return line.removeprefix("error: ")
-    return own[-1] if "Traceback (most recent call last):" in own else None
+    """Return the error that a step ended with, in its lines without those of the launcher; None if there is none."""
+    return find_error([line for line in lines if not _LAUNCHER.match(line)])
 
 
 def without_noise(lines: list[str]) -> Iterator[str]:

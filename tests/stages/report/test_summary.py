@@ -152,6 +152,94 @@ class TestSeveralModels:
         assert run.end().evaluations == {"evaluate-model": PASSED, "evaluate-model.2": self.BETTER}
 
 
+class TestFailuresWithoutAMessage:
+    """KFP 2.17 passes the state FAILED with an empty message, and stores the log of each step, also of a failed one."""
+
+    def log(self, run, step, text, name="executor-logs-0", execution="9"):
+        path = run.folder / step / execution / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+
+    def test_the_reason_is_the_error_of_the_step(self, run):
+        run.report("ingest-examples", make_manifest())
+        self.log(run, "ingest-examples", "rows 7\n")
+        self.log(run, "train-model", "epoch 1\nerror: label should be a column. Received: 'a b'.\n")
+        found = run.end("FAILED")
+
+        assert "train-model" in found.reason
+        assert found.reason.endswith("label should be a column. Received: 'a b'.")
+        assert (found.state, found.stopped_by, found.unread) == ("FAILED", None, ())
+
+    def test_the_last_attempt_counts(self, run):
+        self.log(run, "train-model", "error: first\n")
+        self.log(run, "train-model", "error: third\n", "executor-logs-10")
+        self.log(run, "train-model", "error: second\n", "executor-logs-9")
+        self.log(run, "deploy-model", "error: lost\n", "executor-logs-0")
+        self.log(run, "deploy-model", "deployed\n", "executor-logs-1")
+        reason = run.end("FAILED").reason
+
+        assert "third" in reason
+        assert not any(word in reason for word in ("first", "second", "lost", "deploy-model"))
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\nKeyError: 'fare'\n", "KeyError: 'fare'"),
+            (b"error: caf\xe9\n", "caf\N{REPLACEMENT CHARACTER}"),
+            ("error: \x1b[2Jred\n\n\n", r"\x1b[2Jred"),
+            ("x" * 100_000 + "\nerror: late\n", "late"),
+        ],
+        ids=["traceback", "bytes", "terminal", "long"],
+    )  # fmt: skip
+    def test_forms_of_an_error(self, run, text, expected):
+        self.log(run, "own-step", text, "executor-logs")
+
+        assert run.end("FAILED").reason.endswith(f"own-step failed: {expected}")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "loss 0.5\n",
+            "error: a row\n" + "row\n" * 9,
+            "Traceback (most recent call last):\n  File\nKeyError: 'fare'\nrepeated\ndone\n",
+        ],
+    )
+    def test_a_step_that_went_on_is_not_the_reason(self, run, text):
+        self.log(run, "own-step", text)
+        reason = run.end("FAILED").reason
+
+        assert "own-step" not in reason
+        # The run's folder is named by its ID.
+        assert f"pipeline/runid={run.folder.name}" in reason
+
+    def test_a_run_that_succeeded_has_no_errors(self, run):
+        self.log(run, "own-step", "error: ignored\n")
+
+        assert run.end().reason == ""
+
+    def test_a_gate_is_a_better_reason(self, run):
+        run.report("evaluate-model", FAILED)
+        self.log(run, "stop-run", "error: The evaluation did not pass: auc.\n")
+
+        assert run.end("FAILED").reason == FAILED.reason
+
+    def test_all_errors_are_listed(self, run):
+        self.log(run, "a", "error: one\n")
+        self.log(run, "b", "error: two\n")
+        reason = run.end("FAILED").reason
+
+        assert reason.index("one") < reason.index("two")
+
+    def test_logs_are_found_in_a_bucket(self, tmp_path):
+        with gcs_emulator.serve() as bucket:
+            bucket.put("root/run-7/train-model/1/executor-logs-0", b"error: too late\n")
+            uri = "gs://bucket/root/run-7/summarize-run/1/summary"
+            found = summarize(tmp_path / "out", uri, "summarize-run", "training", {"state": "FAILED"})
+
+        assert found.reason.endswith("too late")
+
+
 def test_a_truncated_report(run):
     run.report("ingest-examples", make_manifest())
     run.report("validate-examples", VALID)

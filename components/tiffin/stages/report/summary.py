@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from tiffin.artifacts.logs import find_errors
 from tiffin.artifacts.notes import Note, by_severity, printable
 from tiffin.artifacts.summary import RegisteredModel, Step, Summary, find_reports, noted, write_summary
 from tiffin.errors import InputError, StorageError
@@ -24,7 +25,8 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
         output_uri: URI of the summary artifact: `<run>/<step>/...`.
         step: Name of the exit step's folder.
         pipeline: Name of the pipeline.
-        status: `state` and `error_message` that KFP passes to an exit step.
+        status: `state` and `error_message` that KFP passes to an exit step. Without a message, the reason of a failed run
+            comes from the logs of its steps.
     """
     steps, unread = _read_steps(output_uri, step)
     evaluations = [found.evaluation for found in steps.values() if found.evaluation]
@@ -39,6 +41,11 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
         reason = evaluation.reason
     else:
         reason = str(status.get("error_message") or "")
+    if not reason and not succeeded:
+        # KFP 2.17 passes the state of the run without a message.
+        errors, unlisted = _find_errors(output_uri, step)
+        unread = (*unread, *unlisted)
+        reason = errors or "; ".join(unread) or _place_of_logs(output_uri, step)
     manifests = [found.examples for found in steps.values() if found.examples]
     registrations = [found.registration for found in steps.values() if found.registration]
     deployments = [found.deployment for found in steps.values() if found.deployment]
@@ -58,6 +65,24 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
     )
     write_summary(output, summary)
     return summary
+
+
+def _find_errors(output_uri: str, step: str) -> tuple[str, tuple[str, ...]]:
+    """Return the errors of the failed steps, by their logs, and one line if these could not be read."""
+    run_uri, found_step, _ = output_uri.partition(f"/{step}/")
+    try:
+        found = find_errors(run_uri) if found_step else {}
+    except (InputError, StorageError) as error:
+        return "", (f"Could not read the logs of the run: {error}",)
+    return " ".join(f"The step {name} failed: {error}" for name, error in found.items() if name != step), ()
+
+
+def _place_of_logs(output_uri: str, step: str) -> str:
+    run_id = output_uri.partition(f"/{step}/")[0].rpartition("/")[2]
+    return (
+        f"A step failed without a log among the artifacts of the run {run_id}. See the run in the dashboard, or run in its "
+        f"namespace: kubectl logs -l pipeline/runid={run_id} -c main --tail=50 --prefix"
+    )
 
 
 def log_lines(summary: Summary) -> list[str]:
