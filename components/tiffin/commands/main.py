@@ -7,7 +7,6 @@ Exit statuses: 0 success, 1 failure, 2 invalid argument, 3 a gate of the pipelin
 import importlib
 import os
 import sys
-import traceback
 from typing import Any, NoReturn
 
 import click
@@ -15,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from tiffin.commands.options import debug_option, examples
 from tiffin.commands.shells import use_joined_bash
-from tiffin.errors import InputError, did_you_mean, explain, needs_extra
+from tiffin.errors import InputError, did_you_mean, explain, needs_extra, traceback_of
 from tiffin.version import __version__
 
 # Command -> its line in `tiffin --help`. Importing every command for its docstring would take more than a second.
@@ -107,7 +106,7 @@ def _exit_status(run: Any, *args: Any, **kwargs: Any) -> int:
 def _report(error: Exception) -> int:
     message = explain(error)
     if message is None or os.environ.get("TIFFIN_DEBUG") == "1":
-        traceback.print_exception(error)
+        click.echo(traceback_of(error), err=True, nl=False)
     if message is None:
         click.echo("error: This is a bug in Tiffin. Please report it with the traceback above.", err=True)
         return 1
