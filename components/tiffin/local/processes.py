@@ -16,6 +16,9 @@ from tiffin.local.guarding import Guard
 # Waits for a line, so that the guardian knows every process before it runs; exits if the input ends first.
 _WAIT_FOR_LINE = 'read -r line && exec "$@" </dev/null'
 
+# The system kills a process if memory runs out, and libraries such as TensorFlow abort.
+_WITHOUT_MEMORY = ("SIGKILL", "SIGABRT", "SIGSEGV", "SIGBUS")
+
 
 class Processes:
     """The running processes of a run, which one call can end. Thread-safe.
@@ -87,7 +90,7 @@ class Processes:
             # A retry would run beside them.
             return EXPLAINED
         if (name := _signal_of(status)) and not self._stopped:
-            memory = ", possibly by the system for lack of memory" if name == "SIGKILL" else ""
+            memory = ", possibly because memory or threads ran out" if name in _WITHOUT_MEMORY else ""
             _write(log, f"The step {log.stem} was killed by {name}{memory}.")
         return status
 

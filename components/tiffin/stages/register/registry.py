@@ -19,6 +19,8 @@ from tiffin.stages.register.parameters import check_login, check_model_name, che
 
 # MLflow collects usage data unless this is set.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# MLflow prints the run's address at its end, with a password that the tracking URI contains.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 # MLflow's defaults are seven retries of each request over four minutes, without a line in the log, and 120 seconds for a
 # response. faults.py repeats the whole registration.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
