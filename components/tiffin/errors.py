@@ -189,19 +189,22 @@ def _explain_system(error: OSError) -> str | None:
         return f"Could not open another file: {reason}. Raise the limit of open files: ulimit -n 4096."
     if isinstance(error, PermissionError):
         return f"Could not open '{error.filename}': {error.strerror}. Grant this user access, or choose another path."
-    if name is None and isinstance(error, FileNotFoundError) and not _has_folder():
-        return "The working folder was removed. Change to another folder."
+    if name is None and isinstance(error, FileNotFoundError):
+        return _explain_folder(error)
     if name and error.errno in _ADVICE:
         return f"Could not open '{os.fsdecode(name)}': {reason}. {_ADVICE[error.errno]}."
     return None
 
 
-def _has_folder() -> bool:
+def _explain_folder(error: FileNotFoundError) -> str | None:
+    """Return the message if there is no working folder or no temporary folder; these errors have no path."""
     try:
         os.getcwd()
     except OSError:
-        return False
-    return True
+        return "The working folder was removed. Change to another folder."
+    if "temporary directory" in str(error.strerror):
+        return f"{error.strerror}. Set TMPDIR to a folder with free space that this user can write."
+    return None
 
 
 # Exit status of a step that printed its error: EX_DATAERR of sysexits.h. An immediate retry would fail in the same way.

@@ -15,6 +15,8 @@ import urllib.parse
 MASK = "***"
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(\S*)")
+# Without a scheme, as in the address of a gRPC server; not the tag and digest of an image.
+_LOGIN = re.compile(r"(?<![\w@/:.=-])[\w.%+-]+:[^\s@/'\"]+@(?!sha\d+:)(?=[\w.-]+:\d|\[)")
 # Schemes with a user before the @ that is no secret by itself.
 _DATABASES = {"postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle", "mongodb", "ssh", "sftp"}
 # Schemes whose path may contain an @: without a colon before the first slash, nothing precedes the host.
@@ -46,6 +48,7 @@ def masked(text: str) -> str:
         text: Text that may contain URLs, HTTP headers, connection strings and environment variables.
     """
     text = _URL.sub(lambda match: f"{match[1]}://{_without_user(match[1].lower(), match[2])}", text)
+    text = _LOGIN.sub(f"{MASK}@", text)
     text = _PARAMETER.sub(_without_value, text)
     text = _HEADER.sub(lambda match: match[1] + match[2] + MASK, text)
     # A scheme that is shown stays readable.

@@ -1,6 +1,7 @@
 """A step's processes: started in a session of their own with their output in the log, and ended together."""
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -92,6 +93,11 @@ class Processes:
         if (name := _signal_of(status)) and not self._stopped:
             memory = ", possibly because memory or threads ran out" if name in _WITHOUT_MEMORY else ""
             _write(log, f"The step {log.stem} was killed by {name}{memory}.")
+        # kfp's command writes the component's source to a temporary file, and does not explain an error.
+        if status and os.statvfs(folder := self._guard.folder).f_bavail == 0:
+            _write(
+                log, f"The disk of the temporary folder '{folder}' is full: {os.strerror(errno.ENOSPC)}. Set TMPDIR."
+            )
         return status
 
     def stop(self, grace_seconds: float = 10) -> None:

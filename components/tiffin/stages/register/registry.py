@@ -203,7 +203,9 @@ def _discard(client: MlflowClient, run_id: str) -> None:
     """Delete the files of a run whose model is not registered and mark it as failed, if possible."""
     # An error here must not replace the one being raised.
     with suppress(Exception):
-        get_artifact_repository(client.get_run(run_id).info.artifact_uri).delete_artifacts()
+        location = client.get_run(run_id).info.artifact_uri
+        # The artifacts of a server are at mlflow-artifacts:/, below its address.
+        get_artifact_repository(location, tracking_uri=client.tracking_uri).delete_artifacts()
         client.set_terminated(run_id, "FAILED")
 
 
