@@ -161,14 +161,19 @@ def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
     return process.communicate(timeout=600)
 
 
-def test_a_killed_process_does_no_harm(state: Path, temporary: Path, marker: str) -> None:
-    choice = random.Random(SEED)
-    counts: Counter[tuple[str, str]] = Counter()
+def run_unharmed(state: Path, temporary: Path) -> tuple[float, str]:
+    """Run the pipeline, and return the seconds and the standard output."""
     started = time.monotonic()
     process = start(state, temporary)
     out, err = finish(process)
     assert check_truth(process, out, err, state) == "SUCCEEDED", err
-    longest = time.monotonic() - started
+    return time.monotonic() - started, out
+
+
+def test_a_killed_process_does_no_harm(state: Path, temporary: Path, marker: str) -> None:
+    choice = random.Random(SEED)
+    counts: Counter[tuple[str, str]] = Counter()
+    longest = run_unharmed(state, temporary)[0]
     for _ in range(COUNT):
         process = start(state, temporary)
         kind = kill_one(choice, process, state, marker, longest)
@@ -176,19 +181,16 @@ def test_a_killed_process_does_no_harm(state: Path, temporary: Path, marker: str
         result = check_truth(process, out, err, state)
         check_nothing_is_left(state, temporary, marker)
         counts[kind, result] += 1
-        process = start(state, temporary)
-        out, err = finish(process)
-        assert check_truth(process, out, err, state) == "SUCCEEDED", err
+        longest, out = run_unharmed(state, temporary)
         check_nothing_is_left(state, temporary, marker)
-        show(kind, result, out)
+        show(kind, result, json.loads(out))
     for (kind, result), count in sorted(counts.items()):
         print(f"{kind or 'none':<12} {result:<10} {count}")
 
     assert sum(counts.values()) == COUNT
 
 
-def show(kind: str, result: str, out: str) -> None:
-    following: dict[str, Any] = json.loads(out)
+def show(kind: str, result: str, following: dict[str, Any]) -> None:
     print(
         f"killed {kind or 'none'}: {result}; next run {following['state']} as version {following['model']['version']}"
     )
