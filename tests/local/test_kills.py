@@ -32,6 +32,9 @@ SEED = int(os.environ.get("KILLS_SEED", "1"))
 KINDS = ("runner", "guardian", "interpreter", "worker", "shell", "server")
 COMMAND = [TIFFIN, "run", "training", "--json", "--set", "data=sample:deliveries?rows=3000", "--set", "epochs=5"]
 
+# Two runs of the pipeline for each kill, after a first one.
+pytestmark = pytest.mark.timeout(600 + 900 * COUNT)
+
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
