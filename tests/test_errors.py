@@ -66,6 +66,15 @@ class TestExplain:
             (OSError(errno.EFBIG, "x"), errno.EFBIG, None),
             (OSError(errno.EDQUOT, "x"), errno.EDQUOT, None),
             (PermissionError(errno.EACCES, "Permission denied", "/data/a"), errno.EACCES, "/data/a"),
+            (OSError(errno.EROFS, "x", "/data/a"), errno.EROFS, "/data/a"),
+            (OSError(errno.ENOENT, "x", "/proc/x"), errno.ENOENT, "/proc/x"),
+            (OSError(errno.ENOTDIR, "x", "/data/a"), errno.ENOTDIR, "/data/a"),
+            (OSError(errno.EISDIR, "x", "/data/a"), errno.EISDIR, "/data/a"),
+            (OSError(errno.ENAMETOOLONG, "x", "/data/a"), errno.ENAMETOOLONG, "/data/a"),
+            (OSError(errno.ELOOP, "x", "/data/a"), errno.ELOOP, "/data/a"),
+            (OSError(errno.ENXIO, "x", "/data/a"), errno.ENXIO, "/data/a"),
+            (OSError(errno.EIO, "x", b"/data/a"), errno.EIO, "/data/a"),
+            (OSError(errno.EMFILE, "x", "/data/a"), errno.EMFILE, None),
         ],
     )
     def test_an_error_of_the_file_system_names_the_reason_and_the_path(self, error, number, path):
@@ -73,6 +82,41 @@ class TestExplain:
 
         assert os.strerror(number) in message
         assert re.findall("'(.*?)'", message) == ([path] if path else [])
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            MemoryError(),
+            OSError(errno.ENOMEM, "Cannot allocate memory"),
+            ImportError("libx.so: failed to map segment from shared object"),
+            type("OutOfMemoryException", (Exception,), {})("x"),
+            type("ResourceExhaustedError", (Exception,), {})("x"),
+        ],
+    )
+    def test_memory_ran_out(self, error):
+        assert "ulimit -v" in errors.explain(error)
+
+    @pytest.mark.parametrize("error", [BlockingIOError(errno.EAGAIN, "x"), RuntimeError("can't start new thread")])
+    def test_no_process_could_be_started(self, error):
+        assert "ulimit -u" in errors.explain(error)
+
+    def test_a_full_pipe_is_not_about_processes(self):
+        assert errors.explain(BlockingIOError(errno.EAGAIN, "x", 7)) is None
+
+    def test_a_missing_temporary_folder(self):
+        error = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/a']")
+
+        assert "['/a']" in errors.explain(error)
+        assert "TMPDIR" in errors.explain(error)
+
+    def test_a_traceback_has_no_secret(self):
+        try:
+            raise ValueError("at http://ada:hunter2@host")
+        except ValueError as error:
+            shown = errors.traceback_of(error)
+
+        assert "hunter2" not in shown.splitlines()[-1]
+        assert "http://***@host" in shown
 
     def test_an_error_of_ours_explains_itself(self):
         assert errors.explain(errors.InputError("Say this.")) == "Say this."

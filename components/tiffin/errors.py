@@ -9,7 +9,7 @@
     ├── ServingError     a request to a model server failed                         (RuntimeError)
     └── BackendError     a request to a Kubeflow Pipelines backend failed           (RuntimeError)
 
-Each message names the input, the rule, the received value and the next step:
+Each message names the input, the rule, the received value and the next step, without passwords and tokens:
 
     try:
         ingest("trips.csv", ...)
@@ -25,10 +25,16 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tiffin.masking import masked
 
 
 class TiffinError(Exception):
-    """An error that the user can fix; its message says how."""
+    """An error that the user can fix; its message says how. Secrets in the message are masked."""
+
+    def __init__(self, message: str = "", **options: Any) -> None:
+        super().__init__(masked(message), **options)
 
 
 class InputError(TiffinError, ValueError):
@@ -122,13 +128,82 @@ def explain(error: BaseException) -> str | None:
     """Return the message for an error that the user can fix, such as a full disk; None for a bug."""
     if isinstance(error, TiffinError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        # A failed copy has the source in `filename` and the target in `filename2`.
-        name = error.filename2 or error.filename
+    if _is_memory(error):
+        return "Not enough memory. Raise the memory limit (ulimit -v, or the size of the step), or use less data."
+    # Errors of processes and threads have no path.
+    if _is_fork(error) or "can't start new thread" in str(error):
+        return (
+            "Could not start a process or a thread. Raise the limit of processes: ulimit -u, or that of the container."
+        )
+    message = _explain_system(error) if isinstance(error, OSError) else None
+    return None if message is None else masked(message)
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback of an error, with secrets masked."""
+    return masked("".join(traceback.format_exception(error)))
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Return whether memory ran out. Libraries have errors of their own, and a library that cannot be mapped is not found."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ in ("OutOfMemoryException", "ResourceExhaustedError")
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, ImportError) and ("map segment" in str(error) or "allocate memory" in str(error)))
+    )
+
+
+def _is_fork(error: BaseException) -> bool:
+    # A write to a full pipe raises this error too, with the number of bytes written.
+    return isinstance(error, BlockingIOError) and not hasattr(error, "characters_written")
+
+
+# Error number -> what to do. Errors with other numbers are bugs, or have no path.
+_ADVICE = {
+    errno.EROFS: "Choose another folder, or mount the file system for writing",
+    errno.ENAMETOOLONG: "Choose a shorter path",
+    errno.ELOOP: "Remove the loop of links, or choose another path",
+    errno.ENOENT: "Check the path",
+    errno.ENOTDIR: "Check the path",
+    errno.EISDIR: "Check the path",
+    errno.EEXIST: "Choose another path, or remove the file",
+    errno.EINVAL: "Choose another path: the file system refuses this one",
+    errno.ENXIO: "Choose another path: this one is not a file",
+    errno.EIO: "Check that the disk is mounted and healthy",
+    errno.ESTALE: "Mount the file system again",
+    errno.ENOTCONN: "Mount the file system again",
+    errno.ETXTBSY: "Stop the program that uses the file",
+}
+
+
+def _explain_system(error: OSError) -> str | None:
+    """Return the message for an error of the operating system; None for a bug."""
+    # A failed copy has the source in `filename` and the target in `filename2`.
+    name = error.filename2 or error.filename
+    reason = os.strerror(error.errno) if error.errno else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         where = f" '{name}'" if name else ""
-        return f"Could not write{where}: {os.strerror(error.errno)}. Free disk space, or choose another folder."
+        return f"Could not write{where}: {reason}. Free disk space, or choose another folder."
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"Could not open another file: {reason}. Raise the limit of open files: ulimit -n 4096."
     if isinstance(error, PermissionError):
         return f"Could not open '{error.filename}': {error.strerror}. Grant this user access, or choose another path."
+    if name is None and isinstance(error, FileNotFoundError):
+        return _explain_folder(error)
+    if name and error.errno in _ADVICE:
+        return f"Could not open '{os.fsdecode(name)}': {reason}. {_ADVICE[error.errno]}."
+    return None
+
+
+def _explain_folder(error: FileNotFoundError) -> str | None:
+    """Return the message if there is no working folder or no temporary folder; these errors have no path."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "The working folder was removed. Change to another folder."
+    if "temporary directory" in str(error.strerror):
+        return f"{error.strerror}. Set TMPDIR to a folder with free space that this user can write."
     return None
 
 
@@ -152,6 +227,6 @@ def reported(status: int = EXPLAINED) -> Iterator[None]:
         if message is None:
             raise
         if os.environ.get("TIFFIN_DEBUG") == "1":
-            traceback.print_exc()
+            print(traceback_of(error), end="", file=sys.stderr)  # noqa: T201
         print(f"error: {message}", file=sys.stderr, flush=True)  # noqa: T201
         raise SystemExit(status) from error

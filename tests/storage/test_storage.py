@@ -120,12 +120,19 @@ class TestListFiles:
             ("s3://", r"S3 .*s3://bucket/name.*'s3://'"),
             ("minio:///x", r"MinIO .*minio://bucket/name.*'minio:///x'"),
             ("file://host/x", r"file:///.*'file://host/x'"),
+            ("s3://AKIA1:hunter2@bucket/x", r"'s3://\*\*\*@bucket/x'"),
+            ("s3://AKIA1:hun/ter2@bucket/x", r"'s3://\*\*\*@bucket/x'"),
+            ("gs://hunter2@bucket/x", r"'gs://\*\*\*@bucket/x'"),
             ("a\0b", r"file://, gs://, s3:// .*'a\\x00b'"),
         ],
     )
     def test_other_locations_are_refused(self, location, pattern):
         with pytest.raises(InputError, match=pattern):
             storage.list_files(location)
+
+    @pytest.mark.parametrize("uri", ["gs://bucket/a@b", "gs://bucket/a:b@c/d"])
+    def test_a_name_may_contain_an_at_sign(self, uri):
+        assert storage._resolve(uri)[0] is not None
 
 
 class TestCompareAndSwap:

@@ -1,13 +1,14 @@
 """`tiffin demo`, also run by `make run`."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
 from tiffin.artifacts.examples import read_sample_rows
 from tiffin.artifacts.model import read_training
 from tiffin.commands.options import debug_option, examples, state_option
+from tiffin.commands.streams import Progress
 
 if TYPE_CHECKING:
     from tiffin.local.results import Run
@@ -24,11 +25,12 @@ def demo(state: str) -> int:
 
     left_server = None
     try:
-        result = run_pipeline("training", state, ["data=sample:deliveries"])
+        stream = cast("TextIO", Progress(sys.stdout))
+        result = run_pipeline("training", state, ["data=sample:deliveries"], stream=stream)
         # Stopped below, so the summary need not mention it. A server that another run started keeps running.
         if left_server := result.left_server:
             result.left_server = result.serving = None
-        show_run(result, "", sys.stdout)
+        show_run(result, "", stream)
         if result.model and result.exit_status == 0:
             with running_server(state) as address:
                 _ask(result, result.model.name, address)

@@ -7,7 +7,6 @@ Exit statuses: 0 success, 1 failure, 2 invalid argument, 3 a gate of the pipelin
 import importlib
 import os
 import sys
-import traceback
 from typing import Any, NoReturn
 
 import click
@@ -15,7 +14,9 @@ from click.shell_completion import CompletionItem
 
 from tiffin.commands.options import debug_option, examples
 from tiffin.commands.shells import use_joined_bash
-from tiffin.errors import InputError, did_you_mean, explain, needs_extra
+from tiffin.commands.streams import discard, open_closed_streams, report
+from tiffin.errors import InputError, did_you_mean, explain, needs_extra, traceback_of
+from tiffin.masking import masked
 from tiffin.version import __version__
 
 # Command -> its line in `tiffin --help`. Importing every command for its docstring would take more than a second.
@@ -70,6 +71,7 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run the command line and end the process with its status."""
+        open_closed_streams()
         use_joined_bash()
         sys.exit(_exit_status(super().main, *args, **kwargs))
 
@@ -82,36 +84,41 @@ def _exit_status(run: Any, *args: Any, **kwargs: Any) -> int:
     except click.exceptions.Exit as request:
         status = request.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        report(f"{error.format_message()}\n")
         status = error.exit_code
     except click.UsageError as error:
-        click.echo(f"{error.ctx.get_usage()}\n\n" if error.ctx else "", err=True, nl=False)
-        click.echo(f"error: {error.format_message()}", err=True)
+        usage = f"{error.ctx.get_usage()}\n\n" if error.ctx else ""
+        report(f"{usage}error: {masked(error.format_message())}\n")
         status = error.exit_code
     except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
+        report(f"error: {masked(error.format_message())}\n")
         status = error.exit_code
     except click.Abort:
         # Ctrl-C. click has already ended the line in which the terminal shows "^C".
-        click.echo("Interrupted.", err=True)
+        report("Interrupted.\n")
         status = 130
     except BrokenPipeError:
         # The reader closed the pipe, as in `tiffin ... | head`. Without this, Python prints another error at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         status = 1
     except Exception as error:  # noqa: BLE001 - the one place that turns errors into messages
-        status = _report(error)
+        status = _explain(error)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Text that cannot be written would fail once more when Python exits.
+        discard(sys.stdout)
     return status if isinstance(status, int) else 0
 
 
-def _report(error: Exception) -> int:
+def _explain(error: Exception) -> int:
     message = explain(error)
     if message is None or os.environ.get("TIFFIN_DEBUG") == "1":
-        traceback.print_exception(error)
+        report(traceback_of(error))
     if message is None:
-        click.echo("error: This is a bug in Tiffin. Please report it with the traceback above.", err=True)
+        report("error: This is a bug in Tiffin. Please report it with the traceback above.\n")
         return 1
-    click.echo(f"error: {message}", err=True)
+    report(f"error: {message}\n")
     return 2 if isinstance(error, InputError) else 1
 
 

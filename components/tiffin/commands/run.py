@@ -2,12 +2,14 @@
 
 import json
 import sys
+from typing import TextIO, cast
 
 import click
 
 from tiffin.authoring.options import no_reuse_option, params_option, pipeline_argument, set_option, with_reuse
 from tiffin.commands.options import debug_option, examples, state_option, stop_command
 from tiffin.commands.pipeline_help import PipelineCommand
+from tiffin.commands.streams import Progress
 
 
 @click.command(
@@ -50,7 +52,7 @@ def run(
     from tiffin.local.results import show_run
     from tiffin.local.runs import run_pipeline
 
-    stream = sys.stderr if as_json else sys.stdout
+    stream = cast("TextIO", Progress(sys.stderr if as_json else sys.stdout))
     settings = with_reuse(settings, no_reuse)
     result = run_pipeline(
         pipeline, state, settings, file, cold=cold, docker=docker, stop_server=stop_server, stream=stream

@@ -218,6 +218,11 @@ def _resolve(uri: str) -> tuple[types.ModuleType | None, str]:
         )
     if not rest or rest.startswith("/"):
         raise InputError(f"{_STORES[scheme]} URI should be {scheme}://bucket/name. Received: '{uri}'. Add the bucket.")
+    if "@" in rest and re.search("[:@]", rest.partition("/")[0]):
+        raise InputError(
+            "A location should not contain a login, since locations are shown with the run and in its logs. "
+            f"Received: '{uri}'. Set the store's credentials in the step's environment."
+        )
     if scheme == "gs":
         from tiffin.storage import gcs
 

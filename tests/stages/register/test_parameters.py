@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tiffin.errors import InputError
-from tiffin.stages.register.parameters import check_model_name, check_tracking_uri
+from tiffin.stages.register.parameters import check_login, check_model_name, check_tracking_uri
 
 
 @pytest.mark.parametrize("name", ["m", "taxi-tips.v2_1", "9", "x" * 128])
@@ -41,6 +41,13 @@ def test_an_address_without_a_password(uri):
         "https://:hunter2@mlflow",
         "mysql+pymysql://ada:hunter2/@h/mlflow",
         "postgresql://db/mlflow?user=ada&password=hunter2",
+        "http://ada:hun/ter2@mlflow:5000",
+        "http://ada:hun@ter2@mlflow",
+        "https://hunter2@mlflow",
+        "https://mlflow/?passwd=hunter2",
+        "https://mlflow/?token=hunter2",
+        "https://mlflow/?x=1&access_token=hunter2",
+        "https://mlflow/?X-Amz-Signature=hunter2",
     ],
 )
 def test_an_address_with_a_password(uri):
@@ -48,6 +55,39 @@ def test_an_address_with_a_password(uri):
         check_tracking_uri(uri)
 
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "http://mlflow:5000",
+        "http://ada:hunter2@mlflow:5000/a",
+        "http://ada:hun%2Fter2%40@mlflow",
+        "mysql+pymysql://ada:hun/ter2@db/mlflow",
+        "sqlite:////a@b/c@d.db",
+    ],
+)
+def test_a_login_that_clients_understand(uri):
+    check_login(uri)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://ada:hun/ter2@mlflow",
+        "http://ada:12/ter2@mlflow",
+        "http://ada:hun?ter2@mlflow",
+        "http://ada:hun#ter2@mlflow",
+        "http://ada:hun@ter2@mlflow",
+        "postgresql://ada:hun@ter2@db/mlflow",
+    ],
+)
+def test_a_login_that_clients_would_misread(uri):
+    with pytest.raises(InputError, match=r"^MLFLOW_TRACKING_URI .*%2F.*%40") as raised:
+        check_login(uri)
+
+    assert "ter2" not in str(raised.value)
 
 
 def test_imports_nothing_heavy():

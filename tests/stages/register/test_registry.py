@@ -191,6 +191,23 @@ class TestUnreachable:
         assert "'http://***@127.0.0.1:" in error
         assert "secret" not in error
 
+    @pytest.mark.parametrize("login", ["u:hun/secret", "u:123/secret", "u:hun@secret", "secret:x/y"])
+    def test_a_login_that_is_not_encoded(self, model, evaluation, tmp_path, login):
+        error = self.register(model, evaluation, tmp_path, "", MLFLOW_TRACKING_URI=f"http://{login}@127.0.0.1:9")
+
+        assert "MLFLOW_TRACKING_URI" in error
+        assert "secret" not in error
+
+    @pytest.mark.parametrize("scheme", ["postgresql", "mysql", "mssql"])
+    def test_a_database_without_its_driver(self, model, evaluation, tmp_path, scheme):
+        error = self.register(
+            model, evaluation, tmp_path, "", MLFLOW_TRACKING_URI=f"{scheme}://ada:secret@127.0.0.1:9/mlflow"
+        )
+
+        assert scheme in error
+        assert "pip install 'mlflow[db]'" in error
+        assert "secret" not in error
+
     def test_another_server_listens(self, model, evaluation, tmp_path):
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):

@@ -27,8 +27,9 @@ def register_model(
         model: Output of train_model.
         evaluation: Output of evaluate_model. The step fails if the model did not pass.
         model_name: Name of the registered model: up to 128 letters, digits, '_', '-' and '.'; starts with a letter or digit.
-        tracking_uri: MLflow tracking URI, without a password. Empty for MLFLOW_TRACKING_URI of the step's environment.
-        experiment: MLflow experiment, created if it does not exist. Empty for the model name.
+        tracking_uri: MLflow tracking URI, without a password or token. Empty for MLFLOW_TRACKING_URI of the step's environment.
+        experiment: MLflow experiment, created if it does not exist. Empty for that of MLFLOW_RUN_ID or MLFLOW_EXPERIMENT_ID
+            in the step's environment, else for the model name.
         run: Pipeline run ID. A retry with the same ID reuses the registered version. Empty to always create a version.
 
     Returns:

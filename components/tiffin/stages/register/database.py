@@ -1,9 +1,10 @@
-"""MLflow's SQLite database: create its tables atomically, and detect a full disk behind an error."""
+"""MLflow's database: check its driver, create SQLite's tables atomically, and detect a full disk behind an error."""
 
 import errno
 import fcntl
 import os
 import sqlite3
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,31 @@ from pathlib import Path
 import sqlalchemy
 from mlflow.store.db.utils import _initialize_tables
 
+from tiffin.errors import InputError
+
 
 def path_of(uri: str) -> Path | None:
     """Return the file of a SQLite tracking URI, None for other URIs."""
     name = sqlalchemy.make_url(uri).database if uri.startswith("sqlite:///") else None
     return Path(name) if name else None
+
+
+def check_driver(uri: str) -> None:
+    """Raise an InputError if a database URI needs a driver that is not installed.
+
+    MLflow would retry the import, and would then report a missing module.
+    """
+    if urllib.parse.urlsplit(uri).scheme.partition("+")[0] not in ("postgresql", "mysql", "mssql"):
+        return
+    dialect = sqlalchemy.make_url(uri).get_dialect()
+    try:
+        dialect.import_dbapi()
+    except ImportError as error:
+        raise InputError(
+            f"MLFLOW_TRACKING_URI should be the address of an MLflow server, or of a database whose driver is installed. "
+            f"Received: a {dialect.name} URI, and the module '{error.name}' is missing. Run: pip install 'mlflow[db]' in "
+            "the environment of the step, which is its image or virtualenv 'model'."
+        ) from error
 
 
 @contextmanager
