@@ -115,6 +115,5 @@ def _need(state: str | Path) -> int:
 
 
 def _open_users(state: str | Path) -> int:
-    folder = serving.server_folder(state)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = serving.make_server_folder(state)
     return os.open(folder / "users", os.O_RDWR | os.O_CREAT, 0o600)
