@@ -46,6 +46,9 @@ class Runner:
             feeds: Names of the tensors to feed, sorted, as TensorFlow numbers the arguments in its errors.
             types: Type of each feed.
             fetches: Names of the tensors to fetch.
+
+        Raises:
+            ServingError: A tensor to fetch has a type that replies cannot contain.
         """
         self.feeds = list(feeds)
         self._session, self._fetches = session, list(fetches)
@@ -58,6 +61,15 @@ class Runner:
             [session.graph.get_tensor_by_name(name)._as_tf_output() for name in names]
             for names in (self.feeds, self._fetches)
         )
+        # Check before the first run, not after it: a run may have side effects.
+        for name in self._fetches:
+            type_ = session.graph.get_tensor_by_name(name).dtype.as_datatype_enum
+            if conversion.numpy_type(type_) is None:
+                raise ServingError(
+                    f"Outputs of type {conversion.type_name(type_)} are not supported by this server; got {name}. Request other "
+                    "outputs by output_filter.",
+                    "UNIMPLEMENTED",
+                )
 
     def __call__(self, arrays: Sequence[Any], timeout_ms: int = 0) -> list[Any]:
         """Return the fetched arrays.
