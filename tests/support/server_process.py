@@ -20,7 +20,7 @@ class Server:
 
     def __init__(self, nursery: Any, port: int, rest_port: int, log: pathlib.Path, argv: list[str]) -> None:
         self._nursery = nursery
-        self.port, self.rest_port, self.log_path = port, rest_port, log
+        self.port, self.rest_port, self.log_path, self.argv = port, rest_port, log, argv
         self.pid = nursery({"argv": argv, "log": str(log)})
         self.address = f"127.0.0.1:{port}"
         self._channels: list[Any] = []

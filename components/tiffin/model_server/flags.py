@@ -161,6 +161,8 @@ def check(options: Any) -> None:
         raise invalid(
             "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
         )
+    if options.max_request_growth_bytes < 0:
+        raise invalid(f"max_request_growth_bytes must be non-negative; was {options.max_request_growth_bytes}")
     parallelism = (
         options.tensorflow_intra_op_parallelism,
         options.tensorflow_inter_op_parallelism,
