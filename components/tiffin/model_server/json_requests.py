@@ -47,17 +47,17 @@ def _check_surrogates(body: bytes) -> None:
     r"""Reject `\ud800` without its second half, as rapidjson does: it is no character, and has no UTF-8."""
     if not _SURROGATE.search(body):
         return
-    first = None  # end of the escape sequence before, if it is the first half of a pair
+    half = None  # the escape sequence before, if it is the first half of a pair
     for escape in _ESCAPE.finditer(body):
         number = int(escape[1], 16) if escape[1] else 0
-        if first is not None and (escape.start() != first or number not in _SECOND):
+        if half is not None and (escape.start() != half.end() or number not in _SECOND):
             break
-        if first is None and number in _SECOND:
-            first = escape.start()
+        if half is None and number in _SECOND:
+            half = escape
             break
-        first = escape.end() if number in _FIRST else None
-    if first is not None:
-        raise invalid(f"JSON Parse error: The surrogate pair in string is invalid. at offset: {first}")
+        half = escape if number in _FIRST else None
+    if half is not None:
+        raise invalid(f"JSON Parse error: The surrogate pair in string is invalid. at offset: {half.start()}")
 
 
 def _int(text: str) -> int:
