@@ -91,8 +91,14 @@ class Server:
                 return error.code, error.read().decode()
 
     def resident_mib(self) -> float:
+        return self._memory_mib("VmRSS")
+
+    def peak_mib(self) -> float:
+        return self._memory_mib("VmHWM")
+
+    def _memory_mib(self, name: str) -> float:
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+        return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1]) / 1024
 
 
 class Pause:
