@@ -3,10 +3,8 @@ import json
 import os
 import re
 import signal
-import stat
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -17,7 +15,8 @@ import pytest
 from support.waiting import until
 from tiffin.local import interpreters
 from tiffin.local.environments import find_python
-from tiffin.local.interpreters import Interpreter, fork_detached, private_folder, warm_interpreters
+from tiffin.local.guarding import guarded_folder
+from tiffin.local.interpreters import Interpreter, fork_detached, warm_interpreters
 
 # The component's source. --component_module_path makes kfp's executor run it.
 SOURCE = """
@@ -52,9 +51,9 @@ def step(what: str):
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with private_folder() as made:
-        (made / "step.py").write_text(SOURCE)
-        yield made
+    with guarded_folder() as guard:
+        (guard.folder / "step.py").write_text(SOURCE)
+        yield guard.folder
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +192,7 @@ def test_other_commands_run_in_the_real_interpreter(interpreter: Interpreter) ->
 
 @pytest.mark.parametrize("environment", ["data", "model"])
 def test_the_modules_that_steps_wait_for_can_be_imported(environment: str, tmp_path: Path) -> None:
-    with private_folder() as own, warm_interpreters([environment], own, tmp_path, {}) as started:
+    with guarded_folder() as guard, warm_interpreters([environment], guard.folder, tmp_path, {}) as started:
         interpreter, deadline = started[environment], time.monotonic() + 120
         while not interpreter.is_ready and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -222,7 +221,7 @@ def test_signals_reach_the_step_during_an_import(folder: Path, tmp_path: Path, m
     importing = tmp_path / "importing"
     (tmp_path / "slow_of_tests.py").write_text(f"import time\nopen({str(importing)!r}, 'w')\ntime.sleep(120)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with private_folder() as private, warm_interpreters(["model"], private, private, {}) as started:
+    with guarded_folder() as guard, warm_interpreters(["model"], guard.folder, guard.folder, {}) as started:
         step = start(started["model"].bin, folder, "wait", start_new_session=True)
         lines = iter(step.stdout or [])
         assert any(line.startswith("waiting") for line in lines)
@@ -238,8 +237,8 @@ def test_a_detached_process_outlives_the_interpreter(tmp_path: Path, monkeypatch
     monkeypatch.setattr(interpreters, "MODULES", {"model": ((), ())})
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sleeper.py").write_text("import time\nprint('asleep', flush=True)\ntime.sleep(60)\n")
-    with private_folder() as folder, (tmp_path / "out").open("wb") as out, open(os.devnull, "rb") as nothing:
-        with warm_interpreters(["model"], folder, folder, {}) as started:
+    with guarded_folder() as guard, (tmp_path / "out").open("wb") as out, open(os.devnull, "rb") as nothing:
+        with warm_interpreters(["model"], guard.folder, guard.folder, {}) as started:
             pid = fork_detached(started["model"], ["sleeper"], (nothing.fileno(), out.fileno(), out.fileno()))
             assert until(lambda: (tmp_path / "out").read_text() == "asleep\n")
         try:
@@ -257,7 +256,7 @@ def test_a_step_starts_cold_if_the_interpreter_does_not_start(
     monkeypatch.setattr(interpreters, "MODULES", {"model": (("antigravity_of_tests",), ())})
     (tmp_path / "antigravity_of_tests.py").write_text("import os\nos._exit(1)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with private_folder() as private, warm_interpreters(["model"], private, private, {}) as started:
+    with guarded_folder() as guard, warm_interpreters(["model"], guard.folder, guard.folder, {}) as started:
         status, _, err = finish(start(started["model"].bin, folder, "exit"))
 
     assert status == 7
@@ -266,7 +265,7 @@ def test_a_step_starts_cold_if_the_interpreter_does_not_start(
 
 def test_killing_the_interpreter_ends_the_step_with_a_hint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreters, "MODULES", {"model": ((), ())})
-    with private_folder() as private, warm_interpreters(["model"], private, private, {}) as started:
+    with guarded_folder() as guard, warm_interpreters(["model"], guard.folder, guard.folder, {}) as started:
         step = start(started["model"].bin, folder, "wait")
         waiting = next(line for line in step.stdout or [] if line.startswith("waiting"))
         started["model"].process.kill()
@@ -295,13 +294,3 @@ def test_the_interpreter_ends_when_the_run_is_killed(tmp_path: Path) -> None:
         run.kill()
 
     assert until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2])
-
-
-def test_the_folder_is_private_and_its_path_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    long = tmp_path / ("x" * 90)
-    long.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(long))
-    with private_folder() as folder:
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert len(str(folder / "model.sock")) < 100
-    assert not folder.exists()

@@ -1,23 +1,15 @@
 import os
 import signal
-import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.waiting import until
-from tiffin.local.processes import guarded_processes
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+from support.waiting import is_alive, until
+from tiffin.local.guarding import guarded_folder
+from tiffin.local.processes import Processes
 
 
 def run_aside(function: Callable[[], int]) -> tuple[threading.Thread, list[int]]:
@@ -30,7 +22,8 @@ def run_aside(function: Callable[[], int]) -> tuple[threading.Thread, list[int]]
 def test_output_is_logged_and_the_status_returned(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("before\n")
-    with guarded_processes(tmp_path / "none") as processes:
+    with guarded_folder() as guard:
+        processes = Processes(guard)
         status = processes.run(["sh", "-c", "echo out; echo err >&2; exit 3"], os.environ, log)
 
     assert status == 3
@@ -48,7 +41,8 @@ def test_a_stop_sends_sigint_then_sigterm_then_sigkill(
     ignore = "".join(f"signal.signal(signal.SIG{name}, signal.SIG_IGN);" for name in trapped)
     code = f"import signal, time, pathlib; signal.signal(signal.SIGINT, signal.SIG_DFL); {ignore}"
     command = [sys.executable, "-c", f"{code} pathlib.Path({str(ready)!r}).touch(); time.sleep(60)"]
-    with guarded_processes(tmp_path / "none") as processes:
+    with guarded_folder() as guard:
+        processes = Processes(guard)
         thread, results = run_aside(lambda: processes.run(command, os.environ, tmp_path / "log"))
         assert until(ready.exists)
         processes.stop(grace_seconds=0.6)
@@ -59,7 +53,8 @@ def test_a_stop_sends_sigint_then_sigterm_then_sigkill(
 
 def test_a_second_stop_kills_immediately(tmp_path: Path) -> None:
     command = ["sh", "-c", f"trap '' INT TERM; touch {tmp_path}/ready; sleep 60 & wait; wait"]
-    with guarded_processes(tmp_path / "none") as processes:
+    with guarded_folder() as guard:
+        processes = Processes(guard)
         thread, results = run_aside(lambda: processes.run(command, os.environ, tmp_path / "log"))
         assert until((tmp_path / "ready").exists)
         processes.stop(grace_seconds=600)
@@ -70,7 +65,8 @@ def test_a_second_stop_kills_immediately(tmp_path: Path) -> None:
 
 
 def test_nothing_starts_after_a_stop(tmp_path: Path) -> None:
-    with guarded_processes(tmp_path / "none") as processes:
+    with guarded_folder() as guard:
+        processes = Processes(guard)
         processes.stop(grace_seconds=0)
 
         assert processes.stopped
@@ -78,23 +74,21 @@ def test_nothing_starts_after_a_stop(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-def test_a_killed_run_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "private"
-    folder.mkdir()
-    code = f"""
-        import os
-        from pathlib import Path
-        from tiffin.local.processes import guarded_processes
-        with guarded_processes(Path({str(folder)!r})) as processes:
-            command = ["sh", "-c", "echo $$ > {tmp_path}/leader; sleep 60 & echo $! > {tmp_path}/other; wait"]
-            processes.run(command, os.environ, Path({str(tmp_path / "log")!r}))
-    """
-    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)]) as run:
-        other = tmp_path / "other"
-        assert until(lambda: other.exists() and bool(other.read_text().strip()))
-        pids = [int((tmp_path / name).read_text()) for name in ("leader", "other")]
-        assert all(map(is_alive, pids))
-        run.kill()
+def test_processes_that_a_command_leaves_are_killed(tmp_path: Path) -> None:
+    with guarded_folder() as guard:
+        status = Processes(guard).run(
+            ["sh", "-c", "sleep 60 & echo $!; trap '' TERM INT; sleep 60 & echo $!"], os.environ, tmp_path / "log"
+        )
+        assert status == 0
+        assert not any(is_alive(int(line)) for line in (tmp_path / "log").read_text().split())
+        assert list(guard.folder.iterdir()) == []
 
-    assert until(lambda: not any(map(is_alive, pids)))
-    assert until(lambda: not folder.exists())
+
+@pytest.mark.parametrize(
+    ("how", "status"), [("kill -9 $$", -9), ("sh -c 'kill -9 $$'; exit $?", 137), ("kill -TERM $$", -15)]
+)
+def test_an_end_by_a_signal_is_explained_in_the_log(tmp_path: Path, how: str, status: int) -> None:
+    with guarded_folder() as guard:
+        assert Processes(guard).run(["sh", "-c", how], os.environ, tmp_path / "log") == status
+
+    assert ("SIGTERM" if status == -15 else "SIGKILL") in (tmp_path / "log").read_text().splitlines()[-1]

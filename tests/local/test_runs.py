@@ -1,8 +1,10 @@
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -12,11 +14,12 @@ import pytest
 
 from support import toy_pipelines as toys
 from support.command_line import TIFFIN
+from support.waiting import until
 from tiffin.artifacts.summary import RegisteredModel
 from tiffin.errors import InputError, ServingError, TiffinError
 from tiffin.local import interpreters, runs
 from tiffin.local.environments import find_environment
-from tiffin.local.processes import Processes, guarded_processes
+from tiffin.local.guarding import Guard, guarded_folder
 from tiffin.local.results import Run
 from tiffin.local.runs import run_pipeline
 from tiffin.local.serving import find_server, stop_server
@@ -111,7 +114,7 @@ def test_a_false_condition_skips_its_steps(tmp_path: Path) -> None:
         ("mistake", "`fail` should be empty. Received: fail='mistake'. Leave it out."),
         ("bug", "ZeroDivisionError: a bug"),
         ("exit", "The step read-text failed."),
-        ("signal", "The step read-text failed."),
+        ("signal", "The step read-text was killed by SIGTERM."),
     ],
 )
 def test_a_failed_step_fails_the_run(tmp_path: Path, fail: str, reason: str, cold: bool) -> None:
@@ -225,18 +228,55 @@ def test_an_explained_failure_is_not_retried(tmp_path: Path, cold: bool) -> None
 
 def test_an_error_after_the_steps_keeps_their_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
-    def stubborn(*_: object) -> Iterator[Processes]:
-        with guarded_processes(tmp_path / "none") as processes:
-            yield processes
+    def stubborn() -> Iterator[Guard]:
+        with guarded_folder() as guard:
+            yield guard
         raise ServingError("The model server should end.")
 
-    monkeypatch.setattr(runs, "guarded_processes", stubborn)
+    monkeypatch.setattr(runs, "guarded_folder", stubborn)
     with pytest.raises(ServingError):
         run(toys.explaining, tmp_path / "state")
 
     (folder,) = (tmp_path / "state" / "runs").iterdir()
     assert json.loads((folder / "run.json").read_text())["reason"] == "No such folder: 'data'."
     assert "error: " in (folder / "logs" / "explain.log").read_text()
+
+
+def find_processes(parent: int, word: str) -> list[int]:
+    """Return the child processes whose command line has this word."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            owner = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if owner == parent and word in (entry / "cmdline").read_bytes().decode():
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.parametrize("helper", ["guardian.py", "tiffin.local.zygote"])
+def test_a_run_whose_helpers_are_killed_ends_and_reports_it(tmp_path: Path, helper: str) -> None:
+    note = tmp_path / "note"
+    spec = toys.write_spec(toys.waiting, tmp_path)
+    command = [TIFFIN, "run", str(spec), "--state", str(tmp_path / "state"), "--json", "--set", f"note={note}"]
+    with interpreters.subprocess.Popen(
+        [*command, "--set", "seconds=5"], stdout=interpreters.subprocess.PIPE, stderr=interpreters.subprocess.PIPE
+    ) as process:
+        assert until(lambda: note.exists() or process.poll() is not None)
+        killed = find_processes(process.pid, helper)
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        out, err = process.communicate(timeout=120)
+    summary = json.loads(out)
+
+    assert killed
+    assert summary["state"] in err.decode()
+    if helper == "guardian.py":
+        assert (process.returncode, summary["state"]) == (0, "SUCCEEDED")
+        assert str(killed[0]) in summary["warnings"][0]
+        assert summary["warnings"][0] in err.decode()
+    else:
+        assert (process.returncode, summary["state"], summary["warnings"]) == (1, "FAILED", [])
+        assert re.search("wait .*SIGKILL", summary["reason"])
 
 
 def test_only_interpreters_that_the_spec_needs_are_started(tmp_path: Path) -> None:

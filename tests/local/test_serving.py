@@ -15,7 +15,8 @@ from support.waiting import until
 from tiffin.errors import ServingError, TiffinError
 from tiffin.local import interpreters, serving
 from tiffin.local.companion import accompany, running_server, stop_unless_needed
-from tiffin.local.interpreters import private_folder, warm_interpreters
+from tiffin.local.guarding import guarded_folder
+from tiffin.local.interpreters import warm_interpreters
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_a_cancelled_start_leaves_no_server(state: Path, monkeypatch: pytest.Mon
     (tmp_path / "slow_of_tests.py").write_text("import time\ntime.sleep(60)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(interpreters, "MODULES", {"model": (("slow_of_tests",), ())})
-    with private_folder() as folder, warm_interpreters(["model"], folder, folder, {}) as started:
+    with guarded_folder() as guard, warm_interpreters(["model"], guard.folder, guard.folder, {}) as started:
         companion = accompany(state, started["model"])
         assert companion.started
         assert serving.find_server(state) == companion.server
@@ -145,7 +146,7 @@ def test_a_cancelled_start_leaves_no_server(state: Path, monkeypatch: pytest.Mon
 
 def test_a_server_forked_from_a_warm_interpreter_outlives_it(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreters, "MODULES", {"model": (("tensorflow",), ())})
-    with private_folder() as folder, warm_interpreters(["model"], folder, folder, {}) as started:
+    with guarded_folder() as guard, warm_interpreters(["model"], guard.folder, guard.folder, {}) as started:
         companion = accompany(state, started["model"])
         companion.finish(stop=False)
         server = serving.find_server(state)

@@ -1,8 +1,9 @@
-"""A free port, and waiting for a condition."""
+"""A free port, and waiting for a condition or a process."""
 
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def free_port() -> int:
@@ -19,3 +20,11 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs; a zombie has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

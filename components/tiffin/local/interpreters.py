@@ -8,12 +8,10 @@ interpreter (`zygote.py`). The interpreter's socket listens from the start, so t
 import contextlib
 import os
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +31,6 @@ def _modules(environment: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 # environment -> modules that its steps wait for, and modules to import later, when the interpreter is idle.
 MODULES = {name: _modules(name) for name in images.ENVIRONMENTS}
-
-# The path of a Unix socket may have at most 108 bytes; the longest name in the folder takes 20.
-_LONGEST_FOLDER = 80
 
 
 @dataclass(frozen=True)
@@ -66,19 +61,6 @@ class Interpreter:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-
-
-@contextlib.contextmanager
-def private_folder() -> Iterator[Path]:
-    """Yield a temporary folder that only this user can enter, with a path short enough for sockets."""
-    place = tempfile.gettempdir()
-    if len(os.fsencode(place)) > _LONGEST_FOLDER - len("/tiffin-12345678"):
-        place = "/tmp"  # noqa: S108 - mkdtemp gives the folder mode 0700
-    folder = Path(tempfile.mkdtemp(prefix="tiffin-", dir=place))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,16 +1,17 @@
-"""A step's process: started in a session of its own with its output in the log, and ended with all its children."""
+"""A step's processes: started in a session of their own with their output in the log, and ended together."""
 
 import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from tiffin.local import guardian
+from tiffin.errors import EXPLAINED
+from tiffin.local import attempts
+from tiffin.local.guarding import Guard
 
 # Waits for a line, so that the guardian knows every process before it runs; exits if the input ends first.
 _WAIT_FOR_LINE = 'read -r line && exec "$@" </dev/null'
@@ -20,12 +21,13 @@ class Processes:
     """The running processes of a run, which one call can end. Thread-safe.
 
     Args:
-        watch: File descriptor of the guardian's standard input.
+        guard: Ends the processes if this process is killed.
     """
 
-    def __init__(self, watch: int) -> None:
-        self._watch = watch
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
         self._running: set[int] = set()
+        self._count = 0
         self._lock = threading.Lock()
         self._stopped = False
 
@@ -35,7 +37,9 @@ class Processes:
         return self._stopped
 
     def run(self, command: list[str], environment: Mapping[str, str], log: Path) -> int:
-        """Run `command` to its end and return its exit status, negative for a signal.
+        """Run `command` to its end, end what it left running, and return its exit status, negative for a signal.
+
+        An end by a signal is explained in the log.
 
         Args:
             command: The program and its arguments.
@@ -45,21 +49,25 @@ class Processes:
         with log.open("ab") as output, self._lock:
             if self._stopped:
                 return -signal.SIGTERM
+            self._count += 1
+            attempt = self._guard.folder / f"attempt-{self._count}"
+            attempt.touch()
             process = subprocess.Popen(
                 ["sh", "-c", _WAIT_FOR_LINE, "sh", *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env=environment,
+                env={**environment, attempts.VARIABLE: str(attempt)},
                 start_new_session=True,
             )
             self._running.add(process.pid)
-            self._notify("+", process.pid)
+            self._guard.add(process.pid)
             assert process.stdin is not None  # noqa: S101 - for the type checker
             with contextlib.suppress(BrokenPipeError), process.stdin:
                 process.stdin.write(b"\n")
+        is_over = True
         try:
-            return process.wait()
+            status = process.wait()
         except KeyboardInterrupt:
             # `stop` has been called, so the process ends within the grace period.
             process.wait()
@@ -68,8 +76,20 @@ class Processes:
             # sh ends immediately; its children may still be cleaning up.
             while self._stopped and _signal(process.pid, 0):
                 time.sleep(0.02)
+            is_over = attempts.end(attempt, process.pid)
             self._running.discard(process.pid)
-            self._notify("-", process.pid)
+            self._guard.remove(process.pid)
+        if not is_over:
+            _write(
+                log,
+                f"Processes of the step {log.stem}, such as {process.pid}, could not be killed. Restart this machine.",
+            )
+            # A retry would run beside them.
+            return EXPLAINED
+        if (name := _signal_of(status)) and not self._stopped:
+            memory = ", possibly by the system for lack of memory" if name == "SIGKILL" else ""
+            _write(log, f"The step {log.stem} was killed by {name}{memory}.")
+        return status
 
     def stop(self, grace_seconds: float = 10) -> None:
         """End all processes and refuse new ones. Returns immediately; safe in a signal handler.
@@ -91,25 +111,18 @@ class Processes:
             _signal(group, signal.SIGINT)
         threading.Thread(target=_insist, args=(groups, grace_seconds), daemon=True).start()
 
-    def _notify(self, sign: str, group: int) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self._watch, f"{sign}{group}\n".encode())
+
+def _signal_of(status: int) -> str:
+    """Return the name of the signal that ended a process, or a process that sh waited for; empty if none did."""
+    number = -status if status < 0 else status - 128
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number).name
+    return ""
 
 
-@contextlib.contextmanager
-def guarded_processes(folder: Path) -> Iterator[Processes]:
-    """Yield processes that a guardian kills if this process is killed.
-
-    Args:
-        folder: Temporary folder that the guardian removes if this process is killed.
-    """
-    command = [sys.executable, "-ISE", guardian.__file__, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as watcher:
-        assert watcher.stdin is not None  # noqa: S101 - for the type checker
-        yield Processes(watcher.stdin.fileno())
-        with contextlib.suppress(BrokenPipeError):
-            watcher.stdin.write(b".\n")
-            watcher.stdin.flush()
+def _write(log: Path, problem: str) -> None:
+    with log.open("a") as file:
+        file.write(f"error: {problem}\n")
 
 
 def _insist(groups: list[int], grace_seconds: float) -> None:

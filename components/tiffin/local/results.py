@@ -47,6 +47,7 @@ class Run:
         evaluations: Step name -> evaluation.
         models: Step name -> registered model.
         unread: Reports of steps that could not be read, with the reason, one line each.
+        warnings: Faults that did not fail a step, such as a lost helper process, one line each.
         left_server: Address of the model server that the run started and left running; None if there is none.
     """
 
@@ -66,6 +67,7 @@ class Run:
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     models: dict[str, RegisteredModel] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     left_server: str | None = None
 
     @property
@@ -127,6 +129,7 @@ class Run:
             },
             "models": documents.to_json(self.models),
             "unread": list(self.unread),
+            "warnings": list(self.warnings),
             "notes": [documents.to_json(noted(step.name, note)) for step in self.steps for note in step.notes],
         }
 
@@ -238,6 +241,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("serving", run.serving),
         # Without another failure, these lines are the reason itself.
         *[("unread", printable(line)) for line in run.unread if line not in run.reason],
+        *[("warning", printable(line)) for line in run.warnings],
     ]
     return [(name, text) for name, text in facts if text]
 

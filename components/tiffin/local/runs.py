@@ -20,8 +20,9 @@ from tiffin.errors import EXPLAINED, InputError, TiffinError
 from tiffin.local.cleaning import RECORD, in_progress
 from tiffin.local.companion import accompany
 from tiffin.local.environments import find_missing
-from tiffin.local.interpreters import Interpreter, private_folder, warm_interpreters
-from tiffin.local.processes import guarded_processes
+from tiffin.local.guarding import guarded_folder
+from tiffin.local.interpreters import Interpreter, warm_interpreters
+from tiffin.local.processes import Processes
 from tiffin.local.results import Run, conclude, tidy_log
 from tiffin.local.serving import find_server
 from tiffin.local.virtualenvs import Machine, Place, Virtualenvs, shared_variables
@@ -71,7 +72,8 @@ def run_pipeline(
     if docker:
         return _run_in_containers(pipeline, compiled, state, settings, file, stream)
     with contextlib.ExitStack() as stack:
-        private = stack.enter_context(private_folder())
+        guard = stack.enter_context(guarded_folder())
+        private = guard.folder
         folder = stack.enter_context(_run_folder(state, Path(pipeline).stem))
         variables = shared_variables(state)
         interpreters: dict[str, Interpreter] = {}
@@ -89,11 +91,9 @@ def run_pipeline(
         run = Run(spec.name, spec.version, folder, _waiting_steps(spec))
         machine = Machine(state, private, interpreters, variables, missing)
         serves = SERVING in find_unaddressed(spec, arguments) and "model" not in missing
-        with (
-            _server(run, machine, stop_server) if serves else contextlib.nullcontext(),
-            guarded_processes(private) as processes,
-        ):
-            _execute(run, spec, arguments, Virtualenvs(machine, processes), private, stream)
+        with _server(run, machine, stop_server) if serves else contextlib.nullcontext():
+            _execute(run, spec, arguments, Virtualenvs(machine, Processes(guard)), private, stream)
+            run.warnings = tuple(guard.warnings)
             _record(run, started)
     return run
 
@@ -105,12 +105,13 @@ def _run_in_containers(
     from tiffin.local.containers.servers import SERVING_ADDRESS
 
     started = time.monotonic()
-    with private_folder() as private, _run_folder(state, Path(pipeline).stem) as folder:
+    with guarded_folder() as guard, _run_folder(state, Path(pipeline).stem) as folder:
         spec = compiled or _compile(pipeline, folder)
         arguments = gather_parameters(spec, settings, file)
         run = Run(spec.name, spec.version, folder, _waiting_steps(spec))
         with containers_of(spec, arguments, state, folder) as containers:
-            _execute(run, spec, arguments, containers, private, stream)
+            _execute(run, spec, arguments, containers, guard.folder, stream)
+            run.warnings = tuple(guard.warnings)
             # The run's own server ends with it.
             run.serving = None if run.serving == SERVING_ADDRESS else run.serving
             _record(run, started)

@@ -25,7 +25,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from tiffin.local import forks
+from tiffin.local import attempts, forks
 from tiffin.local.handover import FORWARDED
 
 _PR_SET_PDEATHSIG = 1
@@ -198,6 +198,10 @@ def _become(
         environment = {**imported, **request["environment"]}
         os.environ.clear()
         os.environ.update(environment)
+        attempt = os.environ.pop(attempts.VARIABLE, None)
+        # If it has ended, a retry may be running already.
+        if attempt and not request["detached"] and not attempts.join(attempt):
+            os._exit(1)
     except BaseException as error:  # noqa: BLE001 - a fork must not return to the loop of `serve`
         _log(f"could not start a step: {error}")
         os._exit(1)
