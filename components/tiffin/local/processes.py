@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tiffin.errors import EXPLAINED
@@ -15,6 +15,8 @@ from tiffin.local.guarding import Guard
 
 # Waits for a line, so that the guardian knows every process before it runs; exits if the input ends first.
 _WAIT_FOR_LINE = 'read -r line && exec "$@" </dev/null'
+_LOOK_SECONDS = 0.2
+_GRACE_SECONDS = 10
 
 
 class Processes:
@@ -36,7 +38,13 @@ class Processes:
         """Whether `stop` was called."""
         return self._stopped
 
-    def run(self, command: list[str], environment: Mapping[str, str], log: Path) -> int:
+    def run(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        log: Path,
+        find_problem: Callable[[], str] | None = None,
+    ) -> int:
         """Run `command` to its end, end what it left running, and return its exit status, negative for a signal.
 
         An end by a signal is explained in the log.
@@ -45,6 +53,8 @@ class Processes:
             command: The program and its arguments.
             environment: The complete environment of the process.
             log: File that the output is appended to.
+            find_problem: Function that returns why the command cannot succeed any more, which ends it; empty while it can.
+                Defaults to none.
         """
         with log.open("ab") as output, self._lock:
             if self._stopped:
@@ -67,7 +77,7 @@ class Processes:
                 process.stdin.write(b"\n")
         is_over = True
         try:
-            status = process.wait()
+            status = process.wait() if find_problem is None else _wait(process, log, find_problem)
         except KeyboardInterrupt:
             # `stop` has been called, so the process ends within the grace period.
             process.wait()
@@ -110,6 +120,20 @@ class Processes:
         for group in groups:
             _signal(group, signal.SIGINT)
         threading.Thread(target=_insist, args=(groups, grace_seconds), daemon=True).start()
+
+
+def _wait(process: subprocess.Popen[bytes], log: Path, find_problem: Callable[[], str]) -> int:
+    """Return the exit status of a process; end it, explain it in the log and return EXPLAINED if there is a problem."""
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(_LOOK_SECONDS)
+        if problem := find_problem():
+            # The step may have changes to undo.
+            _signal(process.pid, signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE_SECONDS)
+            _write(log, problem)
+            return EXPLAINED
 
 
 def _signal_of(status: int) -> str:

@@ -86,15 +86,8 @@ def record_path(state: str | Path) -> Path:
 
 def find_server(state: str | Path) -> Server | None:
     """Return the running or starting server of the state folder; None if there is none."""
-    try:
-        lock = os.open(server_folder(state) / "lock", os.O_RDWR)
-    except (FileNotFoundError, NotADirectoryError):
+    if not is_running(state):
         return None
-    try:
-        if _take(lock):
-            return None
-    finally:
-        os.close(lock)
     # The process that holds the lock is about to write the record.
     for _ in range(40):
         with contextlib.suppress(OSError, ValueError):
@@ -102,6 +95,18 @@ def find_server(state: str | Path) -> Server | None:
             return Server(Path(state).absolute(), record["address"], record["pid"])
         time.sleep(0.05)
     return None
+
+
+def is_running(state: str | Path) -> bool:
+    """Return whether a server of the state folder runs or starts."""
+    try:
+        lock = os.open(server_folder(state) / "lock", os.O_RDWR)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        return not _take(lock)
+    finally:
+        os.close(lock)
 
 
 @contextlib.contextmanager
