@@ -6,6 +6,7 @@ import subprocess
 import click
 
 from tiffin.commands.options import debug_option, examples, state_option
+from tiffin.errors import TiffinError
 from tiffin.local import serving
 
 
@@ -50,6 +51,8 @@ def serve(*, state: str, port: int, host: str, allow_reload_config: bool, stop: 
     with serving.starting_server(state, host, port) as (server, locks):
         if not locks:
             click.echo(_describe(server))
+            if allow_reload_config:
+                raise TiffinError("--allow-reload-config applies to a new server. Stop the running one with --stop first.")
             return 0
         process = serving.spawn(server, locks, host, allow_reload_config)
     return _wait(server, process)
