@@ -249,6 +249,8 @@ def test_a_server_that_is_killed_again_ends_the_step(tmp_path: Path) -> None:
     assert "answered" not in log
     assert str(state / "server" / "server.log") in result.reason
     assert log.count("error: ") == 1
+    assert "Traceback" not in log
+    assert "KeyboardInterrupt" not in log
 
 
 @pytest.mark.parametrize("cold", [False, True])

@@ -62,17 +62,19 @@ class Companion:
                 continue
             if self._over.is_set():
                 return
-            ended = f"The model server at {self.server.address} ended during this run"
-            if self.warnings or not self.server.log.parent.is_dir():
-                again = " again, after it was restarted" if self.warnings else ", because its folder was removed"
-                self.problem = f"{ended}{again}. See {self.server.log}."
+            ended = f"The model server at {self.server.address} ended"
+            if self.warnings:
+                self.problem = f"{ended} twice during this run. See {self.server.log}."
+                return
+            if not self.server.log.parent.is_dir():
+                self.problem = f"{ended} because '{self.server.log.parent}' was removed."
                 return
             try:
                 self._restart()
             except (TiffinError, OSError) as error:
-                self.problem = f"{ended}, and could not be restarted: {error} See {self.server.log}."
+                self.problem = f"{ended} during this run, and could not be restarted: {error} See {self.server.log}."
                 return
-            self.warnings.append(f"{ended}, and was restarted. See {self.server.log}.")
+            self.warnings.append(f"{ended} during this run, and was restarted. See {self.server.log}.")
 
     def start(self, run: Callable[[], None]) -> None:
         """Run a function in a thread that `finish` waits for."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from tiffin.errors import EXPLAINED
 from tiffin.local import attempts
 from tiffin.local.guarding import Guard
+from tiffin.storage.files import write_bytes
 
 # Waits for a line, so that the guardian knows every process before it runs; exits if the input ends first.
 _WAIT_FOR_LINE = 'read -r line && exec "$@" </dev/null'
@@ -128,12 +130,21 @@ def _wait(process: subprocess.Popen[bytes], log: Path, find_problem: Callable[[]
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(_LOOK_SECONDS)
         if problem := find_problem():
-            # The step may have changes to undo.
+            # SIGINT, because the step may have changes to undo.
+            before = log.stat().st_size
             _signal(process.pid, signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_GRACE_SECONDS)
+            _drop_interrupt(log, before)
             _write(log, problem)
             return EXPLAINED
+
+
+def _drop_interrupt(log: Path, start: int) -> None:
+    """Remove the traceback of a KeyboardInterrupt from the part of a log after `start` bytes: it explains nothing."""
+    content = log.read_bytes()
+    kept = re.sub(rb"(?s)Traceback \(most recent call last\):\n.*?\nKeyboardInterrupt\n", b"", content[start:])
+    write_bytes(log, content[:start] + kept)
 
 
 def _signal_of(status: int) -> str:
