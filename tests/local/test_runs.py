@@ -244,7 +244,10 @@ def test_a_server_that_is_killed_again_ends_the_step(tmp_path: Path) -> None:
         stop_server(state)
     log = log_of(result, "deploy-model")
     assert (result.exit_status, result.left_server, len(result.warnings)) == (1, None, 1)
-    assert [line.split()[:2] for line in log.splitlines() if line.startswith("killed")] == [["killed", "0"], ["killed", "1"]]
+    assert [line.split()[:2] for line in log.splitlines() if line.startswith("killed")] == [
+        ["killed", "0"],
+        ["killed", "1"],
+    ]
     assert "undone" in log
     assert "answered" not in log
     assert str(state / "server" / "server.log") in result.reason

@@ -10,6 +10,7 @@ import http.client
 import os
 import random
 import socket
+import sys
 
 import grpc
 import numpy as np
@@ -135,7 +136,8 @@ def seeds(predict_request):
 
 
 def show(kind, server, counts):
-    print(f"\n{kind} {server.argv[-1]}, seed {SEED}: {sum(counts.values())} requests: {dict(counts.most_common())}")
+    found = dict(counts.most_common())
+    sys.stdout.write(f"\n{kind} {server.argv[-1]}, seed {SEED}: {sum(counts.values())} requests: {found}\n")
 
 
 def is_message(method, content):
@@ -219,7 +221,10 @@ def test_http(server, chance):
         body = b'{"instances": [[1, 1, 1]]}'
         head = b"POST /v1/models/score:predict HTTP/1.1\r\nHost: x\r\n"
         framing = chance.choice(
-            [b"Content-Length: 26\r\n\r\n" + body, b"Transfer-Encoding: chunked\r\n\r\n1a\r\n" + body + b"\r\n0\r\n\r\n"]
+            [
+                b"Content-Length: 26\r\n\r\n" + body,
+                b"Transfer-Encoding: chunked\r\n\r\n1a\r\n" + body + b"\r\n0\r\n\r\n",
+            ]
         )
         others = [*HOSTILE, b"\r\n", b"Content-Length: 99999999999999999999\r\n", b"Expect: 100-continue\r\n"]
         content = mutated_bytes(chance, head + framing, others)

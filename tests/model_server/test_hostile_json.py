@@ -125,7 +125,9 @@ def test_duplicate_keys_and_names_of_numbers_are_answered(server):
 
 def test_bytes_that_are_not_utf8_pass_unchanged(server):
     """As with rapidjson, which does not validate texts."""
-    body = b'{"signature_name": "types", "inputs": {"long": [1], "text": ["\xff\x80"], "flag": [true], "double": [1e300], '
+    body = (
+        b'{"signature_name": "types", "inputs": {"long": [1], "text": ["\xff\x80"], "flag": [true], "double": [1e300], '
+    )
     body += b'"byte": [1], "int": [1]}}'
     status, text = server.rest("/v1/models/tools:predict", body)
     assert status == 200

@@ -13,7 +13,13 @@ from tiffin.model_server import flags, metrics, models, plans, services, states
 X = [1.0, 2.0]
 # Each model has the output `n`, which is [2] or x itself, and for most of them another one.
 UNFETCHABLE = ("ragged", "sparse")
-UNWRITABLE = {"resource": "resource", "variant": "variant", "float8": "float8_e5m2", "int4": "int4", "quantized": "qint8"}
+UNWRITABLE = {
+    "resource": "resource",
+    "variant": "variant",
+    "float8": "float8_e5m2",
+    "int4": "int4",
+    "quantized": "qint8",
+}
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,9 @@ def _change_field(chance: random.Random, message: Any) -> None:
         _change_field(chance, nested)
         return
     kinds = {
-        field.CPPTYPE_STRING: lambda: chance.choice(["", "a", "x" * 300]) if field.type == field.TYPE_STRING else chance.randbytes(4),
+        field.CPPTYPE_STRING: lambda: (
+            chance.choice(["", "a", "x" * 300]) if field.type == field.TYPE_STRING else chance.randbytes(4)
+        ),
         field.CPPTYPE_BOOL: lambda: chance.random() < 0.5,
         field.CPPTYPE_ENUM: lambda: chance.randint(0, 40),
         field.CPPTYPE_INT64: lambda: chance.choice(SIZES),
@@ -105,5 +107,7 @@ def mutated_json(chance: random.Random, document: Any) -> bytes:
         elif isinstance(holder, list):
             holder += [holder[key]] * chance.choice((1, 10, 1000))
         else:
-            holder[chance.choice(["x", "a", "extra", "instances", "inputs", "signature_name"])] = copy.deepcopy(chance.choice(VALUES))
+            holder[chance.choice(["x", "a", "extra", "instances", "inputs", "signature_name"])] = copy.deepcopy(
+                chance.choice(VALUES)
+            )
     return json.dumps(changed, ensure_ascii=chance.random() < 0.5).encode(errors="surrogatepass")

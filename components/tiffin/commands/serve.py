@@ -52,7 +52,9 @@ def serve(*, state: str, port: int, host: str, allow_reload_config: bool, stop: 
         if not locks:
             click.echo(_describe(server))
             if allow_reload_config:
-                raise TiffinError("--allow-reload-config applies to a new server. Stop the running one with --stop first.")
+                raise TiffinError(
+                    "--allow-reload-config applies to a new server. Stop the running one with --stop first."
+                )
             return 0
         process = serving.spawn(server, locks, host, allow_reload_config)
     return _wait(server, process)

@@ -107,7 +107,9 @@ class Virtualenvs:
             return EXPLAINED
         environment = step_environment(name, function, self._machine) | dict(variables)
         traits = find_components().get(function)
-        problems = [self._machine.problems[need] for need in (traits.needs if traits else ()) if need in self._machine.problems]
+        problems = [
+            self._machine.problems[need] for need in (traits.needs if traits else ()) if need in self._machine.problems
+        ]
         return self._processes.run(command, environment, log, *problems[:1])
 
 

@@ -119,9 +119,7 @@ def padded_size(size: int, allowed: Sequence[int]) -> int:
     return next((one for one in allowed if one >= size), size)
 
 
-def merged(
-    arrays: list[Any], padding: int, name: str, parameters: Parameters, allowance: conversion.Allowance
-) -> Any:
+def merged(arrays: list[Any], padding: int, name: str, parameters: Parameters, allowance: conversion.Allowance) -> Any:
     """Return the tasks' arrays of one input as a single array.
 
     Args:
@@ -144,7 +142,9 @@ def merged(
             "FAILED_PRECONDITION",
         )
     if padding:
-        allowance.spend(padding * conversion.held_bytes(arrays[-1][:1]), f"a batch with {padding} rows to fill in input '{name}'")
+        allowance.spend(
+            padding * conversion.held_bytes(arrays[-1][:1]), f"a batch with {padding} rows to fill in input '{name}'"
+        )
         arrays = [*arrays, np.repeat(arrays[-1][:1], padding, axis=0)]
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 

@@ -19,9 +19,7 @@ from tiffin.model_server.predict import run
 from tiffin.model_server.runners import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD, Signature
 
 
-def classify(
-    model: Model, request: Any, check_method: bool = False, growth: float = math.inf, **running: Any
-) -> Any:
+def classify(model: Model, request: Any, check_method: bool = False, growth: float = math.inf, **running: Any) -> Any:
     """Return a ClassificationResponse.
 
     Args:
@@ -44,9 +42,7 @@ def classify(
     return response
 
 
-def regress(
-    model: Model, request: Any, check_method: bool = False, growth: float = math.inf, **running: Any
-) -> Any:
+def regress(model: Model, request: Any, check_method: bool = False, growth: float = math.inf, **running: Any) -> Any:
     """Return a RegressionResponse; the arguments are those of `classify`."""
     check_time = codes.time_limit(running.get("timeout_ms", 0))
     signature = _find(model, request.model_spec, REGRESS_METHOD, check_method)
@@ -58,9 +54,7 @@ def regress(
     return response
 
 
-def infer(
-    model: Model, request: Any, check_method: bool = False, growth: float = math.inf, **running: Any
-) -> Any:
+def infer(model: Model, request: Any, check_method: bool = False, growth: float = math.inf, **running: Any) -> Any:
     """Return a MultiInferenceResponse.
 
     Args:

@@ -75,7 +75,8 @@ def reload_config(request: Any, reload: Callable[[Any], None], metrics: Metrics,
             a client may be another user. Defaults to True.
 
     Raises:
-        ServingError: It is not allowed, the configuration is invalid, or a model did not become available, with TF Serving's message.
+        ServingError: It is not allowed; or, with TF Serving's message, the configuration is invalid or a model did not become
+            available.
     """
     if not is_allowed:
         raise ServingError(
