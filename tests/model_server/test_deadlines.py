@@ -113,25 +113,25 @@ def test_replies_are_not_made_after_the_deadline(way, score, monkeypatch, predic
     late = ServingError("Deadline Exceeded", "DEADLINE_EXCEEDED")
     monkeypatch.setattr(codes, "time_limit", lambda ms: pytest.fail if ms != 5 else lambda: (_ for _ in ()).throw(late))
     monkeypatch.setattr(conversion, "encode", lambda *_: pytest.fail("encoded"))
+    catalog = models.Catalog()
+    catalog.loaded["score", 1] = score
+    board = states.Board()
+    board.set("score", 1, states.AVAILABLE)
+    catalog.update(board.snapshot())
+    planned = plans.Plans(catalog, metrics.Metrics(), as_content=False)
+    planned.learn(predict_request().SerializeToString())
+    tools = models.Model("tools", 123, str(saved_models / "tools" / "00000123"), flags.parse([])[0])
+    request = declarations.message_class("InferenceRequest")()
+    request.model_spec.signature_name = "classify_scores" if way == "classify" else "regress_flat"
+    request.input.example_list.examples.append(b"")
+    calls = {
+        "predict": lambda: predict_module.predict(score, predict_request(), timeout_ms=5),
+        "plan": lambda: planned.answer(predict_request().SerializeToString(), 5),
+        "classify": lambda: inference.classify(tools, request, timeout_ms=5),
+        "regress": lambda: inference.regress(tools, request, timeout_ms=5),
+    }
     with pytest.raises(ServingError) as caught:
-        if way == "predict":
-            predict_module.predict(score, predict_request(), timeout_ms=5)
-        elif way == "plan":
-            catalog = models.Catalog()
-            catalog.loaded["score", 1] = score
-            board = states.Board()
-            board.set("score", 1, states.AVAILABLE)
-            catalog.update(board.snapshot())
-            made = plans.Plans(catalog, metrics.Metrics(), as_content=False)
-            made.learn(predict_request().SerializeToString())
-            made.answer(predict_request().SerializeToString(), 5)
-        else:
-            options, _, _ = flags.parse([])
-            tools = models.Model("tools", 123, str(saved_models / "tools" / "00000123"), options)
-            request = declarations.message_class("InferenceRequest")()
-            request.model_spec.signature_name = "classify_scores" if way == "classify" else "regress_flat"
-            request.input.example_list.examples.append(b"")
-            getattr(inference, way)(tools, request, timeout_ms=5)
+        calls[way]()
     assert caught.value is late
 
 
