@@ -2,6 +2,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 
 from support.command_line import TIFFIN
 from support.waiting import free_port
+from tiffin.errors import ServingError
 from tiffin.local import serving
+from tiffin.serving import Client, model_config
 
 COMMAND = [TIFFIN, "serve"]
 
@@ -89,3 +92,53 @@ def test_stop_and_status_exclude_each_other(state: Path) -> None:
 
     assert status == 2
     assert re.search("error: --stop.*--status", output)
+
+
+def reload(server: serving.Server, folder: Path) -> ServingError:
+    """Send the config of a model without versions, and return the error; the call of an allowed one waits for a version."""
+    config = model_config.make_config([model_config.make_model("own", str(folder), [1])])
+    with Client(server.address) as client, pytest.raises(ServingError) as caught:
+        client.reload_config(config, 5)
+    return caught.value
+
+
+def test_clients_cannot_change_the_models(state: Path, tmp_path: Path) -> None:
+    """Another user of this machine could otherwise read and write files with a model of their own."""
+    server, _ = serving.start_server(state)
+    serving.wait_until_open(server)
+    config = serving.server_folder(state) / "models.config"
+    before = config.read_bytes()
+
+    error = reload(server, tmp_path)
+    assert error.code == "PERMISSION_DENIED"
+    assert "--allow_reload_config" in str(error)
+    assert config.read_bytes() == before
+    assert stat.S_IMODE(config.parent.stat().st_mode) == 0o700
+    status, output = serve(state, "--allow-reload-config")
+    assert status == 1
+    assert "--stop" in output
+
+
+def test_clients_can_change_the_models_if_allowed(state: Path, tmp_path: Path) -> None:
+    command = [*COMMAND, "--state", str(state), "--port", str(free_port()), "--allow-reload-config"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        server = serving.find_server(state)
+        assert server
+        assert reload(server, tmp_path).code == "DEADLINE_EXCEEDED"
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize("umask", [0, 0o077])
+def test_only_its_user_can_change_the_servers_files(state: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        state.mkdir()
+        (state / "server").mkdir()
+        server, _ = serving.start_server(state)
+        serving.wait_until_open(server)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(serving.server_folder(state).stat().st_mode) == 0o700

@@ -217,6 +217,45 @@ def test_a_stopped_server_is_not_reported_as_serving(tmp_path: Path, stop: bool)
     assert (result.folder / "run.json").exists() == stop
 
 
+@pytest.mark.parametrize("kills", [0, 1])
+def test_a_killed_server_is_restarted_once(tmp_path: Path, kills: int) -> None:
+    state = tmp_path / "state"
+    try:
+        result, _ = run(toys.deploying, state, f"state={state}", f"kills={kills}")
+        assert (result.exit_status, result.reason) == (0, "")
+        assert "answered" in log_of(result, "deploy-model")
+        server = find_server(state)
+        assert server
+        assert server.address == result.left_server
+    finally:
+        stop_server(state)
+    assert len(result.warnings) == kills
+    assert all(server.address in line and str(server.log) in line for line in result.warnings)
+    assert json.loads((result.folder / "run.json").read_text())["warnings"] == list(result.warnings)
+
+
+def test_a_server_that_is_killed_again_ends_the_step(tmp_path: Path) -> None:
+    """At once, without retries, and the step can undo its changes."""
+    state = tmp_path / "state"
+    try:
+        result, _ = run(toys.deploying, state, f"state={state}", "kills=2")
+        assert find_server(state) is None
+    finally:
+        stop_server(state)
+    log = log_of(result, "deploy-model")
+    assert (result.exit_status, result.left_server, len(result.warnings)) == (1, None, 1)
+    assert [line.split()[:2] for line in log.splitlines() if line.startswith("killed")] == [
+        ["killed", "0"],
+        ["killed", "1"],
+    ]
+    assert "undone" in log
+    assert "answered" not in log
+    assert str(state / "server" / "server.log") in result.reason
+    assert log.count("error: ") == 1
+    assert "Traceback" not in log
+    assert "KeyboardInterrupt" not in log
+
+
 @pytest.mark.parametrize("cold", [False, True])
 def test_an_explained_failure_is_not_retried(tmp_path: Path, cold: bool) -> None:
     result, shown = run(toys.explaining, tmp_path / "state", cold=cold)

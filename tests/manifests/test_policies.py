@@ -141,6 +141,86 @@ def test_policies_deny_all_traffic_by_default(cluster: Cluster) -> None:
                 assert all(port["port"] in port_names(pod) for pod in pods)
 
 
+NAMESPACE = "here"
+STEP = {"workflows.argoproj.io/workflow": "training-1"}
+LABELLED = {"tiffin/grpc-client": "true"}
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Return whether a label selector matches, by Kubernetes' rules; an empty one matches everything."""
+    expressions = selector.get("matchExpressions", [])
+    assert {expression["operator"] for expression in expressions} <= {"Exists"}
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(e["key"] in labels for e in expressions)
+
+
+def is_peer(peer: dict[str, Any], pod: dict[str, str], namespace: str) -> bool:
+    """Return whether a pod with these labels, in this namespace, is a peer of a rule in the namespace of the policies."""
+    assert peer.keys() <= {"podSelector", "namespaceSelector"}
+    is_here = namespace == NAMESPACE
+    if "namespaceSelector" in peer:
+        is_here = selects(peer["namespaceSelector"], {"kubernetes.io/metadata.name": namespace})
+    return is_here and selects(peer.get("podSelector", {}), pod)
+
+
+def open_ports(cluster: Cluster, server: dict[str, Any], pod: dict[str, str], namespace: str = NAMESPACE) -> set[str]:
+    """Return the ports of a server that a pod reaches. Policies add up: each selects pods and allows more traffic to them."""
+    policies = [
+        policy["spec"]
+        for policy in cluster.of("NetworkPolicy")
+        if "Ingress" in policy["spec"]["policyTypes"]
+        and selects(policy["spec"]["podSelector"], server["metadata"]["labels"])
+    ]
+    ports = {port["name"] for container in server["spec"]["containers"] for port in container["ports"]}
+    rules = [rule for policy in policies for rule in policy.get("ingress", [])]
+    if not policies:
+        return ports
+    return {
+        port["port"]
+        for rule in rules
+        if "from" not in rule or any(is_peer(peer, pod, namespace) for peer in rule["from"])
+        for port in rule.get("ports", [{"port": name} for name in ports])
+    }
+
+
+def test_only_those_who_deploy_reach_the_grpc_port(cluster: Cluster) -> None:
+    """TensorFlow Serving takes HandleReloadConfigRequest, which loads any SavedModel, on the port of predictions."""
+    gateway = "tiffin-allow-gateway" in cluster.names("NetworkPolicy")
+    for name in ("tiffin-stable", "tiffin-candidate"):
+        server = cluster.pods()[name]
+        assert port_names(server) >= {"grpc", 8500, "http", 8501}
+        assert open_ports(cluster, server, STEP) == {"grpc", "http"}
+        assert open_ports(cluster, server, LABELLED) == {"grpc", "http"}
+        for labels in ({}, {"app": "web"}, {"tiffin/grpc-client": "false"}, server["metadata"]["labels"]):
+            assert open_ports(cluster, server, labels) == {"http"}
+        assert open_ports(cluster, server, {}, "monitoring") == {"http"}
+        for labels in ({}, STEP, LABELLED):
+            assert open_ports(cluster, server, labels, "elsewhere") == set()
+            reached = open_ports(cluster, server, labels, "envoy-gateway-system")
+            assert reached == ({"grpc"} if gateway else set())
+
+
+def test_gateways_route_predictions_and_status_only(cluster: Cluster) -> None:
+    for route in cluster.of("GRPCRoute"):
+        matches = [match["method"] for rule in route["spec"]["rules"] for match in rule["matches"]]
+        assert matches == [
+            {"service": "tensorflow.serving.PredictionService"},
+            {"service": "tensorflow.serving.ModelService", "method": "GetModelStatus"},
+        ]
+    for route in cluster.of("VirtualService"):
+        matches = [match["uri"] for rule in route["spec"]["http"] for match in rule["match"]]
+        assert matches == [
+            {"prefix": "/tensorflow.serving.PredictionService/"},
+            {"exact": "/tensorflow.serving.ModelService/GetModelStatus"},
+        ]
+
+
+def test_servers_follow_their_configuration_without_a_call(cluster: Cluster) -> None:
+    for name in ("tiffin-stable", "tiffin-candidate"):
+        arguments = cluster.pods()[name]["spec"]["containers"][0]["args"]
+        assert any(re.fullmatch(r"--model_config_file=.+\.config", argument) for argument in arguments)
+        assert "--model_config_file_poll_wait_seconds=10" in arguments
+
+
 def test_every_pod_can_resolve_names(cluster: Cluster) -> None:
     """With kube-dns, with NodeLocal DNSCache, and on GKE with Cloud DNS."""
     reached: list[tuple[str, str, Any]] = []

@@ -78,7 +78,13 @@ def launch(
     def start(*flags: str, rest: bool = False) -> Server:
         folder = tmp_path_factory.mktemp("server")
         port, rest_port = free_port(), free_port() if rest else 0
-        argv = [f"--port={port}", f"--rest_api_port={rest_port}", "--poll_wait_millis=100", *flags]
+        argv = [
+            f"--port={port}",
+            f"--rest_api_port={rest_port}",
+            "--poll_wait_millis=100",
+            "--allow_reload_config",
+            *flags,
+        ]
         server = Server(nursery, port, rest_port, folder / "log", argv)
         started.append(server)
         return server

@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from tensorflow_serving.apis import classification_pb2, inference_pb2, predict_pb2, regression_pb2
 
+from tiffin.errors import ServingError
+from tiffin.model_server import codes, conversion, declarations, flags, inference, metrics, models, plans, states
+from tiffin.model_server import predict as predict_module
+
 LONG = 1_000_000  # matrix products, which take minutes on any machine
 
 
@@ -77,6 +81,68 @@ def test_many_requests_with_a_deadline(server, predict):
     """Fast runs eventually ignore a limit that is much longer."""
     for row in range(500):
         assert predict(server, inputs={"x": [[float(row), 0.0, 0.0]]})["y"].tolist() == [[row + 3.0]]
+
+
+@pytest.fixture
+def score(saved_models):
+    """The model `score`, without a server."""
+    options, _, _ = flags.parse([])
+    return models.Model("score", 1, str(saved_models / "score" / "1"), options)
+
+
+def test_a_large_request_after_small_ones_can_be_cancelled(score, monkeypatch):
+    """Small runs are known to be fast, but a million times as many values may take a million times as long."""
+    runner = score.signatures["serving_default"].runner(["y"])
+    cancellable = []
+    limited = runner._limited
+    monkeypatch.setattr(
+        runner, "_limited", lambda arrays, ms: cancellable.append(len(arrays[0])) or limited(arrays, ms)
+    )
+    small, large = np.ones((1, 3), np.float32), np.ones((1_000_000, 3), np.float32)
+    while not runner.is_settled or runner._slowest_ms > 10:
+        runner([small])
+    runner([small], 10_000_000)
+    assert cancellable == []
+    assert len(runner([large], 10_000)[0]) == 1_000_000
+    assert cancellable == [1_000_000]
+
+
+@pytest.mark.parametrize("way", ["predict", "plan", "classify", "regress"])
+def test_replies_are_not_made_after_the_deadline(way, score, monkeypatch, predict_request, saved_models):
+    """The run is over, but nobody waits for its outputs any more."""
+    late = ServingError("Deadline Exceeded", "DEADLINE_EXCEEDED")
+    monkeypatch.setattr(codes, "time_limit", lambda ms: pytest.fail if ms != 5 else lambda: (_ for _ in ()).throw(late))
+    monkeypatch.setattr(conversion, "encode", lambda *_: pytest.fail("encoded"))
+    catalog = models.Catalog()
+    catalog.loaded["score", 1] = score
+    board = states.Board()
+    board.set("score", 1, states.AVAILABLE)
+    catalog.update(board.snapshot())
+    planned = plans.Plans(catalog, metrics.Metrics(), as_content=False)
+    planned.learn(predict_request().SerializeToString())
+    tools = models.Model("tools", 123, str(saved_models / "tools" / "00000123"), flags.parse([])[0])
+    request = declarations.message_class("InferenceRequest")()
+    request.model_spec.signature_name = "classify_scores" if way == "classify" else "regress_flat"
+    request.input.example_list.examples.append(b"")
+    calls = {
+        "predict": lambda: predict_module.predict(score, predict_request(), timeout_ms=5),
+        "plan": lambda: planned.answer(predict_request().SerializeToString(), 5),
+        "classify": lambda: inference.classify(tools, request, timeout_ms=5),
+        "regress": lambda: inference.regress(tools, request, timeout_ms=5),
+    }
+    with pytest.raises(ServingError) as caught:
+        calls[way]()
+    assert caught.value is late
+
+
+def test_a_time_limit():
+    codes.time_limit(0)()
+    codes.time_limit(1_000_000)()
+    check = codes.time_limit(1)
+    time.sleep(0.01)
+    with pytest.raises(ServingError) as caught:
+        check()
+    assert caught.value.code == "DEADLINE_EXCEEDED"
 
 
 def test_a_batch_has_the_latest_deadline_of_its_tasks(launch, saved_models, predict_request):

@@ -140,6 +140,19 @@ def test_reload_errors(server, reload, fails, states, text, message):
     assert states(server)[3] == AVAILABLE
 
 
+def test_reloads_are_not_allowed_by_default(launch, saved_models, reload, states, predict, tmp_path):
+    """Whatever the request says; the configuration file, which only the server's user can write, still works."""
+    server = launch(
+        "--model_name=score", f"--model_base_path={saved_models / 'score'}", "--allow_reload_config=false"
+    ).wait()
+    for models in ((("score", tmp_path, ""),), ("custom_model_config {}",), ("",), (("own", tmp_path, ""),)):
+        with pytest.raises(grpc.RpcError, match="--allow_reload_config") as caught:
+            reload(server, *models)
+        assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    assert states(server, "own") == {}
+    assert predict(server)["y"].tolist() == [[9.0]]
+
+
 def test_request_logging_is_not_supported(fresh, saved_models, reload, fails):
     logged = ("score", saved_models / "score", "logging_config { sampling_config { sampling_rate: 1 } }")
     fails("INVALID_ARGUMENT", "No request-logger-creator provided.", lambda: reload(fresh, logged))

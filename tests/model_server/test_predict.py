@@ -144,8 +144,6 @@ def bad_tensors():
     untyped.dtype = 0
     odd = tf.make_tensor_proto([[1.0, 1.0, 1.0]])
     odd.dtype = 9999
-    huge = tf.make_tensor_proto([[1.0]])
-    huge.tensor_shape.dim[0].size = 1 << 40
     overflowing = tf.make_tensor_proto([[1.0]])
     overflowing.tensor_shape.dim[0].size = overflowing.tensor_shape.dim[1].size = 1 << 62
     many = tf.make_tensor_proto([1.0])

@@ -19,7 +19,8 @@ def program(free_port, saved_models, write_config, tmp_path):
     config = tmp_path / "config"
     config.write_text(write_config(("score", saved_models / "score", ""), ("tools", saved_models / "tools", "")))
     port = free_port()
-    command = [sys.executable, "-m", "tiffin.model_server", f"--port={port}", f"--model_config_file={config}"]
+    flags = [f"--port={port}", f"--model_config_file={config}", "--allow_reload_config"]
+    command = [sys.executable, "-m", "tiffin.model_server", *flags]
     with (
         (tmp_path / "log").open("wb") as log,
         subprocess.Popen(command, stdout=log, stderr=log) as process,

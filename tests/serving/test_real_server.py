@@ -64,6 +64,7 @@ def server(config, tmp_path_factory):
         f"--model_config_file={folder / 'config'}",
         "--allow_version_labels_for_unavailable_models",
         "--max_num_load_retries=0",
+        "--allow_reload_config",
     ]
     with (folder / "log").open("w") as log:
         program = Path(sys.executable).with_name("tiffin-model-server")

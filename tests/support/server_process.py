@@ -20,7 +20,7 @@ class Server:
 
     def __init__(self, nursery: Any, port: int, rest_port: int, log: pathlib.Path, argv: list[str]) -> None:
         self._nursery = nursery
-        self.port, self.rest_port, self.log_path = port, rest_port, log
+        self.port, self.rest_port, self.log_path, self.argv = port, rest_port, log, argv
         self.pid = nursery({"argv": argv, "log": str(log)})
         self.address = f"127.0.0.1:{port}"
         self._channels: list[Any] = []
@@ -91,8 +91,14 @@ class Server:
                 return error.code, error.read().decode()
 
     def resident_mib(self) -> float:
+        return self._memory_mib("VmRSS")
+
+    def peak_mib(self) -> float:
+        return self._memory_mib("VmHWM")
+
+    def _memory_mib(self, name: str) -> float:
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+        return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1]) / 1024
 
 
 class Pause:

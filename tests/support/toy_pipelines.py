@@ -179,6 +179,49 @@ def waiting(note: str, seconds: float = 60.0):
 
 
 @dsl.component(base_image=images.MODEL, install_kfp_package=False)
+def deploy_model(state: str, kills: int):
+    """Kill the model server some times, each time after it answered, then wait until it answers again."""
+    import json
+    import os
+    import signal
+    import socket
+    import time
+    from pathlib import Path
+
+    host, _, port = os.environ["TIFFIN_SERVING_ADDRESS"].rpartition(":")
+
+    def answers():
+        try:
+            socket.create_connection((host, int(port)), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def wait_for_an_answer():
+        while not answers():
+            time.sleep(0.1)
+
+    try:
+        for number in range(kills):
+            wait_for_an_answer()
+            pid = json.loads(Path(state, "server", "server.json").read_text())["pid"]
+            print("killed", number, pid, flush=True)
+            os.kill(pid, signal.SIGKILL)
+            while answers():
+                time.sleep(0.01)
+        wait_for_an_answer()
+        print("answered")
+    finally:
+        print("undone")
+
+
+@dsl.pipeline
+def deploying(state: str, kills: int):
+    """Deploy to a server that is killed."""
+    deploy_model(state=state, kills=kills).set_retry(2)
+
+
+@dsl.component(base_image=images.MODEL, install_kfp_package=False)
 def succeed_later(note: str):
     """Fail the first time."""
     import sys

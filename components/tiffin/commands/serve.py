@@ -6,6 +6,7 @@ import subprocess
 import click
 
 from tiffin.commands.options import debug_option, examples, state_option
+from tiffin.errors import TiffinError
 from tiffin.local import serving
 
 
@@ -26,10 +27,15 @@ from tiffin.local import serving
     metavar="ADDRESS",
     help="Address to listen on; 0.0.0.0 for all interfaces.",
 )
+@click.option(
+    "--allow-reload-config",
+    is_flag=True,
+    help="Let every client change the models by ReloadConfig. A model can read and write your files.",
+)
 @click.option("--stop", is_flag=True, help="Stop the server of --state, also one that a run started.")
 @click.option("--status", is_flag=True, help="Show the server of --state; exit with status 1 if none is running.")
 @debug_option
-def serve(*, state: str, port: int, host: str, stop: bool, status: bool) -> int:
+def serve(*, state: str, port: int, host: str, allow_reload_config: bool, stop: bool, status: bool) -> int:
     """Serve the models that local runs deployed, with TensorFlow Serving's gRPC API, until Ctrl-C."""
     if stop and status:
         raise click.UsageError("--stop and --status should not be used together.")
@@ -45,8 +51,12 @@ def serve(*, state: str, port: int, host: str, stop: bool, status: bool) -> int:
     with serving.starting_server(state, host, port) as (server, locks):
         if not locks:
             click.echo(_describe(server))
+            if allow_reload_config:
+                raise TiffinError(
+                    "--allow-reload-config applies to a new server. Stop the running one with --stop first."
+                )
             return 0
-        process = serving.spawn(server, locks, host)
+        process = serving.spawn(server, locks, host, allow_reload_config)
     return _wait(server, process)
 
 

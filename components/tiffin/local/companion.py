@@ -1,4 +1,4 @@
-"""The model server of a run or a command: started on demand, and stopped when nothing uses it any more.
+"""The model server of a run or a command: started on demand, restarted once if it ends, and stopped when nothing uses it.
 
 All runs and commands of a state folder share one server. Each holds a shared lock on <state>/server/users while it uses
 the server, so that none stops it while another needs it.
@@ -8,12 +8,15 @@ import contextlib
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tiffin.errors import TiffinError
 from tiffin.local import serving
 from tiffin.local.interpreters import Interpreter
+
+_LOOK_SECONDS = 0.2
 
 
 @dataclass
@@ -23,12 +26,16 @@ class Companion:
     Attributes:
         server: The server; its address is known before it answers.
         started: Whether this run started it.
+        problem: Why no server will run any more; empty while one runs or starts.
+        warnings: One line for each restart.
     """
 
     server: serving.Server
     started: bool
     _users: int
-    _thread: threading.Thread | None = None
+    problem: str = ""
+    warnings: list[str] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
 
     def call_off(self) -> None:
@@ -41,11 +48,46 @@ class Companion:
         Args:
             stop: Whether to stop a server that this run started.
         """
-        if self._thread is not None:
-            self._thread.join()
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
         os.close(self._users)
         if self.started and stop:
             stop_unless_needed(self.server.state)
+
+    def watch(self) -> None:
+        """Restart the server at its address if it ends before the run; set `problem` if it ends again."""
+        while not self._over.wait(_LOOK_SECONDS):
+            if serving.is_running(self.server.state):
+                continue
+            if self._over.is_set():
+                return
+            ended = f"The model server at {self.server.address} ended"
+            if self.warnings:
+                self.problem = f"{ended} twice during this run. See {self.server.log}."
+                return
+            if not self.server.log.parent.is_dir():
+                self.problem = f"{ended} because '{self.server.log.parent}' was removed."
+                return
+            try:
+                self._restart()
+            except (TiffinError, OSError) as error:
+                self.problem = f"{ended} during this run, and could not be restarted: {error} See {self.server.log}."
+                return
+            self.warnings.append(f"{ended} during this run, and was restarted. See {self.server.log}.")
+
+    def start(self, run: Callable[[], None]) -> None:
+        """Run a function in a thread that `finish` waits for."""
+        self._threads.append(threading.Thread(target=run, name="companion", daemon=True))
+        self._threads[-1].start()
+
+    def _restart(self) -> None:
+        host, _, port = self.server.address.rpartition(":")
+        with serving.starting_server(self.server.state, host.strip("[]"), int(port)) as (server, locks):
+            # Without locks, another run has just restarted it.
+            if locks:
+                serving.launch(server, locks)
+                self.started = True
 
 
 def accompany(state: Path, interpreter: Interpreter | None) -> Companion:
@@ -60,7 +102,9 @@ def accompany(state: Path, interpreter: Interpreter | None) -> Companion:
     server, locks = stack.enter_context(serving.starting_server(state))
     if not locks:
         stack.close()
-        return Companion(server, False, users)
+        companion = Companion(server, False, users)
+        companion.start(companion.watch)
+        return companion
     companion = Companion(server, True, users)
 
     def launch() -> None:
@@ -72,8 +116,8 @@ def accompany(state: Path, interpreter: Interpreter | None) -> Companion:
                 if not companion._over.is_set():
                     serving.launch(server, locks)
 
-    companion._thread = threading.Thread(target=launch, name="companion", daemon=True)
-    companion._thread.start()
+    companion.start(launch)
+    companion.start(companion.watch)
     return companion
 
 
@@ -115,6 +159,5 @@ def _need(state: str | Path) -> int:
 
 
 def _open_users(state: str | Path) -> int:
-    folder = serving.server_folder(state)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = serving.make_server_folder(state)
     return os.open(folder / "users", os.O_RDWR | os.O_CREAT, 0o600)

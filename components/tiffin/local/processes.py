@@ -3,19 +3,23 @@
 import contextlib
 import errno
 import os
+import re
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tiffin.errors import EXPLAINED
 from tiffin.local import attempts
 from tiffin.local.guarding import Guard
+from tiffin.storage.files import write_bytes
 
 # Waits for a line, so that the guardian knows every process before it runs; exits if the input ends first.
 _WAIT_FOR_LINE = 'read -r line && exec "$@" </dev/null'
+_LOOK_SECONDS = 0.2
+_GRACE_SECONDS = 10
 
 # The system kills a process if memory runs out, and libraries such as TensorFlow abort.
 _WITHOUT_MEMORY = ("SIGKILL", "SIGABRT", "SIGSEGV", "SIGBUS")
@@ -40,7 +44,13 @@ class Processes:
         """Whether `stop` was called."""
         return self._stopped
 
-    def run(self, command: list[str], environment: Mapping[str, str], log: Path) -> int:
+    def run(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        log: Path,
+        find_problem: Callable[[], str] | None = None,
+    ) -> int:
         """Run `command` to its end, end what it left running, and return its exit status, negative for a signal.
 
         An end by a signal is explained in the log.
@@ -49,6 +59,8 @@ class Processes:
             command: The program and its arguments.
             environment: The complete environment of the process.
             log: File that the output is appended to.
+            find_problem: Function that returns why the command cannot succeed any more, which ends it; empty while it can.
+                Defaults to none.
         """
         with log.open("ab") as output, self._lock:
             if self._stopped:
@@ -71,7 +83,7 @@ class Processes:
                 process.stdin.write(b"\n")
         is_over = True
         try:
-            status = process.wait()
+            status = process.wait() if find_problem is None else _wait(process, log, find_problem)
         except KeyboardInterrupt:
             # `stop` has been called, so the process ends within the grace period.
             process.wait()
@@ -119,6 +131,29 @@ class Processes:
         for group in groups:
             _signal(group, signal.SIGINT)
         threading.Thread(target=_insist, args=(groups, grace_seconds), daemon=True).start()
+
+
+def _wait(process: subprocess.Popen[bytes], log: Path, find_problem: Callable[[], str]) -> int:
+    """Return the exit status of a process; end it, explain it in the log and return EXPLAINED if there is a problem."""
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(_LOOK_SECONDS)
+        if problem := find_problem():
+            # SIGINT, because the step may have changes to undo.
+            before = log.stat().st_size
+            _signal(process.pid, signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE_SECONDS)
+            _drop_interrupt(log, before)
+            _write(log, problem)
+            return EXPLAINED
+
+
+def _drop_interrupt(log: Path, start: int) -> None:
+    """Remove the traceback of a KeyboardInterrupt from the part of a log after `start` bytes: it explains nothing."""
+    content = log.read_bytes()
+    kept = re.sub(rb"(?s)Traceback \(most recent call last\):\n.*?\nKeyboardInterrupt\n", b"", content[start:])
+    write_bytes(log, content[:start] + kept)
 
 
 def _signal_of(status: int) -> str:

@@ -136,6 +136,7 @@ def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
     interpreter = machine.interpreters.get("model")
     companion = accompany(machine.state, interpreter)
     machine.variables[SERVING.variable] = companion.server.address
+    machine.problems[SERVING] = lambda: companion.problem
     try:
         yield
     finally:
@@ -145,10 +146,14 @@ def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
         # After a failed run, do not leave a server running.
         stop = stop or run.state != "SUCCEEDED"
         companion.finish(stop)
-        if companion.started and not stop:
+        is_running = find_server(machine.state) is not None
+        if companion.started and is_running:
             run.left_server = companion.server.address
-        elif run.serving == companion.server.address and find_server(machine.state) is None:
+        is_gone = run.serving == companion.server.address and not is_running
+        if is_gone:
             run.serving = None
+        run.warnings += tuple(companion.warnings)
+        if is_gone or companion.warnings:
             write_json(run.folder / RECORD, run.to_json())
 
 

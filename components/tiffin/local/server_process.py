@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--allow-reload-config", action="store_true")
     options = parser.parse_args()
     # Imports TensorFlow, which `merge_configs` does not need.
     from tiffin.model_server import main as serve
@@ -46,6 +47,9 @@ def main() -> int:
                 f"--port={options.port}",
                 f"--host={options.host}",
                 f"--model_config_file={config}",
+                # The merged file is the only way to change the models. It is in a folder of the user, whereas the port is open
+                # to every user of the machine.
+                f"--allow_reload_config={str(options.allow_reload_config).lower()}",
                 "--model_config_file_poll_wait_seconds=1",
                 f"--poll_wait_millis={round(_POLL_SECONDS * 1000)}",
                 # Retries do not help on one machine; report a model that fails to load immediately.

@@ -66,6 +66,19 @@ def server_folder(state: str | Path) -> Path:
     return Path(state).absolute() / "server"
 
 
+def make_server_folder(state: str | Path) -> Path:
+    """Create and return the folder for the files of the model server, which only its user may read and change.
+
+    Whoever can write the model config there can load a model that reads and writes the user's files.
+    """
+    folder = server_folder(state)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid == os.geteuid():
+        folder.chmod(0o700)
+    return folder
+
+
 def record_path(state: str | Path) -> Path:
     """Return the path of the record of the running server."""
     return server_folder(state) / "server.json"
@@ -73,15 +86,8 @@ def record_path(state: str | Path) -> Path:
 
 def find_server(state: str | Path) -> Server | None:
     """Return the running or starting server of the state folder; None if there is none."""
-    try:
-        lock = os.open(server_folder(state) / "lock", os.O_RDWR)
-    except (FileNotFoundError, NotADirectoryError):
+    if not is_running(state):
         return None
-    try:
-        if _take(lock):
-            return None
-    finally:
-        os.close(lock)
     # The process that holds the lock is about to write the record.
     for _ in range(40):
         with contextlib.suppress(OSError, ValueError):
@@ -89,6 +95,18 @@ def find_server(state: str | Path) -> Server | None:
             return Server(Path(state).absolute(), record["address"], record["pid"])
         time.sleep(0.05)
     return None
+
+
+def is_running(state: str | Path) -> bool:
+    """Return whether a server of the state folder runs or starts."""
+    try:
+        lock = os.open(server_folder(state) / "lock", os.O_RDWR)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        return not _take(lock)
+    finally:
+        os.close(lock)
 
 
 @contextlib.contextmanager
@@ -109,8 +127,7 @@ def starting_server(
     Raises:
         TiffinError: The requested port is taken.
     """
-    folder = server_folder(state)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_server_folder(state)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, lock)
@@ -162,17 +179,20 @@ def launch(server: Server, locks: tuple[int, ...], interpreter: Interpreter | No
     return _write_record(replace(server, pid=pid))
 
 
-def spawn(server: Server, locks: tuple[int, ...], host: str = "127.0.0.1") -> subprocess.Popen[bytes]:
+def spawn(
+    server: Server, locks: tuple[int, ...], host: str = "127.0.0.1", allow_reload_config: bool = False
+) -> subprocess.Popen[bytes]:
     """Start a new process for a reserved server, and return it.
 
     Args:
         server: The server that `starting_server` yields.
         locks: The descriptors that `starting_server` yields. The caller may close them afterwards.
         host: Address to listen on. Defaults to `127.0.0.1`.
+        allow_reload_config: Whether clients may change the models. Defaults to False.
     """
     with server.log.open("ab") as log:
         process = subprocess.Popen(
-            [find_python("model"), "-m", *_command(server, host)],
+            [find_python("model"), "-m", *_command(server, host), *["--allow-reload-config"] * allow_reload_config],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from tiffin.local.processes import Processes
 from tiffin.local.serving import serving_root
 from tiffin.local.tasks import RunTask, task_runner
 from tiffin.stages import find_components
+from tiffin.stages.traits import Service
 
 
 class Place(Protocol):
@@ -48,6 +49,7 @@ class Machine:
         interpreters: Environment -> warm interpreter; empty for a cold run.
         variables: Environment variables of every step.
         missing: Environment that does not exist -> the message for the user. Its steps fail when they start.
+        problems: Service -> function that returns why it is gone for good; empty while it is not. It ends the service's steps.
     """
 
     state: Path
@@ -55,6 +57,7 @@ class Machine:
     interpreters: dict[str, Interpreter]
     variables: dict[str, str]
     missing: Mapping[str, str] = field(default_factory=dict)
+    problems: dict[Service, Callable[[], str]] = field(default_factory=dict)
 
 
 def shared_variables(state: Path) -> dict[str, str]:
@@ -105,7 +108,11 @@ class Virtualenvs:
                 output.write(f"error: {self._machine.missing[name]}\n")
             return EXPLAINED
         environment = step_environment(name, function, self._machine) | dict(variables)
-        return self._processes.run(command, environment, log)
+        traits = find_components().get(function)
+        problems = [
+            self._machine.problems[need] for need in (traits.needs if traits else ()) if need in self._machine.problems
+        ]
+        return self._processes.run(command, environment, log, *problems[:1])
 
 
 def step_environment(name: str, function: str, machine: Machine) -> dict[str, str]:

@@ -4,13 +4,14 @@ Follows tensorflow/serving's servables/tensorflow/bundle_factory_util.{h,cc} and
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tiffin.errors import ServingError
-from tiffin.model_server import configs, declarations
+from tiffin.model_server import configs, conversion, declarations
 from tiffin.model_server.codes import invalid
 
 
@@ -118,7 +119,7 @@ def padded_size(size: int, allowed: Sequence[int]) -> int:
     return next((one for one in allowed if one >= size), size)
 
 
-def merged(arrays: list[Any], padding: int, name: str, parameters: Parameters) -> Any:
+def merged(arrays: list[Any], padding: int, name: str, parameters: Parameters, allowance: conversion.Allowance) -> Any:
     """Return the tasks' arrays of one input as a single array.
 
     Args:
@@ -126,12 +127,13 @@ def merged(arrays: list[Any], padding: int, name: str, parameters: Parameters) -
         padding: Rows to append: copies of the last task's first row.
         name: Name of the input's tensor, for the error message.
         parameters: Batching parameters; `pad_variable_length_inputs` allows different shapes.
+        allowance: Bytes by which the batch may grow.
 
     Raises:
-        ServingError: The shapes differ and are not padded, or cannot be padded.
+        ServingError: The shapes differ and are not padded, or cannot be padded, or the padding is too large.
     """
     if parameters.pad_variable_length_inputs:
-        arrays = _same_shapes(arrays)
+        arrays = _same_shapes(arrays, name, allowance)
     elif any(array.shape[1:] != arrays[0].shape[1:] for array in arrays):
         raise ServingError(
             f"Tensors with name '{name}' from different tasks have different shapes and padding is turned off. Set "
@@ -140,14 +142,22 @@ def merged(arrays: list[Any], padding: int, name: str, parameters: Parameters) -
             "FAILED_PRECONDITION",
         )
     if padding:
+        allowance.spend(
+            padding * conversion.held_bytes(arrays[-1][:1]), f"a batch with {padding} rows to fill in input '{name}'"
+        )
         arrays = [*arrays, np.repeat(arrays[-1][:1], padding, axis=0)]
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-def _same_shapes(arrays: list[Any]) -> list[Any]:
+def _same_shapes(arrays: list[Any], name: str, allowance: conversion.Allowance) -> list[Any]:
     if not 1 <= arrays[0].ndim <= 6:
         raise invalid("Only tensors with rank from 1 to 6 can be padded.")
     largest = [max(sizes) for sizes in zip(*(array.shape[1:] for array in arrays), strict=True)]
+    rows = sum(map(len, arrays))
+    grown = rows * math.prod(largest) - sum(array.size for array in arrays)
+    growing = f"a batch of {len(arrays)} requests, whose values of input '{name}' have different shapes"
+    filling = max(conversion.held_bytes(array.reshape(-1)[:1]) for array in arrays)
+    allowance.spend(grown * filling, growing)
     padded = []
     for array in arrays:
         grow = [(0, 0), *((0, most - size) for most, size in zip(largest, array.shape[1:], strict=True))]

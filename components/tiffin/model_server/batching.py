@@ -7,6 +7,7 @@ queue for each set of inputs and outputs.
 
 import collections
 import dataclasses
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tiffin.errors import ServingError
-from tiffin.model_server import batches, codes, configs
+from tiffin.model_server import batches, codes, configs, conversion
 from tiffin.model_server.codes import invalid
 from tiffin.model_server.metrics import Metrics
 
@@ -42,15 +43,16 @@ class _Batch:
 class Scheduler:
     """The threads that run the batches of all queues."""
 
-    def __init__(self, message: Any, metrics: Metrics) -> None:
+    def __init__(self, message: Any, metrics: Metrics, growth: float = math.inf) -> None:
         """Start the threads.
 
         Args:
             message: BatchingParameters message.
             metrics: Metrics to record waiting times and runs in.
+            growth: Bytes by which a batch may grow. Defaults to no limit.
         """
         self.pool = message.thread_pool_name.value or "batch_threads"
-        self.parameters, self.metrics = message, metrics
+        self.parameters, self.metrics, self.growth = message, metrics, growth
         self.wake = threading.Condition()
         self._queues: collections.deque[Queue] = collections.deque()
         threads = message.num_batch_threads.value if message.HasField("num_batch_threads") else configs.CPUS
@@ -206,8 +208,9 @@ class Queue:
         padding = size - batch.size
         self._scheduler.metrics.observe("padding_size", (str(size),), padding)
         self._scheduler.metrics.observe("processed_batch_size", (), size)
+        allowance = conversion.Allowance(self._scheduler.growth)
         merged = [
-            batches.merged([task.arrays[index] for task in batch.tasks], padding, name, self._parameters)
+            batches.merged([task.arrays[index] for task in batch.tasks], padding, name, self._parameters, allowance)
             for index, name in enumerate(self._runner.feeds)
         ]
         outputs = [np.asarray(output) for output in self._runner(merged, timeout_ms)]

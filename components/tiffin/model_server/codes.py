@@ -1,5 +1,7 @@
 """Status codes by name: their numbers in gRPC and TensorFlow, their HTTP codes, and errors with these codes."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from tiffin.errors import ServingError
@@ -74,3 +76,18 @@ def from_run(error: Any) -> ServingError:
     if isinstance(error, UnicodeDecodeError):
         return invalid(bytes(error.object).decode(errors="replace"))
     return from_tensorflow(error)
+
+
+def time_limit(timeout_ms: int) -> Callable[[], None]:
+    """Return a function that raises DEADLINE_EXCEEDED once the time is over, so that nobody works on an expired request.
+
+    Args:
+        timeout_ms: Time limit in milliseconds from now; 0 for none.
+    """
+    end = time.monotonic() + timeout_ms / 1000
+
+    def check() -> None:
+        if timeout_ms and time.monotonic() > end:
+            raise ServingError("Deadline Exceeded", "DEADLINE_EXCEEDED")
+
+    return check

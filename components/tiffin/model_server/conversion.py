@@ -7,6 +7,7 @@ message objects.
 """
 
 import functools
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,12 +16,12 @@ from tensorflow.python.framework import dtypes
 
 from tiffin.errors import ServingError
 from tiffin.model_server import fields
+from tiffin.model_server.codes import invalid
 
-# The last value fills the missing elements, so a request of a few bytes can declare any size. TensorFlow relies on the
-# allocator to fail; here, filling more than this many bytes is a parsing error.
-SURPLUS_BYTES = 1 << 30
 MAX_DIMENSIONS = 254  # TensorFlow's limit
 _NUMPY_DIMENSIONS = 64
+# A string's place in an array, and its smallest tstring in a tensor.
+_STRING_BYTES = 32
 
 _FLOAT, _DOUBLE, STRING, _BOOL, _HALF, _BFLOAT16 = 1, 2, 7, 10, 19, 14
 
@@ -69,13 +70,48 @@ def type_enum(array: Any) -> int:
     return int(dtypes.as_dtype(array.dtype).as_datatype_enum) if enum is None else enum
 
 
-def decode(proto: Any) -> Any:
+class Allowance:
+    """The bytes by which a request may still grow when it is decoded.
+
+    The last value of a tensor fills its missing elements, so a request of a few bytes can declare any size. TensorFlow relies
+    on the allocator to fail.
+    """
+
+    def __init__(self, limit: float) -> None:
+        """Start with the limit of --max_request_growth_bytes."""
+        self._limit = self._left = limit
+
+    def spend(self, size: int, growing: str) -> None:
+        """Use some of the bytes, before they are allocated.
+
+        Args:
+            size: Number of bytes.
+            growing: The part of the request that grows, for the error message.
+
+        Raises:
+            ServingError: More bytes are needed than are left.
+        """
+        if size > self._left:
+            raise invalid(
+                f"A request should grow by at most {self._limit} bytes on the server. Received: {growing}, which needs {size} "
+                "more bytes than were sent. Send all values, or raise --max_request_growth_bytes."
+            )
+        self._left -= size
+
+
+def decode(proto: Any, allowance: Allowance | None = None) -> Any:
     """Return the array of a TensorProto.
+
+    Args:
+        proto: The tensor.
+        allowance: Bytes by which the tensor's request may grow. Defaults to no limit, for tensors of a model.
 
     Raises:
         ValueError: The shape, the type or the number of bytes is invalid.
-        ServingError: The tensor has more dimensions than NumPy supports.
+        ServingError: The tensor has more dimensions than NumPy supports, or has too few values for its shape, and the request
+            would grow by more than `allowance`.
     """
+    allowance = allowance or Allowance(math.inf)
     enum = proto.dtype
     if enum not in _LAYOUT:
         raise ValueError("dtype")
@@ -84,7 +120,7 @@ def decode(proto: Any) -> Any:
     content = proto.tensor_content
     if content:
         if enum == STRING:
-            return _strings(fields.read_strings(content, count), sizes, count)
+            return _strings(fields.read_strings(content, count), sizes, count, allowance)
         if len(content) != count * dtype.itemsize:
             raise ValueError("tensor_content")
         return np.frombuffer(content, dtype).reshape(sizes)
@@ -92,7 +128,7 @@ def decode(proto: Any) -> Any:
         return np.empty(sizes, dtype)
     values = getattr(proto, field)
     if enum == STRING:
-        return _strings(values, sizes, count)
+        return _strings(values, sizes, count, allowance)
     array = np.array(values, stored or dtype)
     if enum in (_HALF, _BFLOAT16):
         array = array.astype(np.uint16).view(dtype)
@@ -100,7 +136,14 @@ def decode(proto: Any) -> Any:
         array = array[: len(array) // 2 * 2].view(dtype)
     elif stored is not None:
         array = array.astype(dtype, copy=False)
-    return _filled(array, count).reshape(sizes)
+    return _filled(array, count, array.itemsize, allowance).reshape(sizes)
+
+
+def held_bytes(array: Any) -> int:
+    """Return the number of bytes of an array's values in a tensor."""
+    if array.dtype != object:
+        return int(array.nbytes)
+    return sum(_STRING_BYTES + len(value) for value in array.flat)
 
 
 def encode(array: Any, as_content: bool = False) -> bytes:
@@ -169,26 +212,20 @@ def check_dimensions(count: int) -> None:
         )
 
 
-def _strings(values: Iterable[bytes], shape: tuple[int, ...], count: int) -> Any:
+def _strings(values: Iterable[bytes], shape: tuple[int, ...], count: int, allowance: Allowance) -> Any:
     array = np.empty(len(values := list(values)), object)
     array[:] = values
-    if not values and count:
-        _check_surplus(count * 8)
-        array = np.full(count, b"", object)
-    return _filled(array, count).reshape(shape)
+    # TensorFlow copies the last string into every element that it fills.
+    size = _STRING_BYTES + (len(values[-1]) if values else 0)
+    return _filled(array, count, size, allowance, b"").reshape(shape)
 
 
-def _filled(array: Any, count: int) -> Any:
-    if len(array) >= count:
+def _filled(array: Any, count: int, size: int, allowance: Allowance, blank: Any = 0) -> Any:
+    """Return `count` elements: those of the array, then copies of the last one, of `size` bytes each; or all `blank`."""
+    missing = count - len(array)
+    if missing <= 0:
         return array[:count]
-    _check_surplus((count - len(array)) * array.itemsize)
-    full = np.zeros(count, array.dtype)
+    allowance.spend(missing * size, f"a tensor of {count} elements with {len(array)} values")
+    full = np.full(count, array[-1] if len(array) else blank, array.dtype)
     full[: len(array)] = array
-    if len(array):
-        full[len(array) :] = array[-1]
     return full
-
-
-def _check_surplus(size: int) -> None:
-    if size > SURPLUS_BYTES:
-        raise ValueError("declared size")

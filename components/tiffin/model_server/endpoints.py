@@ -25,10 +25,10 @@ from tiffin.model_server.runners import DEFAULT_SIGNATURE
 # Paths of the REST API; all others are Not Found.
 OURS = re.compile(r"/v1/.*", re.IGNORECASE)
 _PREDICTION = re.compile(
-    r"/v1/models/([^/:]+)(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)", re.IGNORECASE
+    r"/v1/models/([^/:]+)(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)", re.IGNORECASE
 )
 _STATUS = re.compile(
-    r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?", re.IGNORECASE
+    r"/v1/models(?:/([^/:]+))?(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?(?:/(metadata))?", re.IGNORECASE
 )
 Reply = tuple[int, dict[str, str], bytes]
 
@@ -43,6 +43,7 @@ def answerer(catalog: Catalog, options: Any, metrics: Metrics) -> Callable[[str,
     """
     running = {"timeout_ms": max(0, options.rest_api_timeout_in_ms), "metrics": metrics}
     check = options.enable_signature_method_name_check
+    growth = options.max_request_growth_bytes
 
     def answer(method: str, path: str, body: bytes, origin: str) -> Reply:
         start = time.perf_counter()
@@ -56,6 +57,10 @@ def answerer(catalog: Catalog, options: Any, metrics: Metrics) -> Callable[[str,
                 spec, verb = _parsed(method, path)
                 model = spec.name
                 text = _answered(method, spec, verb, body)
+        except RecursionError:
+            status, text = "INVALID_ARGUMENT", json_replies.error("The JSON document is nested too deeply.")
+        except MemoryError:
+            status, text = "RESOURCE_EXHAUSTED", json_replies.error("Out of memory")
         except ServingError as error:
             status, text = error.code, "" if method == "OPTIONS" else json_replies.error(str(error))
         if options.rest_api_enable_cors_support:
@@ -75,8 +80,8 @@ def answerer(catalog: Catalog, options: Any, metrics: Metrics) -> Callable[[str,
         request = _inference_request(spec, document)
         model = catalog.find(spec)
         if verb == "classify":
-            return json_replies.classifications(inference.classify(model, request, check, **running).result)
-        return json_replies.regressions(inference.regress(model, request, check, **running).result)
+            return json_replies.classifications(inference.classify(model, request, check, growth, **running).result)
+        return json_replies.regressions(inference.regress(model, request, check, growth, **running).result)
 
     return answer
 
@@ -90,7 +95,9 @@ def _parsed(method: str, path: str) -> tuple[Any, str]:
     name, version, label, verb = match.groups()
     spec = model_pb2.ModelSpec(name=urllib.parse.unquote(name or "", errors="replace"))
     if version:
-        if int(version) >= 2**63:
+        version = version.lstrip("0") or "0"
+        # Python does not read integers of thousands of digits.
+        if len(version) > 19 or int(version) >= 2**63:
             raise invalid(f"Failed to convert version: {version} to numeric.")
         spec.version.value = int(version)
     if label:
@@ -102,6 +109,7 @@ def _parsed(method: str, path: str) -> tuple[Any, str]:
 
 
 def _predict(catalog: Catalog, spec: Any, document: Any, check: bool, running: dict[str, Any]) -> str:
+    check_time = codes.time_limit(running["timeout_ms"])
     name = json_requests.signature_name(document) or DEFAULT_SIGNATURE
     model = catalog.find(spec)
     signature = model.signatures.get(name)
@@ -115,7 +123,9 @@ def _predict(catalog: Catalog, spec: Any, document: Any, check: bool, running: d
         check_method_name(signature)
     aliases = list(signature.outputs)
     ordered = [arrays[alias] for alias in signature.inputs]
+    check_time()
     outputs = run(signature.runner, aliases, ordered, model=model.name, api="Predict", **running)
+    check_time()
     named = {alias: np.asarray(output) for alias, output in zip(aliases, outputs, strict=True)}
     return json_replies.rows(named) if is_rows else json_replies.columns(named)
 

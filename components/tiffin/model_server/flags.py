@@ -1,4 +1,4 @@
-"""The command line of `tensorflow_model_server`, limited to flags useful in development, plus two flags of Tiffin.
+"""The command line of `tensorflow_model_server`, limited to flags useful in development, plus a few flags of Tiffin.
 
 The flags, defaults and texts are those of tensorflow/serving's model_servers/main.cc. Parsing follows tensorflow's
 tsl/util/command_line_flags.cc: `--flag=value` or `-flag=value`; a bare `--flag` is true; an invalid value prints the usage
@@ -80,6 +80,17 @@ FLAGS = (
     Flag("enable_grpc_healthcheck_service", False, "Enable the standard gRPC healthcheck service."),
     Flag("enable_serialization_as_tensor_content", False, "Serialize predict responses as tensor content."),
     # Tiffin's own flags. The default host is loopback, since this server is for development; TF Serving's is 0.0.0.0.
+    Flag(
+        "allow_reload_config",
+        False,
+        "Tiffin: allow HandleReloadConfigRequest, with which every client can load any SavedModel as the server's user.",
+    ),
+    Flag(
+        "max_request_growth_bytes",
+        16 << 20,
+        "Tiffin: bytes by which a request may grow when it is decoded: values that fill a tensor's declared shape, the "
+        "context of each example, and a decompressed body.",
+    ),
     Flag("host", "127.0.0.1", "Tiffin: address to listen on."),
     Flag(
         "poll_wait_millis",
@@ -93,6 +104,7 @@ _POLLS = ("model_config_file_poll_wait_seconds", "file_system_poll_wait_seconds"
 _INT64 = frozenset(
     (
         "load_retry_interval_micros",
+        "max_request_growth_bytes",
         "tensorflow_session_parallelism",
         "tensorflow_intra_op_parallelism",
         "tensorflow_inter_op_parallelism",
@@ -149,6 +161,8 @@ def check(options: Any) -> None:
         raise invalid(
             "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
         )
+    if options.max_request_growth_bytes < 0:
+        raise invalid(f"max_request_growth_bytes must be non-negative; was {options.max_request_growth_bytes}")
     parallelism = (
         options.tensorflow_intra_op_parallelism,
         options.tensorflow_inter_op_parallelism,

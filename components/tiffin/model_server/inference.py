@@ -4,67 +4,73 @@ The order of the checks and the messages are those of tensorflow/serving's
 servables/tensorflow/{classifier,regressor,multi_inference,util}.cc.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from tensorflow.core.framework import types_pb2
 
 from tiffin.errors import ServingError
-from tiffin.model_server import conversion, declarations
+from tiffin.model_server import codes, conversion, declarations
 from tiffin.model_server.codes import invalid
 from tiffin.model_server.models import Model
 from tiffin.model_server.predict import run
 from tiffin.model_server.runners import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD, Signature
 
 
-def classify(model: Model, request: Any, check_method: bool = False, **running: Any) -> Any:
+def classify(model: Model, request: Any, check_method: bool = False, growth: float = math.inf, **running: Any) -> Any:
     """Return a ClassificationResponse.
 
     Args:
         model: Model selected by the request's ModelSpec.
         request: InferenceRequest of `declarations`.
         check_method: Require the signature's method_name to be that of classification.
+        growth: Bytes by which the request may grow. Defaults to no limit.
         running: See `predict.run`.
 
     Raises:
         ServingError: The request is invalid or the run failed, with TF Serving's message.
     """
+    check_time = codes.time_limit(running.get("timeout_ms", 0))
     signature = _find(model, request.model_spec, CLASSIFY_METHOD, check_method)
     aliases = _classify_aliases(signature)
-    arrays, count = _run(model, signature, aliases, request.input, "Classify", running)
+    arrays, count = _run(model, signature, aliases, _examples(request.input, growth), "Classify", running)
     response = declarations.message_class("ClassificationResponse")()
     _fill_spec(response.model_spec, model, request.model_spec)
-    _fill_classes(response.result, dict(zip(aliases, arrays, strict=True)), count)
+    _fill_classes(response.result, dict(zip(aliases, arrays, strict=True)), count, check_time)
     return response
 
 
-def regress(model: Model, request: Any, check_method: bool = False, **running: Any) -> Any:
+def regress(model: Model, request: Any, check_method: bool = False, growth: float = math.inf, **running: Any) -> Any:
     """Return a RegressionResponse; the arguments are those of `classify`."""
+    check_time = codes.time_limit(running.get("timeout_ms", 0))
     signature = _find(model, request.model_spec, REGRESS_METHOD, check_method)
     aliases = _regress_aliases(signature)
-    arrays, count = _run(model, signature, aliases, request.input, "Regress", running)
+    arrays, count = _run(model, signature, aliases, _examples(request.input, growth), "Regress", running)
     response = declarations.message_class("RegressionResponse")()
     _fill_spec(response.model_spec, model, request.model_spec)
-    _fill_values(response.result, arrays[0], count)
+    _fill_values(response.result, arrays[0], count, check_time)
     return response
 
 
-def infer(model: Model, request: Any, check_method: bool = False, **running: Any) -> Any:
+def infer(model: Model, request: Any, check_method: bool = False, growth: float = math.inf, **running: Any) -> Any:
     """Return a MultiInferenceResponse.
 
     Args:
         model: Model selected by the first task's ModelSpec.
         request: MultiInferenceRequest of `declarations`.
         check_method: Require each signature's method_name to match its task.
+        growth: Bytes by which the request may grow. Defaults to no limit.
         running: See `predict.run`.
     """
+    check_time = codes.time_limit(running.get("timeout_ms", 0))
     tasks = _checked_tasks(model, request, check_method)
     # The same input feeds all tasks, and one run of the session returns all outputs.
     infos = [info for signature, _ in tasks for info in signature.inputs.values()]
     feeds = {info.name: info.dtype for info in sorted(infos, key=lambda info: str(info.name))}
     fetches = sorted({signature.outputs[alias].name for signature, aliases in tasks for alias in aliases})
-    examples = _examples(request.input)
+    examples = _examples(request.input, growth)
     metrics = running.pop("metrics", None)  # MultiInference has no runtime_latency
     outputs = run(
         lambda names: model.joint_runner(feeds, names),
@@ -82,9 +88,9 @@ def infer(model: Model, request: Any, check_method: bool = False, **running: Any
         result = response.results.add()
         found = {alias: fetched[signature.outputs[alias].name] for alias in aliases}
         if task.method_name == CLASSIFY_METHOD:
-            _fill_classes(result.classification_result, found, len(examples))
+            _fill_classes(result.classification_result, found, len(examples), check_time)
         else:
-            _fill_values(result.regression_result, found["outputs"], len(examples))
+            _fill_values(result.regression_result, found["outputs"], len(examples), check_time)
         _fill_spec(result.model_spec, model, task.model_spec)
     return response
 
@@ -158,7 +164,7 @@ _NOUNS = {CLASSIFY_METHOD: "classification", REGRESS_METHOD: "regression"}
 _CHECKS = {CLASSIFY_METHOD: _classify_aliases, REGRESS_METHOD: _regress_aliases}
 
 
-def _examples(message: Any) -> Any:
+def _examples(message: Any, growth: float) -> Any:
     """Return the serialized examples as a tensor; a context's bytes are put before each example's."""
     kind = message.WhichOneof("kind")
     examples = list(getattr(message, kind).examples) if kind else []
@@ -166,6 +172,8 @@ def _examples(message: Any) -> Any:
         raise invalid("Input is empty.")
     if kind == "example_list_with_context":
         context = message.example_list_with_context.context
+        growing = f"{len(examples)} examples with a context of {len(context)} bytes"
+        conversion.Allowance(growth).spend(len(context) * (len(examples) - 1), growing)
         examples = [context + example for example in examples]
     array = np.empty(len(examples), object)
     array[:] = examples
@@ -173,9 +181,8 @@ def _examples(message: Any) -> Any:
 
 
 def _run(
-    model: Model, signature: Signature, aliases: Sequence[str], message: Any, api: str, running: dict[str, Any]
+    model: Model, signature: Signature, aliases: Sequence[str], examples: Any, api: str, running: dict[str, Any]
 ) -> tuple[list[Any], int]:
-    examples = _examples(message)
     outputs = run(signature.runner, aliases, [examples], model=model.name, api=api, **running)
     return [np.asarray(output) for output in outputs], len(examples)
 
@@ -186,7 +193,7 @@ def _fill_spec(spec: Any, model: Model, asked: Any) -> None:
     spec.signature_name = asked.signature_name or DEFAULT_SIGNATURE
 
 
-def _fill_classes(result: Any, outputs: dict[str, Any], count: int) -> None:
+def _fill_classes(result: Any, outputs: dict[str, Any], count: int, check_time: Callable[[], None]) -> None:
     expected = {"classes": types_pb2.DT_STRING, "scores": types_pb2.DT_FLOAT}
     for alias in ("classes", "scores"):
         if alias not in outputs:
@@ -210,6 +217,7 @@ def _fill_classes(result: Any, outputs: dict[str, Any], count: int) -> None:
     values = None if scores is None else scores.tolist()
     width: int = next(iter(outputs.values())).shape[1]
     for row in range(count):
+        check_time()
         classification = result.classifications.add()
         for column in range(width):
             one = classification.classes.add()
@@ -219,7 +227,7 @@ def _fill_classes(result: Any, outputs: dict[str, Any], count: int) -> None:
                 one.score = values[row][column]
 
 
-def _fill_values(result: Any, array: Any, count: int) -> None:
+def _fill_values(result: Any, array: Any, count: int, check_time: Callable[[], None]) -> None:
     if not (array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1)):
         raise invalid(
             f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {_shape(array)}"
@@ -230,6 +238,7 @@ def _fill_values(result: Any, array: Any, count: int) -> None:
         raise invalid(
             f"Expected output Tensor of DT_FLOAT.  Got: {types_pb2.DataType.Name(conversion.type_enum(array))}"
         )
+    check_time()
     for value in array.ravel().tolist():
         result.regressions.add().value = value
 

@@ -147,14 +147,14 @@ def _dense(value: Any, type_: int) -> Any:
 
 def _quick(value: Any, type_: int) -> Any:
     """Return the array if NumPy can convert the value without errors, else None: the slow path then finds the errors."""
-    if not isinstance(value, list) or type_ not in (1, 2, 3, 9):
+    # Check the types first: NumPy converts true to 1 beside numbers, and beside a long text it makes every element as long.
+    if type_ not in (1, 2, 3, 9) or not isinstance(value, list) or not _is_numeric(value):
         return None
     try:
         array = np.array(value)
     except (ValueError, OverflowError):
         return None
-    # NumPy converts true to 1 only beside numbers; an array of bools alone has kind b.
-    if array.dtype.kind not in ("i" if type_ in (3, 9) else "fi") or _has_bool(value):
+    if array.dtype.kind not in ("i" if type_ in (3, 9) else "fi"):
         return None
     if type_ == 3 and array.size and (array.min() < -(2**31) or array.max() >= 2**31):
         return None
@@ -162,10 +162,10 @@ def _quick(value: Any, type_: int) -> Any:
         return array.astype(conversion.numpy_type(type_))
 
 
-def _has_bool(value: list[Any]) -> bool:
+def _is_numeric(value: list[Any]) -> bool:
     if value and isinstance(value[0], list):
-        return any(_has_bool(item) for item in value)
-    return bool in set(map(type, value))
+        return all(isinstance(item, list) and _is_numeric(item) for item in value)
+    return set(map(type, value)) <= {int, float}
 
 
 def _fill(value: Any, level: int, shape: list[int], type_: int, leaves: list[Any]) -> None:

@@ -6,6 +6,7 @@ servables/tensorflow/saved_model_warmup{,_util}.cc.
 """
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from tiffin.model_server.predict import evaluate
 _log = logging.getLogger(__name__)
 _RECORDED = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _MAX_RECORDS = 1000
+_BATCH_GROWTH = 16
 
 
 def loader(options: Any, metrics: Metrics) -> Callable[[str, int, str], Model]:
@@ -40,7 +42,11 @@ def loader(options: Any, metrics: Metrics) -> Callable[[str, int, str], Model]:
         ServingError: The batching parameters cannot be read, or num_batch_threads is not positive.
     """
     config = session_config(options)
-    scheduler = batching.Scheduler(batches.message(options), metrics) if options.enable_batching else None
+    scheduler = None
+    if options.enable_batching:
+        # Images of the usual size, filled up to a batch of 64, grow by more than a single request may.
+        growth = _BATCH_GROWTH * options.max_request_growth_bytes
+        scheduler = batching.Scheduler(batches.message(options), metrics, growth)
 
     def load(name: str, version: int, path: str) -> Model:
         start = time.perf_counter()
@@ -58,6 +64,7 @@ def loader(options: Any, metrics: Metrics) -> Callable[[str, int, str], Model]:
                     metrics,
                     options.num_request_iterations_for_warmup,
                     options.enable_signature_method_name_check,
+                    options.max_request_growth_bytes,
                 )
             except BaseException:
                 model.closer()()
@@ -75,7 +82,9 @@ def session_config(options: Any) -> Any:
     return config_pb2.ConfigProto(intra_op_parallelism_threads=intra, inter_op_parallelism_threads=inter)
 
 
-def warm_up(model: Model, metrics: Metrics, iterations: int = 1, check_method: bool = False) -> int:
+def warm_up(
+    model: Model, metrics: Metrics, iterations: int = 1, check_method: bool = False, growth: float = math.inf
+) -> int:
     """Run a model's warm-up requests.
 
     Args:
@@ -83,6 +92,7 @@ def warm_up(model: Model, metrics: Metrics, iterations: int = 1, check_method: b
         metrics: Metrics to record the latency in.
         iterations: Number of runs per request.
         check_method: Require the signature's method_name to match the request.
+        growth: Bytes by which a request may grow. Defaults to no limit.
 
     Returns:
         Number of records.
@@ -107,7 +117,7 @@ def warm_up(model: Model, metrics: Metrics, iterations: int = 1, check_method: b
         for content in _pywrap_record_io.RecordIterator(path, ""):
             log = _parsed(content, path)
             for _ in range(max(1, iterations)):
-                _run(model, log, check_method)
+                _run(model, log, check_method, growth)
             count += 1
             if count > _MAX_RECORDS:
                 raise invalid(f"Number of warmup records exceeds the maximum ({_MAX_RECORDS}) at {path}")
@@ -130,16 +140,16 @@ def _parsed(content: bytes, path: str) -> Any:
         raise invalid(f"Failed to parse warmup record: {shown} from {path}") from error
 
 
-def _run(model: Model, log: Any, check_method: bool) -> None:
+def _run(model: Model, log: Any, check_method: bool, growth: float) -> None:
     kind = log.WhichOneof("log_type")
     if kind == "predict_log":
-        evaluate(model, log.predict_log.request, check_method)
+        evaluate(model, log.predict_log.request, check_method, growth)
     elif kind == "classify_log":
-        inference.classify(model, _request("InferenceRequest", log.classify_log), check_method)
+        inference.classify(model, _request("InferenceRequest", log.classify_log), check_method, growth)
     elif kind == "regress_log":
-        inference.regress(model, _request("InferenceRequest", log.regress_log), check_method)
+        inference.regress(model, _request("InferenceRequest", log.regress_log), check_method, growth)
     elif kind == "multi_inference_log":
-        inference.infer(model, _request("MultiInferenceRequest", log.multi_inference_log), check_method)
+        inference.infer(model, _request("MultiInferenceRequest", log.multi_inference_log), check_method, growth)
     elif kind is not None:
         number = log.DESCRIPTOR.fields_by_name[kind].number
         raise ServingError(f"Unsupported log_type for warmup: {number}", "UNIMPLEMENTED")

@@ -64,17 +64,26 @@ def model_status(catalog: Catalog, request: Any) -> Any:
     return response
 
 
-def reload_config(request: Any, reload: Callable[[Any], None], metrics: Metrics) -> Any:
+def reload_config(request: Any, reload: Callable[[Any], None], metrics: Metrics, is_allowed: bool = True) -> Any:
     """Apply a configuration; return a ReloadConfigResponse with the increase of the requested metrics.
 
     Args:
         request: ReloadConfigRequest.
         reload: Function that applies a ModelServerConfig and returns when its new models are available.
         metrics: The metrics.
+        is_allowed: Whether clients may change the configuration. A SavedModel reads and writes files as the server's user, and
+            a client may be another user. Defaults to True.
 
     Raises:
-        ServingError: The configuration is invalid, or a model did not become available, with TF Serving's message.
+        ServingError: It is not allowed; or, with TF Serving's message, the configuration is invalid or a model did not become
+            available.
     """
+    if not is_allowed:
+        raise ServingError(
+            "HandleReloadConfigRequest is not allowed on this server. Change the file of --model_config_file, which the server "
+            "polls, or start it with --allow_reload_config.",
+            "PERMISSION_DENIED",
+        )
     if request.config.WhichOneof("config") != "model_config_list":
         raise invalid(
             "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "

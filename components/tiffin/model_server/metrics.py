@@ -11,6 +11,8 @@ import re
 import threading
 from collections.abc import Iterable, Sequence
 
+# Requests choose the names of models, also of those that are not served, and each name is kept.
+_MAX_NAMES, _MAX_NAME, _OTHERS = 1000, 256, "(other)"
 PATH = "/monitoring/prometheus/metrics"
 
 
@@ -85,9 +87,15 @@ class Metrics:
         self.count("request_example_count_total", (model,), examples)
 
     def count_request(self, model: str, status: str, api: str, entrypoint: str, micros: float) -> None:
-        """Record a finished request; its latency is recorded only if it succeeded."""
+        """Record a finished request; its latency is recorded only if it succeeded.
+
+        A name of over 256 characters, and each new one after the first 1000, is counted as "(other)".
+        """
         if status == "OK":
             self.observe("request_latency", (model, api, entrypoint), micros)
+        names = self._cells["request_count"]
+        if (model, status) not in names and (len(names) >= _MAX_NAMES or len(model) > _MAX_NAME):
+            model = _OTHERS
         self.count("request_count", (model, status))
 
     def count_prediction(self, model: str, runtime_micros: float, micros: float) -> None:

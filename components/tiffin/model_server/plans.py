@@ -6,6 +6,7 @@ slow path in `predict`, which reports the errors. Here the packed fields of a te
 on the wire.
 """
 
+import math
 import time
 from typing import Any
 
@@ -33,8 +34,8 @@ class Plans:
     The catalog stores the plans, and drops them whenever the models change.
     """
 
-    def __init__(self, catalog: Catalog, metrics: Metrics, as_content: bool) -> None:
-        self._catalog, self._metrics, self._as_content = catalog, metrics, as_content
+    def __init__(self, catalog: Catalog, metrics: Metrics, as_content: bool, growth: float = math.inf) -> None:
+        self._catalog, self._metrics, self._as_content, self._growth = catalog, metrics, as_content, growth
         self._request = declarations.message_class("PredictBytes").FromString
         self._tensor = declarations.message_class("TensorBytes").FromString
         self._shapes: dict[bytes, _Shape] = {}
@@ -50,6 +51,7 @@ class Plans:
             ServingError: The model's run failed.
         """
         start = time.perf_counter()
+        check_time = codes.time_limit(timeout_ms)
         request = self._request(content)
         if request.ByteSize() != len(content):
             return None  # a field occurs twice, and its parts must be merged
@@ -61,8 +63,9 @@ class Plans:
         if len(given) != len(types):
             return None
         arrays = []
+        allowance = conversion.Allowance(self._growth)
         for alias, type_ in types:
-            array = self._array(given.get(alias), type_)
+            array = self._array(given.get(alias), type_, allowance)
             if array is None:
                 return None
             arrays.append(array)
@@ -77,6 +80,7 @@ class Plans:
         ended = time.perf_counter()
         parts = []
         for head, output in zip(heads, outputs, strict=True):
+            check_time()
             tensor = conversion.encode(np.asarray(output), self._as_content)
             parts.append(fields.delimited(1, head + fields.delimited(2, tensor)))
         parts.append(tail)
@@ -86,8 +90,14 @@ class Plans:
         return reply
 
     def learn(self, content: bytes) -> None:
-        """Store a plan for requests like this one, which succeeded on the slow path."""
+        """Store a plan for requests like this one, which succeeded on the slow path.
+
+        A request with an output filter has no plan, and need not have one: the signature may have outputs that cannot be
+        fetched, such as ragged ones.
+        """
         request = self._request(content)
+        if request.output_filter:
+            return
         # Read the table before the model: if the models change in between, the plan is stored in the old table.
         plans = self._catalog.plans
         if request.ByteSize() != len(content) or request.model_spec in plans:
@@ -103,14 +113,14 @@ class Plans:
         signature = model.signatures[name]
         aliases = list(signature.outputs)
         runner = signature.runner(aliases)
-        if request.output_filter or not isinstance(runner, Runner):
+        if not isinstance(runner, Runner):
             return
         types = [(alias, info.dtype) for alias, info in signature.inputs.items()]
         heads = [fields.delimited(1, alias.encode()) for alias in aliases]
         tail = fields.delimited(2, response_spec(spec.name, model.version, name))
         plans[request.model_spec] = (model, types, runner, heads, tail)
 
-    def _array(self, content: bytes | None, type_: int) -> Any:
+    def _array(self, content: bytes | None, type_: int, allowance: conversion.Allowance) -> Any:
         if content is None:
             return None
         tensor = self._tensor(content)
@@ -121,15 +131,15 @@ class Plans:
         if not values and type_ in _CONTENT_BYTES:
             values = getattr(tensor, _CONTENT_BYTES[type_])
         if not values:
-            return self._decoded(content)
+            return self._decoded(content, allowance)
         dtype = conversion.numpy_type(type_)
         if len(values) != sizes[1] * dtype.itemsize:
             return None
         return np.frombuffer(values, dtype).reshape(sizes[0])
 
-    def _decoded(self, content: bytes) -> Any:
+    def _decoded(self, content: bytes, allowance: conversion.Allowance) -> Any:
         try:
-            return conversion.decode(declarations.tensor(content))
+            return conversion.decode(declarations.tensor(content), allowance)
         except (ValueError, ServingError):
             return None
 

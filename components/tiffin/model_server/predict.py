@@ -4,6 +4,7 @@ The order of the checks and the messages are those of tensorflow/serving's serva
 of tensorflow's cc/saved_model/util.cc, `GetInputValues`.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -32,7 +33,7 @@ def predict(model: Model, request: Any, as_content: bool = False, **running: Any
         model: Model selected by the request's ModelSpec.
         request: PredictRequest.
         as_content: Write `tensor_content` instead of typed fields.
-        running: See `run`, and `check_method` of `evaluate`.
+        running: See `run`, and `check_method` and `growth` of `evaluate`.
 
     Returns:
         Serialized PredictResponse.
@@ -40,20 +41,19 @@ def predict(model: Model, request: Any, as_content: bool = False, **running: Any
     Raises:
         ServingError: The request is invalid or the run failed, with TF Serving's message.
     """
+    check_time = codes.time_limit(running.get("timeout_ms", 0))
     signature_name, aliases, arrays = evaluate(model, request, **running)
-    spec = response_spec(request.model_spec.name, model.version, signature_name)
-    outputs = b"".join(
-        fields.delimited(
-            1,
-            fields.delimited(1, alias.encode()) + fields.delimited(2, conversion.encode(np.asarray(array), as_content)),
-        )
-        for alias, array in zip(aliases, arrays, strict=True)
-    )
-    return outputs + fields.delimited(2, spec)
+    parts = []
+    for alias, array in zip(aliases, arrays, strict=True):
+        check_time()
+        tensor = conversion.encode(np.asarray(array), as_content)
+        parts.append(fields.delimited(1, fields.delimited(1, alias.encode()) + fields.delimited(2, tensor)))
+    parts.append(fields.delimited(2, response_spec(request.model_spec.name, model.version, signature_name)))
+    return b"".join(parts)
 
 
 def evaluate(
-    model: Model, request: Any, check_method: bool = False, **running: Any
+    model: Model, request: Any, check_method: bool = False, growth: float = math.inf, **running: Any
 ) -> tuple[str, Sequence[str], list[Any]]:
     """Run a model on a request.
 
@@ -61,6 +61,7 @@ def evaluate(
         model: Model selected by the request's ModelSpec.
         request: PredictRequest.
         check_method: Require the signature's method_name to be one that Predict accepts.
+        growth: Bytes by which the request may grow. Defaults to no limit.
         running: See `run`.
 
     Returns:
@@ -75,7 +76,7 @@ def evaluate(
         raise ServingError(f'Serving signature key "{name}" not found.', "FAILED_PRECONDITION")
     if check_method:
         check_method_name(signature)
-    arrays = _inputs(signature, request.inputs)
+    arrays = _inputs(signature, request.inputs, conversion.Allowance(growth))
     aliases = list(request.output_filter)
     if aliases:
         _check_outputs(signature, aliases)
@@ -136,7 +137,7 @@ def check_method_name(signature: Signature) -> None:
         )
 
 
-def _inputs(signature: Signature, inputs: Any) -> list[Any]:
+def _inputs(signature: Signature, inputs: Any, allowance: conversion.Allowance) -> list[Any]:
     if len(inputs) > len(signature.inputs) or (len(inputs) < len(signature.inputs) and not signature.defaults):
         sent, known = set(inputs), set(signature.inputs)
         raise invalid(
@@ -146,8 +147,9 @@ def _inputs(signature: Signature, inputs: Any) -> list[Any]:
         )
     arrays, used = [], []
     for alias, info in signature.inputs.items():
+        bound = None
         if alias in inputs:
-            proto = inputs[alias]
+            proto, bound = inputs[alias], allowance
             used.append(alias)
         elif alias in signature.defaults:
             proto = signature.defaults[alias]
@@ -158,7 +160,7 @@ def _inputs(signature: Signature, inputs: Any) -> list[Any]:
                 f"{_listed(signature.defaults)}"
             )
         try:
-            arrays.append(conversion.decode(proto))
+            arrays.append(conversion.decode(proto, bound))
         except ValueError:
             raise invalid(f"tensor parsing error: {alias}") from None
     if len(used) != len(inputs):

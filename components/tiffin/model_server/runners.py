@@ -7,7 +7,8 @@ the first calls.
 
 A run in the caller's thread cannot be cancelled. A run with a time limit therefore uses a slower, cancellable mode, unless
 the recent runs were much faster than the limit: most clients set deadlines of seconds for models that take microseconds.
-If a run suddenly takes a hundred times longer than those before it, it may exceed its limit; the next one does not.
+A request with more values than those runs is expected to take longer in proportion. If a run of the same size suddenly takes
+a hundred times longer than those before it, it may exceed its limit; the next one does not.
 """
 
 import threading
@@ -29,7 +30,7 @@ REGRESS_METHOD = "tensorflow/serving/regress"
 _SETTLING_CALLS = 3  # untimed calls per mode: the first builds the executor
 _TIMED_CALLS = 5
 _MARGIN = 100  # a limit is ignored if it is this many times the slowest recent run
-_FORGETTING = 0.95  # decay per run of the slowest recent run
+_FORGETTING = 0.95  # decay per run of the slowest and of the largest recent run
 _UNKNOWN_MS = 60_000.0  # initial value of the slowest recent run
 _MAX_RUNNERS = 128  # output filters with a cached callable
 
@@ -45,6 +46,9 @@ class Runner:
             feeds: Names of the tensors to feed, sorted, as TensorFlow numbers the arguments in its errors.
             types: Type of each feed.
             fetches: Names of the tensors to fetch.
+
+        Raises:
+            ServingError: A tensor to fetch has a type that replies cannot contain.
         """
         self.feeds = list(feeds)
         self._session, self._fetches = session, list(fetches)
@@ -52,11 +56,20 @@ class Runner:
         self._ways = [self._callable(-1), self._callable(0)]
         self._times: list[list[float]] = [[], []]
         self._chosen: Any = None
-        self._slowest_ms = _UNKNOWN_MS
+        self._slowest_ms, self._largest = _UNKNOWN_MS, 1.0
         self._feed_outputs, self._fetch_outputs = (
             [session.graph.get_tensor_by_name(name)._as_tf_output() for name in names]
             for names in (self.feeds, self._fetches)
         )
+        # Check before the first run, not after it: a run may have side effects.
+        for name in self._fetches:
+            type_ = session.graph.get_tensor_by_name(name).dtype.as_datatype_enum
+            if conversion.numpy_type(type_) is None:
+                raise ServingError(
+                    f"Outputs of type {conversion.type_name(type_)} are not supported by this server; got {name}. Request other "
+                    "outputs by output_filter.",
+                    "UNIMPLEMENTED",
+                )
 
     def __call__(self, arrays: Sequence[Any], timeout_ms: int = 0) -> list[Any]:
         """Return the fetched arrays.
@@ -79,14 +92,17 @@ class Runner:
     def run(self, arrays: Sequence[Any], timeout_ms: int = 0) -> list[Any]:
         """Return the fetched arrays, without checking the types of `arrays`."""
         start = time.perf_counter()
+        size = sum(array.size for array in arrays)
         try:
-            if timeout_ms and timeout_ms < self._slowest_ms * _MARGIN:
+            expected_ms = self._slowest_ms * max(1.0, size / self._largest)
+            if timeout_ms and timeout_ms < expected_ms * _MARGIN:
                 return self._limited(arrays, timeout_ms)
             if self._chosen is not None:
                 return self._chosen(*arrays)  # type: ignore[no-any-return]
             return self._timed(arrays)
         finally:
             self._slowest_ms = max((time.perf_counter() - start) * 1000, self._slowest_ms * _FORGETTING)
+            self._largest = max(size, self._largest * _FORGETTING, 1.0)
 
     def check(self, arrays: Sequence[Any]) -> None:
         """Check the types of the arrays.

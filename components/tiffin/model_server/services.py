@@ -56,7 +56,10 @@ def handlers(catalog: Catalog, options: Any, metrics: Metrics, reload: Callable[
             _plain(get_model_status_pb2.GetModelStatusRequest, lambda r, _: management.model_status(catalog, r)), pool
         ),
         "HandleReloadConfigRequest": _method(
-            _plain(model_management_pb2.ReloadConfigRequest, lambda r, _: management.reload_config(r, reload, metrics)),
+            _plain(
+                model_management_pb2.ReloadConfigRequest,
+                lambda r, _: management.reload_config(r, reload, metrics, options.allow_reload_config),
+            ),
             reloads,
         ),
     }
@@ -69,13 +72,16 @@ def handlers(catalog: Catalog, options: Any, metrics: Metrics, reload: Callable[
 def _predictions(catalog: Catalog, options: Any, metrics: Metrics) -> dict[str, Respond]:
     check = options.enable_signature_method_name_check
     as_content = options.enable_serialization_as_tensor_content
+    growth = options.max_request_growth_bytes
 
-    plans = Plans(catalog, metrics, as_content)
+    plans = Plans(catalog, metrics, as_content, growth)
 
     def run_predict(request: Any, timeout_ms: int) -> bytes:
         _check_spec(request)
         model = catalog.find(request.model_spec)
-        return predict(model, request, as_content, check_method=check, metrics=metrics, timeout_ms=timeout_ms)
+        return predict(
+            model, request, as_content, check_method=check, growth=growth, metrics=metrics, timeout_ms=timeout_ms
+        )
 
     whole_way = _counted(predict_pb2.PredictRequest, "Predict", metrics, run_predict)
 
@@ -86,22 +92,25 @@ def _predictions(catalog: Catalog, options: Any, metrics: Metrics) -> dict[str, 
             reply = None
         if reply is None:
             reply = whole_way(content, timeout_ms)
-            plans.learn(content)
+            try:
+                plans.learn(content)
+            except Exception:  # noqa: BLE001 - the request has its reply; it must not fail any more
+                _log.exception("Internal error while making the plan of a request:")
         return reply
 
     def run_classify(request: Any, timeout_ms: int) -> bytes:
         _check_spec(request)
         model = catalog.find(request.model_spec)
-        return _bytes(inference.classify(model, request, check, metrics=metrics, timeout_ms=timeout_ms))
+        return _bytes(inference.classify(model, request, check, growth, metrics=metrics, timeout_ms=timeout_ms))
 
     def run_regress(request: Any, timeout_ms: int) -> bytes:
         _check_spec(request)
         model = catalog.find(request.model_spec)
-        return _bytes(inference.regress(model, request, check, metrics=metrics, timeout_ms=timeout_ms))
+        return _bytes(inference.regress(model, request, check, growth, metrics=metrics, timeout_ms=timeout_ms))
 
     def run_inference(request: Any, timeout_ms: int) -> Any:
         spec = request.tasks[0].model_spec if request.tasks else declarations.message_class("ModelSpec")()
-        return inference.infer(catalog.find(spec), request, check, metrics=metrics, timeout_ms=timeout_ms)
+        return inference.infer(catalog.find(spec), request, check, growth, metrics=metrics, timeout_ms=timeout_ms)
 
     inference_request = declarations.message_class("InferenceRequest")
     return {

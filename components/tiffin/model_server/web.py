@@ -13,10 +13,10 @@ import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 
-from tiffin.model_server import configs, declarations, endpoints, flags, json_replies, metrics
+from tiffin.errors import ServingError
+from tiffin.model_server import configs, conversion, declarations, endpoints, flags, json_replies, metrics
 
 _log = logging.getLogger(__name__)
-_UNZIPPED_BYTES = 1 << 28  # limit of a decompressed body, since a few bytes can decompress to any size
 _SILENCE_SECONDS = 50  # libevent's limit for an idle connection
 _GRACE_SECONDS = 5
 
@@ -68,7 +68,7 @@ def start(
     threads = futures.ThreadPoolExecutor(max(1, options.rest_api_num_threads), "http")
     server = uvicorn.Server(
         uvicorn.Config(
-            _application(answer, path, page, threads),
+            _application(answer, path, page, threads, options.max_request_growth_bytes),
             loop="asyncio",
             http="h11",
             ws="none",
@@ -96,14 +96,17 @@ def _application(
     metrics_path: str | None,
     page: Callable[[], str],
     threads: futures.Executor,
+    growth: int,
 ) -> Any:
     async def respond(request: Request) -> Response:
         body = await request.body()
         if request.headers.get("Content-Encoding", "").lower() == "gzip":
             try:
-                body = _unzipped(body)
-            except (ValueError, zlib.error):
+                body = _unzipped(body, growth)
+            except zlib.error:
                 return HTMLResponse("Bad Request\n", 400)
+            except ServingError as error:
+                return Response(json_replies.error(str(error)), 400, {"Content-Type": "application/json"})
         path = request.scope["raw_path"].decode("latin-1")
         if path == metrics_path:
             return Response(page(), headers={"Content-Type": "text/plain"})
@@ -128,9 +131,9 @@ def _application(
     return application
 
 
-def _unzipped(body: bytes) -> bytes:
+def _unzipped(body: bytes, growth: int) -> bytes:
     unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    content = unzip.decompress(body, _UNZIPPED_BYTES)
+    content = unzip.decompress(body, len(body) + growth)
     if unzip.unconsumed_tail:
-        raise ValueError("Content-Encoding")
+        conversion.Allowance(growth).spend(growth + 1, f"a compressed body of {len(body)} bytes")
     return content
