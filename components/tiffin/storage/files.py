@@ -172,6 +172,16 @@ def compare_and_swap(path: str, content: bytes, expected: str | None) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def compare_and_delete(path: str, expected: str) -> None:
+    """Delete a file if its SHA-256 is still `expected`; do nothing if it does not exist."""
+    with explained("delete", path), _locked(os.path.dirname(path)):
+        current = read(path)
+        if current and current[1] != expected:
+            raise changed(path, expected)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
 def changed(uri: str, expected: str | None) -> Conflict:
     """Return the error of a failed compare-and-swap."""
     if expected is None:

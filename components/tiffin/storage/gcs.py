@@ -4,13 +4,14 @@ import base64
 import contextlib
 import functools
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tiffin.errors import InputError, StorageError
-from tiffin.storage import files, objects
+from tiffin.storage import files, objects, trail
 
 try:
     import google_crc32c
@@ -28,8 +29,9 @@ except ImportError as missing:
 # Time during which a request that fails with a transient error is retried.
 RETRY_SECONDS = 60.0
 _CHUNK_BYTES = 1 << 20
-# Identifies a write, so that a retry after a lost response recognises its own success.
-_WRITE_ID = "tiffin-write"
+# Reads of an object that is replaced each time between the requests for its generation and its content.
+ATTEMPTS = 6
+_TRAIL = "tiffin-writes"
 
 
 @functools.cache
@@ -155,28 +157,57 @@ def download(uri: str, path: Path) -> None:
 def read(uri: str) -> tuple[bytes, str] | None:
     """Return an object's content and generation, or None if it does not exist."""
     with _explained("read", uri):
-        while (found := _get(uri)) is not None:
+        for attempt in range(ATTEMPTS):
+            found = _get(uri)
+            if found is None:
+                return None
             # Read again if the object is replaced between the two requests.
             with contextlib.suppress(exceptions.NotFound):
                 content: bytes = found[1].download_as_bytes(checksum="crc32c", retry=_retry())
                 return content, str(found[0].generation)
-        return None
+            time.sleep(0.05 * 2**attempt)
+        raise StorageError(
+            f"Could not read '{uri}'. The bucket lists it, but its content was not found (404) in {ATTEMPTS} attempts: it is "
+            "replaced all the time, or a proxy does not pass downloads on. Try again; check the proxy."
+        )
 
 
 def compare_and_swap(uri: str, content: bytes, expected: str | None) -> str:
     """Replace an object if its generation is still `expected` (None: it does not exist), and return the new one."""
     with _explained("write", uri):
-        blob = _bucket(uri).blob(objects.split(uri)[1])
-        blob.metadata = {_WRITE_ID: uuid.uuid4().hex}
-        written = dict(blob.metadata)
+        bucket, name = _bucket(uri), objects.split(uri)[1]
+        before = bucket.get_blob(name, generation=int(expected), retry=_retry()) if expected else None
+        if expected and before is None:
+            raise files.changed(uri, expected)
+        mine = uuid.uuid4().hex
+        blob = bucket.blob(name)
+        blob.metadata = {_TRAIL: trail.extend(mine, _trail(before), expected)}
         try:
             blob.upload_from_string(content, if_generation_match=int(expected or 0), checksum="crc32c", retry=_retry())
         except exceptions.PreconditionFailed:
-            current = _get(uri)
-            if current is None or current[0].metadata != written:
+            # The answer to the first attempt may have been lost: look for this write in the object's trail.
+            current = bucket.get_blob(name, retry=_retry())
+            found = current and trail.find(mine, _trail(current), str(current.generation))
+            if not found:
                 raise files.changed(uri, expected) from None
-            blob = current[0]
+            return str(found)
         return str(blob.generation)
+
+
+def _trail(blob: Any) -> str | None:
+    return blob and (blob.metadata or {}).get(_TRAIL)
+
+
+def compare_and_delete(uri: str, expected: str) -> None:
+    """Delete an object if its generation is still `expected`."""
+    with _explained("delete", uri):
+        try:
+            # An object that is gone was deleted by the attempt whose answer was lost, or by another process.
+            with contextlib.suppress(exceptions.NotFound):
+                _bucket(uri).blob(objects.split(uri)[1]).delete(if_generation_match=int(expected), retry=_retry())
+        except exceptions.PreconditionFailed:
+            if _get(uri) is not None:
+                raise files.changed(uri, expected) from None
 
 
 def publish_folder(local: Path, uri: str) -> None:
