@@ -1,5 +1,6 @@
 """S3, against a server over HTTP; `test_storage` has the rules of all stores."""
 
+import base64
 import errno
 import multiprocessing
 import os
@@ -11,7 +12,7 @@ import pytest
 from support import counting, s3_server
 from tiffin import storage
 from tiffin.errors import Conflict, InputError, StorageError
-from tiffin.storage import s3_connection
+from tiffin.storage import s3, s3_connection
 
 RUNS_IN = ("data", "model")
 
@@ -151,6 +152,78 @@ class TestRead:
             assert pool.apply(storage.read_text, ["s3://bucket/a"]) == "x"
 
 
+class TestChecksums:
+    """What a download is verified with. The server computes an MD5, and a CRC32 of what Tiffin uploads."""
+
+    OTHER = base64.b64encode(b"1234").decode()
+
+    @pytest.fixture(autouse=True)
+    def attempts(self, monkeypatch):
+        monkeypatch.setattr(s3_connection, "ATTEMPTS", 3)
+
+    def test_an_etag_of_other_content(self, store):
+        store.put("a", b"x")
+        store.spoil("a", b"y")
+        store.before_read = [lambda: None] * 9
+        with pytest.raises(StorageError, match=r"'s3://bucket/a'.* checksum"):
+            storage.read("s3://bucket/a")
+
+        assert len(store.before_read) == 6
+
+    @pytest.mark.parametrize("name", ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"])
+    def test_a_checksum_of_other_content(self, store, name):
+        store.put("a", b"x")
+        store.described = {f"x-amz-checksum-{name}": self.OTHER}
+        with pytest.raises(StorageError, match=r"'s3://bucket/a'.* checksum"), storage.local_copy("s3://bucket/a"):
+            pass
+
+    def test_the_checksum_of_an_encrypted_object(self, store):
+        store.put("a", b"123456789")
+        store.described = {
+            "x-amz-server-side-encryption": "aws:kms",
+            "x-amz-checksum-crc64nvme": base64.b64encode(bytes.fromhex("ae8b14860a799888")).decode(),
+        }
+        assert storage.read_text("s3://bucket/a") == "123456789"
+
+        store.spoil("a", b"123456788")
+        with pytest.raises(StorageError, match="checksum"):
+            storage.read_text("s3://bucket/a")
+
+    def test_without_a_checksum_two_downloads_must_agree(self, store):
+        store.put("a", b"x")
+        store.described = {"x-amz-server-side-encryption": "aws:kms"}
+        store.before_read = [lambda: None] * 9
+        assert storage.read_text("s3://bucket/a") == "x"
+
+        assert len(store.before_read) == 7
+
+    @pytest.mark.parametrize("kinds", [{}, {"ChecksumAlgorithm": "SHA256"}, {"ChecksumAlgorithm": "CRC32"}], ids=str)
+    def test_an_object_that_others_uploaded_in_parts(self, store, kinds):
+        content = os.urandom((5 << 20) + 7)
+        client, target = s3_connection.connect("s3://bucket"), {"Bucket": "bucket", "Key": "a"}
+        upload = client.create_multipart_upload(**target, **kinds)["UploadId"]
+        parts = []
+        for number, part in enumerate((content[: 5 << 20], content[5 << 20 :]), 1):
+            tag = client.upload_part(**target, UploadId=upload, PartNumber=number, Body=part, **kinds)
+            sums = {key: value for key, value in tag.items() if key.startswith("Checksum") and key != "ChecksumType"}
+            parts.append({"PartNumber": number, "ETag": tag["ETag"], **sums})
+        client.complete_multipart_upload(**target, UploadId=upload, MultipartUpload={"Parts": parts})
+        if kinds:  # moto leaves out the number of parts
+            [(name, value)] = [
+                (key, value)
+                for key, value in client.head_object(**target, ChecksumMode="ENABLED").items()
+                if key in ("ChecksumSHA256", "ChecksumCRC32")
+            ]
+            store.described = {f"x-amz-checksum-{name.removeprefix('Checksum').lower()}": f"{value}-2"}
+        store.before_read = [lambda: None] * 9
+        assert storage.read("s3://bucket/a")[0] == content
+        assert len(store.before_read) == 8
+
+        store.spoil("a", content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(StorageError, match="checksum"):
+            storage.read("s3://bucket/a")
+
+
 class TestPublishFolder:
     @pytest.fixture
     def folder(self, tmp_path):
@@ -177,6 +250,64 @@ class TestPublishFolder:
         with pytest.raises(Conflict, match="'s3://bucket/1'"):
             storage.publish_folder(folder, "s3://bucket/1")
         assert store.content("1/whole.json") == b"whole.json"
+
+    @pytest.mark.parametrize("size", [(5 << 20) + 3, 10 << 20])
+    def test_a_large_file_is_uploaded_in_parts(self, store, folder, monkeypatch, size):
+        monkeypatch.setattr(s3, "PART_BYTES", 5 << 20)
+        content = os.urandom(size)
+        (folder / "big").write_bytes(content)
+        storage.publish_folder(folder, "s3://bucket/1")
+        written = [path for method, path in store.requests if method in ("PUT", "POST")]
+
+        assert store.content("1/big") == content
+        assert written.count("/bucket/1/big") == 4
+        with storage.local_copy("s3://bucket/1/big") as path:
+            assert path.read_bytes() == content
+        storage.publish_folder(folder, "s3://bucket/1")
+
+    def test_a_large_upload_that_fails_is_aborted(self, store, folder, monkeypatch):
+        monkeypatch.setattr(s3, "PART_BYTES", 5 << 20)
+        (folder / "data" / "deep" / "x").write_bytes(bytes(6 << 20))
+        store.before_write = [lambda: None, lambda: store.refusals.append((403, "AccessDenied"))]
+        with pytest.raises(StorageError, match=r"'s3://bucket/1'.*\(403\)"):
+            storage.publish_folder(folder, "s3://bucket/1")
+
+        assert store.unfinished() == 0
+        assert store.names() == []
+
+    def test_an_upload_that_arrives_spoilt_is_refused(self, store, folder, monkeypatch):
+        monkeypatch.setattr(s3.checksums, "sent", lambda _file: {"ContentMD5": base64.b64encode(bytes(16)).decode()})
+        with pytest.raises(StorageError, match=r"'s3://bucket/1'.* checksum"):
+            storage.publish_folder(folder, "s3://bucket/1")
+
+        assert store.names() == []
+
+    def test_lost_answers(self, store, folder, monkeypatch):
+        monkeypatch.setattr(s3, "PART_BYTES", 5 << 20)
+        (folder / "big").write_bytes(bytes(6 << 20))
+        store.lose_answers = 3
+        storage.publish_folder(folder, "s3://bucket/1")
+
+        assert len(store.names()) == 4
+
+    def test_processes_publish_the_same_content(self, store, folder):
+        with multiprocessing.get_context("spawn").Pool(3) as pool:
+            pool.starmap(storage.publish_folder, [(folder, "s3://bucket/1")] * 3)
+
+        assert len(store.names()) == 3
+
+    def test_another_process_publishes_other_content_at_the_same_time(self, store, folder):
+        store.before_write = [lambda: store.put("1/data/train.parquet", b"other")]
+        with pytest.raises(Conflict, match="'s3://bucket/1/data/train.parquet'"):
+            storage.publish_folder(folder, "s3://bucket/1")
+
+        assert store.content("1/data/train.parquet") == b"other"
+
+    def test_a_store_without_conditional_writes(self, store, folder):
+        store.before_write = [lambda: store.refusals.append((501, "NotImplemented"))]
+        storage.publish_folder(folder, "s3://bucket/1")
+
+        assert len(store.names()) == 3
 
     def test_an_additional_file_is_a_conflict(self, store, folder):
         store.put("1/other", b"")

@@ -41,6 +41,7 @@ class Store:
         lose_answers: Number of next writes that take effect and get 503 as response.
         after_loss: Functions to call after the next lost answers.
         before_read: Functions to call before the next downloads.
+        before_write: Functions to call before the next requests that write.
         described: Headers to set in the answers to HEAD, such as checksums that moto does not compute; None removes one.
         requests: Method and path of every request.
     """
@@ -53,11 +54,24 @@ class Store:
     lose_answers: int = 0
     after_loss: list[Callable[[], Any]] = field(default_factory=list)
     described: dict[str, str | None] = field(default_factory=dict)
+    before_write: list[Callable[[], Any]] = field(default_factory=list)
     before_read: list[Callable[[], Any]] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
 
     def put(self, name: str, content: bytes) -> None:
         _BACKEND.put_object(self.name, name, content)
+
+    def spoil(self, name: str, content: bytes) -> None:
+        """Replace the bytes of an object, and leave its checksums as they are."""
+        found = _BACKEND.get_object(self.name, name)
+        assert found.etag
+        found._value_buffer.seek(0)
+        found._value_buffer.truncate()
+        found._value_buffer.write(content)
+
+    def unfinished(self) -> int:
+        """Return the number of uploads in parts that were neither completed nor aborted."""
+        return len(_BACKEND.buckets[self.name].multiparts)
 
     def content(self, name: str) -> bytes:
         found: bytes = _BACKEND.get_object(self.name, name).value
@@ -82,6 +96,8 @@ def _gate(store: Store) -> Callable[..., Iterable[bytes]]:
 
         if f"Credential={store.key}/" not in environment.get("HTTP_AUTHORIZATION", ""):
             return refuse(403, "InvalidAccessKeyId")
+        if method in ("PUT", "POST") and store.before_write:
+            store.before_write.pop(0)()
         if store.refusals:
             return refuse(*store.refusals.pop(0))
         if store.denied:

@@ -179,14 +179,15 @@ def _part_sizes(uri: str, found: dict[str, Any], count: int) -> list[int]:
     """Return the sizes in bytes of an object's parts; none if the store does not tell."""
 
     def size(number: int) -> int:
-        part = connect(uri).head_object(**_target(uri), PartNumber=number, IfMatch=found["ETag"])
-        return int(part["ContentLength"])
+        return int(connect(uri).head_object(**_target(uri), PartNumber=number)["ContentLength"])
 
-    first, last = size(1), size(count)
-    # All parts but the last usually have the same size.
-    sizes = [first] * (count - 1) + [last]
-    if sum(sizes) != found["ContentLength"] and first < found["ContentLength"]:
-        sizes = [size(number) for number in range(1, count + 1)]
+    try:
+        # All parts but the last usually have the same size.
+        sizes = [size(1)] * (count - 1) + [size(count)]
+        if sum(sizes) != found["ContentLength"]:
+            sizes = [size(number) for number in range(1, count + 1)]
+    except errors.ClientError:
+        return []
     return sizes if sum(sizes) == found["ContentLength"] else []
 
 
