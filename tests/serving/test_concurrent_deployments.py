@@ -14,8 +14,8 @@ from tiffin.serving.root import STABLE, ServedModel
 
 RUNS_IN = ("model",)
 
-# Raise it to test more: `TIFFIN_SEEDS=100 pytest tests/serving/test_concurrent_deployments.py`.
-SEEDS = int(os.environ.get("TIFFIN_SEEDS", "6"))
+# Raise it to test more: `SEEDS=100 pytest tests/serving/test_concurrent_deployments.py`.
+SEEDS = int(os.environ.get("SEEDS", "6"))
 VERSIONS = (1, 2, 3, 4)
 
 

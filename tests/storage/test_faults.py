@@ -9,14 +9,14 @@ import pytest
 from support import faulty_proxy, gcs_emulator, s3_server
 from tiffin import storage
 from tiffin.errors import Conflict, StorageError
-from tiffin.storage import gcs
+from tiffin.storage import gcs, s3_connection
 
 # The library of Cloud Storage leaves the connection of a broken download to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket")
 RUNS_IN = ("data", "model")
 
-# Raise it to test more: `TIFFIN_FAULTS=100 pytest tests/storage/test_faults.py`.
-TIMES = int(os.environ.get("TIFFIN_FAULTS", "12"))
+# Raise it to test more: `FAULTS=100 pytest tests/storage/test_faults.py`.
+TIMES = int(os.environ.get("FAULTS", "12"))
 CONTENT = random.Random(0).randbytes(300_000)
 
 
@@ -54,16 +54,34 @@ def planned(seed, share):
 def test_no_download_is_wrong_without_an_error(stored):
     uri, put, proxy = stored
     put("a.parquet", CONTENT)
+    download_spoilt(f"{uri}/a.parquet", CONTENT, proxy)
+
+
+@pytest.mark.parametrize("stored", ["s3"], indirect=True)
+def test_no_download_of_an_object_in_parts_is_wrong_without_an_error(stored):
+    uri, _, proxy = stored
+    content = CONTENT * 20
+    client, target = s3_connection.connect(uri), {"Bucket": "bucket", "Key": "a.parquet"}
+    upload = client.create_multipart_upload(**target)["UploadId"]
+    parts = [
+        {"PartNumber": number, "ETag": client.upload_part(**target, UploadId=upload, PartNumber=number, Body=part)["ETag"]}
+        for number, part in enumerate((content[: 5 << 20], content[5 << 20 :]), 1)
+    ]
+    client.complete_multipart_upload(**target, UploadId=upload, MultipartUpload={"Parts": parts})
+    download_spoilt(f"{uri}/a.parquet", content, proxy)
+
+
+def download_spoilt(uri, content, proxy):
+    """Download an object under one plan of faults after the other, and check how the downloads ended."""
     outcomes = {"right": 0, "error": 0, "wrong": 0}
     for seed in range(TIMES):
         proxy.requests.clear()
-        proxy.choose = planned(seed, seed / TIMES)
+        proxy.choose = planned(seed, 0.8 * seed / TIMES)
         try:
-            with storage.local_copy(f"{uri}/a.parquet") as path:
-                outcomes["right" if path.read_bytes() == CONTENT else "wrong"] += 1
-        except StorageError as error:
+            with storage.local_copy(uri) as path:
+                outcomes["right" if path.read_bytes() == content else "wrong"] += 1
+        except StorageError:
             outcomes["error"] += 1
-            print(seed, error, proxy.applied[-9:])
         assert len(proxy.requests) < 400
     print(uri, outcomes, {fault: proxy.applied.count(fault) for fault in faulty_proxy.FAULTS})
 
