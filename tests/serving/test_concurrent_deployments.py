@@ -63,6 +63,7 @@ def test_the_newest_version_that_is_served_stays_in_service(place, saved_model):
                 if end not in ("served", "failed"):
                     # The version and the run that replaced it.
                     newer = re.search(r"version (\d) \(run (\d), ", end)
-                    assert newer and newer[1] == newer[2] and int(newer[1]) > version, (seed, ends)
+                    assert newer, (seed, ends)
+                    assert newer[1] == newer[2] > str(version), (seed, ends)
             if state:
                 assert served.history()[-1]["to"] == state[0].decode(), seed

@@ -216,7 +216,9 @@ class TestInService:
 
 
 class TestConcurrentChanges:
-    def overtake(self, monkeypatch: pytest.MonkeyPatch, taxi: ServedModel, *contents: bytes | None) -> list[bytes | None]:
+    def overtake(
+        self, monkeypatch: pytest.MonkeyPatch, taxi: ServedModel, *contents: bytes | None
+    ) -> list[bytes | None]:
         """Let another process write each content just before this one changes the stable config."""
         swap, left_over = storage.compare_and_swap, list(contents)
 
@@ -254,7 +256,7 @@ class TestConcurrentChanges:
         put(taxi, saved_model, 8)
         new = taxi.publish(saved_model, 3)
         self.overtake(monkeypatch, taxi, taxi.make_config(9))
-        with pytest.raises(Conflict, match=" 3 .* 9 "), taxi.in_service(3, "", new=new, replace_newer=True):
+        with pytest.raises(Conflict, match=r" 3 .* 9 "), taxi.in_service(3, "", new=new, replace_newer=True):
             pytest.fail("The change was made")
         with taxi.in_service(3, "", new=taxi.publish(saved_model, 3), replace_newer=True):
             pass
@@ -321,7 +323,7 @@ class TestConcurrentChanges:
         with pytest.raises(Conflict, match=rf"1 .*'taxi' .* 2 \(version 2, .*'{taxi.locate(STABLE)}'"):
             taxi.check_in_service(1)
         storage.delete(taxi.locate(STABLE))
-        with pytest.raises(Conflict, match="1 .*'taxi' "):
+        with pytest.raises(Conflict, match=r"1 .*'taxi' "):
             taxi.check_in_service(1)
 
 

@@ -37,14 +37,22 @@ class TestFind:
 
     @pytest.mark.parametrize(
         "encryption",
-        [{"ServerSideEncryption": "aws:kms"}, {"ServerSideEncryption": "aws:kms:dsse"}, {"SSECustomerAlgorithm": "AES256"}],
+        [
+            {"ServerSideEncryption": "aws:kms"},
+            {"ServerSideEncryption": "aws:kms:dsse"},
+            {"SSECustomerAlgorithm": "AES256"},
+        ],
     )
     def test_the_etag_of_an_object_with_its_own_key_is_no_md5(self, encryption):
         assert checksums.find({"ETag": f'"{"0" * 32}"', **encryption}) == []
         assert checksums.find({"ETag": f'"{"0" * 32}"', "ServerSideEncryption": "AES256"}) != []
 
     def test_a_checksum_of_the_whole_object_comes_first(self):
-        described = {"ETag": f'"{"0" * 32}-2"', "ChecksumSHA256": encoded(b"1" * 32) + "-2", "ChecksumCRC32": encoded(b"1234")}
+        described = {
+            "ETag": f'"{"0" * 32}-2"',
+            "ChecksumSHA256": encoded(b"1" * 32) + "-2",
+            "ChecksumCRC32": encoded(b"1234"),
+        }
 
         assert [(found.algorithm, found.parts) for found in checksums.find(described)] == [
             ("ChecksumCRC32", 0),

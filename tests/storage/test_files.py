@@ -105,8 +105,6 @@ def test_an_error_says_once_that_a_file_could_not_be_written(tmp_path):
         assert os.strerror(errno.EFBIG) in line
 
 
-
-
 def test_a_value_that_json_does_not_support_keeps_the_file(tmp_path):
     write_json(tmp_path / "a", 1)
     with pytest.raises(TypeError):

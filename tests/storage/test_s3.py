@@ -12,7 +12,7 @@ import pytest
 from support import counting, s3_server
 from tiffin import storage
 from tiffin.errors import Conflict, InputError, StorageError
-from tiffin.storage import s3, s3_connection
+from tiffin.storage import checksums, s3_connection, s3_transfers
 
 RUNS_IN = ("data", "model")
 
@@ -253,7 +253,7 @@ class TestPublishFolder:
 
     @pytest.mark.parametrize("size", [(5 << 20) + 3, 10 << 20])
     def test_a_large_file_is_uploaded_in_parts(self, store, folder, monkeypatch, size):
-        monkeypatch.setattr(s3, "PART_BYTES", 5 << 20)
+        monkeypatch.setattr(s3_transfers, "PART_BYTES", 5 << 20)
         content = os.urandom(size)
         (folder / "big").write_bytes(content)
         storage.publish_folder(folder, "s3://bucket/1")
@@ -266,7 +266,7 @@ class TestPublishFolder:
         storage.publish_folder(folder, "s3://bucket/1")
 
     def test_a_large_upload_that_fails_is_aborted(self, store, folder, monkeypatch):
-        monkeypatch.setattr(s3, "PART_BYTES", 5 << 20)
+        monkeypatch.setattr(s3_transfers, "PART_BYTES", 5 << 20)
         (folder / "data" / "deep" / "x").write_bytes(bytes(6 << 20))
         store.before_write = [lambda: None, lambda: store.refusals.append((403, "AccessDenied"))]
         with pytest.raises(StorageError, match=r"'s3://bucket/1'.*\(403\)"):
@@ -276,14 +276,14 @@ class TestPublishFolder:
         assert store.names() == []
 
     def test_an_upload_that_arrives_spoilt_is_refused(self, store, folder, monkeypatch):
-        monkeypatch.setattr(s3.checksums, "sent", lambda _file: {"ContentMD5": base64.b64encode(bytes(16)).decode()})
+        monkeypatch.setattr(checksums, "sent", lambda _file: {"ContentMD5": base64.b64encode(bytes(16)).decode()})
         with pytest.raises(StorageError, match=r"'s3://bucket/1'.* checksum"):
             storage.publish_folder(folder, "s3://bucket/1")
 
         assert store.names() == []
 
     def test_lost_answers(self, store, folder, monkeypatch):
-        monkeypatch.setattr(s3, "PART_BYTES", 5 << 20)
+        monkeypatch.setattr(s3_transfers, "PART_BYTES", 5 << 20)
         (folder / "big").write_bytes(bytes(6 << 20))
         store.lose_answers = 3
         storage.publish_folder(folder, "s3://bucket/1")
@@ -298,7 +298,7 @@ class TestPublishFolder:
 
     def test_another_process_publishes_other_content_at_the_same_time(self, store, folder):
         store.before_write = [lambda: store.put("1/data/train.parquet", b"other")]
-        with pytest.raises(Conflict, match="'s3://bucket/1/data/train.parquet'"):
+        with pytest.raises(Conflict, match=r"'s3://bucket/1/data/train\.parquet'"):
             storage.publish_folder(folder, "s3://bucket/1")
 
         assert store.content("1/data/train.parquet") == b"other"

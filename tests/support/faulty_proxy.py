@@ -69,7 +69,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reset()
         if fault in ("404", "500", "503"):
             content = b"<Error><Code>SlowDown</Code></Error>"
-            return self._send(int(fault), {"Content-Type": "application/xml", "Content-Length": str(len(content))}, content)
+            return self._send(
+                int(fault), {"Content-Type": "application/xml", "Content-Length": str(len(content))}, content
+            )
         if fault == "delay":
             time.sleep(0.2)
         upstream = http.client.HTTPConnection(self.upstream, timeout=30)
@@ -81,7 +83,11 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.close()
         if fault == "lose":
             return self._reset()
-        headers = {name: value for name, value in answer.getheaders() if name.lower() not in ("connection", "transfer-encoding")}
+        headers = {
+            name: value
+            for name, value in answer.getheaders()
+            if name.lower() not in ("connection", "transfer-encoding")
+        }
         length = next((name for name in headers if name.lower() == "content-length"), "Content-Length")
         if self.command != "HEAD":
             headers[length] = str(len(content))

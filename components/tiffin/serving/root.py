@@ -256,9 +256,10 @@ class ServedModel:
         """Return the last config before that of `version` whose versions all have their files; None if there is none."""
         earlier = (record["from"] for record in self._newest_records())
         for text in itertools.chain([before[0].decode() if before else None], earlier):
-            state = (text.encode(), "") if text else None
-            if state and version not in self._versions(state) and self._is_complete(state):
-                return state[0]
+            content = text.encode() if text else b""
+            state = (content, "")
+            if content and version not in self._versions(state) and self._is_complete(state):
+                return content
         return None
 
     def _is_complete(self, state: State) -> bool:

@@ -149,7 +149,7 @@ _REASONS = {
     "401": _DENIED,
     "403": _DENIED,
     "404": "No such object, or no such bucket: '{bucket}' (404) at {address}. Check the names and {variable}.",
-    "InvalidBucketName": "The name of a bucket should have 3 to 63 letters, digits, '-' and '.'. Received: '{bucket}'. Correct it.",
+    "InvalidBucketName": "A bucket's name should have 3 to 63 letters, digits, '-' and '.'. Received: '{bucket}'. Correct it.",
     "400": "The store rejected the request (400). Check the credentials ({keys}) and AWS_REGION.",
 }
 

@@ -34,4 +34,3 @@ def find(write: str, trail: str | None, version: str) -> str | None:
     if newest == write:
         return version
     return next((entry.partition("@")[2] for entry in earlier if entry.partition("@")[0] == write), None)
-

@@ -316,7 +316,9 @@ class TestConcurrent:
         assert not (root / NAME / "versions" / "1").exists()
         assert not (tmp_path / "out").exists()
 
-    def test_a_newer_version_deploys_although_an_older_one_was_first(self, models, tmp_path, unused_address, monkeypatch):
+    def test_a_newer_version_deploys_although_an_older_one_was_first(
+        self, models, tmp_path, unused_address, monkeypatch
+    ):
         root = tmp_path / "root"
         served = ServedModel(str(root), NAME)
         swap, overtaken = storage.compare_and_swap, []
@@ -334,7 +336,7 @@ class TestConcurrent:
             )  # fmt: skip
 
         one, two = config_of(1, root=root), config_of(2, root=root)
-        assert [(record["from"], record["to"]) for record in history(root)][0] == (one, two)
+        assert (history(root)[0]["from"], history(root)[0]["to"]) == (one, two)
 
     def test_the_newer_version_that_refuses_an_older_one_is_named(self, models, tmp_path, unused_address):
         served = ServedModel(str(tmp_path / "root"), NAME)
