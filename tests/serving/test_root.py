@@ -308,6 +308,24 @@ class TestConcurrentChanges:
 
         assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(1)
 
+    def test_a_version_that_is_removed_while_another_goes_back_to_it(
+        self, taxi: ServedModel, saved_model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Version 2 removes its files between version 3's look at them and its change."""
+        put(taxi, saved_model, 1)
+        put(taxi, saved_model, 2)
+        swap = storage.compare_and_swap
+
+        def remove_first(uri: str, content: bytes, expected: str | None) -> str:
+            if content == taxi.make_config(2):
+                storage.delete(taxi.locate("versions", "2"))
+            return swap(uri, content, expected)
+
+        monkeypatch.setattr(storage, "compare_and_swap", remove_first)
+        TestInService().fail(taxi, saved_model, 3)
+
+        assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(1)
+
     def test_an_entry_with_another_base_path_is_restored(self, taxi: ServedModel, saved_model: Path) -> None:
         entry = model_config.make_model("taxi", "/elsewhere", [1])
         config = model_config.format_config(model_config.make_config([entry])).encode()

@@ -237,17 +237,20 @@ class ServedModel:
 
         A failure is logged and must not hide `error`.
         """
+        restored: bytes | None = None
         try:
             for pause in _pauses():
                 now = self.read(STABLE)
-                if now is None or version not in self._versions(now):
+                if now is None or (version not in self._versions(now) and now[0] != restored):
                     return
                 target = self._last_complete(version, before)
                 with contextlib.suppress(Conflict):
-                    self.change(STABLE, version, now, target, f"rolled back: {error}")
+                    if now[0] != target:
+                        self.change(STABLE, version, now, target, f"rolled back: {error}")
                     # Another failed deployment may remove the files of its version at this moment.
                     if target == self._last_complete(version, before):
                         return
+                    restored = target
                 time.sleep(pause)
         except StorageError as failure:
             print(f"Could not restore {STABLE}: {failure}", flush=True)  # noqa: T201 - the step's log
