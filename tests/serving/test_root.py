@@ -326,6 +326,30 @@ class TestConcurrentChanges:
 
         assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(1)
 
+    def test_another_goes_back_to_a_version_that_has_failed(
+        self, taxi: ServedModel, saved_model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Version 3, which replaced version 2, goes back to it after version 2 saw that it was replaced."""
+        put(taxi, saved_model, 1)
+        read, states = ServedModel.read, []
+
+        def go_back(model: ServedModel, file: str) -> object:
+            state = read(model, file)
+            if state and state[0] == taxi.make_config(3) and not states:
+                states.append(storage.compare_and_swap(taxi.locate(STABLE), taxi.make_config(2), state[1]))
+            return state
+
+        def overtake(model: ServedModel) -> None:
+            _, token = model.read(STABLE) or (b"", None)
+            storage.compare_and_swap(model.locate(STABLE), model.make_config(3), token)
+            monkeypatch.setattr(ServedModel, "read", go_back)
+
+        TestInService().fail(taxi, saved_model, 2, overtake)
+
+        assert len(states) == 1
+        assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(1)
+        assert not storage.exists(taxi.locate("versions", "2"))
+
     def test_an_entry_with_another_base_path_is_restored(self, taxi: ServedModel, saved_model: Path) -> None:
         entry = model_config.make_model("taxi", "/elsewhere", [1])
         config = model_config.format_config(model_config.make_config([entry])).encode()

@@ -127,10 +127,7 @@ class ServedModel:
                 raise
             yield
         except BaseException as error:
-            if mine:
-                self._restore(version, before, error)
-            if new:
-                self._remove(version, before, error)
+            self._undo(version, before, f"rolled back: {error}", mine=mine, new=new)
             raise
 
     def _take_over(self, version: int, before: State, why: str, replace_newer: bool) -> tuple[State, bool]:
@@ -232,28 +229,45 @@ class ServedModel:
             if (found := storage.read(file.uri)) is not None:
                 yield json.loads(found[0])
 
-    def _restore(self, version: int, before: State, error: BaseException) -> None:
-        """Restore the previous config, unless another process changed it since.
+    def _undo(self, version: int, before: State, why: str, *, mine: bool, new: bool) -> None:
+        """Restore the previous config if this process changed it, and remove the files of a new version.
 
-        A failure is logged and must not hide `error`.
+        Another deployment that fails at this moment may go back to this version, so the config is read again each time. A
+        failure is logged, since it must not hide the error that led here.
         """
-        restored: bytes | None = None
         try:
             for pause in _pauses():
-                now = self.read(STABLE)
-                if now is None or (version not in self._versions(now) and now[0] != restored):
-                    return
-                target = self._last_complete(version, before)
-                with contextlib.suppress(Conflict):
-                    if now[0] != target:
-                        self.change(STABLE, version, now, target, f"rolled back: {error}")
-                    # Another failed deployment may remove the files of its version at this moment.
-                    if target == self._last_complete(version, before):
+                if mine:
+                    self._restore(version, before, why)
+                if version not in self._versions(self.read(STABLE)):
+                    if not new:
                         return
-                    restored = target
+                    storage.delete(self.locate(VERSIONS, str(version)))
+                    if version not in self._versions(self.read(STABLE)):
+                        return
+                    mine = True  # without its files, no deployment can want this version
+                elif not mine:
+                    return
                 time.sleep(pause)
         except StorageError as failure:
             print(f"Could not restore {STABLE}: {failure}", flush=True)  # noqa: T201 - the step's log
+
+    def _restore(self, version: int, before: State, why: str) -> None:
+        """Put the last complete config in place of one with `version`, unless another process did already."""
+        restored: bytes | None = None
+        for pause in _pauses():
+            now = self.read(STABLE)
+            if now is None or (version not in self._versions(now) and now[0] != restored):
+                return
+            target = self._last_complete(version, before)
+            with contextlib.suppress(Conflict):
+                if now[0] != target:
+                    self.change(STABLE, version, now, target, why)
+                # Another failed deployment may remove the files of its version at this moment.
+                if target == self._last_complete(version, before):
+                    return
+                restored = target
+            time.sleep(pause)
 
     def _last_complete(self, version: int, before: State) -> bytes | None:
         """Return the last config before that of `version` whose versions all have their files; None if there is none."""
@@ -272,14 +286,6 @@ class ServedModel:
         if entry is None or entry.base_path != self.locate(VERSIONS):
             return True
         return all(storage.exists(self.locate(VERSIONS, str(version))) for version in self._versions(state))
-
-    def _remove(self, version: int, before: State, error: BaseException) -> None:
-        """Remove the files of a version that failed, unless the stable config has it."""
-        if version in self._versions(self.read(STABLE)):
-            return
-        storage.delete(self.locate(VERSIONS, str(version)))
-        # Another deployment that failed may have gone back to this version at this moment.
-        self._restore(version, before, error)
 
     def _record(self, version: int, before: State, content: bytes | None, why: str) -> str:
         """Add a change to the history, and return the location of its record."""
