@@ -181,7 +181,7 @@ class ServedModel:
         return model_config.find_model(model_config.read_config(state[0].decode()), self.name) if state else None
 
     def _origin(self, state: State) -> str:
-        """Return who made a state of the stable config, and why, as the history has it; empty if it does not."""
+        """Return why, by whom and when a state of the stable config was made; empty if the history does not have it."""
         for record in self._newest_records():
             if state and record["to"] == state[0].decode():
                 return f" ({', '.join(filter(None, (record['why'], record['who'], record['at'])))})"

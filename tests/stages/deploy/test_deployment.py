@@ -299,13 +299,13 @@ class TestConcurrent:
             while served.read("stable.config") is None:
                 time.sleep(0.02)
             served.publish(saved_model(given.model), 2)
-            with served.in_service(2, "pipeline run 17", new=True):
+            with served.in_service(2, "run-17", new=True):
                 pass
 
         other = threading.Thread(target=overtake)
         other.start()
         # Without a look at the configuration, this would exceed the time limit of the test.
-        with pytest.raises(Conflict, match=rf"1 .*'{NAME}'.* 2 \(pipeline run 17,.*stable\.config'"):
+        with pytest.raises(Conflict, match=rf"1 .*'{NAME}'.* 2 \(run-17,.*stable\.config'"):
             deploy(
                 given.model, given.examples, tmp_path / "out", NAME, 1, serving_root=str(root), address=unused_address,
                 deadline_seconds=3600,
@@ -340,8 +340,8 @@ class TestConcurrent:
 
     def test_the_newer_version_that_refuses_an_older_one_is_named(self, models, tmp_path, unused_address):
         served = ServedModel(str(tmp_path / "root"), NAME)
-        served.change("stable.config", 7, None, served.make_config(7), "pipeline run 17")
-        with pytest.raises(Conflict, match=rf"1 .*'{NAME}'.* 7 \(pipeline run 17, "):
+        served.change("stable.config", 7, None, served.make_config(7), "run-17")
+        with pytest.raises(Conflict, match=rf"1 .*'{NAME}'.* 7 \(run-17, "):
             deploy(
                 models.binary.model, models.binary.examples, tmp_path / "out", NAME, 1,
                 serving_root=str(tmp_path / "root"), address=unused_address,
