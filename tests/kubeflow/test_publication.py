@@ -18,7 +18,9 @@ def backend() -> Iterator[Backend]:
 
 
 @pytest.mark.parametrize("tokens", [["a"], ["a", "b"]])
-def test_a_list_that_returns_a_page_twice_ends(backend: Backend, monkeypatch: pytest.MonkeyPatch, tokens: list[str]) -> None:
+def test_a_list_that_returns_a_page_twice_ends(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, tokens: list[str]
+) -> None:
     """As behind a proxy that ignores the query."""
     asked: list[str] = []
 

@@ -13,7 +13,11 @@ from tiffin.serving.signatures import TensorSpec
 
 @pytest.mark.parametrize("fault", ["500", "503", "404", "drop", "lose", "cut", "reset"])
 def test_rest(fault):
-    inputs = {"miles": np.array([[1.5]], "f4"), "passengers": np.array([[2]], "i8"), "company": np.array([[b"a"]], object)}
+    inputs = {
+        "miles": np.array([[1.5]], "f4"),
+        "passengers": np.array([[2]], "i8"),
+        "company": np.array([[b"a"]], object),
+    }
     with rest_server.serve() as server, faulty_proxy.serve(f"http://{server.address}") as proxy:
         proxy.choose = lambda *_: fault
         client = RestClient(proxy.address, timeout_seconds=10)

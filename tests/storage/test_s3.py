@@ -11,7 +11,7 @@ import pytest
 
 from support import counting, s3_server
 from tiffin import storage
-from tiffin.errors import Conflict, InputError, StorageError
+from tiffin.errors import Conflict, InputError, StorageError, TiffinError
 from tiffin.storage import checksums, s3_connection, s3_transfers
 
 RUNS_IN = ("data", "model")
@@ -486,6 +486,37 @@ class TestFailures:
         monkeypatch.setattr(s3_connection, "ATTEMPTS", 1)
         with pytest.raises(StorageError, match=r" http://127\.0\.0\.1:9 .*AWS_ENDPOINT_URL"):
             storage.read(f"{scheme}://bucket/x")
+
+    @pytest.mark.parametrize("uri", ["s3://B_ucket!/a", "s3://a/b c"])
+    def test_an_invalid_bucket(self, store, uri):
+        bucket = uri.split("/")[2]
+        with pytest.raises(StorageError, match=rf"'{uri}'.* '{bucket}'") as caught:
+            storage.read(uri)
+
+        assert "\n" not in str(caught.value)
+
+    def test_a_bucket_in_place_of_an_object(self, store):
+        with pytest.raises(StorageError, match="'s3://bucket'") as caught:
+            storage.read("s3://bucket")
+
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("variables", [{"AWS_PROFILE": "nowhere"}, {"AWS_ACCESS_KEY_ID": "half"}])
+    def test_incomplete_credentials_name_their_variable(self, store, monkeypatch, variables):
+        for name in KEYS:
+            monkeypatch.delenv(name)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(TiffinError, match="AWS_PROFILE='nowhere'|AWS_SECRET_ACCESS_KEY"):
+            storage.read("s3://bucket/a")
+
+    def test_a_public_bucket_needs_no_credentials(self, store, monkeypatch):
+        for name in KEYS:
+            monkeypatch.delenv(name)
+        store.put("a", b"x")
+        store.key = ""
+
+        assert storage.read_text("s3://bucket/a") == "x"
 
     def test_a_name_with_an_error_code(self, store, monkeypatch):
         monkeypatch.setattr(s3_connection, "ATTEMPTS", 1)

@@ -34,7 +34,7 @@ class Store:
     """A bucket, and the faults to inject.
 
     Attributes:
-        key: Access key that must sign the requests.
+        key: Access key that must sign the requests; empty for a public bucket.
         address: URL of the server.
         refusals: Status and error code of the next responses.
         denied: Whether to respond with 403 to every request.
@@ -94,6 +94,9 @@ def _gate(store: Store) -> Callable[..., Iterable[bytes]]:
             start(f"{status} {code}", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
             return [body]
 
+        if not store.key and "HTTP_AUTHORIZATION" not in environment:
+            # moto's objects are private.
+            environment["HTTP_AUTHORIZATION"] = "AWS4-HMAC-SHA256 Credential=/20260101/us-east-1/s3/aws4_request"
         if f"Credential={store.key}/" not in environment.get("HTTP_AUTHORIZATION", ""):
             return refuse(403, "InvalidAccessKeyId")
         if method in ("PUT", "POST") and store.before_write:

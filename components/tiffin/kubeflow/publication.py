@@ -96,7 +96,9 @@ def pages(backend: Backend, path: str, items: str, query: dict[str, Any]) -> Ite
         if not token:
             return
         if token in seen:
-            raise BackendError(f"The list {path} of {backend.host} has no end: it returned a page twice. Check the proxy.")
+            raise BackendError(
+                f"The list {path} of {backend.host} has no end: it returned a page twice. Check the proxy."
+            )
         seen.add(token)
 
 

@@ -184,11 +184,17 @@ def _reason(error: Exception, uri: str) -> str:
         )
     if isinstance(error, BROKEN):
         # The message of a refused connection has only the address.
-        cause = str(error.kwargs.get("error", error)).rstrip(".")
+        cause = error.kwargs.get("error", error)
+        # urllib3 puts the system's error behind a text of its own.
+        inner = cause.args[-1] if cause.args and isinstance(cause.args[-1], Exception) else cause
         return (
-            f"No response from the store at {names['address']} ({cause}). Check the network, and {names['variable']} in this "
+            f"No response from the store at {names['address']} ({str(inner).rstrip('.')}). Check the network, and {names['variable']} in this "
             "step's environment."
         )
-    if isinstance(error, errors.BotoCoreError):  # credentials, or the name of the bucket
-        return f"{str(error).rstrip('.')}. Check the credentials ({names['keys']}) and the bucket's name."
+    if isinstance(error, errors.ParamValidationError):
+        if not objects.split(uri)[1]:
+            return "The location names a bucket, not an object. Add the name of the object."
+        return _REASONS["InvalidBucketName"].format(**names)
+    if isinstance(error, errors.BotoCoreError):
+        return f"{str(error).rstrip('.')}. Check the credentials ({names['keys']})."
     return explain(error) or f"{error}. Check the free disk space and the network."
