@@ -507,7 +507,7 @@ class TestFailures:
             monkeypatch.delenv(name)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        with pytest.raises(TiffinError, match="AWS_PROFILE='nowhere'|AWS_SECRET_ACCESS_KEY"):
+        with pytest.raises(TiffinError, match=r"AWS_PROFILE='nowhere'|AWS_SECRET_ACCESS_KEY"):
             storage.read("s3://bucket/a")
 
     def test_a_public_bucket_needs_no_credentials(self, store, monkeypatch):

@@ -149,6 +149,7 @@ _REASONS = {
     "401": _DENIED,
     "403": _DENIED,
     "404": "No such object, or no such bucket: '{bucket}' (404) at {address}. Check the names and {variable}.",
+    "NoName": "The location names a bucket, not an object. Add the name of the object.",
     "InvalidBucketName": "A bucket's name should have 3 to 63 letters, digits, '-' and '.'. Received: '{bucket}'. Correct it.",
     "400": "The store rejected the request (400). Check the credentials ({keys}) and AWS_REGION.",
 }
@@ -188,13 +189,11 @@ def _reason(error: Exception, uri: str) -> str:
         # urllib3 puts the system's error behind a text of its own.
         inner = cause.args[-1] if cause.args and isinstance(cause.args[-1], Exception) else cause
         return (
-            f"No response from the store at {names['address']} ({str(inner).rstrip('.')}). Check the network, and {names['variable']} in this "
-            "step's environment."
+            f"No response from the store at {names['address']} ({str(inner).rstrip('.')}). "
+            f"Check the network, and {names['variable']} in this step's environment."
         )
     if isinstance(error, errors.ParamValidationError):
-        if not objects.split(uri)[1]:
-            return "The location names a bucket, not an object. Add the name of the object."
-        return _REASONS["InvalidBucketName"].format(**names)
+        return _REASONS["InvalidBucketName" if objects.split(uri)[1] else "NoName"].format(**names)
     if isinstance(error, errors.BotoCoreError):
         return f"{str(error).rstrip('.')}. Check the credentials ({names['keys']})."
     return explain(error) or f"{error}. Check the free disk space and the network."
