@@ -198,7 +198,7 @@ def compare_and_swap(uri: str, content: bytes, expected: str | None) -> str:
         before = bucket.get_blob(name, generation=int(expected), retry=_retry()) if expected else None
         if expected and before is None:
             raise files.changed(uri, expected)
-        mine = uuid.uuid4().hex
+        mine = uuid.uuid4().hex[:16]
         blob = bucket.blob(name)
         blob.metadata = {_TRAIL: trail.extend(mine, _trail(before), expected)}
         try:

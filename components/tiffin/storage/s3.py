@@ -88,7 +88,7 @@ def read(uri: str) -> tuple[bytes, str] | None:
 def compare_and_swap(uri: str, content: bytes, expected: str | None) -> str:
     """Replace an object if its ETag is still `expected` (None: it does not exist), and return the new ETag."""
     with explained("write", uri):
-        mine = uuid.uuid4().hex
+        mine = uuid.uuid4().hex[:16]
         condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected}
         before = head(uri) if expected is not None else None
         if expected is not None and (before is None or before["ETag"] != expected):

@@ -6,7 +6,7 @@ write adds its id to the trail: `<id> <earlier id>@<its version> …`, newest fi
 
 _SEPARATOR = " "
 # Writes in a trail. S3 takes 2 KB of metadata.
-_LENGTH = 16
+_LENGTH = 32
 
 
 def extend(write: str, before: str | None, version: str | None) -> str:
