@@ -215,11 +215,12 @@ EXPLAINED = 65
 def reported(status: int = EXPLAINED) -> Iterator[None]:
     """Exit with one line on standard error for an error that the user can fix; bugs keep their traceback.
 
-    With `TIFFIN_DEBUG=1` in the environment, the traceback is always printed.
+    With `TIFFIN_DEBUG=1` in the environment, the traceback is always printed. A umask that lets all users write is set to 022.
 
     Args:
         status: Exit status. Defaults to `EXPLAINED`, which local runs recognise.
     """
+    _protect_files()
     try:
         yield
     except Exception as error:
@@ -230,3 +231,13 @@ def reported(status: int = EXPLAINED) -> Iterator[None]:
             print(traceback_of(error), end="", file=sys.stderr)  # noqa: T201
         print(f"error: {message}", file=sys.stderr, flush=True)  # noqa: T201
         raise SystemExit(status) from error
+
+
+def _protect_files() -> None:
+    """Replace a umask that lets all users write; every other is the user's choice.
+
+    Argo's executor starts steps with umask 0, so that everybody could change the models in the serving root.
+    """
+    umask = os.umask(0o022)
+    if umask & 0o002:
+        os.umask(umask)

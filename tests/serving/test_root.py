@@ -10,7 +10,7 @@ import pytest
 from support import gcs_emulator
 from tiffin import storage
 from tiffin.errors import Conflict, InputError, StorageError
-from tiffin.serving import model_config
+from tiffin.serving import model_config, root
 from tiffin.serving.root import CANDIDATE, STABLE, ServedModel, find_stable_configs, resolve_root
 
 
@@ -48,7 +48,7 @@ def left(model: ServedModel) -> list[str]:
 
 def put(model: ServedModel, saved_model: Path, version: int) -> None:
     new = model.publish(saved_model, version)
-    with model.in_service(version, model.read(STABLE), f"version {version}", new=new):
+    with model.in_service(version, f"version {version}", new=new):
         pass
 
 
@@ -129,7 +129,7 @@ class TestInService:
 
     def test_the_config_is_changed_before_the_block_runs(self, taxi: ServedModel, saved_model: Path) -> None:
         new = taxi.publish(saved_model, 1)
-        with taxi.in_service(1, None, "", new=new):
+        with taxi.in_service(1, "", new=new):
             assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(1)
 
     def test_the_same_version_again_changes_nothing(self, taxi: ServedModel, saved_model: Path) -> None:
@@ -152,7 +152,7 @@ class TestInService:
             raise Broken("no answer")
 
         new = model.publish(saved_model, version)
-        with pytest.raises(Broken), model.in_service(version, model.read(STABLE), "", new=new):
+        with pytest.raises(Broken), model.in_service(version, "", new=new):
             wait()
 
     def test_a_first_version_that_fails_is_removed(self, taxi: ServedModel, saved_model: Path) -> None:
@@ -199,21 +199,177 @@ class TestInService:
 
         assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(7)
         assert not storage.exists(taxi.locate("versions", "2"))
-        assert f"{STABLE}: '{taxi.locate(STABLE)}'" in capsys.readouterr().out
+        assert capsys.readouterr().out == ""
 
     def test_two_concurrent_changes(self, taxi: ServedModel, saved_model: Path) -> None:
-        before = taxi.read(STABLE)
         new = taxi.publish(saved_model, 1)
         storage.write_new(taxi.locate(STABLE), taxi.make_config(8))
         with (
-            pytest.raises(Conflict, match=rf"'{taxi.locate(STABLE)}'.* exists"),
-            taxi.in_service(1, before, "", new=new),
+            pytest.raises(Conflict, match=rf"1 .*'taxi' .* 8 .*'{taxi.locate(STABLE)}'"),
+            taxi.in_service(1, "", new=new),
         ):
             pytest.fail("The change was made")
 
         assert left(taxi) == [STABLE]
         assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(8)
         assert taxi.history() == []
+
+
+class TestConcurrentChanges:
+    def overtake(
+        self, monkeypatch: pytest.MonkeyPatch, taxi: ServedModel, *contents: bytes | None
+    ) -> list[bytes | None]:
+        """Let another process write each content just before this one changes the stable config."""
+        swap, left_over = storage.compare_and_swap, list(contents)
+
+        def swap_late(uri: str, content: bytes, expected: str | None) -> str:
+            if uri == taxi.locate(STABLE) and left_over and (other := left_over.pop(0)) is not None:
+                current = storage.read(uri)
+                swap(uri, other, current and current[1])
+            return swap(uri, content, expected)
+
+        monkeypatch.setattr(storage, "compare_and_swap", swap_late)
+        return left_over
+
+    def test_a_newer_version_is_tried_again(
+        self, taxi: ServedModel, saved_model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left_over = self.overtake(monkeypatch, taxi, taxi.make_config(1), taxi.make_config(2))
+        put(taxi, saved_model, 3)
+
+        assert left_over == []
+        assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(3)
+        assert changes(taxi) == [(taxi.make_config(2).decode(), taxi.make_config(3).decode())]
+
+    def test_an_older_version_is_not(
+        self, taxi: ServedModel, saved_model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.overtake(monkeypatch, taxi, taxi.make_config(4))
+        with pytest.raises(Conflict, match=rf" 3 .*'taxi' .* 4 .*'{taxi.locate(STABLE)}'"):
+            put(taxi, saved_model, 3)
+
+        assert left(taxi) == [STABLE]
+
+    def test_replace_newer_replaces_only_what_was_there(
+        self, taxi: ServedModel, saved_model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put(taxi, saved_model, 8)
+        new = taxi.publish(saved_model, 3)
+        self.overtake(monkeypatch, taxi, taxi.make_config(9))
+        with pytest.raises(Conflict, match=r" 3 .* 9 "), taxi.in_service(3, "", new=new, replace_newer=True):
+            pytest.fail("The change was made")
+        with taxi.in_service(3, "", new=taxi.publish(saved_model, 3), replace_newer=True):
+            pass
+
+        assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(3)
+
+    def test_changes_without_end_end(
+        self, taxi: ServedModel, saved_model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(root, "_ATTEMPTS", 3)
+        left_over = self.overtake(monkeypatch, taxi, *(taxi.make_config(1 + number % 2) for number in range(9)))
+        with pytest.raises(Conflict, match=f"'{taxi.locate(STABLE)}'.* 3 "):
+            put(taxi, saved_model, 5)
+
+        assert len(left_over) == 6
+
+    def test_a_failure_goes_back_to_a_version_with_files(self, taxi: ServedModel, saved_model: Path) -> None:
+        """Version 2 was replaced by version 3 and removed its files; then version 3 fails."""
+        put(taxi, saved_model, 1)
+        fail = TestInService().fail
+
+        def overtake(model: ServedModel) -> None:
+            storage.delete(model.locate("versions", "2"))
+
+        put(taxi, saved_model, 2)
+        fail(taxi, saved_model, 3, overtake)
+
+        assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(1)
+
+    def test_a_removed_version_that_another_went_back_to(
+        self, taxi: ServedModel, saved_model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Version 3 goes back to version 2 while version 2, which it replaced, removes its files."""
+        put(taxi, saved_model, 1)
+        delete = storage.delete
+
+        gone_back: list[str] = []
+
+        def go_back(uri: str) -> None:
+            delete(uri)
+            if uri == taxi.locate("versions", "2") and not gone_back:
+                gone_back.append(uri)
+                _, token = storage.read(taxi.locate(STABLE)) or (b"", None)
+                storage.compare_and_swap(taxi.locate(STABLE), taxi.make_config(2), token)
+
+        def overtake(model: ServedModel) -> None:
+            _, token = model.read(STABLE) or (b"", None)
+            storage.compare_and_swap(model.locate(STABLE), model.make_config(3), token)
+
+        monkeypatch.setattr(storage, "delete", go_back)
+        TestInService().fail(taxi, saved_model, 2, overtake)
+
+        assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(1)
+
+    def test_a_version_that_is_removed_while_another_goes_back_to_it(
+        self, taxi: ServedModel, saved_model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Version 2 removes its files between version 3's look at them and its change."""
+        put(taxi, saved_model, 1)
+        put(taxi, saved_model, 2)
+        swap = storage.compare_and_swap
+
+        def remove_first(uri: str, content: bytes, expected: str | None) -> str:
+            if content == taxi.make_config(2):
+                storage.delete(taxi.locate("versions", "2"))
+            return swap(uri, content, expected)
+
+        monkeypatch.setattr(storage, "compare_and_swap", remove_first)
+        TestInService().fail(taxi, saved_model, 3)
+
+        assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(1)
+
+    def test_another_goes_back_to_a_version_that_has_failed(
+        self, taxi: ServedModel, saved_model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Version 3, which replaced version 2, goes back to it after version 2 saw that it was replaced."""
+        put(taxi, saved_model, 1)
+        read, states = ServedModel.read, []
+
+        def go_back(model: ServedModel, file: str) -> object:
+            state = read(model, file)
+            if state and state[0] == taxi.make_config(3) and not states:
+                states.append(storage.compare_and_swap(taxi.locate(STABLE), taxi.make_config(2), state[1]))
+            return state
+
+        def overtake(model: ServedModel) -> None:
+            _, token = model.read(STABLE) or (b"", None)
+            storage.compare_and_swap(model.locate(STABLE), model.make_config(3), token)
+            monkeypatch.setattr(ServedModel, "read", go_back)
+
+        TestInService().fail(taxi, saved_model, 2, overtake)
+
+        assert len(states) == 1
+        assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(1)
+        assert not storage.exists(taxi.locate("versions", "2"))
+
+    def test_an_entry_with_another_base_path_is_restored(self, taxi: ServedModel, saved_model: Path) -> None:
+        entry = model_config.make_model("taxi", "/elsewhere", [1])
+        config = model_config.format_config(model_config.make_config([entry])).encode()
+        storage.write_new(taxi.locate(STABLE), config)
+        TestInService().fail(taxi, saved_model, 2)
+
+        assert storage.read_text(taxi.locate(STABLE)).encode() == config
+
+    def test_a_version_that_was_replaced_is_named_with_its_run(self, taxi: ServedModel, saved_model: Path) -> None:
+        put(taxi, saved_model, 1)
+        taxi.check_in_service(1)
+        put(taxi, saved_model, 2)
+        with pytest.raises(Conflict, match=rf"1 .*'taxi' .* 2 \(version 2, .*'{taxi.locate(STABLE)}'"):
+            taxi.check_in_service(1)
+        storage.delete(taxi.locate(STABLE))
+        with pytest.raises(Conflict, match=r"1 .*'taxi' "):
+            taxi.check_in_service(1)
 
 
 class TestHistory:
@@ -242,7 +398,7 @@ class TestHistory:
         Path(model.locate("history")).write_bytes(b"")
         with (
             pytest.raises(StorageError, match=re.escape(model.locate("history"))),
-            model.in_service(1, None, "", new=new),
+            model.in_service(1, "", new=new),
         ):
             pytest.fail("The change was made")
 

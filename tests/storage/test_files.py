@@ -49,7 +49,60 @@ def test_folders_are_created_and_files_replaced(tmp_path):
 
     assert (tmp_path / "x" / "y" / "a").read_bytes() == b"two"
     assert [path.name for path in (tmp_path / "x" / "y").iterdir()] == ["a"]
-    assert oct((tmp_path / "x" / "y" / "a").stat().st_mode)[-3:] == "644"
+
+
+@pytest.mark.parametrize(
+    ("umask", "file", "folder"),
+    [(0o000, 0o644, 0o755), (0o022, 0o644, 0o755), (0o002, 0o664, 0o775), (0o027, 0o640, 0o750), (0o077, 0o600, 0o700)],
+)
+def test_permissions_follow_the_umask_unless_all_users_may_write(tmp_path, umask, file, folder):
+    """In a process of its own, since the umask is the process's."""
+    script = (
+        "import os, sys; from pathlib import Path; from tiffin import errors, storage\n"
+        "from tiffin.storage.files import write_bytes, write_json\n"
+        "root = Path(sys.argv[1])\n"
+        "with errors.reported():\n"
+        "    write_bytes(root / 'w' / 'bytes', b'1'); write_json(root / 'w' / 'json', 1)\n"
+        "    token = storage.compare_and_swap(str(root / 's' / 'config'), b'1', None)\n"
+        "    storage.compare_and_swap(str(root / 's' / 'config'), b'2', token)\n"
+        "    storage.write_new(str(root / 's' / 'history' / '1.json'), b'1')\n"
+        "    storage.publish_folder(root / 'model', str(root / 's' / 'versions' / '1'))\n"
+    )
+    (tmp_path / "model" / "variables").mkdir(parents=True)
+    for name in ("saved_model.pb", "variables/index"):
+        (tmp_path / "model" / name).write_bytes(b"1")
+        (tmp_path / "model" / name).chmod(0o666)
+    subprocess.run(
+        [sys.executable, "-c", script, tmp_path], check=True, timeout=60, preexec_fn=functools.partial(os.umask, umask)
+    )
+    made = [path for top in ("w", "s") for path in (tmp_path / top, *(tmp_path / top).rglob("*"))]
+
+    assert len(made) == 15
+    for path in made:
+        assert oct(path.stat().st_mode & 0o777) == oct(folder if path.is_dir() else file), path
+
+
+def test_an_error_says_once_that_a_file_could_not_be_written(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "big").write_bytes(bytes(5000))
+    script = (
+        "import sys; from tiffin import storage; from pathlib import Path\n"
+        "for attempt in (lambda: storage.write_new(sys.argv[1] + '/a', bytes(5000)),\n"
+        "                lambda: storage.publish_folder(Path(sys.argv[1], 'folder'), sys.argv[1] + '/b')):\n"
+        "    try: attempt()\n"
+        "    except storage.StorageError as error: print(error)\n"
+    )
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (4096, 4096))
+    ended = subprocess.run(
+        [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, timeout=60, preexec_fn=limit
+    )
+
+    written, published = ended.stdout.splitlines()
+    for line, path in ((written, tmp_path / "a"), (published, "big")):
+        assert line.count("Could") == 1
+        assert f"{path}'" in line
+        assert line.count(str(path)) == 1
+        assert os.strerror(errno.EFBIG) in line
 
 
 def test_a_value_that_json_does_not_support_keeps_the_file(tmp_path):

@@ -13,7 +13,7 @@ import os
 import re
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,6 +42,9 @@ class Bucket:
     Attributes:
         failures: Status codes of the next responses.
         lose_answers: Number of next uploads that take effect and get 503 as response.
+        after_loss: Functions to call after the next lost answers.
+        replaced: Versions that were replaced, oldest first.
+        no_content: Whether to respond with 404 to downloads.
         corrupt: Whether to change the first byte of downloads.
         forbidden: Whether to respond with 403 to every request.
         replace_before_download: Content that replaces an object before its next download.
@@ -52,6 +55,9 @@ class Bucket:
     objects: dict[str, Object] = field(default_factory=dict)
     failures: list[int] = field(default_factory=list)
     lose_answers: int = 0
+    after_loss: list[Callable[[], Any]] = field(default_factory=list)
+    replaced: list[Object] = field(default_factory=list)
+    no_content: bool = False
     corrupt: bool = False
     forbidden: bool = False
     replace_before_download: list[bytes] = field(default_factory=list)
@@ -68,6 +74,8 @@ class Bucket:
             current = self.objects.get(name)
             if match is not None and match != (current.generation if current else 0):
                 return None
+            if current:
+                self.replaced.append(current)
             self.objects[name] = Object(content, next(self._generations), metadata or {})
             return self.objects[name]
 
@@ -153,9 +161,13 @@ class _Handler(BaseHTTPRequestHandler):
         if query.get("alt") == "media" and self.bucket.replace_before_download:
             self.bucket.put(name, self.bucket.replace_before_download.pop())
         found = self.bucket.objects.get(name)
+        if query.get("alt") == "media" and self.bucket.no_content:
+            raise _RefusalError(404, "injected failure")
         if found is None or int(query.get("generation", found.generation)) != found.generation:
             raise _RefusalError(404, f"No such object: {self.bucket.name}/{name}")
         if self.command == "DELETE":
+            if int(query.get("ifGenerationMatch", found.generation)) != found.generation:
+                raise _RefusalError(412, "At least one of the pre-conditions you specified did not hold.")
             del self.bucket.objects[name]
             self._answer(204, b"", {})
         elif query.get("alt") == "media":
@@ -203,8 +215,10 @@ class _Handler(BaseHTTPRequestHandler):
         written = self.bucket.put(name, content, None if match is None else int(match), resource.get("metadata"))
         if written is None:
             raise _RefusalError(412, "At least one of the pre-conditions you specified did not hold.")
-        if self.bucket.lose_answers:
+        if self.bucket.lose_answers > 0:
             self.bucket.lose_answers -= 1
+            if self.bucket.after_loss:
+                self.bucket.after_loss.pop(0)()
             raise _RefusalError(503, "lost response")
         self._json(self._describe(name, written))
 

@@ -88,13 +88,18 @@ def pages(backend: Backend, path: str, items: str, query: dict[str, Any]) -> Ite
         items: Name of the field with the items.
         query: Query parameters.
     """
-    token = ""
+    token, seen = "", {""}
     while True:
         page = request(backend, "GET", path, query={**query, "page_size": 100, "page_token": token})
         yield from page.get(items, [])
         token = page.get("next_page_token", "")
         if not token:
             return
+        if token in seen:
+            raise BackendError(
+                f"The list {path} of {backend.host} has no end: it returned a page twice. Check the proxy."
+            )
+        seen.add(token)
 
 
 def equals(key: str, value: str) -> str:

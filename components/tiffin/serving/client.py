@@ -7,7 +7,7 @@ with Client("localhost:8500") as client:
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 import grpc
@@ -192,8 +192,21 @@ class Client:
         request = messages.status_request((model, version, None))
         return messages.read_status(self._call("GetModelStatus", request, model, timeout_seconds))
 
-    def wait_until_available(self, model: str, version: int | None = None, timeout_seconds: float = 60.0) -> None:
+    def wait_until_available(
+        self,
+        model: str,
+        version: int | None = None,
+        timeout_seconds: float = 60.0,
+        *,
+        check: Callable[[], object] = lambda: None,
+    ) -> None:
         """Wait until the version (None: any version) is available.
+
+        Args:
+            model: Name of the model on the server.
+            version: Version number. Defaults to any version.
+            timeout_seconds: Time to wait, in seconds. Defaults to 60.
+            check: Called after each answer without the version; ends the wait by raising an error.
 
         Raises:
             ServingError: The version failed to load, or was not available in time (`DEADLINE_EXCEEDED`).
@@ -212,6 +225,7 @@ class Client:
                     raise
                 # The previous response is more useful than a call that hit the deadline.
                 last = last if last is not None and error.code == "DEADLINE_EXCEEDED" else error
+            check()
             if time.monotonic() + pause > deadline:
                 raise messages.too_late(self.address, model, version, timeout_seconds, last)
             time.sleep(pause)

@@ -2,8 +2,7 @@
 
 A location is a path, `file:///path`, `gs://bucket/path`, `s3://bucket/path` or, for Kubeflow Pipelines' own store,
 `minio://bucket/path`. A store's library is imported on first use of a location in that store. Cloud Storage honours
-`STORAGE_EMULATOR_HOST`; `tiffin.storage.s3` lists the environment variables for S3. S3 supports reading and publishing
-folders, but not compare-and-swap or deletion.
+`STORAGE_EMULATOR_HOST`; `tiffin.storage.s3_connection` lists the environment variables for S3.
 
 State that several processes change is read with its version and written by compare-and-swap:
 
@@ -84,8 +83,8 @@ def digest(path: str | Path) -> str:
 def read(uri: str) -> tuple[bytes, str] | None:
     """Return the content and a version token, or None if the file does not exist.
 
-    The token is the `expected` argument of `compare_and_swap`: the generation on Cloud Storage, a digest on local disk.
-    On S3 it is the ETag, which only identifies the content.
+    The token is the `expected` argument of `compare_and_swap`: the generation on Cloud Storage, the ETag on S3, a digest on
+    local disk.
     """
     place, name = _resolve(uri)
     found: tuple[bytes, str] | None = (place or files).read(name)
@@ -117,11 +116,21 @@ def compare_and_swap(uri: str, content: bytes, expected: str | None) -> str:
 
     Raises:
         Conflict: The file has another version.
-        InputError: The location is on S3.
+        StorageError: The file cannot be written, or its store failed on every attempt; the write may have taken effect.
     """
     place, name = _resolve(uri)
     token: str = (place or files).compare_and_swap(name, content, expected)
     return token
+
+
+def compare_and_delete(uri: str, expected: str) -> None:
+    """Delete a file if its version is still `expected`, the token that `read` returned.
+
+    Raises:
+        Conflict: The file has another version.
+    """
+    place, name = _resolve(uri)
+    (place or files).compare_and_delete(name, expected)
 
 
 def write_new(uri: str, content: bytes) -> None:
@@ -162,7 +171,7 @@ def exists(uri: str) -> bool:
 def delete(uri: str) -> None:
     """Delete a file, or a folder recursively; do nothing if it does not exist."""
     place, name = _resolve(uri)
-    if name == "/" or re.fullmatch(r"gs://[^/]+/?", name):
+    if name == "/" or re.fullmatch(r"\w+://[^/]+/?", name):
         raise InputError(f"A location to delete should be a file or a folder, not a root. Received: '{uri}'.")
     (place or files).delete(name)
 

@@ -1,4 +1,8 @@
-"""Files on local disk: listing, locked compare-and-swap, and atomic publication of folders."""
+"""Files on local disk: listing, locked compare-and-swap, and atomic publication of folders.
+
+Permissions follow the umask everywhere: 0644 and 0755 with the usual 022, 0600 and 0700 with 077. `tiffin.errors.reported`
+replaces a umask that lets all users write.
+"""
 
 import contextlib
 import fcntl
@@ -7,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +36,9 @@ def explained(doing: str, path: str | Path) -> Iterator[None]:
         if error.filename is None:  # a failed write has no file name
             error.filename = str(path)
         reason = explain(error) or f"{error.strerror or error}. Check the path and that the disk is mounted."
-        raise StorageError(f"Could not {doing} '{path}'. {reason}") from error
+        # The reason names the file too, which may be another one in a folder.
+        _, named, rest = reason.partition(f"'{path}': ")
+        raise StorageError(f"Could not {doing} '{path}'{': ' + rest if named else '. ' + reason}") from error
 
 
 def list_files(location: str) -> list[tuple[str, int]]:
@@ -142,20 +147,19 @@ def write_bytes(path: str | Path, content: bytes, *, durable: bool = False) -> N
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException as error:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
-        if isinstance(error, OSError) and error.filename is None:
-            # The error of a write to an open file has no file name.
+        if isinstance(error, OSError):
+            # The error has the temporary name, or none.
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     if durable:
@@ -170,6 +174,16 @@ def compare_and_swap(path: str, content: bytes, expected: str | None) -> str:
             raise changed(path, expected)
         write_bytes(path, content, durable=True)
     return hashlib.sha256(content).hexdigest()
+
+
+def compare_and_delete(path: str, expected: str) -> None:
+    """Delete a file if its SHA-256 is still `expected`; do nothing if it does not exist."""
+    with explained("delete", path), _locked(os.path.dirname(path)):
+        current = read(path)
+        if current and current[1] != expected:
+            raise changed(path, expected)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def changed(uri: str, expected: str | None) -> Conflict:

@@ -4,13 +4,14 @@ import base64
 import contextlib
 import functools
 import os
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tiffin.errors import InputError, StorageError
-from tiffin.storage import files, objects
+from tiffin.storage import files, objects, trail
 
 try:
     import google_crc32c
@@ -28,8 +29,9 @@ except ImportError as missing:
 # Time during which a request that fails with a transient error is retried.
 RETRY_SECONDS = 60.0
 _CHUNK_BYTES = 1 << 20
-# Identifies a write, so that a retry after a lost response recognises its own success.
-_WRITE_ID = "tiffin-write"
+# Attempts for a download that arrives with another checksum, or whose object is replaced meanwhile.
+ATTEMPTS = 6
+_TRAIL = "tiffin-writes"
 
 
 @functools.cache
@@ -93,11 +95,13 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 def _reason(error: BaseException, bucket: str) -> str | None:
     if isinstance(error, exceptions.RetryError) and error.cause is not None:
         return _reason(error.cause, bucket)
-    # The class moved between releases of the library.
-    if type(error).__name__ == "DataCorruption":
+    if _is_corrupt(error):
         return (
-            "The download was discarded: its checksum does not match. Try again; check the network if it happens again."
+            "The answer was discarded: it is cut off, or its checksum does not match. Try again; check the network if it "
+            "happens again."
         )
+    if type(error).__name__ == "InvalidResponse":  # of a download
+        return f"Error from Cloud Storage: {' '.join(map(str, error.args[:2]))}. Try again later."
     reasons = (reason for classes, reason in _REASONS if isinstance(error, classes))
     reason = next(reasons, None)
     return reason and reason.format(bucket=bucket, error=error)
@@ -146,37 +150,83 @@ def _get(uri: str) -> tuple[Any, Any] | None:
 def download(uri: str, path: Path) -> None:
     """Stream an object to `path` and verify its CRC32C."""
     with _explained("download", uri):
-        found = _get(uri)
-        if found is None:
+        received = _receive(
+            uri, lambda object: object.download_to_filename(str(path), checksum="crc32c", retry=_retry())
+        )
+        if received is None:
             raise exceptions.NotFound("no such object")
-        found[1].download_to_filename(str(path), checksum="crc32c", retry=_retry())
 
 
 def read(uri: str) -> tuple[bytes, str] | None:
     """Return an object's content and generation, or None if it does not exist."""
     with _explained("read", uri):
-        while (found := _get(uri)) is not None:
-            # Read again if the object is replaced between the two requests.
-            with contextlib.suppress(exceptions.NotFound):
-                content: bytes = found[1].download_as_bytes(checksum="crc32c", retry=_retry())
-                return content, str(found[0].generation)
-        return None
+        return _receive(uri, lambda object: object.download_as_bytes(checksum="crc32c", retry=_retry()))
+
+
+def _receive(uri: str, receive: Callable[[Any], Any]) -> tuple[Any, str] | None:
+    """Return what `receive` returns for an object's current generation, and the generation; None if it does not exist."""
+    failure: Exception
+    for attempt in range(ATTEMPTS):
+        try:
+            found = _get(uri)
+            return found and (receive(found[1]), str(found[0].generation))
+        except exceptions.NotFound as error:
+            # The object was replaced between the two requests, or a proxy does not pass downloads on.
+            failure = error
+        except Exception as error:
+            if not _is_corrupt(error):
+                raise
+            failure = error
+        time.sleep(0.05 * 2**attempt)
+    if _is_corrupt(failure):
+        raise failure
+    raise StorageError(
+        f"Could not read '{uri}'. Its generation was found, but not its content (404), in {ATTEMPTS} attempts. "
+        "Try again, if other processes replace it all the time; otherwise check the proxy to Cloud Storage."
+    )
+
+
+def _is_corrupt(error: BaseException) -> bool:
+    # A class of the library that moved between its releases, and a description that was cut off.
+    return type(error).__name__ == "DataCorruption" or isinstance(error, requests.exceptions.JSONDecodeError)
 
 
 def compare_and_swap(uri: str, content: bytes, expected: str | None) -> str:
     """Replace an object if its generation is still `expected` (None: it does not exist), and return the new one."""
     with _explained("write", uri):
-        blob = _bucket(uri).blob(objects.split(uri)[1])
-        blob.metadata = {_WRITE_ID: uuid.uuid4().hex}
-        written = dict(blob.metadata)
+        bucket, name = _bucket(uri), objects.split(uri)[1]
+        before = bucket.get_blob(name, generation=int(expected), retry=_retry()) if expected else None
+        if expected and before is None:
+            raise files.changed(uri, expected)
+        mine = uuid.uuid4().hex[:16]
+        blob = bucket.blob(name)
+        blob.metadata = {_TRAIL: trail.extend(mine, _trail(before), expected)}
         try:
             blob.upload_from_string(content, if_generation_match=int(expected or 0), checksum="crc32c", retry=_retry())
         except exceptions.PreconditionFailed:
-            current = _get(uri)
-            if current is None or current[0].metadata != written:
+            # The answer to the first attempt may have been lost: look for this write in the object's trail.
+            current = bucket.get_blob(name, retry=_retry())
+            found = current and trail.find(mine, _trail(current), str(current.generation))
+            if not found:
                 raise files.changed(uri, expected) from None
-            blob = current[0]
+            return str(found)
         return str(blob.generation)
+
+
+def _trail(blob: Any) -> str | None:
+    return blob and (blob.metadata or {}).get(_TRAIL)
+
+
+def compare_and_delete(uri: str, expected: str) -> None:
+    """Delete an object if its generation is still `expected`."""
+    with _explained("delete", uri):
+        try:
+            # An object that is gone was deleted by the attempt whose answer was lost, or by another process.
+            with contextlib.suppress(exceptions.NotFound):
+                _bucket(uri).blob(objects.split(uri)[1]).delete(if_generation_match=int(expected), retry=_retry())
+        except exceptions.PreconditionFailed:
+            if _get(uri) is not None:
+                raise files.changed(uri, expected) from None
 
 
 def publish_folder(local: Path, uri: str) -> None:

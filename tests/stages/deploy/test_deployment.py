@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -284,6 +285,67 @@ def test_a_first_deployment_without_a_server_is_rolled_back(models, tmp_path, un
     assert not (tmp_path / "out").exists()
     new = config_of(1, root=tmp_path / "root")
     assert [(record["from"], record["to"]) for record in history(tmp_path / "root")] == [(None, new), (new, None)]
+
+
+class TestConcurrent:
+    """Deployments to an address without a server, which wait until their deadline unless they are replaced."""
+
+    def test_a_version_that_is_replaced_ends_at_once(self, models, tmp_path, unused_address):
+        root = tmp_path / "root"
+        served = ServedModel(str(root), NAME)
+        given = models.binary
+
+        def overtake():
+            while served.read("stable.config") is None:
+                time.sleep(0.02)
+            served.publish(saved_model(given.model), 2)
+            with served.in_service(2, "run-17", new=True):
+                pass
+
+        other = threading.Thread(target=overtake)
+        other.start()
+        # Without a look at the configuration, this would exceed the time limit of the test.
+        with pytest.raises(Conflict, match=rf"1 .*'{NAME}'.* 2 \(run-17,.*stable\.config'"):
+            deploy(
+                given.model, given.examples, tmp_path / "out", NAME, 1, serving_root=str(root), address=unused_address,
+                deadline_seconds=3600,
+            )  # fmt: skip
+        other.join()
+
+        assert (root / NAME / "stable.config").read_text() == config_of(2, root=root)
+        assert not (root / NAME / "versions" / "1").exists()
+        assert not (tmp_path / "out").exists()
+
+    def test_a_newer_version_deploys_although_an_older_one_was_first(
+        self, models, tmp_path, unused_address, monkeypatch
+    ):
+        root = tmp_path / "root"
+        served = ServedModel(str(root), NAME)
+        swap, overtaken = storage.compare_and_swap, []
+
+        def overtake(uri, content, expected):
+            if uri.endswith("stable.config") and not overtaken:
+                overtaken.append(swap(uri, served.make_config(1), expected))
+            return swap(uri, content, expected)
+
+        monkeypatch.setattr(storage, "compare_and_swap", overtake)
+        with pytest.raises(ServingError):
+            deploy(
+                models.binary.model, models.binary.examples, tmp_path / "out", NAME, 2, serving_root=str(root),
+                address=unused_address, deadline_seconds=1.0,
+            )  # fmt: skip
+
+        one, two = config_of(1, root=root), config_of(2, root=root)
+        assert (history(root)[0]["from"], history(root)[0]["to"]) == (one, two)
+
+    def test_the_newer_version_that_refuses_an_older_one_is_named(self, models, tmp_path, unused_address):
+        served = ServedModel(str(tmp_path / "root"), NAME)
+        served.change("stable.config", 7, None, served.make_config(7), "run-17")
+        with pytest.raises(Conflict, match=rf"1 .*'{NAME}'.* 7 \(run-17, "):
+            deploy(
+                models.binary.model, models.binary.examples, tmp_path / "out", NAME, 1,
+                serving_root=str(tmp_path / "root"), address=unused_address,
+            )  # fmt: skip
 
 
 class TestBadInput:

@@ -13,9 +13,9 @@ from tiffin import storage
 from tiffin.artifacts.deployment import Deployment, write_deployment
 from tiffin.artifacts.examples import read_sample_rows
 from tiffin.artifacts.model import read_training, saved_model
-from tiffin.errors import Conflict, InputError, ServingError
-from tiffin.serving import Client, model_config, warmup
-from tiffin.serving.root import STABLE, ServedModel, State, resolve_root
+from tiffin.errors import InputError, ServingError
+from tiffin.serving import Client, warmup
+from tiffin.serving.root import STABLE, ServedModel, resolve_root
 from tiffin.stages.deploy.parameters import check_deadline, check_version
 
 
@@ -50,7 +50,7 @@ def deploy(
 
     Raises:
         InputError: A parameter or an artifact is invalid.
-        Conflict: A newer version is deployed, or another deployment changed the configuration concurrently.
+        Conflict: A newer version is deployed, or replaced this one before the server had answered.
         ServingError: The server did not serve the version in time, or the prediction is not finite.
     """
     root = serving_root or os.environ.get("TIFFIN_SERVING_ROOT", "")
@@ -66,32 +66,16 @@ def deploy(
     check_version(version)
     check_deadline(deadline_seconds)
     served = ServedModel(resolve_root(root), name)
-    before = served.read(STABLE)
     if not replace_newer:
-        _refuse_newer(served, before, version)
+        served.check_newest(version, served.read(STABLE))
     rows = _real_rows(examples, read_training(model).columns)
 
     new = _publish(saved_model(model), served, version, rows)
-    with served.in_service(version, before, why, new=new):
-        answer = _test(address, name, version, rows[0], deadline_seconds)
+    with served.in_service(version, why, new=new, replace_newer=replace_newer):
+        answer = _test(address, served, version, rows[0], deadline_seconds)
         deployment = Deployment(name, version, address, served.locate(STABLE), answer)
         write_deployment(output, deployment)
     return deployment
-
-
-def _refuse_newer(served: ServedModel, before: State, version: int) -> None:
-    """Raise a Conflict if a newer version is deployed.
-
-    Compare-and-swap detects changes during one deployment only. Of two concurrent pipeline runs, the one that trained
-    first may deploy last, and would replace the newer model by accident.
-    """
-    entry = model_config.find_model(model_config.read_config(before[0].decode()), served.name) if before else None
-    newest = max(model_config.specific_versions(entry), default=version) if entry else version
-    if newest > version:
-        raise Conflict(
-            f"Version {version} of model '{served.name}' cannot replace the newer version {newest} in "
-            f"'{served.locate(STABLE)}'. Deploy a newer version, or set replace_newer=true to go back on purpose."
-        )
 
 
 def _publish(saved_model: Path, served: ServedModel, version: int, rows: list[dict[str, Any]]) -> bool:
@@ -120,17 +104,28 @@ def _real_rows(examples: str | Path, columns: Sequence[str]) -> list[dict[str, A
     return [{name: row[name] for name in columns} for row in rows]
 
 
-def _test(address: str, name: str, version: int, row: dict[str, Any], deadline_seconds: float) -> dict[str, Any]:
+def _test(
+    address: str, served: ServedModel, version: int, row: dict[str, Any], deadline_seconds: float
+) -> dict[str, Any]:
     """Wait until the server serves the version, and return its prediction for the row."""
     end = time.monotonic() + deadline_seconds
+    name = served.name
+
+    def check() -> None:
+        served.check_in_service(version)
+
     with Client(address) as client:
-        client.wait_until_available(name, version, timeout_seconds=deadline_seconds)
-        found = client.predict(
-            name,
-            {column: [value] for column, value in row.items()},
-            version=version,
-            timeout_seconds=max(1.0, end - time.monotonic()),
-        )
+        client.wait_until_available(name, version, timeout_seconds=deadline_seconds, check=check)
+        try:
+            found = client.predict(
+                name,
+                {column: [value] for column, value in row.items()},
+                version=version,
+                timeout_seconds=max(1.0, end - time.monotonic()),
+            )
+        except ServingError:
+            check()  # the server unloads a version that was replaced
+            raise
     answer = {key: np.asarray(value)[0] for key, value in found.items()}
     for key, value in answer.items():
         if np.issubdtype(np.asarray(value).dtype, np.number) and not np.isfinite(value).all():
