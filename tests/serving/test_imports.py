@@ -59,8 +59,11 @@ def test_a_client_loads_only_these_modules_of_tiffin():
 
     assert ours == {"errors", "version", "serving"} | {
         f"serving.{name}"
-        for name in ("client", "connection", "messages", "model_config", "signatures", "tensors", "wire")
-    }
+        for name in (
+            "bfloat16", "client", "connection", "examples", "messages", "model_config", "numbers", "signatures", "tensors",
+            "values", "wire",
+        )
+    }  # fmt: skip
 
 
 def test_the_serving_root_loads_only_protobuf():

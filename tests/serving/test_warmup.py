@@ -22,6 +22,8 @@ def saved_model(tmp_path):
             info.dtype = NUMBERS[kind]
             info.tensor_shape.dim.add(size=-1)
             info.tensor_shape.dim.add(size=1)
+    for name in ("tiffin_score", "tiffin_baseline"):
+        graph.signature_def["explain"].outputs[name].dtype = NUMBERS["DT_FLOAT"]
     (tmp_path / "saved_model.pb").write_bytes(content.SerializeToString())
     return tmp_path
 

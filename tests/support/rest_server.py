@@ -37,7 +37,11 @@ def _metadata() -> dict[str, Any]:
         "method_name": "tensorflow/serving/predict",
         "defaults": {},
     }
-    signatures = {"serving_default": definition, "explain": definition, "__saved_model_init_op": {}}
+    explained = {"dtype": "DT_FLOAT", "tensor_shape": shape, "name": "z:0"}
+    # Models trained by Tiffin have these outputs.
+    outputs = {**definition["outputs"], "tiffin_score": explained, "tiffin_baseline": explained}
+    explain = {**definition, "outputs": outputs}
+    signatures = {"serving_default": definition, "explain": explain, "__saved_model_init_op": {}}
     return {"model_spec": {"name": "taxi"}, "metadata": {"signature_def": {"signature_def": signatures}}}
 
 

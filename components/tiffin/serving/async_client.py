@@ -12,7 +12,7 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
-from tiffin.errors import ServingError
+from tiffin.errors import InputError, ServingError
 from tiffin.serving import connection, messages, model_config, signatures, wire
 from tiffin.serving.connection import Tls
 from tiffin.serving.messages import ClassScore, VersionStatus
@@ -57,6 +57,7 @@ class AsyncClient:
         version: int | None = None,
         label: str | None = None,
         outputs: Iterable[str] | None = None,
+        cast: bool = False,
         timeout_seconds: float | None = None,
     ) -> dict[str, Array]:
         """Return a model's predictions; see `Client.predict`."""
@@ -64,16 +65,18 @@ class AsyncClient:
         which = (model, version, label)
         known = which in self._signatures
         try:
-            return await self._predict(columns, signature, which, outputs, timeout_seconds)
-        except ServingError as error:
-            # The server may have loaded a version with other input types since its metadata was fetched.
+            return await self._predict(columns, signature, which, outputs, cast, timeout_seconds)
+        except (InputError, ServingError) as error:
+            # The server may have loaded a version with other inputs since its metadata was fetched.
             before = self._signatures.pop(which, None)
-            if error.code != "INVALID_ARGUMENT" or not known or signatures.are_typed(columns):
+            if not known or not messages.may_be_outdated(error):
                 raise
-            self._signatures[which] = await self.metadata(model, version=version, label=label)
+            self._signatures[which] = await self.metadata(
+                model, version=version, label=label, timeout_seconds=timeout_seconds
+            )
             if self._signatures[which] == before:
                 raise
-        return await self._predict(columns, signature, which, outputs, timeout_seconds)
+        return await self._predict(columns, signature, which, outputs, cast, timeout_seconds)
 
     async def _predict(
         self,
@@ -81,15 +84,15 @@ class AsyncClient:
         signature: str,
         which: messages.Which,
         outputs: Iterable[str] | None,
+        cast: bool,
         timeout_seconds: float | None,
     ) -> dict[str, Array]:
         model, version, label = which
-        if signatures.are_typed(columns):
-            arrays = dict(columns)
-        else:
-            if which not in self._signatures:
-                self._signatures[which] = await self.metadata(model, version=version, label=label)
-            arrays = messages.convert(columns, self._signatures[which], signature)
+        if which not in self._signatures:
+            self._signatures[which] = await self.metadata(
+                model, version=version, label=label, timeout_seconds=timeout_seconds
+            )
+        arrays = messages.convert(columns, self._signatures[which], signature, cast)
         request = messages.predict_request(which, arrays, signature, outputs)
         return messages.read_predictions(await self._call("Predict", request, model, timeout_seconds))
 
@@ -101,11 +104,19 @@ class AsyncClient:
         version: int | None = None,
         label: str | None = None,
         outputs: Iterable[str] | None = None,
+        cast: bool = False,
         timeout_seconds: float | None = None,
     ) -> dict[str, Array]:
         """Return scores and the contribution of each input; see `Client.explain`."""
         return await self.predict(
-            model, inputs, "explain", version=version, label=label, outputs=outputs, timeout_seconds=timeout_seconds
+            model,
+            inputs,
+            "explain",
+            version=version,
+            label=label,
+            outputs=outputs,
+            cast=cast,
+            timeout_seconds=timeout_seconds,
         )
 
     async def classify(

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import grpc
 
-from tiffin.errors import ServingError
+from tiffin.errors import InputError, ServingError
 from tiffin.serving import connection, messages, model_config, signatures, wire
 from tiffin.serving.connection import Tls
 from tiffin.serving.messages import ClassScore, VersionStatus
@@ -67,18 +67,22 @@ class Client:
         version: int | None = None,
         label: str | None = None,
         outputs: Iterable[str] | None = None,
+        cast: bool = False,
         timeout_seconds: float | None = None,
     ) -> dict[str, Array]:
         """Return a model's predictions.
 
         Args:
             model: Name of the model on the server.
-            inputs: Columns by name, a list of rows (dicts), or a data frame. Numpy arrays are sent unchanged; other
-                values are converted to the types in the model's metadata, which is fetched once.
+            inputs: Columns by name, a list of rows (dicts), or a data frame. Values are converted to the types in the
+                model's metadata, which is fetched once; a value that the type does not hold is an error. Numpy arrays keep
+                their shape. None is a missing value for models trained by Tiffin, and an error for others.
             signature: Name of the signature. Defaults to `serving_default`.
             version: Version number; excludes `label`. Defaults to the server's choice, the latest.
             label: Version label; excludes `version`.
             outputs: Names of the outputs to return. Defaults to all.
+            cast: Allow numpy arrays to lose precision, such as from float64 to float32; numbers out of range remain
+                errors. Defaults to False: only arrays whose numbers the input's type holds exactly are cast.
             timeout_seconds: Deadline in seconds. Defaults to the client's.
 
         Returns:
@@ -88,16 +92,18 @@ class Client:
         which = (model, version, label)
         known = which in self._signatures
         try:
-            return self._predict(columns, signature, which, outputs, timeout_seconds)
-        except ServingError as error:
-            # The server may have loaded a version with other input types since its metadata was fetched.
+            return self._predict(columns, signature, which, outputs, cast, timeout_seconds)
+        except (InputError, ServingError) as error:
+            # The server may have loaded a version with other inputs since its metadata was fetched.
             before = self._signatures.pop(which, None)
-            if error.code != "INVALID_ARGUMENT" or not known or signatures.are_typed(columns):
+            if not known or not messages.may_be_outdated(error):
                 raise
-            self._signatures[which] = self.metadata(model, version=version, label=label)
+            self._signatures[which] = self.metadata(
+                model, version=version, label=label, timeout_seconds=timeout_seconds
+            )
             if self._signatures[which] == before:
                 raise
-        return self._predict(columns, signature, which, outputs, timeout_seconds)
+        return self._predict(columns, signature, which, outputs, cast, timeout_seconds)
 
     def _predict(
         self,
@@ -105,15 +111,15 @@ class Client:
         signature: str,
         which: messages.Which,
         outputs: Iterable[str] | None,
+        cast: bool,
         timeout_seconds: float | None,
     ) -> dict[str, Array]:
         model, version, label = which
-        if signatures.are_typed(columns):
-            arrays = dict(columns)
-        else:
-            if which not in self._signatures:
-                self._signatures[which] = self.metadata(model, version=version, label=label)
-            arrays = messages.convert(columns, self._signatures[which], signature)
+        if which not in self._signatures:
+            self._signatures[which] = self.metadata(
+                model, version=version, label=label, timeout_seconds=timeout_seconds
+            )
+        arrays = messages.convert(columns, self._signatures[which], signature, cast)
         request = messages.predict_request(which, arrays, signature, outputs)
         return messages.read_predictions(self._call("Predict", request, model, timeout_seconds))
 
@@ -125,11 +131,19 @@ class Client:
         version: int | None = None,
         label: str | None = None,
         outputs: Iterable[str] | None = None,
+        cast: bool = False,
         timeout_seconds: float | None = None,
     ) -> dict[str, Array]:
         """Return scores and the contribution of each input; requires a model trained by Tiffin."""
         return self.predict(
-            model, inputs, "explain", version=version, label=label, outputs=outputs, timeout_seconds=timeout_seconds
+            model,
+            inputs,
+            "explain",
+            version=version,
+            label=label,
+            outputs=outputs,
+            cast=cast,
+            timeout_seconds=timeout_seconds,
         )
 
     def classify(

@@ -117,9 +117,9 @@ def open_channel(address: str, tls: bool | Tls, module: Any = grpc) -> Any:
             f"Received: certificate_file={tls.certificate_file}, key_file={tls.key_file}."
         )
     credentials = grpc.ssl_channel_credentials(
-        root_certificates=_content("ca_file", tls.ca_file),
-        private_key=_content("key_file", tls.key_file),
-        certificate_chain=_content("certificate_file", tls.certificate_file),
+        root_certificates=read_pem("ca_file", tls.ca_file),
+        private_key=read_pem("key_file", tls.key_file),
+        certificate_chain=read_pem("certificate_file", tls.certificate_file),
     )
     names = [("grpc.ssl_target_name_override", tls.server_name)] if tls.server_name else []
     return module.secure_channel(target, credentials, options=[*_OPTIONS, *names])
@@ -137,7 +137,12 @@ def open_calls(channel: Any) -> dict[str, Any]:
     }
 
 
-def _content(name: str, path: str | Path | None) -> bytes | None:
+def read_pem(name: str, path: str | Path | None) -> bytes | None:
+    """Return the content of a PEM file, or None without a path.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
     if path is None:
         return None
     try:
