@@ -119,8 +119,7 @@ class ModelServer:
             found.signature_def[signature].outputs["scores"].dtype = NUMBERS["DT_FLOAT"]
             found.signature_def[signature].method_name = "tensorflow/serving/predict"
         if self.by_tiffin:
-            for name in ("tiffin_score", "tiffin_baseline"):
-                found.signature_def["explain"].outputs[name].dtype = NUMBERS["DT_FLOAT"]
+            found.signature_def["examples"].inputs["inputs"].dtype = NUMBERS["DT_STRING"]
         found.signature_def["__saved_model_init_op"].outputs["__saved_model_init_op"].dtype = NUMBERS["DT_INVALID"]
         response = wire.GetModelMetadataResponse()
         response.metadata["signature_def"].Pack(found)

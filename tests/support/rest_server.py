@@ -37,11 +37,13 @@ def _metadata() -> dict[str, Any]:
         "method_name": "tensorflow/serving/predict",
         "defaults": {},
     }
-    explained = {"dtype": "DT_FLOAT", "tensor_shape": shape, "name": "z:0"}
-    # Models trained by Tiffin have these outputs.
-    outputs = {**definition["outputs"], "tiffin_score": explained, "tiffin_baseline": explained}
-    explain = {**definition, "outputs": outputs}
-    signatures = {"serving_default": definition, "explain": explain, "__saved_model_init_op": {}}
+    examples = {"inputs": {"inputs": {"dtype": "DT_STRING", "tensor_shape": {"unknown_rank": True}}}}
+    signatures = {
+        "serving_default": definition,
+        "examples": examples,
+        "explain": definition,
+        "__saved_model_init_op": {},
+    }
     return {"model_spec": {"name": "taxi"}, "metadata": {"signature_def": {"signature_def": signatures}}}
 
 

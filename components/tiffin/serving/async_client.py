@@ -5,6 +5,7 @@ async with AsyncClient("localhost:8500") as client:
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -13,7 +14,7 @@ import grpc
 import grpc.aio
 
 from tiffin.errors import InputError, ServingError
-from tiffin.serving import connection, messages, model_config, signatures, wire
+from tiffin.serving import connection, failures, messages, model_config, signatures, wire
 from tiffin.serving.connection import Tls
 from tiffin.serving.messages import ClassScore, VersionStatus
 from tiffin.serving.signatures import Signature
@@ -34,6 +35,7 @@ class AsyncClient:
         self.address = connection.parse_address(address)
         self.timeout_seconds = timeout_seconds
         self._headers = connection.headers(metadata or {})
+        self._tls = tls
         self._channel = connection.open_channel(address, tls, grpc.aio)
         self._calls = connection.open_calls(self._channel)
         self._signatures: dict[messages.Which, dict[str, Signature]] = {}
@@ -170,10 +172,14 @@ class AsyncClient:
         """Wait until the version is available; see `Client.wait_until_available`."""
         deadline = time.monotonic() + timeout_seconds
         last: Any = None
+        request = messages.status_request((model, None, None))
         for pause in messages.pauses_seconds():
             left = max(deadline - time.monotonic(), 0.001)
             try:
-                versions = await self.status(model, timeout_seconds=min(left, self.timeout_seconds))
+                response = await self._call(
+                    "GetModelStatus", request, model, min(left, self.timeout_seconds), is_examined=False
+                )
+                versions = messages.read_status(response)
                 if messages.is_loaded(versions, model, version):
                     return
                 last = versions
@@ -183,23 +189,56 @@ class AsyncClient:
                 # The previous response is more useful than a call that hit the deadline.
                 last = last if last is not None and error.code == "DEADLINE_EXCEEDED" else error
             if time.monotonic() + pause > deadline:
+                if isinstance(last, ServingError):
+                    last = (
+                        await asyncio.to_thread(connection.find_reason, self.address, self._tls, last.code, str(last))
+                        or last
+                    )
                 raise messages.too_late(self.address, model, version, timeout_seconds, last)
             await asyncio.sleep(pause)
 
     async def reload_config(self, config: Any, timeout_seconds: float | None = None) -> None:
         """Replace the server's model config; see `Client.reload_config`."""
+        from tiffin.serving import reloading
+
         message = model_config.read_config(config) if isinstance(config, str) else config
         request = wire.ReloadConfigRequest(config=message)
-        messages.check_reload(await self._call("HandleReloadConfigRequest", request, "", timeout_seconds))
+        try:
+            response = await self._call("HandleReloadConfigRequest", request, "", timeout_seconds)
+        except ServingError as error:
+            states = await self._states(message) if error.code == "DEADLINE_EXCEEDED" else {}
+            raise reloading.explain(error, message, states) from None
+        reloading.check_response(response, message)
 
-    async def _call(self, method: str, request: Any, model: str, timeout_seconds: float | None) -> Any:
+    async def _states(self, config: Any) -> dict[str, list[VersionStatus]]:
+        """Return the versions of the models in a config, as far as the server answers."""
+        found: dict[str, list[VersionStatus]] = {}
+        with contextlib.suppress(ServingError):
+            for model in [entry.name for entry in config.model_config_list.config]:
+                request = messages.status_request((model, None, None))
+                try:
+                    response = await self._call(
+                        "GetModelStatus", request, model, messages.STATUS_SECONDS, is_examined=False
+                    )
+                    found[model] = messages.read_status(response)
+                except ServingError as error:
+                    if error.code != "NOT_FOUND":
+                        raise
+                    found[model] = []
+        return found
+
+    async def _call(
+        self, method: str, request: Any, model: str, timeout_seconds: float | None, *, is_examined: bool = True
+    ) -> Any:
         timeout = self.timeout_seconds if timeout_seconds is None else timeout_seconds
         try:
             response = await self._calls[method](request, timeout=timeout, metadata=self._headers)
         except grpc.RpcError as error:
-            raise connection.explain(error, method, model, self.address) from None
+            raise await asyncio.to_thread(
+                connection.explain, error, method, model, self.address, self._tls, is_examined
+            ) from None
         except grpc.aio.UsageError as error:
-            raise connection.closed(error) from None
+            raise failures.closed(error) from None
         if response is None:  # what grpc.aio returns where grpc raises INTERNAL
-            raise connection.failure(method, model, self.address, "INTERNAL", "The response could not be parsed")
+            raise failures.failure(method, model, self.address, "INTERNAL", "The response could not be parsed")
         return response

@@ -6,6 +6,7 @@ with Client("localhost:8500") as client:
     client.predict("taxi", {"trip_miles": [2.5], "company": ["Blue"]})["scores"]
 """
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -13,7 +14,7 @@ from typing import Any, Self
 import grpc
 
 from tiffin.errors import InputError, ServingError
-from tiffin.serving import connection, messages, model_config, signatures, wire
+from tiffin.serving import connection, failures, messages, model_config, signatures, wire
 from tiffin.serving.connection import Tls
 from tiffin.serving.messages import ClassScore, VersionStatus
 from tiffin.serving.signatures import Signature
@@ -44,6 +45,7 @@ class Client:
         self.address = connection.parse_address(address)
         self.timeout_seconds = timeout_seconds
         self._headers = connection.headers(metadata or {})
+        self._tls = tls
         self._channel = connection.open_channel(address, tls)
         self._calls = connection.open_calls(self._channel)
         self._signatures: dict[messages.Which, dict[str, Signature]] = {}
@@ -214,10 +216,14 @@ class Client:
         """
         deadline = time.monotonic() + timeout_seconds
         last: Any = None
+        request = messages.status_request((model, None, None))
         for pause in messages.pauses_seconds():
             left = max(deadline - time.monotonic(), 0.001)
             try:
-                versions = self.status(model, timeout_seconds=min(left, self.timeout_seconds))
+                response = self._call(
+                    "GetModelStatus", request, model, min(left, self.timeout_seconds), is_examined=False
+                )
+                versions = messages.read_status(response)
                 if messages.is_loaded(versions, model, version):
                     return
                 last = versions
@@ -227,6 +233,8 @@ class Client:
                 # The previous response is more useful than a call that hit the deadline.
                 last = last if last is not None and error.code == "DEADLINE_EXCEEDED" else error
             if time.monotonic() + pause > deadline:
+                if isinstance(last, ServingError):
+                    last = connection.find_reason(self.address, self._tls, last.code, str(last)) or last
                 raise messages.too_late(self.address, model, version, timeout_seconds, last)
             time.sleep(pause)
 
@@ -240,15 +248,39 @@ class Client:
         Raises:
             ServingError: The server rejected the config, or a model failed to load. The call is not retried.
         """
+        from tiffin.serving import reloading
+
         message = model_config.read_config(config) if isinstance(config, str) else config
         request = wire.ReloadConfigRequest(config=message)
-        messages.check_reload(self._call("HandleReloadConfigRequest", request, "", timeout_seconds))
+        try:
+            response = self._call("HandleReloadConfigRequest", request, "", timeout_seconds)
+        except ServingError as error:
+            states = self._states(message) if error.code == "DEADLINE_EXCEEDED" else {}
+            raise reloading.explain(error, message, states) from None
+        reloading.check_response(response, message)
 
-    def _call(self, method: str, request: Any, model: str, timeout_seconds: float | None) -> Any:
+    def _states(self, config: Any) -> dict[str, list[VersionStatus]]:
+        """Return the versions of the models in a config, as far as the server answers."""
+        found: dict[str, list[VersionStatus]] = {}
+        with contextlib.suppress(ServingError):
+            for model in [entry.name for entry in config.model_config_list.config]:
+                request = messages.status_request((model, None, None))
+                try:
+                    response = self._call("GetModelStatus", request, model, messages.STATUS_SECONDS, is_examined=False)
+                    found[model] = messages.read_status(response)
+                except ServingError as error:
+                    if error.code != "NOT_FOUND":
+                        raise
+                    found[model] = []
+        return found
+
+    def _call(
+        self, method: str, request: Any, model: str, timeout_seconds: float | None, *, is_examined: bool = True
+    ) -> Any:
         timeout = self.timeout_seconds if timeout_seconds is None else timeout_seconds
         try:
             return self._calls[method](request, timeout=timeout, metadata=self._headers)
         except grpc.RpcError as error:
-            raise connection.explain(error, method, model, self.address) from None
+            raise connection.explain(error, method, model, self.address, self._tls, is_examined) from None
         except ValueError as error:  # raised by grpc on a closed channel
-            raise connection.closed(error) from None
+            raise failures.closed(error) from None

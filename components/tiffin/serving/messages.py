@@ -140,22 +140,6 @@ def read_status(response: Any) -> list[VersionStatus]:
     ]
 
 
-def check_reload(response: Any) -> None:
-    """Check the status in a ReloadConfigResponse, which some servers set instead of the call's status.
-
-    Raises:
-        ServingError: The server rejected the config.
-    """
-    if response.status.error_code:
-        codes = wire.StatusProto.DESCRIPTOR.enum_types_by_name["Code"].values_by_number
-        code = codes[response.status.error_code].name if response.status.error_code in codes else "UNKNOWN"
-        raise ServingError(
-            f"The server rejected the config with {code}: {response.status.error_message} "
-            "It keeps the previous one. Correct the config.",
-            code,
-        )
-
-
 def find_signature(signatures: Mapping[str, Signature], name: str) -> Signature | None:
     """Return the signature for the `signature_name` of a request, or None if it does not exist."""
     return signatures.get(name or DEFAULT_SIGNATURE)
@@ -180,6 +164,8 @@ def is_loaded(versions: Iterable[VersionStatus], model: str, version: int | None
     return False
 
 
+# Deadline of a status request that explains another failure.
+STATUS_SECONDS = 2.0
 # Codes of a server that may still be starting or loading models.
 PASSING_CODES = ("UNAVAILABLE", "NOT_FOUND", "DEADLINE_EXCEEDED")
 

@@ -1,8 +1,7 @@
 """Which numbers TensorFlow's types hold, and casts between them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,8 +9,7 @@ from tiffin.serving import bfloat16
 from tiffin.serving.tensors import Array
 
 
-@dataclass(frozen=True)
-class Precision:
+class Precision(NamedTuple):
     """The range and precision of a floating-point type.
 
     Attributes:
@@ -26,8 +24,8 @@ class Precision:
 FLOATS = {
     "float16": Precision(11, 65504.0),
     "bfloat16": Precision(8, bfloat16.LARGEST),
-    "float32": Precision(24, float(np.finfo("float32").max)),
-    "float64": Precision(53, float(np.finfo("float64").max)),
+    "float32": Precision(24, 2.0**127 * (2 - 2.0**-23)),
+    "float64": Precision(53, 2.0**1023 * (2 - 2.0**-52)),
 }
 _COMPLEX = {"complex64": "float32", "complex128": "float64"}
 _INTEGERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}

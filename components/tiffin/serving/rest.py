@@ -13,7 +13,7 @@ import urllib3.util
 from google.protobuf import json_format
 
 from tiffin.errors import InputError, ServingError
-from tiffin.serving import connection, wire
+from tiffin.serving import connection, failures, wire
 from tiffin.serving.bfloat16 import is_bfloat16, widen
 from tiffin.serving.messages import Which
 from tiffin.serving.outputs import plain
@@ -61,6 +61,7 @@ class RestClient:
         self._timeout_seconds = timeout_seconds
         self._session = requests.Session()
         self._session.verify = ca_file or True
+        self._ca_file = ca_file
         # Predictions are read-only, so they are retried while the server is unavailable.
         retries = urllib3.util.Retry(
             3,
@@ -143,7 +144,7 @@ class RestClient:
                 call, model, "DEADLINE_EXCEEDED", f"no response within {self._timeout_seconds:g} s"
             ) from None
         except requests.RequestException as error:
-            raise self._error(call, model, "UNAVAILABLE", str(error)) from None
+            raise self._error(call, model, "UNAVAILABLE", str(error), self._find_reason()) from None
         try:
             answer = response.json()
         except ValueError:
@@ -156,8 +157,23 @@ class RestClient:
             )
         return answer
 
-    def _error(self, call: str, model: str, code: str, detail: str) -> ServingError:
-        return connection.failure(call.strip(":/"), model, self._root, code, detail)
+    def _find_reason(self) -> str:
+        """Return why the server cannot be reached; empty if it can."""
+        from tiffin.serving import diagnosis
+
+        parts = urllib.parse.urlsplit(self._root)
+        endpoint = diagnosis.Endpoint(
+            parts.hostname or "",
+            parts.port or DEFAULT_PORT,
+            parts.scheme == "https",
+            self._ca_file,
+            requests.certs.where(),
+            is_http2=False,
+        )
+        return diagnosis.find_reason(endpoint)
+
+    def _error(self, call: str, model: str, code: str, detail: str, reason: str = "") -> ServingError:
+        return failures.failure(call.strip(":/"), model, self._root, code, detail, reason)
 
 
 def _root(address: str, tls: bool) -> str:
