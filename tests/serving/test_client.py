@@ -368,7 +368,10 @@ class TestConnection:
             assert name in str(caught.value)
 
     def test_no_server(self, connect):
-        with connect("127.0.0.1:9") as client, pytest.raises(ServingError, match=r"127\.0\.0\.1:9 \(127\.0\.0\.1: ") as caught:
+        with (
+            connect("127.0.0.1:9") as client,
+            pytest.raises(ServingError, match=r"127\.0\.0\.1:9 \(127\.0\.0\.1: ") as caught,
+        ):
             client.status("taxi")
         assert caught.value.code == "UNAVAILABLE"
 
