@@ -1,6 +1,7 @@
 """Conversion of values to the arrays of inputs: what a type holds, and what it does not."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -91,8 +92,8 @@ class TestLists:
         with pytest.raises(InputError) as raised:
             convert([*others, value], dtype)
 
-        where = f" in row {len(others)}." if others else ""
-        assert f"Input 'x' should be {dtype}, from " in str(raised.value) or dtype.startswith("complex")
+        where = f" row {len(others)}." if others else ""
+        assert re.search(rf"'x' .*\b{dtype}\b", str(raised.value)) or dtype.startswith("complex")
         assert received in str(raised.value).replace(".0", "") or received in str(raised.value)
         assert where in str(raised.value)
 
@@ -136,7 +137,7 @@ class TestLists:
     def test_missing_values(self):
         for missing in (None, Missing()):
             for dtype in ("float32", "float64", "bfloat16", "string"):
-                with pytest.raises(InputError, match=r"'x'.*Tiffin.* in row 1\."):
+                with pytest.raises(InputError, match=r"'x'.*Tiffin.* row 1\."):
                     convert(["a" if dtype == "string" else 1.5, missing], dtype)
             assert np.isnan(convert([1.5, missing], "float32", by_tiffin=True)[1])
             assert convert(["a", missing], "string", by_tiffin=True).tolist() == [b"a", b""]
@@ -206,12 +207,12 @@ class TestShapes:
     @pytest.mark.parametrize(
         ("values", "names"),
         [
-            ([[1], [2, 3]], ["[1] in row 0", "[2] in row 1"]),
-            ([[1, 2], 3], ["[2] in row 0", "[] in row 1"]),
-            ([[1], [2], []], ["[1] in row 0", "[0] in row 2"]),
-            ([[[1], [2]], [[1], [2, 3]]], ["[[1], [2, 3]] in row 1"]),
+            ([[1], [2, 3]], ["[1]", "row 0", "[2]", "row 1"]),
+            ([[1, 2], 3], ["[2]", "row 0", "[]", "row 1"]),
+            ([[1], [2], []], ["[1]", "row 0", "[0]", "row 2"]),
+            ([[[1], [2]], [[1], [2, 3]]], ["[[1], [2, 3]]", "row 1"]),
             ([[[1], [2, 3]]], ["[[1], [2, 3]]."]),
-            ([np.zeros(2), np.zeros(3)], ["[2] in row 0", "[3] in row 1"]),
+            ([np.zeros(2), np.zeros(3)], ["[2]", "row 0", "[3]", "row 1"]),
         ],
     )
     @pytest.mark.parametrize("dtype", ["float32", "int64", "bool", "string"])

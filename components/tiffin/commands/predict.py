@@ -61,7 +61,7 @@ class _Target:
 @click.option("--rest", is_flag=True, help="Use REST instead of gRPC; requires --address.")
 @click.option("--tls", is_flag=True, help="Encrypt the connection; requires --address.")
 @click.option(
-    "--ca-file", metavar="FILE", help="PEM file with trusted CA certificates; implies --tls.  [default: the system's]"
+    "--ca-file", metavar="FILE", help="PEM file with trusted CA certificates; implies --tls.  [default: public CAs]"
 )
 @click.option(
     "--errors", type=click.Path(), metavar="FILE", help="File for failed rows, as JSON lines.  [default: stderr]"
