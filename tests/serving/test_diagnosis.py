@@ -6,6 +6,8 @@ import functools
 import re
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -319,6 +321,20 @@ class TestCommand:
         assert (done.exit_code, done.stdout) == (1, "")
         assert [name for name in names if name not in done.stderr] == []
         assert done.stderr.count("\n") == 1
+
+    def test_a_failed_handshake_is_one_line(self, serve, issued):
+        program = "from tiffin.commands.main import main; main()"
+        options = ["--address", serve("expired"), "--ca-file", issued["ca"].file]
+        done = subprocess.run(
+            [sys.executable, "-c", program, "predict", "--model", "taxi", *options, "-"],
+            input="{}",
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.fullmatch(r"error: .*\(expired\).*\n", done.stderr)
 
     def test_missing_files(self, run, tmp_path):
         done = run("localhost", "--ca-file", str(tmp_path / "none.pem"))

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -193,6 +194,8 @@ def _announce(found: Signature, are_examples: bool, batch_size: int) -> None:
 
 @contextlib.contextmanager
 def _connect(target: _Target) -> Iterator[tuple[dict[str, Signature], Ask]]:
+    # gRPC's log of failed handshakes and connections; the errors name the reason.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from tiffin.serving.client import Client
     from tiffin.serving.connection import Tls
 
