@@ -137,7 +137,8 @@ def predict(
         select, columns = _selection(known, found, as_examples, source)
         _announce(found, columns is not found.inputs, batch_size)
         answers = answer_rows(source.rows, found, select, ask, batch_size=batch_size, window=window)
-        summary = predictions.Summary([*columns] if columns else [])
+        # Missing values are errors for other models.
+        summary = predictions.Summary([*columns] if found.by_tiffin else [])
         started = time.monotonic()
         try:
             for answer in stack.enter_context(predictions.progress(source))(answers):

@@ -58,7 +58,7 @@ def failure(method: str, model: str, address: str, code: str, detail: str, reaso
     """
     asked = f"{method} on model '{model}'" if model else method
     if not reason:
-        detail = detail.strip() or "no details"
+        detail = " ".join(detail.split()) or "no details"
         stop = "" if detail.endswith((".", "!", "}")) else "."
         reason = f"{detail}{stop} {_advise(method, code, detail)}"
     return ServingError(f"{asked} at {address} failed with {code}: {reason}", code)
@@ -72,6 +72,8 @@ def _advise(method: str, code: str, detail: str) -> str:
         if '"explain"' in detail:
             return "Only models trained by Tiffin have the signature explain."
         return "Compare the signature's name and outputs with the model's metadata."
+    if "Data types don't match" in detail:  # TensorFlow's message about a feature of a tf.Example
+        return "Pass a fraction, such as 3.0, for a float feature, and 3 for an int64 feature."
     known = _ADVICE.get(code, {None: "Check the server's log."})
     return next(advice for methods, advice in known.items() if methods is None or method in methods)
 
