@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SECONDS = 2.0
+SECONDS = 5.0
 # Codes of X509_verify_cert of OpenSSL.
 _EXPIRED, _NOT_YET_VALID = 10, 9
 _SELF_SIGNED = 18
@@ -62,7 +62,7 @@ def find_reason(endpoint: Endpoint, seconds: float = SECONDS) -> str:
 
     Args:
         endpoint: The server.
-        seconds: Maximum time. Defaults to 2.
+        seconds: Maximum time. Defaults to 5.
     """
     end = time.monotonic() + seconds
     if proxy := _proxy(endpoint):
@@ -73,11 +73,10 @@ def find_reason(endpoint: Endpoint, seconds: float = SECONDS) -> str:
         return f"The name '{endpoint.host}' has no IP address. Check the spelling, and the DNS of this machine."
     addresses = list(dict.fromkeys(info[4] for info in found))
     failures = []
-    for address in addresses:
+    for place, address in enumerate(addresses):
+        left = max(end - time.monotonic(), 0.05) / (len(addresses) - place)
         try:
-            with socket.create_connection(
-                (str(address[0]), endpoint.port), timeout=max(end - time.monotonic(), 0.05)
-            ) as connection:
+            with socket.create_connection((str(address[0]), endpoint.port), timeout=left) as connection:
                 connection.settimeout(max(end - time.monotonic(), 0.05))
                 return _examine_tls(endpoint, connection, end) if endpoint.tls else _examine(endpoint, connection, end)
         except OSError as error:
