@@ -344,7 +344,7 @@ class TestReload:
 
     @pytest.fixture
     def fail(self, ports):
-        """A function that reloads a config with each client, and returns the error of one.
+        """A function that reloads a config with each client, and returns the errors' code and texts.
 
         A function makes the configs, since a model that failed to load is not new to the server in the next config.
         """
@@ -360,17 +360,16 @@ class TestReload:
                 client.reload_config(make("one"), timeout_seconds=timeout_seconds)
             other = asyncio.run(run(make("two"), timeout_seconds))
             assert other.code == raised.value.code
-            assert str(other).replace("'two'", "'one'").replace(": two ", ": one ") == str(raised.value)
-            return raised.value
+            return other.code, str(raised.value), str(other)
 
         return fail
 
     def test_a_label_of_a_version_that_is_not_loaded(self, fail, entries, folder):
         score = model_config.make_model("score", str(folder / "score"), labels={"stable": 7})
-        error = fail(lambda _: model_config.make_config([entries[0], score, entries[2]]))
+        code, *texts = fail(lambda _: model_config.make_config([entries[0], score, entries[2]]), 60)
 
-        assert error.code == "FAILED_PRECONDITION"
-        assert "signature" not in str(error)
+        assert code == "FAILED_PRECONDITION"
+        assert [text for text in texts if "signature" in text] == []
 
     def test_a_model_that_cannot_be_loaded(self, fail, entries, tmp_path):
         (tmp_path / "torn" / "1").mkdir(parents=True)
@@ -379,25 +378,27 @@ class TestReload:
         def make(name):
             return model_config.make_config([*entries, model_config.make_model(name, str(tmp_path / "torn"))])
 
-        error = fail(make, 60)
+        code, *texts = fail(make, 60)
 
-        assert error.code != "DEADLINE_EXCEEDED"
-        assert f"'{tmp_path}/torn'" in str(error)
+        assert code != "DEADLINE_EXCEEDED"
+        assert [text for text in texts if f"'{tmp_path}/torn'" not in text] == []
 
     def test_a_base_path_that_is_not_there(self, fail, entries, folder):
         def make(name):
             return model_config.make_config([*entries, model_config.make_model(name, str(folder / "none"))])
 
-        error = fail(make)
+        code, *texts = fail(make)
 
-        assert error.code == "DEADLINE_EXCEEDED"
-        assert [name for name in ("'one'", f"'{folder}/none'") if name not in str(error)] == []
-        assert "'score'" not in str(error)
+        assert code == "DEADLINE_EXCEEDED"
+        for name, text in zip(("'one'", "'two'"), texts, strict=True):
+            assert [wanted for wanted in (name, f"'{folder}/none'") if wanted not in text] == []
+            assert "'score'" not in text
 
     def test_a_version_that_is_not_there(self, fail, entries, folder):
         score = model_config.make_model("score", str(folder / "score"), [1, 9])
-        error = fail(lambda _: model_config.make_config([entries[0], score, entries[2]]))
+        code, *texts = fail(lambda _: model_config.make_config([entries[0], score, entries[2]]))
 
-        assert error.code == "DEADLINE_EXCEEDED"
-        assert [name for name in ("version 9", "'score'", f"'{folder}/score'") if name not in str(error)] == []
-        assert "version 1 " not in str(error)
+        assert code == "DEADLINE_EXCEEDED"
+        for text in texts:
+            assert [name for name in ("version 9", "'score'", f"'{folder}/score'") if name not in text] == []
+            assert "version 1 " not in text

@@ -60,8 +60,8 @@ def test_a_client_loads_only_these_modules_of_tiffin():
     assert ours == {"errors", "version", "serving"} | {
         f"serving.{name}"
         for name in (
-            "bfloat16", "client", "connection", "examples", "failures", "messages", "model_config", "numbers", "signatures",
-            "tensors", "values", "wire",
+            "bfloat16", "client", "connection", "examples", "failures", "messages", "model_config", "numbers", "shapes",
+            "signatures", "tensors", "values", "wire",
         )
     }  # fmt: skip
 

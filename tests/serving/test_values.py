@@ -12,8 +12,9 @@ from hypothesis.extra import numpy as hnp
 from tiffin.errors import InputError
 from tiffin.serving import numbers, tensors
 from tiffin.serving.bfloat16 import is_bfloat16, narrow, widen
+from tiffin.serving.shapes import shape_of
 from tiffin.serving.signatures import Signature, TensorSpec
-from tiffin.serving.values import cast, cast_column, shape_of
+from tiffin.serving.values import cast, cast_column
 
 INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 FLOATS = ["float16", "bfloat16", "float32", "float64"]

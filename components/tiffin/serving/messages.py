@@ -165,7 +165,7 @@ def is_loaded(versions: Iterable[VersionStatus], model: str, version: int | None
 
 
 # Deadline of a status request that explains another failure.
-STATUS_SECONDS = 2.0
+STATUS_SECONDS = 5.0
 # Codes of a server that may still be starting or loading models.
 PASSING_CODES = ("UNAVAILABLE", "NOT_FOUND", "DEADLINE_EXCEEDED")
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from tiffin.errors import InputError, ServingError
 from tiffin.serving.rows import Row
+from tiffin.serving.shapes import shape_of
 from tiffin.serving.signatures import Signature
 from tiffin.serving.tensors import Array
-from tiffin.serving.values import cast_column, shape_of
+from tiffin.serving.values import cast_column
 
 # Codes that a single row may cause. Other codes mean that the server failed, and other rows would fail too.
 # A batching server returns FAILED_PRECONDITION for rows whose shape differs from the rest of their batch.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tiffin.errors import InputError, did_you_mean
-from tiffin.serving import numbers
+from tiffin.serving import numbers, shapes
 from tiffin.serving.bfloat16 import is_bfloat16, widen
 from tiffin.serving.signatures import Signature, TensorSpec
 from tiffin.serving.tensors import Array
@@ -70,7 +70,7 @@ def cast_column(name: str, values: Any, spec: TensorSpec, by_tiffin: bool = Fals
     """
     if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
         values = list(values)
-    return _reshape(name, _convert(name, values, spec.dtype, by_tiffin), spec)
+    return shapes.reshape(name, _convert(name, values, spec.dtype, by_tiffin), spec)
 
 
 def is_missing(value: Any) -> bool:
@@ -80,17 +80,6 @@ def is_missing(value: Any) -> bool:
 
 def _is_absent(value: Any) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType")
-
-
-def shape_of(value: Any) -> tuple[int, ...] | None:
-    """Return the shape of nested lists, or None if they are ragged."""
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        return tuple(value.shape)
-    if not isinstance(value, list | tuple | np.ndarray):
-        return ()
-    shapes = {shape_of(item) for item in value} or {()}
-    inner = next(iter(shapes))
-    return None if len(shapes) > 1 or inner is None else (len(value), *inner)
 
 
 def _cast_array(name: str, array: Array, dtype: str, by_tiffin: bool, rounded: bool) -> Array:
@@ -130,7 +119,7 @@ def _convert(name: str, values: Any, dtype: str, by_tiffin: bool) -> Array:
         return array
     array = _plain_floats(values, dtype)
     if array is None:
-        array = _numbers(name, _objects(name, values), dtype, by_tiffin)
+        array = _numbers(name, shapes.to_objects(name, values), dtype, by_tiffin)
     _check(name, array, dtype)
     precision = numbers.precision(dtype)
     if precision and not by_tiffin and array.dtype == object:
@@ -199,7 +188,7 @@ def _strings(name: str, values: Any, by_tiffin: bool) -> Array:
             found = np.empty(len(values), object)
             found[:] = [value.encode() for value in values]
             return found
-    array = _objects(name, values)
+    array = shapes.to_objects(name, values)
     for index, value in enumerate(array.flat):
         if isinstance(value, str):
             try:
@@ -213,39 +202,6 @@ def _strings(name: str, values: Any, by_tiffin: bool) -> Array:
                 raise _missing(name, array, index, "''")
             array.flat[index] = b""
     return array
-
-
-def _objects(name: str, values: Any) -> Array:
-    """Convert nested lists to an array of objects."""
-    shape = shape_of(values)
-    if shape is None:
-        raise _ragged(name, values)
-    array = np.empty(shape, object)
-    flat = [values]
-    for _ in shape:
-        flat = [item for row in flat for item in row]
-    array.reshape(-1)[:] = flat
-    return array
-
-
-def _ragged(name: str, rows: Any) -> InputError:
-    shapes = [shape_of(row) for row in rows]
-    for number, shape in enumerate(shapes):
-        if shape is None:
-            where = f" in row {number}" if len(rows) > 1 else ""
-            return InputError(
-                f"Input '{name}' should have lists of the same length. Received: {rows[number]!r:.80}{where}. "
-                "Pad the shorter ones."
-            )
-    number = next(number for number, shape in enumerate(shapes) if shape != shapes[0])
-    return InputError(
-        f"Input '{name}' should have rows of the same length. Received: shape {_text(shapes[0])} in row 0, "
-        f"{_text(shapes[number])} in row {number}. Pad the shorter ones, or send a request for each length."
-    )
-
-
-def _text(shape: tuple[int, ...] | None) -> str:
-    return str(list(shape or ()))
 
 
 def _check(name: str, array: Array, dtype: str) -> None:
@@ -290,27 +246,3 @@ def _missing(name: str, array: Array, index: int, instead: str) -> InputError:
         f"Input '{name}' should have a value, because Tiffin did not train the model. "
         f"Received: {_show_one(array, index)}. Pass what the model expects for a missing value, such as {instead}."
     )
-
-
-def _reshape(name: str, array: Array, spec: TensorSpec) -> Array:
-    if spec.shape is None:
-        return array
-    rank = len(spec.shape)
-    if not rank and array.size == 1:
-        return array.reshape(())
-    if array.ndim == 0 and rank:
-        array = array.reshape(1)
-    # One value per row fits any shape with one value per row.
-    if rank and array.shape[1:].count(1) == array.ndim - 1 and all(size in (1, None) for size in spec.shape[1:]):
-        array = array.reshape(len(array), *[1] * (rank - 1))
-    elif not array.size and array.ndim < rank:
-        # An empty list does not tell the dimensions below it.
-        array = array.reshape(*array.shape, *(size or 0 for size in spec.shape[array.ndim :]))
-    fits = array.ndim == rank and all(want in (None, got) for want, got in zip(spec.shape, array.shape, strict=True))
-    if not fits:
-        wanted = ", ".join("any" if size is None else str(size) for size in spec.shape)
-        raise InputError(
-            f"Input '{name}' should have the shape [{wanted}]. Received: {list(array.shape)}. "
-            + ("Pass one value per request." if not rank else "Pass one value per row, or rows of that length.")
-        )
-    return array
