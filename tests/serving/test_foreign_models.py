@@ -324,7 +324,7 @@ class TestHints:
             (lambda c: c.predict("score", {}, "nope"), "FAILED_PRECONDITION", "metadata", "loaded"),
             (lambda c: c.explain("score", {}), "FAILED_PRECONDITION", "Tiffin", "loaded"),
             (lambda c: c.classify("score", {"x": [1]}), "INVALID_ARGUMENT", "tf.Examples", "shapes"),
-            (lambda c: c.regress("tools", {"x": ["a"]}), "INVALID_ARGUMENT", "features", "shapes"),
+            (lambda c: c.regress("tools", {"x": ["a"]}), "INVALID_ARGUMENT", "int64", "shapes"),
             (lambda c: c.predict("score", {"x": [[1, 2, 3]]}, outputs=["z"]), "INVALID_ARGUMENT", "outputs", "types"),
             (lambda c: c.status("nope"), "NOT_FOUND", "name", "rows"),
         ],
