@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import pty
@@ -6,6 +7,7 @@ import subprocess
 import sys
 
 import duckdb
+import grpc
 import pytest
 from click.testing import CliRunner
 
@@ -104,6 +106,93 @@ def test_csv_parquet_and_json_lines_give_the_same_answers(run, tmp_path):
     assert answers[0].stdout == answers[1].stdout == answers[2].stdout
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "a.json", "a.csv", "a.tsv"])
+def test_compressed_files_give_the_same_answers(run, tmp_path, name):
+    separator = {"a.csv": ",", "a.tsv": "\t"}.get(name)
+    row = separator and f"company{separator}passengers{separator}miles\na{separator}2{separator}1.5\n"
+    content = (row or '{"company": "a", "passengers": 2, "miles": 1.5}\n').encode()
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+    plain, packed = run(tmp_path / name), run(tmp_path / f"{name}.gz")
+
+    assert (plain.exit_code, packed.exit_code) == (0, 0)
+    assert plain.stdout == packed.stdout == '{"row": 1, "outputs": {"company": "a", "scores": 5.0}}\n'
+
+
+def test_an_incomplete_compressed_file(run, tmp_path):
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"company,passengers,miles\n" + b"a,2,1.5\n" * 1000)[:-20])
+    done = run(tmp_path / "a.csv.gz", "--batch-size", 1)
+
+    assert done.exit_code == 2
+    assert re.search(r"^error: 'a\.csv\.gz'.* gzip", done.stderr, re.MULTILINE)
+
+
+def test_a_request_in_the_format_of_rest(run, tmp_path):
+    (tmp_path / "a.json").write_text(
+        '{"inputs": {"miles": [1, 2], "passengers": 1, "company": ["a", {"b64": "/w=="}]}}'
+    )
+    done = run(tmp_path / "a.json")
+
+    assert [json.loads(line)["outputs"] for line in done.stdout.splitlines()] == [
+        {"company": "a", "scores": 3.0},
+        {"company": {"b64": "/w=="}, "scores": 5.0},
+    ]
+
+
+def test_failed_rows_can_be_read_again(run, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"miles": NaN, "passengers": 1.5, "company": {"b64": "/w=="}}\n')
+    done = run(tmp_path / "a.jsonl", "--errors", tmp_path / "errors.jsonl")
+
+    assert done.exit_code == 1
+    [error] = [json.loads(line) for line in (tmp_path / "errors.jsonl").read_text().splitlines()]
+    values = error["values"]
+    assert (str(values.pop("miles")), values) == ("nan", {"passengers": 1.5, "company": {"b64": "/w=="}})
+
+
+def test_missing_values_of_other_models_are_refused(run, server):
+    server.by_tiffin = False
+    rows = ['{"miles": 1, "passengers": 1, "company": ""}', '{"passengers": 1, "company": "a"}']
+    done = run("-", stdin="\n".join([*rows, '{"miles": 1, "passengers": 1, "company": null}']))
+
+    assert done.exit_code == 1
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"row": 1, "outputs": {"company": "", "scores": 3.0}}
+    ]
+    reports = done.stderr.splitlines()
+    assert re.match(r"row 2 \(line 2\): .*'miles'.*Tiffin.*NaN", reports[0])
+    assert re.match(r"row 3 \(line 3\): .*'company'.*Tiffin.*''", reports[1])
+
+
+def test_missing_values_of_other_models_in_csv(run, server, tmp_path):
+    server.by_tiffin = False
+    (tmp_path / "a.csv").write_text("miles,passengers,company\n1,1,\n,1,a\nnan,1,a\n")
+    done = run(tmp_path / "a.csv")
+
+    assert done.exit_code == 1
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"row": 1, "outputs": {"company": "", "scores": 3.0}},
+        {"row": 3, "outputs": {"company": "a", "scores": None}},
+    ]
+    assert re.match(r"row 2 \(line 3\): .*'miles'", done.stderr)
+
+
+def test_a_server_that_stops_in_the_middle(run, server, tmp_path):
+    (tmp_path / "a.jsonl").write_text(ROWS.splitlines()[0] + "\n")
+    (tmp_path / "a.jsonl").write_text((tmp_path / "a.jsonl").read_text() * 10)
+
+    def stop(request, context):
+        if server.calls("Predict") > 3:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "shutting down")
+        return server.Predict(request, context)
+
+    server.answers["Predict"] = stop
+    done = run(tmp_path / "a.jsonl", "--batch-size", 2, "--window", 1)
+
+    assert done.exit_code == 1
+    assert [json.loads(line)["row"] for line in done.stdout.splitlines()] == [1, 2, 3, 4, 5, 6]
+    assert re.match(r".*\b6 rows\nerror: .*UNAVAILABLE", done.stderr)
+
+
 def test_explain_prints_the_largest_attributions_first(run, server):
     def explain(request, context):
         response = server.Predict(request, context)
@@ -159,6 +248,8 @@ def test_rest_explains(run):
         (["-", "--errors", "no/such/folder"], 2, r"--errors.*'no/such/folder' \(No such"),
         (["-", "--address", "http://x"], 2, "'http://x'"),
         (["-", "--batch-size", "0"], 2, "--batch-size"),
+        (["-", "--as-examples"], 2, r"--as-examples.*company \(string\), miles \(float32\)"),
+        (["-", "--rest", "--tls", "--address", "http://x"], 2, "https://.*'http://x'"),
     ],
 )
 def test_invalid_arguments_are_one_line(run, arguments, status, reason):
@@ -177,11 +268,12 @@ def test_errors_do_not_overwrite_the_input(run, rows):
     assert rows.read_text() == ROWS
 
 
-def test_rest_needs_an_address(rows):
-    done = CliRunner().invoke(main, ["predict", "--model", "taxi", "--rest", str(rows)])
+@pytest.mark.parametrize("option", [["--rest"], ["--tls"], ["--ca-file", "ca.pem"]])
+def test_options_that_need_an_address(rows, option):
+    done = CliRunner().invoke(main, ["predict", "--model", "taxi", *option, str(rows)])
 
     assert done.exit_code == 2
-    assert re.search("--rest.*--address", done.stderr)
+    assert re.search(f"{option[0]} .*--address", done.stderr)
 
 
 def test_a_server_that_stops_answering_ends_the_command(run, server, tmp_path):

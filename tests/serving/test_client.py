@@ -85,15 +85,39 @@ class TestPredict:
         assert lists["scores"].tolist() == [[3.0], [5.0]]
         assert single["scores"].tolist() == [[3.0]]
 
-    def test_arrays_are_sent_unchanged_without_metadata(self, client, server):
-        arrays = {
-            "miles": np.ones((2, 1), "f4"),
-            "passengers": np.ones((2, 1), "i8"),
-            "company": np.array([["a"], ["b"]]),
-        }
+    def test_arrays_keep_their_shape(self, client, server):
+        arrays = {"miles": np.ones((2, 1), "f4"), "passengers": np.ones((2, 1), "i8"), "company": np.array(["a", "b"])}
 
         assert client.predict("taxi", arrays)["scores"].tolist() == [[3.0], [3.0]]
-        assert server.calls("GetModelMetadata") == 0
+        assert [dim.size for dim in server.requests[-1][1].inputs["company"].tensor_shape.dim] == [2]
+
+    def test_arrays_are_cast_if_nothing_is_lost(self, client):
+        arrays = {"miles": np.array([[1.5]]), "passengers": np.array([[2.0]], "f4"), "company": np.array([["a"]])}
+
+        assert client.predict("taxi", arrays)["scores"].tolist() == [[5.0]]
+
+    def test_arrays_are_rounded_only_if_asked(self, client, server):
+        arrays = {"miles": np.array([[0.1]]), "passengers": np.array([[2]], "i4"), "company": np.array([["a"]])}
+        with pytest.raises(InputError, match=r"'miles'.* float32\b.* float64\b.* 0\.1\..*cast=True"):
+            client.predict("taxi", arrays)
+        assert server.calls("Predict") == 0
+
+        assert client.predict("taxi", arrays, cast=True)["scores"].tolist() == [[pytest.approx(2.2)]]
+
+    def test_arrays_out_of_range_are_refused_even_if_asked(self, client):
+        arrays = {"miles": np.array([[1e39]]), "passengers": np.array([[2]]), "company": np.array([["a"]])}
+        with pytest.raises(InputError, match=r"'miles'.* float32, .*Received: 1e\+39\."):
+            client.predict("taxi", arrays, cast=True)
+
+    def test_missing_values_are_refused_unless_tiffin_trained_the_model(self, client, server):
+        server.by_tiffin = False
+        for name, instead in (("miles", "NaN"), ("company", "''")):
+            rows = [ROWS[0], {**ROWS[0], name: None}]
+            with pytest.raises(InputError, match=rf"'{name}'.*Tiffin.*Received: None .*row 1\..* {instead}\."):
+                client.predict("taxi", rows)
+        assert server.calls("Predict") == 0
+
+        assert np.isnan(client.predict("taxi", [{**ROWS[0], "miles": float("nan")}])["scores"][0, 0])
 
     def test_metadata_is_fetched_once(self, client, server):
         for _ in range(3):
@@ -107,6 +131,13 @@ class TestPredict:
         server.types["passengers"] = "DT_DOUBLE"
 
         assert client.predict("taxi", ROWS[:1])["scores"].tolist() == [[5.0]]
+        assert server.calls("GetModelMetadata") == 2
+
+    def test_a_new_version_with_another_input(self, client, server):
+        client.predict("taxi", ROWS[:1])
+        server.types["tip"] = "DT_FLOAT"
+
+        assert client.predict("taxi", [{**ROWS[0], "tip": 1}])["scores"].tolist() == [[5.0]]
         assert server.calls("GetModelMetadata") == 2
 
     def test_an_error_of_the_values_is_not_retried(self, client, server):
@@ -155,7 +186,7 @@ class TestPredict:
             ({"miles": ["far"]}, r"'miles'.* number.*Received: 'far'"),
             ({"company": [3]}, r"'company'.* text.*Received: 3 \(int\)"),
             ({"miles": [[1.0, 2.0]]}, r"'miles'.*\[any, 1\].*Received: \[1, 2\]"),
-            ({"miles": [[1.0], [2.0, 3.0]]}, r"'miles'.* length.*\[\[1\.0\], \[2\.0, 3\.0\]\]"),
+            ({"miles": [[1.0], [2.0, 3.0]]}, r"'miles'.* length.*\[1\] .*row 0, \[2\] .*row 1\."),
             ([], "inputs.* dict .*Received: list"),
             ("text", "inputs.* dict .*Received: str"),
             ([1, 2], "inputs.* dict .*Received: list"),
@@ -207,7 +238,7 @@ class TestOtherCalls:
     def test_metadata(self, client):
         found = client.metadata("taxi")
 
-        assert sorted(found) == ["explain", "serving_default"]
+        assert sorted(found) == ["examples", "explain", "serving_default"]
         assert found["explain"].inputs["company"].dtype == "string"
         assert found["explain"].inputs["miles"].shape == (None, 1)
         assert found["explain"].method_name == "tensorflow/serving/predict"
@@ -333,21 +364,25 @@ class TestConnection:
             client.predict("bus", {"x": np.ones(1)})
 
         assert caught.value.code == "NOT_FOUND"
-        for name in ("Predict", "'bus'", "127.0.0.1:", "NOT_FOUND", "Latest(bus)"):
+        for name in ("GetModelMetadata", "'bus'", "127.0.0.1:", "NOT_FOUND", "Latest(bus)"):
             assert name in str(caught.value)
 
     def test_no_server(self, connect):
-        with connect("127.0.0.1:9") as client, pytest.raises(ServingError, match=r"127\.0\.0\.1:9 .*8500") as caught:
+        with (
+            connect("127.0.0.1:9") as client,
+            pytest.raises(ServingError, match=r"127\.0\.0\.1:9 \(127\.0\.0\.1: ") as caught,
+        ):
             client.status("taxi")
         assert caught.value.code == "UNAVAILABLE"
 
     def test_deadline(self, client, server):
+        client.predict("taxi", ROWS[:1])
         server.answers["Predict"] = model_servers.slow(1.0, server.Predict)
         with pytest.raises(ServingError, match="timeout_seconds") as caught:
-            client.predict("taxi", {"x": np.ones(1)}, timeout_seconds=0.1)
+            client.predict("taxi", ROWS[:1], timeout_seconds=0.1)
 
         assert caught.value.code == "DEADLINE_EXCEEDED"
-        assert server.calls("Predict") == 1
+        assert server.calls("Predict") == 2
 
     def test_only_read_only_calls_are_retried_while_unavailable(self, client, server):
         unavailable = grpc.StatusCode.UNAVAILABLE
@@ -364,21 +399,22 @@ class TestConnection:
     def test_other_errors_are_not_retried(self, client, server):
         server.answers["Predict"] = model_servers.fail_times(1, grpc.StatusCode.RESOURCE_EXHAUSTED, server.Predict)
         with pytest.raises(ServingError, match="RESOURCE_EXHAUSTED") as caught:
-            client.predict("taxi", {"x": np.ones(1)})
+            client.predict("taxi", ROWS[:1])
         assert caught.value.code == "RESOURCE_EXHAUSTED"
         assert server.calls("Predict") == 1
 
     @pytest.mark.parametrize("answer", [b"\xff\xff\xff", b"\x0a\x7f", b"\x0a\x04\x0a\x01y\x12"])
     def test_a_response_that_cannot_be_parsed(self, connect, answer):
+        method = wire.METHODS["GetModelStatus"]
         handler = grpc.unary_unary_rpc_method_handler(lambda _request, _context: answer)
         server = grpc.server(futures.ThreadPoolExecutor(1))
-        service = grpc.method_handlers_generic_handler("tensorflow.serving.PredictionService", {"Predict": handler})
+        service = grpc.method_handlers_generic_handler(method.path.split("/")[1], {"GetModelStatus": handler})
         server.add_generic_rpc_handlers((service,))
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         try:
             with connect(f"127.0.0.1:{port}") as client, pytest.raises(ServingError) as caught:
-                client.predict("taxi", {"x": np.ones(1)})
+                client.status("taxi")
         finally:
             server.stop(0).wait()
 
@@ -407,7 +443,7 @@ class TestConnection:
 
             threading.Thread(target=answer, daemon=True).start()
             address = f"127.0.0.1:{listener.getsockname()[1]}"
-            refused = pytest.raises(ServingError, match=r"8500 .*gRPC, 8501 .*REST")
+            refused = pytest.raises(ServingError, match=r"HTTP/1\b.* 8500 .* 8501 .*REST")
             with connect(address, timeout_seconds=5) as client, refused:
                 client.status("taxi")
             listener.shutdown(socket.SHUT_RDWR)
@@ -507,7 +543,7 @@ class TestTls:
 
     @pytest.mark.parametrize("tls", [True, False])
     def test_a_server_that_is_not_trusted(self, tls_server, connect, tls):
-        refused = pytest.raises(ServingError, match=r"UNAVAILABLE.* TLS")
+        refused = pytest.raises(ServingError, match=r"UNAVAILABLE.* (TLS|self-signed)\b")
         with connect(tls_server.address, tls=tls, timeout_seconds=5) as client, refused:
             client.status("taxi")
 

@@ -1,4 +1,4 @@
-"""Data frames as inputs, with pandas, and the number types of ml_dtypes."""
+"""Data frames as inputs, with pandas, and bfloat16 with and without the package ml_dtypes."""
 
 import ml_dtypes
 import numpy as np
@@ -7,8 +7,11 @@ import pytest
 
 from support import model_servers
 from tiffin.errors import InputError
-from tiffin.serving import Client
-from tiffin.serving.signatures import TensorSpec, cast_column
+from tiffin.serving import Client, tensors
+from tiffin.serving.bfloat16 import narrow, widen
+from tiffin.serving.outputs import split_rows
+from tiffin.serving.signatures import Signature, TensorSpec
+from tiffin.serving.values import cast
 
 RUNS_IN = ("model",)
 
@@ -53,8 +56,22 @@ def test_examples_from_a_frame(client):
     assert client.regress("taxi", frame).tolist() == [3.0, 2.0]
 
 
-def test_bfloat16():
-    array = cast_column("x", [1, 2.5, None], TensorSpec("bfloat16", (None,)))
+def test_bfloat16_is_that_of_ml_dtypes():
+    bits = np.random.default_rng(0).integers(0, 1 << 32, 100_000, dtype="u4")
+    values = bits.view("f4")
+    values = values[~np.isnan(values)]
+    theirs = values.astype(ml_dtypes.bfloat16)
 
-    assert array.dtype == ml_dtypes.bfloat16
-    assert array[:2].tolist() == [1.0, 2.5]
+    assert narrow(values).tobytes() == theirs.tobytes()
+    assert widen(theirs).tobytes() == theirs.astype("f4").tobytes()
+
+
+def test_an_array_of_ml_dtypes():
+    array = np.array([1.5, 0.1], ml_dtypes.bfloat16)
+    signature = Signature({"x": TensorSpec("bfloat16", (None,)), "y": TensorSpec("float32", (None,))}, {})
+    found = cast({"x": array, "y": array}, signature)
+
+    assert found["x"] is array
+    assert found["y"].tolist() == array.tolist()
+    assert tensors.to_proto(array) == tensors.to_proto(narrow(array.astype("f4")))
+    assert split_rows({"y": tensors.from_proto(tensors.to_proto(array))}, 2) == [{"y": 1.5}, {"y": 0.100097656}]

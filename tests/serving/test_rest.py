@@ -93,7 +93,7 @@ def test_version_and_label(client, server):
 def test_metadata(client):
     signatures = client.metadata(TAXI)
 
-    assert sorted(signatures) == ["explain", "serving_default"], "without TensorFlow's initializers"
+    assert sorted(signatures) == ["examples", "explain", "serving_default"], "without TensorFlow's initializers"
     assert signatures["explain"].inputs["company"].dtype == "string"
     assert signatures["serving_default"].inputs["miles"].shape == (None, 1)
 
@@ -140,7 +140,7 @@ def test_invalid_metadata(client, server):
 
 
 def test_no_server():
-    with pytest.raises(ServingError, match=r"UNAVAILABLE.*8501 .*REST") as caught:
+    with pytest.raises(ServingError, match=r"UNAVAILABLE.*127\.0\.0\.1:9 \(") as caught:
         RestClient("127.0.0.1:9").metadata(TAXI)
 
     assert caught.value.code == "UNAVAILABLE"

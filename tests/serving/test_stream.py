@@ -1,39 +1,46 @@
+import functools
 import threading
 import time
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tiffin.errors import ServingError
-from tiffin.serving.rows import Row
-from tiffin.serving.signatures import TensorSpec
-from tiffin.serving.stream import answer_rows, plain, split_rows
+from tiffin.serving.rows import Row, select_inputs
+from tiffin.serving.signatures import Signature, TensorSpec
+from tiffin.serving.stream import answer_rows, rows_per_request
 
-INPUTS = {"x": TensorSpec("int64", (None,))}
+
+def signature(dtype="int64", shape=(None,), output=(None,), **options):
+    return Signature({"x": TensorSpec(dtype, shape)}, {"y": TensorSpec(dtype, output)}, **options)
+
+
+def ask_rows(given_rows, ask, of=None, **options):
+    of = of or signature()
+    return answer_rows(given_rows, of, functools.partial(select_inputs, signature=of), ask, **options)
 
 
 def rows(*values):
     return [Row(number, number, {"x": value}) for number, value in enumerate(values, start=1)]
 
 
-def double(arrays):
+def double(arrays, _count):
     return [{"y": int(value) * 2} for value in arrays["x"]]
 
 
 def test_no_rows():
-    assert list(answer_rows([], INPUTS, double)) == []
+    assert list(ask_rows([], double)) == []
 
 
 @given(st.lists(st.integers(0, 50)), st.integers(1, 7), st.integers(1, 4), st.integers(1, 50))
 def test_every_row_is_answered_in_order_and_only_bad_ones_fail(values, batch_size, window, bad):
-    def ask(arrays):
+    def ask(arrays, _count):
         if bad in arrays["x"]:
             raise ServingError("bad", "INVALID_ARGUMENT")
-        return double(arrays)
+        return double(arrays, _count)
 
-    answers = list(answer_rows(rows(*values), INPUTS, ask, batch_size=batch_size, window=window))
+    answers = list(ask_rows(rows(*values), ask, batch_size=batch_size, window=window))
 
     assert [answer.row.number for answer in answers] == list(range(1, len(values) + 1))
     expected = [None if value == bad else {"y": value * 2} for value in values]
@@ -43,7 +50,7 @@ def test_every_row_is_answered_in_order_and_only_bad_ones_fail(values, batch_siz
 
 def test_rows_that_cannot_be_read_or_converted():
     given_rows = [*rows(1, "x", None), Row(4, 4, None, "no JSON"), Row(5, 5, {"z": 1}), Row(6, 6, {"x": 2})]
-    answers = list(answer_rows(given_rows, INPUTS, double))
+    answers = list(ask_rows(given_rows, double))
 
     assert [answer.outputs for answer in answers] == [{"y": 2}, None, None, None, None, {"y": 4}]
     assert "'x' (str)" in answers[1].error
@@ -55,13 +62,13 @@ def test_rows_that_cannot_be_read_or_converted():
 def test_few_requests_isolate_a_bad_row():
     asked = []
 
-    def ask(arrays):
+    def ask(arrays, _count):
         asked.append(len(arrays["x"]))
         if 13 in arrays["x"]:
             raise ServingError("bad", "INVALID_ARGUMENT")
-        return double(arrays)
+        return double(arrays, _count)
 
-    list(answer_rows(rows(*range(64)), INPUTS, ask, batch_size=64))
+    list(ask_rows(rows(*range(64)), ask, batch_size=64))
 
     assert len(asked) == 13  # the batch, then two halves at each of six levels
 
@@ -70,22 +77,22 @@ def test_few_requests_isolate_a_bad_row():
     "code", ["OUT_OF_RANGE", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN", "DATA_LOSS"]
 )
 def test_other_codes_that_a_row_may_cause(code):
-    def ask(arrays):
+    def ask(arrays, _count):
         if 2 in arrays["x"]:
             raise ServingError("no", code)
-        return double(arrays)
+        return double(arrays, _count)
 
-    assert [answer.outputs for answer in answer_rows(rows(1, 2, 3), INPUTS, ask)] == [{"y": 2}, None, {"y": 6}]
+    assert [answer.outputs for answer in ask_rows(rows(1, 2, 3), ask)] == [{"y": 2}, None, {"y": 6}]
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED", "NOT_FOUND", "UNAUTHENTICATED"])
 def test_an_error_of_the_server_ends_the_stream(code):
-    def ask(arrays):
+    def ask(arrays, _count):
         if arrays["x"][0] >= 4:
             raise ServingError("no", code)
-        return double(arrays)
+        return double(arrays, _count)
 
-    answers = answer_rows(rows(*range(10)), INPUTS, ask, batch_size=2, window=2)
+    answers = ask_rows(rows(*range(10)), ask, batch_size=2, window=2)
 
     assert [next(answers).outputs["y"] for _ in range(4)] == [0, 2, 4, 6]
     with pytest.raises(ServingError, match="no") as caught:
@@ -101,47 +108,81 @@ def test_the_window_bounds_memory_and_requests_in_flight():
             read[0] += 1
             yield row
 
-    def ask(arrays):
+    def ask(arrays, _count):
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
         time.sleep(0.005)
         with lock:
             now[0] -= 1
-        return double(arrays)
+        return double(arrays, _count)
 
-    for done, _ in enumerate(answer_rows(source(), INPUTS, ask, batch_size=5, window=3), start=1):
+    for done, _ in enumerate(ask_rows(source(), ask, batch_size=5, window=3), start=1):
         assert read[0] - done < 5 * (3 + 1)
     assert most[0] == 3
 
 
-class TestSplitRows:
-    def test_shapes(self):
-        outputs = {
-            "flat": np.array([1, 2]),
-            "column": np.array([[0.3], [np.nan]], "f4"),
-            "wide": np.array([[1.0, np.inf], [2.0, 3.0]]),
-            "text": np.array([b"a", b"\xff"], object),
-            "deep": np.array([[[4]], [[5]]]),
-            "row": np.array([[[1, 2]], [[3, 4]]]),
-        }
+class TestGroups:
+    """Which rows share a request."""
 
-        assert split_rows(outputs, 2) == [
-            {"flat": 1, "column": 0.3, "wide": [1.0, None], "text": "a", "deep": 4, "row": [[1, 2]]},
-            {
-                "flat": 2,
-                "column": None,
-                "wide": [2.0, 3.0],
-                "text": {"b64": "/w=="},
-                "deep": 5,
-                "row": [[3, 4]],
-            },
+    @pytest.fixture
+    def asked(self):
+        return []
+
+    @pytest.fixture
+    def ask(self, asked):
+        def ask(arrays, count):
+            asked.append((arrays["x"].tolist() if "x" in arrays else None, count))
+            return [{"y": len(asked)}] * count
+
+        return ask
+
+    def test_rows_of_the_same_length(self, ask, asked):
+        given_rows = rows([1], [2, 3], 4, [5, 6], [[7, 7]], [[8], [9, 10]])
+        answers = list(ask_rows(given_rows, ask, signature(shape=(None, None))))
+
+        assert sorted(asked) == [([[1]], 1), ([[2, 3], [5, 6]], 2), ([[4]], 1)]
+        assert [answer.outputs is None for answer in answers] == [False, False, False, False, True, True]
+        assert "[any, any]" in answers[4].error
+        assert "[[8], [9, 10]]." in answers[5].error
+
+    def test_an_unknown_rank(self, ask, asked):
+        list(ask_rows(rows(1, [2], 3, [[4, 5]]), ask, signature(shape=None)))
+
+        assert sorted(asked, key=str) == [([1, 3], 2), ([[2]], 1), ([[[4, 5]]], 1)]
+
+    def test_a_fixed_length(self, ask, asked):
+        answers = list(ask_rows(rows([1, 2], [3], [4, 5]), ask, signature(shape=(None, 2))))
+
+        assert [answer.outputs is None for answer in answers] == [False, True, False]
+        assert "[any, 2]. Received: [1, 1]." in answers[1].error
+        assert ([[1, 2]], 1) in asked
+
+    @pytest.mark.parametrize("of", [signature(shape=()), signature(output=())])
+    def test_rank_0(self, ask, asked, of):
+        assert rows_per_request(of, 64) == 1
+        answers = list(ask_rows(rows(1, 2, [3], [4, 5]), ask, of, window=1))
+
+        assert [answer.outputs is None for answer in answers] == [False, False, False, True]
+        assert [values if isinstance(values, int) else values[0] for values, _ in asked] == [1, 2, 3]
+
+    def test_a_fixed_batch(self, ask, asked):
+        assert rows_per_request(signature(shape=(2,)), 64) == 2
+        answers = list(ask_rows(rows(1, 2, 3), ask, signature(shape=(2,))))
+
+        assert [answer.outputs is None for answer in answers] == [False, False, True]
+        assert asked == [([1, 2], 2)]
+
+    def test_inputs_that_the_server_fills(self, ask, asked):
+        inputs = {name: TensorSpec("int64", (None,)) for name in ("x", "z")}
+        of = Signature(inputs, {}, defaults=frozenset({"x"}))
+        given_rows = [
+            Row(1, 1, {"z": 1}),
+            Row(2, 2, {"z": 1, "x": 2}),
+            Row(3, 3, {"z": 1}),
+            Row(4, 4, {"z": 1, "x": None}),
         ]
+        answers = list(ask_rows(given_rows, ask, of))
 
-    @pytest.mark.parametrize("array", [np.array(1.0), np.ones(3)])
-    def test_an_output_without_a_value_per_row(self, array):
-        with pytest.raises(ServingError, match=rf"'y'.*Received: shape \[{'3' * array.ndim}\] .* 2 "):
-            split_rows({"y": array}, 2)
-
-    def test_other_values(self):
-        assert plain([True, 1 + 2j, np.datetime64("2020-01-01")]) == [True, [1.0, 2.0], "2020-01-01"]
+        assert sorted(asked, key=str) == [(None, 2), ([2], 1)]
+        assert [answer.outputs is None for answer in answers] == [False, False, False, True]

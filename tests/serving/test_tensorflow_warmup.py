@@ -43,7 +43,7 @@ def test_signatures_equal_those_of_tensorflow(saved_model):
 
 
 def test_tensorflow_reads_the_records_and_the_model_accepts_them(saved_model):
-    rows = [{"miles": 1.5, "company": "Blue"}, {"miles": None, "company": None}]
+    rows = [{"miles": 1.5, "company": "Blue"}, {"miles": float("nan"), "company": ""}]
     path = warmup.write_warmup(saved_model, "taxi", rows, batch_sizes=(1, 5), requests_per_size=2)
     records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
     requests = [prediction_log_pb2.PredictionLog.FromString(record).predict_log.request for record in records]

@@ -22,6 +22,8 @@ def saved_model(tmp_path):
             info.dtype = NUMBERS[kind]
             info.tensor_shape.dim.add(size=-1)
             info.tensor_shape.dim.add(size=1)
+    # A model trained by Tiffin has this signature as well.
+    graph.signature_def["examples"].inputs["inputs"].dtype = NUMBERS["DT_STRING"]
     (tmp_path / "saved_model.pb").write_bytes(content.SerializeToString())
     return tmp_path
 
@@ -130,7 +132,7 @@ def test_examples_count_for_both_calls(with_examples):
 def test_signatures_are_read_without_tensorflow(saved_model):
     found = warmup.read_signatures(saved_model)
 
-    assert sorted(found) == ["explain", "serving_default"]
+    assert sorted(found) == ["examples", "explain", "serving_default"]
     assert found["explain"].inputs["company"].dtype == "string"
 
 

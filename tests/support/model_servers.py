@@ -31,6 +31,7 @@ class ModelServer:
         headers: Headers of the last call.
         versions: Version, state, error code and message of each version.
         types: Name of an input to its type, for the metadata and for predictions.
+        by_tiffin: Whether the metadata is that of a model trained by Tiffin.
         config: Last config that was loaded.
     """
 
@@ -42,6 +43,7 @@ class ModelServer:
         default_factory=lambda: [(2, "AVAILABLE", 0, ""), (1, "END", 0, "")]
     )
     types: dict[str, str] = field(default_factory=lambda: dict(INPUTS))
+    by_tiffin: bool = True
     config: Any = None
 
     def calls(self, method: str) -> int:
@@ -116,6 +118,8 @@ class ModelServer:
                 info.tensor_shape.dim.add(size=1)
             found.signature_def[signature].outputs["scores"].dtype = NUMBERS["DT_FLOAT"]
             found.signature_def[signature].method_name = "tensorflow/serving/predict"
+        if self.by_tiffin:
+            found.signature_def["examples"].inputs["inputs"].dtype = NUMBERS["DT_STRING"]
         found.signature_def["__saved_model_init_op"].outputs["__saved_model_init_op"].dtype = NUMBERS["DT_INVALID"]
         response = wire.GetModelMetadataResponse()
         response.metadata["signature_def"].Pack(found)

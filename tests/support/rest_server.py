@@ -37,7 +37,13 @@ def _metadata() -> dict[str, Any]:
         "method_name": "tensorflow/serving/predict",
         "defaults": {},
     }
-    signatures = {"serving_default": definition, "explain": definition, "__saved_model_init_op": {}}
+    examples = {"inputs": {"inputs": {"dtype": "DT_STRING", "tensor_shape": {"unknown_rank": True}}}}
+    signatures = {
+        "serving_default": definition,
+        "examples": examples,
+        "explain": definition,
+        "__saved_model_init_op": {},
+    }
     return {"model_spec": {"name": "taxi"}, "metadata": {"signature_def": {"signature_def": signatures}}}
 
 

@@ -1,22 +1,38 @@
 """`tiffin predict`."""
 
 import contextlib
-import json
+import functools
 import os
-import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
-from typing import IO, Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
+from tiffin.commands import predictions
 from tiffin.commands.options import debug_option, examples, state_option
-from tiffin.errors import InputError, did_you_mean
+from tiffin.errors import InputError, ServingError, did_you_mean
 from tiffin.serving.messages import DEFAULT_SIGNATURE
-from tiffin.serving.rows import Source, open_rows
+from tiffin.serving.outputs import split_rows
+from tiffin.serving.row_files import open_rows
+from tiffin.serving.rows import Source, select_example, select_inputs
 from tiffin.serving.signatures import Signature
-from tiffin.serving.stream import Answer, Ask, answer_rows, split_rows
+from tiffin.serving.stream import Ask, answer_rows, rows_per_request
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What to ask, and how to reach it."""
+
+    which: tuple[str, int | None, str | None]
+    signature: str
+    address: str | None
+    state: str
+    tls: bool
+    ca_file: str | None
+    timeout_seconds: float
+    window: int
 
 
 @click.command(
@@ -36,11 +52,18 @@ from tiffin.serving.stream import Answer, Ask, answer_rows, split_rows
     "--signature",
     default="",
     metavar="NAME",
-    help="Signature to call; `explain` prints attributions, largest first.  [default: serving_default]",
+    help="Signature to call; `explain` prints attributions, largest first.  [default: that of FILE, or serving_default]",
 )
 @click.option("--version", type=click.IntRange(min=0), metavar="N", help="Version of the model.  [default: latest]")
 @click.option("--label", metavar="NAME", help="Version label to use instead of a version number.")
+@click.option(
+    "--as-examples", is_flag=True, help="Send rows as serialized tf.Examples, for a signature with one string input."
+)
 @click.option("--rest", is_flag=True, help="Use REST instead of gRPC; requires --address.")
+@click.option("--tls", is_flag=True, help="Encrypt the connection; requires --address.")
+@click.option(
+    "--ca-file", metavar="FILE", help="PEM file with trusted CA certificates; implies --tls.  [default: public CAs]"
+)
 @click.option(
     "--errors", type=click.Path(), metavar="FILE", help="File for failed rows, as JSON lines.  [default: stderr]"
 )
@@ -78,86 +101,140 @@ def predict(
     signature: str,
     version: int | None,
     label: str | None,
+    as_examples: bool,
     rest: bool,
+    tls: bool,
+    ca_file: str | None,
     errors: str | None,
     batch_size: int,
     window: int,
     timeout: float,
     state: str,
 ) -> int:
-    """Get predictions for the rows of FILE: .jsonl, .csv or .parquet, or - for JSON lines from stdin.
+    """Get predictions for the rows of FILE: .jsonl, .json, .csv or .parquet, or - for JSON lines from stdin.
 
     Prints one JSON object per row, in order: {"row": NUMBER, "outputs": {...}}. NaN and infinities become null.
-    Columns that the model does not have are ignored; columns that a row lacks are missing values. Failed rows are
-    reported and skipped, and the exit status is 1. To answer the rows of a pipe one by one, use
-    --batch-size 1 --window 1.
+    Bytes that are not UTF-8 are written, and read, as {"b64": "..."}. A .json file has JSON lines, an array, or a
+    request of TensorFlow Serving's REST API. JSON and CSV files may be compressed, as in .csv.gz.
+
+    Columns that the model does not have are ignored; columns that a row lacks are missing values, which only models
+    trained by Tiffin take. Failed rows are reported and skipped, and the exit status is 1. To answer the rows of a
+    pipe one by one, use --batch-size 1 --window 1.
     """
-    which = (model, version, label)
+    if address is None and (rest or tls or ca_file):
+        option = "--rest" if rest else "--tls" if tls else "--ca-file"
+        raise click.UsageError(f"{option} requires --address: HOST:PORT of the server.")
     failed = 0
-    counts: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_rows(file))
-        report = stack.enter_context(_open_report(errors, file)) if errors else None
-        connect = _connect_rest if rest else _connect
-        known, ask = stack.enter_context(connect(address, state, which, signature, timeout, window))
-        inputs = known.inputs
-        answers = answer_rows(source.rows, inputs, ask, is_text=source.is_text, batch_size=batch_size, window=window)
+        report = stack.enter_context(predictions.open_report(errors, file)) if errors else None
+        signature = _choose(signature, source, file)
+        target = _Target(
+            (model, version, label), signature, address, state, tls or bool(ca_file), ca_file, timeout, window
+        )
+        known, ask = stack.enter_context((_connect_rest if rest else _connect)(target))
+        found = known[signature or DEFAULT_SIGNATURE]
+        select, columns = _selection(known, found, as_examples, source)
+        _announce(found, columns is not found.inputs, batch_size)
+        answers = answer_rows(source.rows, found, select, ask, batch_size=batch_size, window=window)
+        # Missing values are errors for other models.
+        summary = predictions.Summary([*columns] if found.by_tiffin else [])
         started = time.monotonic()
-        for answer in stack.enter_context(_progress(source))(answers):
-            counts.update(name for name in inputs if answer.row.values and name in answer.row.values)
-            failed += answer.outputs is None
-            counts[""] += 1
-            _write(answer, report, signature)
-        sys.stdout.flush()
-    _summarize(counts, failed, time.monotonic() - started, list(inputs))
+        try:
+            for answer in stack.enter_context(predictions.progress(source))(answers):
+                summary.count(answer)
+                failed += answer.outputs is None
+                predictions.write(answer, report, is_explained=signature == "explain")
+        except ServingError:
+            summary.show_stopped()
+            raise
+        summary.show(time.monotonic() - started)
     return 1 if failed else 0
 
 
-def _open_report(path: str, file: str) -> IO[str]:
-    if os.path.exists(path) and os.path.exists(file) and os.path.samefile(path, file):
-        raise click.UsageError(f"--errors should differ from the input file. Received: '{path}' for both.")
-    try:
-        return open(path, "w", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"--errors should be a writable file. Received: '{path}' ({error.strerror}).") from None
+def _choose(signature: str, source: Source, file: str) -> str:
+    if signature and source.signature and signature != source.signature:
+        raise click.UsageError(
+            f"--signature should be that of the file. Received: --signature {signature}, and 'signature_name' "
+            f"'{source.signature}' in '{file}'. Remove one of them."
+        )
+    return signature or source.signature
+
+
+def _selection(
+    known: dict[str, Signature], found: Signature, as_examples: bool, source: Source
+) -> tuple[Callable[[Any], dict[str, Any]], Any]:
+    """Return the function that selects a row's values, and the columns that it selects; None if all."""
+    is_text = [spec.dtype for spec in found.inputs.values()] == ["string"]
+    if as_examples and not is_text:
+        inputs = ", ".join(f"{name} ({spec.dtype})" for name, spec in found.inputs.items())
+        raise InputError(
+            f"--as-examples requires a signature with one input of type string. Received: {inputs}. Choose another one."
+        )
+    if not as_examples and not found.takes_examples:
+        return functools.partial(select_inputs, signature=found, is_text=source.is_text), found.inputs
+    columns = known[DEFAULT_SIGNATURE].inputs if found.by_tiffin else None
+    if source.is_text:
+        raise InputError(
+            "CSV has no types, but each feature of a tf.Example is bytes, int64 or float. Pass JSON lines or Parquet"
+            + (", or use the signature serving_default." if found.by_tiffin else ".")
+        )
+    return functools.partial(select_example, name=next(iter(found.inputs)), columns=columns), columns
+
+
+def _announce(found: Signature, are_examples: bool, batch_size: int) -> None:
+    """Say how rows are sent, if it is not as asked."""
+    if are_examples:
+        click.echo(f"note: rows are sent as tf.Examples in the input '{next(iter(found.inputs))}'.", err=True)
+    rows = rows_per_request(found, batch_size)
+    if rows < batch_size:
+        both = (*found.inputs.items(), *found.outputs.items())
+        fixed = next(name for name, spec in both if spec.shape == () or (spec.shape and spec.shape[0] == rows))
+        click.echo(f"note: requests have {rows} of {batch_size} rows, because of the shape of '{fixed}'.", err=True)
 
 
 @contextlib.contextmanager
-def _connect(
-    address: str | None, state: str, which: Any, signature: str, timeout: float, _window: int
-) -> Iterator[tuple[Signature, Ask]]:
+def _connect(target: _Target) -> Iterator[tuple[dict[str, Signature], Ask]]:
+    # gRPC's log of failed handshakes and connections; the errors name the reason.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from tiffin.serving.client import Client
+    from tiffin.serving.connection import Tls
 
     with contextlib.ExitStack() as stack:
+        address = target.address
         if address is None:
             from tiffin.local.companion import running_server
 
-            address = stack.enter_context(running_server(state))
-        client = stack.enter_context(Client(address, timeout_seconds=timeout))
-        model, version, label = which
-        known = _find(client.metadata(model, version=version, label=label), signature)
+            address = stack.enter_context(running_server(target.state))
+        tls = Tls(target.ca_file) if target.tls else False
+        client = stack.enter_context(Client(address, timeout_seconds=target.timeout_seconds, tls=tls))
+        model, version, label = target.which
+        known = _check(client.metadata(model, version=version, label=label), target.signature)
 
-        def ask(arrays: Any) -> list[dict[str, Any]]:
-            outputs = client.predict(model, arrays, signature, version=version, label=label)
-            return split_rows(outputs, len(next(iter(arrays.values()))))
+        def ask(arrays: Any, count: int) -> list[dict[str, Any]]:
+            return split_rows(client.predict(model, arrays, target.signature, version=version, label=label), count)
 
         yield known, ask
 
 
 @contextlib.contextmanager
-def _connect_rest(
-    address: str | None, _state: str, which: Any, signature: str, timeout: float, window: int
-) -> Iterator[tuple[Signature, Ask]]:
+def _connect_rest(target: _Target) -> Iterator[tuple[dict[str, Signature], Ask]]:
     from tiffin.serving.rest import RestClient
 
-    if not address:
-        raise click.UsageError("--rest requires --address: HOST:PORT of the server's REST API, 8501 by default.")
-    with contextlib.closing(RestClient(address, timeout_seconds=timeout, connections=window)) as client:
-        known = _find(client.metadata(which), signature)
-        yield known, lambda arrays: client.predict(which, arrays, signature, known.outputs)
+    client = RestClient(
+        target.address or "",
+        timeout_seconds=target.timeout_seconds,
+        connections=target.window,
+        tls=target.tls,
+        ca_file=target.ca_file,
+    )
+    with contextlib.closing(client):
+        known = _check(client.metadata(target.which), target.signature)
+        outputs = known[target.signature or DEFAULT_SIGNATURE].outputs
+        yield known, lambda arrays, _count: client.predict(target.which, arrays, target.signature, outputs)
 
 
-def _find(signatures: dict[str, Signature], name: str) -> Signature:
+def _check(signatures: dict[str, Signature], name: str) -> dict[str, Signature]:
     found = signatures.get(name or DEFAULT_SIGNATURE)
     if found is None:
         raise InputError(
@@ -166,61 +243,4 @@ def _find(signatures: dict[str, Signature], name: str) -> Signature:
         )
     if not found.inputs:
         raise InputError(f"--signature should have inputs. Received: '{name}', which has none. Choose another one.")
-    return found
-
-
-def _write(answer: Answer, report: IO[str] | None, signature: str) -> None:
-    row = answer.row
-    if answer.outputs is not None:
-        outputs = _by_size(answer.outputs) if signature == "explain" else answer.outputs
-        sys.stdout.write(json.dumps({"row": row.number, "outputs": outputs}, ensure_ascii=False) + "\n")
-    elif report:
-        record = {"row": row.number, "line": row.line, "error": answer.error, "values": row.values}
-        report.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
-    else:
-        where = f"row {row.number}" + (f" (line {row.line})" if row.line is not None else "")
-        click.echo(f"{where}: {answer.error}", err=True)
-
-
-def _by_size(outputs: Any) -> dict[str, Any]:
-    """Sort attributions by magnitude, largest first; the baseline and the score come last."""
-
-    def place(item: tuple[str, Any]) -> tuple[bool, float]:
-        name, value = item
-        return name.startswith("tiffin_"), -abs(value) if isinstance(value, int | float) else 0.0
-
-    return dict(sorted(outputs.items(), key=place))
-
-
-@contextlib.contextmanager
-def _progress(source: Source) -> Iterator[Any]:
-    """Yield a function that passes answers on and, on a terminal, shows a progress bar."""
-    # Answers printed to the same terminal would break the bar.
-    if not sys.stderr.isatty() or sys.stdout.isatty():
-        yield lambda answers: answers
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    from tiffin.specs.progress import open_console
-
-    columns = (BarColumn(), TextColumn("{task.fields[rows]:,} rows"), TimeElapsedColumn(), TimeRemainingColumn())
-    # Answers go to standard output unchanged; errors of rows are shown above the bar.
-    with Progress(*columns, console=open_console(sys.stderr), transient=True, redirect_stdout=False) as progress:
-        task = progress.add_task("", total=source.total, rows=0)
-
-        def follow(answers: Iterator[Answer]) -> Iterator[Answer]:
-            for count, answer in enumerate(answers, start=1):
-                yield answer
-                if count % 100 == 0:
-                    progress.update(task, completed=source.position() if source.total else None, rows=count)
-
-        yield follow
-
-
-def _summarize(counts: Counter[str], failed: int, seconds: float, inputs: list[str]) -> None:
-    rows = counts[""]
-    absent = [name for name in inputs if rows and not counts[name]]
-    if absent and len(absent) < len(inputs):
-        click.echo(f"warning: no row has a value for {', '.join(absent)}; treated as missing.", err=True)
-    failures = f", {failed:,} failed" if failed else ""
-    click.echo(f"{rows:,} rows{failures} in {seconds:.1f} s, {rows / max(seconds, 1e-9):,.0f} rows/s", err=True)
+    return signatures

@@ -5,6 +5,7 @@ async with AsyncClient("localhost:8500") as client:
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -12,8 +13,8 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
-from tiffin.errors import ServingError
-from tiffin.serving import connection, messages, model_config, signatures, wire
+from tiffin.errors import InputError, ServingError
+from tiffin.serving import connection, failures, messages, model_config, signatures, wire
 from tiffin.serving.connection import Tls
 from tiffin.serving.messages import ClassScore, VersionStatus
 from tiffin.serving.signatures import Signature
@@ -34,6 +35,7 @@ class AsyncClient:
         self.address = connection.parse_address(address)
         self.timeout_seconds = timeout_seconds
         self._headers = connection.headers(metadata or {})
+        self._tls = tls
         self._channel = connection.open_channel(address, tls, grpc.aio)
         self._calls = connection.open_calls(self._channel)
         self._signatures: dict[messages.Which, dict[str, Signature]] = {}
@@ -57,6 +59,7 @@ class AsyncClient:
         version: int | None = None,
         label: str | None = None,
         outputs: Iterable[str] | None = None,
+        cast: bool = False,
         timeout_seconds: float | None = None,
     ) -> dict[str, Array]:
         """Return a model's predictions; see `Client.predict`."""
@@ -64,16 +67,18 @@ class AsyncClient:
         which = (model, version, label)
         known = which in self._signatures
         try:
-            return await self._predict(columns, signature, which, outputs, timeout_seconds)
-        except ServingError as error:
-            # The server may have loaded a version with other input types since its metadata was fetched.
+            return await self._predict(columns, signature, which, outputs, cast, timeout_seconds)
+        except (InputError, ServingError) as error:
+            # The server may have loaded a version with other inputs since its metadata was fetched.
             before = self._signatures.pop(which, None)
-            if error.code != "INVALID_ARGUMENT" or not known or signatures.are_typed(columns):
+            if not known or not messages.may_be_outdated(error):
                 raise
-            self._signatures[which] = await self.metadata(model, version=version, label=label)
+            self._signatures[which] = await self.metadata(
+                model, version=version, label=label, timeout_seconds=timeout_seconds
+            )
             if self._signatures[which] == before:
                 raise
-        return await self._predict(columns, signature, which, outputs, timeout_seconds)
+        return await self._predict(columns, signature, which, outputs, cast, timeout_seconds)
 
     async def _predict(
         self,
@@ -81,15 +86,15 @@ class AsyncClient:
         signature: str,
         which: messages.Which,
         outputs: Iterable[str] | None,
+        cast: bool,
         timeout_seconds: float | None,
     ) -> dict[str, Array]:
         model, version, label = which
-        if signatures.are_typed(columns):
-            arrays = dict(columns)
-        else:
-            if which not in self._signatures:
-                self._signatures[which] = await self.metadata(model, version=version, label=label)
-            arrays = messages.convert(columns, self._signatures[which], signature)
+        if which not in self._signatures:
+            self._signatures[which] = await self.metadata(
+                model, version=version, label=label, timeout_seconds=timeout_seconds
+            )
+        arrays = messages.convert(columns, self._signatures[which], signature, cast)
         request = messages.predict_request(which, arrays, signature, outputs)
         return messages.read_predictions(await self._call("Predict", request, model, timeout_seconds))
 
@@ -101,11 +106,19 @@ class AsyncClient:
         version: int | None = None,
         label: str | None = None,
         outputs: Iterable[str] | None = None,
+        cast: bool = False,
         timeout_seconds: float | None = None,
     ) -> dict[str, Array]:
         """Return scores and the contribution of each input; see `Client.explain`."""
         return await self.predict(
-            model, inputs, "explain", version=version, label=label, outputs=outputs, timeout_seconds=timeout_seconds
+            model,
+            inputs,
+            "explain",
+            version=version,
+            label=label,
+            outputs=outputs,
+            cast=cast,
+            timeout_seconds=timeout_seconds,
         )
 
     async def classify(
@@ -159,10 +172,14 @@ class AsyncClient:
         """Wait until the version is available; see `Client.wait_until_available`."""
         deadline = time.monotonic() + timeout_seconds
         last: Any = None
+        request = messages.status_request((model, None, None))
         for pause in messages.pauses_seconds():
             left = max(deadline - time.monotonic(), 0.001)
             try:
-                versions = await self.status(model, timeout_seconds=min(left, self.timeout_seconds))
+                response = await self._call(
+                    "GetModelStatus", request, model, min(left, self.timeout_seconds), is_examined=False
+                )
+                versions = messages.read_status(response)
                 if messages.is_loaded(versions, model, version):
                     return
                 last = versions
@@ -172,23 +189,56 @@ class AsyncClient:
                 # The previous response is more useful than a call that hit the deadline.
                 last = last if last is not None and error.code == "DEADLINE_EXCEEDED" else error
             if time.monotonic() + pause > deadline:
+                if isinstance(last, ServingError):
+                    last = (
+                        await asyncio.to_thread(connection.find_reason, self.address, self._tls, last.code, str(last))
+                        or last
+                    )
                 raise messages.too_late(self.address, model, version, timeout_seconds, last)
             await asyncio.sleep(pause)
 
     async def reload_config(self, config: Any, timeout_seconds: float | None = None) -> None:
         """Replace the server's model config; see `Client.reload_config`."""
+        from tiffin.serving import reloading
+
         message = model_config.read_config(config) if isinstance(config, str) else config
         request = wire.ReloadConfigRequest(config=message)
-        messages.check_reload(await self._call("HandleReloadConfigRequest", request, "", timeout_seconds))
+        try:
+            response = await self._call("HandleReloadConfigRequest", request, "", timeout_seconds)
+        except ServingError as error:
+            states = await self._states(message) if error.code == "DEADLINE_EXCEEDED" else {}
+            raise reloading.explain(error, message, states) from None
+        reloading.check_response(response, message)
 
-    async def _call(self, method: str, request: Any, model: str, timeout_seconds: float | None) -> Any:
+    async def _states(self, config: Any) -> dict[str, list[VersionStatus]]:
+        """Return the versions of the models in a config, as far as the server answers."""
+        found: dict[str, list[VersionStatus]] = {}
+        with contextlib.suppress(ServingError):
+            for model in [entry.name for entry in config.model_config_list.config]:
+                request = messages.status_request((model, None, None))
+                try:
+                    response = await self._call(
+                        "GetModelStatus", request, model, messages.STATUS_SECONDS, is_examined=False
+                    )
+                    found[model] = messages.read_status(response)
+                except ServingError as error:
+                    if error.code != "NOT_FOUND":
+                        raise
+                    found[model] = []
+        return found
+
+    async def _call(
+        self, method: str, request: Any, model: str, timeout_seconds: float | None, *, is_examined: bool = True
+    ) -> Any:
         timeout = self.timeout_seconds if timeout_seconds is None else timeout_seconds
         try:
             response = await self._calls[method](request, timeout=timeout, metadata=self._headers)
         except grpc.RpcError as error:
-            raise connection.explain(error, method, model, self.address) from None
+            raise await asyncio.to_thread(
+                connection.explain, error, method, model, self.address, self._tls, is_examined
+            ) from None
         except grpc.aio.UsageError as error:
-            raise connection.closed(error) from None
+            raise failures.closed(error) from None
         if response is None:  # what grpc.aio returns where grpc raises INTERNAL
-            raise connection.failure(method, model, self.address, "INTERNAL", "The response could not be parsed")
+            raise failures.failure(method, model, self.address, "INTERNAL", "The response could not be parsed")
         return response

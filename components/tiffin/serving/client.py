@@ -6,14 +6,15 @@ with Client("localhost:8500") as client:
     client.predict("taxi", {"trip_miles": [2.5], "company": ["Blue"]})["scores"]
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 import grpc
 
-from tiffin.errors import ServingError
-from tiffin.serving import connection, messages, model_config, signatures, wire
+from tiffin.errors import InputError, ServingError
+from tiffin.serving import connection, failures, messages, model_config, signatures, wire
 from tiffin.serving.connection import Tls
 from tiffin.serving.messages import ClassScore, VersionStatus
 from tiffin.serving.signatures import Signature
@@ -44,6 +45,7 @@ class Client:
         self.address = connection.parse_address(address)
         self.timeout_seconds = timeout_seconds
         self._headers = connection.headers(metadata or {})
+        self._tls = tls
         self._channel = connection.open_channel(address, tls)
         self._calls = connection.open_calls(self._channel)
         self._signatures: dict[messages.Which, dict[str, Signature]] = {}
@@ -67,18 +69,22 @@ class Client:
         version: int | None = None,
         label: str | None = None,
         outputs: Iterable[str] | None = None,
+        cast: bool = False,
         timeout_seconds: float | None = None,
     ) -> dict[str, Array]:
         """Return a model's predictions.
 
         Args:
             model: Name of the model on the server.
-            inputs: Columns by name, a list of rows (dicts), or a data frame. Numpy arrays are sent unchanged; other
-                values are converted to the types in the model's metadata, which is fetched once.
+            inputs: Columns by name, a list of rows (dicts), or a data frame. Values are converted to the types in the
+                model's metadata, which is fetched once; a value that the type does not hold is an error. Numpy arrays keep
+                their shape. None is a missing value for models trained by Tiffin, and an error for others.
             signature: Name of the signature. Defaults to `serving_default`.
             version: Version number; excludes `label`. Defaults to the server's choice, the latest.
             label: Version label; excludes `version`.
             outputs: Names of the outputs to return. Defaults to all.
+            cast: Allow numpy arrays to lose precision, such as from float64 to float32; numbers out of range remain
+                errors. Defaults to False: only arrays whose numbers the input's type holds exactly are cast.
             timeout_seconds: Deadline in seconds. Defaults to the client's.
 
         Returns:
@@ -88,16 +94,18 @@ class Client:
         which = (model, version, label)
         known = which in self._signatures
         try:
-            return self._predict(columns, signature, which, outputs, timeout_seconds)
-        except ServingError as error:
-            # The server may have loaded a version with other input types since its metadata was fetched.
+            return self._predict(columns, signature, which, outputs, cast, timeout_seconds)
+        except (InputError, ServingError) as error:
+            # The server may have loaded a version with other inputs since its metadata was fetched.
             before = self._signatures.pop(which, None)
-            if error.code != "INVALID_ARGUMENT" or not known or signatures.are_typed(columns):
+            if not known or not messages.may_be_outdated(error):
                 raise
-            self._signatures[which] = self.metadata(model, version=version, label=label)
+            self._signatures[which] = self.metadata(
+                model, version=version, label=label, timeout_seconds=timeout_seconds
+            )
             if self._signatures[which] == before:
                 raise
-        return self._predict(columns, signature, which, outputs, timeout_seconds)
+        return self._predict(columns, signature, which, outputs, cast, timeout_seconds)
 
     def _predict(
         self,
@@ -105,15 +113,15 @@ class Client:
         signature: str,
         which: messages.Which,
         outputs: Iterable[str] | None,
+        cast: bool,
         timeout_seconds: float | None,
     ) -> dict[str, Array]:
         model, version, label = which
-        if signatures.are_typed(columns):
-            arrays = dict(columns)
-        else:
-            if which not in self._signatures:
-                self._signatures[which] = self.metadata(model, version=version, label=label)
-            arrays = messages.convert(columns, self._signatures[which], signature)
+        if which not in self._signatures:
+            self._signatures[which] = self.metadata(
+                model, version=version, label=label, timeout_seconds=timeout_seconds
+            )
+        arrays = messages.convert(columns, self._signatures[which], signature, cast)
         request = messages.predict_request(which, arrays, signature, outputs)
         return messages.read_predictions(self._call("Predict", request, model, timeout_seconds))
 
@@ -125,11 +133,19 @@ class Client:
         version: int | None = None,
         label: str | None = None,
         outputs: Iterable[str] | None = None,
+        cast: bool = False,
         timeout_seconds: float | None = None,
     ) -> dict[str, Array]:
         """Return scores and the contribution of each input; requires a model trained by Tiffin."""
         return self.predict(
-            model, inputs, "explain", version=version, label=label, outputs=outputs, timeout_seconds=timeout_seconds
+            model,
+            inputs,
+            "explain",
+            version=version,
+            label=label,
+            outputs=outputs,
+            cast=cast,
+            timeout_seconds=timeout_seconds,
         )
 
     def classify(
@@ -213,10 +229,14 @@ class Client:
         """
         deadline = time.monotonic() + timeout_seconds
         last: Any = None
+        request = messages.status_request((model, None, None))
         for pause in messages.pauses_seconds():
             left = max(deadline - time.monotonic(), 0.001)
             try:
-                versions = self.status(model, timeout_seconds=min(left, self.timeout_seconds))
+                response = self._call(
+                    "GetModelStatus", request, model, min(left, self.timeout_seconds), is_examined=False
+                )
+                versions = messages.read_status(response)
                 if messages.is_loaded(versions, model, version):
                     return
                 last = versions
@@ -227,6 +247,8 @@ class Client:
                 last = last if last is not None and error.code == "DEADLINE_EXCEEDED" else error
             check()
             if time.monotonic() + pause > deadline:
+                if isinstance(last, ServingError):
+                    last = connection.find_reason(self.address, self._tls, last.code, str(last)) or last
                 raise messages.too_late(self.address, model, version, timeout_seconds, last)
             time.sleep(pause)
 
@@ -240,15 +262,39 @@ class Client:
         Raises:
             ServingError: The server rejected the config, or a model failed to load. The call is not retried.
         """
+        from tiffin.serving import reloading
+
         message = model_config.read_config(config) if isinstance(config, str) else config
         request = wire.ReloadConfigRequest(config=message)
-        messages.check_reload(self._call("HandleReloadConfigRequest", request, "", timeout_seconds))
+        try:
+            response = self._call("HandleReloadConfigRequest", request, "", timeout_seconds)
+        except ServingError as error:
+            states = self._states(message) if error.code == "DEADLINE_EXCEEDED" else {}
+            raise reloading.explain(error, message, states) from None
+        reloading.check_response(response, message)
 
-    def _call(self, method: str, request: Any, model: str, timeout_seconds: float | None) -> Any:
+    def _states(self, config: Any) -> dict[str, list[VersionStatus]]:
+        """Return the versions of the models in a config, as far as the server answers."""
+        found: dict[str, list[VersionStatus]] = {}
+        with contextlib.suppress(ServingError):
+            for model in [entry.name for entry in config.model_config_list.config]:
+                request = messages.status_request((model, None, None))
+                try:
+                    response = self._call("GetModelStatus", request, model, messages.STATUS_SECONDS, is_examined=False)
+                    found[model] = messages.read_status(response)
+                except ServingError as error:
+                    if error.code != "NOT_FOUND":
+                        raise
+                    found[model] = []
+        return found
+
+    def _call(
+        self, method: str, request: Any, model: str, timeout_seconds: float | None, *, is_examined: bool = True
+    ) -> Any:
         timeout = self.timeout_seconds if timeout_seconds is None else timeout_seconds
         try:
             return self._calls[method](request, timeout=timeout, metadata=self._headers)
         except grpc.RpcError as error:
-            raise connection.explain(error, method, model, self.address) from None
+            raise connection.explain(error, method, model, self.address, self._tls, is_examined) from None
         except ValueError as error:  # raised by grpc on a closed channel
-            raise connection.closed(error) from None
+            raise failures.closed(error) from None

@@ -1,6 +1,8 @@
-"""Connections to a model server: addresses, TLS, retries and error messages."""
+"""Connections to a model server: addresses, TLS, retries and the reasons of failed calls."""
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 import grpc
 
 from tiffin.errors import InputError, ServingError
-from tiffin.serving import wire
+from tiffin.serving import failures, wire
 
 DEFAULT_PORT = 8500
 # Read-only calls, which are safe to retry. Reloading a config is not: it waits for models to load, and a second call may
@@ -48,18 +50,12 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.keepalive_time_ms", 60_000),
 ]
-_ADVICE = {
-    "UNAVAILABLE": "Check that the server is running, the port (default 8500 for gRPC, 8501 for REST) and TLS.",
-    "DEADLINE_EXCEEDED": "Increase timeout_seconds, or send fewer rows per request.",
-    "NOT_FOUND": "Check the model's name and version, and that the server has loaded it.",
-    "INVALID_ARGUMENT": "Compare names, types and shapes with the model's metadata.",
-    "FAILED_PRECONDITION": "Check the signature's name in the model's metadata, and that the version is loaded.",
-    "RESOURCE_EXHAUSTED": "Send fewer rows per request, or raise the server's limit.",
-    "UNAUTHENTICATED": "Pass credentials as metadata headers.",
-    "PERMISSION_DENIED": "Request access, or pass other credentials as metadata headers.",
-    "UNIMPLEMENTED": "Check that the address is a TensorFlow Serving server, and its version.",
-    "CANCELLED": "Try again.",
-}
+# Parts of gRPC's messages about connections, as opposed to the messages of servers.
+_CONNECTION_WORDS = ("connect", "resol", "andshake", "ocket closed", "reset", "GOAWAY", "ransport", "proxy")
+_CONNECT_SECONDS = 1.0
+# grpcio's default CA certificates.
+_ROOTS = "_cython/_credentials/roots.pem"
+_HOST_AND_PORT = re.compile(r"(dns:(///)?|ipv4:|ipv6:)?(?P<host>[^:/\[\]]+|\[[^\]]+\]):(?P<port>\d+)")
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,8 @@ class Tls:
     """TLS settings, all optional.
 
     Attributes:
-        ca_file: PEM file with the trusted CA certificates. Defaults to the system's.
+        ca_file: PEM file with the trusted CA certificates. Defaults to the public CAs that grpcio includes, or to those
+            in the file of the environment variable GRPC_DEFAULT_SSL_ROOTS_FILE_PATH.
         certificate_file: PEM file with the client certificate, for mutual TLS; requires `key_file`.
         key_file: PEM file with the client's private key.
         server_name: Name in the server's certificate, if it differs from the address.
@@ -117,9 +114,9 @@ def open_channel(address: str, tls: bool | Tls, module: Any = grpc) -> Any:
             f"Received: certificate_file={tls.certificate_file}, key_file={tls.key_file}."
         )
     credentials = grpc.ssl_channel_credentials(
-        root_certificates=_content("ca_file", tls.ca_file),
-        private_key=_content("key_file", tls.key_file),
-        certificate_chain=_content("certificate_file", tls.certificate_file),
+        root_certificates=read_pem("ca_file", tls.ca_file),
+        private_key=read_pem("key_file", tls.key_file),
+        certificate_chain=read_pem("certificate_file", tls.certificate_file),
     )
     names = [("grpc.ssl_target_name_override", tls.server_name)] if tls.server_name else []
     return module.secure_channel(target, credentials, options=[*_OPTIONS, *names])
@@ -137,7 +134,12 @@ def open_calls(channel: Any) -> dict[str, Any]:
     }
 
 
-def _content(name: str, path: str | Path | None) -> bytes | None:
+def read_pem(name: str, path: str | Path | None) -> bytes | None:
+    """Return the content of a PEM file, or None without a path.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
     if path is None:
         return None
     try:
@@ -164,20 +166,59 @@ def headers(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple((name.lower(), value) for name, value in metadata.items())
 
 
-def explain(error: Any, method: str, model: str, address: str) -> ServingError:
-    """Convert a gRPC error to a ServingError with its code and the next step."""
-    return failure(method, model, address, error.code().name, error.details() or "")
+def explain(
+    error: Any, method: str, model: str, address: str, tls: bool | Tls, is_examined: bool = True
+) -> ServingError:
+    """Convert a gRPC error to a ServingError with its code and the next step.
+
+    Args:
+        error: The error of grpc.
+        method: Name of the method.
+        model: Name of the model; empty if the call has none.
+        address: The target of the channel.
+        tls: TLS settings of the channel.
+        is_examined: Whether to find out why a server cannot be reached, by another connection. Defaults to True.
+    """
+    code, detail = error.code().name, error.details() or ""
+    reason = find_reason(address, tls, code, detail) if is_examined else ""
+    return failures.failure(method, model, address, code, detail, reason)
 
 
-def failure(method: str, model: str, address: str, code: str, detail: str) -> ServingError:
-    """Return the ServingError of a call that failed with a gRPC code."""
-    detail = detail.strip() or "no details"
-    stop = "" if detail.endswith((".", "!", "}")) else "."
-    asked = f"{method} on model '{model}'" if model else method
-    advice = _ADVICE.get(code, "Check the server's log.")
-    return ServingError(f"{asked} at {address} failed with {code}: {detail}{stop} {advice}", code)
+def find_reason(address: str, tls: bool | Tls, code: str, detail: str) -> str:
+    """Return why a call could not reach the server and what to do; empty if it did, or if that is unknown.
 
+    Args:
+        address: The target of the channel.
+        tls: TLS settings of the channel.
+        code: gRPC's code of the call.
+        detail: gRPC's message.
+    """
+    failed = any(word in detail for word in _CONNECTION_WORDS) if code == "UNAVAILABLE" else code == "DEADLINE_EXCEEDED"
+    if not failed:
+        return ""
+    if address.startswith("unix:"):
+        path = address.removeprefix("unix:").removeprefix("//")
+        return "" if Path(path).exists() else f"There is no socket at '{path}'. Check that the server is running."
+    found = _HOST_AND_PORT.fullmatch(address)
+    if not found:
+        return ""
+    from tiffin.serving import diagnosis
 
-def closed(error: Exception) -> ServingError:
-    """Return the error of a call on a closed client."""
-    return ServingError(f"The client is closed: {error}. Create a new client.", "CANCELLED")
+    settings = tls if isinstance(tls, Tls) else Tls()
+    endpoint = diagnosis.Endpoint(
+        found["host"].strip("[]"),
+        int(found["port"]),
+        bool(tls),
+        settings.ca_file,
+        os.environ.get("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH") or Path(grpc.__file__).parent / _ROOTS,
+        settings.certificate_file,
+        settings.key_file,
+        settings.server_name,
+    )
+    if code == "UNAVAILABLE":
+        return diagnosis.find_reason(endpoint)
+    if diagnosis.connects(endpoint, _CONNECT_SECONDS):
+        return ""
+    return (
+        f"Could not connect to {endpoint} within {_CONNECT_SECONDS:g} s. Check the address, and firewalls on the way."
+    )

@@ -1,6 +1,5 @@
 """Conversion of plain values to requests, and of responses to plain values, for both clients."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -8,8 +7,10 @@ import numpy as np
 
 from tiffin.errors import InputError, ServingError
 from tiffin.serving import tensors, wire
-from tiffin.serving.signatures import Signature, as_columns, cast, is_missing, read_signatures
+from tiffin.serving.examples import make_examples
+from tiffin.serving.signatures import Signature, read_signatures
 from tiffin.serving.tensors import Array
+from tiffin.serving.values import cast
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -78,50 +79,10 @@ def examples_request(method: str, which: Which, inputs: Any, signature: str = ""
     """Return the request of Classify or Regress, with one tf.Example per row."""
     request = wire.METHODS[method].request()
     fill_spec(request.model_spec, which, signature)
-    columns = {name: _as_list(name, values) for name, values in as_columns(inputs).items()}
-    if len({len(values) for values in columns.values()}) != 1:
-        lengths = ", ".join(f"{name}: {len(values)}" for name, values in columns.items())
-        raise InputError(f"All columns should have the same number of rows. Received: {lengths or 'no columns'}.")
-    for row in zip(*columns.values(), strict=True):
-        fill_example(request.input.example_list.examples.add(), dict(zip(columns, row, strict=True)))
+    request.input.example_list.examples.extend(make_examples(inputs))
     # Without rows, send an empty list, so that the server returns its own error.
     request.input.example_list.SetInParent()
     return request
-
-
-def _as_list(name: str, values: Any) -> list[Any]:
-    if isinstance(values, np.ndarray):
-        values = values.tolist()
-    if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
-        return list(values)
-    raise InputError(f"Column '{name}' should be a list with one value per row. Received: {values!r:.80}.")
-
-
-def fill_example(example: Any, row: Mapping[str, Any]) -> None:
-    """Fill a tf.Example from a row: text as bytes, integers and booleans as int64, other numbers as float.
-
-    Missing values are omitted, so that the model's default applies. A list becomes several values of its feature.
-    """
-    for name, value in row.items():
-        values = value if isinstance(value, list | tuple) else [value]
-        if all(is_missing(item) for item in values):
-            continue
-        feature = example.features.feature[name]
-        if all(isinstance(item, str | bytes) for item in values):
-            feature.bytes_list.value.extend(item.encode() if isinstance(item, str) else item for item in values)
-        elif all(isinstance(item, bool | np.bool_ | int | np.integer) for item in values):
-            if not all(-(1 << 63) <= item < 1 << 63 for item in values):
-                raise InputError(
-                    f"Column '{name}' should fit into 64 bits. Received: {value!r:.80}. Send it as text or a float."
-                )
-            feature.int64_list.value.extend(map(int, values))
-        elif all(is_missing(item) or isinstance(item, int | float | np.number) for item in values):
-            feature.float_list.value.extend(math.nan if is_missing(item) else float(item) for item in values)
-        else:
-            raise InputError(
-                f"Column '{name}' should be text, numbers or lists of one of them. "
-                f"Received: {value!r:.80} ({type(value).__name__})."
-            )
 
 
 def read_classifications(response: Any) -> list[list[ClassScore]]:
@@ -179,22 +140,6 @@ def read_status(response: Any) -> list[VersionStatus]:
     ]
 
 
-def check_reload(response: Any) -> None:
-    """Check the status in a ReloadConfigResponse, which some servers set instead of the call's status.
-
-    Raises:
-        ServingError: The server rejected the config.
-    """
-    if response.status.error_code:
-        codes = wire.StatusProto.DESCRIPTOR.enum_types_by_name["Code"].values_by_number
-        code = codes[response.status.error_code].name if response.status.error_code in codes else "UNKNOWN"
-        raise ServingError(
-            f"The server rejected the config with {code}: {response.status.error_message} "
-            "It keeps the previous one. Correct the config.",
-            code,
-        )
-
-
 def find_signature(signatures: Mapping[str, Signature], name: str) -> Signature | None:
     """Return the signature for the `signature_name` of a request, or None if it does not exist."""
     return signatures.get(name or DEFAULT_SIGNATURE)
@@ -219,6 +164,8 @@ def is_loaded(versions: Iterable[VersionStatus], model: str, version: int | None
     return False
 
 
+# Deadline of a status request that explains another failure.
+STATUS_SECONDS = 5.0
 # Codes of a server that may still be starting or loading models.
 PASSING_CODES = ("UNAVAILABLE", "NOT_FOUND", "DEADLINE_EXCEEDED")
 
@@ -245,7 +192,14 @@ def too_late(address: str, model: str, version: int | None, timeout_seconds: flo
     )
 
 
-def convert(columns: Mapping[str, Any], known: Mapping[str, Signature], signature: str) -> dict[str, Array]:
-    """Convert columns to the input types of a signature; for an unknown signature, leave the error to the server."""
+def convert(
+    columns: Mapping[str, Any], known: Mapping[str, Signature], signature: str, rounded: bool = False
+) -> dict[str, Array]:
+    """Convert columns to the inputs of a signature; for an unknown signature, leave the error to the server."""
     found = find_signature(known, signature)
-    return cast(columns, found) if found else {name: np.asarray(values) for name, values in columns.items()}
+    return cast(columns, found, rounded=rounded) if found else {}
+
+
+def may_be_outdated(error: InputError | ServingError) -> bool:
+    """Return whether a prediction may have failed because a version with other inputs was loaded meanwhile."""
+    return isinstance(error, InputError) or error.code == "INVALID_ARGUMENT"

@@ -13,10 +13,11 @@ import urllib3.util
 from google.protobuf import json_format
 
 from tiffin.errors import InputError, ServingError
-from tiffin.serving import connection, wire
+from tiffin.serving import connection, failures, wire
+from tiffin.serving.bfloat16 import is_bfloat16, widen
 from tiffin.serving.messages import Which
+from tiffin.serving.outputs import plain
 from tiffin.serving.signatures import Signature, TensorSpec, read_signatures
-from tiffin.serving.stream import plain
 from tiffin.serving.tensors import Array
 
 DEFAULT_PORT = 8501
@@ -32,6 +33,7 @@ _CODES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+_NARROW = {"float16": np.float16, "bfloat16": np.float32, "float32": np.float32}
 
 
 class RestClient:
@@ -41,12 +43,25 @@ class RestClient:
         address: `host:port` or `http[s]://host:port`; the port defaults to 8501.
         timeout_seconds: Deadline of a request, in seconds. Defaults to 30.
         connections: Maximum number of requests in flight. Defaults to 8.
+        tls: Whether to encrypt the connection; `https://` in the address has the same effect. Defaults to False.
+        ca_file: PEM file with the trusted CA certificates. Defaults to the system's.
     """
 
-    def __init__(self, address: str, *, timeout_seconds: float = 30.0, connections: int = 8) -> None:
-        self._root = _root(address)
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout_seconds: float = 30.0,
+        connections: int = 8,
+        tls: bool = False,
+        ca_file: str | None = None,
+    ) -> None:
+        self._root = _root(address, tls)
+        connection.read_pem("ca_file", ca_file)
         self._timeout_seconds = timeout_seconds
         self._session = requests.Session()
+        self._session.verify = ca_file or True
+        self._ca_file = ca_file
         # Predictions are read-only, so they are retried while the server is unavailable.
         retries = urllib3.util.Retry(
             3,
@@ -87,21 +102,27 @@ class RestClient:
             outputs: Outputs of the signature. Their types determine the precision of numbers; a response with a single
                 output omits its name.
         """
-        columns = [[(name, _plain_input(value)) for value in array.tolist()] for name, array in arrays.items()]
-        body: dict[str, Any] = {"instances": [dict(row) for row in zip(*columns, strict=True)]}
-        if signature:
-            body["signature_name"] = signature
+        # A tensor without a dimension for the batch is not part of an instance.
+        is_whole = any(array.ndim == 0 for array in arrays.values()) or any(
+            spec.shape == () for spec in outputs.values()
+        )
+        values = {name: _plain_input(name, array) for name, array in arrays.items()}
+        body: dict[str, Any] = {"signature_name": signature} if signature else {}
+        if is_whole:
+            body["inputs"] = values
+        else:
+            body["instances"] = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
         answer = self._ask("POST", which, ":predict", body)
-        predictions = answer.get("predictions")
-        if not isinstance(predictions, list) or len(predictions) != len(body["instances"]):
+        predictions = _rows_of_whole(answer, outputs) if is_whole else answer.get("predictions")
+        if not isinstance(predictions, list) or len(predictions) != len(body.get("instances", [0])):
             raise ServingError(
-                f"The response's 'predictions' should have one item per row. Received: {str(answer)[:200]}. "
-                "Check the server's log."
+                f"The response's '{'outputs' if is_whole else 'predictions'}' should have one item per row. "
+                f"Received: {str(answer)[:200]}. Check the server's log."
             )
         name = next(iter(outputs), "output")
         rows = [row if isinstance(row, dict) else {name: row} for row in predictions]
-        narrow = {name for name, spec in outputs.items() if spec.dtype == "float32"}
-        return [{name: _plain_output(value, name in narrow) for name, value in row.items()} for row in rows]
+        types = {name: spec.dtype for name, spec in outputs.items()}
+        return [{name: _plain_output(value, types.get(name, "")) for name, value in row.items()} for row in rows]
 
     def _ask(self, verb: str, which: Which, call: str, body: Any = None) -> dict[str, Any]:
         model, version, label = which
@@ -123,7 +144,7 @@ class RestClient:
                 call, model, "DEADLINE_EXCEEDED", f"no response within {self._timeout_seconds:g} s"
             ) from None
         except requests.RequestException as error:
-            raise self._error(call, model, "UNAVAILABLE", str(error)) from None
+            raise self._error(call, model, "UNAVAILABLE", str(error), self._find_reason()) from None
         try:
             answer = response.json()
         except ValueError:
@@ -136,50 +157,86 @@ class RestClient:
             )
         return answer
 
-    def _error(self, call: str, model: str, code: str, detail: str) -> ServingError:
-        return connection.failure(call.strip(":/"), model, self._root, code, detail)
+    def _find_reason(self) -> str:
+        """Return why the server cannot be reached; empty if it can."""
+        from tiffin.serving import diagnosis
+
+        parts = urllib.parse.urlsplit(self._root)
+        endpoint = diagnosis.Endpoint(
+            parts.hostname or "",
+            parts.port or DEFAULT_PORT,
+            parts.scheme == "https",
+            self._ca_file,
+            requests.certs.where(),
+            is_http2=False,
+        )
+        return diagnosis.find_reason(endpoint)
+
+    def _error(self, call: str, model: str, code: str, detail: str, reason: str = "") -> ServingError:
+        return failures.failure(call.strip(":/"), model, self._root, code, detail, reason)
 
 
-def _root(address: str) -> str:
-    url = address if "://" in address else f"http://{address}"
+def _root(address: str, tls: bool) -> str:
+    url = address if "://" in address else f"{'https' if tls else 'http'}://{address}"
     parts = urllib.parse.urlsplit(url)
     try:
         port = parts.port or DEFAULT_PORT
     except ValueError:
         port = 0
+    if tls and parts.scheme == "http":
+        raise InputError(f"address should start with https:// where TLS is set. Received: '{address}'.")
     if parts.scheme not in ("http", "https") or not parts.hostname or not port:
         raise InputError(f"address should be host:port or http://host:port. Received: '{address}'.")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}"
 
 
-def _plain_input(value: Any) -> Any:
+def _rows_of_whole(answer: Mapping[str, Any], outputs: Mapping[str, TensorSpec]) -> Any:
+    """Return the only row of a response to whole tensors; None if the response has another form."""
+    found = answer.get("outputs")
+    if len(outputs) == 1:
+        found = {next(iter(outputs)): found}
+    if not isinstance(found, dict) or not found.keys() <= outputs.keys():
+        return None
+    row = {}
+    for name, value in found.items():
+        if outputs[name].shape != ():
+            if not isinstance(value, list) or len(value) != 1:
+                return None
+            [value] = value  # noqa: PLW2901 - without the dimension of the batch
+        row[name] = value
+    return [row]
+
+
+def _plain_input(name: str, array: Array) -> Any:
+    """Return an input as JSON takes it."""
+    if array.dtype.kind == "c":
+        raise InputError(f"Input '{name}' has complex numbers, which the REST API does not support. Use gRPC.")
+    return _plain_values((widen(array) if is_bfloat16(array) else array).tolist())
+
+
+def _plain_values(value: Any) -> Any:
     if isinstance(value, list):
-        return [_plain_input(item) for item in value]
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return {"b64": base64.b64encode(value).decode()}
-    return value
+        return [_plain_values(item) for item in value]
+    return plain(value) if isinstance(value, bytes) else value
 
 
-def _plain_output(value: Any, narrow: bool) -> Any:
+def _plain_output(value: Any, dtype: str) -> Any:
     """Return a row's value of an output like `split_rows`: a single value loses its dimensions."""
     only = value
     while isinstance(only, list) and len(only) == 1:
         only = only[0]
-    return _read(value if isinstance(only, list) else only, narrow)
+    return _read(value if isinstance(only, list) else only, dtype)
 
 
-def _read(value: Any, narrow: bool) -> Any:
+def _read(value: Any, dtype: str) -> Any:
     if isinstance(value, list):
-        return [_read(item, narrow) for item in value]
+        return [_read(item, dtype) for item in value]
     if isinstance(value, dict):  # the server's encoding of strings in outputs whose names end in _bytes
         try:
             value = base64.b64decode(value["b64"])
         except (KeyError, TypeError, ValueError):
             return value
-    if narrow and isinstance(value, float):
-        value = float(str(np.float32(value)))  # the server writes nine digits: 0.300000012 for 0.3
+    if isinstance(value, float) and dtype in _NARROW:
+        value = float(str(_NARROW[dtype](value)))  # the server writes nine digits: 0.300000012 for 0.3
     return plain(value)

@@ -1,24 +1,18 @@
-"""Input rows for predictions, streamed from JSON lines, CSV or Parquet in constant memory."""
+"""Rows for predictions, and their values for the inputs of a signature."""
 
-import contextlib
-import csv
+import base64
+import binascii
 import decimal
-import glob
-import io
-import json
-import sys
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from tiffin import storage
 from tiffin.errors import InputError, did_you_mean
-from tiffin.serving.signatures import TensorSpec
+from tiffin.serving import examples
+from tiffin.serving.signatures import Signature, TensorSpec
 
-_MAX_LINE_BYTES = 64 << 20
-_PARQUET_ROWS = 2048
-_DELIMITERS = ",;\t|"
+_MAX_DIGITS = 40
 
 
 @dataclass(frozen=True)
@@ -27,14 +21,14 @@ class Row:
 
     Attributes:
         number: Row number, from 1.
-        line: Number of the row's last line, from 1; None for Parquet.
-        values: Values by column; None if the row cannot be read.
+        line: Number of the row's last line, from 1; None for Parquet and for JSON documents.
+        values: Values by column, or the value of the only input; None if the row cannot be read.
         error: Reason why the row cannot be read; otherwise empty.
     """
 
     number: int
     line: int | None
-    values: Mapping[str, Any] | None
+    values: Any
     error: str = ""
 
 
@@ -47,199 +41,140 @@ class Source:
         is_text: Whether all values are text, as in CSV, and numbers must be parsed.
         total: Size of the file in bytes, or of a Parquet file in rows; None if unknown.
         position: Returns how much of `total` has been read.
+        signature: Signature that the file names; empty if none.
     """
 
     rows: Iterator[Row]
     is_text: bool
     total: int | None
     position: Callable[[], int]
+    signature: str = ""
 
 
-@contextlib.contextmanager
-def open_rows(location: str) -> Iterator[Source]:
-    """Open a file of rows by its suffix: `.jsonl`, `.ndjson` or `.json`, `.csv` or `.tsv`, `.parquet`.
-
-    Args:
-        location: Path, URI, or `-` for JSON lines from standard input.
-
-    Raises:
-        InputError: The file does not exist or has an unknown format.
-    """
-    if location == "-":
-        yield Source(_read_json_lines(sys.stdin.buffer), False, None, int)
-        return
-    suffix = Path(location).suffix.lower()
-    openers = {
-        ".jsonl": _open_json_lines,
-        ".ndjson": _open_json_lines,
-        ".json": _open_json_lines,
-        ".csv": _open_csv,
-        ".tsv": _open_csv,
-        ".parquet": _open_parquet,
-    }
-    if suffix not in openers:
-        raise InputError(
-            f"A file of rows should end in {', '.join(openers)}, or be '-'. Received: '{location}'."
-            f"{did_you_mean(suffix, openers)} Convert or rename the file."
-        )
-    found = storage.list_files(location)
-    if len(found) != 1 or Path(found[0].uri).name != Path(location).name:
-        raise InputError(
-            f"Rows should be in one file. Received: '{location}', which has {len(found)} files. Choose one."
-        )
-    with storage.local_copy(found[0].uri) as path, openers[suffix](path) as source:
-        yield source
-
-
-@contextlib.contextmanager
-def _open_json_lines(path: Path) -> Iterator[Source]:
-    with path.open("rb") as file:
-        yield Source(_read_json_lines(file), False, path.stat().st_size, file.tell)
-
-
-def _read_json_lines(file: IO[bytes]) -> Iterator[Row]:
-    number = 0
-    for line_number, line in enumerate(iter(lambda: file.readline(_MAX_LINE_BYTES), b""), start=1):
-        text = line.strip()
-        if not text:
-            continue
-        number += 1
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            yield Row(number, line_number, None, f"The line should be JSON ({error}). Received: {_excerpt(text)}.")
-            continue
-        if isinstance(values, dict):
-            yield Row(number, line_number, values)
-        else:
-            yield Row(number, line_number, None, f"The line should be a JSON object. Received: {_excerpt(text)}.")
-
-
-def _excerpt(text: bytes) -> str:
-    return repr(text[:60].decode(errors="replace")) + (" …" if len(text) > 60 else "")
-
-
-@contextlib.contextmanager
-def _open_csv(path: Path) -> Iterator[Source]:
-    with path.open("rb") as file:
-        # Bytes that are not UTF-8 become lone surrogates, so that only their row is reported.
-        text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
-        first = text.readline(_MAX_LINE_BYTES)
-        delimiter = max(_DELIMITERS, key=first.count)
-        header = next(csv.reader([first], delimiter=delimiter), [])
-        if not header or "" in header or len(set(header)) < len(header):
-            raise InputError(
-                f"A CSV file should start with a header of unique column names. Received: '{path.name}', "
-                f"which starts with {first.strip()[:80]!r}. Fix the header."
-            )
-        yield Source(_read_csv(text, header, delimiter), True, path.stat().st_size, file.tell)
-        text.detach()
-
-
-def _read_csv(text: IO[str], header: list[str], delimiter: str) -> Iterator[Row]:
-    reader = csv.reader(text, delimiter=delimiter)
-    number = 0
-    while True:
-        number += 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Row(number, reader.line_num + 1, None, f"The line should be CSV. Received: {error}.")
-            continue
-        line = reader.line_num + 1  # the reader does not count the header
-        if not fields:
-            number -= 1
-        elif len(fields) != len(header):
-            reason = f"The row should have {len(header)} fields, like the header. Received: {len(fields)}."
-            yield Row(number, line, None, reason)
-        elif any("\udc80" <= letter <= "\udcff" for field in fields if not field.isascii() for letter in field):
-            yield Row(number, line, None, "The row should be UTF-8. Received: invalid bytes.")
-        else:
-            yield Row(number, line, dict(zip(header, fields, strict=True)))
-
-
-@contextlib.contextmanager
-def _open_parquet(path: Path) -> Iterator[Source]:
-    try:
-        import duckdb
-    except ImportError:
-        raise InputError("Parquet files require the package duckdb. Install it, or pass CSV.") from None
-    # DuckDB reads a path as a glob.
-    pattern = glob.escape(str(path))
-    done = 0
-
-    def read(connection: Any) -> Iterator[Row]:
-        nonlocal done
-        try:
-            result = connection.execute("SELECT * FROM read_parquet(?, hive_partitioning=false)", [pattern])
-            names = [column[0] for column in result.description]
-            while chunk := result.fetchmany(_PARQUET_ROWS):
-                for values in chunk:
-                    done += 1
-                    yield Row(done, None, {name: _plain(value) for name, value in zip(names, values, strict=True)})
-        except duckdb.Error:
-            raise _broken_parquet(path) from None
-
-    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
-        # The progress bar, shown after two seconds, would mix with the predictions on standard output.
-        connection.execute("SET enable_progress_bar = false")
-        try:
-            total = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [pattern]).fetchone()
-        except duckdb.Error:
-            raise _broken_parquet(path) from None
-        yield Source(read(connection), False, int(total[0]) if total else None, lambda: done)
-
-
-def _plain(value: Any) -> Any:
-    return float(value) if isinstance(value, decimal.Decimal) else value
-
-
-def _broken_parquet(path: Path) -> InputError:
-    return InputError(f"'{path.name}' is not a complete Parquet file. Write or copy it again.")
-
-
-def select_inputs(values: Mapping[str, Any], inputs: Mapping[str, TensorSpec], is_text: bool) -> dict[str, Any]:
+def select_inputs(values: Any, signature: Signature, is_text: bool = False) -> dict[str, Any]:
     """Return a row's values for the inputs of a signature, None for missing ones.
 
+    Inputs that the row lacks and the server fills are omitted.
+
     Args:
-        values: The row; columns that are not inputs are ignored.
-        inputs: Inputs of the signature.
-        is_text: Whether to parse numbers from text; empty text is then a missing value.
+        values: Values by column, or the value of the only input; columns that are not inputs are ignored.
+        signature: The signature.
+        is_text: Whether to parse numbers from text; empty text is then a missing number.
 
     Raises:
         InputError: The row has none of the inputs, or a value cannot be parsed.
     """
+    inputs = signature.inputs
+    if not isinstance(values, Mapping):
+        if len(inputs) != 1:
+            raise InputError(
+                f"The row should be an object with the model's inputs: {', '.join(inputs)}. Received: {values!r:.80}."
+            )
+        values = dict.fromkeys(inputs, values)
     if not any(name in values for name in inputs):
         near = next((hint for name in values if (hint := did_you_mean(name, inputs))), "")
+        takes_text = [spec.dtype for spec in inputs.values()] == ["string"]
         raise InputError(
             f"The row should have at least one of the model's inputs: {', '.join(inputs)}. "
             f"Received: {', '.join(values) or 'no columns'}.{near}"
+            + (" If the signature takes serialized tf.Examples, pass --as-examples." if takes_text else "")
         )
-    if not is_text:
-        return {name: values.get(name) for name in inputs}
-    return {name: _parse(name, values.get(name), spec.dtype) for name, spec in inputs.items()}
+    read = _parse if is_text else _decode
+    return {
+        name: read(name, values.get(name), spec)
+        for name, spec in inputs.items()
+        if name in values or name not in signature.defaults
+    }
 
 
-def _parse(name: str, text: str | None, dtype: str) -> Any:
-    if not text:
-        return None
-    if dtype == "string":
-        return text
+def select_example(values: Any, name: str, columns: Iterable[str] | None) -> dict[str, Any]:
+    """Return a row as a serialized tf.Example for the input of a signature.
+
+    A row that has only the input is passed on: its value is serialized already.
+
+    Args:
+        values: Values by column, or a serialized tf.Example.
+        name: Name of the input.
+        columns: Columns to send; None for all.
+
+    Raises:
+        InputError: The row has none of the columns, or a value cannot be sent.
+    """
+    if not isinstance(values, Mapping) or (list(values) == [name] and name not in (columns or ())):
+        value = values[name] if isinstance(values, Mapping) else values
+        return {name: _decode(name, value, TensorSpec("string", (None,)))}
+    chosen = {
+        key: _decode(key, value, TensorSpec("string", None))
+        for key, value in values.items()
+        if columns is None or key in columns
+    }
+    if not chosen:
+        raise InputError(
+            f"The row should have at least one of the model's columns: {', '.join(columns or ())}. "
+            f"Received: {', '.join(values) or 'no columns'}."
+        )
+    return {name: examples.serialize([chosen])[0]}
+
+
+def _decode(name: str, value: Any, spec: TensorSpec) -> Any:
+    """Return a value of JSON or Parquet with the bytes of `{"b64": ...}` and the numbers of `"1+2j"`."""
+    if isinstance(value, list):
+        return [_decode(name, item, spec) for item in value]
+    if isinstance(value, dict) and list(value) == ["b64"] and spec.dtype == "string":
+        return decode_bytes(name, value)
+    if isinstance(value, str) and spec.dtype.startswith("complex"):
+        return _parse(name, value, spec)
+    return value
+
+
+def decode_bytes(name: str, value: Mapping[str, Any]) -> bytes:
+    """Return the bytes of `{"b64": ...}`.
+
+    Raises:
+        InputError: The value is not base64.
+    """
+    text = value["b64"]
     try:
-        if dtype.startswith(("int", "uint")):
-            return int(text) if text.lstrip("+-").isdigit() else _whole(float(text))
-        if dtype == "bool":
-            return {"true": True, "1": True, "false": False, "0": False}[text.strip().lower()]
-        return float(text)
-    except (ValueError, KeyError, OverflowError):
-        raise InputError(f"Input '{name}' should be {dtype}. Received: {text[:80]!r}. Correct the value.") from None
+        # TensorFlow Serving does not require the padding either.
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        raise InputError(
+            f"'b64' of input '{name}' should be text in base64. Received: {text!r:.80}. Correct the value."
+        ) from None
 
 
-def _whole(number: float) -> int | None:
-    if number != number:  # noqa: PLR0124 - true for NaN only, which is a missing value
+def _parse(name: str, text: str | None, spec: TensorSpec) -> Any:
+    """Parse a value from text; empty text is a missing number."""
+    if spec.dtype == "string" or not text:
+        return text if spec.dtype == "string" else None
+    try:
+        number = _parse_number(text.strip(), spec.dtype)
+    except (ValueError, KeyError, OverflowError, decimal.InvalidOperation):
+        raise InputError(
+            f"Input '{name}' should be {spec.dtype}. Received: {text[:80]!r}. Correct the value."
+        ) from None
+    if isinstance(number, float) and math.isinf(number) and "inf" not in text.lower():
+        raise InputError(f"Input '{name}' should be in the range of float64. Received: {text[:80]!r}. Check the unit.")
+    return number
+
+
+def _parse_number(text: str, dtype: str) -> Any:
+    if dtype == "bool":
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+    if "_" in text:  # which Python allows
+        raise ValueError(text)
+    if text.lstrip("+-").isdigit():
+        return int(text)
+    if dtype.startswith(("int", "uint")):
+        return _whole(text)
+    return complex(text) if dtype.startswith("complex") else float(text)
+
+
+def _whole(text: str) -> int | None:
+    """Return the integer of a text such as `3.0` or `1e3`; None for NaN, which is a missing value."""
+    number = decimal.Decimal(text)
+    if number.is_nan():
         return None
-    if not number.is_integer():
-        raise ValueError(number)
+    if number.is_infinite() or number.adjusted() > _MAX_DIGITS or number != number.to_integral_value():
+        raise ValueError(text)
     return int(number)

@@ -1,18 +1,18 @@
 """Predictions for a stream of rows: batches, a window of concurrent requests, answers in the order of the rows."""
 
-import base64
 import collections
 import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from tiffin.errors import InputError, ServingError
-from tiffin.serving.rows import Row, select_inputs
-from tiffin.serving.signatures import TensorSpec, cast_column
+from tiffin.serving.rows import Row
+from tiffin.serving.shapes import shape_of
+from tiffin.serving.signatures import Signature
 from tiffin.serving.tensors import Array
+from tiffin.serving.values import cast_column
 
 # Codes that a single row may cause. Other codes mean that the server failed, and other rows would fail too.
 # A batching server returns FAILED_PRECONDITION for rows whose shape differs from the rest of their batch.
@@ -26,8 +26,8 @@ _CODES_OF_ROWS = (
     "DATA_LOSS",
 )
 
-# Converts arrays with one element per row to the outputs of each row.
-Ask = Callable[[Mapping[str, Array]], Sequence[Mapping[str, Any]]]
+# Converts the arrays of a number of rows to the outputs of each row.
+Ask = Callable[[Mapping[str, Array], int], Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -39,25 +39,36 @@ class Answer:
     error: str = ""
 
 
+def rows_per_request(signature: Signature, batch_size: int) -> int:
+    """Return the number of rows in a request: 1 if an input or an output has no dimension for the batch.
+
+    Inputs with a fixed batch dimension limit it as well.
+    """
+    if any(spec.shape == () for spec in (*signature.inputs.values(), *signature.outputs.values())):
+        return 1
+    fixed = [spec.shape[0] for spec in signature.inputs.values() if spec.shape and spec.shape[0] is not None]
+    return min([batch_size, *(size for size in fixed if size)])
+
+
 def answer_rows(
     rows: Iterable[Row],
-    inputs: Mapping[str, TensorSpec],
+    signature: Signature,
+    select: Callable[[Any], dict[str, Any]],
     ask: Ask,
     *,
-    is_text: bool = False,
     batch_size: int = 64,
     window: int = 8,
 ) -> Iterator[Answer]:
     """Yield an answer for every row, in order, with at most `window` + 1 batches in memory.
 
-    The answer to a row that cannot be read or converted has its error. A batch that the server rejects is split in halves
-    until the failing rows are found.
+    The answer to a row that cannot be read or converted has its error. Rows of a batch whose lists differ in length are sent
+    in one request per length. A batch that the server rejects is split in halves until the failing rows are found.
 
     Args:
         rows: Input rows.
-        inputs: Inputs of the signature.
+        signature: The signature.
+        select: Function that returns a row's values for the inputs of the signature.
         ask: Thread-safe function that sends a request.
-        is_text: Whether to parse numbers from text.
         batch_size: Rows per request.
         window: Maximum number of concurrent requests.
 
@@ -65,11 +76,12 @@ def answer_rows(
         ServingError: The server does not respond, or does not serve the model.
     """
     source = iter(rows)
+    batch_size = rows_per_request(signature, batch_size)
     pending: collections.deque[Future[list[Answer]]] = collections.deque()
     threads = ThreadPoolExecutor(window, thread_name_prefix="predict")
     try:
         while batch := list(itertools.islice(source, batch_size)):
-            pending.append(threads.submit(_answer_batch, batch, inputs, ask, is_text))
+            pending.append(threads.submit(_answer_batch, batch, signature, select, ask))
             while pending and (len(pending) >= window or pending[0].done()):
                 yield from pending.popleft().result()
         while pending:
@@ -79,33 +91,44 @@ def answer_rows(
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _answer_batch(batch: list[Row], inputs: Mapping[str, TensorSpec], ask: Ask, is_text: bool) -> list[Answer]:
+def _answer_batch(
+    batch: list[Row], signature: Signature, select: Callable[[Any], dict[str, Any]], ask: Ask
+) -> list[Answer]:
     answers: dict[int, Answer] = {}
-    selected: list[tuple[Row, dict[str, Any]]] = []
+    groups: dict[Any, list[tuple[Row, dict[str, Any]]]] = {}
+    # Inputs of unknown length; an absent key is an input that the server fills.
+    lists = [
+        name
+        for name, spec in signature.inputs.items()
+        if spec.shape is None or None in spec.shape[1:] or name in signature.defaults
+    ]
     for row in batch:
         if row.values is None:
             answers[row.number] = Answer(row, None, row.error)
             continue
         try:
-            selected.append((row, select_inputs(row.values, inputs, is_text)))
+            values = select(row.values)
         except InputError as error:
             answers[row.number] = Answer(row, None, str(error))
-    for answer in _answer_selected(selected, inputs, ask):
-        answers[answer.row.number] = answer
+            continue
+        key = tuple(shape_of(values[name]) if name in values else "absent" for name in lists)
+        groups.setdefault(key, []).append((row, values))
+    for selected in groups.values():
+        for answer in _answer_selected(selected, signature, ask):
+            answers[answer.row.number] = answer
     return [answers[row.number] for row in batch]
 
 
-def _answer_selected(
-    selected: list[tuple[Row, dict[str, Any]]], inputs: Mapping[str, TensorSpec], ask: Ask
-) -> Iterator[Answer]:
+def _answer_selected(selected: list[tuple[Row, dict[str, Any]]], signature: Signature, ask: Ask) -> Iterator[Answer]:
     """Request predictions for the rows; on an error that a single row may cause, retry with each half."""
-    if not selected:
-        return
     try:
         arrays = {
-            name: cast_column(name, [values[name] for _, values in selected], spec) for name, spec in inputs.items()
+            name: cast_column(
+                name, [values[name] for _, values in selected], signature.inputs[name], signature.by_tiffin
+            )
+            for name in selected[0][1]
         }
-        outputs = ask(arrays)
+        outputs = ask(arrays, len(selected))
     except (InputError, ServingError) as error:
         if isinstance(error, ServingError) and error.code not in _CODES_OF_ROWS:
             raise
@@ -113,52 +136,8 @@ def _answer_selected(
             yield Answer(selected[0][0], None, str(error))
             return
         middle = len(selected) // 2
-        yield from _answer_selected(selected[:middle], inputs, ask)
-        yield from _answer_selected(selected[middle:], inputs, ask)
+        yield from _answer_selected(selected[:middle], signature, ask)
+        yield from _answer_selected(selected[middle:], signature, ask)
         return
     for (row, _), found in zip(selected, outputs, strict=True):
         yield Answer(row, found)
-
-
-def split_rows(outputs: Mapping[str, Array], count: int) -> list[dict[str, Any]]:
-    """Convert outputs to JSON-compatible values of each row.
-
-    Args:
-        outputs: Arrays whose first dimension is the batch.
-        count: Number of rows in the request.
-
-    Raises:
-        ServingError: An output does not have one value per row.
-    """
-    rows: list[dict[str, Any]] = [{} for _ in range(count)]
-    for name, given in outputs.items():
-        array = given
-        if array.ndim == 0 or len(array) != count:
-            raise ServingError(
-                f"Output '{name}' should have one value per row. Received: shape {list(array.shape)} for {count} rows. "
-                "Choose another signature, or use --batch-size 1.",
-                "INVALID_ARGUMENT",
-            )
-        if array.dtype.name in ("float16", "float32"):
-            # Conversion by way of text keeps 0.3 instead of the nearest double, 0.30000001192092896.
-            array = array.astype("U32").astype("float64")
-        single = array.size == count
-        for row, value in zip(rows, (array.reshape(count) if single else array).tolist(), strict=True):
-            row[name] = plain(value)
-    return rows
-
-
-def plain(value: Any) -> Any:
-    """Convert a value to a JSON-compatible one: bytes to text, or to base64 if not UTF-8; NaN to None."""
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return {"b64": base64.b64encode(value).decode()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, complex):
-        return [plain(value.real), plain(value.imag)]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)

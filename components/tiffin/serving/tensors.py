@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tiffin.errors import InputError, ServingError
 from tiffin.serving import wire
+from tiffin.serving.bfloat16 import BFLOAT16, widen
 
 Array = npt.NDArray[Any]
 
@@ -69,7 +70,7 @@ def to_proto(array: Any, into: Any = None) -> Any:
         proto.dtype = _TO_NUMBER["string"]
         proto.string_val.extend(_encode(array.ravel().tolist()))
     else:
-        number = _TO_NUMBER.get(array.dtype.name)
+        number = _TO_NUMBER.get("bfloat16" if array.dtype == BFLOAT16 else array.dtype.name)
         if number is None:
             raise InputError(
                 f"A tensor's type should be one of {', '.join(sorted(_TO_NUMBER))}. Received: {array.dtype}. "
@@ -195,6 +196,6 @@ def _reinterpret(array: Array, kind: str) -> Array:
         try:
             import ml_dtypes
         except ImportError:
-            return (array.astype(np.uint32) << 16).view(np.float32)
+            return widen(array)
         return array.view(ml_dtypes.bfloat16)
     return array

@@ -15,7 +15,7 @@ import google_crc32c
 import numpy as np
 
 from tiffin.errors import InputError
-from tiffin.serving import messages, signatures, wire
+from tiffin.serving import examples, messages, signatures, values, wire
 from tiffin.serving.signatures import Signature
 from tiffin.serving.tensors import Array
 from tiffin.storage.files import write_bytes
@@ -71,7 +71,7 @@ def write_warmup(
         )
     content = bytearray()
     for name, signature in chosen.items():
-        arrays = _serialized(columns) if len(calls[name]) > 1 else signatures.cast(columns, signature)
+        arrays = {_EXAMPLES: examples.serialize(columns)} if len(calls[name]) > 1 else values.cast(columns, signature)
         _check(arrays, signature)
         start = 0
         for size in batch_sizes:
@@ -100,11 +100,6 @@ def _calls(signature: Signature, columns: Mapping[str, Any]) -> tuple[str, ...]:
         if {"classes", "scores"} & set(signature.outputs) and len(signature.outputs) <= 2:
             return ("Predict", "Classify")
     return ("Predict",)
-
-
-def _serialized(columns: Mapping[str, Any]) -> dict[str, Array]:
-    examples = messages.examples_request("Classify", ("", None, None), columns).input.example_list.examples
-    return {_EXAMPLES: np.array([example.SerializeToString(deterministic=True) for example in examples], object)}
 
 
 def _check(arrays: Mapping[str, Array], signature: Signature) -> None:
