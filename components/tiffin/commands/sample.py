@@ -11,7 +11,7 @@ from tiffin.commands.options import debug_option, examples
     "--rows",
     default=20_000,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 100_000_000),
     metavar="N",
     help="Number of rows; one row is one delivery.",
 )

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tiffin import images
 from tiffin.errors import InputError
 from tiffin.specs.steps import Step, read_steps
+from tiffin.specs.yaml_text import load_documents
 from tiffin.version import __version__
 
 
@@ -121,8 +120,7 @@ def read_spec(source: str | Path, content: bytes | None = None) -> Spec:
                 f"The spec should be a readable YAML file. Received: '{source}' ({error.strerror})."
             ) from None
     try:
-        # The C loader reads a spec of 2,000 lines in 0.05 s, the Python loader in 0.5 s.
-        documents = tuple(yaml.load_all(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        documents = tuple(load_documents(content))
         steps = tuple(read_steps(documents[0]))
         return Spec(
             documents[0]["pipelineInfo"]["name"],
@@ -132,7 +130,7 @@ def read_spec(source: str | Path, content: bytes | None = None) -> Spec:
             content,
             documents,
         )
-    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"The spec should be a compiled KFP v2 pipeline. "
