@@ -70,3 +70,11 @@ def test_components_are_named_in_stages_pipelines_and_documentation_only() -> No
             named[str(path.relative_to(ROOT))] = sorted(found)
 
     assert named == {}
+
+
+@pytest.mark.parametrize("path", ["/state/mlflow.db", "/p%41q/mlflow.db", "/a?b/mlflow.db", "/a#b c/%3F/ü.db", "/a%2Fb/x"])
+def test_a_database_uri_names_its_path(path):
+    uri = traits.database_uri(PurePath(path))
+
+    assert tracking_path(uri) == path
+    assert urllib.parse.unquote(uri.removeprefix("sqlite:///").partition("?")[0]) == path

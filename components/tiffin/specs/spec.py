@@ -9,6 +9,7 @@ from typing import Any
 
 from tiffin import images
 from tiffin.errors import InputError
+from tiffin.specs.names import check_names
 from tiffin.specs.steps import Step, read_steps
 from tiffin.specs.yaml_text import load_documents
 from tiffin.version import __version__
@@ -121,6 +122,7 @@ def read_spec(source: str | Path, content: bytes | None = None) -> Spec:
             ) from None
     try:
         documents = tuple(load_documents(content))
+        check_names(documents[0])
         steps = tuple(read_steps(documents[0]))
         return Spec(
             documents[0]["pipelineInfo"]["name"],
@@ -130,8 +132,10 @@ def read_spec(source: str | Path, content: bytes | None = None) -> Spec:
             content,
             documents,
         )
+    except InputError:
+        raise
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split())[:500]
         raise InputError(
             f"The spec should be a compiled KFP v2 pipeline. "
             f"Received: '{source}' ({type(error).__name__}: {reason}). Write it with `tiffin compile` or kfp's compiler."
