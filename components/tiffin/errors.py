@@ -26,6 +26,8 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 
+from tiffin.printing import printable
+
 
 class TiffinError(Exception):
     """An error that the user can fix; its message says how."""
@@ -153,5 +155,5 @@ def reported(status: int = EXPLAINED) -> Iterator[None]:
             raise
         if os.environ.get("TIFFIN_DEBUG") == "1":
             traceback.print_exc()
-        print(f"error: {message}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"error: {printable(message)}", file=sys.stderr, flush=True)  # noqa: T201
         raise SystemExit(status) from error

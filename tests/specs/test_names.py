@@ -10,7 +10,21 @@ from tiffin.authoring.compilation import compile_spec
 from tiffin.errors import InputError
 from tiffin.specs.spec import read_spec
 
-HOSTILE = ["../../../tmp/out", "..", ".", "", "a/b", "/etc/x", "a\\b", "a\0b", "a\nb", "\x1b[2J", "x" * 300, "‮abc", " "]
+HOSTILE = [
+    "../../../tmp/out",
+    "..",
+    ".",
+    "",
+    "a/b",
+    "/etc/x",
+    "a\\b",
+    "a\0b",
+    "a\nb",
+    "\x1b[2J",
+    "x" * 300,
+    "\u202eabc",
+    " ",
+]
 
 
 @pytest.fixture(scope="module")

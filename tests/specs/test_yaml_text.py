@@ -7,7 +7,9 @@ from tiffin.specs.parameters import gather_parameters
 from tiffin.specs.spec import Parameter, Spec, read_spec
 from tiffin.specs.yaml_text import InvalidYaml, load_documents, load_yaml
 
-SPEC = Spec("p", None, {"derive": Parameter("derive", "STRUCT", {}), "exclude": Parameter("exclude", "LIST", [])}, (), b"", ())
+SPEC = Spec(
+    "p", None, {"derive": Parameter("derive", "STRUCT", {}), "exclude": Parameter("exclude", "LIST", [])}, (), b"", ()
+)
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + level)}: &{chr(98 + level)} [{', '.join(['*' + chr(97 + level)] * 9)}]\n" for level in range(15)
 )
@@ -77,7 +79,11 @@ class TestValid:
         assert load_yaml(text) is None
 
     def test_aliases(self):
-        assert load_yaml("a: &a {x: 1}\nb: *a\nc: {<<: *a, y: 2}") == {"a": {"x": 1}, "b": {"x": 1}, "c": {"x": 1, "y": 2}}
+        assert load_yaml("a: &a {x: 1}\nb: *a\nc: {<<: *a, y: 2}") == {
+            "a": {"x": 1},
+            "b": {"x": 1},
+            "c": {"x": 1, "y": 2},
+        }
 
     def test_documents(self):
         assert load_documents("a: 1\n---\nb: 2") == [{"a": 1}, {"b": 2}]

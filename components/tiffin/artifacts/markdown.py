@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
-# Characters that begin markup in Markdown or HTML, wherever they are. '.', ':' and '@' would make links.
-_MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>()#|~&!$^=:@"})
+# Characters that begin markup in Markdown, wherever they are. ':' and '@' would make links. Those of HTML are references, since
+# some viewers look for elements before they look at backslashes.
+_MARKUP = str.maketrans(
+    {character: f"\\{character}" for character in "\\`*_{}[]()#|~!$^=:@"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+)
 _LONGEST = 200
 
 

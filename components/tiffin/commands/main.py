@@ -14,8 +14,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from tiffin.commands.options import debug_option, examples
+from tiffin.commands.output import echo
 from tiffin.commands.shells import use_joined_bash
 from tiffin.errors import InputError, did_you_mean, explain, needs_extra
+from tiffin.printing import printable
 from tiffin.version import __version__
 
 # Command -> its line in `tiffin --help`. Importing every command for its docstring would take more than a second.
@@ -82,18 +84,18 @@ def _exit_status(run: Any, *args: Any, **kwargs: Any) -> int:
     except click.exceptions.Exit as request:
         status = request.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        echo(error.format_message(), err=True)
         status = error.exit_code
     except click.UsageError as error:
-        click.echo(f"{error.ctx.get_usage()}\n\n" if error.ctx else "", err=True, nl=False)
-        click.echo(f"error: {error.format_message()}", err=True)
+        echo(f"{error.ctx.get_usage()}\n\n" if error.ctx else "", err=True, nl=False)
+        echo(f"error: {error.format_message()}", err=True)
         status = error.exit_code
     except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
+        echo(f"error: {error.format_message()}", err=True)
         status = error.exit_code
     except click.Abort:
         # Ctrl-C. click has already ended the line in which the terminal shows "^C".
-        click.echo("Interrupted.", err=True)
+        echo("Interrupted.", err=True)
         status = 130
     except BrokenPipeError:
         # The reader closed the pipe, as in `tiffin ... | head`. Without this, Python prints another error at exit.
@@ -109,9 +111,9 @@ def _report(error: Exception) -> int:
     if message is None or os.environ.get("TIFFIN_DEBUG") == "1":
         traceback.print_exception(error)
     if message is None:
-        click.echo("error: This is a bug in Tiffin. Please report it with the traceback above.", err=True)
+        echo("error: This is a bug in Tiffin. Please report it with the traceback above.", err=True)
         return 1
-    click.echo(f"error: {message}", err=True)
+    echo(f"error: {printable(message)}", err=True)
     return 2 if isinstance(error, InputError) else 1
 
 

@@ -12,7 +12,9 @@ from typing import IO, Any
 import click
 
 from tiffin.commands.options import debug_option, examples, state_option
+from tiffin.commands.output import echo
 from tiffin.errors import InputError, did_you_mean
+from tiffin.printing import json_line
 from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.rows import Source, open_rows
 from tiffin.serving.signatures import Signature
@@ -173,13 +175,13 @@ def _write(answer: Answer, report: IO[str] | None, signature: str) -> None:
     row = answer.row
     if answer.outputs is not None:
         outputs = _by_size(answer.outputs) if signature == "explain" else answer.outputs
-        sys.stdout.write(json.dumps({"row": row.number, "outputs": outputs}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_line({"row": row.number, "outputs": outputs}) + "\n")
     elif report:
         record = {"row": row.number, "line": row.line, "error": answer.error, "values": row.values}
         report.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
     else:
         where = f"row {row.number}" + (f" (line {row.line})" if row.line is not None else "")
-        click.echo(f"{where}: {answer.error}", err=True)
+        echo(f"{where}: {answer.error}", err=True)
 
 
 def _by_size(outputs: Any) -> dict[str, Any]:
@@ -221,6 +223,6 @@ def _summarize(counts: Counter[str], failed: int, seconds: float, inputs: list[s
     rows = counts[""]
     absent = [name for name in inputs if rows and not counts[name]]
     if absent and len(absent) < len(inputs):
-        click.echo(f"warning: no row has a value for {', '.join(absent)}; treated as missing.", err=True)
+        echo(f"warning: no row has a value for {', '.join(absent)}; treated as missing.", err=True)
     failures = f", {failed:,} failed" if failed else ""
-    click.echo(f"{rows:,} rows{failures} in {seconds:.1f} s, {rows / max(seconds, 1e-9):,.0f} rows/s", err=True)
+    echo(f"{rows:,} rows{failures} in {seconds:.1f} s, {rows / max(seconds, 1e-9):,.0f} rows/s", err=True)

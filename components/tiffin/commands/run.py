@@ -1,12 +1,12 @@
 """`tiffin run`."""
 
-import json
 import sys
 
 import click
 
 from tiffin.authoring.options import params_option, pipeline_argument, set_option
 from tiffin.commands.options import debug_option, examples, state_option, stop_command
+from tiffin.commands.output import echo_json
 from tiffin.commands.pipeline_help import PipelineCommand
 
 
@@ -54,5 +54,5 @@ def run(
     )
     show_run(result, stop_command(state), stream)
     if as_json:
-        click.echo(json.dumps(result.to_json(), ensure_ascii=False))
+        echo_json(result.to_json())
     return result.exit_status

@@ -3,6 +3,7 @@
 import click
 
 from tiffin.commands.options import debug_option, examples
+from tiffin.commands.output import echo
 
 
 @click.command(epilog=examples("tiffin sample deliveries.csv", "tiffin sample small.csv --rows 500 --seed 1"))
@@ -25,4 +26,4 @@ def sample(path: str, rows: int, seed: int) -> None:
     from tiffin.stages.ingest.sample import write_sample
 
     write_sample(path, rows=rows, seed=seed)
-    click.echo(path)
+    echo(path)

@@ -20,6 +20,7 @@ from typing import Any
 
 from tiffin import storage
 from tiffin.errors import Conflict, InputError, StorageError
+from tiffin.printing import printable
 from tiffin.serving import model_config
 
 VERSIONS = "versions"
@@ -164,7 +165,7 @@ class ServedModel:
         try:
             self.change(STABLE, version, after, before[0] if before else None, f"rolled back: {error}")
         except StorageError as failure:
-            print(f"Could not restore {STABLE}: {failure}", flush=True)  # noqa: T201 - the step's log
+            print(printable(f"Could not restore {STABLE}: {failure}"), flush=True)  # noqa: T201 - the step's log
 
     def _record(self, version: int, before: State, content: bytes | None, why: str) -> str:
         """Add a change to the history, and return the location of its record."""

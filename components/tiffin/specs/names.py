@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tiffin.artifacts.notes import printable
 from tiffin.errors import InputError
+from tiffin.printing import printable
 
 # Bytes; a file system takes 255, to which a run adds its time.
 _LONGEST = 200

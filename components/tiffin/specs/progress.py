@@ -13,7 +13,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from tiffin.artifacts.notes import Note, by_severity, printable
+from tiffin.artifacts.notes import Note, by_severity
+from tiffin.printing import printable
 
 State = Literal["waiting", "running", "succeeded", "failed", "skipped", "interrupted"]
 
@@ -111,7 +112,7 @@ def shown(steps: list[StepProgress], title: str, stream: TextIO, *, redirect_std
         The callback to call when a step's state changed.
     """
     console = open_console(stream)
-    console.print(Text(title))
+    console.print(Text(printable(title)))
     if not console.is_terminal or console.is_dumb_terminal:
 
         def line(step: StepProgress) -> None:

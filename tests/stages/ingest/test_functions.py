@@ -60,8 +60,12 @@ def sessions(tmp_path_factory):
     """Two connections that differ in all that a session may have."""
     folder = tmp_path_factory.mktemp("sessions")
     with duckdb.connect() as one, duckdb.connect(str(folder / "other.duckdb")) as two:
-        two.execute("CREATE SCHEMA elsewhere; SET schema='elsewhere'; SET VARIABLE threads=7; CREATE SEQUENCE serial START 5")
-        two.execute("SET threads=3; SET memory_limit='300MB'; SET temp_directory='/tmp/elsewhere'; SET null_order='nulls_first'")
+        two.execute(
+            "CREATE SCHEMA elsewhere; SET schema='elsewhere'; SET VARIABLE threads=7; CREATE SEQUENCE serial START 5"
+        )
+        two.execute(
+            "SET threads=3; SET memory_limit='300MB'; SET temp_directory='/tmp/elsewhere'; SET null_order='nulls_first'"
+        )
         for connection in (one, two):
             connection.execute("SET TimeZone='UTC'")
         yield one, two
@@ -81,9 +85,7 @@ def calls(name, types, texts):
     places = [place for place, value in enumerate(arguments) if not value]
     for text in texts if places else [""]:
         for alone in [None, *places] if len(places) > 1 else [None]:
-            filled = [
-                value or (text if alone in (None, place) else "'day'") for place, value in enumerate(arguments)
-            ]
+            filled = [value or (text if alone in (None, place) else "'day'") for place, value in enumerate(arguments)]
             yield f'"{name}"({", ".join(filled)})'
 
 
@@ -159,7 +161,9 @@ class TestFunctions:
             ("ago(INTERVAL 1 HOUR)", "clock"),
         ],
     )  # fmt: skip
-    def test_the_watch_finds_those_that_depend_on_more_than_their_arguments(self, sessions, watch, canary, expression, found):
+    def test_the_watch_finds_those_that_depend_on_more_than_their_arguments(
+        self, sessions, watch, canary, expression, found
+    ):
         expression = expression.format(canary=canary)
 
         assert found in problems(sessions, watch, expression)

@@ -94,11 +94,15 @@ class TestRefused:
     @pytest.mark.parametrize("depth", [400, 900, 3000])
     def test_deep_nesting(self, connection, one, depth):
         closing = {"(": ")", "abs(": ")", "[": "]", "case when a>1 then ": " end"}.get(one, "")
+        errors = []
         try:
             check(connection, {"n": one * depth + "a" + closing * depth})
         except InputError as error:
-            assert "derive['n'] = '" in str(error)
-            assert len(str(error)) < 1_000
+            errors.append(str(error))
+
+        # Parentheses are no part of the tree.
+        assert [("derive['n'] = '" in error, len(error) < 1_000) for error in errors] in ([], [(True, True)])
+        assert errors or one == "(" or depth == 400
 
     def test_a_long_text(self, connection):
         with pytest.raises(InputError, match=r"100,000.*derive\['n'\].*600,001"):
@@ -138,15 +142,17 @@ class TestAccepted:
 # Patterns of texts over another text {0}, and one over two.
 SHAPES = (
     "upper({0})", "hex({0})", "lpad({0}, 40, 'é')", "repeat({0}, 3)", "replace({0}, 'a', 'xyz')", "url_encode({0})",
-    "regexp_replace({0}, '', '€', 'g')", "regexp_replace({0}, '(a)', '\\1\\0', 'g')", "concat({0}, {1})", "{0} || {1}", "base64(encode({0}))",
-    "encode({0})::BLOB::VARCHAR", "encode({0})::VARCHAR", "array_to_string(string_split({0}, ''), '--')", "[{0}, {1}]::VARCHAR",
-    "{{'x': {0}}}::JSON::VARCHAR", "printf('%9s|%s', {0}, {1})", "format('{{:>9}}{{}}', {0}, {1})", "reverse({0})",
+    "regexp_replace({0}, '', '€', 'g')", "regexp_replace({0}, '(a)', '\\1\\0', 'g')", "concat({0}, {1})", "{0} || {1}",
+    "base64(encode({0}))", "encode({0})::BLOB::VARCHAR", "encode({0})::VARCHAR",
+    "array_to_string(string_split({0}, ''), '--')", "[{0}, {1}]::VARCHAR", "{{'x': {0}}}::JSON::VARCHAR",
+    "printf('%9s|%s', {0}, {1})", "format('{{:>9}}{{}}', {0}, {1})", "reverse({0})",
     "CASE WHEN length({0}) > 9 THEN {0} ELSE {1} END", "coalesce({0}, {1})", "to_binary({0})", "regexp_escape({0})",
-    "translate({0}, 'a&', '€😀')", "nfc_normalize({0})", "concat_ws(', ', {0}, {1}, a)", "json_extract([{0}]::JSON::VARCHAR, '$[0]')",
-    "strftime(TIMESTAMP '2020-01-02', '%c %A %B') || {0}", "md5({0})", "sha256({0})", "overlay({0} PLACING {1} FROM 2)",
-    "array_to_string(string_split_regex({0}, 'a') || [{1}], ',')", "string_split({0}, 'a')::VARCHAR", "substr({0}, 2, 7)",
-    "(a + length({0}))::VARCHAR", "1e300::VARCHAR", "a::DECIMAL(38, 30)::VARCHAR", "MAP {{{0}: {1}}}::VARCHAR", "to_base(a, 2, 64)",
-    "list_sort([{0}, {1}])::VARCHAR", "flatten([[{0}], [{1}]])::VARCHAR", "INTERVAL 400 DAY::VARCHAR", "to_timestamp(a)::VARCHAR",
+    "translate({0}, 'a&', '€😀')", "nfc_normalize({0})", "concat_ws(', ', {0}, {1}, a)",
+    "json_extract([{0}]::JSON::VARCHAR, '$[0]')", "strftime(TIMESTAMP '2020-01-02', '%c %A %B') || {0}", "md5({0})",
+    "sha256({0})", "overlay({0} PLACING {1} FROM 2)", "array_to_string(string_split_regex({0}, 'a') || [{1}], ',')",
+    "string_split({0}, 'a')::VARCHAR", "substr({0}, 2, 7)", "(a + length({0}))::VARCHAR", "1e300::VARCHAR",
+    "a::DECIMAL(38, 30)::VARCHAR", "MAP {{{0}: {1}}}::VARCHAR", "to_base(a, 2, 64)", "list_sort([{0}, {1}])::VARCHAR",
+    "flatten([[{0}], [{1}]])::VARCHAR", "INTERVAL 400 DAY::VARCHAR", "to_timestamp(a)::VARCHAR",
 )  # fmt: skip
 NESTED = st.recursive(
     st.sampled_from(["b", "'k€'", "a::VARCHAR"]),

@@ -67,7 +67,11 @@ class TestIngested:
 @pytest.mark.parametrize(
     "uri",
     [
-        "sample:", "sample:taxis", "sample:deliveries?rows=x", "sample:deliveries?rows=", "sample:deliveries?size=5",
+        "sample:",
+        "sample:taxis",
+        "sample:deliveries?rows=x",
+        "sample:deliveries?rows=",
+        "sample:deliveries?size=5",
         "sample:deliveries?rows=²",
     ],
 )
@@ -81,7 +85,8 @@ def test_an_unknown_sample_or_option_is_an_error(ingested, uri):
 @pytest.mark.parametrize(
     "uri",
     [
-        "sample:deliveries?rows=100000001", "sample:deliveries?rows=100000000000000000000", f"sample:deliveries?rows={'9' * 5000}",
+        "sample:deliveries?rows=100000001", "sample:deliveries?rows=100000000000000000000",
+        f"sample:deliveries?rows={'9' * 5000}",
         f"sample:deliveries?rows=5&seed={'9' * 5000}",
     ],
 )  # fmt: skip

@@ -81,7 +81,7 @@ def test_notes_are_listed_with_count_and_example(found):
     notes = [Note("ROWS_SET_ASIDE", "Rows|set aside.", "id", 5, "D1000 <b>"), Note("TASK_CHOSEN", "Chosen.")]
     report = describe([], found, {"id": "Id %"}, notes)
 
-    assert "| Rows\\|set aside. | Id % | 5 | D1000 \\<b\\> |\n| Chosen. | | | |\n" in report
+    assert "| Rows\\|set aside. | Id % | 5 | D1000 &lt;b&gt; |\n| Chosen. | | | |\n" in report
     assert report.index("D1000") < report.index("## train")
 
 

@@ -65,7 +65,9 @@ def finish_columns(
         InputError: An expression or a column's type is invalid, or no column is left.
     """
     # As texts, which they become in the end: the conversion of such a time to another zone depends on today's date.
-    zoned = ", ".join(f"CAST({quoted_name(c.name)} AS VARCHAR) AS {quoted_name(c.name)}" for c in columns if c.type == _ZONED)
+    zoned = ", ".join(
+        f"CAST({quoted_name(c.name)} AS VARCHAR) AS {quoted_name(c.name)}" for c in columns if c.type == _ZONED
+    )
     relation = f"(SELECT *{f' REPLACE ({zoned})' if zoned else ''}, {split} AS {SPLIT} FROM source)"
     for name, expression in derived.items():
         relation = f"(SELECT *, (\n{expression}\n) AS {quoted_name(name)} FROM {relation})"

@@ -96,7 +96,9 @@ def _check_lengths(trees: Mapping[str, dict[str, Any]], derive: Mapping[str, str
             lengths[name.lower()], made = measure(tree, lengths)
             fixed += made.fixed
             if fixed > LONGEST_IN_ALL:
-                raise TooLong(f"the derived columns together may make texts of more than {LONGEST_IN_ALL:,} bytes a row")
+                raise TooLong(
+                    f"the derived columns together may make texts of more than {LONGEST_IN_ALL:,} bytes a row"
+                )
         except TooLong as problem:
             raise InputError(
                 f"The expression should make texts of bounded size. Received: {_given(name, derive[name])}: {problem}."
@@ -115,7 +117,9 @@ def _checked_tree(connection: duckdb.DuckDBPyConnection, name: str, expression: 
         for part in _walk(node):
             _check_part(part, given)
     except RecursionError:
-        raise InputError(f"The expression should be nested less deeply. Received: {given}. Derive a part of it first.") from None
+        raise InputError(
+            f"The expression should be nested less deeply. Received: {given}. Derive a part of it first."
+        ) from None
     return node
 
 
@@ -161,9 +165,7 @@ def _check_part(part: Mapping[str, Any], given: str) -> None:
         )
 
 
-def _columns_used(
-    tree: Mapping[str, Any], given: str, columns: Sequence[str], renamed: Mapping[str, str]
-) -> set[str]:
+def _columns_used(tree: Mapping[str, Any], given: str, columns: Sequence[str], renamed: Mapping[str, str]) -> set[str]:
     used = set()
     by_lower = {column.lower(): column for column in columns}
     for part in _walk(tree):
@@ -257,7 +259,9 @@ def seal(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
         folder: Folder that stays open for the results.
     """
     folders = f"['{escaped(folder)}/']"
-    connection.execute(f"SET allowed_directories={folders}; SET enable_external_access=false; SET lock_configuration=true")
+    connection.execute(
+        f"SET allowed_directories={folders}; SET enable_external_access=false; SET lock_configuration=true"
+    )
 
 
 def _fetch(connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:

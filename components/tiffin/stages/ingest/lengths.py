@@ -16,7 +16,15 @@ _TIMES, _TIMES_IN_ALL = 1_000, 10_000
 # The longest text of a number, a date, an interval or a digest.
 _NUMBER = 64
 # Functions whose time is the product of the lengths of their arguments.
-_PAIRWISE = {"editdist3", "hamming", "jaccard", "jaro_similarity", "jaro_winkler_similarity", "levenshtein", "mismatches"}
+_PAIRWISE = {
+    "editdist3",
+    "hamming",
+    "jaccard",
+    "jaro_similarity",
+    "jaro_winkler_similarity",
+    "levenshtein",
+    "mismatches",
+}
 _LONGEST_PAIR = 1_000
 
 
@@ -161,7 +169,7 @@ def _formatted(name: str, arguments: Sequence[Mapping[str, Any]], values: Sequen
 
 def _extracted(name: str, arguments: Sequence[Mapping[str, Any]], values: Sequence[Length]) -> Length:
     path = _text(arguments[1]) if len(arguments) > 1 else ""
-    if path is None and _number(arguments[1]) is None or path and "*" in path:
+    if (path is None and _number(arguments[1]) is None) or (path and "*" in path):
         raise TooLong(f"'{name}' should have a constant path without '*'")
     return values[0] * 6 + Length(_NUMBER) if values else Length()
 
@@ -223,7 +231,5 @@ _SIZED: dict[str, Callable[[str, Sequence[Mapping[str, Any]], Sequence[Length]],
     "concat_ws": _joined,
     "format": _formatted,
     "printf": _formatted,
-    **dict.fromkeys(
-        ("->>", "json_extract", "json_extract_path_text", "json_extract_string", "json_value"), _extracted
-    ),
+    **dict.fromkeys(("->>", "json_extract", "json_extract_path_text", "json_extract_string", "json_value"), _extracted),
 }

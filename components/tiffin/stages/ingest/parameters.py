@@ -11,7 +11,7 @@ TYPES = ("text", "integer", "float", "boolean", "date", "timestamp")
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
 
 
-def check_derive(derive: Mapping[object, object]) -> None:
+def check_derive(derive: Mapping[Any, Any]) -> None:
     """Raise an InputError unless the parameter `derive` maps texts to texts that are not empty."""
     for name, expression in derive.items():
         if not isinstance(name, str):

@@ -10,6 +10,7 @@ from tiffin.artifacts.notes import Note
 from tiffin.artifacts.schema import digest_schema, read_schema
 from tiffin.artifacts.statistics import find_split, read_statistics
 from tiffin.errors import InputError
+from tiffin.printing import printable
 from tiffin.stages.train import columns, export, features, fitting, preprocessing
 from tiffin.stages.train.settings import check_label
 from tiffin.version import __version__
@@ -86,7 +87,7 @@ def train(
     # Written last: an artifact with a training record is complete.
     write_training(output, training)
     for note in notes:
-        print(note.text, flush=True)  # noqa: T201 - the step's log
+        print(printable(note.text), flush=True)  # noqa: T201 - the step's log
     return training
 
 
