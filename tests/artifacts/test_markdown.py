@@ -19,6 +19,10 @@ from tiffin.artifacts.markdown import code, escape, example, table
         ("*a* _b_ ~c~ &lt; #1", r"\*a\* \_b\_ \~c\~ &amp;lt; \#1"),
         ("\u202eevil", "evil"),
         ("Zürich 年齢", "Zürich 年齢"),
+        ("- a", r"\- a"),
+        ("---", r"\---"),
+        ("1. a", r"1\. a"),
+        ("-5.5 + 1", "-5.5 + 1"),
     ],
 )
 def test_text_of_users_is_escaped(text, escaped):

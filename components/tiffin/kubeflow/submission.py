@@ -217,7 +217,7 @@ def show_end(submission: Submission, stream: TextIO) -> None:
             print(f"  {printable(line.expandtabs())}", file=stream)
     elif submission.failed_step:
         print(
-            f"\nThe backend returned no log of {submission.failed_title}. See {submission.url}, or run: "
+            f"\nThe backend returned no log of {submission.failed_title}. See {printable(submission.url)}, or run: "
             f"{printable(submission.log_command)}",
             file=stream,
         )

@@ -211,7 +211,9 @@ def show_run(run: Run, stop_command: str, stream: TextIO) -> None:
         for label, line in zip([name, *[""] * len(lines)], lines, strict=False):
             console.print(Text(f"  {label:<7} {line.replace(_JOINED, ' ')}"))
     if run.left_server:
-        console.print(Text(f"A model server is running at {run.left_server}. Stop it with: {printable(stop_command)}"))
+        console.print(
+            Text(f"A model server is running at {printable(run.left_server)}. Stop it with: {printable(stop_command)}")
+        )
 
 
 def _wrapped(text: str, columns: int) -> list[str]:

@@ -155,7 +155,7 @@ def note_lines(step: StepProgress, columns: int | None) -> list[str]:
     notes = by_severity(step.notes)
     texts = [printable(note.text) for note in notes[:_NOTES]]
     if len(notes) > _NOTES:
-        texts.append(f"and {len(notes) - _NOTES} more in {step.report}")
+        texts.append(f"and {len(notes) - _NOTES} more in {printable(step.report)}")
     return [line for text in texts for line in _wrapped(text, columns)]
 
 

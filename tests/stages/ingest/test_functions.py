@@ -225,7 +225,8 @@ class TestTypes:
     @pytest.mark.parametrize(
         ("type_", "named"),
         [
-            ("INT[100000]", "array"), ("ENUM('x')", "ENUM"), ("BIT", "BIT"), ("TIMETZ", "TIMETZ"), ("TIME WITH TIME ZONE", "TIME WITH TIME ZONE"), ("FOO", "FOO"),
+            ("INT[100000]", "array"), ("ENUM('x')", "ENUM"), ("BIT", "BIT"), ("TIMETZ", "TIMETZ"), ("FOO", "FOO"),
+            ("TIME WITH TIME ZONE", "TIME WITH TIME ZONE"),
             ("STRUCT(x BIT)", "BIT"), ("regclass", "regclass"),
         ],
     )  # fmt: skip
