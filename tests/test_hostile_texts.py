@@ -172,9 +172,9 @@ class TestTerminal:
     def test_errors_of_steps(self, hostile):
         code = (
             "import sys; from tiffin.errors import InputError, reported\n"
-            f"with reported(): raise InputError('Received: ' + {ascii(hostile)})"
+            f"with reported(): raise InputError('Received: ' + {hostile!a})"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)  # noqa: S603
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
 
         assert done.returncode == errors.EXPLAINED
         assert controls(done.stderr.decode()) == []

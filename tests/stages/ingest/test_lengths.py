@@ -90,10 +90,12 @@ class TestRefused:
         with pytest.raises(InputError, match=r"derive\['n\d+'\] = .*250,000"):
             check(connection, {f"n{number}": "rpad(b, 2400, ' ')" for number in range(30)})
 
-    @pytest.mark.parametrize("one", ["(", "abs(", "[", "not ", "- ", "case when a>1 then "])
+    @pytest.mark.parametrize(
+        ("one", "closing"),
+        [("(", ")"), ("abs(", ")"), ("[", "]"), ("not ", ""), ("- ", ""), ("CASE WHEN a>1 THEN ", " END")],
+    )
     @pytest.mark.parametrize("depth", [400, 900, 3000])
-    def test_deep_nesting(self, connection, one, depth):
-        closing = {"(": ")", "abs(": ")", "[": "]", "case when a>1 then ": " end"}.get(one, "")
+    def test_deep_nesting(self, connection, one, closing, depth):
         errors = []
         try:
             check(connection, {"n": one * depth + "a" + closing * depth})
