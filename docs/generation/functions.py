@@ -7,8 +7,8 @@ def write_functions() -> str:
     """Return the page in Markdown: the functions by kind, and the types of casts."""
     parts = [
         "# Functions of derived columns",
-        "The SQL of `derive` has DuckDB's dialect. It may use the columns of its row, constants, comparisons, `AND`, `OR`, `NOT`, "
-        "`IN`, `BETWEEN`, `CASE`, `COALESCE`, `TRY`, casts, and these functions. "
+        "The SQL of `derive` has DuckDB's dialect. It may use the columns of its row, constants, comparisons, `AND`, `OR`, "
+        "`NOT`, `IN`, `BETWEEN`, `CASE`, `COALESCE`, `TRY`, casts, and these functions. "
         "[DuckDB's reference](https://duckdb.org/docs/stable/sql/functions/overview) describes each.",
         "The size of a value is bounded: see [Derive and drop columns](../how-to/data.md#derive-and-drop-columns).",
     ]
