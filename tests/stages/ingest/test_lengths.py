@@ -156,16 +156,20 @@ SHAPES = (
     "a::DECIMAL(38, 30)::VARCHAR", "MAP {{{0}: {1}}}::VARCHAR", "to_base(a, 2, 64)", "list_sort([{0}, {1}])::VARCHAR",
     "flatten([[{0}], [{1}]])::VARCHAR", "INTERVAL 400 DAY::VARCHAR", "to_timestamp(a)::VARCHAR",
 )  # fmt: skip
-NESTED = st.recursive(
-    st.sampled_from(["b", "'k€'", "a::VARCHAR"]),
-    lambda inner: st.builds(lambda shape, one, two: shape.format(one, two), st.sampled_from(SHAPES), inner, inner),
-    max_leaves=5,
-)
+LEAVES = st.sampled_from(["b", "'k€'", "a::VARCHAR"])
+
+
+@st.composite
+def nested(draw, depth=3):
+    """Return an expression of up to three levels of shapes."""
+    if depth == 0 or draw(st.booleans()):
+        return draw(LEAVES)
+    return draw(st.sampled_from(SHAPES)).format(draw(nested(depth - 1)), draw(nested(depth - 1)))
 
 
 class TestBounds:
     @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(expression=NESTED)
+    @given(expression=nested())
     def test_hold_for_the_value(self, connection, expression):
         try:
             check(connection, {"n": expression})
