@@ -28,6 +28,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tiffin.masking import masked
+from tiffin.printing import printable
 
 
 class TiffinError(Exception):
@@ -229,7 +230,7 @@ def reported(status: int = EXPLAINED) -> Iterator[None]:
             raise
         if os.environ.get("TIFFIN_DEBUG") == "1":
             print(traceback_of(error), end="", file=sys.stderr)  # noqa: T201
-        print(f"error: {message}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"error: {printable(message)}", file=sys.stderr, flush=True)  # noqa: T201
         raise SystemExit(status) from error
 
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from generation.commands import write_commands
+from generation.functions import write_functions
 from generation.offline import find_foreign
 from tiffin.authoring.compilation import compile_catalogue, component_names
 from tiffin.storage.files import write_bytes
@@ -31,6 +32,7 @@ def write_pages(folder: Path) -> None:
     for page, source in COPIES.items():
         write_bytes(folder / page, (ROOT / source).read_bytes())
     write_bytes(folder / "reference" / "commands.md", write_commands().encode())
+    write_bytes(folder / "reference" / "functions.md", write_functions().encode())
     for path, content in compile_catalogue(component_names()).items():
         if path.endswith(".md"):
             write_bytes(folder / "reference" / "components" / path, content)

@@ -47,6 +47,11 @@ def test_an_integer_is_read_as_a_float():
     assert (found, type(found.sizes["x"])) == (WHOLE, float)
 
 
+def test_deep_nesting_is_refused():
+    with pytest.raises(InputError, match="'a'"):
+        documents.parse("[" * 100_000, Whole, "a")
+
+
 def test_nan_is_read():
     [part] = documents.parse(json.dumps({**JSON, "parts": [{"name": "", "size": float("nan")}]}), Whole, "a").parts
 

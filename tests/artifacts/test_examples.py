@@ -1,5 +1,7 @@
 """The examples artifact: its files and the locations of its shards."""
 
+import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -53,6 +55,37 @@ def test_a_written_artifact_is_read(tmp_path):
     assert (tmp_path / "rejected.jsonl").read_text() == (
         '{"source": "data.csv", "line": 3, "column": "fare", "reason": "no number", "text": "ü,x"}\n'
     )
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        "../../etc/passwd", "../data/train-00000.parquet", "data/../../data/train-00000.parquet", "/etc/passwd",
+        "/root/../data/train-00000.parquet", "gs://b/../data/train-00000.parquet", "file:///etc/passwd", "data/train.csv", "",
+        "data/train-00000.parquet\n", "data/a/train-00000.parquet", "http://host/x",
+    ],
+)  # fmt: skip
+def test_a_shard_outside_the_artifact_is_refused(tmp_path, shard):
+    write(tmp_path, [shard])
+
+    with pytest.raises(InputError, match=rf"manifest\.json.*{re.escape(repr(shard))}"):
+        shard_uris(tmp_path, "train")
+
+
+@pytest.mark.parametrize("home", ["", "/data root/v1/", "gs://bucket/a b/v1/", "s3://bucket/v1/"])
+def test_a_shard_of_a_data_root_is_found(tmp_path, home):
+    write(tmp_path, [f"{home}{shard_name('train', 12)}"])
+
+    assert shard_uris(tmp_path, "train") == [f"{home or f'{tmp_path}/'}data/train-00012.parquet"]
+
+
+def test_the_skipped_rows_are_read_from_the_artifact_only(tmp_path):
+    write(tmp_path, rejected=REJECTED)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["set_aside"]["listed"] = "/etc/passwd"
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+
+    assert tuple(read_rejected(tmp_path)) == REJECTED
 
 
 def test_a_retry_replaces_the_skipped_rows(tmp_path):

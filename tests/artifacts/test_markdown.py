@@ -8,7 +8,7 @@ from tiffin.artifacts.markdown import code, escape, example, table
 @pytest.mark.parametrize(
     ("text", "escaped"),
     [
-        ("<script>alert(1)</script>", r"\<script\>alert\(1\)\</script\>"),
+        ("<script>alert(1)</script>", r"&lt;script&gt;alert\(1\)&lt;/script&gt;"),
         ("a|b", r"a\|b"),
         ("`rm`", r"\`rm\`"),
         ("two\nlines\r\n\x00", "two lines"),
@@ -16,9 +16,13 @@ from tiffin.artifacts.markdown import code, escape, example, table
         ("![x](y)", r"\!\[x\]\(y\)"),
         ("https://x www.y a@b", r"https\://x www\.y a\@b"),
         ("back\\|slash", r"back\\\|slash"),
-        ("*a* _b_ ~c~ &lt; #1", r"\*a\* \_b\_ \~c\~ \&lt; \#1"),
+        ("*a* _b_ ~c~ &lt; #1", r"\*a\* \_b\_ \~c\~ &amp;lt; \#1"),
         ("\u202eevil", "evil"),
         ("Zürich 年齢", "Zürich 年齢"),
+        ("- a", r"\- a"),
+        ("---", r"\---"),
+        ("1. a", r"1\. a"),
+        ("-5.5 + 1", "-5.5 + 1"),
     ],
 )
 def test_text_of_users_is_escaped(text, escaped):

@@ -31,7 +31,18 @@ def test_json_output_is_one_object_and_progress_goes_to_stderr(tmp_path: Path) -
     assert done.returncode == 0
     assert list(summary) == [
         *("pipeline", "version", "run", "state", "reason", "seconds", "steps"),
-        *("data_version", "metrics", "verdict", "model", "serving", "evaluations", "models", "unread", "warnings", "notes"),
+        *(
+            "data_version",
+            "metrics",
+            "verdict",
+            "model",
+            "serving",
+            "evaluations",
+            "models",
+            "unread",
+            "warnings",
+            "notes",
+        ),
     ]
     assert (summary["pipeline"], summary["version"], summary["state"]) == ("gated", __version__, "SUCCEEDED")
     assert summary["metrics"] == {"auc": 0.5}

@@ -11,12 +11,14 @@ import yaml
 from generation.__main__ import COPIES
 from generation.__main__ import main as main_of_generation
 from generation.commands import write_commands
+from generation.functions import write_functions
 from generation.offline import find_foreign
 from support.code_blocks import ROOT, known_variables
 from tiffin.authoring.compilation import component_names
 from tiffin.commands.main import main
 from tiffin.errors import TiffinError
 from tiffin.stages import find_components
+from tiffin.stages.ingest.functions import ALLOWED, TYPES
 from tiffin.version import __version__
 
 # Set inside pods or for libraries; no reader sets them.
@@ -43,6 +45,12 @@ def names(option: click.Option) -> str:
 
 def unescape(text: str) -> str:
     return re.sub(r"\\([*\[\]])", r"\1", html.unescape(text))
+
+
+def test_the_page_has_every_function_and_type_of_derived_columns() -> None:
+    listed = set(re.findall(r"`([^`]+)`", write_functions()))
+
+    assert listed >= ALLOWED | TYPES
 
 
 def test_the_page_has_every_command_and_option() -> None:

@@ -73,7 +73,7 @@ def test_an_integer_for_a_float_parameter_becomes_a_float() -> None:
         ("exclude=tips", r"'exclude' .*\[\"a\", \"b\"\].*Received: \"tips\""),
         ("derive=[1]", r"'derive' .*\{\"a\": 1\}.*Received: \[1\]"),
         ("derive={a: [", r"'derive' .*'\{a: \['.*--set"),
-        ("derive={on: 2020-01-01}", r"'derive' .*JSON.*2020, 1, 1"),
+        ("derive={day: 2020-01-01}", r"'derive' .*JSON.*2020, 1, 1"),
         ("task=binry", r"'task' .*auto, binary\. Received: \"binry\" .*--set\. .*'binary'\?"),
         ("folds=3", "'folds' .*2, 5.*Received: 3 .*--set"),
         ("rows", "--set .*'rows'.*--set 'rows=VALUE'"),

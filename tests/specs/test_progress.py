@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from support.terminals import read_terminal
-from tiffin.artifacts.notes import Note, printable
+from tiffin.artifacts.notes import Note
+from tiffin.printing import printable
 from tiffin.specs.progress import StepProgress, note_lines, open_console, shown
 
 

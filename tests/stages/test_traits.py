@@ -1,13 +1,15 @@
 """Traits: one row per component, and no other list of components or stages."""
 
 import re
-from pathlib import Path
+import urllib.parse
+from pathlib import Path, PurePath
 
 import pytest
 
 import tiffin
 from tiffin import images
-from tiffin.stages import find_components, find_stages
+from tiffin.stages import find_components, find_stages, traits
+from tiffin.stages.register.parameters import tracking_path
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "components" / "tiffin"
@@ -70,3 +72,13 @@ def test_components_are_named_in_stages_pipelines_and_documentation_only() -> No
             named[str(path.relative_to(ROOT))] = sorted(found)
 
     assert named == {}
+
+
+@pytest.mark.parametrize(
+    "path", ["/state/mlflow.db", "/p%41q/mlflow.db", "/a?b/mlflow.db", "/a#b c/%3F/ü.db", "/a%2Fb/x"]
+)
+def test_a_database_uri_names_its_path(path):
+    uri = traits.database_uri(PurePath(path))
+
+    assert tracking_path(uri) == path
+    assert urllib.parse.unquote(uri.removeprefix("sqlite:///").partition("?")[0]) == path

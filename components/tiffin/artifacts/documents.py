@@ -75,7 +75,7 @@ def parse(content: bytes | str, kind: type[_Document], origin: str | Path) -> _D
         raise InputError(
             f"'{origin}' should be a {kind.__name__} document. Received: {error}. Run the step that writes it again."
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"'{origin}' is not valid JSON: {error}. Run the step that writes it again.") from None
     return found
 

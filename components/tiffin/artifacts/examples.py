@@ -7,6 +7,7 @@ rejected.jsonl      rows that could not be read
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ _SHARDS = "data"
 # Marks a version's folder in a data root as complete.
 COMPLETE = "complete.json"
 _REJECTED_LISTED = 1000
+# A shard's location: inside the artifact, or below a data root, which is absolute or a URI.
+_SHARD = re.compile(rf"((/|[a-z][a-z0-9]*://)(?!(.*/)?\.\./).*/)?{_SHARDS}/[^/\n]+\.parquet")
 
 # A row of data: column to value, None if it is missing.
 Row = dict[str, str | int | float | None]
@@ -211,6 +214,12 @@ def shard_uris(artifact: str | Path, split: str) -> list[str]:
             f"split should be one of {', '.join(sorted(splits))}. Received: split='{split}'. "
             "Choose one of these, or ingest with other splits."
         )
+    for shard in splits[split].shards:
+        if not _SHARD.fullmatch(shard):
+            raise InputError(
+                f"A shard in '{Path(artifact) / MANIFEST}' should be a file {_SHARDS}/*.parquet of the artifact or "
+                f"of a data root. Received: {shard!r}. Run the ingest step again."
+            )
     # Shards in a data root have absolute locations; those inside the artifact move with it.
     return [
         shard if "://" in shard or Path(shard).is_absolute() else str(Path(artifact) / shard)
@@ -234,7 +243,7 @@ def read_sample_rows(artifact: str | Path) -> list[Row]:
 def read_rejected(artifact: str | Path) -> list[Rejected]:
     """Read the skipped rows."""
     listed = read_manifest(artifact).set_aside.listed
-    return [Rejected(**row) for row in _read_lines(Path(artifact) / listed)] if listed else []
+    return [Rejected(**row) for row in _read_lines(Path(artifact) / _REJECTED)] if listed else []
 
 
 def _json_lines(records: Iterable[Mapping[str, object]]) -> bytes:

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from tiffin import storage
-from tiffin.artifacts.notes import printable
 from tiffin.errors import StorageError
+from tiffin.printing import printable
 
 # KFP's launcher appends the number of the attempt. It stores the log of a failed attempt too.
 _NAMES = {"executor-logs", *(f"executor-logs-{attempt}" for attempt in range(100))}

@@ -1,16 +1,22 @@
 """Markdown of the report artifacts: tables, and texts from data that show literally."""
 
+import re
 from collections.abc import Sequence
 
-# Characters that begin markup in Markdown or HTML, wherever they are. '.', ':' and '@' would make links.
-_MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>()#|~&!$^=:@"})
+# Characters that begin markup in Markdown, wherever they are. ':' and '@' would make links. Those of HTML are references, since
+# some viewers look for elements before they look at backslashes.
+_MARKUP = str.maketrans(
+    {character: f"\\{character}" for character in "\\`*_{}[]()#|~!$^=:@"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+)
 _LONGEST = 200
 
 
 def escape(text: str) -> str:
     """Return a text as Markdown that shows it literally, in one line."""
     printable = "".join(character if character.isprintable() else " " for character in text)
-    return printable.translate(_MARKUP).replace("www.", "www\\.").strip()
+    escaped = printable.translate(_MARKUP).replace("www.", "www\\.").strip()
+    # At the start of a line, these begin a list or a rule.
+    return re.sub(r"^(\d+(?=\.(?:\s|$))|(?=[-+](?:[-+\s]|$)))", r"\1\\", escaped)
 
 
 def example(text: str) -> str:

@@ -26,10 +26,3 @@ class Note:
 def by_severity(notes: Iterable[Note]) -> list[Note]:
     """Return notes with skipped rows first, then missing labels, then all others in the given order."""
     return sorted(notes, key=lambda note: 0 if "SET_ASIDE" in note.code else 1 if "LABEL" in note.code else 2)
-
-
-def printable(text: str) -> str:
-    r"""Return text on one line, with control characters, such as a terminal's escape sequences, written as `\x1b`."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )

@@ -1,7 +1,6 @@
 """`tiffin clean`."""
 
 import datetime
-import json
 import os
 import re
 import sys
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tiffin.commands.options import debug_option, examples, state_option
+from tiffin.commands.output import echo, echo_json
 
 if TYPE_CHECKING:
     from tiffin.local.cleaning import Item
@@ -72,7 +72,7 @@ def clean(*, state: str, keep: int | None, days: float | None, dry_run: bool, ye
         _show(state, items)
     if removed and not dry_run:
         if not yes and not click.confirm("Remove them?"):
-            click.echo("Nothing was removed.")
+            echo("Nothing was removed.")
             return 1
         # A run may have started, or a model may have been deployed, since the question. No run starts during the block.
         with cleaning.idle(folder) as is_idle:
@@ -80,26 +80,26 @@ def clean(*, state: str, keep: int | None, days: float | None, dry_run: bool, ye
             items = [item if item.path in removed or item.kept else replace(item, kept="it is new") for item in again]
             cleaning.remove(folder, [item for item in items if not item.kept])
         if not as_json:
-            click.echo(f"Removed {_size(sum(item.size_bytes for item in items if not item.kept))}.")
+            echo(f"Removed {_size(sum(item.size_bytes for item in items if not item.kept))}.")
     if as_json:
-        click.echo(json.dumps(_to_json(folder, items, dry_run=dry_run), ensure_ascii=False))
+        echo_json(_to_json(folder, items, dry_run=dry_run))
     return 0
 
 
 def _show(state: str, items: "list[Item]") -> None:
     for item in items:
         if item.kept and not item.kept.startswith(("one of", "newer")):
-            click.echo(f"keep    {item.path}: {item.kept}")
+            echo(f"keep    {item.path}: {item.kept}")
     for item in items:
         if not item.kept:
             age = "unused" if item.age_days is None else f"{item.age_days:.0f} days old"
-            click.echo(f"remove  {item.path}  {_size(item.size_bytes)}, {age}")
+            echo(f"remove  {item.path}  {_size(item.size_bytes)}, {age}")
     removed = [item for item in items if not item.kept]
     if not removed:
-        click.echo(f"Nothing to remove in {state}: {len(items)} runs, data versions and results are kept.")
+        echo(f"Nothing to remove in {state}: {len(items)} runs, data versions and results are kept.")
         return
     total = _size(sum(item.size_bytes for item in removed))
-    click.echo(f"{len(removed)} of {len(items)} runs, data versions and results in {state}, {total}.")
+    echo(f"{len(removed)} of {len(items)} runs, data versions and results in {state}, {total}.")
 
 
 def _to_json(folder: Path, items: "list[Item]", *, dry_run: bool) -> dict[str, object]:

@@ -6,6 +6,7 @@ import click
 
 from tiffin.authoring.completion import complete_sources
 from tiffin.commands.options import adjustment_options, debug_option, examples
+from tiffin.commands.output import echo
 
 if TYPE_CHECKING:
     from tiffin.specs.adjustments import Adjustments
@@ -27,4 +28,4 @@ def compile(names: tuple[str, ...], output: str, adjustments: "Adjustments") -> 
     from tiffin.authoring.compilation import write_specs
 
     for path in write_specs(output, names, adjustments):
-        click.echo(path)
+        echo(path)

@@ -8,6 +8,7 @@ import click
 from tiffin.artifacts.examples import read_sample_rows
 from tiffin.artifacts.model import read_training
 from tiffin.commands.options import debug_option, examples, state_option
+from tiffin.commands.output import echo
 from tiffin.commands.streams import Progress
 
 if TYPE_CHECKING:
@@ -49,11 +50,11 @@ def _ask(run: "Run", model: str, address: str) -> None:
     with Client(address) as client:
         answer = client.predict(model, {name: [row[name]] for name in training.columns})
 
-    click.echo(f"\nPrediction of {model} at {address} (gRPC) for a row of the eval split:")
-    click.echo(f"  {', '.join(f'{name} {row[name]}' for name in training.columns)}")
+    echo(f"\nPrediction of {model} at {address} (gRPC) for a row of the eval split:")
+    echo(f"  {', '.join(f'{name} {row[name]}' for name in training.columns)}")
     for name, values in answer.items():
-        click.echo(f"  {name:<10} {_text(values[0])}")
-    click.echo(f"  true label {training.label} = {row[training.label]}")
+        echo(f"  {name:<10} {_text(values[0])}")
+    echo(f"  true label {training.label} = {row[training.label]}")
 
 
 def _text(value: Any) -> str:

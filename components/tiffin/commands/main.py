@@ -17,6 +17,7 @@ from tiffin.commands.shells import use_joined_bash
 from tiffin.commands.streams import discard, open_closed_streams, report
 from tiffin.errors import InputError, did_you_mean, explain, needs_extra, traceback_of
 from tiffin.masking import masked
+from tiffin.printing import printable
 from tiffin.version import __version__
 
 # Command -> its line in `tiffin --help`. Importing every command for its docstring would take more than a second.
@@ -118,7 +119,7 @@ def _explain(error: Exception) -> int:
     if message is None:
         report("error: This is a bug in Tiffin. Please report it with the traceback above.\n")
         return 1
-    report(f"error: {message}\n")
+    report(f"error: {printable(message)}\n")
     return 2 if isinstance(error, InputError) else 1
 
 

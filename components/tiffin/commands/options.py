@@ -23,8 +23,25 @@ debug_option = click.option(
 )
 
 
+def _check_state(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+    # TensorFlow reads the paths of models as patterns, and DuckDB a ? in the path of a database as the start of options.
+    path = os.path.abspath(value)
+    found = sorted({character for character in path if character in "*?[]{}\\" or not character.isprintable()})
+    if found:
+        raise click.BadParameter(
+            f"the path should not have wildcards and control characters. Received: {path!r}, with {found[0]!r}. "
+            "Choose another folder."
+        )
+    return value
+
+
 state_option = click.option(
-    "--state", default=STATE, show_default=True, type=click.Path(), help="Directory for local run state."
+    "--state",
+    default=STATE,
+    show_default=True,
+    type=click.Path(),
+    callback=_check_state,
+    help="Directory for local run state.",
 )
 
 _ADJUSTMENTS = (

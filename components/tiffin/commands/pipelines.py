@@ -1,11 +1,11 @@
 """`tiffin pipelines`."""
 
-import json
 from collections.abc import Mapping
 
 import click
 
 from tiffin.commands.options import debug_option, examples
+from tiffin.commands.output import echo, echo_json
 
 
 @click.command(epilog=examples("tiffin pipelines", "tiffin run training --help"))
@@ -25,8 +25,8 @@ def show_list(found: Mapping[str, str], *, as_json: bool) -> None:
     """Print names and descriptions, as columns or as JSON."""
     if as_json:
         for name, about in found.items():
-            click.echo(json.dumps({"name": name, "description": about}, ensure_ascii=False))
+            echo_json({"name": name, "description": about})
         return
     formatter = click.Context(click.Command("list")).make_formatter()
     formatter.write_dl(list(found.items()))
-    click.echo(formatter.getvalue(), nl=False)
+    echo(formatter.getvalue(), nl=False)

@@ -10,7 +10,9 @@ from typing import IO, Any
 
 import click
 
+from tiffin.commands.output import echo
 from tiffin.errors import InputError
+from tiffin.printing import json_line
 from tiffin.serving.outputs import plain
 from tiffin.serving.rows import Source
 from tiffin.serving.stream import Answer
@@ -37,14 +39,14 @@ def write(answer: Answer, report: IO[str] | None, is_explained: bool) -> None:
     row = answer.row
     if answer.outputs is not None:
         outputs = _by_size(answer.outputs) if is_explained else answer.outputs
-        sys.stdout.write(json.dumps({"row": row.number, "outputs": outputs}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_line({"row": row.number, "outputs": outputs}) + "\n")
     elif report:
         record = {"row": row.number, "line": row.line, "error": answer.error, "values": row.values}
         # Not `ensure_ascii=False`: values may have lone surrogates.
         report.write(json.dumps(record, default=plain) + "\n")
     else:
         where = f"row {row.number}" + (f" (line {row.line})" if row.line is not None else "")
-        click.echo(f"{where}: {answer.error}", err=True)
+        echo(f"{where}: {answer.error}", err=True)
 
 
 def _by_size(outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,15 +110,15 @@ class Summary:
         sys.stdout.flush()
         absent = [name for name in self._columns if self._rows and not self._values[name]]
         if absent and len(absent) < len(self._columns):
-            click.echo(f"warning: no row has a value for {', '.join(absent)}; treated as missing.", err=True)
+            echo(f"warning: no row has a value for {', '.join(absent)}; treated as missing.", err=True)
         rate = self._rows / max(seconds, 1e-9)
-        click.echo(f"{self._counts()} in {seconds:.1f} s, {rate:,.0f} rows/s", err=True)
+        echo(f"{self._counts()} in {seconds:.1f} s, {rate:,.0f} rows/s", err=True)
 
     def show_stopped(self) -> None:
         """Print, on standard error, how many rows were answered before the server failed."""
         sys.stdout.flush()
         if self._rows:
-            click.echo(f"stopped after {self._counts()}", err=True)
+            echo(f"stopped after {self._counts()}", err=True)
 
     def _counts(self) -> str:
         return f"{self._rows:,} rows" + (f", {self._failed:,} failed" if self._failed else "")

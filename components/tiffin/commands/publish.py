@@ -1,12 +1,12 @@
 """`tiffin publish`."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from tiffin.authoring.completion import complete_pipelines
 from tiffin.commands.options import backend_adjustment_options, debug_option, examples
+from tiffin.commands.output import echo, echo_json
 from tiffin.kubeflow.options import connection_options, show_warnings
 
 if TYPE_CHECKING:
@@ -56,8 +56,6 @@ def publish(
     for spec in specs:
         published = publish_spec(backend, spec, shared=shared)
         if as_json:
-            click.echo(json.dumps({**published.to_json(), "warnings": warnings[spec.name]}, ensure_ascii=False))
+            echo_json({**published.to_json(), "warnings": warnings[spec.name]})
         else:
-            click.echo(
-                f"{published.version} {'published' if published.is_new else 'already published'} at {backend.host}"
-            )
+            echo(f"{published.version} {'published' if published.is_new else 'already published'} at {backend.host}")

@@ -1,6 +1,5 @@
 """`tiffin run`."""
 
-import json
 import sys
 from typing import TextIO, cast
 
@@ -8,6 +7,7 @@ import click
 
 from tiffin.authoring.options import no_reuse_option, params_option, pipeline_argument, set_option, with_reuse
 from tiffin.commands.options import debug_option, examples, state_option, stop_command
+from tiffin.commands.output import echo_json
 from tiffin.commands.pipeline_help import PipelineCommand
 from tiffin.commands.streams import Progress
 
@@ -59,5 +59,5 @@ def run(
     )
     show_run(result, stop_command(state), stream)
     if as_json:
-        click.echo(json.dumps(result.to_json(), ensure_ascii=False))
+        echo_json(result.to_json())
     return result.exit_status

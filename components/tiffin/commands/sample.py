@@ -3,6 +3,7 @@
 import click
 
 from tiffin.commands.options import debug_option, examples
+from tiffin.commands.output import echo
 
 
 @click.command(epilog=examples("tiffin sample deliveries.csv", "tiffin sample small.csv --rows 500 --seed 1"))
@@ -11,7 +12,7 @@ from tiffin.commands.options import debug_option, examples
     "--rows",
     default=20_000,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 100_000_000),
     metavar="N",
     help="Number of rows; one row is one delivery.",
 )
@@ -25,4 +26,4 @@ def sample(path: str, rows: int, seed: int) -> None:
     from tiffin.stages.ingest.sample import write_sample
 
     write_sample(path, rows=rows, seed=seed)
-    click.echo(path)
+    echo(path)

@@ -1,6 +1,5 @@
 """`tiffin schedule`."""
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ import click
 
 from tiffin.authoring.options import pipeline_argument, with_reuse
 from tiffin.commands.options import backend_adjustment_options, debug_option, examples
+from tiffin.commands.output import echo, echo_json
 from tiffin.commands.pipeline_help import PipelineCommand
 from tiffin.kubeflow.options import connection_options, run_options, show_warnings
 
@@ -83,7 +83,7 @@ def set_(
     experiment_id = find_experiment(backend, experiment or spec.name)
     wanted = run_settings(published, experiment_id, arguments, service_account, pipeline_root)
     recurring, became = set_recurring(backend, name, cron, published, wanted)
-    click.echo(f"{recurring.name} {became}: {published.version} at {recurring.typed}")
+    echo(f"{recurring.name} {became}: {published.version} at {recurring.typed}")
 
 
 @schedule.command("list", epilog=examples("tiffin schedule list --json"))
@@ -103,7 +103,7 @@ def list_(
     found = list_schedules(connect(host, namespace, token_file, ca_file))
     if as_json:
         for one in found:
-            click.echo(json.dumps(one.to_json(), ensure_ascii=False))
+            echo_json(one.to_json())
     else:
         show_schedules(found, sys.stdout)
 
@@ -120,7 +120,7 @@ def _changes(action: str, done: str, about: str) -> click.Command:
         from tiffin.kubeflow.schedule import change_recurring
 
         change_recurring(connect(host, namespace, token_file, ca_file), name, action)
-        click.echo(f"{name} {done}.")
+        echo(f"{name} {done}.")
 
     return change
 

@@ -6,6 +6,7 @@ import subprocess
 import click
 
 from tiffin.commands.options import debug_option, examples, state_option
+from tiffin.commands.output import echo
 from tiffin.errors import TiffinError
 from tiffin.local import serving
 
@@ -42,15 +43,15 @@ def serve(*, state: str, port: int, host: str, allow_reload_config: bool, stop: 
     nothing = f"No server is running for {state}."
     if stop:
         stopped = serving.stop_server(state)
-        click.echo(f"Stopped the server at {stopped.address}." if stopped else nothing)
+        echo(f"Stopped the server at {stopped.address}." if stopped else nothing)
         return 0
     if status:
         running = serving.find_server(state)
-        click.echo(_describe(running) if running else nothing)
+        echo(_describe(running) if running else nothing)
         return 0 if running else 1
     with serving.starting_server(state, host, port) as (server, locks):
         if not locks:
-            click.echo(_describe(server))
+            echo(_describe(server))
             if allow_reload_config:
                 raise TiffinError(
                     "--allow-reload-config applies to a new server. Stop the running one with --stop first."
@@ -75,11 +76,11 @@ def _wait(server: serving.Server, process: subprocess.Popen[bytes]) -> int:
         signal.signal(number, interrupt)
     try:
         serving.wait_until_open(server)
-        click.echo(f"Serving {serving.serving_root(server.state)} at {server.address}. Press Ctrl-C to stop.")
-        click.echo(f"Log: {server.log}")
+        echo(f"Serving {serving.serving_root(server.state)} at {server.address}. Press Ctrl-C to stop.")
+        echo(f"Log: {server.log}")
         return 1 if process.wait() else 0
     except KeyboardInterrupt:
-        click.echo("\nStopping the server.", err=True)
+        echo("\nStopping the server.", err=True)
         return 0
     finally:
         process.terminate()

@@ -5,6 +5,8 @@ import os
 import sys
 from typing import Any, TextIO
 
+from tiffin.printing import printable_lines
+
 
 def open_closed_streams() -> None:
     """Open standard streams that are closed on /dev/null; otherwise the next file that is opened would become one."""
@@ -28,9 +30,9 @@ def discard(stream: TextIO) -> None:
 
 
 def report(text: str) -> None:
-    """Write text to standard error, if possible."""
+    """Write text to standard error, if possible, with its control characters escaped."""
     try:
-        sys.stderr.write(text)
+        sys.stderr.write(printable_lines(text))
         sys.stderr.flush()
     except (OSError, ValueError):
         discard(sys.stderr)

@@ -1,7 +1,6 @@
 """`tiffin submit`."""
 
 import datetime
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,7 @@ import click
 
 from tiffin.authoring.options import pipeline_argument, with_reuse
 from tiffin.commands.options import backend_adjustment_options, debug_option, examples
+from tiffin.commands.output import echo, echo_json
 from tiffin.commands.pipeline_help import PipelineCommand
 from tiffin.kubeflow.options import connection_options, run_options, show_warnings
 
@@ -89,7 +89,7 @@ def submit(
         follow_run(backend, spec, submission, stream, timeout_seconds=timeout, poll_seconds=poll)
         show_end(submission, stream)
     else:
-        click.echo(f"Submitted {published.version}: {submission.url}", file=stream)
+        echo(f"Submitted {published.version}: {submission.url}", file=stream)
     if as_json:
-        click.echo(json.dumps({**submission.to_json(), "warnings": warnings}, ensure_ascii=False))
+        echo_json({**submission.to_json(), "warnings": warnings})
     return submission.exit_status if wait else 0

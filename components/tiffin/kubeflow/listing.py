@@ -13,6 +13,7 @@ from tiffin.kubeflow.connection import Backend, request
 from tiffin.kubeflow.cron import next_time
 from tiffin.kubeflow.publication import equals
 from tiffin.kubeflow.schedule import Recurring, list_recurring
+from tiffin.printing import printable
 
 _STYLES = {"SUCCEEDED": "green", "FAILED": "bold red", "CANCELED": "yellow"}
 
@@ -98,19 +99,20 @@ def show_schedules(schedules: list[Schedule], stream: TextIO) -> None:
     console = Console(file=stream, highlight=False, soft_wrap=True)
     if not schedules:
         console.print("No recurring runs.")
-    names = max((len(one.recurring.name) for one in schedules), default=0)
-    triggers = max((len(one.trigger) for one in schedules), default=0)
+    names = max((len(printable(one.recurring.name)) for one in schedules), default=0)
+    triggers = max((len(printable(one.trigger)) for one in schedules), default=0)
     for one in schedules:
         state = ("enabled", "green") if one.recurring.enabled else ("paused ", "yellow")
-        head = (f"{one.recurring.name:<{names}}  ", state, f"  {one.trigger:<{triggers}}  {one.pipeline}")
+        name, trigger, pipeline = map(printable, (one.recurring.name, one.trigger, one.pipeline))
+        head = (f"{name:<{names}}  ", state, f"  {trigger:<{triggers}}  {pipeline}")
         console.print(Text.assemble(*head))
         last = one.last_run
         if last is None:
             console.print(Text(f"  next {_shown(one.next_run)}, no run yet"))
             continue
-        result = (last.state, _STYLES.get(last.state, ""))
+        result = (printable(last.state), _STYLES.get(last.state, ""))
         console.print(Text.assemble(f"  next {_shown(one.next_run)}, last ", result, f" {_shown(last.started_at)}"))
-        console.print(Text(f"  {last.url}", style="dim"))
+        console.print(Text(f"  {printable(last.url)}", style="dim"))
 
 
 def _look_up(backend: Backend, one: Recurring, names: dict[str, str], now: datetime.datetime) -> Schedule:

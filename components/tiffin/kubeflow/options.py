@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tiffin.authoring.options import no_reuse_option, params_option, set_option
+from tiffin.printing import printable
 
 _CONNECTION = (
     click.option(
@@ -112,5 +113,5 @@ def show_warnings(lines: Iterable[str]) -> list[str]:
     """Print warnings to standard error and return them as a list."""
     lines = list(lines)
     for line in lines:
-        click.echo(f"warning: {line}", err=True)
+        click.echo(f"warning: {printable(line)}", err=True)
     return lines

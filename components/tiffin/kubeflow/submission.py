@@ -10,6 +10,7 @@ from tiffin.errors import BackendError
 from tiffin.kubeflow.connection import Backend, request
 from tiffin.kubeflow.logs import log_command, read_log
 from tiffin.kubeflow.publication import Published, equals, find_or_make, pages
+from tiffin.printing import printable
 from tiffin.specs.logs import error_line
 from tiffin.specs.progress import State, StepProgress, shown
 from tiffin.specs.spec import Spec
@@ -213,19 +214,19 @@ def show_end(submission: Submission, stream: TextIO) -> None:
     if submission.log:
         print(f"\nLast log lines of {submission.failed_title}:", file=stream)
         for line in submission.log:
-            print(f"  {line}", file=stream)
+            print(f"  {printable(line.expandtabs())}", file=stream)
     elif submission.failed_step:
         print(
-            f"\nThe backend returned no log of {submission.failed_title}. See {submission.url}, or run: "
-            f"{submission.log_command}",
+            f"\nThe backend returned no log of {submission.failed_title}. See {printable(submission.url)}, or run: "
+            f"{printable(submission.log_command)}",
             file=stream,
         )
     stopped = f", stopped by {submission.stopped_by}" if submission.stopped_by else ""
     seconds = "" if submission.seconds is None else f" in {submission.seconds:.0f} s"
-    print(f"\n{submission.published.version} {submission.state}{seconds}{stopped}", file=stream)
+    print(f"\n{printable(submission.published.version)} {submission.state}{seconds}{stopped}", file=stream)
     if submission.reason:
-        print(f" reason  {submission.reason}", file=stream)
-    print(f" run     {submission.url}", file=stream)
+        print(f" reason  {printable(submission.reason)}", file=stream)
+    print(f" run     {printable(submission.url)}", file=stream)
 
 
 def _take_states(steps: list[StepProgress], run: Mapping[str, Any]) -> list[StepProgress]:

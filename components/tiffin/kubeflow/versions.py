@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
 from google.protobuf import json_format
 from google.protobuf.message import Message
+
+from tiffin.specs.yaml_text import load_documents
 
 # Oldest backend that Tiffin's pipelines run on. The dashboard shows their dropdowns from 2.17 on.
 MINIMUM = "2.16"
@@ -66,7 +67,7 @@ def used_fields(spec: bytes) -> set[str]:
     from kfp.pipeline_spec import pipeline_spec_pb2
 
     fields: set[str] = set()
-    for document in yaml.safe_load_all(spec):
+    for document in load_documents(spec):
         if "root" in document:
             fields |= set(_fields(json_format.ParseDict(document, pipeline_spec_pb2.PipelineSpec())))
             # PipelineSpec declares the deployment as a free-form struct; the backend parses it as this message.

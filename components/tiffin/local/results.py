@@ -12,10 +12,10 @@ from typing import Any, TextIO
 from rich.text import Text
 
 from tiffin.artifacts import documents
-from tiffin.artifacts.notes import printable
 from tiffin.artifacts.summary import RegisteredModel, Summary, noted, read_summary
 from tiffin.artifacts.verdict import Evaluation, Verdict
 from tiffin.errors import InputError
+from tiffin.printing import printable
 from tiffin.specs import logs
 from tiffin.specs.progress import StepProgress, open_console
 from tiffin.storage.files import write_bytes
@@ -212,9 +212,9 @@ def show_run(run: Run, stop_command: str, stream: TextIO) -> None:
         console.print(Text(f"\nLast log lines of {failed.title}:"))
         for line in tail(failed.log):
             console.print(Text(f"  {printable(line.expandtabs())}", style="dim"))
-        console.print(Text(f"Full log: {failed.log}"))
+        console.print(Text(f"Full log: {printable(failed.log)}"))
     style = "bold green" if run.state == "SUCCEEDED" else "bold red"
-    title = f"{run.pipeline} {run.version or ''}".rstrip()
+    title = printable(f"{run.pipeline} {run.version or ''}".rstrip())
     stopped = f", stopped by {run.stopped_by}" if run.stopped_by else ""
     console.print(Text.assemble(f"\n{title} ", (run.state, style), f" in {run.seconds:.1f} s{stopped}"))
     for name, text in _facts(run):
@@ -223,7 +223,9 @@ def show_run(run: Run, stop_command: str, stream: TextIO) -> None:
         for label, line in zip([name, *[""] * len(lines)], lines, strict=False):
             console.print(Text(f"  {label:<7} {line.replace(_JOINED, ' ')}"))
     if run.left_server:
-        console.print(Text(f"A model server is running at {run.left_server}. Stop it with: {stop_command}"))
+        console.print(
+            Text(f"A model server is running at {printable(run.left_server)}. Stop it with: {printable(stop_command)}")
+        )
 
 
 def _wrapped(text: str, columns: int) -> list[str]:
@@ -243,11 +245,11 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     models = run.models.values() or filter(None, [run.model])
     facts = [
         ("reason", printable(run.reason)),
-        ("data", run.data_version),
+        ("data", printable(run.data_version or "")),
         *metrics,
         ("verdict", printable(run.verdict.reason) if run.verdict and run.state == "SUCCEEDED" else None),
-        *[("model", f"{model.name} version {model.version}") for model in models],
-        ("serving", run.serving),
+        *[("model", printable(f"{model.name} version {model.version}")) for model in models],
+        ("serving", printable(run.serving or "")),
         # Without another failure, these lines are the reason itself.
         *[("unread", printable(line)) for line in run.unread if line not in run.reason],
         *[("warning", printable(line)) for line in run.warnings],

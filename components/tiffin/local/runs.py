@@ -26,6 +26,7 @@ from tiffin.local.processes import Processes
 from tiffin.local.results import Run, conclude, tidy_log
 from tiffin.local.serving import find_server
 from tiffin.local.virtualenvs import Machine, Place, Virtualenvs, shared_variables
+from tiffin.printing import printable
 from tiffin.specs.parameters import gather_parameters
 from tiffin.specs.progress import StepProgress, shown
 from tiffin.specs.services import find_unaddressed
@@ -166,7 +167,7 @@ def _check_first(spec: Spec, missing: Mapping[str, str], stream: TextIO) -> None
         if problem := missing.get(images.environment(step.image)):
             raise TiffinError(problem)
     for problem in missing.values():
-        stream.write(f"warning: {problem} The run fails at the first step that needs it.\n")
+        stream.write(f"warning: {printable(problem)} The run fails at the first step that needs it.\n")
 
 
 def _compile(pipeline: str, folder: Path) -> Spec:

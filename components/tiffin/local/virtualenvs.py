@@ -16,7 +16,7 @@ from tiffin.local.processes import Processes
 from tiffin.local.serving import serving_root
 from tiffin.local.tasks import RunTask, task_runner
 from tiffin.stages import find_components
-from tiffin.stages.traits import Service
+from tiffin.stages.traits import Service, database_uri
 
 
 class Place(Protocol):
@@ -67,7 +67,7 @@ def shared_variables(state: Path) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TIFFIN_SERVING_ROOT": str(serving_root(state)),
         VARIABLE: str(state),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{state / 'mlflow.db'}",
+        "MLFLOW_TRACKING_URI": database_uri(state / "mlflow.db"),
         # Local runs send no telemetry.
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }

@@ -23,6 +23,7 @@ from typing import Any
 
 from tiffin import storage
 from tiffin.errors import Conflict, InputError, StorageError
+from tiffin.printing import printable
 from tiffin.serving import model_config
 
 VERSIONS = "versions"
@@ -250,7 +251,7 @@ class ServedModel:
                     return
                 time.sleep(pause)
         except StorageError as failure:
-            print(f"Could not restore {STABLE}: {failure}", flush=True)  # noqa: T201 - the step's log
+            print(printable(f"Could not restore {STABLE}: {failure}"), flush=True)  # noqa: T201 - the step's log
 
     def _restore(self, version: int, before: State, why: str) -> None:
         """Put the last complete config in place of one with `version`, unless another process did already."""

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tiffin.errors import InputError, did_you_mean
 from tiffin.specs.rules import check_values
 from tiffin.specs.spec import Parameter, Spec
+from tiffin.specs.yaml_text import InvalidYaml, load_yaml
+
+# Characters of a value in an error.
+_SHOWN = 500
 
 # parameterType -> description, example, and predicate. Unlike in Python, a bool does not count as an int here.
 _TYPES: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
@@ -59,11 +61,11 @@ def gather_parameters(spec: Spec, settings: Iterable[str] = (), file: str | Path
 
 def _read_file(path: str | Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(Path(path).read_bytes())
-    except (OSError, yaml.YAMLError) as error:
+        values = load_yaml(Path(path).read_bytes())
+    except (OSError, InvalidYaml) as error:
         raise InputError(
             f"--params should be a readable YAML file. Received: '{path}' "
-            f"({error.strerror if isinstance(error, OSError) else _one_line(error)})."
+            f"({error.strerror if isinstance(error, OSError) else error})."
         ) from None
     if values is None:
         return {}
@@ -87,11 +89,11 @@ def _parse(text: str, parameter: Parameter) -> Any:
     if parameter.type == "STRING":
         return text
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value = load_yaml(text)
+    except InvalidYaml as error:
         raise InputError(
             f"The parameter '{parameter.name}' should be {_wanted(parameter.type)}. "
-            f"Received: '{text}' in --set ({_one_line(error)}). "
+            f"Received: '{_shortened(text)}' in --set ({error}). "
             "Put the whole KEY=VALUE in quotes for the shell."
         ) from None
     if parameter.type == "NUMBER_DOUBLE" and isinstance(value, str):
@@ -111,13 +113,19 @@ def _checked(value: Any, parameter: Parameter, where: str) -> Any:
     if not holds(value):
         raise InputError(
             f"The parameter '{parameter.name}' should be {_wanted(kind)}. "
-            f"Received: {json.dumps(value, default=str)}, {_kind_of(value)}, {where}."
+            f"Received: {_shortened(json.dumps(value, default=str))}, {_kind_of(value)}, {where}."
         )
     if parameter.literals and value not in parameter.literals:
         names = [str(choice) for choice in parameter.literals]
         raise InputError(
             f"The parameter '{parameter.name}' should be one of: {', '.join(names)}. "
-            f"Received: {json.dumps(value)} {where}.{did_you_mean(str(value), names)}"
+            f"Received: {_shortened(json.dumps(value))} {where}.{did_you_mean(str(value), names)}"
+        )
+    if (key := _other_key(value)) is not None:
+        raise InputError(
+            f"The parameter '{parameter.name}' should have texts as keys of its mappings. "
+            f"Received: {key[0]!r} {where}. "
+            "YAML reads on, no and 1 as booleans and numbers. Put the key in quotes."
         )
     try:
         # Refuse YAML types that JSON lacks, such as dates, and NaN and infinities.
@@ -126,8 +134,21 @@ def _checked(value: Any, parameter: Parameter, where: str) -> Any:
         return float(value) if kind == "NUMBER_DOUBLE" else value
     except (TypeError, ValueError, OverflowError):
         raise InputError(
-            f"The parameter '{parameter.name}' should hold only JSON values. Received: {value!r} {where}. Put strings in quotes."
+            f"The parameter '{parameter.name}' should hold only JSON values. Received: {_shortened(repr(value))} {where}. "
+            "Put strings in quotes."
         ) from None
+
+
+def _other_key(value: Any) -> tuple[Any] | None:
+    """Return the first key of a mapping that is not a text, in a tuple, at any depth; None if there is none."""
+    if isinstance(value, dict):
+        inner: Iterable[Any] = value.values()
+        for key in value:
+            if not isinstance(key, str):
+                return (key,)
+    else:
+        inner = value if isinstance(value, list) else ()
+    return next((found for found in map(_other_key, inner) if found), None)
 
 
 def _wanted(kind: str) -> str:
@@ -144,5 +165,5 @@ def _kind_of(value: Any) -> str:
     return "no value" if value is None else f"a {type(value).__name__}"
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

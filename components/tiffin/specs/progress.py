@@ -13,7 +13,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from tiffin.artifacts.notes import Note, by_severity, printable
+from tiffin.artifacts.notes import Note, by_severity
+from tiffin.printing import printable
 
 State = Literal["waiting", "running", "succeeded", "failed", "skipped", "interrupted"]
 
@@ -111,7 +112,7 @@ def shown(steps: list[StepProgress], title: str, stream: TextIO, *, redirect_std
         The callback to call when a step's state changed.
     """
     console = open_console(stream)
-    console.print(Text(title))
+    console.print(Text(printable(title)))
     if not console.is_terminal or console.is_dumb_terminal:
 
         def line(step: StepProgress) -> None:
@@ -154,7 +155,7 @@ def note_lines(step: StepProgress, columns: int | None) -> list[str]:
     notes = by_severity(step.notes)
     texts = [printable(note.text) for note in notes[:_NOTES]]
     if len(notes) > _NOTES:
-        texts.append(f"and {len(notes) - _NOTES} more in {step.report}")
+        texts.append(f"and {len(notes) - _NOTES} more in {printable(step.report)}")
     return [line for text in texts for line in _wrapped(text, columns)]
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tiffin import images
 from tiffin.errors import InputError
+from tiffin.specs.names import check_names
 from tiffin.specs.steps import Step, read_steps
 from tiffin.specs.wiring import check_wiring
+from tiffin.specs.yaml_text import load_documents
 from tiffin.version import __version__
 
 
@@ -122,8 +122,8 @@ def read_spec(source: str | Path, content: bytes | None = None) -> Spec:
                 f"The spec should be a readable YAML file. Received: '{source}' ({error.strerror})."
             ) from None
     try:
-        # The C loader reads a spec of 2,000 lines in 0.05 s, the Python loader in 0.5 s.
-        documents = tuple(yaml.load_all(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        documents = tuple(load_documents(content))
+        check_names(documents[0])
         steps = tuple(read_steps(documents[0]))
         spec = Spec(
             documents[0]["pipelineInfo"]["name"],
@@ -133,8 +133,10 @@ def read_spec(source: str | Path, content: bytes | None = None) -> Spec:
             content,
             documents,
         )
-    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:500]
         raise InputError(
             f"The spec should be a compiled KFP v2 pipeline. "
             f"Received: '{source}' ({type(error).__name__}: {reason}). Write it with `tiffin compile` or kfp's compiler."

@@ -4,6 +4,7 @@ import re
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
@@ -62,6 +63,12 @@ def path_of(location: str) -> str:
     if scheme.lower() == "file":
         return urllib.parse.unquote(re.sub("^localhost(?=/)", "", rest)) or "/"
     return "" if scheme else rest
+
+
+def database_uri(path: PurePath) -> str:
+    """Return MLflow's URI of a SQLite database, whose path may have any characters."""
+    # In a database URI, a % starts an escape and a ? the options.
+    return f"sqlite:///{str(path).replace('%', '%25').replace('?', '%3F')}"
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ def read(path):
 
 
 class TestWriteSample:
-    @pytest.mark.parametrize("rows", [0, -1])
-    def test_without_rows(self, tmp_path, rows):
-        with pytest.raises(InputError, match=f"rows={rows}"):
+    @pytest.mark.parametrize("rows", [0, -1, 10**8 + 1, 10**20])
+    def test_out_of_range(self, tmp_path, rows):
+        with pytest.raises(InputError, match=f"100,000,000.*rows={rows:,}"):
             sample.write_sample(tmp_path / "sample.csv", rows)
 
         assert list(tmp_path.iterdir()) == []
@@ -66,13 +66,35 @@ class TestIngested:
 
 @pytest.mark.parametrize(
     "uri",
-    ["sample:", "sample:taxis", "sample:deliveries?rows=x", "sample:deliveries?rows=", "sample:deliveries?size=5"],
+    [
+        "sample:",
+        "sample:taxis",
+        "sample:deliveries?rows=x",
+        "sample:deliveries?rows=",
+        "sample:deliveries?size=5",
+        "sample:deliveries?rows=²",
+    ],
 )
 def test_an_unknown_sample_or_option_is_an_error(ingested, uri):
     with pytest.raises(InputError, match=rf"'sample:deliveries.*'{re.escape(uri)}'"):
         ingested(data=uri)
 
     assert ingested.left() == []
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sample:deliveries?rows=100000001", "sample:deliveries?rows=100000000000000000000",
+        f"sample:deliveries?rows={'9' * 5000}",
+        f"sample:deliveries?rows=5&seed={'9' * 5000}",
+    ],
+)  # fmt: skip
+def test_a_sample_of_unbounded_size_is_refused(ingested, uri):
+    with pytest.raises(InputError, match=r"rows") as raised:
+        ingested(data=uri)
+
+    assert (len(str(raised.value)) < 1_000, ingested.left()) == (True, [])
 
 
 def test_a_label_is_checked_before_the_rows_are_generated(ingested):

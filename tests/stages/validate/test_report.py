@@ -5,6 +5,7 @@ import re
 import pyarrow as pa
 import pytest
 
+from support.hostile import HOSTILE, IN_FILES, controls
 from support.written import table, write_examples
 from tiffin.artifacts import documents
 from tiffin.artifacts.anomalies import Anomaly
@@ -81,7 +82,7 @@ def test_notes_are_listed_with_count_and_example(found):
     notes = [Note("ROWS_SET_ASIDE", "Rows|set aside.", "id", 5, "D1000 <b>"), Note("TASK_CHOSEN", "Chosen.")]
     report = describe([], found, {"id": "Id %"}, notes)
 
-    assert "| Rows\\|set aside. | Id % | 5 | D1000 \\<b\\> |\n| Chosen. | | | |\n" in report
+    assert "| Rows\\|set aside. | Id % | 5 | D1000 &lt;b&gt; |\n| Chosen. | | | |\n" in report
     assert report.index("D1000") < report.index("## train")
 
 
@@ -101,6 +102,19 @@ def test_long_values_are_cut(tmp_path):
 
     assert f"{'x' * 200}... (3)" in report
     assert "y" * 300 in report
+
+
+def test_no_name_and_no_value_begins_an_element_or_a_command(tmp_path):
+    rows = pa.table({f"c{number}": [text] * 3 for number, text in enumerate(IN_FILES)})
+    found = statistics.compute(write_examples(tmp_path, {"train": rows}))
+    names = {f"c{number}": text for number, text in enumerate(IN_FILES)}
+    anomalies = [Anomaly(text, "c0", "CODE", text, text) for text in HOSTILE]
+    report = describe(anomalies, found, names, [Note("CODE", text, text, 1, text) for text in HOSTILE])
+
+    assert ("<" in report, controls(report)) == (False, [])
+    # Each row has the cells of its table.
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in report.splitlines() if line.startswith("| ")} == {5, 11}
+    assert sum(line.startswith("| ") for line in report.splitlines()) == 3 + 2 * len(HOSTILE) + len(IN_FILES)
 
 
 def test_a_value_cannot_add_cells_or_markup(tmp_path):

@@ -45,11 +45,12 @@ def deploy_model(
     from tiffin.errors import reported
 
     with reported():
+        from tiffin.printing import printable
         from tiffin.stages.deploy.deployment import deploy
 
         result = deploy(
             model.path, examples.path, deployment.path, model_name, version, serving_root=serving_root,
             address=serving_address, deadline_seconds=deadline_seconds, why=why, replace_newer=replace_newer,
         )  # fmt: skip
-        print(f"deployed {model_name} version {version} at {result.address}; prediction: {result.answer}")  # noqa: T201
+        print(printable(f"deployed {model_name} version {version} at {result.address}; prediction: {result.answer}"))  # noqa: T201
         return (result.address,)

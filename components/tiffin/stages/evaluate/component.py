@@ -43,7 +43,7 @@ def evaluate_model(
     from tiffin.errors import reported
 
     with reported():
-        from tiffin.artifacts.notes import printable
+        from tiffin.printing import printable
         from tiffin.stages.evaluate.evaluation import evaluate
 
         found = evaluate(model.path, examples.path, evaluation.path, thresholds=thresholds, split=split)
@@ -56,5 +56,5 @@ def evaluate_model(
             curves.log_confusion_matrix(list(found.classes), list(map(list, found.confusion)))
         for note in found.notes:
             print(printable(note.text))  # noqa: T201 - the step's log
-        print(found.reason)  # noqa: T201 - the step's log
+        print(printable(found.reason))  # noqa: T201 - the step's log
         return found.passed, found.reason

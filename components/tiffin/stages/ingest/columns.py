@@ -19,6 +19,8 @@ from tiffin.stages.ingest.sources import (
     quoted_name,
 )
 
+_ZONED = "TIME WITH TIME ZONE"
+
 
 def find_excluded(exclude: Sequence[str], names: Names, derive: Mapping[str, str]) -> list[str]:
     """Return the names in the examples of the columns to drop.
@@ -62,12 +64,16 @@ def finish_columns(
     Raises:
         InputError: An expression or a column's type is invalid, or no column is left.
     """
-    relation = f"(SELECT *, {split} AS {SPLIT} FROM source)"
+    # As texts, which they become in the end: the conversion of such a time to another zone depends on today's date.
+    zoned = ", ".join(
+        f"CAST({quoted_name(c.name)} AS VARCHAR) AS {quoted_name(c.name)}" for c in columns if c.type == _ZONED
+    )
+    relation = f"(SELECT *{f' REPLACE ({zoned})' if zoned else ''}, {split} AS {SPLIT} FROM source)"
     for name, expression in derived.items():
         relation = f"(SELECT *, (\n{expression}\n) AS {quoted_name(name)} FROM {relation})"
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-    except duckdb.Error as error:
+    except (duckdb.Error, UnicodeDecodeError) as error:
         raise InputError(
             f"derive should be valid for the columns' types ({expression_reason(error)}). Received: derive={dict(derived)}. "
             f"The columns are: {', '.join(f'{names.original(column.name)} {type_name(column.type)}' for column in columns)}."
@@ -97,8 +103,10 @@ def _final_column(name: str, type_: str, original: str) -> tuple[examples.Column
             name, "FLOAT"
         ), f"CASE WHEN isfinite(CAST({sql} AS DOUBLE)) THEN CAST({sql} AS DOUBLE) END"
     if base in MOMENTS:
-        logical = "date" if base == "DATE" else "timestamp"
-        return examples.Column(name, "INT", logical), f"CAST(floor(epoch(CAST({sql} AS TIMESTAMP))) AS BIGINT)"
+        if base == "DATE":
+            # A date may be beyond the range of timestamps, which ends in the year 294247.
+            return examples.Column(name, "INT", "date"), f"CAST(epoch({sql}) AS BIGINT)"
+        return examples.Column(name, "INT", "timestamp"), f"CAST(floor(epoch(CAST({sql} AS TIMESTAMP))) AS BIGINT)"
     if base in TEXTS or base == '"NULL"':
         return examples.Column(name, "STRING"), f"CAST({sql} AS VARCHAR)"
     raise InputError(

@@ -62,7 +62,7 @@ def ingest_examples(
     from tiffin.errors import reported
 
     with reported():
-        from tiffin.artifacts.notes import printable
+        from tiffin.printing import printable
         from tiffin.stages.ingest.examples import ingest
         from tiffin.stages.ingest.reading import Reading
 

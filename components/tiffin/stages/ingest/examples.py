@@ -10,7 +10,7 @@ import duckdb
 from tiffin.artifacts.examples import Manifest, set_aside, write_examples
 from tiffin.stages.ingest import sample
 from tiffin.stages.ingest.columns import find_excluded, finish_columns
-from tiffin.stages.ingest.expressions import names_used, order_derived, with_final_names
+from tiffin.stages.ingest.expressions import names_used, order_derived, seal, with_final_names
 from tiffin.stages.ingest.loading import load, local_files
 from tiffin.stages.ingest.names import Names, check_label, find_key, renamed_columns
 from tiffin.stages.ingest.parameters import check_max_bad_share, check_reading
@@ -101,6 +101,7 @@ def ingest(
             {*in_table, *derived} - {label, names.find(label), *excluded},
         )
         excluded += left_out
+        seal(connection, scratch)
         split = split_expression(weights, loaded.columns, key_column)
         table_columns = finish_columns(connection, loaded.columns, names, derived, excluded, split)
         version, written = write_shards(connection, table_columns, list(weights), derive, scratch / "shards")

@@ -1,21 +1,24 @@
 """Check the SQL expressions of derived columns, in DuckDB's dialect, before they run.
 
-An expression may use the columns of its row, constants, operators, `CASE`, casts and deterministic functions. Sub-queries,
-aggregates, window functions, and functions that read files, the clock or random numbers are rejected from the parsed tree:
-an expression cannot read other data, and gives the same result in every run.
+An expression may use the columns of its row, constants, operators, `CASE`, casts and the functions of `functions.py`, and the
+size of what it makes is bounded. All else is refused from the parsed tree: an expression cannot read other data, gives the same
+result in every run, and ends.
 """
 
-import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from tiffin.errors import InputError, did_you_mean
+from tiffin.stages.ingest.functions import ALLOWED, TYPES
+from tiffin.stages.ingest.lengths import LONGEST_IN_ALL, Length, TooLong, measure
 from tiffin.stages.ingest.names import plain_name
+from tiffin.stages.ingest.parameters import check_derive
 from tiffin.stages.ingest.reasons import expression_reason
-from tiffin.stages.ingest.sources import quoted_name
+from tiffin.stages.ingest.sources import escaped, quoted_name
 
 # Node classes of DuckDB's serialized tree that depend only on the row.
 _NODES = {
@@ -30,10 +33,8 @@ _NODES = {
     "BETWEEN",
     "TYPE",
 }
-# Functions that read the clock although DuckDB marks them as consistent; `age` only with one argument.
-_CLOCKS = {"age", "current_localtime", "current_localtimestamp"}
-# DuckDB's scalar macros; its other macros are PostgreSQL catalogue functions and list helpers.
-_MACROS = {"nullif", "split_part", "fmod", "fdiv", "if", "days_in_month", "date_add"}
+# Characters of an expression; DuckDB takes many seconds to parse longer ones.
+_LONGEST = 100_000
 
 
 def order_derived(
@@ -54,14 +55,13 @@ def order_derived(
         InputError: A name is invalid or taken; an expression does not parse, uses more than its row or an unknown column; or
             expressions depend on one another in a cycle.
     """
+    check_derive(derive)
     taken = [name for name in derive if name.lower() in {column.lower() for column in columns}]
     if taken:
         raise InputError(
             f"A derived column should have a new name. Received: derive={{'{taken[0]}': ...}}, which is an existing column. "
             "Choose another name, and list the existing column in exclude to replace it."
         )
-    if not derive:
-        return []
     lower = [name.lower() for name in derive]
     for name in derive:
         if plain_name(name) != name or lower.count(name.lower()) > 1:
@@ -69,10 +69,10 @@ def order_derived(
                 "A derived column's name should be letters, digits and '_', start with a letter, not be a Python keyword, and "
                 f"differ from other names in more than case. Received: derive={{{name!r}: ...}}. Choose another name."
             )
-    functions = _pure_functions()
+    trees = {name: _checked_tree(connection, name, expression) for name, expression in derive.items()}
     needs = {
-        name: _columns_used(connection, name, expression, [*columns, *derive], renamed or {}, functions)
-        for name, expression in derive.items()
+        name: _columns_used(tree, _given(name, derive[name]), [*columns, *derive], renamed or {})
+        for name, tree in trees.items()
     }
     ordered: list[str] = []
     while len(ordered) < len(derive):
@@ -83,20 +83,47 @@ def order_derived(
                 f"Derived columns should not depend on each other in a cycle. Received: {', '.join(cycle)}."
             )
         ordered += ready
+    _check_lengths({name: trees[name] for name in ordered}, derive)
     return ordered
 
 
-def _columns_used(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    expression: str,
-    columns: Sequence[str],
-    renamed: Mapping[str, str],
-    functions: frozenset[str],
-) -> set[str]:
-    if not isinstance(expression, str) or not expression.strip():
-        raise InputError(f"derive['{name}'] should be a SQL expression over one row. Received: {expression!r}.")
-    given = f"derive['{name}'] = '{expression}'"
+def _check_lengths(trees: Mapping[str, dict[str, Any]], derive: Mapping[str, str]) -> None:
+    """Raise for expressions that may make too long texts; each comes after the columns it uses."""
+    lengths: dict[str, Length] = {}
+    fixed = 0
+    for name, tree in trees.items():
+        try:
+            lengths[name.lower()], made = measure(tree, lengths)
+            fixed += made.fixed
+            if fixed > LONGEST_IN_ALL:
+                raise TooLong(
+                    f"the derived columns together may make texts of more than {LONGEST_IN_ALL:,} bytes a row"
+                )
+        except TooLong as problem:
+            raise InputError(
+                f"The expression should make texts of bounded size. Received: {_given(name, derive[name])}: {problem}."
+            ) from None
+
+
+def _checked_tree(connection: duckdb.DuckDBPyConnection, name: str, expression: str) -> dict[str, Any]:
+    """Return the serialized tree of one expression that uses allowed functions and types, apart from the names of columns."""
+    given = _given(name, expression)
+    if len(expression) > _LONGEST:
+        raise InputError(
+            f"The expression should have at most {_LONGEST:,} characters. Received: {given}, with {len(expression):,}."
+        )
+    try:
+        node = _parsed_node(connection, expression, given)
+        for part in _walk(node):
+            _check_part(part, given)
+    except RecursionError:
+        raise InputError(
+            f"The expression should be nested less deeply. Received: {given}. Derive a part of it first."
+        ) from None
+    return node
+
+
+def _parsed_node(connection: duckdb.DuckDBPyConnection, expression: str, given: str) -> dict[str, Any]:
     tree = _parsed(connection, expression)
     if tree.get("error"):
         reason = expression_reason(tree["error_message"])
@@ -114,13 +141,35 @@ def _columns_used(
     )
     if not plain:
         raise InputError(f"derive should have one SQL expression per column, without other clauses. Received: {given}.")
+    found: dict[str, Any] = node["select_list"][0]
+    return found
+
+
+def _check_part(part: Mapping[str, Any], given: str) -> None:
+    """Raise unless a part of an expression depends on the row only."""
+    kind = part["class"]
+    if kind not in _NODES:
+        raise InputError(f"The expression should use only its own row. Received: {given}, with '{kind.lower()}'.")
+    if kind == "FUNCTION" and part["function_name"].lower() not in ALLOWED:
+        name = part["function_name"]
+        near = did_you_mean(name.lower(), [known for known in ALLOWED if known.isidentifier()])
+        raise InputError(
+            f"The expression should use functions that depend on their arguments only. Received: {given}, "
+            f"with the function '{name}'.{near}"
+        )
+    if kind == "TYPE" and part["type_name"].lower() not in TYPES:
+        name = part["type_name"]
+        raise InputError(
+            f"The expression should cast to a type of numbers, text, dates or lists. Received: {given}, "
+            f"with the type '{name}'.{did_you_mean(name.lower(), TYPES)}"
+        )
+
+
+def _columns_used(tree: Mapping[str, Any], given: str, columns: Sequence[str], renamed: Mapping[str, str]) -> set[str]:
     used = set()
     by_lower = {column.lower(): column for column in columns}
-    for part in _walk(node["select_list"][0]):
-        kind = part["class"]
-        if kind not in _NODES:
-            raise InputError(f"The expression should use only its own row. Received: {given}, with '{kind.lower()}'.")
-        if kind == "COLUMN_REF":
+    for part in _walk(tree):
+        if part["class"] == "COLUMN_REF":
             column = part["column_names"][-1]
             if len(part["column_names"]) > 1 or (column not in renamed and column.lower() not in by_lower):
                 original = {final: source for source, final in renamed.items()}
@@ -130,13 +179,18 @@ def _columns_used(
                     f"'{'.'.join(part['column_names'])}'.{did_you_mean(column, known)} "
                     f"The columns are: {', '.join(known)}."
                 )
+            if "of" in part and column in renamed:
+                function = part["of"]["function_name"]
+                raise InputError(
+                    f"A function of a renamed column should have it as argument. Received: {given}. "
+                    f"Write {function}({quoted_name(column)}) in place of {quoted_name(column)}.{function}()."
+                )
             used.add(renamed.get(column) or by_lower[column.lower()])
-        if kind == "FUNCTION" and part["function_name"].lower() not in functions:
-            raise InputError(
-                f"The expression should use known, deterministic functions of one row. Received: {given}, "
-                f"with the function '{part['function_name']}'.{did_you_mean(part['function_name'], functions)}"
-            )
     return used
+
+
+def _given(name: str, expression: str) -> str:
+    return f"derive['{name}'] = '{expression if len(expression) < 500 else expression[:500] + '...'}'"
 
 
 def with_final_names(connection: duckdb.DuckDBPyConnection, expression: str, renamed: Mapping[str, str]) -> str:
@@ -180,29 +234,34 @@ def _parsed(connection: duckdb.DuckDBPyConnection, expression: str) -> dict[str,
 
 
 def _walk(node: Any) -> Iterator[dict[str, Any]]:
-    """Yield every expression of a serialized tree, parents first."""
+    """Yield every expression of a serialized tree, and every type of a cast, parents first."""
     if isinstance(node, dict):
         if "class" in node:
             yield node
-        for key, value in node.items():
-            if key != "type_expr":  # The target type of a cast, not an expression.
-                yield from _walk(value)
+        if node.get("class") == "FUNCTION" and len(path := node["qualified_name"]["path"]) > 1:
+            # `name.upper()` is `upper(name)`; the tree has the name as that of a schema.
+            yield {"class": "COLUMN_REF", "column_names": path[:-1], "of": node}
+        for value in node.values():
+            yield from _walk(value)
     elif isinstance(node, list):
         for value in node:
             yield from _walk(value)
 
 
-@functools.cache
-def _pure_functions() -> frozenset[str]:
-    # Some versions of DuckDB mark the overloads for time zones, of `+` too, as consistent within a query only: they depend
-    # on the session's time zone, which ingest sets to UTC.
-    with duckdb.connect() as connection:
-        rows = _fetch(
-            connection,
-            "SELECT function_name FROM duckdb_functions() WHERE function_type = 'scalar' GROUP BY 1 "
-            "HAVING bool_or(stability = 'CONSISTENT') AND NOT bool_or(stability = 'VOLATILE')",
-        )
-    return frozenset(row[0] for row in rows) - _CLOCKS | _MACROS
+def seal(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Forbid a connection all files but those below a folder, the network and changes to its settings.
+
+    Call it when the sources have been read, before an expression is bound. It is a second barrier: a function that reads a
+    file should not be allowed in the first place.
+
+    Args:
+        connection: Connection of a database that may still spill to its own file.
+        folder: Folder that stays open for the results.
+    """
+    folders = f"['{escaped(folder)}/']"
+    connection.execute(
+        f"SET allowed_directories={folders}; SET enable_external_access=false; SET lock_configuration=true"
+    )
 
 
 def _fetch(connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:

@@ -11,6 +11,21 @@ TYPES = ("text", "integer", "float", "boolean", "date", "timestamp")
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
 
 
+def check_derive(derive: Mapping[Any, Any]) -> None:
+    """Raise an InputError unless the parameter `derive` maps texts to texts that are not empty."""
+    for name, expression in derive.items():
+        if not isinstance(name, str):
+            raise InputError(
+                f"derive should map column names to SQL expressions. Received: derive={{{name!r}: ...}}, whose name is not text. "
+                f"Choose a name that starts with a letter, such as 'c_{name}'."
+            )
+        if not isinstance(expression, str) or not expression.strip():
+            raise InputError(
+                f"derive['{name}'] should be an SQL expression over one row, as text. Received: {expression!r}. "
+                'Write it in quotes, for example {"double": "2 * fare"}.'
+            )
+
+
 def check_splits(splits: Mapping[str, float]) -> None:
     """Raise an InputError unless there is a split, and each has a valid name and a positive weight."""
     if not splits:
@@ -18,7 +33,7 @@ def check_splits(splits: Mapping[str, float]) -> None:
             "splits should have at least one split, for example {'train': 2, 'eval': 1}. Received: splits={}."
         )
     for name, weight in splits.items():
-        if not name.isidentifier():
+        if not isinstance(name, str) or not name.isidentifier():
             raise InputError(
                 f"A split's name should be letters, digits and '_', not starting with a digit. Received: splits['{name}']."
             )
@@ -97,6 +112,7 @@ def check_column_names(names: Sequence[object]) -> None:
 
 # Input of ingest_examples -> its rule.
 RULES: Mapping[str, Callable[[Any], None]] = {
+    "derive": check_derive,
     "splits": check_splits,
     "max_bad_share": check_max_bad_share,
     "types": check_types,

@@ -56,13 +56,14 @@ _EXPRESSIONS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
         lambda m: f"{type_name(m['one'])} cannot become {type_name(m['other'])}",
     ),
     (r"Overflow|out of range", lambda m: "a number is out of its type's range"),
-    (r"Type with name (?P<type>\S+) does not exist", lambda m: f"there is no type {m['type']}"),
     (r"Cannot extract field '(?P<field>.*?)' from", lambda m: f"a column has no field '{m['field']}'"),
 )
 
 
-def expression_reason(error: duckdb.Error | str) -> str:
+def expression_reason(error: duckdb.Error | UnicodeDecodeError | str) -> str:
     """Return why an expression was refused, or failed for a row.
+
+    DuckDB's error is a UnicodeDecodeError if it cuts a value within a character.
 
     Raises:
         OSError: The disk is full.
@@ -75,7 +76,7 @@ def expression_reason(error: duckdb.Error | str) -> str:
             return reason(match)
     if isinstance(error, duckdb.BinderException):
         return "the operands have unsuitable types or values"
-    if isinstance(error, duckdb.Error):
+    if not isinstance(error, str):
         return "a value is invalid for a function or a cast"
     return "it does not parse"
 
@@ -107,7 +108,7 @@ def unreadable(uri: str, error: duckdb.Error) -> InputError:
     )
 
 
-def check_disk(error: duckdb.Error) -> None:
+def check_disk(error: duckdb.Error | UnicodeDecodeError) -> None:
     """Raise if the reason is the machine, not the data.
 
     Raises:

@@ -22,6 +22,8 @@ _KITCHENS = {f"kitchen {number:02d}": 8 + (number * 7) % 13 for number in range(
 _VEHICLES = {"bike": 15.0, "e-bike": 20.0, "scooter": 26.0, "car": 22.0}
 _WEATHER = {"clear": 1.0, "rain": 1.25, "storm": 1.6, "snow": 1.8}
 _BAD_ROW_EVERY = 500
+# 100 million rows are 12 GB of CSV, and take more than an hour to generate.
+_MOST_ROWS = 100_000_000
 
 
 def write_sample(path: str | Path, rows: int = 20_000, seed: int = 7) -> None:
@@ -29,14 +31,14 @@ def write_sample(path: str | Path, rows: int = 20_000, seed: int = 7) -> None:
 
     Args:
         path: File to write, atomically.
-        rows: Number of rows, at least 1; one in 500 is unreadable. Defaults to 20,000.
+        rows: Number of rows, from 1 to 100 million; one in 500 is unreadable. Defaults to 20,000.
         seed: Seed of the random generator. Defaults to 7.
 
     Raises:
-        InputError: `rows` is below 1.
+        InputError: `rows` is out of its range.
     """
-    if rows < 1:
-        raise InputError(f"rows should be at least 1. Received: rows={rows}.")
+    if not 1 <= rows <= _MOST_ROWS:
+        raise InputError(f"rows should be from 1 to {_MOST_ROWS:,}. Received: rows={rows:,}.")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
@@ -64,11 +66,12 @@ def write_sample_uri(uri: str, path: str | Path) -> None:
     parts = urlsplit(uri)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = sorted(options.keys() - {"rows", "seed"})
-    whole = all(value.isdecimal() for value in options.values())
+    # Python does not read integers of more than 4,300 digits.
+    whole = all(value.isascii() and value.isdecimal() and len(value) < 100 for value in options.values())
     if parts.path != "deliveries" or unknown or not whole:
         raise InputError(
             "A sample should be 'sample:deliveries', optionally with integers rows and seed, for example "
-            f"'sample:deliveries?rows=20000&seed=7'. Received: '{uri}'."
+            f"'sample:deliveries?rows=20000&seed=7'. Received: '{uri if len(uri) < 300 else uri[:300] + '...'}'."
         )
     write_sample(path, **{name: int(value) for name, value in options.items()})
 

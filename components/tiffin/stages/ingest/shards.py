@@ -59,7 +59,7 @@ def write_shards(
                 "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
             )
             result[split] = Split(rows, (shard_name(split),))
-    except duckdb.Error as error:
+    except (duckdb.Error, UnicodeDecodeError) as error:
         check_disk(error)
         if not derive:
             raise

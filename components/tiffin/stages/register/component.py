@@ -40,11 +40,12 @@ def register_model(
     from tiffin.errors import reported
 
     with reported():
+        from tiffin.printing import printable
         from tiffin.stages.register.registry import register
 
         result = register(
             model.path, evaluation.path, registration.path, model_name,
             tracking_uri=tracking_uri, experiment=experiment, run=run,
         )  # fmt: skip
-        print(f"registered {result.name} version {result.version}")  # noqa: T201 - the step's log
+        print(printable(f"registered {result.name} version {result.version}"))  # noqa: T201 - the step's log
         return result.version, result.run_id

@@ -1,6 +1,7 @@
 """Rules of the register stage's parameters. Does not import MLflow, so they can be checked before a run starts."""
 
 import re
+import urllib.parse
 
 from tiffin.errors import InputError
 from tiffin.masking import has_secret
@@ -53,6 +54,6 @@ def tracking_path(uri: str) -> str:
     """Return the path of the file store or the SQLite database that a tracking URI names; empty for a server."""
     if uri.startswith("sqlite:"):
         # sqlite:///name is relative, sqlite:////name absolute.
-        return uri.partition(":///")[2].partition("?")[0] or "mlflow.db"
+        return urllib.parse.unquote(uri.partition(":///")[2].partition("?")[0]) or "mlflow.db"
     # MLflow's words for a Databricks workspace.
     return "" if uri in {"databricks", "databricks-uc", "uc"} else path_of(uri)

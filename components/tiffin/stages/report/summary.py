@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tiffin.artifacts.logs import find_errors
-from tiffin.artifacts.notes import Note, by_severity, printable
+from tiffin.artifacts.notes import Note, by_severity
 from tiffin.artifacts.summary import RegisteredModel, Step, Summary, find_reports, noted, write_summary
 from tiffin.errors import InputError, StorageError
+from tiffin.printing import printable
 
 
 def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, status: Mapping[str, str]) -> Summary:

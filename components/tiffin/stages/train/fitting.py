@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tiffin.artifacts.model import Settings
+from tiffin.printing import printable
 from tiffin.stages.train import network
 from tiffin.stages.train.columns import Label
 from tiffin.stages.train.preprocessing import Take
@@ -220,4 +221,4 @@ def _split(target: np.ndarray, seed: int) -> list[np.ndarray]:
 
 
 def _log(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - the step's log
+    print(printable(line), flush=True)  # noqa: T201 - the step's log

@@ -10,6 +10,7 @@ from tiffin.artifacts.model import Settings, Training, read_training, write_trai
 from tiffin.artifacts.results import digest_code, obtain
 from tiffin.artifacts.schema import digest_schema
 from tiffin.artifacts.statistics import digest_statistics
+from tiffin.printing import printable
 
 _PACKAGES = ("tiffin.stages.train", "tiffin.artifacts")
 _DISTRIBUTIONS = ("tensorflow", "keras", "numpy")
@@ -70,7 +71,7 @@ def train_or_reuse(
         record = dataclasses.replace(record, notes=(*notes, *record.notes))
         write_training(output, record)
     for note in record.notes:
-        print(note.text, flush=True)  # noqa: T201 - the step's log
+        print(printable(note.text), flush=True)  # noqa: T201 - the step's log
     return record
 
 

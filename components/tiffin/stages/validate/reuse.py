@@ -9,6 +9,7 @@ from tiffin.artifacts.examples import Manifest, read_manifest
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.results import digest_code, obtain
 from tiffin.artifacts.statistics import write_statistics
+from tiffin.printing import printable
 
 _PACKAGES = ("tiffin.stages.validate", "tiffin.artifacts")
 _DISTRIBUTIONS = ("tensorflow-data-validation", "numpy", "pyarrow")
@@ -44,7 +45,7 @@ def compute_or_reuse(
     notes = obtain("compute_statistics", inputs, Path(output), make, store=store, reuse=reuse, run=run)
     notes = tuple(dataclasses.replace(note, text=f"statistics: {note.text}") for note in notes)
     for note in notes:
-        print(note.text, flush=True)  # noqa: T201 - the step's log
+        print(printable(note.text), flush=True)  # noqa: T201 - the step's log
     return notes
 
 
