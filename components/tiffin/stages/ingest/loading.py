@@ -161,7 +161,7 @@ def _copy(
             raise (unreadable if table.delimiter else damaged)(table.uri, error) from None
         start = parts[-1].end if parts else 0
         parts.append(Part(table.path, table.uri, table.delimiter, order, start, start + done[0][0], table.header))
-    row = "file_row_number" if len(parts) == 1 else f"{[part.start for part in parts]}[file_index + 1] + file_row_number"
+    row = "file_row_number" if len(parts) == 1 else f"list_extract({[part.start for part in parts]}, CAST(file_index + 1 AS BIGINT)) + file_row_number"
     listed = ", ".join(quoted_name(column.name) for column in columns)
     connection.execute(f"CREATE TEMP VIEW source AS SELECT {row} AS {ROW}, {listed} FROM {copied_relation(copies)}")
     return columns, texts, parts
