@@ -23,6 +23,9 @@ from tiffin.stages.ingest.sources import escaped
 from tiffin.stages.ingest.splits import check_weights, split_expression
 from tiffin.stages.ingest.tables import open_tables
 
+# From here on, DuckDB's search for equal expressions, whose time grows with the square of the columns, takes longer than it saves.
+_MANY_COLUMNS = 64
+
 
 def ingest(
     data: str,
@@ -77,6 +80,8 @@ def ingest(
             check_label(label, Names({name: name for name in sample.COLUMNS}), derive, exclude)
         files = stack.enter_context(local_files(data, scratch))
         tables, names, notes = open_tables(connection, data, files, reading, scratch)
+        if len(names.final) > _MANY_COLUMNS:
+            connection.execute("SET disabled_optimizers='common_subexpressions'")
         check_label(label, names, derive, exclude)
         excluded = find_excluded(exclude, names, derive)
         in_table = list(names.final.values())

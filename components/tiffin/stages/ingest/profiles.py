@@ -27,8 +27,9 @@ DATES = ("date", "moment", "zoned")
 
 # Kinds whose columns need no second look.
 _DONE = {"empty", "integer", "fraction", "text"}
-# Columns that one query reads.
-_COLUMNS = 64
+# Columns that one query reads, and up to how many columns it reads each by itself.
+_COLUMNS = 256
+_FEW_COLUMNS = 64
 # Rows that show whether a column repeats its values, and how often each is repeated at least.
 _HEAD_ROWS = 10_000
 _REPEATED = 5
@@ -86,7 +87,7 @@ def profiles(
         every: Whether every column will be read again, not only those of several kinds.
     """
     found: list[Profile] = []
-    wide = len(names) > _COLUMNS
+    wide = len(names) > _FEW_COLUMNS
     for start in range(0, len(names), _COLUMNS):
         chunk = names[start : start + _COLUMNS]
         repeating = _repeating(connection, chunk)
