@@ -74,7 +74,9 @@ def main() -> None:
             write_rows(path, MANY_ROWS, options.taxi)
             many = measured(sys.executable, _INGEST, path, json.dumps(derive))
             show(f"{MANY_ROWS:,} rows, Tiffin", [many])
-            print(f"peak memory, {MANY_ROWS:,} / {ROWS:,} rows: {many[2] / statistics.median(run[2] for run in ours):.2f}")
+            print(
+                f"peak memory, {MANY_ROWS:,} / {ROWS:,} rows: {many[2] / statistics.median(run[2] for run in ours):.2f}"
+            )
         for columns, rows in [*WIDE, *([WIDER] if options.long else [])]:
             write_wide(path, columns, rows)
             show(f"{columns:,} columns x {rows:,} rows, Tiffin", [measured(sys.executable, _INGEST, path, "{}")])
@@ -122,7 +124,9 @@ def measured(python: str | Path, code: str, path: Path, *arguments: str) -> tupl
     with tempfile.TemporaryDirectory(dir=path.parent) as output:
         start = time.perf_counter()
         command = [python, "-W", "ignore", "-c", code, path, output, *arguments]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": ""})
+        done = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": ""}
+        )
         cpu, peak = json.loads(done.stdout.strip().splitlines()[-1])
         return time.perf_counter() - start, cpu, peak
 

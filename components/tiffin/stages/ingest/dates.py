@@ -138,7 +138,9 @@ def _fitting(connection: duckdb.DuckDBPyConnection, profile: Profile) -> tuple[l
     """Return the forms that fit most values in local forms, and the number of values that they fit."""
     column = quoted_name(profile.name)
     local = full(column, forms.LOCAL_DATE)
-    shapes = connection.execute(f"SELECT DISTINCT {forms.date_shape(column)} FROM {profile.relation} WHERE {local}").fetchall()
+    shapes = connection.execute(
+        f"SELECT DISTINCT {forms.date_shape(column)} FROM {profile.relation} WHERE {local}"
+    ).fetchall()
     tried = forms.date_forms({shape for (shape,) in shapes})
     if not tried:
         return [], 0

@@ -23,7 +23,7 @@ from tiffin.stages.ingest.sources import escaped
 from tiffin.stages.ingest.splits import check_weights, split_expression
 from tiffin.stages.ingest.tables import open_tables
 
-# From here on, DuckDB's search for equal expressions, whose time grows with the square of the columns, takes longer than it saves.
+# Beyond it, DuckDB's search for equal expressions, whose time grows with the square of the columns, takes more than it saves.
 _MANY_COLUMNS = 64
 
 
@@ -104,9 +104,7 @@ def ingest(
         excluded += left_out
         split = split_expression(weights, loaded.columns, key_column)
         table_columns = finish_columns(connection, loaded.columns, names, derived, excluded, split)
-        version, written = write_shards(
-            connection, table_columns, list(weights), derive, loaded.spans[-1].end, scratch / "shards"
-        )
+        version, written = write_shards(connection, table_columns, list(weights), derive, scratch / "shards")
         manifest = Manifest(
             version=version,
             rows=sum(split.rows for split in written.values()),

@@ -1,4 +1,4 @@
-"""Copy source files into Parquet files of one form, which the view `source` reads: the same columns and types for all of them."""
+"""Copy source files into Parquet files with the same columns and types, which the view `source` reads."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,6 +16,7 @@ from tiffin.stages.ingest.names import Names
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.reasons import damaged, unreadable
 from tiffin.stages.ingest.rejects import Part, rejected_rows, set_aside_notes
+from tiffin.stages.ingest.row_numbers import Span
 from tiffin.stages.ingest.sources import (
     ROW,
     TEXTS,
@@ -29,7 +30,6 @@ from tiffin.stages.ingest.sources import (
     quoted_name,
     row_group_rows,
 )
-from tiffin.stages.ingest.row_numbers import Span
 from tiffin.stages.ingest.tables import Table
 from tiffin.stages.ingest.values import apply, check_date_format, convert, declared_types, large_integers, selected
 
@@ -161,7 +161,11 @@ def _copy(
             raise (unreadable if table.delimiter else damaged)(table.uri, error) from None
         start = parts[-1].end if parts else 0
         parts.append(Part(table.path, table.uri, table.delimiter, order, start, start + done[0][0], table.header))
-    row = "file_row_number" if len(parts) == 1 else f"list_extract({[part.start for part in parts]}, CAST(file_index + 1 AS BIGINT)) + file_row_number"
+    row = (
+        "file_row_number"
+        if len(parts) == 1
+        else f"list_extract({[part.start for part in parts]}, CAST(file_index + 1 AS BIGINT)) + file_row_number"
+    )
     listed = ", ".join(quoted_name(column.name) for column in columns)
     connection.execute(f"CREATE TEMP VIEW source AS SELECT {row} AS {ROW}, {listed} FROM {copied_relation(copies)}")
     return columns, texts, parts

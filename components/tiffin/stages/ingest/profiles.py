@@ -139,7 +139,11 @@ def _long(repeating: Mapping[str, bool]) -> str:
         if names := [quoted_name(name) for name in repeating if repeating[name] is again]:
             listed = ", ".join(names)
             pairs = f"(SELECT {ROW}, {listed} FROM source) UNPIVOT INCLUDE NULLS (x FOR name IN ({listed}))"
-            values = f"count(*) AS n, min({ROW}) AS row FROM {pairs} GROUP BY 1, 2" if again else f"1 AS n, {ROW} AS row FROM {pairs}"
+            values = (
+                f"count(*) AS n, min({ROW}) AS row FROM {pairs} GROUP BY 1, 2"
+                if again
+                else f"1 AS n, {ROW} AS row FROM {pairs}"
+            )
             parts.append(f"SELECT name, x, {values}")
     return " UNION ALL ".join(parts)
 

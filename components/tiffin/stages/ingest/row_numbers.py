@@ -49,7 +49,9 @@ def order_columns(
     """
     unnamed = [names.final[name] for name in names.final if name in names.unnamed]
     integers = [column.name for column in columns if base_type(column.type) in INTEGERS and column.name not in unnamed]
-    numbers = _row_numbers(connection, integers, spans, rejected) if sum(span.kept for span in spans) >= _LEAST_ROWS else []
+    numbers = (
+        _row_numbers(connection, integers, spans, rejected) if sum(span.kept for span in spans) >= _LEAST_ROWS else []
+    )
     out = [column.name for column in columns if column.name in (*unnamed, *numbers) and column.name not in used]
     kept = not set(inputs) - set(out)
     return [] if kept else out, [_note(names, name, numbers, kept=kept) for name in out]

@@ -1,4 +1,4 @@
-"""Write the Parquet shards of an examples artifact, one per split, and digest their rows."""
+"""Write the Parquet shards of an examples artifact, and digest their rows."""
 
 import hashlib
 import json
@@ -15,6 +15,8 @@ from tiffin.stages.ingest.sources import ROW, escaped, parquet_relation, quoted_
 # Column for each row's split; the space keeps it apart from the data's columns.
 SPLIT = '"tiffin split"'
 _SAMPLE_ROWS = 20
+# Rows of the source from which a shard of a split is written: a bit for each of them is held in memory.
+_SHARD_ROWS = 1 << 28
 
 
 def write_shards(
@@ -22,17 +24,15 @@ def write_shards(
     columns: Sequence[Column],
     splits: Sequence[str],
     derive: Mapping[str, str],
-    rows: int,
     folder: Path,
 ) -> tuple[str, dict[str, Split]]:
-    """Write one Parquet file per split and return the data version and the splits.
+    """Write Parquet files for each split and return the data version and the splits.
 
     Args:
         connection: Connection with the view `examples`.
         columns: Columns to write.
         splits: Split names; a split without rows gets an empty file.
         derive: Expressions of the view, for the error message.
-        rows: Number of rows; the numbers of the view's rows are below it.
         folder: Folder to write to.
 
     Raises:
@@ -42,13 +42,17 @@ def write_shards(
     try:
         # Splits and digests take most of the time: one pass finds both, and keeps a bit per row and split.
         connection.execute(
+            "CREATE TEMP TABLE splits AS SELECT name, part, count(*) AS rows, "
             # The sum of the rows' digests does not depend on the order of the rows.
-            f"CREATE TEMP TABLE splits AS SELECT name, count(*) AS rows, sum(CAST(digest >> 64 AS UBIGINT)::HUGEINT) AS upper, "
-            f"sum(CAST(digest & {(1 << 64) - 1}::UHUGEINT AS UBIGINT)::HUGEINT) AS lower, bitstring_agg(row, 0, {rows - 1}) AS bits "
-            f"FROM (SELECT {SPLIT} AS name, {ROW} AS row, md5_number({_row_text(columns)}) AS digest FROM examples) GROUP BY name"
+            "sum(CAST(CAST(digest >> 64 AS UBIGINT) AS HUGEINT)) AS upper, "
+            f"sum(CAST(CAST(digest & {(1 << 64) - 1}::UHUGEINT AS UBIGINT) AS HUGEINT)) AS lower, "
+            f"bitstring_agg(bit, 0, {_SHARD_ROWS - 1}) AS bits FROM (SELECT {SPLIT} AS name, {ROW} // {_SHARD_ROWS} AS part, "
+            f"CAST({ROW} % {_SHARD_ROWS} AS INTEGER) AS bit, md5_number({_row_text(columns)}) AS digest FROM examples) "
+            "GROUP BY name, part"
         )
         digests = connection.execute(
-            "SELECT name, rows, upper::VARCHAR, lower::VARCHAR FROM splits ORDER BY name"
+            "SELECT name, CAST(sum(rows) AS BIGINT), CAST(sum(upper) AS VARCHAR), CAST(sum(lower) AS VARCHAR) FROM splits "
+            "GROUP BY name ORDER BY name"
         ).fetchall()
         # A date has the integers of its midnight: what they stand for does not change the version.
         content = [[{"name": column.name, "type": column.type} for column in columns], digests]
@@ -56,15 +60,21 @@ def write_shards(
         found = dict.fromkeys(splits, 0) | {split: count for split, count, _, _ in digests}
         result = {}
         for split, count in sorted(found.items()):
-            shard = folder / shard_name(split)
-            shard.parent.mkdir(parents=True, exist_ok=True)
-            connection.execute(f"SET VARIABLE bits = (SELECT bits FROM splits WHERE name = '{split}')")
-            chosen = f"get_bit(getvariable('bits'), CAST({ROW} AS INTEGER)) = 1" if count else "false"
-            connection.execute(
-                f"COPY (SELECT {names} FROM examples WHERE {chosen}) TO '{escaped(shard)}' "
-                f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group_rows(len(columns))})"
-            )
-            result[split] = Split(count, (shard_name(split),))
+            parts = connection.execute("SELECT part FROM splits WHERE name = ? ORDER BY part", [split]).fetchall()
+            shards = []
+            for (part,) in parts or [(0,)]:
+                shards.append(shard_name(split, len(shards)))
+                shard = folder / shards[-1]
+                shard.parent.mkdir(parents=True, exist_ok=True)
+                bits = f"SELECT bits FROM splits WHERE name = '{split}' AND part = {part}"
+                connection.execute(f"SET VARIABLE bits = ({bits})")
+                bit = f"get_bit(getvariable('bits'), CAST({ROW} % {_SHARD_ROWS} AS INTEGER)) = 1"
+                chosen = f"{ROW} // {_SHARD_ROWS} = {part} AND {bit}" if count else "false"
+                connection.execute(
+                    f"COPY (SELECT {names} FROM examples WHERE {chosen}) TO '{escaped(shard)}' "
+                    f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group_rows(len(columns))})"
+                )
+            result[split] = Split(count, tuple(shards))
     except duckdb.Error as error:
         check_disk(error)
         if not derive:

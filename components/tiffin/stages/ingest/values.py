@@ -93,9 +93,7 @@ def convert(
         scratch: Folder for copies of a few columns.
     """
     rules = Rules(reading, math.floor(max_bad_share * rows))
-    found = profiles(
-        connection, texts, rules.numbers, rules.find_missing, scratch, every=bool(reading.date_format)
-    )
+    found = profiles(connection, texts, rules.numbers, rules.find_missing, scratch, every=bool(reading.date_format))
     rules = replace(rules, decimal=_decimal(connection, found, rules))
     return [_converted(connection, each, declared.get(each.name, ""), rules) for each in found]
 
@@ -230,7 +228,9 @@ def apply(
     connection.execute(f"CREATE TEMP VIEW typed AS SELECT {ROW}, {values} FROM source WHERE {kept}")
     typed = [Column(c.name, by_name[c.name].type if c.name in by_name else c.type) for c in columns]
     lost = [sum(part.start <= row < part.end for row, _, _ in misfits) for part in parts]
-    spans = tuple(Span(part.start, part.end, part.end - part.start - less) for part, less in zip(parts, lost, strict=True))
+    spans = tuple(
+        Span(part.start, part.end, part.end - part.start - less) for part, less in zip(parts, lost, strict=True)
+    )
     return typed, rejected, notes, spans
 
 
