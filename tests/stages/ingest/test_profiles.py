@@ -83,7 +83,7 @@ def test_queries_do_not_grow_with_the_columns(tmp_path, value):
         with duckdb.connect() as connection:
             counting = Counting(connection)
             names = [f"c{number}" for number in range(columns)]
-            create(counting, dict.fromkeys(names, [value, value]))
+            create(counting, {name: [value, value] for name in names})
             kinds(counting, names, tmp_path)
             counts.append(counting.queries)
 

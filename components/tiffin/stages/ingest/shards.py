@@ -61,7 +61,7 @@ def write_shards(
         result = {}
         for split, count in sorted(found.items()):
             parts = connection.execute("SELECT part FROM splits WHERE name = ? ORDER BY part", [split]).fetchall()
-            shards = []
+            shards: list[str] = []
             for (part,) in parts or [(0,)]:
                 shards.append(shard_name(split, len(shards)))
                 shard = folder / shards[-1]

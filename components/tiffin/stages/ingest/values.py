@@ -27,11 +27,13 @@ from tiffin.stages.ingest.profiles import DATES, NUMBERS, Profile, profiles
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.rejects import Part, misfit_rows, misfits_rejected, placed, too_many_rejected
 from tiffin.stages.ingest.row_numbers import Span
-from tiffin.stages.ingest.sources import INTEGERS, ROW, Column, base_type, quoted_name
+from tiffin.stages.ingest.sources import ROW, Column, base_type, quoted_name
 from tiffin.stages.ingest.tables import Table
 
 # Rows in the error for too many of them.
 _SHOWN = 3
+# Columns that one query reads.
+_COLUMNS = 256
 # Integers up to this size have a float of their own; larger ones, such as identifiers, would collide.
 _EXACT = 1 << 53
 
@@ -136,23 +138,36 @@ def _declared(connection: duckdb.DuckDBPyConnection, each: Profile, declared: st
 
 def large_integers(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> list[Conversion]:
     """Return the conversions to text of integer columns of Parquet with values beyond 2^53, such as identifiers."""
+    long = [column.name for column in columns if _may_be_long(column.type)]
     found = []
-    for column in columns:
-        name, base = quoted_name(column.name), base_type(column.type)
-        whole = base in INTEGERS or base in ("HUGEINT", "UHUGEINT") or column.type.endswith(",0)")
-        if not whole or base in ("INTEGER", "SMALLINT", "TINYINT", "UINTEGER", "USMALLINT", "UTINYINT"):
-            continue
+    for column in _beyond(connection, long):
+        name = quoted_name(column)
         large = f"{name} NOT BETWEEN -{_EXACT} AND {_EXACT}"
         count, example = connection.execute(
             f"SELECT count(*), arg_min({name}, {ROW})::VARCHAR FROM source WHERE {large}"
         ).fetchall()[0]
-        if count:
-            text = (
-                f"{column.name}: is text: {count} integers are beyond 2^53, first '{example}'. "
-                f"Set {setting(column.name, 'integer')} for numbers."
-            )
-            remarks = (Remark(Note("LARGE_INTEGERS", text, column.name, count, example)),)
-            found.append(Conversion(column.name, "VARCHAR", f"CAST({name} AS VARCHAR)", remarks=remarks))
+        text = (
+            f"{column}: is text: {count} integers are beyond 2^53, first '{example}'. "
+            f"Set {setting(column, 'integer')} for numbers."
+        )
+        remarks = (Remark(Note("LARGE_INTEGERS", text, column, count, example)),)
+        found.append(Conversion(column, "VARCHAR", f"CAST({name} AS VARCHAR)", remarks=remarks))
+    return found
+
+
+def _may_be_long(type_: str) -> bool:
+    return base_type(type_) in ("BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT") or type_.endswith(",0)")
+
+
+def _beyond(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[str]:
+    """Return the columns of integers with a value beyond 2^53."""
+    found = []
+    for start in range(0, len(names), _COLUMNS):
+        chunk = names[start : start + _COLUMNS]
+        ends = ", ".join(f"min({name}), max({name})" for name in map(quoted_name, chunk))
+        row = connection.execute(f"SELECT {ends} FROM source").fetchall()[0]
+        pairs = zip(chunk, row[::2], row[1::2], strict=True)
+        found += [name for name, least, most in pairs if least is not None and (least < -_EXACT or most > _EXACT)]
     return found
 
 
