@@ -118,9 +118,10 @@ golden: .venvs/dev/.ready ## Rewrite the goldens and the descriptors; review the
 	@.venvs/dev/bin/python -m grpc_tools.protoc --proto_path=components/tiffin/serving \
 	  --descriptor_set_out=components/tiffin/serving/descriptors.binpb tensorflow.proto tensorflow_serving.proto
 
-bench: setup ## Run the benchmarks and compare with other tools. BENCH='--set data=... --set label=...' for other data.
+bench: setup ## Run the benchmarks and compare with other tools. LONG=--long for 10 million rows; BENCH='--set data=... --set label=...' for other data.
 	@.venvs/sdk/bin/python tests/benchmarks/pipeline.py $(BENCH)
 	@.venvs/data/bin/python tests/benchmarks/tfdv.py 2>/dev/null
+	@.venvs/data/bin/python tests/benchmarks/ingest.py $(LONG)
 	@TF_CPP_MIN_LOG_LEVEL=3 .venvs/data/bin/python tests/benchmarks/real_data.py 2>/dev/null
 	@.venvs/sdk/bin/python tests/benchmarks/client.py
 	@.venvs/sdk/bin/python tests/benchmarks/defaults.py

@@ -13,6 +13,7 @@ from tiffin.stages.ingest.sources import (
     FRACTIONS,
     INTEGERS,
     MOMENTS,
+    ROW,
     TEXTS,
     Column,
     base_type,
@@ -51,11 +52,11 @@ def finish_columns(
     exclude: Sequence[str],
     split: str,
 ) -> list[examples.Column]:
-    """Create the view `examples` of the final columns and each row's split, and return the final columns.
+    """Create the view `examples` of the final columns with each row's number and split, and return the final columns.
 
     Args:
-        connection: Connection with the table `source`.
-        columns: Columns of the table.
+        connection: Connection with the view `typed`.
+        columns: Columns of the view.
         names: Names of the columns in the source and in the table.
         derived: Name to checked expression with names of the table, each after the columns it uses.
         exclude: Names in the table of the columns to drop.
@@ -68,7 +69,7 @@ def finish_columns(
     zoned = ", ".join(
         f"CAST({quoted_name(c.name)} AS VARCHAR) AS {quoted_name(c.name)}" for c in columns if c.type == _ZONED
     )
-    relation = f"(SELECT *{f' REPLACE ({zoned})' if zoned else ''}, {split} AS {SPLIT} FROM source)"
+    relation = f"(SELECT *{f' REPLACE ({zoned})' if zoned else ''}, {split} AS {SPLIT} FROM typed)"
     for name, expression in derived.items():
         relation = f"(SELECT *, (\n{expression}\n) AS {quoted_name(name)} FROM {relation})"
     try:
@@ -78,7 +79,8 @@ def finish_columns(
             f"derive should be valid for the columns' types ({expression_reason(error)}). Received: derive={dict(derived)}. "
             f"The columns are: {', '.join(f'{names.original(column.name)} {type_name(column.type)}' for column in columns)}."
         ) from None
-    kept = [(row[0], row[1]) for row in described if row[0] != SPLIT.strip('"') and row[0] not in exclude]
+    left_out = set(exclude)
+    kept = [(row[0], row[1]) for row in described if quoted_name(row[0]) not in (SPLIT, ROW) and row[0] not in left_out]
     if not kept:
         raise InputError(
             f"exclude should leave at least one column. Received: exclude={list(map(names.original, exclude))}, "
@@ -86,7 +88,7 @@ def finish_columns(
         )
     final = [_final_column(name, type_, names.original(name)) for name, type_ in kept]
     selected = ", ".join(f"{sql} AS {quoted_name(column.name)}" for column, sql in final)
-    connection.execute(f"CREATE TEMP VIEW examples AS SELECT {SPLIT}, {selected} FROM {relation}")
+    connection.execute(f"CREATE TEMP VIEW examples AS SELECT {SPLIT}, {ROW}, {selected} FROM {relation}")
     return [column for column, _ in final]
 
 

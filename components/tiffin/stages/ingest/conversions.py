@@ -54,7 +54,7 @@ class Remark:
 
     Attributes:
         note: The note; its example is the value.
-        row: Row of the value in the table `source`; None where the place is not shown.
+        row: Row of the value in the view `source`; None where the place is not shown.
     """
 
     note: Note
@@ -111,8 +111,8 @@ def as_text(
     column = quoted_name(profile.name)
     if not (rules.find_missing and profile.count("missing")):
         return Conversion(profile.name, "VARCHAR", column, remarks=tuple(remarks))
-    words = _words(connection, profile.name, missing.is_program_word(column, kept=False))
-    kept = "NA" in words and _holds_codes(connection, column)
+    words = _words(connection, profile, missing.is_program_word(column, kept=False))
+    kept = "NA" in words and _holds_codes(connection, profile)
     more = [*remarks]
     if kept:
         rows = counted(words["NA"], "row")
@@ -133,7 +133,7 @@ def missing_words(
     """Return the SQL for whether a text of a column of numbers, dates or booleans is missing, and what to tell about it.
 
     Args:
-        connection: Connection with the table `source`.
+        connection: Connection with the view `source`.
         profile: The column's values.
         rules: The rules.
         infinite: Whether infinite numbers are missing values, as in columns of numbers.
@@ -147,14 +147,14 @@ def missing_words(
     if not tests:
         return "false", []
     test = " OR ".join(tests)
-    return test, _missing_words(profile.name, _words(connection, profile.name, test))
+    return test, _missing_words(profile.name, _words(connection, profile, test))
 
 
-def _words(connection: duckdb.DuckDBPyConnection, name: str, test: str) -> dict[str, int]:
+def _words(connection: duckdb.DuckDBPyConnection, profile: Profile, test: str) -> dict[str, int]:
     """Return the texts that pass a test, with their numbers, the most frequent first."""
-    column = quoted_name(name)
+    column = quoted_name(profile.name)
     rows = connection.execute(
-        f"SELECT trim({column}), count(*) FROM source WHERE {test} GROUP BY 1 ORDER BY 2 DESC, 1"
+        f"SELECT trim({column}), count(*) FROM {profile.relation} WHERE {test} GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
     return dict(rows)
 
@@ -168,10 +168,11 @@ def _missing_words(name: str, words: dict[str, int]) -> list[Remark]:
     return [Remark(Note("MISSING_WORDS", text, name, sum(words.values()), next(iter(words))))]
 
 
-def _holds_codes(connection: duckdb.DuckDBPyConnection, column: str) -> bool:
+def _holds_codes(connection: duckdb.DuckDBPyConnection, profile: Profile) -> bool:
     """Return whether the column's other values are codes of two or three capitals, such as countries."""
+    column = quoted_name(profile.name)
     others, codes = connection.execute(
-        f"SELECT count(*), count(*) FILTER ({missing.is_capital_code(column)}) FROM source "
+        f"SELECT count(*), count(*) FILTER ({missing.is_capital_code(column)}) FROM {profile.relation} "
         f"WHERE {column} IS NOT NULL AND NOT {missing.is_program_word(column, kept=False)}"
     ).fetchall()[0]
     return bool(codes and codes >= _CODES_SHARE * others)

@@ -16,7 +16,7 @@ from tiffin.stages.ingest.conversions import (
 )
 from tiffin.stages.ingest.forms import DateForm, full
 from tiffin.stages.ingest.profiles import DATES, Found, Profile
-from tiffin.stages.ingest.sources import quoted_name
+from tiffin.stages.ingest.sources import ROW, quoted_name
 
 # Kinds of values that a broken date may have.
 _BROKEN = ("bad date", "cut date", "broken")
@@ -41,7 +41,7 @@ def date_column(connection: duckdb.DuckDBPyConnection, profile: Profile, rules: 
         if test != "false" or broken:
             value = f"CASE WHEN {full(column, forms.ISO)} THEN {value} END"
         return Conversion(profile.name, type_, value, test, "a date" if broken else "", tuple(remarks))
-    fitting, count = _fitting(connection, column)
+    fitting, count = _fitting(connection, profile)
     broken = profile.count(*_BROKEN) + local - count
     if broken > rules.few:
         return as_text(connection, profile, rules, [_mixed(profile, profile.first("local date", *_present(profile)))])
@@ -56,7 +56,7 @@ def format_column(connection: duckdb.DuckDBPyConnection, profile: Profile, rules
     form = DateForm(format_, (format_,))
     odd = f"{column} IS NOT NULL AND ({form.value(column)}) IS NULL"
     fitting, like = connection.execute(
-        f"SELECT count({form.value(column)}), count(*) FILTER ({odd} AND {full(column, _ANY_DATE)}) FROM source"
+        f"SELECT count({form.value(column)}), count(*) FILTER ({odd} AND {full(column, _ANY_DATE)}) FROM {profile.relation}"
     ).fetchall()[0]
     if not fitting or fitting * 2 < profile.words:
         return None
@@ -64,7 +64,7 @@ def format_column(connection: duckdb.DuckDBPyConnection, profile: Profile, rules
     if others > min(like, rules.few):
         test, _ = missing_words(connection, profile, rules)
         row, example = connection.execute(
-            f"SELECT rowid, {column} FROM source WHERE {odd} AND NOT ({test}) ORDER BY rowid LIMIT 1"
+            f"SELECT {ROW}, {column} FROM {profile.relation} WHERE {odd} AND NOT ({test}) ORDER BY {ROW} LIMIT 1"
         ).fetchall()[0]
         return as_text(connection, profile, rules, [_mixed(profile, Found(others, row, example))])
     return _in_form(connection, profile, rules, form, others)
@@ -82,7 +82,7 @@ def typed_date(connection: duckdb.DuckDBPyConnection, profile: Profile, rules: R
     if format_:
         value = f"coalesce({DateForm(format_, (format_,)).value(column)}, {value})"
     elif profile.count("local date"):
-        fitting, _ = _fitting(connection, column)
+        fitting, _ = _fitting(connection, profile)
         if len(fitting) > 1:
             first = profile.first("local date").example
             raise InputError(
@@ -134,15 +134,18 @@ def _truth(name: str, pattern: str) -> str:
     return f"CASE WHEN {full(column, pattern)} THEN {full(column, forms.TRUE)} END"
 
 
-def _fitting(connection: duckdb.DuckDBPyConnection, column: str) -> tuple[list[DateForm], int]:
+def _fitting(connection: duckdb.DuckDBPyConnection, profile: Profile) -> tuple[list[DateForm], int]:
     """Return the forms that fit most values in local forms, and the number of values that they fit."""
+    column = quoted_name(profile.name)
     local = full(column, forms.LOCAL_DATE)
-    shapes = connection.execute(f"SELECT DISTINCT {forms.date_shape(column)} FROM source WHERE {local}").fetchall()
+    shapes = connection.execute(
+        f"SELECT DISTINCT {forms.date_shape(column)} FROM {profile.relation} WHERE {local}"
+    ).fetchall()
     tried = forms.date_forms({shape for (shape,) in shapes})
     if not tried:
         return [], 0
     counts = connection.execute(
-        f"SELECT {', '.join(f'count({form.value(column)})' for form in tried)} FROM source WHERE {local}"
+        f"SELECT {', '.join(f'count({form.value(column)})' for form in tried)} FROM {profile.relation} WHERE {local}"
     ).fetchall()[0]
     best = max(counts)
     return [form for form, count in zip(tried, counts, strict=True) if count == best and best], best
@@ -156,7 +159,7 @@ def _in_form(
     value = f"CAST({form.value(column)} AS {type_})"
     test, remarks = missing_words(connection, profile, rules)
     row, example, became = connection.execute(
-        f"SELECT rowid, {column}, {value} FROM source WHERE {value} IS NOT NULL ORDER BY rowid LIMIT 1"
+        f"SELECT {ROW}, {column}, {value} FROM {profile.relation} WHERE {value} IS NOT NULL ORDER BY {ROW} LIMIT 1"
     ).fetchall()[0]
     count = profile.words - broken
     text = f"{counted(count, 'value')} read as dates in the format {form.name}: '{example}' became {became}."

@@ -106,15 +106,17 @@ def _content(blocks: Iterable[bytes]) -> _Content:
         if b"\0" in block:
             found.nul = lines + block.count(b"\n", 0, block.index(b"\0")) + 1
             return found
-        outside = block
+        all_feeds = block.count(b"\n")
+        lines += all_feeds
         # Without any carriage return, line ends inside quotes need not be told apart.
         if found.crlf or found.cr or b"\r" in block:
             outside = b'"'.join(block.split(b'"')[quoted::2])
-        feeds, returns = outside.count(b"\n"), outside.count(b"\r")
-        pairs = outside.count(b"\r\n") if returns else 0
-        found.lf, found.crlf, found.cr = found.lf + feeds - pairs, found.crlf + pairs, found.cr + returns - pairs
+            feeds, returns = outside.count(b"\n"), outside.count(b"\r")
+            pairs = outside.count(b"\r\n") if returns else 0
+            found.lf, found.crlf, found.cr = found.lf + feeds - pairs, found.crlf + pairs, found.cr + returns - pairs
+        else:
+            found.lf += all_feeds
         quoted ^= bool(block.count(b'"') % 2)
-        lines += block.count(b"\n")
     return found
 
 

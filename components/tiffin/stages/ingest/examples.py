@@ -12,19 +12,19 @@ from tiffin.stages.ingest import sample
 from tiffin.stages.ingest.columns import find_excluded, finish_columns
 from tiffin.stages.ingest.expressions import names_used, order_derived, seal, with_final_names
 from tiffin.stages.ingest.loading import load, local_files
+from tiffin.stages.ingest.memory import memory_limit
 from tiffin.stages.ingest.names import Names, check_label, find_key, renamed_columns
 from tiffin.stages.ingest.parameters import check_max_bad_share, check_reading
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.reasons import check_disk
 from tiffin.stages.ingest.row_numbers import order_columns
 from tiffin.stages.ingest.shards import sample_rows, write_shards
+from tiffin.stages.ingest.sources import escaped
 from tiffin.stages.ingest.splits import check_weights, split_expression
 from tiffin.stages.ingest.tables import open_tables
 
-# DuckDB keeps what it has read until this limit, then spills: memory does not grow with the rows beyond it.
-_MEMORY = 1_000_000_000
-# The least for each column: DuckDB holds a block of 256 KiB for each column that it reads, and one that it writes, per thread.
-_COLUMN_MEMORY = 1 << 20
+# Beyond it, DuckDB's search for equal expressions, whose time grows with the square of the columns, takes more than it saves.
+_MANY_COLUMNS = 64
 
 
 def ingest(
@@ -80,7 +80,8 @@ def ingest(
             check_label(label, Names({name: name for name in sample.COLUMNS}), derive, exclude)
         files = stack.enter_context(local_files(data, scratch))
         tables, names, notes = open_tables(connection, data, files, reading, scratch)
-        connection.execute(f"SET memory_limit='{max(_MEMORY, _COLUMN_MEMORY * len(names.final))}B'")
+        if len(names.final) > _MANY_COLUMNS:
+            connection.execute("SET disabled_optimizers='common_subexpressions'")
         check_label(label, names, derive, exclude)
         excluded = find_excluded(exclude, names, derive)
         in_table = list(names.final.values())
@@ -89,13 +90,13 @@ def ingest(
             for name in order_derived(connection, derive, in_table, names.renamed)
         }
         key_column = find_key(key, names)
-        loaded = load(connection, tables, names, reading, max_bad_share)
+        loaded = load(connection, tables, names, reading, max_bad_share, scratch)
         used = {names.find(name) for name in (label, key, *exclude, *reading.types)}
         left_out, about = order_columns(
             connection,
             loaded.columns,
             names,
-            loaded.counts,
+            loaded.spans,
             len(loaded.rejected),
             used | names_used(connection, derived.values(), in_table),
             {*in_table, *derived} - {label, names.find(label), *excluded},
@@ -118,7 +119,7 @@ def ingest(
             set_aside=set_aside(loaded.rejected),
             notes=(*notes, *renamed_columns(names), *loaded.notes, *about),
         )
-        rows = sample_rows(connection, table_columns)
+        rows = sample_rows(connection, table_columns, written, scratch / "shards")
         return write_examples(output, manifest, rows, loaded.rejected, scratch / "shards", data_root)
 
 
@@ -136,12 +137,15 @@ def _named_disk(output: Path) -> Iterator[None]:
 @contextmanager
 def _connection(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
-        # On disk, so that data larger than memory spills instead of failing.
-        with duckdb.connect(str(scratch / "ingest.duckdb")) as connection:
+        with duckdb.connect() as connection:
             connection.execute(
                 "SET TimeZone='UTC'; SET autoinstall_known_extensions=false; SET autoload_known_extensions=false"
             )
-            connection.execute("SET enable_progress_bar=false")
+            connection.execute("SET enable_progress_bar=false; SET enable_external_file_cache=false")
+            # What does not fit into the memory is kept on disk.
+            connection.execute(
+                f"SET memory_limit='{memory_limit()}B'; SET temp_directory='{escaped(scratch / 'spilled')}'"
+            )
             yield connection
     except duckdb.Error as error:
         check_disk(error)  # Raises OSError for a full disk; any other error is a bug of ours.

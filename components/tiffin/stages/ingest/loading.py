@@ -1,4 +1,4 @@
-"""Load source files into one DuckDB table, with the same columns and types for all of them."""
+"""Copy source files into Parquet files with the same columns and types, which the view `source` reads."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,15 +16,19 @@ from tiffin.stages.ingest.names import Names
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.reasons import damaged, unreadable
 from tiffin.stages.ingest.rejects import Part, rejected_rows, set_aside_notes
+from tiffin.stages.ingest.row_numbers import Span
 from tiffin.stages.ingest.sources import (
+    ROW,
     TEXTS,
     Column,
     base_type,
     common_type,
+    copied_relation,
     csv_relation,
     escaped,
     parquet_relation,
     quoted_name,
+    row_group_rows,
 )
 from tiffin.stages.ingest.tables import Table
 from tiffin.stages.ingest.values import apply, check_date_format, convert, declared_types, large_integers, selected
@@ -32,15 +36,15 @@ from tiffin.stages.ingest.values import apply, check_date_format, convert, decla
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was read into the table `source`: its columns, the rows set aside, and what was decided on the way.
+    """What the view `typed` has: its columns, the rows set aside, and what was decided on the way.
 
-    `counts` has the number of rows of each file, in the order of the table.
+    `spans` has the rows of each file, in order.
     """
 
     columns: list[Column]
     rejected: list[Rejected]
-    notes: tuple[Note, ...] = ()
-    counts: tuple[int, ...] = ()
+    notes: tuple[Note, ...]
+    spans: tuple[Span, ...]
 
 
 @contextmanager
@@ -67,15 +71,17 @@ def load(
     names: Names,
     reading: Reading,
     max_bad_share: float,
+    scratch: Path,
 ) -> Loaded:
-    """Read every file into the table `source`.
+    """Create the view `typed`: the values of every file, without the rows set aside.
 
     Args:
-        connection: Connection that gets the table.
+        connection: Connection that gets the view.
         tables: The files.
-        names: Names of the columns in the files and in the table.
+        names: Names of the columns in the files and in the view.
         reading: How to read the files.
         max_bad_share: Maximum share of unreadable rows, from 0 to 1.
+        scratch: Folder for the files that the view reads.
 
     Raises:
         InputError: A file is invalid, or the files do not fit together.
@@ -83,7 +89,7 @@ def load(
     """
     check_date_format(connection, reading)
     declared = declared_types(reading, names)
-    columns, texts, parts = _fill(connection, tables, names, reading, declared)
+    columns, texts, parts = _copy(connection, tables, names, reading, declared, scratch)
     csv = {str(table.path): table.uri for table in tables if table.delimiter}
     structural = rejected_rows(connection, csv) if csv else []
     total = parts[-1].end + len(structural)
@@ -100,57 +106,68 @@ def load(
         if base_type(column.type) in TEXTS
     }
     fixed |= dict.fromkeys(tables[0].partitions, "text")
-    conversions = convert(connection, texts, fixed | declared, reading, max_bad_share, total)
+    conversions = convert(connection, texts, fixed | declared, reading, max_bad_share, total, scratch)
     conversions += large_integers(connection, [column for column in columns if column.name not in texts])
-    columns, rejected, notes, counts = apply(connection, columns, conversions, parts, structural, max_bad_share)
+    columns, rejected, notes, spans = apply(connection, columns, conversions, parts, structural, max_bad_share)
     rejected = [replace(row, column=names.original(row.column)) for row in rejected]
     told = (*set_aside_notes(rejected), *(_with_original_name(note, names) for note in notes))
-    return Loaded(columns, rejected, told, counts)
+    return Loaded(columns, rejected, told, spans)
 
 
-def _fill(
+def _copy(
     connection: duckdb.DuckDBPyConnection,
     tables: Sequence[Table],
     names: Names,
     reading: Reading,
     declared: Iterable[str],
+    scratch: Path,
 ) -> tuple[list[Column], list[str], list[Part]]:
-    """Create the table `source` and read every file into it.
+    """Copy every file to a Parquet file in `scratch`, and create the view `source` of all rows and their numbers.
+
+    Parquet is read a column at a time, and has each repeated value of a column once: both make the passes over it short.
 
     Returns:
-        The columns of the table; the names of those whose texts are still to be converted; and the rows of each file.
+        The columns of the view; the names of those whose texts are still to be converted; and the rows of each file.
     """
     folders = [Column(name, "VARCHAR") for name in tables[0].partitions]
     own = [column.name for column in tables[0].columns]
     texts = [*own, *tables[0].partitions] if any(table.delimiter for table in tables) else list(declared)
     by_file = {table.uri: {column.name: column.type for column in table.columns} for table in tables}
+    as_text = set(texts)
     columns = [
         Column(name, "VARCHAR")
-        if name in texts
+        if name in as_text
         else Column(name, common_type(names.original(name), {uri: types[name] for uri, types in by_file.items()}))
         for name in own
     ]
     columns += folders
-    # The texts are read a few times and dropped: compressing them takes longer than reading them.
-    connection.execute("SET force_compression='uncompressed'")
-    connection.execute(f"CREATE TABLE source ({', '.join(f'{quoted_name(c.name)} {c.type}' for c in columns)})")
     parts: list[Part] = []
-    for table in tables:
+    copies = []
+    for number, table in enumerate(tables):
         order = tuple(column.name for column in table.columns)
         if table.delimiter:
             relation = csv_relation(table.path, table.delimiter, order, header=table.header)
         else:
             read = ", ".join(f"{quoted_name(read)} AS {quoted_name(name)}" for name, read in table.reads.items())
             relation = f"(SELECT {read} FROM {parquet_relation(table.path)})"
-        values = "".join(f", {_literal(value)} AS {quoted_name(key)}" for key, value in table.partitions.items())
-        query = f"INSERT INTO source BY NAME SELECT {selected(table.columns, texts, reading)}{values} FROM {relation}"
+        copies.append(scratch / f"source-{number}.parquet")
+        query = (
+            f"COPY (SELECT {selected(columns, table, as_text, reading)} FROM {relation}) TO '{escaped(copies[-1])}' "
+            f"(FORMAT parquet, COMPRESSION uncompressed, ROW_GROUP_SIZE {row_group_rows(len(columns))})"
+        )
         try:
             done = connection.execute(query).fetchall()
         except duckdb.Error as error:
             raise (unreadable if table.delimiter else damaged)(table.uri, error) from None
         start = parts[-1].end if parts else 0
         parts.append(Part(table.path, table.uri, table.delimiter, order, start, start + done[0][0], table.header))
-    connection.execute("SET force_compression='auto'")
+    row = (
+        "file_row_number"
+        if len(parts) == 1
+        else f"list_extract({[part.start for part in parts]}, CAST(file_index + 1 AS BIGINT)) + file_row_number"
+    )
+    listed = ", ".join(quoted_name(column.name) for column in columns)
+    connection.execute(f"CREATE TEMP VIEW source AS SELECT {row} AS {ROW}, {listed} FROM {copied_relation(copies)}")
     return columns, texts, parts
 
 
@@ -160,7 +177,3 @@ def _with_original_name(note: Note, names: Names) -> Note:
     starts = note.column and note.text.startswith(f"{note.column}:")
     text = column + note.text[len(note.column) :] if starts else note.text
     return replace(note, column=column, text=text.replace(f'"{note.column}": "', f'"{column}": "'))
-
-
-def _literal(value: str | None) -> str:
-    return "CAST(NULL AS VARCHAR)" if value is None else f"'{escaped(value)}'"

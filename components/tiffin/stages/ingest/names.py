@@ -5,9 +5,11 @@ equal, or that differ only in case, are numbered: `rate $` and `rate %` become `
 alphabetical order of the names, so that neither the order of the files nor that of the columns changes them.
 """
 
+import functools
 import keyword
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -32,11 +34,15 @@ class Names:
 
     def find(self, name: str) -> str | None:
         """Return the name in the examples of a column given by either name; None if there is no such column."""
-        return self.final.get(name) or (name if name in self.final.values() else None)
+        return self.final.get(name) or (name if name in self._sources else None)
 
     def original(self, name: str) -> str:
         """Return the name in the source of a column of the examples; a derived column keeps its name."""
-        return next((source for source, final in self.final.items() if final == name), name)
+        return self._sources.get(name, name)
+
+    @functools.cached_property
+    def _sources(self) -> dict[str, str]:
+        return {final: source for source, final in self.final.items()}
 
     @property
     def renamed(self) -> dict[str, str]:
@@ -82,30 +88,32 @@ def distinct_names(names: Sequence[str]) -> tuple[list[str], frozenset[str]]:
 
     A column without a name is `column<position>`, from 0. Where a name occurs again, the second is `name.1`, as in pandas.
     """
-    stripped = [name.strip() for name in names]
+    stripped = Counter(name.strip() for name in names)
+    written = Counter(names)
     # Names that differ in spaces only keep them.
     texts = [
-        name if name.strip() and stripped.count(name.strip()) > 1 and names.count(name) == 1 else name.strip()
-        for name in names
+        name if name.strip() and stripped[name.strip()] > 1 and written[name] == 1 else name.strip() for name in names
     ]
-    found: list[str] = []
+    found: dict[str, None] = {}
+    taken = set(texts)
     unnamed = set()
     for position, text in enumerate(texts):
         name, number = text or f"column{position}", 0
-        while name in found or ((number or not text) and name in texts):
+        while name in found or ((number or not text) and name in taken):
             number += 1
             name = f"{text or f'column{position}'}.{number}"
         if not text or _NAMELESS.fullmatch(name):
             unnamed.add(name)
-        found.append(name)
-    return found, frozenset(unnamed)
+        found[name] = None
+    return list(found), frozenset(unnamed)
 
 
 def repeated_names(names: Sequence[str], uri: str) -> list[Note]:
     """Return a note for each name that occurs more than once in a header."""
     distinct, _ = distinct_names(names)
+    written = Counter(names)
     notes = []
-    for name in dict.fromkeys(name for name in names if name.strip() and names.count(name) > 1):
+    for name in (name for name, count in written.items() if name.strip() and count > 1):
         columns = [other for written, other in zip(names, distinct, strict=True) if written == name]
         text = (
             f"'{name.strip()}' occurs {len(columns)} times in the header of '{uri}'; its columns are "

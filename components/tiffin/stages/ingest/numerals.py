@@ -17,7 +17,7 @@ from tiffin.stages.ingest.conversions import (
 )
 from tiffin.stages.ingest.forms import NumberForm, full
 from tiffin.stages.ingest.profiles import Found, Profile
-from tiffin.stages.ingest.sources import quoted_name
+from tiffin.stages.ingest.sources import ROW, quoted_name
 
 _PLAIN = NumberForm()
 # Values that are not numbers, and that no program breaks a number into.
@@ -110,14 +110,14 @@ def find_marks(connection: duckdb.DuckDBPyConnection, profile: Profile, rules: R
     column = quoted_name(profile.name)
     total = profile.count("integer", "big", "fraction", "local")
     counts = connection.execute(
-        f"SELECT {', '.join(f'count(*) FILTER ({full(column, form.pattern)})' for form in tried)} FROM source"
+        f"SELECT {', '.join(f'count(*) FILTER ({full(column, form.pattern)})' for form in tried)} FROM {profile.relation}"
     ).fetchall()[0]
     best = max(counts)
     fitting = [form for form, count in zip(tried, counts, strict=True) if count == best]
     form, guessed = _choose(fitting, rules)
     if total - best > rules.few or (form.decimal != "." and profile.count("exponent", "signed exponent", "point")):
         return Marks(form, problem="the numbers have different decimal or thousands marks")
-    return _checked(connection, column, form, best, total - best, guessed, rules)
+    return _checked(connection, profile, form, best, total - best, guessed, rules)
 
 
 def _choose(fitting: list[NumberForm], rules: Rules) -> tuple[NumberForm, bool]:
@@ -130,7 +130,7 @@ def _choose(fitting: list[NumberForm], rules: Rules) -> tuple[NumberForm, bool]:
 
 def _checked(
     connection: duckdb.DuckDBPyConnection,
-    column: str,
+    profile: Profile,
     form: NumberForm,
     total: int,
     others: int,
@@ -138,11 +138,12 @@ def _checked(
     rules: Rules,
 ) -> Marks:
     """Return the marks, or the problem, of numbers that fit a form."""
+    column = quoted_name(profile.name)
     digits = f"length(regexp_replace({column}, '[^0-9]', '', 'g'))"
     fractions, percents, negatives, currencies, shortest, longest = connection.execute(
         f"SELECT count(*) FILTER (contains({column}, '{form.decimal}')), count(*) FILTER (contains({column}, '%')), "
         f"count(*) FILTER (contains({column}, '(')), list(DISTINCT regexp_extract({column}, '{forms.CURRENCY}')), "
-        f"min({digits}), max({digits}) FROM source WHERE {full(column, form.pattern)}"
+        f"min({digits}), max({digits}) FROM {profile.relation} WHERE {full(column, form.pattern)}"
     ).fetchall()[0]
     found_currencies = sorted(mark for mark in currencies or () if mark)
     problem = ""
@@ -188,7 +189,7 @@ def _mixed(profile: Profile, odd: Found, what: str) -> Remark:
 def _converted(connection: duckdb.DuckDBPyConnection, profile: Profile, marks: Marks, value: str) -> Remark:
     kinds = [kind for kind in ("local", *(["fraction"] if marks.form.decimal != "." else [])) if profile.count(kind)]
     first = profile.first(*kinds)
-    became = connection.execute(f"SELECT {value} FROM source WHERE rowid = {first.row}").fetchall()[0][0]
+    became = connection.execute(f"SELECT {value} FROM {profile.relation} WHERE {ROW} = {first.row}").fetchall()[0][0]
     thousands = f", thousands mark '{marks.form.thousands}'" if marks.form.thousands else ""
     guess = " The marks could also be decimal marks; set decimal." if marks.guessed and marks.form.thousands else ""
     guess = guess or (" The marks could also be thousands marks; set thousands." if marks.guessed else "")

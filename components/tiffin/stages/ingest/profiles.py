@@ -1,13 +1,14 @@
 """Count the kinds of values of a text column, over all of its rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
 from tiffin.stages.ingest import forms, missing
-from tiffin.stages.ingest.forms import found, full
-from tiffin.stages.ingest.sources import quoted_name
+from tiffin.stages.ingest.forms import found, full, quoted
+from tiffin.stages.ingest.sources import ROW, copied_relation, escaped, quoted_name
 
 NUMBERS = (
     "integer",
@@ -24,6 +25,11 @@ NUMBERS = (
 )
 DATES = ("date", "moment", "zoned")
 
+# Kinds whose columns need no second look.
+_DONE = {"empty", "integer", "fraction", "text"}
+# Columns that one query reads, and up to how many columns it reads each by itself.
+_COLUMNS = 256
+_FEW_COLUMNS = 64
 # Rows that show whether a column repeats its values, and how often each is repeated at least.
 _HEAD_ROWS = 10_000
 _REPEATED = 5
@@ -40,10 +46,11 @@ class Found:
 
 @dataclass(frozen=True)
 class Profile:
-    """The kinds of a column's values, the most frequent first."""
+    """The kinds of a column's values, the most frequent first, and the SQL of a relation to read the column from."""
 
     name: str
     kinds: dict[str, Found]
+    relation: str = "source"
 
     def count(self, *kinds: str) -> int:
         """Return the number of values of these kinds."""
@@ -65,72 +72,80 @@ def profiles(
     names: Sequence[str],
     numbers: str,
     find_missing: bool,
-    decimal_points: bool = True,
+    scratch: Path,
+    *,
+    every: bool = False,
 ) -> list[Profile]:
-    """Return the kinds of the values of columns of the table `source`.
+    """Return the kinds of the values of columns of the view `source`.
 
     Args:
-        connection: Connection with the table.
+        connection: Connection with the view.
         names: Columns of type VARCHAR.
         numbers: Regular expression of numbers in local forms.
         find_missing: Whether words such as `?` are of the kind `missing`.
-        decimal_points: Whether a number may have a decimal point.
+        scratch: Folder for copies of a few columns of wide data.
+        every: Whether every column will be read again, not only those of several kinds.
     """
-    if not names:
-        return []
-    plain = _plain(connection, names, decimal_points)
-    repeating = _repeating(connection, [name for name in names if name not in plain])
-    found = []
-    for name in names:
-        if name not in plain:
-            rows = connection.execute(_query(quoted_name(name), repeating[name], numbers, find_missing)).fetchall()
-        found.append(plain[name] if name in plain else Profile(name, {row[0]: Found(*row[1:]) for row in rows}))
-    return found
-
-
-def _plain(connection: duckdb.DuckDBPyConnection, names: Sequence[str], points: bool) -> dict[str, Profile]:
-    """Return the profiles of columns of plain numbers only, without places and examples.
-
-    Args:
-        connection: Connection with the table.
-        names: Columns of type VARCHAR.
-        points: Whether a number may have a decimal point.
-    """
-    counts = [
-        # Not count(*) FILTER, each of which holds a copy of all columns.
-        f"count({quoted_name(name)}), count(CASE WHEN {full(quoted_name(name), forms.INTEGER)} THEN 1 END), "
-        f"count(CASE WHEN {full(quoted_name(name), forms.FRACTION)} THEN 1 END)"
-        for name in names
-    ]
-    row = connection.execute(f"SELECT {', '.join(counts)} FROM source").fetchall()[0]
-    found = {}
-    for index, name in enumerate(names):
-        present, integers, fractions = row[3 * index : 3 * index + 3]
-        if integers + fractions == present and (points or not fractions):
-            kinds = {"integer": Found(integers, 0, ""), "fraction": Found(fractions, 0, "")}
-            found[name] = Profile(name, {kind: each for kind, each in kinds.items() if each.count})
+    found: list[Profile] = []
+    wide = len(names) > _FEW_COLUMNS
+    for start in range(0, len(names), _COLUMNS):
+        chunk = names[start : start + _COLUMNS]
+        repeating = _repeating(connection, chunk)
+        values = (_long if wide else _by_column)(repeating)
+        rows = connection.execute(
+            f"SELECT name, kind, sum(n)::BIGINT, min(row), arg_min(x, row) FROM (SELECT name, x, n, row, "
+            f"{kind('x', numbers, find_missing)} AS kind FROM ({values})) GROUP BY 1, 2 ORDER BY 3 DESC, 4, 2"
+        ).fetchall()
+        kinds: dict[str, dict[str, Found]] = {name: {} for name in chunk}
+        for name, kind_, *rest in rows:
+            kinds[name][kind_] = Found(*rest)
+        relation = "source"
+        again = [name for name in chunk if every or not kinds[name].keys() <= _DONE]
+        if wide and again:
+            # A query reads the description of all columns of its file.
+            path = scratch / f"columns-{start}.parquet"
+            columns = ", ".join(map(quoted_name, again))
+            connection.execute(f"COPY (SELECT {ROW}, {columns} FROM source) TO '{escaped(path)}' (FORMAT parquet)")
+            relation = copied_relation([path])
+        found += [Profile(name, kinds[name], relation) for name in chunk]
     return found
 
 
 def _repeating(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[str, bool]:
     """Return whether each column repeats its values: then each value is tested once."""
-    if not names:
-        return {}
     # An exact count would hold a table of values for each column at once.
     counts = ", ".join(f"approx_count_distinct({quoted_name(name)})" for name in names)
+    listed = ", ".join(map(quoted_name, names))
     head, *distinct = connection.execute(
-        f"SELECT count(*), {counts} FROM (SELECT * FROM source LIMIT {_HEAD_ROWS})"
+        f"SELECT count(*), {counts} FROM (SELECT {listed} FROM source LIMIT {_HEAD_ROWS})"
     ).fetchall()[0]
     return {name: different * _REPEATED < head for name, different in zip(names, distinct, strict=True)}
 
 
-def _query(column: str, few: bool, numbers: str, find_missing: bool) -> str:
-    grouped = f"(SELECT {column} AS x, count(*) AS n, min(rowid) AS row FROM source GROUP BY 1)"
-    values = grouped if few else f"(SELECT {column} AS x, 1 AS n, rowid AS row FROM source)"
-    return (
-        f"SELECT kind, sum(n)::BIGINT, min(row), arg_min(x, row) FROM (SELECT x, n, row, {kind('x', numbers, find_missing)} "
-        f"AS kind FROM {values}) GROUP BY 1 ORDER BY 2 DESC, 3"
+def _by_column(repeating: Mapping[str, bool]) -> str:
+    """Return the SQL for the name `name` of a column, a value `x`, how often it occurs, `n`, and its first row, `row`."""
+    # A column is read by itself, so that a value that Parquet has once is grouped once.
+    return " UNION ALL ".join(
+        f"SELECT {quoted(name)} AS name, {quoted_name(name)} AS x, "
+        + (f"count(*) AS n, min({ROW}) AS row FROM source GROUP BY 2" if again else f"1 AS n, {ROW} AS row FROM source")
+        for name, again in repeating.items()
     )
+
+
+def _long(repeating: Mapping[str, bool]) -> str:
+    """Return the same as `_by_column` from one pass over all columns."""
+    parts = []
+    for again in (True, False):
+        if names := [quoted_name(name) for name in repeating if repeating[name] is again]:
+            listed = ", ".join(names)
+            pairs = f"(SELECT {ROW}, {listed} FROM source) UNPIVOT INCLUDE NULLS (x FOR name IN ({listed}))"
+            values = (
+                f"count(*) AS n, min({ROW}) AS row FROM {pairs} GROUP BY 1, 2"
+                if again
+                else f"1 AS n, {ROW} AS row FROM {pairs}"
+            )
+            parts.append(f"SELECT name, x, {values}")
+    return " UNION ALL ".join(parts)
 
 
 def kind(x: str, numbers: str, find_missing: bool) -> str:

@@ -15,7 +15,7 @@ from tiffin.errors import DataError
 from tiffin.stages.ingest.conversions import Conversion, Remark, counted
 from tiffin.stages.ingest.filetypes import open_bytes
 from tiffin.stages.ingest.reasons import first_line, shortened
-from tiffin.stages.ingest.sources import quoted_name
+from tiffin.stages.ingest.sources import ROW, quoted_name
 
 _END = 1 << 62
 # Reasons by DuckDB's kind of error.
@@ -31,7 +31,7 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one file in the table `source`.
+    """The rows of one file in the view `source`.
 
     Attributes:
         path: Local path.
@@ -85,10 +85,10 @@ def rejected_rows(connection: duckdb.DuckDBPyConnection, uris: Mapping[str, str]
 def misfit_rows(
     connection: duckdb.DuckDBPyConnection, conversions: Sequence[Conversion], limit: int | None = None
 ) -> tuple[int, list[tuple[int, Conversion, str]]]:
-    """Return the number of rows of the table `source` with a value that does not fit its column, and the rows.
+    """Return the number of rows of the view `source` with a value that does not fit its column, and the rows.
 
     Args:
-        connection: Connection with the table.
+        connection: Connection with the view.
         conversions: Conversions of its columns.
         limit: Maximum number of rows to return; None for all.
 
@@ -100,11 +100,11 @@ def misfit_rows(
         return 0, []
     which = " ".join(f"WHEN {each.misfit} THEN {index}" for index, each in enumerate(strict))
     texts = " ".join(f"WHEN {index} THEN {quoted_name(each.name)}" for index, each in enumerate(strict))
-    numbered = f'(SELECT *, rowid AS "tiffin row", CASE {which} END AS "tiffin misfit" FROM source)'
+    numbered = f'(SELECT *, CASE {which} END AS "tiffin misfit" FROM source)'
     chosen = f'FROM {numbered} WHERE "tiffin misfit" IS NOT NULL'
     count = connection.execute(f"SELECT count(*) {chosen}").fetchall()[0][0]
     rows = connection.execute(
-        f'SELECT "tiffin row", "tiffin misfit", CASE "tiffin misfit" {texts} END {chosen} ORDER BY 1'
+        f'SELECT {ROW}, "tiffin misfit", CASE "tiffin misfit" {texts} END {chosen} ORDER BY 1'
         + (f" LIMIT {limit}" if limit is not None else "")
     ).fetchall()
     return count, [(row, strict[index], text) for row, index, text in rows]
@@ -115,7 +115,7 @@ def locate(parts: Sequence[Part], values: Sequence[tuple[int, str, str]]) -> dic
 
     Args:
         parts: Rows of each file.
-        values: Row in the table `source`, column and text of each value. No row before it has the text in that column,
+        values: Row in the view `source`, column and text of each value. No row before it has the text in that column,
             unless it is listed too.
     """
     found: dict[tuple[int, str], tuple[str, int]] = {}

@@ -1,4 +1,4 @@
-"""Write the Parquet shards of an examples artifact, one per split, and digest their rows."""
+"""Write the Parquet shards of an examples artifact, and digest their rows."""
 
 import hashlib
 import json
@@ -10,11 +10,13 @@ import duckdb
 from tiffin.artifacts.examples import Column, Row, Split, shard_name
 from tiffin.errors import InputError
 from tiffin.stages.ingest.reasons import check_disk, expression_reason
-from tiffin.stages.ingest.sources import escaped, quoted_name
+from tiffin.stages.ingest.sources import ROW, escaped, parquet_relation, quoted_name, row_group_rows
 
 # Column for each row's split; the space keeps it apart from the data's columns.
 SPLIT = '"tiffin split"'
 _SAMPLE_ROWS = 20
+# Rows of the source from which a shard of a split is written: a bit for each of them is held in memory.
+_SHARD_ROWS = 1 << 28
 
 
 def write_shards(
@@ -24,10 +26,10 @@ def write_shards(
     derive: Mapping[str, str],
     folder: Path,
 ) -> tuple[str, dict[str, Split]]:
-    """Write one Parquet file per split and return the data version and the splits.
+    """Write Parquet files for each split and return the data version and the splits.
 
     Args:
-        connection: Connection with the view `examples`, from which the table `final` is created.
+        connection: Connection with the view `examples`.
         columns: Columns to write.
         splits: Split names; a split without rows gets an empty file.
         derive: Expressions of the view, for the error message.
@@ -37,28 +39,42 @@ def write_shards(
         InputError: An expression fails for some row.
     """
     names = ", ".join(quoted_name(column.name) for column in columns)
-    row = f"to_json(struct_pack({', '.join(f'{quoted_name(c.name)} := {quoted_name(c.name)}' for c in columns)}))::VARCHAR"
     try:
-        # Materialized once, so that the expressions run once and the digest covers the rows in the shards.
-        connection.execute("CREATE TABLE final AS SELECT * FROM examples")
-        digests = connection.execute(
+        # Splits and digests take most of the time: one pass finds both, and keeps a bit per row and split.
+        connection.execute(
+            "CREATE TEMP TABLE splits AS SELECT name, part, count(*) AS rows, "
             # The sum of the rows' digests does not depend on the order of the rows.
-            f"SELECT {SPLIT}, count(*), sum(md5_number_lower({row})::HUGEINT)::VARCHAR, "
-            f"sum(md5_number_upper({row})::HUGEINT)::VARCHAR FROM final GROUP BY 1 ORDER BY 1"
+            "sum(CAST(CAST(digest >> 64 AS UBIGINT) AS HUGEINT)) AS upper, "
+            f"sum(CAST(CAST(digest & {(1 << 64) - 1}::UHUGEINT AS UBIGINT) AS HUGEINT)) AS lower, "
+            f"bitstring_agg(bit, 0, {_SHARD_ROWS - 1}) AS bits FROM (SELECT {SPLIT} AS name, {ROW} // {_SHARD_ROWS} AS part, "
+            f"CAST({ROW} % {_SHARD_ROWS} AS INTEGER) AS bit, md5_number({_row_text(columns)}) AS digest FROM examples) "
+            "GROUP BY name, part"
+        )
+        digests = connection.execute(
+            "SELECT name, CAST(sum(rows) AS BIGINT), CAST(sum(upper) AS VARCHAR), CAST(sum(lower) AS VARCHAR) FROM splits "
+            "GROUP BY name ORDER BY name"
         ).fetchall()
         # A date has the integers of its midnight: what they stand for does not change the version.
         content = [[{"name": column.name, "type": column.type} for column in columns], digests]
         version = "d" + hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-        found = dict.fromkeys(splits, 0) | {split: rows for split, rows, _, _ in digests}
+        found = dict.fromkeys(splits, 0) | {split: count for split, count, _, _ in digests}
         result = {}
-        for split, rows in sorted(found.items()):
-            shard = folder / shard_name(split)
-            shard.parent.mkdir(parents=True, exist_ok=True)
-            connection.execute(
-                f"COPY (SELECT {names} FROM final WHERE {SPLIT} = '{split}') TO '{escaped(shard)}' "
-                "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
-            )
-            result[split] = Split(rows, (shard_name(split),))
+        for split, count in sorted(found.items()):
+            parts = connection.execute("SELECT part FROM splits WHERE name = ? ORDER BY part", [split]).fetchall()
+            shards: list[str] = []
+            for (part,) in parts or [(0,)]:
+                shards.append(shard_name(split, len(shards)))
+                shard = folder / shards[-1]
+                shard.parent.mkdir(parents=True, exist_ok=True)
+                bits = f"SELECT bits FROM splits WHERE name = '{split}' AND part = {part}"
+                connection.execute(f"SET VARIABLE bits = ({bits})")
+                bit = f"get_bit(getvariable('bits'), CAST({ROW} % {_SHARD_ROWS} AS INTEGER)) = 1"
+                chosen = f"{ROW} // {_SHARD_ROWS} = {part} AND {bit}" if count else "false"
+                connection.execute(
+                    f"COPY (SELECT {names} FROM examples WHERE {chosen}) TO '{escaped(shard)}' "
+                    f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group_rows(len(columns))})"
+                )
+            result[split] = Split(count, tuple(shards))
     except (duckdb.Error, UnicodeDecodeError) as error:
         check_disk(error)
         if not derive:
@@ -70,10 +86,35 @@ def write_shards(
     return version, result
 
 
-def sample_rows(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> list[Row]:
+def _row_text(columns: Sequence[Column]) -> str:
+    """Return the SQL for a row of the view `examples` as JSON without spaces, the text of its digest.
+
+    It is `to_json` of the row. A value's text by itself is made once where the value is repeated.
+    """
+    parts = []
+    for index, column in enumerate(columns):
+        name = quoted_name(column.name)
+        text = f"CAST({name} AS VARCHAR)"
+        if column.type == "STRING":
+            text = f"to_json({name})::VARCHAR"
+        elif column.type == "FLOAT":
+            # DuckDB and JSON write an exponent for different numbers.
+            text = f"CASE WHEN abs({name}) BETWEEN 1e-3 AND 1e15 OR {name} = 0 THEN {text} ELSE to_json({name})::VARCHAR END"
+        key = json.dumps(column.name)
+        parts += [f"'{',' if index else '{'}{key}:'", f"coalesce({text}, 'null')"]
+    return f"concat({', '.join(parts)}, '}}')"
+
+
+def sample_rows(
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], splits: Mapping[str, Split], folder: Path
+) -> list[Row]:
     """Return up to 20 rows, from the split `eval` first, in the form of rows sent to a model server."""
     names = ", ".join(quoted_name(column.name) for column in columns)
-    rows = connection.execute(
-        f"SELECT {names} FROM final ORDER BY {SPLIT} <> 'eval', {SPLIT} LIMIT {_SAMPLE_ROWS}"
-    ).fetchall()
-    return [dict(zip([column.name for column in columns], row, strict=True)) for row in rows]
+    found: list[Row] = []
+    for split in sorted(splits, key=lambda split: (split != "eval", split)):
+        for shard in splits[split].shards:
+            rows = connection.execute(
+                f"SELECT {names} FROM {parquet_relation(folder / shard)} LIMIT {_SAMPLE_ROWS - len(found)}"
+            ).fetchall()
+            found += [dict(zip([column.name for column in columns], row, strict=True)) for row in rows]
+    return found

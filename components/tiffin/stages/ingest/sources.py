@@ -20,6 +20,12 @@ INTEGERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UINTEGER", "USMALLINT",
 FRACTIONS = ("DOUBLE", "FLOAT", "DECIMAL", "HUGEINT", "UHUGEINT")
 MOMENTS = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE")
 TEXTS = ("VARCHAR", "ENUM", "UUID", "BLOB", "TIME", "TIME WITH TIME ZONE")
+# Number of a row in the view `source`, from 0; the space keeps it apart from the data's columns.
+ROW = '"tiffin row"'
+# Rows of a row group of up to this many columns; wider ones have fewer rows, in multiples of what DuckDB handles at once.
+_ROW_GROUP = 122_880
+_COLUMNS = 64
+_VECTOR = 2048
 # Type of a column without values in a file; compatible with every type.
 NO_TYPE = "NULL"
 
@@ -57,6 +63,17 @@ def parquet_columns(connection: duckdb.DuckDBPyConnection, path: Path, uri: str)
 def parquet_relation(path: Path) -> str:
     """Return the SQL that reads a Parquet file."""
     return f"read_parquet('{_one_file(path)}', hive_partitioning=false)"
+
+
+def copied_relation(paths: Sequence[Path]) -> str:
+    """Return the SQL that reads Parquet files of the same columns, with the columns `file_index` and `file_row_number`."""
+    listed = ", ".join(f"'{_one_file(path)}'" for path in paths)
+    return f"read_parquet([{listed}], hive_partitioning=false, file_row_number=true)"
+
+
+def row_group_rows(columns: int) -> int:
+    """Return the rows of a row group of Parquet, which is in memory as a whole while it is written."""
+    return max(_VECTOR, _ROW_GROUP * _COLUMNS // max(columns, _COLUMNS) // _VECTOR * _VECTOR)
 
 
 def parquet_names(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:

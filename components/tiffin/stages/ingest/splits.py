@@ -32,7 +32,8 @@ def split_expression(splits: Mapping[str, float], columns: Sequence[Column], key
     """
     chosen = [column for column in columns if column.name == key] if key else sorted(columns, key=lambda c: c.name)
     texts = ", ".join(_text(column) for column in chosen)
-    point = f"md5_number_lower(concat_ws(chr(31), {texts})) / 18446744073709551616.0"
+    # md5_number_lower has the same value, and takes three times as long.
+    point = f"CAST(md5_number(concat_ws(chr(31), {texts})) >> 64 AS UBIGINT) / 18446744073709551616.0"
     branches, edge = "", 0.0
     for name, share in list(splits.items())[:-1]:
         edge += share

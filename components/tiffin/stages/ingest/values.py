@@ -1,8 +1,9 @@
-"""Turn the texts of the table `source` into values: types, missing values, and the rows to set aside."""
+"""Turn the texts of the view `source` into values: types, missing values, and the rows to set aside."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 
@@ -25,10 +26,14 @@ from tiffin.stages.ingest.numerals import find_marks, number_column, typed_numbe
 from tiffin.stages.ingest.profiles import DATES, NUMBERS, Profile, profiles
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.rejects import Part, misfit_rows, misfits_rejected, placed, too_many_rejected
-from tiffin.stages.ingest.sources import INTEGERS, Column, base_type, quoted_name
+from tiffin.stages.ingest.row_numbers import Span
+from tiffin.stages.ingest.sources import ROW, Column, base_type, quoted_name
+from tiffin.stages.ingest.tables import Table
 
 # Rows in the error for too many of them.
 _SHOWN = 3
+# Columns that one query reads.
+_COLUMNS = 256
 # Integers up to this size have a float of their own; larger ones, such as identifiers, would collide.
 _EXACT = 1 << 53
 
@@ -76,21 +81,21 @@ def convert(
     reading: Reading,
     max_bad_share: float,
     rows: int,
+    scratch: Path,
 ) -> list[Conversion]:
-    """Return the conversions of the text columns of the table `source`.
+    """Return the conversions of the text columns of the view `source`.
 
     Args:
-        connection: Connection with the table.
+        connection: Connection with the view.
         texts: Names of the columns whose texts are converted.
         declared: Column to type, where the user declared it.
         reading: The user's settings.
         max_bad_share: Maximum share of rows to set aside, from 0 to 1.
         rows: Number of rows, with those that could not be split into columns.
+        scratch: Folder for copies of a few columns.
     """
     rules = Rules(reading, math.floor(max_bad_share * rows))
-    found = profiles(
-        connection, texts, rules.numbers, rules.find_missing, any(form.decimal == "." for form in rules.forms)
-    )
+    found = profiles(connection, texts, rules.numbers, rules.find_missing, scratch, every=bool(reading.date_format))
     rules = replace(rules, decimal=_decimal(connection, found, rules))
     return [_converted(connection, each, declared.get(each.name, ""), rules) for each in found]
 
@@ -133,43 +138,65 @@ def _declared(connection: duckdb.DuckDBPyConnection, each: Profile, declared: st
 
 def large_integers(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> list[Conversion]:
     """Return the conversions to text of integer columns of Parquet with values beyond 2^53, such as identifiers."""
+    long = [column.name for column in columns if _may_be_long(column.type)]
     found = []
-    for column in columns:
-        name, base = quoted_name(column.name), base_type(column.type)
-        whole = base in INTEGERS or base in ("HUGEINT", "UHUGEINT") or column.type.endswith(",0)")
-        if not whole or base in ("INTEGER", "SMALLINT", "TINYINT", "UINTEGER", "USMALLINT", "UTINYINT"):
-            continue
+    for column in _beyond(connection, long):
+        name = quoted_name(column)
         large = f"{name} NOT BETWEEN -{_EXACT} AND {_EXACT}"
         count, example = connection.execute(
-            f"SELECT count(*), arg_min({name}, rowid)::VARCHAR FROM source WHERE {large}"
+            f"SELECT count(*), arg_min({name}, {ROW})::VARCHAR FROM source WHERE {large}"
         ).fetchall()[0]
-        if count:
-            text = (
-                f"{column.name}: is text: {count} integers are beyond 2^53, first '{example}'. "
-                f"Set {setting(column.name, 'integer')} for numbers."
-            )
-            remarks = (Remark(Note("LARGE_INTEGERS", text, column.name, count, example)),)
-            found.append(Conversion(column.name, "VARCHAR", f"CAST({name} AS VARCHAR)", remarks=remarks))
+        text = (
+            f"{column}: is text: {count} integers are beyond 2^53, first '{example}'. "
+            f"Set {setting(column, 'integer')} for numbers."
+        )
+        remarks = (Remark(Note("LARGE_INTEGERS", text, column, count, example)),)
+        found.append(Conversion(column, "VARCHAR", f"CAST({name} AS VARCHAR)", remarks=remarks))
     return found
 
 
-def selected(columns: Sequence[Column], texts: Sequence[str], reading: Reading) -> str:
-    """Return the SQL that selects a file's columns for the table `source`.
+def _may_be_long(type_: str) -> bool:
+    return base_type(type_) in ("BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT") or type_.endswith(",0)")
+
+
+def _beyond(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[str]:
+    """Return the columns of integers with a value beyond 2^53."""
+    found = []
+    for start in range(0, len(names), _COLUMNS):
+        chunk = names[start : start + _COLUMNS]
+        ends = ", ".join(f"min({name}), max({name})" for name in map(quoted_name, chunk))
+        row = connection.execute(f"SELECT {ends} FROM source").fetchall()[0]
+        pairs = zip(chunk, row[::2], row[1::2], strict=True)
+        found += [name for name, least, most in pairs if least is not None and (least < -_EXACT or most > _EXACT)]
+    return found
+
+
+def selected(columns: Sequence[Column], table: Table, texts: Collection[str], reading: Reading) -> str:
+    """Return the SQL that selects a file's columns for the view `source`.
 
     Args:
-        columns: Columns of the file.
+        columns: Columns of the view.
+        table: The file.
         texts: Columns to select as text.
         reading: The user's settings, whose `missing_values` become NULL.
     """
     words = ", ".join(quoted(word) for word in ("", *reading.missing_values))
+    types = {column.name: column.type for column in table.columns}
     parts = []
     for column in columns:
         name = quoted_name(column.name)
-        text = name if column.type == "VARCHAR" else f"CAST({name} AS VARCHAR)"
-        value = text if column.name in texts else name
-        if column.name in texts or reading.missing_values:
-            value = f"CASE WHEN {text} NOT IN ({words}) THEN {value} END"
-        parts.append(f"{value} AS {name}")
+        if column.name in table.partitions:
+            value = table.partitions[column.name]
+            text = name = "CAST(NULL AS VARCHAR)" if value is None else quoted(value)
+        else:
+            text = name if types[column.name] == "VARCHAR" else f"CAST({name} AS VARCHAR)"
+            if column.name not in texts:
+                name = f"CAST({name} AS {column.type})"
+        value_ = text if column.name in texts else name
+        # The reader of CSV makes empty texts NULL.
+        if reading.missing_values or (column.name in texts and not table.delimiter):
+            value_ = f"CASE WHEN {text} NOT IN ({words}) THEN {value_} END"
+        parts.append(f"{value_} AS {quoted_name(column.name)}")
     return ", ".join(parts)
 
 
@@ -180,20 +207,20 @@ def apply(
     parts: Sequence[Part],
     structural: Sequence[Rejected],
     max_bad_share: float,
-) -> tuple[list[Column], list[Rejected], list[Note], tuple[int, ...]]:
-    """Convert the values of the table `source`, and remove the rows with a value that does not fit its column.
+) -> tuple[list[Column], list[Rejected], list[Note], tuple[Span, ...]]:
+    """Create the view `typed`: the values of the view `source`, without the rows with a value that does not fit its column.
 
     Args:
-        connection: Connection with the table.
-        columns: Columns of the table.
+        connection: Connection with the view.
+        columns: Columns of the view.
         conversions: Conversions of some columns.
         parts: Rows of each file.
         structural: Rows that could not be split into columns.
         max_bad_share: Maximum share of rows to set aside, from 0 to 1.
 
     Returns:
-        The columns with their types, the rows set aside in the order of the files, what to tell the user, and the number of
-        rows that each file keeps.
+        The columns with their types, the rows set aside in the order of the files, what to tell the user, and the rows of each
+        file.
 
     Raises:
         DataError: Too many rows are set aside.
@@ -208,19 +235,18 @@ def apply(
     rejected = _in_order(parts, [*structural, *misfits_rejected(parts, misfits)])
     notes = placed(parts, [each for conversion in conversions for each in conversion.remarks])
     by_name = {conversion.name: conversion for conversion in conversions}
-    if any(by_name[name].value != quoted_name(name) for name in by_name) or misfits:
-        values = ", ".join(
-            f"{by_name[column.name].value if column.name in by_name else quoted_name(column.name)} AS {quoted_name(column.name)}"
-            for column in columns
-        )
-        kept = " AND ".join(f"NOT {each.misfit}" for each in conversions if each.expected) if misfits else "true"
-        connection.execute(f"CREATE TABLE typed AS SELECT {values} FROM source WHERE {kept}")
-        connection.execute("DROP TABLE source")
-        connection.execute("ALTER TABLE typed RENAME TO source")
+    values = ", ".join(
+        f"{by_name[column.name].value if column.name in by_name else quoted_name(column.name)} AS {quoted_name(column.name)}"
+        for column in columns
+    )
+    kept = " AND ".join(f"NOT {each.misfit}" for each in conversions if each.expected) if misfits else "true"
+    connection.execute(f"CREATE TEMP VIEW typed AS SELECT {ROW}, {values} FROM source WHERE {kept}")
     typed = [Column(c.name, by_name[c.name].type if c.name in by_name else c.type) for c in columns]
     lost = [sum(part.start <= row < part.end for row, _, _ in misfits) for part in parts]
-    counts = tuple(part.end - part.start - less for part, less in zip(parts, lost, strict=True))
-    return typed, rejected, notes, counts
+    spans = tuple(
+        Span(part.start, part.end, part.end - part.start - less) for part, less in zip(parts, lost, strict=True)
+    )
+    return typed, rejected, notes, spans
 
 
 def _in_order(parts: Sequence[Part], rejected: Sequence[Rejected]) -> list[Rejected]:

@@ -1,0 +1,95 @@
+"""Shards: the text that a row's digest is made of, which rows a shard has, and their order."""
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.ingesting import Ingest
+from tiffin.artifacts.examples import Column, read_sample_rows, shard_name
+from tiffin.stages.ingest import shards
+from tiffin.stages.ingest.sources import quoted_name, row_group_rows
+
+COLUMNS = [Column("whole", "INT"), Column("number", "FLOAT"), Column("text", "STRING"), Column("select", "STRING")]
+ROWS = "word,number\n" + "".join(f"w{n % 7},{n}.5\n" for n in range(50))
+
+
+class TestRowText:
+    @settings(deadline=None)
+    @given(
+        st.lists(
+            st.tuples(
+                st.none() | st.integers(-(1 << 63), (1 << 63) - 1),
+                st.none() | st.floats(allow_nan=False, allow_infinity=False),
+                st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+                st.none() | st.sampled_from(['"', "\\", "\n", "é", "\u2028", "null", ""]),
+            ),
+            min_size=1,
+            max_size=20,
+        )
+    )
+    def test_is_the_json_of_the_row(self, rows):
+        names = [quoted_name(column.name) for column in COLUMNS]
+        whole = f"CAST(to_json(struct_pack({', '.join(f'{name} := {name}' for name in names)})) AS VARCHAR)"
+        with duckdb.connect() as connection:
+            types = ("BIGINT", "DOUBLE", "VARCHAR", "VARCHAR")
+            pairs = ", ".join(f"{name} {type_}" for name, type_ in zip(names, types, strict=True))
+            connection.execute(f"CREATE TABLE examples ({pairs})")
+            connection.executemany("INSERT INTO examples VALUES (?, ?, ?, ?)", rows)
+            found = connection.execute(f"SELECT {shards._row_text(COLUMNS)}, {whole} FROM examples").fetchall()
+
+        assert [own for own, _ in found] == [theirs for _, theirs in found]
+
+
+class TestRows:
+    def test_keep_their_order(self, ingested):
+        found = ingested(ROWS, splits={"train": 2, "eval": 1})
+
+        for split in found.splits.values():
+            numbers = [row["number"] for row in split]
+            assert len(numbers) > 5
+            assert numbers == sorted(numbers)
+
+    def test_are_the_same_bytes_in_every_run(self, tmp_path):
+        written = []
+        for run in range(3):
+            ingested = Ingest(tmp_path / str(run))
+            ingested(
+                "a,b\n" + "".join(f"{n % 90_001},t{n % 1009}\n" for n in range(300_000)), splits={"train": 2, "eval": 1}
+            )
+            written.append([(ingested.output / shard_name(split)).read_bytes() for split in ("train", "eval")])
+
+        assert written[0] == written[1] == written[2]
+
+    def test_of_more_than_a_shard_are_in_several(self, ingested, tmp_path, monkeypatch):
+        whole = ingested(ROWS, splits={"train": 2, "eval": 1})
+        monkeypatch.setattr(shards, "_SHARD_ROWS", 20)
+
+        found = Ingest(tmp_path / "again")(ROWS, splits={"train": 2, "eval": 1})
+
+        assert found.manifest.splits["train"].shards == tuple(shard_name("train", number) for number in range(3))
+        assert (found.splits, found.manifest.version) == (whole.splits, whole.manifest.version)
+
+    def test_of_a_split_without_rows_are_an_empty_file(self, ingested):
+        found = ingested("a\n1\n", splits={"train": 1e9, "eval": 1})
+
+        assert {name: len(rows) for name, rows in found.splits.items()} == {"train": 1, "eval": 0}
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows"), [(1, 122_880), (64, 122_880), (640, 12_288), (5000, 2048), (100_000, 2048)]
+)
+def test_row_groups_of_wide_data_have_fewer_rows(columns, rows):
+    assert row_group_rows(columns) == rows
+
+
+class TestSampleRows:
+    def test_are_the_first_of_eval(self, ingested):
+        found = ingested(ROWS + ROWS.split("\n", 1)[1] * 3, splits={"train": 1, "eval": 1})
+
+        assert read_sample_rows(ingested.output) == found.splits["eval"][:20]
+
+    def test_are_filled_from_other_splits(self, ingested):
+        found = ingested("a\n" + "".join(f"{n}5\n" for n in range(10)), splits={"train": 1, "eval": 1})
+
+        assert read_sample_rows(ingested.output) == found.splits["eval"] + found.splits["train"]
