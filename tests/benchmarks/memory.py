@@ -111,7 +111,9 @@ def trips(place: np.ndarray, task: str, seed: list[int]) -> pa.Table:
             "noise": chance.normal(size=rows),
             "payment": pa.array(np.array(["cash", "card", "app", "voucher"])[chance.integers(0, 4, rows)], pa.string()),
             "area": pa.array([f"area {n}" for n in (hidden * 30).astype(int)], pa.string()),
-            "day": pa.array(np.array(["mo", "tu", "we", "th", "fr", "sa", "su"])[chance.integers(0, 7, rows)], pa.string()),
+            "day": pa.array(
+                np.array(["mo", "tu", "we", "th", "fr", "sa", "su"])[chance.integers(0, 7, rows)], pa.string()
+            ),
             "label": label,
         }
     )

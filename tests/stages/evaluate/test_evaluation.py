@@ -13,7 +13,7 @@ from tiffin.artifacts.model import read_training, saved_model, write_training
 from tiffin.artifacts.verdict import Curve, read_evaluation
 from tiffin.errors import DataError, InputError
 from tiffin.stages.evaluate.evaluation import evaluate
-from tiffin.stages.evaluate.predictions import predict
+from tiffin.stages.evaluate.predictions import load, predict
 
 
 class Echo(tf.Module):
@@ -46,7 +46,7 @@ def echo(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def binary(echo):
-    return echo("binary", classes=("no", "yes"), class_shares=(0.5, 0.5))
+    return echo("binary", classes=("no", "yes"))
 
 
 def verdict(folder):
@@ -79,7 +79,7 @@ class TestVerdict:
         assert re.search(r"^auc 0\.75 .* 0\.8; log_loss ", verdict(tmp_path / "out").reason)
 
     def test_of_a_model_of_several_classes(self, echo, tmp_path):
-        model = echo("multiclass", classes=("1", "2", "3"), class_shares=(0.5, 0.25, 0.25))
+        model = echo("multiclass", classes=("1", "2", "3"))
         rows = table(x=[0.1, 0.9, 0.9], y=[1, 2, 3])
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
 
@@ -88,7 +88,7 @@ class TestVerdict:
         assert found.curve is None
 
     def test_of_a_regression(self, echo, tmp_path):
-        model = echo("regression", label_mean=3.0, classes=())
+        model = echo("regression", classes=())
         rows = table(x=[1.0, 3.0, 5.0, 7.0, 9.0, 11.0], y=[2.0, 2.0, 6.0, 6.0, 10.0, 10.0])
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out", thresholds={"mae": 1})
 
@@ -127,7 +127,7 @@ class TestVerdict:
         ]
 
     def test_of_unknown_classes(self, echo, tmp_path):
-        model = echo("multiclass", classes=("1", "2", "3"), class_shares=(0.5, 0.25, 0.25))
+        model = echo("multiclass", classes=("1", "2", "3"))
         shards = [table(x=[0.1, 0.5, 0.5], y=[1, 4, 5]), table(x=[0.5], y=[5]), table(x=[0.9, 0.2], y=[2, 6])]
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": shards}), tmp_path / "out")
 
@@ -148,8 +148,6 @@ class TestVerdict:
         model = echo(
             task,
             classes=("1.5", "2.5", "3.5")[: 2 if task == "binary" else 3],
-            class_shares=(0.4, 0.3, 0.3),
-            label_mean=2,
         )
         rows = table(x=[None, 0.5], y=[1.5, 2.5])
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
@@ -180,10 +178,10 @@ class TestVerdict:
 class TestPredict:
     def test_reads_shards_in_order(self, binary, tmp_path):
         shards = [table(x=[0.1, 0.2], y=["no", "yes"]), table(x=[0.3], y=["yes"])]
-        found = predict(binary, write_examples(tmp_path, {"eval": shards}), "eval", read_training(binary))
+        found = list(predict(load(binary), write_examples(tmp_path, {"eval": shards}), "eval", read_training(binary)))
 
-        np.testing.assert_allclose(found.answer, [0.1, 0.2, 0.3])
-        assert found.truth.tolist() == [0, 1, 1]
+        np.testing.assert_allclose(np.concatenate([answer for _, answer in found]), [0.1, 0.2, 0.3])
+        assert [truth.tolist() for truth, _ in found] == [[0, 1], [1]]
 
 
 class TestBadInput:
@@ -211,7 +209,7 @@ class TestBadInput:
             self.evaluate(binary, tmp_path, table(x=[0.5, 0.6], y=["maybe", "maybe"]))
 
     def test_examples_without_a_column_of_the_model(self, binary, tmp_path):
-        with pytest.raises(InputError, match=r"'.*parquet' without x\."):
+        with pytest.raises(InputError, match=r": x\. .*parquet' with z, y\."):
             self.evaluate(binary, tmp_path, table(z=[0.5], y=["yes"]))
 
     def test_a_model_without_a_record(self, tmp_path):

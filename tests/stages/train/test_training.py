@@ -64,14 +64,6 @@ class TestRecord:
         assert len(record.losses) == record.settings.epochs == 6
         assert record.losses[-1] < record.losses[0]
 
-    def test_contains_the_baseline(self, models):
-        late = models.binary.rows["late"].to_pylist()
-        minutes = models.regression.rows["minutes"].to_pylist()
-
-        assert models.binary.record.class_shares == pytest.approx([1 - sum(late) / 240, sum(late) / 240])
-        assert sum(models.multiclass.record.class_shares) == pytest.approx(1)
-        assert models.regression.record.label_mean == pytest.approx(sum(minutes) / 240)
-
     def test_contains_the_classes_of_text(self, models):
         assert models.multiclass.record.classes == ("fair", "fast", "slow")
         assert models.regression.record.classes == ()

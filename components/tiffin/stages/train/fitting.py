@@ -154,9 +154,7 @@ def _mean(loss: Callable[..., tf.Tensor], blocks: Iterable[Block]) -> float:
     return mean
 
 
-def _train(
-    loop: _Loop, data: InMemory | OnDisk, epochs: int, seed: int, log: bool = False
-) -> tuple[float, ...]:
+def _train(loop: _Loop, data: InMemory | OnDisk, epochs: int, seed: int, log: bool = False) -> tuple[float, ...]:
     """Train on all rows and return the mean loss of each epoch."""
     chance = np.random.default_rng(seed)
     losses = []

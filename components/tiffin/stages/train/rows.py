@@ -1,7 +1,7 @@
 """The training rows in blocks for the network: from memory where they fit, otherwise from a file of shuffled records.
 
-    encoded in memory       up to 256 MiB of encoded rows: encoded once, one block for all rows
-    records in memory       up to 256 MiB of records: each block has random rows of all data, and is encoded when used
+    encoded in memory       up to 128 MiB of encoded rows: encoded once, one block for all rows
+    records in memory       up to 128 MiB of records: each block has random rows of all data, and is encoded when used
     records on disk         otherwise: the rows are distributed at random over parts of 32 MiB in a temporary file, once;
                             each epoch reads the parts in random order, and shuffles the rows of each part
 
@@ -21,8 +21,8 @@ from tiffin.errors import StorageError
 from tiffin.stages.train.columns import Scale
 from tiffin.stages.train.preprocessing import Encode
 
-_ENCODED_BYTES = 256 << 20
-_RECORD_BYTES = 256 << 20
+_ENCODED_BYTES = 128 << 20
+_RECORD_BYTES = 128 << 20
 _PART_BYTES = 32 << 20
 _BLOCK_BYTES = 32 << 20
 _BLOCK_ROWS = 16_384
@@ -66,7 +66,11 @@ class Encoder:
 
     def block(self, records: np.ndarray) -> Block:
         """Return the block of records, in their order."""
-        return self.encode(records), tf.constant(self.target(records), tf.float32), tf.range(len(records), dtype=tf.int64)
+        return (
+            self.encode(records),
+            tf.constant(self.target(records), tf.float32),
+            tf.range(len(records), dtype=tf.int64),
+        )
 
     def block_rows(self, batch: int = 1) -> int:
         """Return the rows of a block: a multiple of the batch size."""
@@ -103,7 +107,7 @@ class InMemory:
         self.mean_row = (np.sum(sums, axis=0) / self.rows).astype(np.float32)
         self._block = (tf.constant(encoded), tf.constant(self._target, tf.float32)) if kept else None
 
-    def size(self, subset: np.ndarray) -> int:
+    def size(self, subset: Any) -> int:
         """Return the number of rows of a subset."""
         return len(subset)
 
@@ -186,7 +190,7 @@ class OnDisk:
         self.counts, self.mean_row = counts, (sums / rows).astype(np.float32)
         self.rows = len(self._held) + int(self._filled.sum())
 
-    def size(self, subset: str) -> int:
+    def size(self, subset: Any) -> int:
         """Return the number of rows of a subset."""
         return {"all": self.rows, "kept": self.rows - len(self._held), "held": len(self._held)}[subset]
 
@@ -200,8 +204,8 @@ class OnDisk:
 
     def _blocks(self, subset: str, size: int, chance: np.random.Generator | None) -> Iterator[Block]:
         left = np.empty(0, self._kind)
-        for records in self._parts(subset, chance):
-            records = np.concatenate([left, records])
+        for part in self._parts(subset, chance):
+            records = np.concatenate([left, part])
             whole = len(records) // size * size
             for start in range(0, whole, size):
                 yield self._encoder.block(records[start : start + size])

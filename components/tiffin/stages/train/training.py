@@ -71,7 +71,9 @@ def train(
     fitted = fitting.fit(data, encoder.width, target_label, settings)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    export.write(saved_model(output), chosen, target_label, transform, layers, owners, fitted.model, encoder.scale, data.mean_row)
+    export.write(
+        saved_model(output), chosen, target_label, transform, layers, owners, fitted.model, encoder.scale, data.mean_row
+    )
     notes = _notes(chosen, target_label, values.missing, fitted, manifest)
     training = Training(
         label=label,
@@ -161,4 +163,3 @@ def _is_rounded(edges: tuple[float, ...]) -> bool:
     """Return whether float32 cannot tell most of the edges apart."""
     with np.errstate(over="ignore"):  # numbers beyond float32 become infinite
         return 2 * len(np.unique(np.array(edges).astype(np.float32))) < len(edges)
-
