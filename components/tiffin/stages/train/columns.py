@@ -18,6 +18,7 @@ from tiffin.stages.train.label import Label
 # Index of a text value: missing, or not in the vocabulary, whose first value follows.
 MISSING, UNKNOWN, FIRST = 0, 1, 2
 _BATCH_ROWS = 65_536
+_BATCH_VALUES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def read_records(examples: str | Path, split: str, features: Features, label: La
     """
     kind = record_type(features)
     vocabularies = [pa.array(category.vocabulary, pa.string()) for category in features.categories]
-    for _, batch in read_batches(examples, split, [*features.columns, label.name], _BATCH_ROWS):
+    read = [*features.columns, label.name]
+    for _, batch in read_batches(examples, split, read, min(_BATCH_ROWS, max(1, _BATCH_VALUES // len(read)))):
         kept = batch.filter(has_label(batch.column(label.name)))
         records = np.empty(kept.num_rows, kind)
         for position, number in enumerate(features.numbers):

@@ -107,6 +107,9 @@ class InMemory:
         self.mean_row = (np.sum(sums, axis=0) / self.rows).astype(np.float32)
         self._block = (tf.constant(encoded), tf.constant(self._target, tf.float32)) if kept else None
 
+    def close(self) -> None:
+        """Do nothing: the rows have no file."""
+
     def size(self, subset: Any) -> int:
         """Return the number of rows of a subset."""
         return len(subset)
@@ -161,7 +164,7 @@ class OnDisk:
             hold_out: Whether to hold out rows.
 
         Raises:
-            StorageError: The folder for temporary files has too little space.
+            StorageError: The folder for temporary files has too little space, or the records cannot be read.
         """
         self._encoder, self._kind = encoder, kind
         parts = -(-rows * kind.itemsize // _PART_BYTES)
@@ -169,26 +172,37 @@ class OnDisk:
         self._filled = np.zeros(parts, np.int64)
         _check_space(rows * kind.itemsize)
         self._file = tempfile.TemporaryFile(prefix="tiffin-")  # noqa: SIM115 - open as long as the rows are used
+        self.counts, self._sums, self._held = np.zeros(classes), np.zeros(encoder.width), np.empty(0, kind)
         chance = np.random.default_rng([seed, FEW])  # another sequence than those of the epochs
-        share = _held_out_share(rows)
-        held, counts, sums, first = [np.empty(0, kind)], np.zeros(classes), np.zeros(encoder.width), 0
-        for records in _ahead(batch for batch in batches if len(batch)):
-            for _, part in encoder.encoded(records):
-                sums += part.sum(axis=0, dtype=np.float64)
-            if classes:
-                counts += np.bincount(records["target"].astype(int), minlength=classes)
-            order = chance.permutation(len(records))
-            if hold_out:
-                # Any of the parts: the last rows of short batches are held out no more often than others.
-                some = _parts(records["target"], share, chance)[chance.integers(share)]
-                held.append(records[some])
-                order = order[~np.isin(order, some)]
-            for number in range(parts):
-                self._append(number, records[order[(number - first) % parts :: parts]])
-            first = (first + len(order)) % parts
-        self._held = np.concatenate(held)
-        self.counts, self.mean_row = counts, (sums / rows).astype(np.float32)
+        try:
+            for records in _ahead(batch for batch in batches if len(batch)):
+                self._add(records, _held_out_share(rows) if hold_out else 0, chance)
+        except BaseException:
+            self.close()
+            raise
+        self.mean_row = (self._sums / rows).astype(np.float32)
         self.rows = len(self._held) + int(self._filled.sum())
+
+    def close(self) -> None:
+        """Delete the file."""
+        self._file.close()
+
+    def _add(self, records: np.ndarray, share: int, chance: np.random.Generator) -> None:
+        """Distribute records over the parts, except one of `share` to hold out."""
+        for _, encoded in self._encoder.encoded(records):
+            self._sums += encoded.sum(axis=0, dtype=np.float64)
+        if len(self.counts):
+            self.counts += np.bincount(records["target"].astype(int), minlength=len(self.counts))
+        order = chance.permutation(len(records))
+        if share:
+            # Any of the shares: rows of a short batch are held out no more often than others.
+            held = _parts(records["target"], share, chance)[chance.integers(share)]
+            self._held = np.concatenate([self._held, records[held]])
+            order = order[~np.isin(order, held)]
+        parts, first = len(self._filled), int(self._filled.sum())
+        for number in range(parts):
+            # In turn, from the part after the last one that got a row, so that all parts have the same size.
+            self._append(number, records[order[(number - first) % parts :: parts]])
 
     def size(self, subset: Any) -> int:
         """Return the number of rows of a subset."""

@@ -1,5 +1,6 @@
 """Train a model artifact from examples, statistics and schema: the SavedModel and the training record."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +68,8 @@ def train(
     transform, encode, layers, owners = preprocessing.build(chosen)
     kind = columns.record_type(chosen)
     encoder = rows.Encoder(encode, kind, len(owners))
-    data = _load(examples, split, chosen, target_label, values, encoder, settings)
-    fitted = fitting.fit(data, encoder.width, target_label, settings)
+    with closing(_load(examples, split, chosen, target_label, values, encoder, settings)) as data:
+        fitted = fitting.fit(data, encoder.width, target_label, settings)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     export.write(
