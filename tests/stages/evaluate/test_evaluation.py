@@ -11,7 +11,8 @@ from support.written import table, write_examples
 from tiffin.artifacts.documents import to_json
 from tiffin.artifacts.model import read_training, saved_model, write_training
 from tiffin.artifacts.verdict import Curve, read_evaluation
-from tiffin.errors import DataError, InputError
+from tiffin.errors import DataError, InputError, StorageError
+from tiffin.stages.evaluate import metrics, predictions
 from tiffin.stages.evaluate.evaluation import evaluate
 from tiffin.stages.evaluate.predictions import load, predict
 
@@ -168,6 +169,33 @@ class TestVerdict:
 
             assert (found.passed, found.rows) == (True, 90), found.reason
 
+    @pytest.mark.parametrize("task", ["binary", "multiclass"])
+    def test_states_the_error_of_metrics_that_are_not_exact(self, models, tmp_path, monkeypatch, task):
+        model = getattr(models, task)
+        exact = evaluate(model.model, model.examples, tmp_path / "exact")
+        monkeypatch.setattr(metrics, "_SCORES", 20)
+        found = evaluate(model.model, model.examples, tmp_path / "out")
+        [note] = [note for note in found.notes if note.code == "METRICS_APPROXIMATE"]
+        bounds = dict(re.findall(r"(auc|average_precision) is within (\S+)", note.text))
+
+        assert exact.notes == ()
+        assert set(bounds) == ({"auc", "average_precision"} if task == "binary" else {"auc"})
+        for name, bound in bounds.items():
+            assert 0 <= abs(found.metrics[name] - exact.metrics[name]) <= float(bound)
+        same = found.metrics.keys() - bounds.keys()
+        assert {name: found.metrics[name] for name in same} == {name: exact.metrics[name] for name in same}
+
+    @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+    def test_does_not_depend_on_the_batches(self, models, tmp_path, monkeypatch, task):
+        model = getattr(models, task)
+        one = evaluate(model.model, model.examples, tmp_path / "one")
+        monkeypatch.setattr(predictions, "_BATCH_ROWS", 7)
+        monkeypatch.setattr(predictions, "_LABEL_ROWS", 5)
+        two = evaluate(model.model, model.examples, tmp_path / "two")
+
+        assert two.metrics == pytest.approx(one.metrics, rel=1e-6)
+        assert (two.confusion, two.rows) == (one.confusion, one.rows)
+
     def test_is_the_same_twice(self, models, tmp_path):
         for name in ("one", "two"):
             evaluate(models.binary.model, models.binary.examples, tmp_path / name)
@@ -211,6 +239,19 @@ class TestBadInput:
     def test_examples_without_a_column_of_the_model(self, binary, tmp_path):
         with pytest.raises(InputError, match=r": x\. .*parquet' with z, y\."):
             self.evaluate(binary, tmp_path, table(z=[0.5], y=["yes"]))
+
+    @pytest.mark.parametrize("damage", ["missing", "damaged"])
+    def test_a_shard_that_cannot_be_read(self, binary, tmp_path, damage):
+        examples = write_examples(tmp_path / "e", {"eval": [self.GOOD, self.GOOD]})
+        shard = tmp_path / "e" / "data" / "eval-00001.parquet"
+        if damage == "missing":
+            shard.unlink()
+        else:
+            shard.write_bytes(shard.read_bytes()[:-10])
+        with pytest.raises(StorageError, match=str(shard)):
+            evaluate(binary, examples, tmp_path / "out")
+
+        assert not (tmp_path / "out").exists()
 
     def test_a_model_without_a_record(self, tmp_path):
         with pytest.raises(InputError, match=r"training.json.*/empty'"):
