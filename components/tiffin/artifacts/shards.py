@@ -67,13 +67,15 @@ def read_batches(
                     f"Shards should have the same type of a column. Received: '{name}' is {schema.field(name).type} in "
                     f"'{uri}', {first[1].field(name).type} in '{first[0]}'. Run the ingest step again."
                 )
-        batches = file.iter_batches(rows, columns=columns)
-        while True:
-            with _readable(uri):
-                batch = next(batches, None)
-            if batch is None:
-                break
-            yield uri, batch
+        # A reader of the whole file keeps the bytes of all row groups that it has read.
+        for group in range(file.num_row_groups):
+            batches = file.iter_batches(rows, row_groups=[group], columns=columns)
+            while True:
+                with _readable(uri):
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                yield uri, batch
 
 
 def has_label(values: pyarrow.Array | pyarrow.ChunkedArray) -> pyarrow.Array | pyarrow.ChunkedArray:
