@@ -125,6 +125,7 @@ bench: setup ## Run the benchmarks and compare with other tools. LONG=--long for
 	@TF_CPP_MIN_LOG_LEVEL=3 .venvs/data/bin/python tests/benchmarks/real_data.py 2>/dev/null
 	@.venvs/sdk/bin/python tests/benchmarks/client.py
 	@.venvs/sdk/bin/python tests/benchmarks/defaults.py
+	@TF_CPP_MIN_LOG_LEVEL=3 .venvs/model/bin/python tests/benchmarks/memory.py
 	@.venvs/model/bin/python tests/benchmarks/serving.py
 
 docs: .venvs/docs/.ready ## Build the documentation into build/docs; check links, anchors and offline use.

@@ -11,8 +11,8 @@ from support import s3_server
 from support.documents import make_manifest
 from support.written import table, write_examples
 from tiffin.artifacts import examples
-from tiffin.artifacts.shards import open_shards
-from tiffin.errors import InputError
+from tiffin.artifacts.shards import open_shards, read_batches
+from tiffin.errors import InputError, StorageError
 
 RUNS_IN = ("data", "model")
 
@@ -71,3 +71,61 @@ def test_code_in_a_crafted_shard_does_not_run(tmp_path):
         for _, shard in open_shards(folder, "train"):
             shard.read()
     assert not trace.exists()
+
+
+class TestReadBatches:
+    """Columns in batches, and shards that cannot be read."""
+
+    def read(self, folder, columns=("x",), rows=2):
+        return [(uri, batch.to_pylist()) for uri, batch in read_batches(folder, "train", columns, rows)]
+
+    def test_no_rows(self, tmp_path):
+        assert self.read(write_examples(tmp_path, {"train": table(x=[1]).slice(0, 0)})) == []
+
+    def test_batches_are_in_order_and_have_the_columns_once(self, tmp_path):
+        shards = [table(x=[1, 2, 3], y=[4, 5, 6]), table(x=[7], y=[8])]
+        folder = write_examples(tmp_path, {"train": shards})
+        one, two = (f"{folder}/data/train-0000{number}.parquet" for number in (0, 1))
+
+        assert self.read(folder, ("x", "x")) == [(one, [{"x": 1}, {"x": 2}]), (one, [{"x": 3}]), (two, [{"x": 7}])]
+
+    def test_a_column_that_a_shard_lacks(self, tmp_path):
+        folder = write_examples(tmp_path, {"train": [table(x=[1], y=[2]), table(y=[1])]})
+        with pytest.raises(InputError, match=r": x\. .*train-00001.parquet' with y\."):
+            self.read(folder)
+
+    def test_a_column_of_another_type(self, tmp_path):
+        folder = write_examples(tmp_path, {"train": [table(x=[1]), table(x=["a"])]})
+        with pytest.raises(InputError, match=r"'x' .*string .*train-00001.parquet', int64 .*train-00000.parquet'"):
+            self.read(folder)
+
+    def test_a_missing_shard(self, tmp_path):
+        folder = write_examples(tmp_path, {"train": [table(x=[1]), table(x=[2])]})
+        (folder / "data" / "train-00001.parquet").unlink()
+        with pytest.raises(StorageError, match=r"'.*train-00001.parquet'"):
+            self.read(folder)
+
+    @pytest.mark.parametrize("damage", ["empty", "text", "cut", "header", "footer", "folder"])
+    def test_a_damaged_shard(self, tmp_path, damage):
+        folder = write_examples(tmp_path, {"train": [table(x=[1]), table(x=list(range(1000)))]})
+        shard = folder / "data" / "train-00001.parquet"
+        whole = shard.read_bytes()
+        if damage == "folder":
+            shard.unlink()
+            shard.mkdir()
+        else:
+            cuts = {"empty": b"", "text": b"x,y\n1,2\n" * 20, "cut": whole[:-20], "header": whole[len(whole) // 2 :]}
+            footer = int.from_bytes(whole[-8:-4], "little")
+            shard.write_bytes(cuts.get(damage, whole[: -footer - 8] + bytes(footer) + whole[-8:]))
+        with pytest.raises(StorageError, match=r"'.*train-00001.parquet'"):
+            self.read(folder)
+
+    def test_a_page_that_is_damaged(self, tmp_path):
+        """The error comes while rows are read, after the file was opened."""
+        folder = write_examples(tmp_path, {"train": [table(x=[str(number) for number in range(50_000)])]})
+        shard = folder / "data" / "train-00000.parquet"
+        content = bytearray(shard.read_bytes())
+        content[100 : len(content) // 2] = bytes(len(content) // 2 - 100)
+        shard.write_bytes(content)
+        with pytest.raises(StorageError, match=r"'.*train-00000.parquet'"):
+            self.read(folder, rows=100)

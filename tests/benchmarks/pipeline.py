@@ -21,7 +21,7 @@ from tiffin.local import environments
 _RUNS = 3
 _IMPORTS = {
     "data": ("duckdb", "tiffin.stages.validate.tfdv"),
-    "model": ("tensorflow", "keras", "sklearn.metrics", "mlflow"),
+    "model": ("tensorflow", "keras", "scipy.special", "mlflow"),
 }
 
 

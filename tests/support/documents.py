@@ -25,7 +25,6 @@ def make_training(**changed: Any) -> Training:
     record = Training(
         label="late", task="binary", classes=("0", "1"), columns=("km",), left_out={}, rows=240, rows_without_label=0,
         settings=Settings(), losses=(0.6, 0.4), data_version="d1", schema_digest="s1", tiffin_version="0.1.0",
-        class_shares=(0.5, 0.5),
     )  # fmt: skip
     return replace(record, **changed)
 

@@ -52,8 +52,6 @@ class Training:
         data_version: Version of the examples.
         schema_digest: Digest of the schema.
         tiffin_version: Version of Tiffin that trained the model.
-        class_shares: Share of each class in training; None for regression.
-        label_mean: Mean of the label in training; None for classes.
         notes: What was left out or decided, such as the task.
     """
 
@@ -69,8 +67,6 @@ class Training:
     data_version: str
     schema_digest: str
     tiffin_version: str
-    class_shares: tuple[float, ...] | None = None
-    label_mean: float | None = None
     notes: tuple[Note, ...] = ()
 
 

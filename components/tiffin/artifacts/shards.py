@@ -1,6 +1,7 @@
 """The shards of an examples artifact, opened with pyarrow."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow
@@ -9,10 +10,14 @@ import pyarrow.parquet as pq
 
 from tiffin import storage
 from tiffin.artifacts.examples import shard_uris
+from tiffin.errors import InputError, StorageError
 
 if int(pyarrow.__version__.split(".")[0]) < 15:
     # CVE-2023-47248: before 14.0.1, reading a crafted file runs code from it. TFDV 1.16.1 needs pyarrow 10.
     import pyarrow_hotfix  # noqa: F401
+
+# Columns are read through a buffer of this size, so that a large row group does not need memory for all of its bytes.
+_BUFFER_BYTES = 1 << 20
 
 
 def open_shards(artifact: str | Path, split: str) -> Iterator[tuple[str, pq.ParquetFile]]:
@@ -20,13 +25,60 @@ def open_shards(artifact: str | Path, split: str) -> Iterator[tuple[str, pq.Parq
 
     Raises:
         InputError: The split does not exist.
+        StorageError: A shard is missing, or is not a Parquet file.
     """
     for uri in shard_uris(artifact, split):
-        with storage.local_copy(uri) as path, pq.ParquetFile(path) as file:
+        with storage.local_copy(uri) as path, contextlib.ExitStack() as stack:
+            with _readable(uri):
+                file = stack.enter_context(pq.ParquetFile(path, buffer_size=_BUFFER_BYTES))
             yield uri, file
 
 
-def has_label(values: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
+def read_batches(
+    artifact: str | Path, split: str, columns: Sequence[str], rows: int
+) -> Iterator[tuple[str, pyarrow.RecordBatch]]:
+    """Yield the rows of a split in batches, in the order of the shards, each with the location of its shard.
+
+    Memory holds one batch, and the parts of the columns that it comes from.
+
+    Args:
+        artifact: Folder of the examples artifact.
+        split: Name of the split.
+        columns: Columns to read.
+        rows: Rows of a batch; the last batches of a shard or row group may have fewer.
+
+    Raises:
+        InputError: The split does not exist, a shard lacks a column, or shards disagree about the type of a column.
+        StorageError: A shard is missing or damaged.
+    """
+    columns = list(dict.fromkeys(columns))
+    first: tuple[str, pyarrow.Schema] | None = None
+    for uri, file in open_shards(artifact, split):
+        schema = file.schema_arrow
+        if absent := [name for name in columns if name not in schema.names]:
+            raise InputError(
+                f"Examples should have the columns that are read: {', '.join(absent)}. Received: '{uri}' with "
+                f"{', '.join(schema.names)}. Ingest with the same derive and exclude as in training."
+            )
+        first = first or (uri, schema)
+        for name in columns:
+            if schema.field(name).type != first[1].field(name).type:
+                raise InputError(
+                    f"Shards should have the same type of a column. Received: '{name}' is {schema.field(name).type} in "
+                    f"'{uri}', {first[1].field(name).type} in '{first[0]}'. Run the ingest step again."
+                )
+        # A reader of the whole file keeps the bytes of all row groups that it has read.
+        for group in range(file.num_row_groups):
+            batches = file.iter_batches(rows, row_groups=[group], columns=columns)
+            while True:
+                with _readable(uri):
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                yield uri, batch
+
+
+def has_label(values: pyarrow.Array | pyarrow.ChunkedArray) -> pyarrow.Array | pyarrow.ChunkedArray:
     """Return whether each value is a label: neither missing, NaN nor infinite."""
     valid = pc.is_valid(values)
     return (
@@ -34,3 +86,16 @@ def has_label(values: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
         if pyarrow.types.is_floating(values.type)
         else valid
     )
+
+
+@contextlib.contextmanager
+def _readable(uri: str) -> Iterator[None]:
+    """Name the shard in the error of a file that cannot be read."""
+    try:
+        yield
+    except PermissionError:
+        raise  # `errors.explain` names the file
+    except (pyarrow.ArrowException, OSError) as error:
+        raise StorageError(
+            f"Could not read '{uri}': it is damaged, or not a complete Parquet file. Run the ingest step again."
+        ) from error

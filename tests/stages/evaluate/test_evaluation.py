@@ -11,9 +11,10 @@ from support.written import table, write_examples
 from tiffin.artifacts.documents import to_json
 from tiffin.artifacts.model import read_training, saved_model, write_training
 from tiffin.artifacts.verdict import Curve, read_evaluation
-from tiffin.errors import DataError, InputError
+from tiffin.errors import DataError, InputError, StorageError
+from tiffin.stages.evaluate import metrics, predictions
 from tiffin.stages.evaluate.evaluation import evaluate
-from tiffin.stages.evaluate.predictions import predict
+from tiffin.stages.evaluate.predictions import load, predict
 
 
 class Echo(tf.Module):
@@ -46,7 +47,7 @@ def echo(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def binary(echo):
-    return echo("binary", classes=("no", "yes"), class_shares=(0.5, 0.5))
+    return echo("binary", classes=("no", "yes"))
 
 
 def verdict(folder):
@@ -79,7 +80,7 @@ class TestVerdict:
         assert re.search(r"^auc 0\.75 .* 0\.8; log_loss ", verdict(tmp_path / "out").reason)
 
     def test_of_a_model_of_several_classes(self, echo, tmp_path):
-        model = echo("multiclass", classes=("1", "2", "3"), class_shares=(0.5, 0.25, 0.25))
+        model = echo("multiclass", classes=("1", "2", "3"))
         rows = table(x=[0.1, 0.9, 0.9], y=[1, 2, 3])
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
 
@@ -88,7 +89,7 @@ class TestVerdict:
         assert found.curve is None
 
     def test_of_a_regression(self, echo, tmp_path):
-        model = echo("regression", label_mean=3.0, classes=())
+        model = echo("regression", classes=())
         rows = table(x=[1.0, 3.0, 5.0, 7.0, 9.0, 11.0], y=[2.0, 2.0, 6.0, 6.0, 10.0, 10.0])
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out", thresholds={"mae": 1})
 
@@ -127,7 +128,7 @@ class TestVerdict:
         ]
 
     def test_of_unknown_classes(self, echo, tmp_path):
-        model = echo("multiclass", classes=("1", "2", "3"), class_shares=(0.5, 0.25, 0.25))
+        model = echo("multiclass", classes=("1", "2", "3"))
         shards = [table(x=[0.1, 0.5, 0.5], y=[1, 4, 5]), table(x=[0.5], y=[5]), table(x=[0.9, 0.2], y=[2, 6])]
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": shards}), tmp_path / "out")
 
@@ -148,8 +149,6 @@ class TestVerdict:
         model = echo(
             task,
             classes=("1.5", "2.5", "3.5")[: 2 if task == "binary" else 3],
-            class_shares=(0.4, 0.3, 0.3),
-            label_mean=2,
         )
         rows = table(x=[None, 0.5], y=[1.5, 2.5])
         found = evaluate(model, write_examples(tmp_path / "e", {"eval": rows}), tmp_path / "out")
@@ -170,6 +169,33 @@ class TestVerdict:
 
             assert (found.passed, found.rows) == (True, 90), found.reason
 
+    @pytest.mark.parametrize("task", ["binary", "multiclass"])
+    def test_states_the_error_of_metrics_that_are_not_exact(self, models, tmp_path, monkeypatch, task):
+        model = getattr(models, task)
+        exact = evaluate(model.model, model.examples, tmp_path / "exact")
+        monkeypatch.setattr(metrics, "_SCORES", 20)
+        found = evaluate(model.model, model.examples, tmp_path / "out")
+        [note] = [note for note in found.notes if note.code == "METRICS_APPROXIMATE"]
+        bounds = dict(re.findall(r"(auc|average_precision) is within (\S+)", note.text))
+
+        assert exact.notes == ()
+        assert set(bounds) == ({"auc", "average_precision"} if task == "binary" else {"auc"})
+        for name, bound in bounds.items():
+            assert 0 <= abs(found.metrics[name] - exact.metrics[name]) <= float(bound)
+        same = found.metrics.keys() - bounds.keys()
+        assert {name: found.metrics[name] for name in same} == {name: exact.metrics[name] for name in same}
+
+    @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+    def test_does_not_depend_on_the_batches(self, models, tmp_path, monkeypatch, task):
+        model = getattr(models, task)
+        one = evaluate(model.model, model.examples, tmp_path / "one")
+        monkeypatch.setattr(predictions, "_BATCH_ROWS", 7)
+        monkeypatch.setattr(predictions, "_LABEL_ROWS", 5)
+        two = evaluate(model.model, model.examples, tmp_path / "two")
+
+        assert two.metrics == pytest.approx(one.metrics, rel=1e-6)
+        assert (two.confusion, two.rows) == (one.confusion, one.rows)
+
     def test_is_the_same_twice(self, models, tmp_path):
         for name in ("one", "two"):
             evaluate(models.binary.model, models.binary.examples, tmp_path / name)
@@ -180,10 +206,10 @@ class TestVerdict:
 class TestPredict:
     def test_reads_shards_in_order(self, binary, tmp_path):
         shards = [table(x=[0.1, 0.2], y=["no", "yes"]), table(x=[0.3], y=["yes"])]
-        found = predict(binary, write_examples(tmp_path, {"eval": shards}), "eval", read_training(binary))
+        found = list(predict(load(binary), write_examples(tmp_path, {"eval": shards}), "eval", read_training(binary)))
 
-        np.testing.assert_allclose(found.answer, [0.1, 0.2, 0.3])
-        assert found.truth.tolist() == [0, 1, 1]
+        np.testing.assert_allclose(np.concatenate([answer for _, answer in found]), [0.1, 0.2, 0.3])
+        assert [truth.tolist() for truth, _ in found] == [[0, 1], [1]]
 
 
 class TestBadInput:
@@ -211,8 +237,21 @@ class TestBadInput:
             self.evaluate(binary, tmp_path, table(x=[0.5, 0.6], y=["maybe", "maybe"]))
 
     def test_examples_without_a_column_of_the_model(self, binary, tmp_path):
-        with pytest.raises(InputError, match=r"'.*parquet' without x\."):
+        with pytest.raises(InputError, match=r": x\. .*parquet' with z, y\."):
             self.evaluate(binary, tmp_path, table(z=[0.5], y=["yes"]))
+
+    @pytest.mark.parametrize("damage", ["missing", "damaged"])
+    def test_a_shard_that_cannot_be_read(self, binary, tmp_path, damage):
+        examples = write_examples(tmp_path / "e", {"eval": [self.GOOD, self.GOOD]})
+        shard = tmp_path / "e" / "data" / "eval-00001.parquet"
+        if damage == "missing":
+            shard.unlink()
+        else:
+            shard.write_bytes(shard.read_bytes()[:-10])
+        with pytest.raises(StorageError, match=str(shard)):
+            evaluate(binary, examples, tmp_path / "out")
+
+        assert not (tmp_path / "out").exists()
 
     def test_a_model_without_a_record(self, tmp_path):
         with pytest.raises(InputError, match=r"training.json.*/empty'"):

@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from tiffin.stages.evaluate.guessing import compare_classes, compare_numbers
+from tiffin.stages.evaluate import guessing
+
+
+def compare_classes(truth, answer):
+    classes = 2 if answer.ndim == 1 else answer.shape[1]
+    beside = guessing.Classes(np.bincount(truth, minlength=classes))
+    beside.add(truth, answer)
+    return beside.comparison()
+
+
+def compare_numbers(truth, answer):
+    beside = guessing.Numbers(truth.mean())
+    beside.add(truth, answer)
+    return beside.comparison()
 
 
 def sigmoid(logit):

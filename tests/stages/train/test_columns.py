@@ -1,93 +1,17 @@
-"""The label's task and classes, labels that are rejected, and the model's raw inputs."""
+"""The training columns as records, the encoded label, and its scale."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import tensorflow as tf
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from support.written import table, write_examples
-from tiffin.errors import DataError, InputError
-from tiffin.stages.train import columns
+from tiffin.errors import InputError
+from tiffin.stages.train import columns, preprocessing
 from tiffin.stages.train.features import Category, Features, Number
-
-
-def chunked(values):
-    return pa.chunked_array([pa.array(values)])
-
-
-class TestFindLabel:
-    @pytest.mark.parametrize("values", [[1], [0.5, 0.5], ["a", "a"]])
-    def test_one_value(self, values):
-        with pytest.raises(DataError, match=rf"label='y', always {values[0]}\."):
-            columns.find_label(chunked(values), "y", "auto")
-
-    @pytest.mark.parametrize(
-        ("values", "task", "classes"),
-        [
-            ([1, 0, 1], "binary", ("0", "1")),
-            ([1.0, 0.0], "binary", ("0", "1")),
-            ([2.5, 1.5], "binary", ("1.5", "2.5")),
-            (["yes", "no"], "binary", ("no", "yes")),
-            (["b", "a", "c"], "multiclass", ("a", "b", "c")),
-            ([10, 9, 2] * 5, "multiclass", ("2", "9", "10")),
-            ([0.0, 1.0, 2.0] * 5, "multiclass", ("0", "1", "2")),
-            ([-0.0, 0.0, 1.0, 2.0] * 5, "multiclass", ("0", "1", "2")),
-            ([-1.0, 0.0, 1.0] * 5, "multiclass", ("-1", "0", "1")),
-            (list(range(20)) * 5, "multiclass", tuple(map(str, range(20)))),
-            (list(map(float, range(20))) * 5, "multiclass", tuple(map(str, range(20)))),
-            # Too many, or too few rows for each: numbers.
-            (list(range(21)) * 50, "regression", ()),
-            (list(range(20)) * 4, "regression", ()),
-            ([2001.0, 2002.0, 2003.0], "regression", ()),
-            ([0.5, 1.0, 1.5] * 50, "regression", ()),
-            ([0.0, 1.0, 2.5] * 50, "regression", ()),
-        ],
-    )
-    def test_auto_derives_the_task_from_the_values(self, values, task, classes):
-        found = columns.find_label(chunked(values), "y", "auto")
-
-        assert (found.name, found.task, found.classes) == ("y", task, classes)
-
-    @pytest.mark.parametrize(
-        ("values", "task", "choice"),
-        [
-            ([0.0, 1.0, 2.0] * 5, "auto", ("multiclass", "3", "(0, 1, 2)", "task=regression")),
-            ([3.0, 1.0, 2.0], "auto", ("regression", "3", "(1, 2, 3)", "task=multiclass")),
-            ([1.0, 0.0], "auto", ("binary", "2", "(0, 1)", "task=regression")),
-            ([0.5, 1.0, 2.0], "auto", ("regression", "task=multiclass")),
-            (["b", "a", "c"], "auto", ("multiclass", "3", "(a, b, c)")),
-            ([0, 1], "multiclass", ("multiclass",)),
-        ],
-    )
-    def test_the_choice_has_the_task_the_values_and_the_alternative(self, values, task, choice):
-        found = columns.find_label(chunked(values), "y", task).choice
-
-        assert all(part in found for part in choice)
-
-    @pytest.mark.parametrize(
-        ("values", "task", "classes"),
-        [([0, 1], "multiclass", ("0", "1")), ([0, 1], "regression", ()), (list(range(30)), "multiclass", 30)],
-    )
-    def test_explicit_task(self, values, task, classes):
-        found = columns.find_label(chunked(values), "y", task)
-
-        assert found.task == task
-        assert classes in (found.classes, len(found.classes))
-
-    def test_unknown_task(self):
-        with pytest.raises(InputError, match=r"task='binry'.* 'binary'\?"):
-            columns.find_label(chunked([0, 1]), "y", "binry")
-
-    def test_a_binary_label_with_three_values(self):
-        with pytest.raises(InputError, match=r"'binary'.*label='y' with 3: a, b, c.*'multiclass'"):
-            columns.find_label(chunked(["a", "b", "c"]), "y", "binary")
-
-    def test_a_regression_of_text(self):
-        with pytest.raises(InputError, match=r"'regression'.*label='y', text"):
-            columns.find_label(chunked(["a", "b"]), "y", "regression")
-
-    def test_more_than_a_thousand_classes(self):
-        with pytest.raises(DataError, match=r"1000.*label='y' with 1001\."):
-            columns.find_label(chunked([str(number) for number in range(1001)]), "y", "auto")
+from tiffin.stages.train.label import Label, find_label, look_at
 
 
 class TestEncodeLabel:
@@ -101,52 +25,82 @@ class TestEncodeLabel:
         ],
     )
     def test_is_the_index_of_the_class_or_the_number(self, values, task, encoded):
-        found = columns.encode_label(chunked(values), columns.find_label(chunked(values), "y", task))
+        label = find_label(look_at([pa.array(values)]), "y", task)
+        found = columns.encode_label(pa.array(values), label)
 
         assert (found.tolist(), found.dtype) == (encoded, np.float64)
 
 
-class TestReadTable:
-    def test_leaves_out_rows_without_a_label(self, tmp_path):
-        examples = write_examples(tmp_path, {"train": [table(x=[1, 2], y=[0, None]), table(x=[3, 4], y=[None, 1])]})
-        found, unlabelled = columns.read_table(examples, "train", ["x"], "y")
+FEATURES = Features((Number("n", True, (0, 1)), Number("f", False, (0, 1))), (Category("c", ("a", "ü")),), {})
+LABEL = Label("y", "binary", ("no", "yes"))
 
-        assert (found["x"].to_pylist(), unlabelled) == ([1, 4], 2)
 
-    def test_leaves_out_labels_that_are_no_numbers(self, tmp_path):
-        rows = table(x=[1, 2, 3, 4], y=[0.5, float("nan"), float("inf"), None])
-        found, unlabelled = columns.read_table(write_examples(tmp_path, {"train": rows}), "train", ["x"], "y")
+def read(folder, tables, features=FEATURES, label=LABEL):
+    found = columns.read_records(write_examples(folder, {"train": tables}), "train", features, label)
+    return np.concatenate([np.empty(0, columns.record_type(features)), *found])
 
-        assert (found["x"].to_pylist(), unlabelled) == ([1], 3)
 
-    def test_no_row_has_a_label(self, tmp_path):
-        examples = write_examples(tmp_path, {"train": table(x=[1, 2], y=[None, None])})
-        with pytest.raises(DataError, match=r"label='y'.*'train'"):
-            columns.read_table(examples, "train", ["x"], "y")
+class TestReadRecords:
+    def test_no_rows(self, tmp_path):
+        rows = table(n=[1], f=[0.5], c=["a"], y=["no"])
+        found = read(tmp_path, rows.slice(0, 0))
+
+        assert (len(found), found.dtype) == (0, columns.record_type(FEATURES))
+
+    def test_numbers_and_positions_in_the_vocabulary(self, tmp_path):
+        rows = table(
+            n=[2**53 - 1, 2**62 + 1, None, 0, 1],
+            f=[0.1, 1.7e9 + 0.001, None, float("nan"), float("inf")],
+            c=["a", "", None, "ü", "zoo"],
+            y=["yes", "no", "no", "yes", "yes"],
+        )
+        found = read(tmp_path, rows)
+
+        np.testing.assert_array_equal(found["numbers"][:, 0], [2.0**53 - 1, 2.0**62, np.nan, 0, 1])
+        np.testing.assert_array_equal(found["numbers"][:, 1], [0.1, 1.7e9 + 0.001, np.nan, np.nan, np.inf])
+        assert found["indices"][:, 0].tolist() == [2, 0, 0, 3, 1]
+        assert found["target"].tolist() == [1, 0, 0, 1, 1]
 
     @pytest.mark.parametrize(
-        ("names", "label", "message"),
-        [(["x"], "yy", r"^label .*'yy'.* 'y'\?"), (["xx"], "y", r"'xx'.* 'x'\?")],
+        "words", [["a", "", "[UNK]", "[MASK]", " ", "A"], ["ü", "u", "\u0308", "", "x" * 300, "\0"]]
     )
-    def test_a_column_that_does_not_exist(self, tmp_path, names, label, message):
-        examples = write_examples(tmp_path, {"train": table(x=[1], y=[0])})
-        with pytest.raises(InputError, match=rf"{message}.*: x, y\."):
-            columns.read_table(examples, "train", names, label)
+    def test_positions_are_those_of_the_saved_model(self, tmp_path, words):
+        features = Features((), (Category("c", tuple(word for word in words[::2] if word)),), {})
+        transform, encode, _, _ = preprocessing.build(features)
+        found = read(tmp_path, table(c=words, y=["yes"] * 6), features)
+
+        np.testing.assert_array_equal(encode(None, tf.constant(found["indices"])), transform({"c": tf.constant(words)}))
+
+    def test_leaves_out_rows_without_a_label(self, tmp_path):
+        features = Features((Number("x", True, (0, 1)),), (), {})
+        tables = [table(x=[1, 2], y=["no", None]), table(x=[3, 4], y=[None, "yes"])]
+        found = read(tmp_path, tables, features)
+
+        assert found["numbers"][:, 0].tolist() == [1, 4]
+        assert found["indices"].shape == (2, 0)
+
+    def test_leaves_out_labels_that_are_no_numbers(self, tmp_path):
+        features = Features((Number("x", True, (0, 1)),), (), {})
+        rows = table(x=[1, 2, 3, 4], y=[0.5, float("nan"), float("inf"), None])
+        found = read(tmp_path, rows, features, Label("y", "regression", ()))
+
+        assert (found["numbers"][:, 0].tolist(), found["target"].tolist()) == ([1], [0.5])
 
     def test_a_split_that_does_not_exist(self, tmp_path):
         examples = write_examples(tmp_path, {"train": table(x=[1], y=[0])})
         with pytest.raises(InputError, match=r"train.*split='test'"):
-            columns.read_table(examples, "test", ["x"], "y")
+            list(columns.read_records(examples, "test", FEATURES, LABEL))
 
 
-def test_missing_values_are_nan_or_the_empty_string():
-    features = Features((Number("n", True, (0, 1)), Number("f", False, (0, 1))), (Category("c", ("a",)),), {})
-    rows = table(n=[2**53 - 1, 2**62 + 1, None], f=[0.1, 1.7e9 + 0.001, None], c=["a", "", None])
-    found = columns.raw_inputs(rows, features)
-
-    np.testing.assert_array_equal(found["n"], [2.0**53 - 1, 2.0**62, np.nan])
-    np.testing.assert_array_equal(found["f"], [0.1, 1.7e9 + 0.001, np.nan])
-    assert (found["n"].dtype, found["f"].dtype, found["c"].tolist()) == (np.float64, np.float64, ["a", "", ""])
+@pytest.mark.parametrize(
+    ("names", "label", "message"),
+    [(["x"], "yy", r"^label .*'yy'.* 'y'\?"), (["xx"], "y", r"'xx'.* 'x'\?")],
+)
+def test_a_column_that_does_not_exist(tmp_path, names, label, message):
+    examples = write_examples(tmp_path, {"train": table(x=[1], y=[0])})
+    features = Features(tuple(Number(name, True, (0, 1)) for name in names), (), {})
+    with pytest.raises(InputError, match=rf"{message}.*: x, y\."):
+        columns.check_columns(examples, features, label)
 
 
 class TestScale:
@@ -163,10 +117,15 @@ class TestScale:
     )
     def test_gives_mean_zero_and_deviation_one(self, target):
         target = np.array(target)
-        scale = columns.find_scale(target, columns.Label("y", "regression", ()))
+        scale = columns.find_scale([target], target.min(), target.max())
         scaled = (target - scale.mean) / scale.deviation
 
         assert (scaled.mean(), scaled.std()) == (pytest.approx(0, abs=1e-3), pytest.approx(1))
 
-    def test_of_classes_changes_nothing(self):
-        assert columns.find_scale(np.array([0.0, 2.0]), columns.Label("y", "binary", ("a", "b"))) == columns.Scale(0, 1)
+    @given(st.lists(st.lists(st.floats(-1e6, 1e6), max_size=20), min_size=1, max_size=8))
+    def test_of_parts_is_that_of_all(self, parts):
+        target = np.array([value for part in parts for value in part])
+        assume(len(target) and np.ptp(target) > 1e-3)
+        scale = columns.find_scale(map(np.array, parts), target.min(), target.max())
+
+        assert (scale.mean, scale.deviation) == pytest.approx((target.mean(), target.std()), rel=1e-9, abs=1e-9)

@@ -5,22 +5,22 @@ import pytest
 import tensorflow as tf
 
 from tiffin.artifacts.model import Settings
-from tiffin.stages.train import fitting
-from tiffin.stages.train.columns import Label
+from tiffin.stages.train import fitting, rows
+from tiffin.stages.train.label import Label
 
 BINARY = Label("y", "binary", ("0", "1"))
 REGRESSION = Label("y", "regression", ())
 
 
-def fit(rows, target, label=BINARY, **settings):
-    encoded = tf.constant(rows, tf.float32)
-    return fitting.fit(
-        lambda indices: tf.gather(encoded, indices),
-        encoded.shape[1],
-        np.array(target, float),
-        label,
-        Settings(**settings),
-    )
+def fit(encoded, target, label=BINARY, **settings):
+    """Train on rows that are their own encoding."""
+    encoded = np.array(encoded, np.float64)
+    width = encoded.shape[1]
+    kind = np.dtype([("numbers", np.float64, (width,)), ("indices", np.int16, (0,)), ("target", np.float64)])
+    records = np.zeros(len(encoded), kind)
+    records["numbers"], records["target"] = encoded, target
+    encoder = rows.Encoder(lambda numbers, _: tf.cast(numbers, tf.float32), kind, width)
+    return fitting.fit(rows.InMemory(records, encoder, len(label.classes)), width, label, Settings(**settings))
 
 
 def probability(fitted, rows):

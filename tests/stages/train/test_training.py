@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from support.trained import SETTINGS
 from support.written import table, write_examples, write_schema, write_statistics
 from tiffin.artifacts import documents
 from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.artifacts.model import Settings, read_training, saved_model
-from tiffin.errors import DataError, InputError
+from tiffin.errors import DataError, InputError, StorageError
+from tiffin.stages.train import rows as training_rows
 from tiffin.stages.train.reuse import train_or_reuse
 from tiffin.stages.train.training import train
 
@@ -64,14 +66,6 @@ class TestRecord:
         assert (record.rows, record.rows_without_label, record.data_version) == (240, 0, "d1")
         assert len(record.losses) == record.settings.epochs == 6
         assert record.losses[-1] < record.losses[0]
-
-    def test_contains_the_baseline(self, models):
-        late = models.binary.rows["late"].to_pylist()
-        minutes = models.regression.rows["minutes"].to_pylist()
-
-        assert models.binary.record.class_shares == pytest.approx([1 - sum(late) / 240, sum(late) / 240])
-        assert sum(models.multiclass.record.class_shares) == pytest.approx(1)
-        assert models.regression.record.label_mean == pytest.approx(sum(minutes) / 240)
 
     def test_contains_the_classes_of_text(self, models):
         assert models.multiclass.record.classes == ("fair", "fast", "slow")
@@ -171,6 +165,73 @@ class TestRepeatable:
         assert read_training(tmp_path / "model") == record
         assert not left_over.exists()
         assert len(list((tmp_path / "model").iterdir())) == 2
+
+
+class TestStreaming:
+    """Rows that do not fit in memory come from disk in parts."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_fits_in_memory(self, models, monkeypatch):
+        for task in TASKS:
+            assert getattr(models, task).record.rows == 240  # trained in memory, before
+        monkeypatch.setattr(training_rows, "_ENCODED_BYTES", 0)
+        monkeypatch.setattr(training_rows, "_RECORD_BYTES", 0)
+        monkeypatch.setattr(training_rows, "FEW", 0)
+        monkeypatch.setattr(training_rows, "_PART_BYTES", 2000)
+        monkeypatch.setattr(training_rows, "_BLOCK_ROWS", 40)
+
+    def train(self, given, folder, label, **settings):
+        return train(given.examples, given.statistics, given.schema, folder, label, settings=Settings(**settings))
+
+    @pytest.mark.parametrize("task", TASKS)
+    def test_gives_a_model_like_that_in_memory(self, models, tmp_path, task):
+        given = getattr(models, task)
+        record = self.train(given, tmp_path, given.record.label, **SETTINGS)
+        streamed = replace(given, model=tmp_path, record=record)
+
+        # The order of the rows differs, and so do the losses.
+        assert record.losses != given.record.losses
+        assert record.losses[-1] == pytest.approx(given.record.losses[-1], rel=0.3)
+        assert replace(record, losses=()) == replace(given.record, losses=())
+        name = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[task]
+        one, other = (ask(model)[name] for model in (given, streamed))
+        np.testing.assert_allclose(other, one, atol=0.3 * np.abs(one).max())
+
+    def test_gives_the_same_model_twice(self, models, tmp_path):
+        one, two = (self.train(models.binary, tmp_path / name, "late", **SETTINGS) for name in ("one", "two"))
+
+        assert one == two
+        first, second = (replace(models.binary, model=tmp_path / name, record=one) for name in ("one", "two"))
+        np.testing.assert_array_equal(ask(first)["probability"], ask(second)["probability"])
+
+    @pytest.mark.parametrize("label", ["late", "minutes"])
+    def test_chooses_the_epochs_and_trains_on_all_rows(self, models, tmp_path, label):
+        given = models.binary if label == "late" else models.regression
+        record = self.train(given, tmp_path, label, hidden_units=(8,), learning_rate=0.02)
+
+        assert record.rows == 240
+        assert 0 < record.settings.epochs == len(record.losses)
+        assert record.losses[-1] < record.losses[0]
+
+    @pytest.mark.parametrize("damage", ["missing", "damaged"])
+    def test_names_a_shard_that_cannot_be_read(self, models, tmp_path, damage):
+        examples = tmp_path / "examples"
+        shutil.copytree(models.binary.examples, examples)
+        [shard] = examples.glob("data/train-*")
+        if damage == "missing":
+            shard.unlink()
+        else:
+            shard.write_bytes(shard.read_bytes()[:-100])
+        with pytest.raises(StorageError, match=str(shard)):
+            self.train(replace(models.binary, examples=examples), tmp_path / "model", "late")
+
+        assert not (tmp_path / "model").exists()
+
+    def test_leaves_no_file_behind(self, models, tmp_path, monkeypatch):
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        self.train(models.binary, tmp_path / "model", "late", **SETTINGS)
+
+        assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_notes_have_the_names_of_the_source(tmp_path):

@@ -1,21 +1,23 @@
 """Evaluate a model artifact on a split: metrics, curves and the verdict of the gate."""
 
 from collections.abc import Mapping
+from decimal import ROUND_CEILING, Context
 from pathlib import Path
 
 import numpy as np
-from sklearn import metrics as curves
 
 from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.model import Training, read_training
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.verdict import Curve, Evaluation, write_evaluation
-from tiffin.stages.evaluate import gate, guessing, metrics
-from tiffin.stages.evaluate.predictions import Predictions, predict
+from tiffin.stages.evaluate import gate, guessing, metrics, predictions
 from tiffin.version import __version__
 
 _CURVE_POINTS = 100
-_MEASURES = {"binary": metrics.binary, "multiclass": metrics.multiclass, "regression": metrics.regression}
+# The stated error is no smaller than the computed one.
+_UPWARDS = Context(prec=1, rounding=ROUND_CEILING)
+
+Measures = metrics.Binary | metrics.Multiclass | metrics.Regression
 
 
 def evaluate(
@@ -38,16 +40,19 @@ def evaluate(
     Raises:
         InputError: A parameter or an artifact is invalid.
         DataError: No row of the split has a label of a class in training.
+        StorageError: A shard is missing or damaged.
     """
     record = read_training(model)
     # Fail before the predictions are computed.
     gate.check_thresholds(thresholds or {}, record.task)
-    found = predict(model, examples, split, record)
-    regression = record.task == "regression"
-    values = _MEASURES[record.task](found.truth, found.answer)
-    compare = guessing.compare_numbers if regression else guessing.compare_classes
-    comparison = compare(found.truth, found.answer)
-    verdict = gate.judge(record.task, values, thresholds or {}, comparison, found.unknown_classes)
+    run, labels = predictions.load(model), predictions.read_labels(examples, split, record)
+    measures, beside = _start(record, labels)
+    for truth, answer in predictions.predict(run, examples, split, record):
+        measures.add(truth, answer)
+        beside.add(truth, answer)
+    values = measures.values()
+    verdict = gate.judge(record.task, values, thresholds or {}, beside.comparison(), labels.unknown_classes)
+    label = read_manifest(examples).original_name(record.label)
     evaluation = Evaluation(
         passed=verdict.passed,
         reason=verdict.reason,
@@ -55,19 +60,26 @@ def evaluate(
         metrics=values,
         task=record.task,
         split=split,
-        rows=len(found.truth),
+        rows=labels.rows,
         data_version=record.data_version,
         tiffin_version=__version__,
-        classes=None if regression else record.classes,
-        confusion=None if regression else _confusion(record, found),
-        curve=_roc(found) if record.task == "binary" else None,
-        notes=_notes(read_manifest(examples).original_name(record.label), split, found.unlabelled),
+        classes=None if isinstance(measures, metrics.Regression) else record.classes,
+        confusion=None if isinstance(measures, metrics.Regression) else _rows(measures.confusion),
+        curve=_roc(measures) if isinstance(measures, metrics.Binary) else None,
+        notes=(*_unlabelled(label, split, labels.unlabelled), *_errors(measures.errors())),
     )
     write_evaluation(output, evaluation)
     return evaluation
 
 
-def _notes(label: str, split: str, unlabelled: int) -> tuple[Note, ...]:
+def _start(record: Training, labels: predictions.Labels) -> tuple[Measures, guessing.Classes | guessing.Numbers]:
+    if record.task == "regression":
+        return metrics.Regression(labels.mean), guessing.Numbers(labels.mean)
+    measures = metrics.Binary() if record.task == "binary" else metrics.Multiclass(len(record.classes))
+    return measures, guessing.Classes(labels.counts)
+
+
+def _unlabelled(label: str, split: str, unlabelled: int) -> tuple[Note, ...]:
     if not unlabelled:
         return ()
     rows = "1 row" if unlabelled == 1 else f"{unlabelled} rows"
@@ -75,17 +87,25 @@ def _notes(label: str, split: str, unlabelled: int) -> tuple[Note, ...]:
     return (Note("LABEL_MISSING", text, label, unlabelled),)
 
 
-def _confusion(record: Training, found: Predictions) -> tuple[tuple[int, ...], ...]:
-    chosen = found.answer.argmax(axis=1) if record.task == "multiclass" else found.answer >= 0.5
-    counts = curves.confusion_matrix(found.truth, chosen, labels=range(len(record.classes)))
-    return tuple(tuple(row) for row in counts.tolist())
+def _errors(errors: Mapping[str, float]) -> tuple[Note, ...]:
+    """Return the note about metrics that are not exact."""
+    if not errors:
+        return ()
+    bounds = " and ".join(
+        f"{name} is within {_UPWARDS.create_decimal(error):.0e} of the exact value" for name, error in errors.items()
+    )
+    return (Note("METRICS_APPROXIMATE", f"{bounds}: near scores were grouped, since too many are distinct"),)
 
 
-def _roc(found: Predictions) -> Curve:
+def _rows(matrix: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in matrix.tolist())
+
+
+def _roc(measures: metrics.Binary) -> Curve:
     """Return at most 100 points of the ROC curve, including both ends; none if it is undefined."""
-    if not 0 < found.truth.mean() < 1 or not np.isfinite(found.answer).all():
+    if not measures.ranked:
         return Curve((), (), ())
-    fpr, tpr, threshold = curves.roc_curve(found.truth, found.answer)
+    fpr, tpr, threshold = measures.ranking.curve()
     chosen = np.unique(np.linspace(0, len(fpr) - 1, min(len(fpr), _CURVE_POINTS)).round().astype(int))
     # The first threshold is infinite by definition; KFP's charts and JSON need finite numbers.
     finite = np.where(np.isfinite(threshold), threshold, 1.0)

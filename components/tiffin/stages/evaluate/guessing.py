@@ -21,57 +21,82 @@ import numpy as np
 from scipy.special import stdtrit
 
 from tiffin.stages.evaluate.definitions import Comparison
+from tiffin.stages.evaluate.moments import Moments
 
 _CONFIDENCE = 0.95
 # Of up to 4 rows, a random order is the right one in more than 1 - _CONFIDENCE / 2 of draws.
 _FEWEST_NUMBERS = 5
 
 
-def compare_classes(truth: np.ndarray, answer: np.ndarray) -> Comparison:
-    """Compare predicted probabilities with the shares of the classes by log loss.
+class Classes:
+    """Predicted probabilities beside the shares of the classes, by log loss."""
 
-    Args:
-        truth: Class indices, `[rows]`.
-        answer: Predicted probabilities: of the positive class, `[rows]`, or of each class, `[rows, classes]`.
-    """
-    rows = len(truth)
-    if not np.isfinite(answer).all():
-        return Comparison(None, rows)
-    if answer.ndim == 1:
-        chosen = np.where(truth == 1, answer, 1 - answer).astype(np.float64)
-    else:
-        chosen = answer[np.arange(rows), truth] / answer.sum(axis=1, dtype=np.float64)
-    # As scikit-learn does, so that a probability of 0 has a finite loss.
-    losses = -np.log(np.clip(chosen, np.finfo(answer.dtype).eps, 1))
-    shares = np.bincount(truth) / rows
-    gains = -np.log(shares[truth]) - losses
-    margin = max(_half_width(gains), -math.log(1 - _CONFIDENCE) / rows)
-    return Comparison(float(gains.mean()) - margin, rows)
+    def __init__(self, rows: np.ndarray) -> None:
+        """Start with the number of rows of each class in the whole split."""
+        with np.errstate(divide="ignore"):  # a class without rows
+            self._guesses = -np.log(rows / rows.sum())
+        self._rows, self._finite, self._gains = int(rows.sum()), True, Moments()
 
+    def add(self, truth: np.ndarray, answer: np.ndarray) -> None:
+        """Add rows.
 
-def compare_numbers(truth: np.ndarray, answer: np.ndarray) -> Comparison:
-    """Compare predicted numbers with the mean by squared error; the result is in units of the label, as RMSE is.
+        Args:
+            truth: Class indices, `[rows]`.
+            answer: Predicted probabilities: of the positive class, `[rows]`, or of each class, `[rows, classes]`.
+        """
+        self._finite = self._finite and bool(np.isfinite(answer).all())
+        if not self._finite:
+            return
+        if answer.ndim == 1:
+            chosen = np.where(truth == 1, answer, 1 - answer).astype(np.float64)
+        else:
+            chosen = answer[np.arange(len(truth)), truth] / answer.sum(axis=1, dtype=np.float64)
+        # As scikit-learn does, so that a probability of 0 has a finite loss.
+        losses = -np.log(np.clip(chosen, np.finfo(answer.dtype).eps, 1))
+        self._gains.add(self._guesses[truth] - losses)
 
-    Args:
-        truth: Labels, `[rows]`.
-        answer: Predictions, `[rows]`.
-    """
-    rows = len(truth)
-    truth = truth.astype(np.float64)
-    guesses = (truth - truth.mean()) ** 2
-    guess = math.sqrt(guesses.mean())
-    if not np.isfinite(answer).all():
-        return Comparison(None, rows)
-    gains = guesses - (truth - answer) ** 2
-    margin = max(_half_width(gains), _chance_share(rows) * float(guesses.mean()))
-    highest = guess**2 - float(gains.mean()) + margin
-    return Comparison(guess - math.sqrt(highest), rows)
+    def comparison(self) -> Comparison:
+        """Return the comparison of all rows."""
+        if not self._finite:
+            return Comparison(None, self._rows)
+        margin = max(_half_width(self._gains), -math.log(1 - _CONFIDENCE) / self._rows)
+        return Comparison(self._gains.mean - margin, self._rows)
 
 
-def _half_width(gains: np.ndarray) -> float:
+class Numbers:
+    """Predicted numbers beside the mean, by squared error; the result is in units of the label, as RMSE is."""
+
+    def __init__(self, mean: float) -> None:
+        """Start with the mean of the label over all rows."""
+        self._mean, self._finite, self._guesses, self._gains = mean, True, Moments(), Moments()
+
+    def add(self, truth: np.ndarray, answer: np.ndarray) -> None:
+        """Add rows.
+
+        Args:
+            truth: Labels, `[rows]`.
+            answer: Predictions, `[rows]`.
+        """
+        self._finite = self._finite and bool(np.isfinite(answer).all())
+        with np.errstate(over="ignore", invalid="ignore"):
+            guesses = (truth.astype(np.float64) - self._mean) ** 2
+            self._guesses.add(guesses)
+            if self._finite:
+                self._gains.add(guesses - (truth - answer) ** 2)
+
+    def comparison(self) -> Comparison:
+        """Return the comparison of all rows."""
+        rows, variance = self._guesses.count, self._guesses.mean
+        if not self._finite:
+            return Comparison(None, rows)
+        margin = max(_half_width(self._gains), _chance_share(rows) * variance)
+        return Comparison(math.sqrt(variance) - math.sqrt(variance - self._gains.mean + margin), rows)
+
+
+def _half_width(gains: Moments) -> float:
     """Return the half-width of the one-sided interval of the mean; 0 for a single row, which the other margin covers."""
-    rows = len(gains)
-    return float(stdtrit(rows - 1, _CONFIDENCE) * gains.std(ddof=1) / math.sqrt(rows)) if rows > 1 else 0.0
+    rows = gains.count
+    return float(stdtrit(rows - 1, _CONFIDENCE) * gains.deviation(1) / math.sqrt(rows)) if rows > 1 else 0.0
 
 
 def _chance_share(rows: int) -> float:

@@ -1,9 +1,10 @@
 """Predict a split with the exported SavedModel, the one that will be served, not with the model in memory."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,91 +12,126 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from tiffin.artifacts.model import Training, class_name, saved_model
-from tiffin.artifacts.shards import has_label, open_shards
+from tiffin.artifacts.shards import has_label, read_batches
 from tiffin.errors import DataError, InputError
+from tiffin.stages.evaluate.moments import Moments
 
 _BATCH_ROWS = 4096
+_LABEL_ROWS = 65_536
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """Labels and predictions of the rows that have a label of a class in training.
+class Labels:
+    """The labels of a split.
 
     Attributes:
-        truth: Class indices or numbers, `[rows]`.
-        answer: Predictions: probabilities or numbers, `[rows]`; `[rows, classes]` for multiclass.
+        counts: Number of rows of each class; empty for regression.
+        mean: Mean of the label; 0 for classes.
+        rows: Number of rows that have a label of a class in training.
         unknown_classes: Classes absent in training, each with its number of rows.
         unlabelled: Number of rows without a label.
     """
 
-    truth: np.ndarray
-    answer: np.ndarray
+    counts: np.ndarray
+    mean: float
+    rows: int
     unknown_classes: dict[str, int]
     unlabelled: int = 0
 
 
-def predict(model: str | Path, examples: str | Path, split: str, record: Training) -> Predictions:
-    """Run the SavedModel's `serving_default` over a split, in batches.
+def read_labels(examples: str | Path, split: str, record: Training) -> Labels:
+    """Count the labels of a split, in one pass over this column.
 
     Args:
-        model: Folder of the model artifact.
         examples: Folder of the examples artifact.
         split: Name of the split.
-        record: Training record of the model artifact.
+        record: Training record of the model.
 
     Raises:
-        InputError: The SavedModel cannot be loaded, or the examples lack a column of its inputs.
+        InputError: The split does not exist, or has no column of the label's name.
         DataError: No row of the split has a label of a class in training.
+        StorageError: A shard is missing or damaged.
     """
-    try:
-        run = tf.saved_model.load(str(saved_model(model))).signatures["serving_default"]
-    except (OSError, KeyError) as error:
-        raise InputError(
-            f"Could not load the signature serving_default of the SavedModel in '{model}': {error}. "
-            "Pass the model output of the training step."
-        ) from None
-    specs = run.structured_input_signature[1]
-    output = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[record.task]
-    truths, answers = [], []
-    unlabelled = 0
+    counts, numbers = np.zeros(len(record.classes), np.int64), Moments()
     unknown: Counter[str] = Counter()
-    for table in _batches(examples, split, [*specs, record.label]):
-        labelled = table.filter(has_label(table[record.label]))
-        unlabelled += table.num_rows - labelled.num_rows
-        truth = labelled[record.label]
+    rows = 0
+    for _, batch in read_batches(examples, split, [record.label], _LABEL_ROWS):
+        column = batch.column(0)
+        rows += len(column)
+        values = column.filter(has_label(column))
         if record.task == "regression":
-            truth = pc.cast(truth, pa.float64(), safe=False)
-        else:
-            names = pa.array([class_name(value) for value in truth.to_pylist()], pa.string())
-            truth = pc.index_in(names, pa.array(record.classes, pa.string()))
-            unknown.update(names.filter(truth.is_null()).to_pylist())
-            labelled, truth = labelled.filter(truth.is_valid()), truth.drop_null()
-        if labelled.num_rows:
-            inputs = {name: _tensor(labelled[name], spec) for name, spec in specs.items()}
-            answers.append(run(**inputs)[output].numpy())
-            truths.append(np.asarray(truth))
-    if not truths:
+            numbers.add(_truth(values, record))
+            continue
+        truth = _truth(values, record)
+        counts += np.bincount(truth[truth >= 0], minlength=len(counts))
+        for found in pc.value_counts(values.filter(pa.array(truth < 0))).to_pylist():
+            unknown[class_name(found["values"])] += found["counts"]
+    known = numbers.count + int(counts.sum())
+    if not known:
         classes = f"only classes that were not in training: {', '.join(sorted(unknown)[:10])}"
         raise DataError(
             f"split should have rows with a label known from training. Received: split='{split}', where "
             f"'{record.label}' has {classes if unknown else 'no values'}. Train and evaluate on the same data."
         )
-    return Predictions(np.concatenate(truths), np.concatenate(answers), dict(unknown), unlabelled)
+    return Labels(counts, numbers.mean, known, dict(unknown), rows - known - unknown.total())
 
 
-def _batches(examples: str | Path, split: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-    for uri, file in open_shards(examples, split):
-        absent = [name for name in columns if name not in file.schema_arrow.names]
-        if absent:
-            raise InputError(
-                f"examples should have the columns of the model. Received: '{uri}' without {', '.join(absent)}. "
-                "Ingest with the same derive and exclude as in training."
-            )
-        for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
-            yield pa.Table.from_batches([batch])
+def load(model: str | Path) -> Any:
+    """Return the signature `serving_default` of a model artifact.
+
+    Raises:
+        InputError: The SavedModel cannot be loaded.
+    """
+    try:
+        return tf.saved_model.load(str(saved_model(model))).signatures["serving_default"]
+    except (OSError, KeyError) as error:
+        raise InputError(
+            f"Could not load the signature serving_default of the SavedModel in '{model}': {error}. "
+            "Pass the model output of the training step."
+        ) from None
 
 
-def _tensor(column: pa.ChunkedArray, spec: tf.TensorSpec) -> tf.Tensor:
+def predict(run: Any, examples: str | Path, split: str, record: Training) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Run a signature over the rows of a split that have a label of a class in training, in batches.
+
+    Args:
+        run: Signature, as `load` returns it.
+        examples: Folder of the examples artifact.
+        split: Name of the split.
+        record: Training record of the model.
+
+    Yields:
+        The labels, class indices or numbers, `[rows]`, and the predictions: probabilities or numbers, `[rows]`;
+        `[rows, classes]` for multiclass.
+
+    Raises:
+        InputError: The examples lack a column of the signature's inputs.
+        StorageError: A shard is missing or damaged.
+    """
+    specs: Mapping[str, tf.TensorSpec] = run.structured_input_signature[1]
+    output = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[record.task]
+    for _, batch in read_batches(examples, split, [*specs, record.label], _BATCH_ROWS):
+        labelled = batch.filter(has_label(batch.column(record.label)))
+        truth = _truth(labelled.column(record.label), record)
+        if record.task != "regression":
+            labelled, truth = labelled.filter(pa.array(truth >= 0)), truth[truth >= 0]
+        if labelled.num_rows:
+            inputs = {name: _tensor(labelled.column(name), spec) for name, spec in specs.items()}
+            yield truth, run(**inputs)[output].numpy()
+
+
+def _truth(values: pa.Array, record: Training) -> np.ndarray:
+    """Return the numbers, or the class indices, -1 for a class absent in training."""
+    if record.task == "regression":
+        return np.asarray(pc.cast(values, pa.float64(), safe=False))
+    distinct = pc.unique(values)
+    index = {name: number for number, name in enumerate(record.classes)}
+    known = np.array([index.get(class_name(value), -1) for value in distinct.to_pylist()], np.int64)
+    truth: np.ndarray = known[np.asarray(pc.index_in(values, value_set=distinct))]
+    return truth
+
+
+def _tensor(column: pa.Array, spec: tf.TensorSpec) -> tf.Tensor:
     if spec.dtype == tf.string:
-        return tf.constant(pc.fill_null(column, "").to_pylist(), tf.string)
-    return tf.constant(pc.cast(column, pa.float64(), safe=False).to_numpy(), spec.dtype)
+        return tf.constant(pc.fill_null(column, "").to_numpy(zero_copy_only=False), tf.string)
+    return tf.constant(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), spec.dtype)

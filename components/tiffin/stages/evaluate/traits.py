@@ -7,7 +7,7 @@ COMPONENTS = {
     "evaluate_model": Traits(
         "model",
         imports=("tensorflow", "keras"),
-        late_imports=("sklearn.metrics",),
+        late_imports=("scipy.special",),
         needs=(S3,),
         rules={"thresholds": check_thresholds},
     )

@@ -24,8 +24,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tiffin.stages.train.columns import Label, Scale
+from tiffin.stages.train.columns import Scale
 from tiffin.stages.train.features import Features
+from tiffin.stages.train.label import Label
 from tiffin.stages.train.preprocessing import Transform, as_written, input_signature
 
 _POINTS = 32

@@ -7,7 +7,7 @@ Below 1000 rows, five such trainings advance together, each with another fifth h
 Below 20,000 rows, the network then trains again on all rows for the number of updates that was best.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,12 +18,9 @@ import tensorflow as tf
 from tiffin.artifacts.model import Settings
 from tiffin.printing import printable
 from tiffin.stages.train import network
-from tiffin.stages.train.columns import Label
-from tiffin.stages.train.preprocessing import Take
+from tiffin.stages.train.label import Label
+from tiffin.stages.train.rows import Block, InMemory, OnDisk
 
-_PARTS = 5
-_MAX_HELD_OUT = 10_000
-_FOLD_ROWS = 1000
 _REFIT_ROWS = 20_000
 # Updates: between checks of the held-out loss, after the best check before training stops, and at most.
 _CHECK_UPDATES = 20
@@ -51,35 +48,34 @@ class Fitted:
     reason: str
 
 
-def fit(take: Take, width: int, target: np.ndarray, label: Label, settings: Settings) -> Fitted:
+def fit(data: InMemory | OnDisk, width: int, label: Label, settings: Settings) -> Fitted:
     """Train a network. The same data and settings give the same weights on the same machine.
 
     Args:
-        take: Returns the encoded rows of given indices, `[batch, width]`.
+        data: Training rows.
         width: Width of the encoded rows.
-        target: Class indices, or scaled numbers, `[rows]`.
         label: Label to predict.
         settings: Training settings.
     """
     keras.utils.set_random_seed(settings.seed)
     tf.config.experimental.enable_op_determinism()
-    rows = len(target)
+    rows = data.rows
     # A power of 2 from 16 to 128, at least 16 batches per epoch if possible.
     batch = settings.batch_size or 2 ** int(np.clip(np.log2(max(1, rows / 16)), 4, 7))
     settings = replace(settings, batch_size=batch)
     if settings.epochs:
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * -(-rows // batch))
-        loop = _Loop(take, width, target, label, settings, rate, 0.0)
-        losses = _train(loop, rows, settings.epochs, settings.seed, log=True)
+        loop = _Loop(data, width, label, settings, rate, 0.0)
+        losses = _train(loop, data, settings.epochs, settings.seed, log=True)
         return Fitted(loop.averaged, losses, settings, "as set")
-    loop = _Loop(take, width, target, label, settings, settings.learning_rate, _AVERAGE)
+    loop = _Loop(data, width, label, settings, settings.learning_rate, _AVERAGE)
     start = loop.state()
-    found = _search(loop, target, settings)
+    found = _search(loop, data, settings)
     epochs, losses, reason = found.epochs, found.losses, found.reason
     if rows < _REFIT_ROWS and epochs:
         loop.load(start)
         epochs = max(1, round(found.updates / -(-rows // batch)))
-        losses = _train(loop, rows, epochs, settings.seed)
+        losses = _train(loop, data, epochs, settings.seed)
         reason += "; then trained on all rows"
     else:
         loop.averaged.set_weights(found.weights)
@@ -96,21 +92,20 @@ class _Loop:
     """
 
     def __init__(
-        self, take: Take, width: int, target: np.ndarray, label: Label, settings: Settings, rate: Any, average: float
+        self, data: InMemory | OnDisk, width: int, label: Label, settings: Settings, rate: Any, average: float
     ) -> None:
-        model = network.build(width, target, label, settings)
+        model = network.build(width, data.counts, label, settings)
         self.averaged = keras.models.clone_model(model)
         self.averaged.set_weights(model.get_weights())
         optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
         optimizer.build(model.trainable_variables)
         variables = [v.value for v in (*model.variables, *optimizer.variables, *self.averaged.variables)]
         weights, averages = model.trainable_variables, self.averaged.trainable_variables
-        truth, loss = tf.constant(target, tf.float32), network.loss_for(label)
-        batch = settings.batch_size
+        loss, batch = network.loss_for(label), settings.batch_size
 
-        def update(rows: tf.Tensor) -> tf.Tensor:
+        def update(encoded: tf.Tensor, truth: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape() as tape:
-                value = loss(tf.gather(truth, rows)[:, None], model(take(rows), training=True))
+                value = loss(tf.gather(truth, rows)[:, None], model(tf.gather(encoded, rows), training=True))
             optimizer.apply_gradients(zip(tape.gradient(value, weights), weights, strict=True))
             # The share of the first updates is smaller, so that the initial weights do not count.
             done = tf.cast(optimizer.iterations, tf.float32)
@@ -119,14 +114,14 @@ class _Loop:
                 mean.assign(kept * mean + (1.0 - kept) * weight)
             return value * tf.cast(tf.size(rows), tf.float32)
 
-        def epoch(rows: tf.Tensor) -> tf.Tensor:
+        def train(encoded: tf.Tensor, truth: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
             total = tf.constant(0.0)
             for first in tf.range(0, tf.size(rows), batch):
-                total += update(rows[first : first + batch])
+                total += update(encoded, truth, rows[first : first + batch])
             return total / tf.cast(tf.size(rows), tf.float32)
 
-        def held_out(rows: tf.Tensor) -> tf.Tensor:
-            return loss(tf.gather(truth, rows)[:, None], self.averaged(take(rows), training=False))
+        def held_out(encoded: tf.Tensor, truth: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+            return loss(tf.gather(truth, rows)[:, None], self.averaged(tf.gather(encoded, rows), training=False))
 
         def state() -> list[tf.Tensor]:
             return [tf.identity(variable) for variable in variables]
@@ -135,26 +130,37 @@ class _Loop:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
-        indices = [tf.TensorSpec([None], tf.int64)]
-        self._epoch = tf.function(epoch, input_signature=indices)
-        self._held_out = tf.function(held_out, input_signature=indices)
+        block = [tf.TensorSpec([None, width]), tf.TensorSpec([None]), tf.TensorSpec([None], tf.int64)]
+        self._data, self._batch = data, batch
+        self._train = tf.function(train, input_signature=block)
+        self._held_out = tf.function(held_out, input_signature=block)
         self.state, self.load = tf.function(state), tf.function(load)
 
-    def epoch(self, rows: np.ndarray, chance: np.random.Generator) -> float:
-        """Train on the rows once, in random order, and return the mean loss."""
-        return float(self._epoch(tf.constant(chance.permutation(rows))))
+    def epoch(self, subset: Any, chance: np.random.Generator) -> float:
+        """Train on a subset of the rows once, in random order, and return the mean loss."""
+        return _mean(self._train, self._data.blocks(subset, self._batch, chance))
 
-    def held_out_loss(self, rows: np.ndarray) -> float:
-        """Return the loss of the averaged weights on the rows."""
-        return float(self._held_out(tf.constant(rows)))
+    def held_out_loss(self, subset: Any) -> float:
+        """Return the loss of the averaged weights on a subset of the rows."""
+        return _mean(self._held_out, self._data.blocks(subset, self._batch))
 
 
-def _train(loop: _Loop, rows: int, epochs: int, seed: int, log: bool = False) -> tuple[float, ...]:
+def _mean(loss: Callable[..., tf.Tensor], blocks: Iterable[Block]) -> float:
+    """Return the mean of a loss over the rows of all blocks."""
+    mean, rows = 0.0, 0
+    for block in blocks:
+        size = len(block[2])
+        rows += size
+        mean += (float(loss(*block)) - mean) * (size / rows)
+    return mean
+
+
+def _train(loop: _Loop, data: InMemory | OnDisk, epochs: int, seed: int, log: bool = False) -> tuple[float, ...]:
     """Train on all rows and return the mean loss of each epoch."""
     chance = np.random.default_rng(seed)
     losses = []
     for number in range(epochs):
-        losses.append(loop.epoch(np.arange(rows), chance))
+        losses.append(loop.epoch(data.all, chance))
         if log:
             _log(f"epoch {number + 1}: loss {losses[-1]:.4f}")
     return tuple(losses)
@@ -171,13 +177,11 @@ class _Found:
     reason: str
 
 
-def _search(loop: _Loop, target: np.ndarray, settings: Settings) -> _Found:
-    parts = _split(target, settings.seed)
-    held_out = parts if len(target) < _FOLD_ROWS else parts[:1]
-    folds = [(np.setdiff1d(np.arange(len(target)), held), held) for held in held_out]
+def _search(loop: _Loop, data: InMemory | OnDisk, settings: Settings) -> _Found:
+    folds = data.folds(settings.seed)
     chances = [np.random.default_rng([settings.seed, number]) for number in range(len(folds))]
     states = [loop.state()] * len(folds)
-    per_epoch = -(-len(folds[0][0]) // settings.batch_size)
+    per_epoch = -(-data.size(folds[0][0]) // settings.batch_size)
     between = -(-_CHECK_UPDATES // per_epoch)
     last = max(_MAX_UPDATES // per_epoch, _MAX_EPOCHS)
     first = best = float(np.mean([loop.held_out_loss(held) for _, held in folds]))
@@ -209,15 +213,6 @@ def _search(loop: _Loop, target: np.ndarray, settings: Settings) -> _Found:
     if not best_epoch:
         gain = "no epoch lowered the held-out loss, so the model predicts the same for every row"
     return _Found(best_epoch, best_epoch * per_epoch, tuple(losses[:best_epoch]), weights, gain)
-
-
-def _split(target: np.ndarray, seed: int) -> list[np.ndarray]:
-    """Return the rows in parts with similar distributions of the target."""
-    rows = len(target)
-    parts = max(min(_PARTS, rows), rows // _MAX_HELD_OUT)
-    shuffled = np.random.default_rng(seed).permutation(rows)
-    ordered = shuffled[np.argsort(target[shuffled], kind="stable")]
-    return [np.sort(ordered[part::parts]) for part in range(parts)]
 
 
 def _log(line: str) -> None:

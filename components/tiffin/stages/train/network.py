@@ -6,15 +6,15 @@ import keras
 import numpy as np
 
 from tiffin.artifacts.model import Settings
-from tiffin.stages.train.columns import Label
+from tiffin.stages.train.label import Label
 
 
-def build(width: int, target: np.ndarray, label: Label, settings: Settings) -> keras.Model:
+def build(width: int, counts: np.ndarray, label: Label, settings: Settings) -> keras.Model:
     """Return the untrained network, which predicts the class shares, or 0 for regression.
 
     Args:
         width: Width of the encoded rows.
-        target: Class indices, or scaled numbers, `[rows]`.
+        counts: Rows of each class; not used for regression.
         label: Label to predict.
         settings: Training settings.
 
@@ -29,7 +29,7 @@ def build(width: int, target: np.ndarray, label: Label, settings: Settings) -> k
         if settings.dropout:
             hidden = keras.layers.Dropout(settings.dropout)(hidden)
     outputs = len(label.classes) if label.task == "multiclass" else 1
-    bias = keras.initializers.Constant(_prior(target, label)) if label.task != "regression" else "zeros"
+    bias = keras.initializers.Constant(_prior(counts, label)) if label.task != "regression" else "zeros"
     output = keras.layers.Dense(outputs, kernel_initializer="zeros", bias_initializer=bias, name="output")
     return keras.Model(inputs, output(hidden))
 
@@ -43,8 +43,7 @@ def loss_for(label: Label) -> keras.losses.Loss:
     return keras.losses.MeanSquaredError()
 
 
-def _prior(target: np.ndarray, label: Label) -> Sequence[float]:
+def _prior(counts: np.ndarray, label: Label) -> Sequence[float]:
     """Return the logits of the class shares: the initial bias of the output layer."""
-    counts = np.bincount(target.astype(int), minlength=max(2, len(label.classes))).astype(float)
     logs = np.log((counts + 0.5) / (counts.sum() + 0.5 * len(counts)))
     return [float(logs[1] - logs[0])] if label.task == "binary" else [float(value) for value in logs]

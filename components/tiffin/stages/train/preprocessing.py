@@ -5,7 +5,7 @@ Deep Learning" (2022): with edges b_0 < ... < b_k, bin t of x is clip((x - b_(t-
 share one operation, padded to the largest number of bins: serving time depends on the number of operations.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import keras
@@ -15,11 +15,8 @@ import tensorflow as tf
 from tiffin.stages.train.features import Features
 
 Transform = Callable[[Mapping[str, tf.Tensor]], tf.Tensor]
-Raw = Mapping[str, np.ndarray]
-Take = Callable[[tf.Tensor], tf.Tensor]
+Encode = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-_CHUNK_ROWS = 16_384
 
 
 def as_written(function: Function) -> Function:
@@ -37,7 +34,7 @@ def input_signature(features: Features) -> dict[str, tf.TensorSpec]:
     return signature | {c.name: tf.TensorSpec([None], tf.string, name=c.name) for c in features.categories}
 
 
-def build(features: Features) -> tuple[Transform, list[keras.layers.Layer], list[str]]:
+def build(features: Features) -> tuple[Transform, Encode, list[keras.layers.Layer], list[str]]:
     """Return the transform, its layers for the exporter to track, and the column of each output.
 
     Args:
@@ -45,67 +42,50 @@ def build(features: Features) -> tuple[Transform, list[keras.layers.Layer], list
 
     Returns:
         transform: Maps raw columns, `[batch]` each, to `[batch, width]` float32 in [0, 1].
+        encode: Maps the numbers and indices of `columns.record_type`, `[batch, columns]` each, to the same.
         layers: Lookup tables of the text columns.
         owners: Column name of each of the `width` outputs.
     """
     edges, widths = _edge_matrix(features)
     lookups = [
-        # Index 0 is a missing value, index 1 an unknown one.
+        # As in `columns`: index 0 is a missing value, index 1 an unknown one.
         keras.layers.StringLookup(vocabulary=list(c.vocabulary), mask_token="", num_oov_indices=1, name=f"lookup_{i}")
         for i, c in enumerate(features.categories)
     ]
+    for lookup in lookups:
+        lookup.build((None,))  # the exporter takes layers that are built
     depths = [len(c.vocabulary) + 2 for c in features.categories]
     # One gather removes the padding.
     pieces = [(i, t) for i, n in enumerate(features.numbers) for t in range(len(n.edges) - 1)]
     flat = np.array([i * edges.shape[1] + t for i, t in pieces], np.int32) if features.numbers else None
 
-    @as_written
-    def transform(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def concatenated(values: tf.Tensor | None, indices: Sequence[tf.Tensor]) -> tf.Tensor:
         blocks = []
-        if features.numbers:
-            values = tf.stack([inputs[n.name] for n in features.numbers], axis=1)
+        if values is not None:
             missing = tf.math.is_nan(values)
             # A missing value is encoded as the lowest edge, 0 in every bin, and sets its flag.
             known = tf.where(missing, tf.constant(edges[:, 0]), values)
             encoded = tf.clip_by_value((known[:, :, None] - edges[None]) / widths[None], 0.0, 1.0)
             encoded = tf.reshape(tf.cast(encoded, tf.float32), [-1, edges.size])
             blocks += [tf.gather(encoded, flat, axis=1), tf.cast(missing, tf.float32)]
-        blocks += [
-            tf.one_hot(lookup(inputs[c.name]), depth, dtype=tf.float32)
-            for c, lookup, depth in zip(features.categories, lookups, depths, strict=True)
-        ]
+        blocks += [tf.one_hot(i, depth, dtype=tf.float32) for i, depth in zip(indices, depths, strict=True)]
         return tf.concat(blocks, axis=1)
+
+    @as_written
+    def transform(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        numbers = [inputs[n.name] for n in features.numbers]
+        words = [lookup(inputs[c.name]) for c, lookup in zip(features.categories, lookups, strict=True)]
+        return concatenated(tf.stack(numbers, axis=1) if numbers else None, words)
+
+    @as_written
+    def encode(numbers: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+        words = tf.unstack(tf.cast(indices, tf.int32), len(depths), axis=1) if depths else []
+        return concatenated(numbers if features.numbers else None, words)
 
     owners = [features.numbers[i].name for i, _ in pieces] + [n.name for n in features.numbers]
     for category, depth in zip(features.categories, depths, strict=True):
         owners += [category.name] * depth
-    return transform, lookups, owners
-
-
-def encode(transform: Transform, raw: Raw, cache_bytes: int = 1 << 30) -> tuple[Take, np.ndarray]:
-    """Return a function that returns the encoded rows of given indices, and the mean encoded row, `[width]`.
-
-    Args:
-        transform: Maps raw columns to the encoded vector.
-        raw: Values by column, `[rows]` each.
-        cache_bytes: Largest size of the encoded rows to keep in memory, in bytes; larger data is encoded again at each
-            use. Defaults to 1 GiB.
-    """
-    run = tf.function(transform, autograph=False, reduce_retracing=True)
-    rows = len(next(iter(raw.values())))
-    parts: list[np.ndarray] = []
-    sums: list[np.ndarray] = []
-    for start in range(0, rows, _CHUNK_ROWS):
-        chunk = run({name: tf.constant(values[start : start + _CHUNK_ROWS]) for name, values in raw.items()}).numpy()
-        sums.append(chunk.sum(axis=0, dtype=np.float64))
-        if rows * chunk.shape[1] * chunk.itemsize <= cache_bytes:
-            parts.append(chunk)
-    mean = (np.sum(sums, axis=0) / rows).astype(np.float32)
-    if parts:
-        encoded = tf.constant(np.concatenate(parts))
-        return lambda indices: tf.gather(encoded, indices), mean
-    columns = {name: tf.constant(values) for name, values in raw.items()}
-    return lambda indices: transform({name: tf.gather(values, indices) for name, values in columns.items()}), mean
+    return transform, encode, lookups, owners
 
 
 def _edge_matrix(features: Features) -> tuple[np.ndarray, np.ndarray]:

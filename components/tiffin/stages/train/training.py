@@ -1,5 +1,6 @@
 """Train a model artifact from examples, statistics and schema: the SavedModel and the training record."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from tiffin.artifacts.model import Settings, Training, saved_model, write_traini
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.schema import digest_schema, read_schema
 from tiffin.artifacts.statistics import find_split, read_statistics
-from tiffin.stages.train import columns, export, features, fitting, preprocessing
+from tiffin.errors import DataError
+from tiffin.stages.train import columns, export, features, fitting, preprocessing, rows
+from tiffin.stages.train.label import Label, Values, find_label, look_at
 from tiffin.stages.train.settings import check_label
 from tiffin.version import __version__
 
@@ -40,39 +43,45 @@ def train(
     Raises:
         InputError: A parameter or an artifact is invalid.
         DataError: The label has fewer than two values, or too many classes.
+        StorageError: A shard is missing or damaged, or the folder for temporary files has too little space.
     """
     check_label(label)
     manifest = read_manifest(examples)
     label = manifest.final_name(label)
     found = find_split(read_statistics(statistics), split)
     chosen = features.choose(found, read_schema(schema), label)
-    table, unlabelled = columns.read_table(examples, split, chosen.columns, label)
-    target_label = columns.find_label(table[label], label, task)
-    target = columns.encode_label(table[label], target_label)
-    scale = columns.find_scale(target, target_label)
-    transform, layers, owners = preprocessing.build(chosen)
-    take, mean_row = preprocessing.encode(transform, columns.raw_inputs(table, chosen))
-    scaled = (target - scale.mean) / scale.deviation
-    fitted = fitting.fit(take, len(owners), scaled, target_label, settings)
+    columns.check_columns(examples, chosen, label)
+    values = look_at(columns.read_labels(examples, split, label))
+    if not values.rows:
+        raise DataError(
+            f"label should have values. Received: label='{label}', missing in every row of the split '{split}'. "
+            "Choose another column."
+        )
+    target_label = find_label(values, label, task)
+    transform, encode, layers, owners = preprocessing.build(chosen)
+    kind = columns.record_type(chosen)
+    encoder = rows.Encoder(encode, kind, len(owners))
+    with closing(_load(examples, split, chosen, target_label, values, encoder, settings)) as data:
+        fitted = fitting.fit(data, encoder.width, target_label, settings)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    export.write(saved_model(output), chosen, target_label, transform, layers, owners, fitted.model, scale, mean_row)
-    notes = _notes(chosen, target_label, unlabelled, fitted, manifest)
+    export.write(
+        saved_model(output), chosen, target_label, transform, layers, owners, fitted.model, encoder.scale, data.mean_row
+    )
+    notes = _notes(chosen, target_label, values.missing, fitted, manifest)
     training = Training(
         label=label,
         task=target_label.task,
         classes=target_label.classes,
         columns=tuple(chosen.columns),
         left_out=chosen.left_out,
-        rows=table.num_rows,
-        rows_without_label=unlabelled,
+        rows=data.rows,
+        rows_without_label=values.missing,
         settings=fitted.settings,
         losses=fitted.losses,
         data_version=manifest.version,
         schema_digest=digest_schema(schema),
         tiffin_version=__version__,
-        class_shares=_class_shares(target, target_label),
-        label_mean=scale.mean if target_label.task == "regression" else None,
         notes=notes,
     )
     # Written last: an artifact with a training record is complete.
@@ -80,8 +89,34 @@ def train(
     return training
 
 
+def _load(
+    examples: str | Path,
+    split: str,
+    chosen: features.Features,
+    label: Label,
+    values: Values,
+    encoder: rows.Encoder,
+    settings: Settings,
+) -> rows.InMemory | rows.OnDisk:
+    """Read the rows, into memory if they fit, and set the encoder's scale."""
+    kind, classes = columns.record_type(chosen), len(label.classes)
+    batches = columns.read_records(examples, split, chosen, label)
+    if rows.fit_in_memory(values.rows, kind, encoder.width):
+        records, filled = np.empty(values.rows, kind), 0
+        for batch in batches:
+            records[filled : filled + len(batch)] = batch
+            filled += len(batch)
+        if not classes:
+            encoder.scale = columns.find_scale([records["target"]], values.low, values.high)
+        return rows.InMemory(records, encoder, classes)
+    if not classes:
+        targets = columns.read_targets(examples, split, label)
+        encoder.scale = columns.find_scale(targets, values.low, values.high)
+    return rows.OnDisk(batches, values.rows, kind, encoder, classes, settings.seed, hold_out=not settings.epochs)
+
+
 def _notes(
-    chosen: features.Features, label: columns.Label, unlabelled: int, fitted: fitting.Fitted, manifest: Manifest
+    chosen: features.Features, label: Label, unlabelled: int, fitted: fitting.Fitted, manifest: Manifest
 ) -> tuple[Note, ...]:
     """Return what the training decided and left out."""
     used, name = fitted.settings, manifest.original_name(label.name)
@@ -120,11 +155,3 @@ def _is_rounded(edges: tuple[float, ...]) -> bool:
     """Return whether float32 cannot tell most of the edges apart."""
     with np.errstate(over="ignore"):  # numbers beyond float32 become infinite
         return 2 * len(np.unique(np.array(edges).astype(np.float32))) < len(edges)
-
-
-def _class_shares(target: np.ndarray, label: columns.Label) -> tuple[float, ...] | None:
-    """Return the share of each class, the baseline prediction; None for regression."""
-    if label.task == "regression":
-        return None
-    counts = np.bincount(target.astype(int), minlength=len(label.classes))
-    return tuple(float(share) for share in counts / counts.sum())
