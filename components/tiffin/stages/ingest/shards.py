@@ -16,7 +16,7 @@ from tiffin.stages.ingest.sources import ROW, escaped, parquet_relation, quoted_
 SPLIT = '"tiffin split"'
 _SAMPLE_ROWS = 20
 # Rows of the source from which a shard of a split is written: a bit for each of them is held in memory.
-_SHARD_ROWS = 1 << 28
+_SHARD_ROWS = 1 << 25
 
 
 def write_shards(
