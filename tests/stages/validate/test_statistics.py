@@ -128,8 +128,10 @@ class TestBatches:
         monkeypatch.setattr(statistics, "_BATCH_CELLS", 80)
         monkeypatch.setattr(statistics, "_LEAST_ROWS", 4)
 
-        assert [batch.num_rows for batch in statistics._record_batches(examples, "train", 8)] == [10] * 5
-        assert [batch.num_rows for batch in statistics._record_batches(examples, "train", 80)] == [4] * 12 + [2]
+        names = [f"c{number}" for number in range(8)]
+        assert [batch.num_rows for batch in statistics._record_batches(examples, "train", names)] == [10] * 5
+        monkeypatch.setattr(statistics, "_BATCH_CELLS", 8)
+        assert [batch.num_rows for batch in statistics._record_batches(examples, "train", names)] == [4] * 12 + [2]
 
     @pytest.mark.parametrize(("groups", "error"), [(1, 0), (5, 0), (16_000, 0), (40_000, 0.02)])
     @pytest.mark.parametrize("kind", [int, str, float])

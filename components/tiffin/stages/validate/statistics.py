@@ -14,7 +14,7 @@ import pyarrow as pa
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tiffin.artifacts.examples import Manifest, read_manifest
-from tiffin.artifacts.shards import open_shards
+from tiffin.artifacts.shards import read_batches
 from tiffin.stages.validate.tfdv import KmvSketch, stats_impl, tfdv
 
 _BATCH_ROWS = 65_536
@@ -45,7 +45,7 @@ def compute(examples: str | Path, splits: Sequence[str] = ()) -> statistics_pb2.
     result = statistics_pb2.DatasetFeatureStatisticsList()
     for split in splits or sorted(manifest.splits):
         names = [column.name for column in manifest.columns]
-        dataset = _merged(_record_batches(examples, split, len(names)), names)
+        dataset = _merged(_record_batches(examples, split, names), names)
         dataset.name = split
         _sort_features(dataset, names)
         _add_traits(dataset, manifest, examples)
@@ -118,10 +118,10 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _record_batches(examples: str | Path, split: str, columns: int) -> Iterator[pa.RecordBatch]:
-    rows = max(_LEAST_ROWS, min(_BATCH_ROWS, _BATCH_CELLS // max(1, columns)))
-    for _, file in open_shards(examples, split):
-        yield from file.iter_batches(rows)
+def _record_batches(examples: str | Path, split: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    rows = max(_LEAST_ROWS, min(_BATCH_ROWS, _BATCH_CELLS // max(1, len(columns))))
+    for _, batch in read_batches(examples, split, columns, rows):
+        yield batch
 
 
 def _as_lists(column: pa.Array) -> pa.ListArray:
@@ -160,8 +160,7 @@ def _count_distinct(examples: str | Path, split: str, column: str) -> int:
     """Return the number of distinct values, missing ones as one: exact up to 16,384, with an error of about 1 % above."""
     sketch = KmvSketch(_EXACT_GROUPS)
     missing = False
-    for _, file in open_shards(examples, split):
-        for batch in file.iter_batches(_BATCH_ROWS, columns=[column]):
-            missing = missing or bool(batch.column(0).null_count)
-            sketch.AddValues(batch.column(0))
+    for _, batch in read_batches(examples, split, [column], _BATCH_ROWS):
+        missing = missing or bool(batch.column(0).null_count)
+        sketch.AddValues(batch.column(0))
     return int(sketch.Estimate()) + missing
