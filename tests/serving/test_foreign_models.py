@@ -69,7 +69,9 @@ def ports(folder, entries, tmp_path_factory):
     flags = [f"--port={ports[0]}", f"--rest_api_port={ports[1]}", f"--model_config_file={here / 'config'}"]
     with (here / "log").open("w") as log:
         program = Path(sys.executable).with_name("tiffin-model-server")
-        process = subprocess.Popen([program, *flags, "--max_num_load_retries=0", "--allow_reload_config"], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [program, *flags, "--max_num_load_retries=0", "--allow_reload_config"], stdout=log, stderr=log
+        )
     try:
         with Client(f"127.0.0.1:{ports[0]}") as client:
             for name in ("tools", "score", "shapes"):
