@@ -37,6 +37,7 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
     assert run.to_json() == {
         "pipeline": "toy",
         "version": "0.1.0",
+        "run": run.id,
         "state": "SUCCEEDED",
         "reason": "",
         "seconds": 0,
@@ -52,6 +53,7 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
         "warnings": [],
         "notes": [],
     }
+    assert run.id.startswith(f"{run.folder.name}-")
 
 
 def test_results_are_read_from_the_summary(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import click
 
 from tiffin.commands import predictions
 from tiffin.commands.options import debug_option, examples, state_option
+from tiffin.commands.output import echo
 from tiffin.errors import InputError, ServingError, did_you_mean
 from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.outputs import split_rows
@@ -185,12 +186,12 @@ def _selection(
 def _announce(found: Signature, are_examples: bool, batch_size: int) -> None:
     """Say how rows are sent, if it is not as asked."""
     if are_examples:
-        click.echo(f"note: rows are sent as tf.Examples in the input '{next(iter(found.inputs))}'.", err=True)
+        echo(f"note: rows are sent as tf.Examples in the input '{next(iter(found.inputs))}'.", err=True)
     rows = rows_per_request(found, batch_size)
     if rows < batch_size:
         both = (*found.inputs.items(), *found.outputs.items())
         fixed = next(name for name, spec in both if spec.shape == () or (spec.shape and spec.shape[0] == rows))
-        click.echo(f"note: requests have {rows} of {batch_size} rows, because of the shape of '{fixed}'.", err=True)
+        echo(f"note: requests have {rows} of {batch_size} rows, because of the shape of '{fixed}'.", err=True)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ async with AsyncClient("localhost:8500") as client:
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 import grpc
@@ -168,7 +168,14 @@ class AsyncClient:
         request = messages.status_request((model, version, None))
         return messages.read_status(await self._call("GetModelStatus", request, model, timeout_seconds))
 
-    async def wait_until_available(self, model: str, version: int | None = None, timeout_seconds: float = 60.0) -> None:
+    async def wait_until_available(
+        self,
+        model: str,
+        version: int | None = None,
+        timeout_seconds: float = 60.0,
+        *,
+        check: Callable[[], object] | None = None,
+    ) -> None:
         """Wait until the version is available; see `Client.wait_until_available`."""
         deadline = time.monotonic() + timeout_seconds
         last: Any = None
@@ -188,6 +195,8 @@ class AsyncClient:
                     raise
                 # The previous response is more useful than a call that hit the deadline.
                 last = last if last is not None and error.code == "DEADLINE_EXCEEDED" else error
+            if check:
+                check()
             if time.monotonic() + pause > deadline:
                 if isinstance(last, ServingError):
                     last = (

@@ -214,7 +214,7 @@ class Client:
         version: int | None = None,
         timeout_seconds: float = 60.0,
         *,
-        check: Callable[[], object] = lambda: None,
+        check: Callable[[], object] | None = None,
     ) -> None:
         """Wait until the version (None: any version) is available.
 
@@ -245,7 +245,8 @@ class Client:
                     raise
                 # The previous response is more useful than a call that hit the deadline.
                 last = last if last is not None and error.code == "DEADLINE_EXCEEDED" else error
-            check()
+            if check:
+                check()
             if time.monotonic() + pause > deadline:
                 if isinstance(last, ServingError):
                     last = connection.find_reason(self.address, self._tls, last.code, str(last)) or last

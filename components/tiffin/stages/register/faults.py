@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from tiffin.errors import InputError, StorageError, explain
 from tiffin.masking import masked
+from tiffin.printing import printable
 from tiffin.stages.register import database
 
 # Seconds before each retry, and the time after which no other retry starts. One attempt takes several requests, each of
@@ -78,7 +79,7 @@ def retried(action: Callable[[], _Result], uri: str) -> _Result:
             if not is_transient(error) or time.monotonic() - started + wait > LAST_START_SECONDS:
                 raise
             line = f"MLflow at '{uri}': {cause(error)}. Retry {number} of {len(WAITS)} in {wait:g} s."
-            print(masked(line), file=sys.stderr, flush=True)  # noqa: T201 - the step's log
+            print(printable(masked(line)), file=sys.stderr, flush=True)  # noqa: T201 - the step's log
             time.sleep(wait)
     return action()
 

@@ -15,6 +15,7 @@ from tiffin.artifacts.registration import Registration, write_registration
 from tiffin.artifacts.verdict import Evaluation, read_evaluation
 from tiffin.errors import InputError
 from tiffin.masking import masked
+from tiffin.printing import printable
 from tiffin.stages.register.parameters import check_login, check_model_name, check_tracking_uri
 
 # MLflow collects usage data unless this is set.
@@ -230,7 +231,7 @@ def _place(client: MlflowClient, uri: str, tracking_uri: str, experiment: str, n
 
 
 def _print(line: str) -> None:
-    print(masked(line), file=sys.stderr, flush=True)  # noqa: T201 - the step's log
+    print(printable(masked(line)), file=sys.stderr, flush=True)  # noqa: T201 - the step's log
 
 
 def _experiment(client: MlflowClient, uri: str, name: str) -> str:
