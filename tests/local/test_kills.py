@@ -30,7 +30,17 @@ from tiffin.local.serving import find_server, stop_server
 COUNT = int(os.environ.get("KILLS", "1"))
 SEED = int(os.environ.get("KILLS_SEED", "1"))
 KINDS = ("runner", "guardian", "interpreter", "worker", "shell", "server")
-COMMAND = [TIFFIN, "run", "training", "--json", "--set", "data=sample:deliveries?rows=3000", "--set", "epochs=5"]
+COMMAND = [
+    TIFFIN,
+    "run",
+    "training",
+    "--json",
+    "--set",
+    "data=sample:deliveries?rows=3000",
+    "--set",
+    "epochs=5",
+    "--no-reuse",
+]
 
 # Two runs of the pipeline for each kill, after a first one.
 pytestmark = pytest.mark.timeout(600 + 900 * COUNT)

@@ -28,7 +28,7 @@ from tensorflow_serving.apis import (
 
 from support.request_mutations import HOSTILE, mutated_bytes, mutated_json, mutated_message
 
-COUNT = int(os.environ.get("FUZZED_REQUESTS", "500"))
+COUNT = int(os.environ.get("FUZZED_REQUESTS", "200"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 METHODS = {
     "Predict": predict_pb2.PredictRequest,

@@ -56,14 +56,11 @@ def test_other_settings_train_anew_with_the_same_statistics(state, first):
     assert reused(state.run("--set", "epochs=2")[0]) == {"validate-examples": first["run"]}
 
 
-@pytest.mark.parametrize("options", [["--no-reuse"], ["--set", "reuse=false"]])
-def test_reuse_can_be_turned_off(state, first, options):
-    assert reused(state.run(*options)[0]) == {}
-
-
-def test_a_data_root_is_the_store(state, first, tmp_path):
-    root = ["--set", f"data_root={tmp_path / 'root'}"]
-    again, _ = state.run(*root)
+def test_a_data_root_is_the_store_and_reuse_can_be_turned_off(state, first, tmp_path):
+    again, _ = state.run("--no-reuse", "--set", f"data_root={tmp_path / 'root'}")
 
     assert reused(again) == {}
-    assert reused(state.run(*root)[0]) == {"validate-examples": again["run"], "train-model": again["run"]}
+    assert sorted(path.name for path in (tmp_path / "root" / "results").iterdir()) == [
+        "compute_statistics",
+        "train_model",
+    ]
