@@ -56,6 +56,11 @@ def test_a_setting_is_parsed_by_the_parameters_type(setting: str, expected: obje
     assert gather_parameters(SPEC, [setting]) == {name: expected}
 
 
+def test_no_reuse_is_named_where_the_pipeline_lacks_the_parameter() -> None:
+    with pytest.raises(InputError, match=r"--no-reuse.*'reuse'"):
+        gather_parameters(SPEC, ["reuse=false"])
+
+
 def test_an_integer_for_a_float_parameter_becomes_a_float() -> None:
     """kfp.local refuses 0 for a float."""
     assert isinstance(gather_parameters(SPEC, ["rate=0"])["rate"], float)

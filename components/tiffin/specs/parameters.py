@@ -24,6 +24,10 @@ _TYPES: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
 }
 
 
+# The option that stands for a setting, and the setting.
+NO_REUSE = ("--no-reuse", "reuse=false")
+
+
 def gather_parameters(spec: Spec, settings: Iterable[str] = (), file: str | Path | None = None) -> dict[str, Any]:
     """Return the parameter values of a run: those of the file, overridden by the settings.
 
@@ -46,7 +50,7 @@ def gather_parameters(spec: Spec, settings: Iterable[str] = (), file: str | Path
         if not separator:
             raise InputError(f"--set should be KEY=VALUE. Received: '{setting}'. Write --set '{setting}=VALUE'.")
         name = name.strip()
-        _check_name(name, declared, "--set")
+        _check_name(name, declared, f"--set, or {NO_REUSE[0]}," if setting == NO_REUSE[1] else "--set")
         values[name] = _checked(_parse(text, declared[name]), declared[name], "in --set")
     # kfp.local needs a value for each parameter without a default, even if the parameter is optional.
     missing = [name for name, about in declared.items() if name not in values and about.default is None]
