@@ -77,7 +77,8 @@ def training(
     # validate and evaluate succeed with any verdict, and stop_run, which fails the run, has no retries.
     #
     # Each group has a driver, a pod that takes about ten seconds, and dsl.Else puts both branches into one more group. Two
-    # conditions without it would save two pods, but kfp.local 2.17 skips a condition on a named output outside of that group.
+    # conditions without it would save two pods, but kfp.local 2.17 by itself, without `tiffin run`, skips a condition on a
+    # named output outside of that group.
     end = set_up(summarize_run(pipeline="training"), "Summarize").set_caching_options(False)
     with dsl.ExitHandler(end, name="run"):
         ingested = ingest_examples(

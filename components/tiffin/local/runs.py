@@ -203,6 +203,8 @@ def _run_folder(state: Path, name: str) -> Iterator[Path]:
 def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, private: Path, stream: TextIO) -> None:
     from kfp import components, dsl, local
 
+    from tiffin.local.conditions import corrected_conditions
+
     title = f"{run.pipeline} {run.version or ''}".rstrip() + f" in {_relative(run.folder)}"
     with (
         shown(run.steps, title, stream) as changed,
@@ -245,7 +247,7 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
                 pipeline_root=str(run.folder / "artifacts"),
                 workspace_root=str(private / "workspace"),
             )
-            with place.task_runner(run_task):
+            with place.task_runner(run_task), corrected_conditions():
                 # kfp.local would replace the placeholder by a random number that is written nowhere else.
                 content = spec.content.decode().replace(dsl.PIPELINE_JOB_ID_PLACEHOLDER, run.id)
                 pipeline = components.load_component_from_text(content)
