@@ -204,6 +204,7 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
     from kfp import components, dsl, local
 
     from tiffin.local.conditions import corrected_conditions
+    from tiffin.local.logs import shared_logger
 
     title = f"{run.pipeline} {run.version or ''}".rstrip() + f" in {_relative(run.folder)}"
     with (
@@ -247,7 +248,7 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
                 pipeline_root=str(run.folder / "artifacts"),
                 workspace_root=str(private / "workspace"),
             )
-            with place.task_runner(run_task), corrected_conditions():
+            with place.task_runner(run_task), corrected_conditions(), shared_logger():
                 # kfp.local would replace the placeholder by a random number that is written nowhere else.
                 content = spec.content.decode().replace(dsl.PIPELINE_JOB_ID_PLACEHOLDER, run.id)
                 pipeline = components.load_component_from_text(content)
