@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from support import kfp_backend
 from support import toy_pipelines as toys
-from support.command_line import tiffin
+from support.command_line import start, tiffin
 from tiffin.errors import BackendError, InputError
 from tiffin.kubeflow.connection import Backend, connect, request
 
@@ -139,15 +139,19 @@ def test_a_token_is_sent_to_the_cluster_of_the_kubeconfig(server: kfp_backend.Se
     }
     (tmp_path / "config").write_text(json.dumps(config))
     (tmp_path / "token").write_text("of-the-file")
-    # In a separate process: kubernetes reads KUBECONFIG when it is imported.
-    arguments = ("schedule", "list")
-    variables = {"KUBECONFIG": str(tmp_path / "config"), "HOME": str(tmp_path)}
+
+    def schedules(*options: object, **variables: str) -> int:
+        # A process of its own: kubernetes reads KUBECONFIG when it is imported.
+        variables |= {"KUBECONFIG": str(tmp_path / "config"), "HOME": str(tmp_path)}
+        process = start("schedule", "list", *options, **variables)
+        process.communicate(timeout=120)
+        return process.returncode
 
     server.set(token="of-the-kubeconfig")
-    assert tiffin(*arguments, **variables)[0] == 0
+    assert schedules() == 0
     server.set(token="of-the-file")
-    assert tiffin(*arguments, "--token-file", tmp_path / "token", **variables)[0] == 0
-    assert tiffin(*arguments, TIFFIN_KFP_TOKEN="of-the-file", **variables)[0] == 0
+    assert schedules("--token-file", tmp_path / "token") == 0
+    assert schedules(TIFFIN_KFP_TOKEN="of-the-file") == 0
 
 
 def id_token(number: int, seconds: float) -> str:

@@ -28,9 +28,9 @@ class TestRowText:
             max_size=20,
         )
     )
-    def test_is_the_json_of_the_row(self, rows):
+    def test_is_the_json_array_of_the_values(self, rows):
         names = [quoted_name(column.name) for column in COLUMNS]
-        whole = f"CAST(to_json(struct_pack({', '.join(f'{name} := {name}' for name in names)})) AS VARCHAR)"
+        whole = f"CAST(to_json([{', '.join(f'to_json({name})' for name in names)}]) AS VARCHAR)"
         with duckdb.connect() as connection:
             types = ("BIGINT", "DOUBLE", "VARCHAR", "VARCHAR")
             pairs = ", ".join(f"{name} {type_}" for name, type_ in zip(names, types, strict=True))

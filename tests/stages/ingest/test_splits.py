@@ -1,6 +1,7 @@
 """Assignment of rows to splits: a row never changes split."""
 
 import math
+import random
 
 import duckdb
 import pyarrow.csv
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tiffin.errors import InputError
 from tiffin.stages.ingest.sources import Column
-from tiffin.stages.ingest.splits import check_weights, split_expression
+from tiffin.stages.ingest.splits import _read_text, check_weights, split_expression
 
 WEIGHTS = {"train": 2, "eval": 1}
 NUMBERS = [Column("a", "BIGINT"), Column("b", "VARCHAR")]
@@ -29,6 +30,14 @@ def place(connection, rows, columns, weights=WEIGHTS, key=""):
     values = [[row[index] for row in rows] for index in range(len(columns))]
     given = ", ".join(f"unnest(?::{column.type}[]) AS {column.name}" for column in columns)
     return [row[0] for row in connection.execute(f"SELECT {sql} FROM (SELECT {given})", values).fetchall()]
+
+
+# Texts that DuckDB reads as numbers or timestamps, and some that it does not.
+READ = [
+    "2024-01-31", "2024/1/3", "2024 01 31", "2024\\01\\31", "2024-01-31 10:20:30.5", "2024-1-1 1:1:1+02:30", "-0044-03-15",
+    "44-03-15 (BC)", "2024-01-31 10:20 America/New_York", "290000-12-31", "+inf", "-infinity", "-nan", "+-3", "1.5E-10", "-.5",
+    "5.", "1_000.5", "  7 ", "6\n", "1e400", "12:30", "0x1A", "1e", "1d5", "4e2f", "20240131", "1,5",
+]  # fmt: skip
 
 
 class TestWeights:
@@ -113,6 +122,26 @@ class TestARowKeepsItsSplit:
 
         assert (before[0] == "STRING", after[0]) == (False, "STRING")
         assert {row: after[1][row] for row in before[1]} == before[1]
+
+    def test_whatever_the_texts_begin_with(self, connection):
+        draw = random.Random(1)
+        texts = list(READ)
+        for _ in range(50_000):
+            text = draw.choice(READ)
+            for _ in range(draw.randint(1, 3)):
+                at = draw.randrange(len(text) + 1)
+                text = text[:at] + draw.choice("0123456789+-.eE_ :/TZ\\\tinfa(BC)x,") * draw.randint(0, 1) + text[at + 1 :]
+            texts.append(text)
+        # Without the check of how they begin, which only saves time.
+        read = "coalesce(TRY_CAST(x AS DOUBLE)::VARCHAR, TRY_CAST(x AS TIMESTAMPTZ)::TIMESTAMP::VARCHAR)"
+        starts = "ascii(ltrim(x)) BETWEEN ascii('+') AND ascii('9')"
+        found = connection.execute(
+            f"SELECT x, {_read_text('x')}, CASE WHEN {starts} THEN coalesce({read}, x) ELSE x END FROM (SELECT unnest(?) AS x)",
+            [[text for text in texts if text.lower() not in ("true", "false")]],
+        ).fetchall()
+
+        assert [row for row in found if row[1] != row[2]] == []
+        assert sum(text != own for text, own, _ in found) > 10_000
 
     def test_when_columns_are_derived_and_dropped(self, ingested):
         content = "a,b\n" + "".join(f"{number},{number % 7}\n" for number in range(5, 200))

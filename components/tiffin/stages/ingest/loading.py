@@ -153,7 +153,7 @@ def _copy(
         copies.append(scratch / f"source-{number}.parquet")
         query = (
             f"COPY (SELECT {selected(columns, table, as_text, reading)} FROM {relation}) TO '{escaped(copies[-1])}' "
-            f"(FORMAT parquet, COMPRESSION uncompressed, ROW_GROUP_SIZE {row_group_rows(len(columns))})"
+            f"(FORMAT parquet, COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 1000, ROW_GROUP_SIZE {row_group_rows(len(columns))})"
         )
         try:
             done = connection.execute(query).fetchall()

@@ -87,12 +87,12 @@ def write_shards(
 
 
 def _row_text(columns: Sequence[Column]) -> str:
-    """Return the SQL for a row of the view `examples` as JSON without spaces, the text of its digest.
+    """Return the SQL for the values of a row of the view `examples` as a JSON array without spaces, the text of its digest.
 
-    It is `to_json` of the row. A value's text by itself is made once where the value is repeated.
+    Each has the text of `to_json`. A value's text by itself is made once where the value is repeated.
     """
-    parts = []
-    for index, column in enumerate(columns):
+    texts = []
+    for column in columns:
         name = quoted_name(column.name)
         text = f"CAST({name} AS VARCHAR)"
         if column.type == "STRING":
@@ -100,9 +100,9 @@ def _row_text(columns: Sequence[Column]) -> str:
         elif column.type == "FLOAT":
             # DuckDB and JSON write an exponent for different numbers.
             text = f"CASE WHEN abs({name}) BETWEEN 1e-3 AND 1e15 OR {name} = 0 THEN {text} ELSE to_json({name})::VARCHAR END"
-        key = json.dumps(column.name)
-        parts += [f"'{',' if index else '{'}{key}:'", f"coalesce({text}, 'null')"]
-    return f"concat({', '.join(parts)}, '}}')"
+        texts.append(f"coalesce({text}, 'null')")
+    # The version has the names once: with each row, they would be most of the text.
+    return "concat('[', " + ", ',', ".join(texts) + ", ']')"
 
 
 def sample_rows(

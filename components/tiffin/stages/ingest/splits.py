@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from tiffin.stages.ingest.parameters import check_splits
 from tiffin.stages.ingest.sources import FRACTIONS, INTEGERS, MOMENTS, Column, base_type, quoted_name
 
+# How the texts begin that DuckDB reads as a number or a timestamp, and how numbers end: not most hexadecimal codes.
+_NUMBER = r"^\s*[+-]*(?:[0-9.][0-9_]*(?:[-/ \\]|[0-9_.]*(?:[eE][-+0-9_]*)?\s*$)|[iInN])"
+
 
 def check_weights(splits: Mapping[str, float]) -> dict[str, float]:
     """Return the weights of the splits, scaled to sum to 1 and sorted by name.
@@ -57,9 +60,9 @@ def _text(column: Column) -> str:
 
 
 def _read_text(text: str) -> str:
-    # The first character is checked before the casts, which are most of the cost.
+    # The beginning is checked before the casts, which are most of the cost, also where they fail.
     return (
-        f"coalesce(CASE WHEN ascii(ltrim({text})) BETWEEN ascii('+') AND ascii('9') THEN "
-        f"coalesce(TRY_CAST({text} AS DOUBLE)::VARCHAR, TRY_CAST({text} AS TIMESTAMPTZ)::TIMESTAMP::VARCHAR) "
+        f"coalesce(CASE WHEN ascii(ltrim({text})) BETWEEN ascii('+') AND ascii('9') AND regexp_matches({text}, '{_NUMBER}') "
+        f"THEN coalesce(TRY_CAST({text} AS DOUBLE)::VARCHAR, TRY_CAST({text} AS TIMESTAMPTZ)::TIMESTAMP::VARCHAR) "
         f"WHEN length({text}) < 6 AND lower({text}) IN ('true', 'false') THEN lower({text}) END, {text})"
     )
