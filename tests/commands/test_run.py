@@ -153,6 +153,34 @@ def test_an_interruption_ends_the_steps(tmp_path: Path, number: signal.Signals, 
     assert not Path(f"/proc/{step}").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_before_the_first_step_is_told(tmp_path: Path, number: signal.Signals) -> None:
+    pipe = tmp_path / "params.yaml"
+    os.mkfifo(pipe)
+    command = [*COMMAND, "training", "--params", str(pipe)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process, pipe.open("w"):  # fmt: skip
+        # The command waits for the parameters.
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out, err.strip()) == (130, "", "Interrupted.")
+    assert not list(tmp_path.glob(".tiffin/runs/*"))
+
+
+def test_nohup_lets_a_run_outlive_the_terminal(tmp_path: Path) -> None:
+    spec = toys.write_spec(toys.waiting, tmp_path)
+    note = tmp_path / "note"
+    command = ["nohup", *COMMAND, str(spec), "--set", f"note={note}", "--set", "seconds=1", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=tmp_path) as process:
+        assert until(lambda: note.exists() and bool(note.read_text()))
+        process.send_signal(signal.SIGHUP)
+        out, _ = process.communicate(timeout=60)
+
+    assert (process.returncode, json.loads(out)["state"]) == (0, "SUCCEEDED")
+
+
 def test_a_terminal_shows_live_progress(tmp_path: Path) -> None:
     spec = toys.write_spec(toys.toy, tmp_path)
     ours, theirs = pty.openpty()

@@ -69,11 +69,38 @@ def free_port() -> Callable[[], int]:
 
 
 @pytest.fixture(scope="session")
+def started() -> list[Server]:
+    """The servers that run."""
+    return []
+
+
+def end(servers: list[Server], kept: int) -> None:
+    for server in servers[kept:]:
+        server.stop()
+    del servers[kept:]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def servers_of_the_module(started: list[Server]) -> Iterator[None]:
+    """End the servers that fixtures of the module started."""
+    kept = len(started)
+    yield
+    end(started, kept)
+
+
+@pytest.fixture(autouse=True)
+def servers_of_the_test(started: list[Server]) -> Iterator[None]:
+    """End the servers that the test started."""
+    kept = len(started)
+    yield
+    end(started, kept)
+
+
+@pytest.fixture(scope="session")
 def launch(
-    nursery: Any, free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Server]]:
-    """Start a server with the given flags, without waiting for its port."""
-    started: list[Server] = []
+    nursery: Any, free_port: Callable[[], int], started: list[Server], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Server]:
+    """Start a server with the given flags, without waiting for its port; it ends with the test or the module."""
 
     def start(*flags: str, rest: bool = False) -> Server:
         folder = tmp_path_factory.mktemp("server")
@@ -89,9 +116,7 @@ def launch(
         started.append(server)
         return server
 
-    yield start
-    for server in started:
-        server.stop()
+    return start
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from tiffin.storage import gcs, s3_connection
 
 # The library of Cloud Storage leaves the connection of a broken download to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket")
-RUNS_IN = ("data", "model")
+RUNS_IN = ("data",)
 
 # Raise it to test more: `FAULTS=100 pytest tests/storage/test_faults.py`.
 TIMES = int(os.environ.get("FAULTS", "12"))

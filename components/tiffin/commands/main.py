@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from tiffin.commands.options import debug_option, examples
 from tiffin.commands.shells import use_joined_bash
-from tiffin.commands.streams import discard, open_closed_streams, report
+from tiffin.commands.streams import discard, end_on_signals, open_closed_streams, report
 from tiffin.errors import InputError, did_you_mean, explain, needs_extra, traceback_of
 from tiffin.masking import masked
 from tiffin.printing import printable
@@ -73,6 +73,7 @@ class Commands(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run the command line and end the process with its status."""
         open_closed_streams()
+        end_on_signals()
         use_joined_bash()
         sys.exit(_exit_status(super().main, *args, **kwargs))
 

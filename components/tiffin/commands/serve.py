@@ -66,14 +66,9 @@ def _describe(server: serving.Server) -> str:
 
 
 def _wait(server: serving.Server, process: subprocess.Popen[bytes]) -> int:
-    """Wait until the process ends, or end it on SIGINT, SIGTERM or SIGHUP."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
+    """Wait until the process ends, or end it on a signal."""
     # Shells start background jobs with SIGINT ignored; handle it anyway.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         serving.wait_until_open(server)
         echo(f"Serving {serving.serving_root(server.state)} at {server.address}. Press Ctrl-C to stop.")

@@ -1,7 +1,8 @@
-"""The standard streams of the command: closed ones, and those that cannot be written any more."""
+"""What surrounds a command: standard streams that are closed or cannot be written any more, and signals that end it."""
 
 import contextlib
 import os
+import signal
 import sys
 from typing import Any, TextIO
 
@@ -19,6 +20,13 @@ def open_closed_streams() -> None:
                 os.dup2(file, number)
                 os.close(file)
             setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", closefd=False))
+
+
+def end_on_signals() -> None:
+    """Make SIGTERM, and SIGHUP unless `nohup` made it ignored, end the command as Ctrl-C does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def discard(stream: TextIO) -> None:

@@ -34,6 +34,9 @@ from tiffin.specs.spec import Spec, read_spec
 from tiffin.stages.traits import SERVING
 from tiffin.storage.files import write_bytes, write_json
 
+# Log of kfp in a run's folder, from the start of the first step.
+_KFP_LOG = "kfp.log"
+
 
 def run_pipeline(
     pipeline: str,
@@ -193,9 +196,9 @@ def _run_folder(state: Path, name: str) -> Iterator[Path]:
             raise InputError(f"--state should be a folder. Received: '{state}', which is a file.") from None
         try:
             yield folder
-        except TiffinError:
-            # Keep the results of the steps on a later error, such as a server that does not end.
-            if not (folder / RECORD).exists():
+        except (TiffinError, KeyboardInterrupt):
+            # Keep the logs of steps, also on a later error, such as a server that does not end.
+            if not (folder / "logs" / _KFP_LOG).exists():
                 shutil.rmtree(folder)
             raise
 
@@ -210,7 +213,7 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
     with (
         shown(run.steps, title, stream) as changed,
         _interruptible(place),
-        (run.folder / "logs" / "kfp.log").open("w", buffering=1) as kfp_log,
+        (run.folder / "logs" / _KFP_LOG).open("w", buffering=1) as kfp_log,
         contextlib.redirect_stdout(kfp_log),
         contextlib.redirect_stderr(kfp_log),
     ):
@@ -285,7 +288,7 @@ def _take_step(run: Run, name: str) -> StepProgress:
 
 @contextlib.contextmanager
 def _interruptible(place: Place) -> Iterator[None]:
-    """End the steps on SIGINT, SIGTERM and SIGHUP before these signals end this process."""
+    """End the steps on SIGINT, SIGTERM and SIGHUP before these signals end this process; `nohup` makes SIGHUP ignored."""
 
     def interrupt(_number: int, _frame: object) -> None:
         place.stop()
@@ -294,7 +297,9 @@ def _interruptible(place: Place) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
