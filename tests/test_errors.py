@@ -150,3 +150,11 @@ class TestReported:
         ended = self.run("1 / 0")
 
         assert (ended.returncode, "ZeroDivisionError" in ended.stderr, "error: " in ended.stderr) == (1, True, False)
+
+    @pytest.mark.parametrize("debug", ["0", "1"])
+    @pytest.mark.parametrize("error", ["KeyError", "InputError"])
+    def test_a_traceback_shows_no_secrets_and_no_terminal_codes(self, error, debug):
+        ended = self.run(f"raise {error}('http://ada:hunter2@host' + chr(27) + '[2J')", TIFFIN_DEBUG=debug)
+
+        assert ended.stderr.count("http://***@host") == 1 + (error == "InputError" and debug == "1")
+        assert "\x1b" not in ended.stderr

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tiffin.masking import masked
-from tiffin.printing import printable
+from tiffin.printing import printable, printable_lines
 
 
 class TiffinError(Exception):
@@ -214,22 +214,23 @@ EXPLAINED = 65
 
 @contextlib.contextmanager
 def reported(status: int = EXPLAINED) -> Iterator[None]:
-    """Exit with one line on standard error for an error that the user can fix; bugs keep their traceback.
+    """Exit with one line on standard error for an error that the user can fix, and with 1 and the traceback for a bug.
 
-    With `TIFFIN_DEBUG=1` in the environment, the traceback is always printed. A umask that lets all users write is set to 022.
+    With `TIFFIN_DEBUG=1` in the environment, the traceback is always printed. Secrets are masked and control characters
+    escaped in both. A umask that lets all users write is set to 022.
 
     Args:
-        status: Exit status. Defaults to `EXPLAINED`, which local runs recognise.
+        status: Exit status for an error that the user can fix. Defaults to `EXPLAINED`, which local runs recognise.
     """
     _protect_files()
     try:
         yield
     except Exception as error:
         message = explain(error)
+        if message is None or os.environ.get("TIFFIN_DEBUG") == "1":
+            print(printable_lines(traceback_of(error)), end="", file=sys.stderr, flush=True)  # noqa: T201
         if message is None:
-            raise
-        if os.environ.get("TIFFIN_DEBUG") == "1":
-            print(traceback_of(error), end="", file=sys.stderr)  # noqa: T201
+            raise SystemExit(1) from error
         print(f"error: {printable(message)}", file=sys.stderr, flush=True)  # noqa: T201
         raise SystemExit(status) from error
 

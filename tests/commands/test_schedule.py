@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ def test_a_different_experiment_or_account_replaces_it(backend: kfp_backend.Serv
 def test_a_replacement_never_leaves_two_enabled_runs(backend: kfp_backend.Server, spec: Path) -> None:
     set_nightly(backend, spec)
     before = len(backend.state()["requests"])
+    # Of two changes within a second, the second is made again, so that its time is the later one.
+    time.sleep(1)
     set_nightly(backend, spec, cron="@hourly")
 
     asked = [line for line in backend.state()["requests"][before:] if "GET" not in line and "recurring" in line]

@@ -32,9 +32,9 @@ def test_overlapping_tasks_leave_print_and_the_logger_as_they_were() -> None:
 
 def test_tasks_log_to_the_standard_output_of_the_blocks_start(capsys) -> None:
     with shared_logger(), logging_utils.local_logger_context():
-        logging.info("a step began")
+        logging.info("read-text")
 
-    assert capsys.readouterr().out.endswith("INFO - a step began\n")
+    assert capsys.readouterr().out.endswith("read-text\n")
 
 
 def test_kfp_looks_the_contexts_up_for_every_task() -> None:

@@ -3,6 +3,7 @@
 import datetime
 import gzip
 import io
+import math
 import random
 import re
 from decimal import Decimal
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from support import gcs_emulator, s3_server
+from support.ingesting import Ingest
 from tiffin.errors import DataError, InputError
 from tiffin.stages.ingest.reading import Reading
 
@@ -415,6 +417,42 @@ class TestParquet:
             with pytest.raises(InputError, match=r"data\.parquet'.*Parquet"):
                 ingested(content, "data.parquet")
             assert ingested.left() == []
+
+
+class TestRangesOfTimes:
+    def test_dates_beyond_those_of_timestamps_are_read(self, ingested):
+        days = [0, 109_000_000, -109_000_000, None]
+        found = ingested(pa.table({"day": pa.array(days, pa.int32()).cast(pa.date32()), "x": [1, 2, 3, 4]}), "data.parquet")
+
+        assert [row["day"] for row in found.rows] == [None if day is None else 86400 * day for day in days]
+
+    def test_timestamps_beyond_the_range_are_refused(self, ingested):
+        # Milliseconds: the year 296,675.
+        times = pa.array([0, 9_300_000_000_000_000], pa.int64()).cast(pa.timestamp("ms"))
+        with pytest.raises(InputError, match=r"294247.*data\.parquet'"):
+            ingested(pa.table({"time": times}), "data.parquet")
+        assert ingested.left() == []
+
+
+class TestFiniteNumbers:
+    @pytest.mark.parametrize("type_", [pa.float64(), pa.float32()])
+    @pytest.mark.parametrize("values", [[], [None, None], [1.5, float("nan")], [float("-inf"), 0.5], [float("inf"), None]])
+    def test_others_are_missing(self, ingested, values, type_):
+        rows = [*values, 0.25]
+        found = ingested(pa.table({"x": pa.array(rows, type_), "row": range(len(rows))}), "data.parquet")
+
+        assert [row["x"] for row in sorted(found.rows, key=lambda row: row["row"])] == [
+            None if value is None or not math.isfinite(value) else value for value in rows
+        ]
+
+    def test_the_version_is_that_of_the_values(self, ingested, tmp_path):
+        def version(number, values):
+            table = pa.table({"x": pa.array(values, pa.float64()), "y": ["a", "b"]})
+            return Ingest(tmp_path / str(number))(table, "data.parquet").manifest.version
+
+        with_nan, with_none, other = (version(*pair) for pair in enumerate([[1.5, math.nan], [1.5, None], [1.5, 2.0]]))
+
+        assert with_nan == with_none != other
 
 
 class TestLargeNumbers:

@@ -21,6 +21,8 @@ from tiffin.stages.ingest.sources import (
 )
 
 _ZONED = "TIME WITH TIME ZONE"
+# Columns that one query reads.
+_COLUMNS = 256
 
 
 def find_excluded(exclude: Sequence[str], names: Names, derive: Mapping[str, str]) -> list[str]:
@@ -86,24 +88,40 @@ def finish_columns(
             f"exclude should leave at least one column. Received: exclude={list(map(names.original, exclude))}, "
             "which lists all of them."
         )
-    final = [_final_column(name, type_, names.original(name)) for name, type_ in kept]
+    finite = _finite(connection, [column.name for column in columns if base_type(column.type) in FRACTIONS])
+    final = [_final_column(name, type_, names.original(name), name in finite) for name, type_ in kept]
     selected = ", ".join(f"{sql} AS {quoted_name(column.name)}" for column, sql in final)
     connection.execute(f"CREATE TEMP VIEW examples AS SELECT {SPLIT}, {ROW}, {selected} FROM {relation}")
     return [column for column, _ in final]
 
 
-def _final_column(name: str, type_: str, original: str) -> tuple[examples.Column, str]:
+def _finite(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> set[str]:
+    """Return the columns of the view `typed` without infinite values and NaN."""
+    found = set()
+    for start in range(0, len(names), _COLUMNS):
+        chunk = names[start : start + _COLUMNS]
+        # NaN is the largest number.
+        ends = ", ".join(
+            f"isfinite(coalesce(min({name}), 0)::DOUBLE) AND isfinite(coalesce(max({name}), 0)::DOUBLE)"
+            for name in map(quoted_name, chunk)
+        )
+        finite = connection.execute(f"SELECT {ends} FROM typed").fetchall()[0]
+        found |= {name for name, is_finite in zip(chunk, finite, strict=True) if is_finite}
+    return found
+
+
+def _final_column(name: str, type_: str, original: str, finite: bool) -> tuple[examples.Column, str]:
     """Return the column with its final type, and the SQL that converts its values.
 
-    Booleans become 0 and 1, timestamps and dates the seconds since 1970.
+    Booleans become 0 and 1, timestamps and dates the seconds since 1970, infinite values and NaN become missing values.
     """
     base, sql = base_type(type_), quoted_name(name)
     if base in INTEGERS or base == "BOOLEAN":
         return examples.Column(name, "INT", "boolean" if base == "BOOLEAN" else None), f"CAST({sql} AS BIGINT)"
     if base in FRACTIONS:
-        return examples.Column(
-            name, "FLOAT"
-        ), f"CASE WHEN isfinite(CAST({sql} AS DOUBLE)) THEN CAST({sql} AS DOUBLE) END"
+        number = f"CAST({sql} AS DOUBLE)"
+        # Without the condition, DuckDB makes the text of a repeated value once.
+        return examples.Column(name, "FLOAT"), number if finite else f"CASE WHEN isfinite({number}) THEN {number} END"
     if base in MOMENTS:
         if base == "DATE":
             # A date may be beyond the range of timestamps, which ends in the year 294247.

@@ -90,6 +90,11 @@ def damaged(uri: str, error: duckdb.Error) -> InputError:
     check_disk(error)
     if "encrypt" in str(error).lower():
         return InputError(f"'{uri}' is an encrypted Parquet file. Write it without encryption.")
+    if isinstance(error, duckdb.ConversionException):
+        return InputError(
+            f"Timestamps and numbers should be within the ranges of their types; timestamps end in the year 294247. Received: "
+            f"'{uri}', which has a value beyond. Correct it, or write its column as text."
+        )
     return InputError(f"'{uri}' is not a complete Parquet file. Write or copy it again.")
 
 

@@ -87,19 +87,14 @@ def write_shards(
 
 
 def _row_text(columns: Sequence[Column]) -> str:
-    """Return the SQL for the values of a row of the view `examples` as a JSON array without spaces, the text of its digest.
+    """Return the SQL for the text of a row of the view `examples` that its digest is made of: `[1,0.5,"a",null]`.
 
-    Each has the text of `to_json`. A value's text by itself is made once where the value is repeated.
+    Strings are quoted as in JSON, so that different rows have different texts.
     """
     texts = []
     for column in columns:
         name = quoted_name(column.name)
-        text = f"CAST({name} AS VARCHAR)"
-        if column.type == "STRING":
-            text = f"to_json({name})::VARCHAR"
-        elif column.type == "FLOAT":
-            # DuckDB and JSON write an exponent for different numbers.
-            text = f"CASE WHEN abs({name}) BETWEEN 1e-3 AND 1e15 OR {name} = 0 THEN {text} ELSE to_json({name})::VARCHAR END"
+        text = f"to_json({name})::VARCHAR" if column.type == "STRING" else f"CAST({name} AS VARCHAR)"
         texts.append(f"coalesce({text}, 'null')")
     # The version has the names once: with each row, they would be most of the text.
     return "concat('[', " + ", ',', ".join(texts) + ", ']')"

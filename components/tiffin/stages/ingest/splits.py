@@ -56,6 +56,9 @@ def _text(column: Column) -> str:
         text = f"CAST({name} AS DOUBLE)::VARCHAR"
     else:
         text = f"CAST({name} AS TIMESTAMP)::VARCHAR" if base in MOMENTS else _read_text(f"{name}::VARCHAR")
+        if base == "DATE":
+            # A date may be beyond the range of timestamps, which ends in the year 294247.
+            text = f"coalesce(TRY_CAST({name} AS TIMESTAMP)::VARCHAR, {name}::VARCHAR)"
     return f"coalesce({text}, chr(0))"
 
 
