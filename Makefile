@@ -19,7 +19,7 @@ IMAGE_TESTS := tests/images/engine
 # Training data of the image tests, if found beside the checkout; generated deliveries otherwise.
 TAXI        ?= $(wildcard ../shared/data/chicago_taxi.csv)
 # Options of pytest: one worker per core, at most 4. To replace them: PYTEST='-x -k ingest'.
-PYTEST      ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
+PYTEST      ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 ifdef CI
 export UV_NO_PROGRESS := 1
@@ -74,13 +74,21 @@ test-images: .venvs/dev/.ready setup ## Build the images and run the training pi
 
 ##@ Develop
 
-test: test-dev test-data test-model ## Run all tests, each in the environment of its image.
+# The tests of `dev` wait for processes as often as they compute; those of the stages run beside them.
+test: .venvs/dev/.ready setup $(TESTED:%=.venvs/%/.tested) ## Run the tests, each in the environment of its image.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-dev test-stages
 
 test-dev: .venvs/dev/.ready setup
-	@.venvs/dev/bin/python -m pytest $(PYTEST) --ignore=$(IMAGE_TESTS)
+	@.venvs/dev/bin/python -m pytest $(PYTEST) --ignore=$(IMAGE_TESTS) -m "not runs"
+
+test-stages:
+	@status=0; for env in $(TESTED); do $(MAKE) --no-print-directory test-$$env || status=1; done; exit $$status
 
 $(addprefix test-,$(TESTED)): test-%: .venvs/%/.tested
 	@.venvs/$*/bin/python -m pytest $(PYTEST)
+
+test-runs: .venvs/dev/.ready setup ## Run whole pipelines and model servers on this machine, also while processes are killed.
+	@.venvs/dev/bin/python -m pytest $(PYTEST) --ignore=$(IMAGE_TESTS) -m runs
 
 test-notebooks: .venvs/notebooks/.ready setup ## Execute the notebooks against real local runs.
 	@.venvs/notebooks/bin/python -m pytest tests/notebooks

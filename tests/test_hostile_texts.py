@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
+from support import toy_pipelines as toys
 from support.documents import make_evaluation, make_summary
 from support.hostile import HOSTILE, controls
 from support.terminals import read_terminal
@@ -81,6 +82,11 @@ class TestMarkdown:
         assert elements(report) <= OWN | {"text_special"}
         assert controls(report) == []
         assert "<" not in report
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    return str(toys.write_spec(toys.toy, tmp_path_factory.mktemp("spec")))
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -157,10 +163,11 @@ class TestTerminal:
 
         self.check(out.getvalue(), hostile)
 
-    def test_errors_of_commands(self, hostile, tmp_path):
+    def test_errors_of_commands(self, hostile, tmp_path, spec):
+        run = ["run", spec, "--cold"]
         commands = [
-            [hostile], ["run", hostile], ["run", "training", "--set", hostile], ["run", "training", "--set", f"{hostile}=1"],
-            ["run", "training", "--params", f"{tmp_path}/{hostile}"], ["compile", hostile], ["run", f"{tmp_path}/{hostile}.yaml"],
+            [hostile], ["run", hostile], [*run, "--set", hostile], [*run, "--set", f"{hostile}=1"],
+            [*run, "--params", f"{tmp_path}/{hostile}"], ["compile", hostile], ["run", f"{tmp_path}/{hostile}.yaml"],
             ["predict", hostile], ["serve", "--state", hostile, "--status"], ["publish", hostile], ["run", f"--{hostile}"],
             ["predict", f"{tmp_path}/{hostile}", "--model", hostile], ["schedule", "delete", hostile, "--host", hostile],
         ]  # fmt: skip

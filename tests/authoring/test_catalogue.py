@@ -147,6 +147,7 @@ def test_the_example_of_each_page_compiles_and_uses_its_component(examples: Path
     assert "parameters" not in spec["root"].get("inputDefinitions", {}), "the example asks for values"
 
 
+@pytest.mark.runs
 def test_an_example_runs_unchanged(examples: Path) -> None:
     summary = run_here(examples / "evaluate_model.yaml")
 
@@ -155,6 +156,7 @@ def test_an_example_runs_unchanged(examples: Path) -> None:
     ]
 
 
+@pytest.mark.runs
 def test_the_example_of_an_exit_step_runs_unchanged(examples: Path) -> None:
     summary = run_here(examples / "summarize_run.yaml")
 

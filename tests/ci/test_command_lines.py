@@ -77,7 +77,7 @@ def test_a_server_runs_all_steps(path: Path) -> None:
         steps.remove("test-newest")
 
     assert steps[:-1] == [
-        "check", "test", "test-notebooks", "docs", "compile", "diff-specs", "test-images",
+        "check", "test", "test-runs", "test-notebooks", "docs", "compile", "diff-specs", "test-images",
         "check-pins", "images", "images-push", "images-digest", "compile", "publish",
     ]  # fmt: skip
     assert shlex.split(steps[-1])[:3] == [".venvs/sdk/bin/tiffin", "submit", "training"]

@@ -2,8 +2,12 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from support.command_line import TIFFIN
 from tiffin.local import serving
+
+pytestmark = pytest.mark.runs
 
 
 def test_the_demo_ends_with_a_prediction_and_leaves_no_server(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ def unwanted(root: Path, bits: int) -> Iterator[str]:
             yield f"{path.relative_to(root)} {mode & 0o777:o}"
 
 
+@pytest.mark.runs
 @pytest.mark.parametrize(("umask", "bits"), [(0, 0o022), (0o077, 0o077)])
 def test_a_whole_run(tmp_path: Path, umask: int, bits: int) -> None:
     state = tmp_path / "state"

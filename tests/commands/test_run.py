@@ -172,7 +172,7 @@ def test_an_interruption_before_the_first_step_is_told(tmp_path: Path, number: s
 def test_nohup_lets_a_run_outlive_the_terminal(tmp_path: Path) -> None:
     spec = toys.write_spec(toys.waiting, tmp_path)
     note = tmp_path / "note"
-    command = ["nohup", *COMMAND, str(spec), "--set", f"note={note}", "--set", "seconds=1", "--json"]
+    command = ["nohup", *COMMAND, str(spec), "--set", f"note={note}", "--set", "seconds=1", "--cold", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=tmp_path) as process:
         assert until(lambda: note.exists() and bool(note.read_text()))
         process.send_signal(signal.SIGHUP)

@@ -15,6 +15,8 @@ from tiffin.errors import ServingError
 from tiffin.local import serving
 from tiffin.serving import Client, model_config
 
+pytestmark = pytest.mark.runs
+
 COMMAND = [TIFFIN, "serve"]
 
 

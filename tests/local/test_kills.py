@@ -43,7 +43,7 @@ COMMAND = [
 ]
 
 # Two runs of the pipeline for each kill, after a first one.
-pytestmark = pytest.mark.timeout(600 + 900 * COUNT)
+pytestmark = [pytest.mark.runs, pytest.mark.timeout(600 + 900 * COUNT)]
 
 
 @pytest.fixture(scope="module")

@@ -217,6 +217,7 @@ def test_a_stopped_server_is_not_reported_as_serving(tmp_path: Path, stop: bool)
     assert (result.folder / "run.json").exists() == stop
 
 
+@pytest.mark.runs
 @pytest.mark.parametrize("kills", [0, 1])
 def test_a_killed_server_is_restarted_once(tmp_path: Path, kills: int) -> None:
     state = tmp_path / "state"
@@ -234,6 +235,7 @@ def test_a_killed_server_is_restarted_once(tmp_path: Path, kills: int) -> None:
     assert json.loads((result.folder / "run.json").read_text())["warnings"] == list(result.warnings)
 
 
+@pytest.mark.runs
 def test_a_server_that_is_killed_again_ends_the_step(tmp_path: Path) -> None:
     """At once, without retries, and the step can undo its changes."""
     state = tmp_path / "state"
@@ -292,6 +294,7 @@ def find_processes(parent: int, word: str) -> list[int]:
     return found
 
 
+@pytest.mark.runs
 @pytest.mark.parametrize("helper", ["guardian.py", "tiffin.local.zygote"])
 def test_a_run_whose_helpers_are_killed_ends_and_reports_it(tmp_path: Path, helper: str) -> None:
     note = tmp_path / "note"
@@ -384,6 +387,7 @@ def test_a_state_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
         run(toys.toy, tmp_path / "state")
 
 
+@pytest.mark.runs
 def test_a_step_builds_and_fits_a_model_in_a_warm_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreters, "MODULES", {"model": (("tensorflow", "keras", "kfp.dsl.executor"), ())})
     result, _ = run(toys.fitting, tmp_path / "state")

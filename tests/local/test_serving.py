@@ -18,6 +18,8 @@ from tiffin.local.companion import accompany, running_server, stop_unless_needed
 from tiffin.local.guarding import guarded_folder
 from tiffin.local.interpreters import warm_interpreters
 
+pytestmark = pytest.mark.runs
+
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Path]:

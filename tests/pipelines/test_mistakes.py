@@ -9,6 +9,8 @@ import pytest
 from support.command_line import tiffin
 from tiffin.local.environments import find_environment
 
+pytestmark = pytest.mark.runs
+
 ROWS = "km,vehicle,late\n" + "".join(f"{n % 17},{'bike' if n % 3 else 'car'},{n % 2}\n" for n in range(90))
 
 

@@ -4,8 +4,12 @@ import json
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from support.command_line import tiffin
 from tiffin.artifacts.markdown import escape
+
+pytestmark = pytest.mark.runs
 
 # 300 rows of 300 are read, one is set aside; ten labels and 15 numbers are missing; two names change, and rows are numbered.
 ROWS = "row,km %,paid,mark,is late\n" + "".join(

@@ -8,6 +8,8 @@ import pytest
 
 from support.command_line import TIFFIN
 
+pytestmark = pytest.mark.runs
+
 # A gate that no model passes ends a run before it registers and deploys.
 OPTIONS = ["--set", "data=sample:deliveries?rows=300", "--set", 'thresholds={"auc": 1}', "--set", "epochs=1", "--json"]
 

@@ -14,7 +14,7 @@ from tiffin import storage
 from tiffin.errors import Conflict, InputError, StorageError, TiffinError
 from tiffin.storage import checksums, s3_connection, s3_transfers
 
-RUNS_IN = ("data", "model")
+RUNS_IN = ("data",)
 
 KEYS = {"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": "SECRET"}
 

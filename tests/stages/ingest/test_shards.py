@@ -42,7 +42,9 @@ class TestRowText:
 
     def test_has_numbers_and_quoted_strings(self):
         with duckdb.connect() as connection:
-            connection.execute("CREATE TABLE examples AS SELECT 1 AS whole, 0.5::DOUBLE AS number, 'a\"' AS text, NULL AS select")
+            connection.execute(
+                "CREATE TABLE examples AS SELECT 1 AS whole, 0.5::DOUBLE AS number, 'a\"' AS text, NULL AS select"
+            )
             found = connection.execute(f"SELECT {shards._row_text(COLUMNS)} FROM examples").fetchall()
 
         assert found == [('[1,0.5,"a\\"",null]',)]

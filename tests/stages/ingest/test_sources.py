@@ -422,7 +422,9 @@ class TestParquet:
 class TestRangesOfTimes:
     def test_dates_beyond_those_of_timestamps_are_read(self, ingested):
         days = [0, 109_000_000, -109_000_000, None]
-        found = ingested(pa.table({"day": pa.array(days, pa.int32()).cast(pa.date32()), "x": [1, 2, 3, 4]}), "data.parquet")
+        found = ingested(
+            pa.table({"day": pa.array(days, pa.int32()).cast(pa.date32()), "x": [1, 2, 3, 4]}), "data.parquet"
+        )
 
         assert [row["day"] for row in found.rows] == [None if day is None else 86400 * day for day in days]
 
@@ -436,7 +438,9 @@ class TestRangesOfTimes:
 
 class TestFiniteNumbers:
     @pytest.mark.parametrize("type_", [pa.float64(), pa.float32()])
-    @pytest.mark.parametrize("values", [[], [None, None], [1.5, float("nan")], [float("-inf"), 0.5], [float("inf"), None]])
+    @pytest.mark.parametrize(
+        "values", [[], [None, None], [1.5, float("nan")], [float("-inf"), 0.5], [float("inf"), None]]
+    )
     def test_others_are_missing(self, ingested, values, type_):
         rows = [*values, 0.25]
         found = ingested(pa.table({"x": pa.array(rows, type_), "row": range(len(rows))}), "data.parquet")

@@ -130,7 +130,9 @@ class TestARowKeepsItsSplit:
             text = draw.choice(READ)
             for _ in range(draw.randint(1, 3)):
                 at = draw.randrange(len(text) + 1)
-                text = text[:at] + draw.choice("0123456789+-.eE_ :/TZ\\\tinfa(BC)x,") * draw.randint(0, 1) + text[at + 1 :]
+                text = (
+                    text[:at] + draw.choice("0123456789+-.eE_ :/TZ\\\tinfa(BC)x,") * draw.randint(0, 1) + text[at + 1 :]
+                )
             texts.append(text)
         # Without the check of how they begin, which only saves time.
         read = "coalesce(TRY_CAST(x AS DOUBLE)::VARCHAR, TRY_CAST(x AS TIMESTAMPTZ)::TIMESTAMP::VARCHAR)"

@@ -33,6 +33,9 @@ from tiffin.stages.ingest.sources import (
 from tiffin.stages.ingest.tables import Table
 from tiffin.stages.ingest.values import apply, check_date_format, convert, declared_types, large_integers, selected
 
+# Different values of a column's row group that Parquet has once each; more, such as identifiers, are not worth the search.
+_MOST_VALUES = 1000
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -153,7 +156,8 @@ def _copy(
         copies.append(scratch / f"source-{number}.parquet")
         query = (
             f"COPY (SELECT {selected(columns, table, as_text, reading)} FROM {relation}) TO '{escaped(copies[-1])}' "
-            f"(FORMAT parquet, COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 1000, ROW_GROUP_SIZE {row_group_rows(len(columns))})"
+            f"(FORMAT parquet, COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT {_MOST_VALUES}, "
+            f"ROW_GROUP_SIZE {row_group_rows(len(columns))})"
         )
         try:
             done = connection.execute(query).fetchall()
