@@ -89,6 +89,22 @@ class TestReadBatches:
 
         assert self.read(folder, ("x", "x")) == [(one, [{"x": 1}, {"x": 2}]), (one, [{"x": 3}]), (two, [{"x": 7}])]
 
+    @pytest.mark.parametrize(
+        ("rows", "sizes"),
+        [(1, [1] * 9), (2, [2, 2, 1, 2, 2]), (3, [2, 3, 3, 1]), (4, [2, 3, 4]), (5, [5, 4]), (99, [9])],
+    )
+    def test_small_row_groups_are_joined(self, tmp_path, rows, sizes):
+        folder = write_examples(tmp_path, {"train": [table(x=[0])]})
+        shard = folder / "data" / "train-00000.parquet"
+        whole = table(x=list(range(9)), y=["a", None, "c"] * 3)
+        with pq.ParquetWriter(shard, whole.schema) as writer:
+            for start, size in ((0, 2), (2, 3), (5, 3), (8, 1)):
+                writer.write_table(whole.slice(start, size))
+        batches = [batch for _, batch in read_batches(folder, "train", ("x", "y"), rows)]
+
+        assert pa.Table.from_batches(batches).equals(whole)
+        assert [len(batch) for batch in batches] == sizes
+
     def test_a_column_that_a_shard_lacks(self, tmp_path):
         folder = write_examples(tmp_path, {"train": [table(x=[1], y=[2]), table(y=[1])]})
         with pytest.raises(InputError, match=r": x\. .*train-00001.parquet' with y\."):

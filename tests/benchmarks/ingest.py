@@ -5,7 +5,8 @@
 The file of 1,000,000 rows and 19 columns (165 MB) repeats Chicago's taxi trips, found beside the checkout, with an identifier for
 each row; without them, it repeats generated deliveries (17 columns). Ingest types every column over all rows, adds two columns,
 sets broken rows aside, splits the rows and digests them; polars infers types from 10,000 rows and writes one file. Both run in
-turn, each in a process of its own, whose start and imports count. The wide file has 2,000 columns and 5,000 rows (61 MB).
+turn, each in a process of its own, whose start and imports count. The wide file has 2,000 columns and 5,000 rows (61 MB), and is
+also validated.
 
 With --long, also 10,000,000 rows (1.7 GB) and 5,000 columns, which takes some minutes. Files are written to TMPDIR and removed.
 polars is installed into .venvs/benchmark-polars, which git ignores.
@@ -40,6 +41,11 @@ _INGEST = f"""
 import json, sys
 from tiffin.stages.ingest.examples import ingest
 ingest(sys.argv[1], sys.argv[2], derive=json.loads(sys.argv[3]))
+{_USAGE}"""
+_VALIDATE = f"""
+import sys
+from tiffin.stages.validate.validation import validate
+validate(sys.argv[1], *(f"{{sys.argv[2]}}/{{name}}" for name in ("statistics", "schema", "anomalies", "report.md")), "", "")
 {_USAGE}"""
 _POLARS = f"""
 import sys
@@ -79,7 +85,11 @@ def main() -> None:
             )
         for columns, rows in [*WIDE, *([WIDER] if options.long else [])]:
             write_wide(path, columns, rows)
-            show(f"{columns:,} columns x {rows:,} rows, Tiffin", [measured(sys.executable, _INGEST, path, "{}")])
+            with tempfile.TemporaryDirectory(dir=folder) as examples:
+                ingested = measured(sys.executable, _INGEST, path, "{}", output=examples)
+                validated = measured(sys.executable, _VALIDATE, Path(examples))
+            show(f"{columns:,} columns x {rows:,} rows, Tiffin", [ingested])
+            show("  and their validation", [validated])
 
 
 def write_rows(path: Path, rows: int, taxi: Path) -> dict[str, str]:
@@ -119,11 +129,13 @@ def write_wide(path: Path, columns: int, rows: int) -> None:
             file.write(",".join(str(forms[column % 5](draw.getrandbits(31))) for column in range(columns)) + "\n")
 
 
-def measured(python: str | Path, code: str, path: Path, *arguments: str) -> tuple[float, float, float]:
-    """Return the seconds, the CPU seconds and the peak memory in MB of a process."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as output:
+def measured(
+    python: str | Path, code: str, path: Path, *arguments: str, output: str | None = None
+) -> tuple[float, float, float]:
+    """Return the seconds, the CPU seconds and the peak memory in MB of a process; remove its output unless given a folder."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         start = time.perf_counter()
-        command = [python, "-W", "ignore", "-c", code, path, output, *arguments]
+        command = [python, "-W", "ignore", "-c", code, path, output or folder, *arguments]
         done = subprocess.run(
             command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": ""}
         )

@@ -45,37 +45,54 @@ def read_batches(
         artifact: Folder of the examples artifact.
         split: Name of the split.
         columns: Columns to read.
-        rows: Rows of a batch; the last batches of a shard or row group may have fewer.
+        rows: Maximum rows of a batch. Row groups that fit are joined, as those of wide shards have few rows.
 
     Raises:
         InputError: The split does not exist, a shard lacks a column, or shards disagree about the type of a column.
         StorageError: A shard is missing or damaged.
     """
     columns = list(dict.fromkeys(columns))
-    first: tuple[str, pyarrow.Schema] | None = None
+    first: tuple[str, dict[str, pyarrow.DataType]] | None = None
     for uri, file in open_shards(artifact, split):
-        schema = file.schema_arrow
-        if absent := [name for name in columns if name not in schema.names]:
+        types = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True))
+        if absent := [name for name in columns if name not in types]:
             raise InputError(
                 f"Examples should have the columns that are read: {', '.join(absent)}. Received: '{uri}' with "
-                f"{', '.join(schema.names)}. Ingest with the same derive and exclude as in training."
+                f"{', '.join(types)}. Ingest with the same derive and exclude as in training."
             )
-        first = first or (uri, schema)
+        first = first or (uri, types)
         for name in columns:
-            if schema.field(name).type != first[1].field(name).type:
+            if types[name] != first[1][name]:
                 raise InputError(
-                    f"Shards should have the same type of a column. Received: '{name}' is {schema.field(name).type} in "
-                    f"'{uri}', {first[1].field(name).type} in '{first[0]}'. Run the ingest step again."
+                    f"Shards should have the same type of a column. Received: '{name}' is {types[name]} in '{uri}', "
+                    f"{first[1][name]} in '{first[0]}'. Run the ingest step again."
                 )
-        # A reader of the whole file keeps the bytes of all row groups that it has read.
-        for group in range(file.num_row_groups):
-            batches = file.iter_batches(rows, row_groups=[group], columns=columns)
-            while True:
-                with _readable(uri):
-                    batch = next(batches, None)
-                if batch is None:
-                    break
-                yield uri, batch
+        parts: list[pyarrow.RecordBatch] = []
+        for part in _parts(file, columns, rows, uri):
+            if parts and sum(map(len, parts)) + len(part) > rows:
+                yield from ((uri, batch) for batch in _joined(parts))
+                parts = []
+            parts.append(part)
+        yield from ((uri, batch) for batch in _joined(parts))
+
+
+def _parts(file: pq.ParquetFile, columns: Sequence[str], rows: int, uri: str) -> Iterator[pyarrow.RecordBatch]:
+    # A reader of the whole file keeps the bytes of all row groups that it has read.
+    for group in range(file.num_row_groups):
+        batches = file.iter_batches(rows, row_groups=[group], columns=columns)
+        while True:
+            with _readable(uri):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            yield batch
+
+
+def _joined(parts: Sequence[pyarrow.RecordBatch]) -> Sequence[pyarrow.RecordBatch]:
+    if len(parts) < 2 or not parts[0].num_columns:
+        return parts
+    joined: list[pyarrow.RecordBatch] = pyarrow.Table.from_batches(parts).combine_chunks().to_batches()
+    return joined
 
 
 def has_label(values: pyarrow.Array | pyarrow.ChunkedArray) -> pyarrow.Array | pyarrow.ChunkedArray:

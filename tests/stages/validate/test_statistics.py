@@ -117,6 +117,7 @@ class TestBatches:
         examples = write_examples(tmp_path, {"train": table(**{name: kinds[name[0]] for name in names})})
         monkeypatch.setattr(statistics, "_BATCH_ROWS", 3)
         found = set()
+        monkeypatch.setattr(statistics, "_THREAD_ROWS", 0)
         for cores in (1, 2, 3, 8):
             monkeypatch.setattr(statistics, "_cores", lambda cores=cores: cores)
             found.add(statistics.compute(examples).SerializeToString(deterministic=True))

@@ -53,8 +53,8 @@ def finish_columns(
     derived: Mapping[str, str],
     exclude: Sequence[str],
     split: str,
-) -> list[examples.Column]:
-    """Create the view `examples` of the final columns with each row's number and split, and return the final columns.
+) -> tuple[list[examples.Column], str]:
+    """Create the view `examples` of the final columns with each row's number.
 
     Args:
         connection: Connection with the view `typed`.
@@ -64,6 +64,9 @@ def finish_columns(
         exclude: Names in the table of the columns to drop.
         split: Expression for a row's split.
 
+    Returns:
+        The final columns, and the SQL of the view's rows with each row's split, which reads all columns.
+
     Raises:
         InputError: An expression or a column's type is invalid, or no column is left.
     """
@@ -71,7 +74,7 @@ def finish_columns(
     zoned = ", ".join(
         f"CAST({quoted_name(c.name)} AS VARCHAR) AS {quoted_name(c.name)}" for c in columns if c.type == _ZONED
     )
-    relation = f"(SELECT *{f' REPLACE ({zoned})' if zoned else ''}, {split} AS {SPLIT} FROM typed)"
+    relation = f"(SELECT * REPLACE ({zoned}) FROM typed)" if zoned else "typed"
     for name, expression in derived.items():
         relation = f"(SELECT *, (\n{expression}\n) AS {quoted_name(name)} FROM {relation})"
     try:
@@ -82,7 +85,7 @@ def finish_columns(
             f"The columns are: {', '.join(f'{names.original(column.name)} {type_name(column.type)}' for column in columns)}."
         ) from None
     left_out = set(exclude)
-    kept = [(row[0], row[1]) for row in described if quoted_name(row[0]) not in (SPLIT, ROW) and row[0] not in left_out]
+    kept = [(row[0], row[1]) for row in described if quoted_name(row[0]) != ROW and row[0] not in left_out]
     if not kept:
         raise InputError(
             f"exclude should leave at least one column. Received: exclude={list(map(names.original, exclude))}, "
@@ -91,8 +94,8 @@ def finish_columns(
     finite = _finite(connection, [column.name for column in columns if base_type(column.type) in FRACTIONS])
     final = [_final_column(name, type_, names.original(name), name in finite) for name, type_ in kept]
     selected = ", ".join(f"{sql} AS {quoted_name(column.name)}" for column, sql in final)
-    connection.execute(f"CREATE TEMP VIEW examples AS SELECT {SPLIT}, {ROW}, {selected} FROM {relation}")
-    return [column for column, _ in final]
+    connection.execute(f"CREATE TEMP VIEW examples AS SELECT {ROW}, {selected} FROM {relation}")
+    return [column for column, _ in final], f"(SELECT {split} AS {SPLIT}, {ROW}, {selected} FROM {relation})"
 
 
 def _finite(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> set[str]:

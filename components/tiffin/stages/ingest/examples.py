@@ -104,8 +104,10 @@ def ingest(
         excluded += left_out
         seal(connection, scratch)
         split = split_expression(weights, loaded.columns, key_column)
-        table_columns = finish_columns(connection, loaded.columns, names, derived, excluded, split)
-        version, written = write_shards(connection, table_columns, list(weights), derive, scratch / "shards")
+        table_columns, split_rows = finish_columns(connection, loaded.columns, names, derived, excluded, split)
+        version, written = write_shards(
+            connection, table_columns, split_rows, list(weights), derive, scratch / "shards"
+        )
         manifest = Manifest(
             version=version,
             rows=sum(split.rows for split in written.values()),

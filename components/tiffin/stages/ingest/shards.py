@@ -22,6 +22,7 @@ _SHARD_ROWS = 1 << 25
 def write_shards(
     connection: duckdb.DuckDBPyConnection,
     columns: Sequence[Column],
+    split_rows: str,
     splits: Sequence[str],
     derive: Mapping[str, str],
     folder: Path,
@@ -31,6 +32,7 @@ def write_shards(
     Args:
         connection: Connection with the view `examples`.
         columns: Columns to write.
+        split_rows: SQL of the view's rows with each row's split.
         splits: Split names; a split without rows gets an empty file.
         derive: Expressions of the view, for the error message.
         folder: Folder to write to.
@@ -47,7 +49,7 @@ def write_shards(
             "sum(CAST(CAST(digest >> 64 AS UBIGINT) AS HUGEINT)) AS upper, "
             f"sum(CAST(CAST(digest & {(1 << 64) - 1}::UHUGEINT AS UBIGINT) AS HUGEINT)) AS lower, "
             f"bitstring_agg(bit, 0, {_SHARD_ROWS - 1}) AS bits FROM (SELECT {SPLIT} AS name, {ROW} // {_SHARD_ROWS} AS part, "
-            f"CAST({ROW} % {_SHARD_ROWS} AS INTEGER) AS bit, md5_number({_row_text(columns)}) AS digest FROM examples) "
+            f"CAST({ROW} % {_SHARD_ROWS} AS INTEGER) AS bit, md5_number({_row_text(columns)}) AS digest FROM {split_rows}) "
             "GROUP BY name, part"
         )
         digests = connection.execute(

@@ -26,6 +26,8 @@ ROW = '"tiffin row"'
 _ROW_GROUP = 122_880
 _COLUMNS = 64
 _VECTOR = 2048
+# Bytes of CSV that a thread reads at once, where the usual ones have too few rows for a row group.
+_BUFFER = ", buffer_size=67108864"
 # Type of a column without values in a file; compatible with every type.
 NO_TYPE = "NULL"
 
@@ -133,7 +135,7 @@ def csv_relation(path: Path, delimiter: str, names: Sequence[str], *, header: bo
     return (
         f"read_csv('{_one_file(path)}', auto_detect=false, hive_partitioning=false, header={str(header).lower()}, "
         f"delim='{escaped(delimiter)}', quote='\"', escape='\"', columns={{{types}}}, nullstr=[''], store_rejects=true, "
-        "rejects_limit=0)"
+        f"rejects_limit=0{_BUFFER if len(names) > _COLUMNS else ''})"
     )
 
 

@@ -7,6 +7,7 @@ has its own columns: TFDV, pyarrow and NumPy release Python's lock in the functi
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ _BATCH_ROWS = 65_536
 _BATCH_CELLS = 1 << 23
 _LEAST_ROWS = 1024
 _MAX_CORES = 8
+# In a batch of fewer rows, the functions that hold Python's lock take the time.
+_THREAD_ROWS = 16_384
 _EXACT_GROUPS = 1 << 14
 # Names of our own statistics of a column, beside TFDV's.
 _LOGICAL = "logical"
@@ -98,20 +101,22 @@ class _Columns:
 
 def _merged(batches: Iterator[pa.RecordBatch], names: Sequence[str]) -> statistics_pb2.DatasetFeatureStatistics:
     """Return the statistics of batches, each core with its own columns; the next batch is read meanwhile."""
-    cores = max(1, min(_cores(), _MAX_CORES, len(names)))
+    first = next(batches, None)
+    few = first is None or len(first) < _THREAD_ROWS
+    cores = 1 if few else max(1, min(_cores(), _MAX_CORES, len(names)))
     groups = [_Columns(names[start::cores]) for start in range(cores)]
     with ThreadPoolExecutor(cores) as threads:
         adding: list[Future[None]] = []
-        for batch in batches:
+        for batch in chain(() if first is None else (first,), batches):
             for one in adding:
                 one.result()
             adding = [threads.submit(group.add, batch) for group in groups]
         for one in adding:
             one.result()
-        first, *others = threads.map(_Columns.result, groups)
+        merged, *others = threads.map(_Columns.result, groups)
     for other in others:
-        first.features.extend(other.features)
-    return first
+        merged.features.extend(other.features)
+    return merged
 
 
 def _cores() -> int:

@@ -7,7 +7,7 @@ import sys
 import types
 import warnings
 
-from tiffin.stages.validate import histograms
+from tiffin.stages.validate import histograms, top_values
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -35,9 +35,11 @@ with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
     warnings.simplefilter("ignore")
     import tensorflow_data_validation as tfdv
     from tensorflow_data_validation.statistics import stats_impl
+    from tensorflow_data_validation.statistics.generators import top_k_uniques_sketch_stats_generator
     from tensorflow_data_validation.utils import quantiles_util
     from tfx_bsl.sketches import KmvSketch
 
 histograms.install(quantiles_util)
+top_values.install(top_k_uniques_sketch_stats_generator)
 
 __all__ = ["KmvSketch", "stats_impl", "tfdv"]
