@@ -76,7 +76,8 @@ test-images: .venvs/dev/.ready setup ## Build the images and run the training pi
 
 # The tests of `dev` wait for processes as often as they compute; those of the stages run beside them.
 test: .venvs/dev/.ready setup $(TESTED:%=.venvs/%/.tested) ## Run the tests, each in the environment of its image.
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-dev test-stages
+	@echo "Testing in dev, and in $(TESTED) beside it; the output of each follows when it has ended."
+	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=line) test-dev test-stages
 
 test-dev: .venvs/dev/.ready setup
 	@.venvs/dev/bin/python -m pytest $(PYTEST) --ignore=$(IMAGE_TESTS) -m "not runs"
