@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -17,6 +18,7 @@ from tiffin.artifacts.registration import Registration, read_registration
 from tiffin.artifacts.verdict import write_evaluation
 from tiffin.errors import EXPLAINED, InputError
 from tiffin.stages.register.registry import register
+from tiffin.stages.traits import database_uri
 
 # Raised when MLflow creates the tables of a new database.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -156,6 +158,22 @@ class TestBadInput:
     def test_an_evaluation_without_a_verdict(self, model, tmp_path, name, database):
         with pytest.raises(InputError, match=r"verdict\.json.*/empty'"):
             register(model, tmp_path / "empty", tmp_path / "out", name, tracking_uri=database)
+
+
+def test_the_files_are_beside_a_database_whatever_its_path(model, evaluation, tmp_path, name):
+    folder = tmp_path / "a%41b #ü"
+    uri = database_uri(folder / "mlflow.db")
+    registration = register(model, evaluation, tmp_path / "out", name, tracking_uri=uri)
+    [graph] = tmp_path.rglob("mlflow/*/artifacts/model/saved_model/saved_model.pb")
+    copy = MlflowClient(uri).download_artifacts(registration.run_id, "model/saved_model/saved_model.pb", str(tmp_path))
+
+    assert graph.is_relative_to(folder / "mlflow")
+    assert Path(copy).read_bytes() == graph.read_bytes() == b"graph"
+    # MLflow also creates the folder that the URI names before it is decoded, and leaves it empty.
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.name == "mlflow.db"] == [
+        folder / "mlflow.db"
+    ]
+    assert not (tmp_path / "aAb #ü").exists()
 
 
 class TestUnreachable:

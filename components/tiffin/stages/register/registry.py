@@ -240,7 +240,7 @@ def _experiment(client: MlflowClient, uri: str, name: str) -> str:
         return str(found.experiment_id)
     # Without a server, MLflow would store the files in the working directory of the step.
     path = database.path_of(uri)
-    location = str(path.resolve().parent / "mlflow") if path is not None else None
+    location = (path.resolve().parent / "mlflow").as_uri() if path is not None else None
     try:
         return str(client.create_experiment(name, artifact_location=location))
     except MlflowException as error:
