@@ -1,11 +1,14 @@
 """The most frequent values are those of TFDV's own method."""
 
+import importlib.util
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_bsl.sketches import MisraGriesSketch
+from tfx_bsl.sketches import KmvSketch, MisraGriesSketch
 
+from tiffin.stages.validate.tfdv import top_k_uniques_sketch_stats_generator as installed
 from tiffin.stages.validate.top_values import columns_of
 
 
@@ -32,3 +35,19 @@ def test_any_values(values):
     assert [tuple(map(type, pair)) for pair in zip(*columns_of(found), strict=True)] == [
         tuple(map(type, pair)) for pair in pairs
     ]
+
+
+def test_tfdv_uses_them_and_has_the_same_estimate():
+    spec = importlib.util.find_spec(installed.__name__)
+    original = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(original)
+    values = pa.array([b"a", b"b", b"a"])
+    found = []
+    for module in (installed, original):
+        sketch = module._CombinedSketch(KmvSketch(8), MisraGriesSketch(8), MisraGriesSketch(8))
+        sketch.add(values, pa.array([0.5, 1.0, 2.0], pa.float32()))
+        found.append([sketch.estimate().distinct, *map(list, sketch.estimate()[1:])])
+
+    assert installed._CombinedSketch.estimate is not original._CombinedSketch.estimate
+    assert installed._CombinedSketch.estimate.__module__ == "tiffin.stages.validate.top_values"
+    assert found[0] == found[1] == [2, [(b"a", 2.0), (b"b", 1.0)], [(b"a", 2.5), (b"b", 1.0)]]
