@@ -178,7 +178,8 @@ def run_validation(examples: Path, output: Path, expected: str = ""):
 def write_splits(examples: Path, manifest, splits: dict[str, pa.Table]) -> None:
     """Replace the splits of an examples artifact."""
     from tiffin.artifacts import documents
-    from tiffin.artifacts.examples import MANIFEST, Column, Split, shard_name
+    from tiffin.artifacts.columns import Column
+    from tiffin.artifacts.examples import MANIFEST, Split, shard_name
 
     kinds = {pa.int64(): "INT", pa.float64(): "FLOAT", pa.string(): "STRING"}
     for split, table in splits.items():

@@ -5,7 +5,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from tiffin.artifacts.examples import Column, Manifest, SetAside, Split
+from tiffin.artifacts.columns import Column
+from tiffin.artifacts.examples import Manifest, SetAside, Split
 from tiffin.artifacts.model import Settings, Training
 from tiffin.artifacts.summary import Summary
 from tiffin.artifacts.verdict import Check, Evaluation

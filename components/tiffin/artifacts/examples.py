@@ -15,6 +15,7 @@ from typing import Any
 
 from tiffin import storage
 from tiffin.artifacts import documents
+from tiffin.artifacts.columns import Column
 from tiffin.artifacts.notes import Note
 from tiffin.errors import InputError
 from tiffin.storage.files import write_bytes
@@ -31,21 +32,6 @@ _SHARD = re.compile(rf"((/|[a-z][a-z0-9]*://)(?!(.*/)?\.\./).*/)?{_SHARDS}/[^/\n
 
 # A row of data: column to value, None if it is missing.
 Row = dict[str, str | int | float | None]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the examples.
-
-    Attributes:
-        name: Column name that TensorFlow accepts.
-        type: INT, FLOAT or STRING.
-        logical: What an INT stands for: `boolean`, `date` or `timestamp` (seconds since 1970, UTC); None for a plain value.
-    """
-
-    name: str
-    type: str
-    logical: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.ingesting import Ingest
-from tiffin.artifacts.examples import Column, read_sample_rows, shard_name
+from tiffin.artifacts.columns import Column
+from tiffin.artifacts.examples import read_sample_rows, shard_name
 from tiffin.stages.ingest import shards
 from tiffin.stages.ingest.sources import quoted_name, row_group_rows
 

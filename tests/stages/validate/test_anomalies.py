@@ -9,7 +9,8 @@ import pytest
 
 from support.written import table, write_examples
 from tiffin.artifacts import documents
-from tiffin.artifacts.examples import MANIFEST, Column, read_manifest
+from tiffin.artifacts.columns import Column
+from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.stages.validate import schema, statistics
 from tiffin.stages.validate.anomalies import find_anomalies
 

@@ -7,7 +7,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from support.written import table, write_examples
 from tiffin.artifacts import documents
-from tiffin.artifacts.examples import MANIFEST, Column, read_manifest
+from tiffin.artifacts.columns import Column
+from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.artifacts.schema import write_schema
 from tiffin.artifacts.statistics import find_split
 from tiffin.errors import DataError, InputError

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from tiffin.artifacts import examples
+from tiffin.artifacts import columns as final_columns
 from tiffin.errors import InputError, did_you_mean
 from tiffin.stages.ingest.names import Names
 from tiffin.stages.ingest.reasons import expression_reason, type_name
@@ -53,7 +53,7 @@ def finish_columns(
     derived: Mapping[str, str],
     exclude: Sequence[str],
     split: str,
-) -> tuple[list[examples.Column], str]:
+) -> tuple[list[final_columns.Column], str]:
     """Create the view `examples` of the final columns with each row's number.
 
     Args:
@@ -113,25 +113,27 @@ def _finite(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> set[
     return found
 
 
-def _final_column(name: str, type_: str, original: str, finite: bool) -> tuple[examples.Column, str]:
+def _final_column(name: str, type_: str, original: str, finite: bool) -> tuple[final_columns.Column, str]:
     """Return the column with its final type, and the SQL that converts its values.
 
     Booleans become 0 and 1, timestamps and dates the seconds since 1970, infinite values and NaN become missing values.
     """
     base, sql = base_type(type_), quoted_name(name)
     if base in INTEGERS or base == "BOOLEAN":
-        return examples.Column(name, "INT", "boolean" if base == "BOOLEAN" else None), f"CAST({sql} AS BIGINT)"
+        return final_columns.Column(name, "INT", "boolean" if base == "BOOLEAN" else None), f"CAST({sql} AS BIGINT)"
     if base in FRACTIONS:
         number = f"CAST({sql} AS DOUBLE)"
         # Without the condition, DuckDB makes the text of a repeated value once.
-        return examples.Column(name, "FLOAT"), number if finite else f"CASE WHEN isfinite({number}) THEN {number} END"
+        return final_columns.Column(
+            name, "FLOAT"
+        ), number if finite else f"CASE WHEN isfinite({number}) THEN {number} END"
     if base in MOMENTS:
         if base == "DATE":
             # A date may be beyond the range of timestamps, which ends in the year 294247.
-            return examples.Column(name, "INT", "date"), f"CAST(epoch({sql}) AS BIGINT)"
-        return examples.Column(name, "INT", "timestamp"), f"CAST(floor(epoch(CAST({sql} AS TIMESTAMP))) AS BIGINT)"
+            return final_columns.Column(name, "INT", "date"), f"CAST(epoch({sql}) AS BIGINT)"
+        return final_columns.Column(name, "INT", "timestamp"), f"CAST(floor(epoch(CAST({sql} AS TIMESTAMP))) AS BIGINT)"
     if base in TEXTS or base == '"NULL"':
-        return examples.Column(name, "STRING"), f"CAST({sql} AS VARCHAR)"
+        return final_columns.Column(name, "STRING"), f"CAST({sql} AS VARCHAR)"
     raise InputError(
         f"Columns should hold numbers, booleans, text, dates or timestamps. Received: column '{original}' of type {type_}. "
         "List it in exclude, or derive such columns from it."

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import duckdb
 
-from tiffin.artifacts.examples import Column, Row, Split, shard_name
+from tiffin.artifacts.columns import Column
+from tiffin.artifacts.examples import Row, Split, shard_name
 from tiffin.errors import InputError
 from tiffin.stages.ingest.reasons import check_disk, expression_reason
 from tiffin.stages.ingest.sources import ROW, escaped, parquet_relation, quoted_name, row_group_rows

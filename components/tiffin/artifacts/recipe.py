@@ -1,0 +1,103 @@
+"""The recipe: how rows of the source become rows of the examples, so that predictions read rows as ingest did.
+
+The manifest of the examples has the recipe of all columns. A SavedModel has the part that its inputs need, in
+`assets.extra/tiffin_recipe.json`; its signature `recipe` returns the same text.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tiffin.artifacts import documents
+from tiffin.artifacts.columns import Column
+from tiffin.artifacts.model import Task
+
+RECIPE = "assets.extra/tiffin_recipe.json"
+
+
+@dataclass(frozen=True)
+class SourceColumn:
+    """A column of the source, and how its values are read.
+
+    Attributes:
+        name: Name in the source.
+        column: Name in the examples, and in expressions.
+        type: DuckDB's type of the values, such as `BIGINT`, `DOUBLE`, `BOOLEAN`, `VARCHAR`, `DATE` or `TIMESTAMP`.
+        decimal: Decimal mark of numbers in text.
+        thousands: Mark between the thousands of numbers in text; empty for none.
+        formats: Formats of dates in text, in the codes of strptime, beside ISO 8601.
+        missing: Texts of a text column that are missing values, beside the empty text. Columns of numbers, dates and booleans
+            have the usual words for missing values, such as `n/a`, unless the recipe has `missing_values`.
+    """
+
+    name: str
+    column: str
+    type: str
+    decimal: str = "."
+    thousands: str = ""
+    formats: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How rows of the source become rows of the examples.
+
+    Attributes:
+        source: Columns of the source.
+        derive: Name of a derived column to its SQL expression, which has the names of the examples; each comes after the
+            columns it uses.
+        missing_values: Texts that are missing values in every column, where the user listed them; empty otherwise.
+        delimiter: CSV delimiter that the user set; empty if it is detected.
+        header: Whether CSV files start with a header line: auto, yes or no.
+        column_names: Column names of CSV files that the user set; empty for those of the header.
+        partitions: Whether folders named `key=value` become columns: auto or none.
+    """
+
+    source: tuple[SourceColumn, ...]
+    derive: dict[str, str]
+    missing_values: tuple[str, ...] = ()
+    delimiter: str = ""
+    header: str = "auto"
+    column_names: tuple[str, ...] = ()
+    partitions: str = "auto"
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """The recipe of a model: what its inputs need, and what its outputs mean.
+
+    Attributes:
+        recipe: The recipe, with the columns and expressions that the inputs need.
+        inputs: Inputs of the signature `serving_default`. A number is float64, NaN if missing; text is a string, empty if
+            missing; a date or a timestamp is a string, in ISO 8601 or in a format of its source column.
+        label: Name of the label in the examples.
+        task: binary, multiclass or regression.
+        classes: Classes in the order of the probabilities; `probability` is that of the second of two. Empty for regression.
+        data_version: Version of the training data.
+        tiffin_version: Version of Tiffin that trained the model.
+    """
+
+    recipe: Recipe
+    inputs: tuple[Column, ...]
+    label: str
+    task: Task
+    classes: tuple[str, ...]
+    data_version: str
+    tiffin_version: str
+
+
+def write_recipe(saved_model: str | Path, recipe: ModelRecipe) -> None:
+    """Write the recipe of a SavedModel into its folder."""
+    documents.write(Path(saved_model) / RECIPE, recipe)
+
+
+def read_recipe(saved_model: str | Path) -> ModelRecipe:
+    """Read the recipe of a SavedModel.
+
+    Args:
+        saved_model: Folder with `saved_model.pb`.
+
+    Raises:
+        InputError: The SavedModel has no recipe, or the file is no recipe.
+    """
+    return documents.read(Path(saved_model) / RECIPE, ModelRecipe)
