@@ -1,6 +1,6 @@
 """The reference of the functions that derived columns may use."""
 
-from tiffin.stages.ingest.functions import FUNCTIONS, TYPES
+from tiffin.recipe.functions import FUNCTIONS, TYPES
 
 
 def write_functions() -> str:

@@ -17,8 +17,8 @@ from support.code_blocks import ROOT, known_variables
 from tiffin.authoring.compilation import component_names
 from tiffin.commands.main import main
 from tiffin.errors import TiffinError
+from tiffin.recipe.functions import ALLOWED, TYPES
 from tiffin.stages import find_components
-from tiffin.stages.ingest.functions import ALLOWED, TYPES
 from tiffin.version import __version__
 
 # Set inside pods or for libraries; no reader sets them.

@@ -8,6 +8,7 @@ from typing import Any
 from tiffin.artifacts.columns import Column
 from tiffin.artifacts.examples import Manifest, SetAside, Split
 from tiffin.artifacts.model import Settings, Training
+from tiffin.artifacts.recipe import Recipe, SourceColumn
 from tiffin.artifacts.summary import Summary
 from tiffin.artifacts.verdict import Check, Evaluation
 
@@ -19,7 +20,9 @@ def make_manifest(
 ) -> Manifest:
     rows = sum(split.rows for split in splits.values())
     nothing = SetAside(0, None)
-    return Manifest(version, rows, columns, dict(splits), (), {}, {}, (), "", nothing)
+    types = {"INT": "BIGINT", "FLOAT": "DOUBLE", "STRING": "VARCHAR"}
+    recipe = Recipe(tuple(SourceColumn(c.name, c.name, "TIMESTAMP" if c.logical else types[c.type]) for c in columns))
+    return Manifest(version, rows, columns, dict(splits), (), {}, {}, (), "", nothing, recipe)
 
 
 def make_training(**changed: Any) -> Training:

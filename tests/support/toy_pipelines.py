@@ -267,9 +267,10 @@ def write_manifest(examples: dsl.Output[dsl.Artifact]):
     from tiffin.artifacts import documents
     from tiffin.artifacts.examples import MANIFEST, Manifest, SetAside
     from tiffin.artifacts.notes import Note
+    from tiffin.artifacts.recipe import Recipe
 
     notes = (Note("TASK_CHOSEN", "Chose \x1b[1m[red]binary."), Note("ROWS_SET_ASIDE", "Skipped 40 rows."))
-    manifest = Manifest("d1", 0, (), {}, (), {}, {}, (), "", SetAside(0, None), notes=notes)
+    manifest = Manifest("d1", 0, (), {}, (), {}, {}, (), "", SetAside(0, None), Recipe(()), notes=notes)
     documents.write(Path(examples.path) / MANIFEST, manifest)
 
 

@@ -17,6 +17,7 @@ from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.artifacts.columns import Column
 from tiffin.artifacts.notes import Note
+from tiffin.artifacts.recipe import Recipe
 from tiffin.errors import InputError
 from tiffin.storage.files import write_bytes
 
@@ -82,6 +83,7 @@ class Manifest:
         exclude: Columns that were dropped.
         key: Column whose value decides the split; empty if the whole row does.
         set_aside: Rows that were skipped.
+        recipe: How the rows were read: what predictions need to read rows of the source.
         notes: What was dropped, converted or guessed.
         format: Version of the manifest's format.
     """
@@ -96,8 +98,9 @@ class Manifest:
     exclude: tuple[str, ...]
     key: str
     set_aside: SetAside
+    recipe: Recipe
     notes: tuple[Note, ...] = ()
-    format: int = 1
+    format: int = 2
 
     def final_name(self, name: str) -> str:
         """Return the name of a column in the examples: the new name of a renamed column, or `name` itself."""

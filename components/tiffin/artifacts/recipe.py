@@ -4,7 +4,8 @@ The manifest of the examples has the recipe of all columns. A SavedModel has the
 `assets.extra/tiffin_recipe.json`; its signature `recipe` returns the same text.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tiffin.artifacts import documents
@@ -39,13 +40,27 @@ class SourceColumn:
 
 
 @dataclass(frozen=True)
+class DerivedColumn:
+    """A column that is computed from others.
+
+    Attributes:
+        name: Name in the examples.
+        expression: SQL expression over one row, in DuckDB's dialect, with the names of the examples.
+        uses: Names in the examples of the columns that it uses, of the source or derived.
+    """
+
+    name: str
+    expression: str
+    uses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How rows of the source become rows of the examples.
 
     Attributes:
         source: Columns of the source.
-        derive: Name of a derived column to its SQL expression, which has the names of the examples; each comes after the
-            columns it uses.
+        derive: Derived columns, each after those it uses.
         missing_values: Texts that are missing values in every column, where the user listed them; empty otherwise.
         delimiter: CSV delimiter that the user set; empty if it is detected.
         header: Whether CSV files start with a header line: auto, yes or no.
@@ -54,12 +69,23 @@ class Recipe:
     """
 
     source: tuple[SourceColumn, ...]
-    derive: dict[str, str]
+    derive: tuple[DerivedColumn, ...] = ()
     missing_values: tuple[str, ...] = ()
     delimiter: str = ""
     header: str = "auto"
     column_names: tuple[str, ...] = ()
     partitions: str = "auto"
+
+    def needed(self, columns: Collection[str]) -> "Recipe":
+        """Return the recipe of some columns of the examples, with what they are derived from."""
+        wanted = set(columns)
+        derive = []
+        for column in reversed(self.derive):
+            if column.name in wanted:
+                derive.append(column)
+                wanted.update(column.uses)
+        source = tuple(column for column in self.source if column.column in wanted)
+        return replace(self, source=source, derive=tuple(reversed(derive)))
 
 
 @dataclass(frozen=True)

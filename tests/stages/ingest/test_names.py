@@ -5,9 +5,10 @@ import re
 import pyarrow as pa
 import pytest
 
+from tiffin.artifacts.columns import plain_name
 from tiffin.artifacts.examples import read_manifest
 from tiffin.errors import InputError
-from tiffin.stages.ingest.names import Names, distinct_names, final_names, plain_name
+from tiffin.stages.ingest.names import Names, distinct_names, final_names
 from tiffin.stages.ingest.reading import Reading
 
 RATES = "rate %,rate $,y\n1,2,0\n3,4,1\n"

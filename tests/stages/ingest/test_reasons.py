@@ -7,8 +7,9 @@ import duckdb
 import pytest
 
 from tiffin.errors import InputError
+from tiffin.recipe.reasons import expression_reason, type_name
 from tiffin.stages import ingest as stage
-from tiffin.stages.ingest.reasons import damaged, expression_reason, type_name, unreadable
+from tiffin.stages.ingest.reasons import damaged, unreadable
 
 ROWS = "a,b,moment,flag\n5,x,2025-01-06 12:00:00,true\n7,y,2025-01-07 12:00:00,false\n"
 # What DuckDB's messages hold, and ours do not.

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from support.ingesting import Ingest
 from tiffin.artifacts.columns import Column
 from tiffin.artifacts.examples import read_sample_rows, shard_name
+from tiffin.recipe.sql import quoted_name
 from tiffin.stages.ingest import shards
-from tiffin.stages.ingest.sources import quoted_name, row_group_rows
+from tiffin.stages.ingest.sources import row_group_rows
 
 COLUMNS = [Column("whole", "INT"), Column("number", "FLOAT"), Column("text", "STRING"), Column("select", "STRING")]
 ROWS = "word,number\n" + "".join(f"w{n % 7},{n}.5\n" for n in range(50))

@@ -6,19 +6,11 @@ import duckdb
 
 from tiffin.artifacts import columns as final_columns
 from tiffin.errors import InputError, did_you_mean
+from tiffin.recipe.reasons import expression_reason, type_name
+from tiffin.recipe.sql import quoted_name
 from tiffin.stages.ingest.names import Names
-from tiffin.stages.ingest.reasons import expression_reason, type_name
 from tiffin.stages.ingest.shards import SPLIT
-from tiffin.stages.ingest.sources import (
-    FRACTIONS,
-    INTEGERS,
-    MOMENTS,
-    ROW,
-    TEXTS,
-    Column,
-    base_type,
-    quoted_name,
-)
+from tiffin.stages.ingest.sources import FRACTIONS, INTEGERS, MOMENTS, ROW, TEXTS, Column, base_type
 
 _ZONED = "TIME WITH TIME ZONE"
 # Columns that one query reads.

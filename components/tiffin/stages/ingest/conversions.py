@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import duckdb
 
 from tiffin.artifacts.notes import Note
+from tiffin.recipe.patterns import PROGRAM_WORDS
+from tiffin.recipe.sql import quoted_name
 from tiffin.stages.ingest import missing
-from tiffin.stages.ingest.forms import NumberForm, either, number_forms
+from tiffin.stages.ingest.forms import PLAIN, NumberForm, either, number_forms
 from tiffin.stages.ingest.profiles import Found, Profile
 from tiffin.stages.ingest.reading import Reading
-from tiffin.stages.ingest.sources import quoted_name
 
 # Share of capital codes among a text column's other values from which NA is one of them.
 _CODES_SHARE = 0.9
@@ -72,6 +73,9 @@ class Conversion:
         missing: SQL for whether a text is a missing value.
         expected: What a value should be, for the reason of rows set aside; empty if every text fits or is missing.
         remarks: What to tell the user.
+        form: How numbers are written.
+        formats: Formats of dates, beside ISO 8601.
+        words: Texts of a text column that are missing values.
     """
 
     name: str
@@ -80,6 +84,9 @@ class Conversion:
     missing: str = "false"
     expected: str = ""
     remarks: tuple[Remark, ...] = ()
+    form: NumberForm = PLAIN
+    formats: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def misfit(self) -> str:
@@ -109,8 +116,9 @@ def as_text(
 ) -> Conversion:
     """Return the conversion of a column that stays text, with the words of programs for missing values as missing."""
     column = quoted_name(profile.name)
+    known = PROGRAM_WORDS if rules.find_missing else ()
     if not (rules.find_missing and profile.count("missing")):
-        return Conversion(profile.name, "VARCHAR", column, remarks=tuple(remarks))
+        return Conversion(profile.name, "VARCHAR", column, remarks=tuple(remarks), words=known)
     words = _words(connection, profile, missing.is_program_word(column, kept=False))
     kept = "NA" in words and _holds_codes(connection, profile)
     more = [*remarks]
@@ -118,13 +126,13 @@ def as_text(
         rows = counted(words["NA"], "row")
         text = f"'NA' kept as text in {rows}, as the column holds capital codes. Set missing_values to change it."
         more.append(Remark(Note("WORDS_KEPT", f"{profile.name}: {text}", profile.name, words.pop("NA"), "NA")))
+        known = tuple(word for word in known if word != "NA")
     more += _missing_words(profile.name, words)
     if not words:
-        return Conversion(profile.name, "VARCHAR", column, remarks=tuple(more))
+        return Conversion(profile.name, "VARCHAR", column, remarks=tuple(more), words=known)
     word = missing.is_program_word(column, kept)
-    return Conversion(
-        profile.name, "VARCHAR", f"CASE WHEN NOT {word} THEN {column} END", f"coalesce({word}, false)", "", tuple(more)
-    )
+    value = f"CASE WHEN NOT {word} THEN {column} END"
+    return Conversion(profile.name, "VARCHAR", value, f"coalesce({word}, false)", remarks=tuple(more), words=known)
 
 
 def missing_words(

@@ -3,6 +3,8 @@
 import duckdb
 
 from tiffin.errors import InputError
+from tiffin.recipe import patterns
+from tiffin.recipe.sql import quoted_name
 from tiffin.stages.ingest import forms
 from tiffin.stages.ingest.conversions import (
     Conversion,
@@ -16,7 +18,7 @@ from tiffin.stages.ingest.conversions import (
 )
 from tiffin.stages.ingest.forms import DateForm, full
 from tiffin.stages.ingest.profiles import DATES, Found, Profile
-from tiffin.stages.ingest.sources import ROW, quoted_name
+from tiffin.stages.ingest.sources import ROW
 
 # Kinds of values that a broken date may have.
 _BROKEN = ("bad date", "cut date", "broken")
@@ -79,7 +81,9 @@ def typed_date(connection: duckdb.DuckDBPyConnection, profile: Profile, rules: R
     column, format_ = quoted_name(profile.name), rules.reading.date_format
     test, remarks = missing_words(connection, profile, rules)
     value = f"CAST(CASE WHEN {full(column, forms.ISO)} THEN TRY_CAST({column} AS TIMESTAMPTZ) END AS TIMESTAMP)"
+    formats: tuple[str, ...] = ()
     if format_:
+        formats = (format_,)
         value = f"coalesce({DateForm(format_, (format_,)).value(column)}, {value})"
     elif profile.count("local date"):
         fitting, _ = _fitting(connection, profile)
@@ -89,11 +93,19 @@ def typed_date(connection: duckdb.DuckDBPyConnection, profile: Profile, rules: R
                 f"date_format should be set where day and month cannot be told apart. Received: column '{profile.name}' with "
                 f"'{first}', types={dict(rules.reading.types)}. Set date_format to {' or '.join(form.name for form in fitting)}."
             )
-        value = f"coalesce({value}, {fitting[0].value(column)})" if fitting else value
+        if fitting:
+            formats = (fitting[0].name,)
+            value = f"coalesce({value}, {fitting[0].value(column)})"
     if type_ == "date":
         value = f"CASE WHEN {value} = date_trunc('day', {value}) THEN CAST({value} AS DATE) END"
     return Conversion(
-        profile.name, "DATE" if type_ == "date" else "TIMESTAMP", value, test, f"a {type_}", tuple(remarks)
+        profile.name,
+        "DATE" if type_ == "date" else "TIMESTAMP",
+        value,
+        test,
+        f"a {type_}",
+        tuple(remarks),
+        formats=formats,
     )
 
 
@@ -119,7 +131,7 @@ def typed_boolean(connection: duckdb.DuckDBPyConnection, profile: Profile, rules
     """Return the conversion of a column that the user declared as `boolean`."""
     test, remarks = missing_words(connection, profile, rules)
     return Conversion(
-        profile.name, "BOOLEAN", _truth(profile.name, forms.ANY_BOOLEAN), test, "a boolean", tuple(remarks)
+        profile.name, "BOOLEAN", _truth(profile.name, patterns.ANY_BOOLEAN), test, "a boolean", tuple(remarks)
     )
 
 
@@ -131,7 +143,7 @@ def short_dates(profile: Profile) -> Remark:
 
 def _truth(name: str, pattern: str) -> str:
     column = quoted_name(name)
-    return f"CASE WHEN {full(column, pattern)} THEN {full(column, forms.TRUE)} END"
+    return f"CASE WHEN {full(column, pattern)} THEN {full(column, patterns.TRUE)} END"
 
 
 def _fitting(connection: duckdb.DuckDBPyConnection, profile: Profile) -> tuple[list[DateForm], int]:
@@ -164,7 +176,8 @@ def _in_form(
     count = profile.words - broken
     text = f"{counted(count, 'value')} read as dates in the format {form.name}: '{example}' became {became}."
     converted = remark(profile, "CONVERTED", text, Found(count, row, example), place=False)
-    return Conversion(profile.name, type_, value, test, "a date" if broken else "", (*remarks, converted))
+    expected = "a date" if broken else ""
+    return Conversion(profile.name, type_, value, test, expected, (*remarks, converted), formats=(form.name,))
 
 
 def _ambiguous(profile: Profile, fitting: list[DateForm]) -> Remark:

@@ -8,18 +8,19 @@ from pathlib import Path
 import duckdb
 
 from tiffin.artifacts.examples import Manifest, set_aside, write_examples
+from tiffin.artifacts.recipe import DerivedColumn, Recipe
+from tiffin.recipe.expressions import names_used, order_derived, seal, with_final_names
+from tiffin.recipe.reasons import check_disk
+from tiffin.recipe.sql import escaped
 from tiffin.stages.ingest import sample
 from tiffin.stages.ingest.columns import find_excluded, finish_columns
-from tiffin.stages.ingest.expressions import names_used, order_derived, seal, with_final_names
 from tiffin.stages.ingest.loading import load, local_files
 from tiffin.stages.ingest.memory import memory_limit
 from tiffin.stages.ingest.names import Names, check_label, find_key, renamed_columns
 from tiffin.stages.ingest.parameters import check_max_bad_share, check_reading
 from tiffin.stages.ingest.reading import Reading
-from tiffin.stages.ingest.reasons import check_disk
 from tiffin.stages.ingest.row_numbers import order_columns
 from tiffin.stages.ingest.shards import sample_rows, write_shards
-from tiffin.stages.ingest.sources import escaped
 from tiffin.stages.ingest.splits import check_weights, split_expression
 from tiffin.stages.ingest.tables import open_tables
 
@@ -119,6 +120,18 @@ def ingest(
             exclude=tuple(sorted(exclude)),
             key=key,
             set_aside=set_aside(loaded.rejected),
+            recipe=Recipe(
+                loaded.source,
+                tuple(
+                    DerivedColumn(name, sql, tuple(sorted(names_used(connection, [sql], [*in_table, *derived]))))
+                    for name, sql in derived.items()
+                ),
+                reading.missing_values,
+                reading.delimiter,
+                reading.header,
+                reading.column_names,
+                reading.partitions,
+            ),
             notes=(*notes, *renamed_columns(names), *loaded.notes, *about),
         )
         rows = sample_rows(connection, table_columns, written, scratch / "shards")

@@ -8,7 +8,8 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from tiffin.stages.ingest.sources import escaped
+from tiffin.recipe.patterns import DAYS, NEGATIVE, TIMES, number_pattern
+from tiffin.recipe.sql import escaped
 
 # Plain forms. Ten digits after `+` are a telephone number.
 INTEGER = r"\s*(?:-?(?:0|[1-9][0-9]{0,14})|\+(?:0|[1-9][0-9]{0,6}))\s*"
@@ -21,15 +22,10 @@ SIGNED_EXPONENT = r"\s*[+-]?(?:0|[1-9][0-9]*)[eE][+-][0-9]+\s*"
 CODE_EXPONENT = r"\s*[+-]?[0-9]+[eE][0-9]+\s*"
 PADDED = r"\s*[+-]?0[0-9]+(?:\.[0-9]*)?\s*"
 TRAILING_POINT = r"\s*[+-]?(?:0|[1-9][0-9]*)\.\s*"
-INFINITE = r"(?i)\s*[+-]?inf(?:inity)?\s*"
 BOOLEAN = r"(?i)\s*(?:true|false)\s*"
 # Start of a number or date in digits.
 START = r"^[\s\x{A0}]*[0-9+\x{2212}.,($€£¥₹₩₽₺-]|^US\$"
-# What a user's `types` accepts beside the forms that are found without it.
-ANY_NUMBER = r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*"
 ANY_INTEGER = r"\s*[+-]?[0-9]+\s*"
-TRUE = r"(?i)\s*(?:true|yes|t|y|1)\s*"
-ANY_BOOLEAN = r"(?i)\s*(?:true|false|yes|no|t|f|y|n|1|0)\s*"
 
 _TIME = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
 _ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?|[A-Z]{2,4}|[A-Za-z_]+(?:/[A-Za-z_]+)+)"
@@ -51,10 +47,6 @@ BROKEN = (
     r"|[+-]?[0-9.]+[eE][+-]?)\s*|.*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{FFFD}].*"
 )
 
-_CURRENCY = r"(?:US\$|[$€£¥₹₩₽₺])"
-_MINUS = r"[+\x{2212}-]"
-_BLANK = r"[ \x{A0}\x{202F}]"
-_MARKS = {" ": _BLANK, "'": r"['\x{2019}]"}
 # Decimal and thousands marks, the most usual first.
 MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 
@@ -74,27 +66,18 @@ class NumberForm:
     @property
     def pattern(self) -> str:
         """Regular expression of a whole value: sign, currency mark, digits, percent sign; `(5)` is -5."""
-        whole = r"(?:0|[1-9][0-9]*"
-        if self.thousands:
-            mark = _MARKS.get(self.thousands, re.escape(self.thousands))
-            whole += rf"|[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+"
-        point = re.escape(self.decimal)
-        core = rf"(?:{whole})(?:{point}[0-9]+)?|{point}[0-9]+)"
-        edge = r"[\s\x{A0}]*"
-        sign = rf"(?:{_MINUS}{_BLANK}?(?:{_CURRENCY}{_BLANK}?)?|{_CURRENCY}{_BLANK}?{_MINUS}?)?"
-        after = rf"(?:{_BLANK}?(?:{_CURRENCY}|%))?"
-        return rf"{edge}(?:{sign}{core}{after}|{_CURRENCY}?\({_CURRENCY}?{core}{after}\)){edge}"
+        return number_pattern(self.decimal, self.thousands)
 
     def value(self, text: str, type_: str) -> str:
         """Return the SQL for the number in a SQL text that matches the pattern."""
         digits = f"regexp_replace({text}, '[^0-9{re.escape(self.decimal)}]', '', 'g')"
         if self.decimal != ".":
             digits = f"replace({digits}, '{self.decimal}', '.')"
-        return f"TRY_CAST(CASE WHEN {found(text, _NEGATIVE)} THEN '-' ELSE '' END || {digits} AS {type_})"
+        return f"TRY_CAST(CASE WHEN {found(text, NEGATIVE)} THEN '-' ELSE '' END || {digits} AS {type_})"
 
 
-_NEGATIVE = r"[(\x{2212}-]"
-CURRENCY = _CURRENCY
+# Digits with at most a decimal point.
+PLAIN = NumberForm()
 
 
 def number_forms(decimal: str, thousands: str) -> list[NumberForm]:
@@ -129,23 +112,6 @@ class DateForm:
         return f"CASE WHEN year({moment}) >= 1000 THEN {moment} END"
 
 
-# Formats of the day, by the form they are told apart with. 31.01.2024 is written in no other order.
-_DAYS = {
-    "%d.%m.%Y": ("%d.%m.%Y",),
-    "%d/%m/%Y": ("%d/%m/%Y",),
-    "%m/%d/%Y": ("%m/%d/%Y",),
-    "%d-%m-%Y": ("%d-%m-%Y",),
-    "%m-%d-%Y": ("%m-%d-%Y",),
-    "%Y/%m/%d": ("%Y/%m/%d",),
-    "%Y.%m.%d": ("%Y.%m.%d",),
-    "%d-%b-%Y": ("%d-%b-%Y", "%d-%B-%Y"),
-    "%d %b %Y": ("%d %b %Y", "%d %B %Y"),
-    "%b %d, %Y": ("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"),
-}
-_CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
-_TIMES = ("", *(gap + clock for gap in (" ", ", ", ",") for clock in _CLOCKS))
-
-
 def date_shape(text: str) -> str:
     """Return the SQL for the shape of a SQL text: `0` for digits, `a` for letters, and the signs between."""
     digits = f"regexp_replace(trim({text}), '[0-9]+', '0', 'g')"
@@ -155,8 +121,8 @@ def date_shape(text: str) -> str:
 def date_forms(shapes: Collection[str]) -> list[DateForm]:
     """Return the forms of dates that have one of these shapes."""
     possible = []
-    for name, days in _DAYS.items():
-        formats = tuple(day + time for time in _TIMES for day in days if _shape(day + time) in shapes)
+    for name, days in DAYS.items():
+        formats = tuple(day + time for time in TIMES for day in days if _shape(day + time) in shapes)
         if formats:
             possible.append(DateForm(name, formats))
     return possible

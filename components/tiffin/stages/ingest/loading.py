@@ -10,14 +10,18 @@ import duckdb
 from tiffin import storage
 from tiffin.artifacts.examples import Rejected, Source
 from tiffin.artifacts.notes import Note
+from tiffin.artifacts.recipe import SourceColumn
 from tiffin.errors import DataError, InputError
+from tiffin.recipe.sql import escaped, quoted_name
 from tiffin.stages.ingest import sample
+from tiffin.stages.ingest.conversions import Conversion
 from tiffin.stages.ingest.names import Names
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.reasons import damaged, unreadable
 from tiffin.stages.ingest.rejects import Part, rejected_rows, set_aside_notes
 from tiffin.stages.ingest.row_numbers import Span
 from tiffin.stages.ingest.sources import (
+    NO_TYPE,
     ROW,
     TEXTS,
     Column,
@@ -25,9 +29,7 @@ from tiffin.stages.ingest.sources import (
     common_type,
     copied_relation,
     csv_relation,
-    escaped,
     parquet_relation,
-    quoted_name,
     row_group_rows,
 )
 from tiffin.stages.ingest.tables import Table
@@ -41,10 +43,11 @@ _MOST_VALUES = 1000
 class Loaded:
     """What the view `typed` has: its columns, the rows set aside, and what was decided on the way.
 
-    `spans` has the rows of each file, in order.
+    `source` has how the values of the columns are read, and `spans` the rows of each file, in order.
     """
 
     columns: list[Column]
+    source: tuple[SourceColumn, ...]
     rejected: list[Rejected]
     notes: tuple[Note, ...]
     spans: tuple[Span, ...]
@@ -114,7 +117,29 @@ def load(
     columns, rejected, notes, spans = apply(connection, columns, conversions, parts, structural, max_bad_share)
     rejected = [replace(row, column=names.original(row.column)) for row in rejected]
     told = (*set_aside_notes(rejected), *(_with_original_name(note, names) for note in notes))
-    return Loaded(columns, rejected, told, spans)
+    return Loaded(columns, _source(columns, conversions, names), rejected, told, spans)
+
+
+def _source(columns: Sequence[Column], conversions: Sequence[Conversion], names: Names) -> tuple[SourceColumn, ...]:
+    """Return how the values of the columns are read."""
+    by_name = {conversion.name: conversion for conversion in conversions}
+    found = []
+    for column in columns:
+        each = by_name.get(column.name, Conversion(column.name, column.type, ""))
+        # Without the values of an ENUM, and without a time's zone, which the examples have as a part of the text.
+        is_text = base_type(column.type) in ("ENUM", "TIME WITH TIME ZONE", NO_TYPE, f'"{NO_TYPE}"')
+        found.append(
+            SourceColumn(
+                names.original(column.name),
+                column.name,
+                "VARCHAR" if is_text else column.type,
+                each.form.decimal,
+                each.form.thousands,
+                each.formats,
+                each.words,
+            )
+        )
+    return tuple(found)
 
 
 def _copy(

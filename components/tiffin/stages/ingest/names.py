@@ -6,13 +6,12 @@ alphabetical order of the names, so that neither the order of the files nor that
 """
 
 import functools
-import keyword
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tiffin.artifacts.columns import plain_name
 from tiffin.artifacts.notes import Note
 from tiffin.errors import InputError, did_you_mean
 
@@ -48,17 +47,6 @@ class Names:
     def renamed(self) -> dict[str, str]:
         """Name in the source to name in the examples, for the columns where they differ."""
         return {source: final for source, final in self.final.items() if source != final}
-
-
-def plain_name(name: str) -> str:
-    """Return `name` changed to a valid input name of a TensorFlow signature, which is a Python parameter name."""
-    plain = name.strip()
-    if not plain.isascii():
-        plain = "".join(letter for letter in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(letter))
-    plain = re.sub(r"[^A-Za-z0-9_]", "_", plain)
-    if not plain[:1].isalpha():
-        plain = f"c_{plain.lstrip('_')}"
-    return f"{plain}_" if keyword.iskeyword(plain) or plain == "self" else plain
 
 
 def final_names(names: Sequence[str]) -> dict[str, str]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import duckdb
 
+from tiffin.recipe import patterns
+from tiffin.recipe.sql import quoted_name
 from tiffin.stages.ingest import forms
 from tiffin.stages.ingest.conversions import (
     Conversion,
@@ -15,11 +17,10 @@ from tiffin.stages.ingest.conversions import (
     missing_words,
     remark,
 )
-from tiffin.stages.ingest.forms import NumberForm, full
+from tiffin.stages.ingest.forms import PLAIN, NumberForm, full
 from tiffin.stages.ingest.profiles import Found, Profile
-from tiffin.stages.ingest.sources import ROW, quoted_name
+from tiffin.stages.ingest.sources import ROW
 
-_PLAIN = NumberForm()
 # Values that are not numbers, and that no program breaks a number into.
 _OTHERS = ("text", "boolean", "date", "moment", "zoned", "bad date", "local date", "short date", "cut date")
 
@@ -70,7 +71,7 @@ def number_column(connection: duckdb.DuckDBPyConnection, profile: Profile, rules
     test, remarks = missing_words(connection, profile, rules, infinite=True)
     column = quoted_name(profile.name)
     plain = _plain(points > rules.few)
-    if marks.form != _PLAIN or profile.count("local") > marks.others:
+    if marks.form != PLAIN or profile.count("local") > marks.others:
         value = f"WHEN {full(column, marks.form.pattern)} THEN {marks.form.value(column, type_)}"
         if marks.form.decimal == ".":
             value += f" WHEN {full(column, plain)} THEN TRY_CAST({column} AS {type_})"
@@ -80,7 +81,7 @@ def number_column(connection: duckdb.DuckDBPyConnection, profile: Profile, rules
         value = f"TRY_CAST({column} AS {type_})"
         if test != "false" or broken:
             value = f"CASE WHEN {full(column, plain)} THEN {value} END"
-    return Conversion(profile.name, type_, value, test, "a number" if broken else "", tuple(remarks))
+    return Conversion(profile.name, type_, value, test, "a number" if broken else "", tuple(remarks), marks.form)
 
 
 def typed_number(connection: duckdb.DuckDBPyConnection, profile: Profile, rules: Rules, type_: str) -> Conversion:
@@ -89,24 +90,24 @@ def typed_number(connection: duckdb.DuckDBPyConnection, profile: Profile, rules:
     marks = find_marks(connection, profile, rules)
     test, remarks = missing_words(connection, profile, rules, infinite=type_ == "float")
     number = f"TRY_CAST({column} AS DOUBLE)"
-    value = f"CASE WHEN {full(column, forms.ANY_NUMBER)} AND isfinite({number}) THEN {number} END"
-    if marks.form != _PLAIN or profile.count("local"):
+    value = f"CASE WHEN {full(column, patterns.ANY_NUMBER)} AND isfinite({number}) THEN {number} END"
+    if marks.form != PLAIN or profile.count("local"):
         value = f"CASE WHEN {full(column, marks.form.pattern)} THEN {marks.form.value(column, 'DOUBLE')} END"
         remarks.append(_converted(connection, profile, marks, value))
     if type_ == "float":
-        return Conversion(profile.name, "DOUBLE", value, test, "a number", tuple(remarks))
+        return Conversion(profile.name, "DOUBLE", value, test, "a number", tuple(remarks), marks.form)
     whole = f"CASE WHEN ({value}) = floor({value}) AND abs({value}) < {1 << 53} THEN CAST({value} AS BIGINT) END"
     # The digits of a large integer are read directly: a float would round them.
     value = f"CASE WHEN {full(column, forms.ANY_INTEGER)} THEN TRY_CAST({column} AS BIGINT) ELSE {whole} END"
-    return Conversion(profile.name, "BIGINT", value, test, "an integer", tuple(remarks))
+    return Conversion(profile.name, "BIGINT", value, test, "an integer", tuple(remarks), marks.form)
 
 
 def find_marks(connection: duckdb.DuckDBPyConnection, profile: Profile, rules: Rules) -> Marks:
     """Return how the numbers of a column are written."""
     fractions = profile.count("fraction")
     tried = rules.forms
-    if not profile.count("local") and (_PLAIN in tried or not fractions or tried[0].decimal == "."):
-        return Marks(_PLAIN, fractions)
+    if not profile.count("local") and (PLAIN in tried or not fractions or tried[0].decimal == "."):
+        return Marks(PLAIN, fractions)
     column = quoted_name(profile.name)
     total = profile.count("integer", "big", "fraction", "local")
     counts = connection.execute(
@@ -142,7 +143,7 @@ def _checked(
     digits = f"length(regexp_replace({column}, '[^0-9]', '', 'g'))"
     fractions, percents, negatives, currencies, shortest, longest = connection.execute(
         f"SELECT count(*) FILTER (contains({column}, '{form.decimal}')), count(*) FILTER (contains({column}, '%')), "
-        f"count(*) FILTER (contains({column}, '(')), list(DISTINCT regexp_extract({column}, '{forms.CURRENCY}')), "
+        f"count(*) FILTER (contains({column}, '(')), list(DISTINCT regexp_extract({column}, '{patterns.CURRENCY}')), "
         f"min({digits}), max({digits}) FROM {profile.relation} WHERE {full(column, form.pattern)}"
     ).fetchall()[0]
     found_currencies = sorted(mark for mark in currencies or () if mark)

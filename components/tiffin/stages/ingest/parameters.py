@@ -5,25 +5,11 @@ from dataclasses import fields
 from typing import Any
 
 from tiffin.errors import InputError, did_you_mean
+from tiffin.recipe.sql import check_derive
 from tiffin.stages.ingest.reading import Reading
 
 TYPES = ("text", "integer", "float", "boolean", "date", "timestamp")
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
-
-
-def check_derive(derive: Mapping[Any, Any]) -> None:
-    """Raise an InputError unless the parameter `derive` maps texts to texts that are not empty."""
-    for name, expression in derive.items():
-        if not isinstance(name, str):
-            raise InputError(
-                f"derive should map column names to SQL expressions. Received: derive={{{name!r}: ...}}, whose name is not text. "
-                f"Choose a name that starts with a letter, such as 'c_{name}'."
-            )
-        if not isinstance(expression, str) or not expression.strip():
-            raise InputError(
-                f"derive['{name}'] should be an SQL expression over one row, as text. Received: {expression!r}. "
-                'Write it in quotes, for example {"double": "2 * fare"}.'
-            )
 
 
 def check_splits(splits: Mapping[str, float]) -> None:

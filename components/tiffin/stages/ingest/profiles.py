@@ -6,9 +6,11 @@ from pathlib import Path
 
 import duckdb
 
+from tiffin.recipe import patterns
+from tiffin.recipe.sql import escaped, quoted_name
 from tiffin.stages.ingest import forms, missing
 from tiffin.stages.ingest.forms import found, full, quoted
-from tiffin.stages.ingest.sources import ROW, copied_relation, escaped, quoted_name
+from tiffin.stages.ingest.sources import ROW, copied_relation
 
 NUMBERS = (
     "integer",
@@ -153,7 +155,13 @@ def kind(x: str, numbers: str, find_missing: bool) -> str:
     word = missing.is_word(x) if find_missing else "false"
     zero_date = missing.is_zero_date(x) if find_missing else "false"
     # One expression for all forms first, as most texts have none of them.
-    words = [forms.BOOLEAN, forms.INFINITE, forms.LOCAL_DATE, forms.BROKEN, *([missing.WORD] if find_missing else [])]
+    words = [
+        forms.BOOLEAN,
+        patterns.INFINITE,
+        forms.LOCAL_DATE,
+        forms.BROKEN,
+        *([patterns.WORD] if find_missing else []),
+    ]
     digits = [
         forms.LONG_INTEGER, forms.LONG_PLUS, forms.EXPONENT, forms.SIGNED_EXPONENT, forms.CODE_EXPONENT, forms.PADDED,
         forms.TRAILING_POINT, numbers, forms.SHORT_DATE, forms.CUT_DATE, *words,
@@ -165,7 +173,7 @@ def kind(x: str, numbers: str, find_missing: bool) -> str:
             WHEN NOT {full(x, forms.either(words))} THEN 'text'
             WHEN {word} THEN 'missing'
             WHEN {full(x, forms.BOOLEAN)} THEN 'boolean'
-            WHEN {full(x, forms.INFINITE)} THEN 'infinite'
+            WHEN {full(x, patterns.INFINITE)} THEN 'infinite'
             WHEN {full(x, forms.LOCAL_DATE)} THEN 'local date'
             ELSE 'broken' END
         WHEN {full(x, forms.ISO)} THEN CASE
@@ -183,7 +191,7 @@ def kind(x: str, numbers: str, find_missing: bool) -> str:
         WHEN {full(x, forms.PADDED)} THEN 'padded'
         WHEN {full(x, forms.TRAILING_POINT)} THEN 'point'
         WHEN {word} THEN 'missing'
-        WHEN {full(x, forms.INFINITE)} THEN 'infinite'
+        WHEN {full(x, patterns.INFINITE)} THEN 'infinite'
         WHEN {full(x, numbers)} THEN 'local'
         WHEN {full(x, forms.LOCAL_DATE)} THEN 'local date'
         WHEN {full(x, forms.SHORT_DATE)} THEN 'short date'

@@ -12,10 +12,11 @@ import duckdb
 from tiffin.artifacts.examples import Rejected
 from tiffin.artifacts.notes import Note
 from tiffin.errors import DataError
+from tiffin.recipe.reasons import first_line, shortened
+from tiffin.recipe.sql import quoted_name
 from tiffin.stages.ingest.conversions import Conversion, Remark, counted
 from tiffin.stages.ingest.filetypes import open_bytes
-from tiffin.stages.ingest.reasons import first_line, shortened
-from tiffin.stages.ingest.sources import ROW, quoted_name
+from tiffin.stages.ingest.sources import ROW
 
 _END = 1 << 62
 # Reasons by DuckDB's kind of error.

@@ -10,8 +10,9 @@ import duckdb
 from tiffin.artifacts.columns import Column
 from tiffin.artifacts.examples import Row, Split, shard_name
 from tiffin.errors import InputError
-from tiffin.stages.ingest.reasons import check_disk, expression_reason
-from tiffin.stages.ingest.sources import ROW, escaped, parquet_relation, quoted_name, row_group_rows
+from tiffin.recipe.reasons import check_disk, expression_reason
+from tiffin.recipe.sql import escaped, quoted_name
+from tiffin.stages.ingest.sources import ROW, parquet_relation, row_group_rows
 
 # Column for each row's split; the space keeps it apart from the data's columns.
 SPLIT = '"tiffin split"'
@@ -107,7 +108,13 @@ def sample_rows(
     connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], splits: Mapping[str, Split], folder: Path
 ) -> list[Row]:
     """Return up to 20 rows, from the split `eval` first, in the form of rows sent to a model server."""
-    names = ", ".join(quoted_name(column.name) for column in columns)
+    # As a model takes them: dates and times are text.
+    names = ", ".join(
+        f"strftime(to_timestamp({quoted_name(column.name)})::TIMESTAMP, '%Y-%m-%dT%H:%M:%S')"
+        if column.logical in ("date", "timestamp")
+        else quoted_name(column.name)
+        for column in columns
+    )
     found: list[Row] = []
     for split in sorted(splits, key=lambda split: (split != "eval", split)):
         for shard in splits[split].shards:

@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 from tiffin.errors import InputError
+from tiffin.recipe.sql import escaped
 from tiffin.stages.ingest.reasons import damaged
 
 # DuckDB types, grouped by the column type they become.
@@ -137,16 +138,6 @@ def csv_relation(path: Path, delimiter: str, names: Sequence[str], *, header: bo
         f"delim='{escaped(delimiter)}', quote='\"', escape='\"', columns={{{types}}}, nullstr=[''], store_rejects=true, "
         f"rejects_limit=0{_BUFFER if len(names) > _COLUMNS else ''})"
     )
-
-
-def quoted_name(name: str) -> str:
-    """Return `name` as a SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def escaped(text: object) -> str:
-    """Return a text escaped for a quoted SQL string."""
-    return str(text).replace("'", "''")
 
 
 def _one_file(path: Path) -> str:

@@ -6,8 +6,9 @@ Neither more data nor another order moves a row; changed weights move as few row
 
 from collections.abc import Mapping, Sequence
 
+from tiffin.recipe.sql import quoted_name
 from tiffin.stages.ingest.parameters import check_splits
-from tiffin.stages.ingest.sources import FRACTIONS, INTEGERS, MOMENTS, Column, base_type, quoted_name
+from tiffin.stages.ingest.sources import FRACTIONS, INTEGERS, MOMENTS, Column, base_type
 
 # How the texts begin that DuckDB reads as a number or a timestamp, and how numbers end: not most hexadecimal codes.
 _NUMBER = r"^\s*[+-]*(?:[0-9.][0-9_]*(?:[-/ \\]|[0-9_.]*(?:[eE][-+0-9_]*)?\s*$)|[iInN])"

@@ -10,6 +10,7 @@ import duckdb
 from tiffin.artifacts.examples import Rejected
 from tiffin.artifacts.notes import Note
 from tiffin.errors import InputError, did_you_mean
+from tiffin.recipe.sql import quoted_name
 from tiffin.stages.ingest.conversions import Conversion, Remark, Rules, as_text
 from tiffin.stages.ingest.conversions import declared as setting
 from tiffin.stages.ingest.dates import (
@@ -27,7 +28,7 @@ from tiffin.stages.ingest.profiles import DATES, NUMBERS, Profile, profiles
 from tiffin.stages.ingest.reading import Reading
 from tiffin.stages.ingest.rejects import Part, misfit_rows, misfits_rejected, placed, too_many_rejected
 from tiffin.stages.ingest.row_numbers import Span
-from tiffin.stages.ingest.sources import ROW, Column, base_type, quoted_name
+from tiffin.stages.ingest.sources import ROW, Column, base_type
 from tiffin.stages.ingest.tables import Table
 
 # Rows in the error for too many of them.

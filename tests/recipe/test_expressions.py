@@ -7,7 +7,7 @@ import pytest
 
 from support.ingesting import Ingest
 from tiffin.errors import InputError
-from tiffin.stages.ingest.expressions import order_derived
+from tiffin.recipe.expressions import order_derived
 
 ROWS = "a,b,moment\n1,x,2025-01-06 12:00:00\n2,y,2025-01-07 18:30:00\n,,\n"
 

@@ -12,13 +12,12 @@ from typing import Any
 
 import duckdb
 
+from tiffin.artifacts.columns import plain_name
 from tiffin.errors import InputError, did_you_mean
-from tiffin.stages.ingest.functions import ALLOWED, TYPES
-from tiffin.stages.ingest.lengths import LONGEST_IN_ALL, Length, TooLong, measure
-from tiffin.stages.ingest.names import plain_name
-from tiffin.stages.ingest.parameters import check_derive
-from tiffin.stages.ingest.reasons import expression_reason
-from tiffin.stages.ingest.sources import escaped, quoted_name
+from tiffin.recipe.functions import ALLOWED, TYPES
+from tiffin.recipe.lengths import LONGEST_IN_ALL, Length, TooLong, measure
+from tiffin.recipe.reasons import expression_reason
+from tiffin.recipe.sql import check_derive, escaped, quoted_name
 
 # Node classes of DuckDB's serialized tree that depend only on the row.
 _NODES = {

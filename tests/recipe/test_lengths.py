@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from support.ingesting import Ingest
 from tiffin.errors import InputError
-from tiffin.stages.ingest import expressions
-from tiffin.stages.ingest.expressions import order_derived
-from tiffin.stages.ingest.functions import ALLOWED
-from tiffin.stages.ingest.lengths import LONGEST, measure
+from tiffin.recipe import expressions
+from tiffin.recipe.expressions import order_derived
+from tiffin.recipe.functions import ALLOWED
+from tiffin.recipe.lengths import LONGEST, measure
 
 ROWS = "a,b\n1,x\n2,y\n"
 # Texts with characters of 1 to 4 bytes, and those that casts, JSON and URLs escape.

@@ -11,8 +11,8 @@ import duckdb
 import pytest
 
 from tiffin.errors import InputError
-from tiffin.stages.ingest.expressions import order_derived, seal
-from tiffin.stages.ingest.functions import ALLOWED, FUNCTIONS, TYPES
+from tiffin.recipe.expressions import order_derived, seal
+from tiffin.recipe.functions import ALLOWED, FUNCTIONS, TYPES
 
 SECRET = "canary-4711"
 DAY = 86_400
