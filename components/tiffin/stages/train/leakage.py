@@ -100,7 +100,7 @@ def _by_tree(values: np.ndarray, target: np.ndarray, fitted: np.ndarray, classes
 
     kind = tree.DecisionTreeClassifier if classes else tree.DecisionTreeRegressor
     grown = kind(max_leaf_nodes=_LEAVES, min_samples_leaf=_ROWS_OF_LEAF, random_state=0)
-    column = np.nan_to_num(values, nan=np.finfo(np.float32).min).astype(np.float32)[:, None]
+    column = np.nan_to_num(values, nan=float(np.finfo(np.float32).min)).astype(np.float32)[:, None]
     grown.fit(column[fitted], target[fitted])
     _, codes = np.unique(grown.apply(column), return_inverse=True)
     return _explained(codes, target, fitted, classes)
