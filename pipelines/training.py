@@ -48,6 +48,8 @@ def training(
     dropout: float,
     weight_decay: float,
     seed: int,
+    model_code: str,
+    hyperparameters: dict,  # type: ignore[type-arg]
     thresholds: dict,  # type: ignore[type-arg]
     model_name: str = "model",
     tracking_uri: str,
@@ -124,6 +126,8 @@ def training(
                 dropout=dropout,
                 weight_decay=weight_decay,
                 seed=seed,
+                model_code=model_code,
+                hyperparameters=hyperparameters,
                 data_root=data_root,
                 reuse=reuse,
                 run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,

@@ -43,7 +43,7 @@ def write(
     owners: Sequence[str],
     model: keras.Model,
     scale: Scale,
-    mean_row: np.ndarray,
+    mean_row: np.ndarray | None,
 ) -> None:
     """Write the SavedModel to `folder`: under a temporary name first, then renamed.
 
@@ -56,7 +56,7 @@ def write(
         owners: Column of each position of the encoded vector.
         model: Maps the encoded vector to logits, or to scaled numbers for regression.
         scale: Mean and standard deviation of a regression label; the model's numbers are unscaled in float64.
-        mean_row: Mean encoded vector of the training data, `[width]`.
+        mean_row: Mean encoded vector of the training data, `[width]`; None to leave out the signature explain.
     """
     folder = Path(folder)
     temporary = folder.with_name(f".{folder.name}.part")
@@ -70,8 +70,9 @@ def write(
     serialized = [tf.TensorSpec([None], tf.string, name="inputs")]
     examples = _examples(features, transform, model, label, scale)
     archive.add_endpoint("examples", examples, input_signature=serialized)
-    explain = _explain(features, transform, model, label, owners, scale, mean_row)
-    archive.add_endpoint("explain", explain, input_signature=raw)
+    if mean_row is not None:
+        explain = _explain(features, transform, model, label, owners, scale, mean_row)
+        archive.add_endpoint("explain", explain, input_signature=raw)
     archive.write_out(str(temporary), verbose=False)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
