@@ -7,8 +7,8 @@ from typing import Any
 from tiffin.errors import InputError
 from tiffin.serving import tensors
 
-# The signatures of models trained by Tiffin.
-_OF_TIFFIN = {"serving_default", "examples", "explain"}
+# The signatures of all models trained by Tiffin; those of one's own code over raw columns have no `explain`.
+_OF_TIFFIN = {"serving_default", "examples"}
 # Classify and Regress send tf.Examples.
 _EXAMPLE_METHODS = ("tensorflow/serving/classify", "tensorflow/serving/regress")
 
@@ -35,8 +35,8 @@ class Signature:
         outputs: Outputs by name.
         method_name: TensorFlow Serving's name of the method, such as `tensorflow/serving/predict`.
         defaults: Names of inputs that the server fills if they are absent.
-        by_tiffin: Whether Tiffin trained the model, which has the signatures `serving_default`, `examples` and `explain`: a
-            missing number is NaN, and missing text is the empty string.
+        by_tiffin: Whether Tiffin trained the model, which has the signatures `serving_default` and `examples`: a missing
+            number is NaN, and missing text is the empty string.
         takes_examples: Whether the only input is known to take serialized tf.Examples.
     """
 

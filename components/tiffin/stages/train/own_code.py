@@ -25,7 +25,7 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {"build_model": ("features", "hyperpa
 # Packages whose errors are the user's, also where no line of the file took part.
 _LIBRARIES = ("tensorflow", "keras")
 # Characters of a library's message.
-_SHOWN = 600
+_SHOWN = 400
 # The code's module: a name of its own, so that it hides no other module.
 _MODULE = "tiffin_model_code"
 
@@ -183,10 +183,12 @@ def _text_of(error: BaseException) -> str:
         return str(error.msg)
     if isinstance(error, OSError) and (message := explain(error)):
         return message
-    text = str(error)
-    for start in ("Detected at node", "\n\nStack trace", "\n\nArguments received by", "\n\nCall arguments received by"):
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras writes in bold
+    # The failure of a graph follows the lines that made the failing node.
+    text = re.sub(r"(?s)^.*Detected at node.*?\n\n", "", text)
+    for start in ("\n\nStack trace", "\n\nArguments received by", "\n\nCall arguments received by", "[[{{", "[Op:"):
         text = text.partition(start)[0]
-    text = " ".join(text.split())
+    text = " ".join(re.sub(r"\{\{function_node [^}]*\}\}", "", text).split())
     text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

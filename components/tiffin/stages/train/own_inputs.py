@@ -63,16 +63,17 @@ def find_inputs(model: keras.Model, described: Described, code: Code) -> tuple[R
         return ()
     unknown = [name for name in named if name not in columns]
     if unknown:
-        shape = f"[batch, {', '.join(map(str, shapes[unknown[0]][1:]))}]" if shapes[unknown[0]][1:] else "[batch]"
         raise _bad_input(
             code,
-            f"'{unknown[0]}' of shape {shape}",
+            f"'{unknown[0]}' of shape {_as_text(shapes[unknown[0]])}",
             f"For the encoded vector, declare keras.Input((features.width,)), here {described.width}. For raw columns, name "
             f"each input after one of: {', '.join(columns)}.{did_you_mean(unknown[0], columns)}",
         )
     for name, tensor in named.items():
         if shapes[name] not in ((None,), (None, 1)):
-            raise _bad_input(code, f"'{name}' of shape {list(shapes[name])}", "Declare it with the shape () or (1,).")
+            raise _bad_input(
+                code, f"'{name}' of shape {_as_text(shapes[name])}", "Declare it with the shape () or (1,)."
+            )
         wanted = _NUMBERS if columns[name].kind == "number" else ("string", *_INDICES)
         if tensor.dtype not in wanted:
             about = f"'{name}', a {columns[name].kind}, of type {tensor.dtype}"
@@ -96,6 +97,10 @@ def _bad_input(code: Code, received: str, advice: str) -> InputError:
         "The model should take the encoded vector, [batch, width], or columns by name. "
         f"Received: the input {received} in '{code.location}'. {advice}"
     )
+
+
+def _as_text(shape: Sequence[int | None]) -> str:
+    return f"[{', '.join('batch' if size is None else str(size) for size in shape)}]"
 
 
 def only(features: Features, inputs: Sequence[RawInput], code: Code) -> Features:
@@ -153,13 +158,12 @@ def unpacking(inputs: Sequence[RawInput], features: Features) -> Any:
     return unpack
 
 
-def check_output(model: keras.Model, width: int, dtype: tf.DType, described: Described, code: Code) -> bool:
+def check_output(model: keras.Model, rows: tf.Tensor, described: Described, code: Code) -> bool:
     """Check a model's output in a graph, as in training and on a server, and return whether it has gradients for its input.
 
     Args:
         model: Model over the encoded vector or the matrix.
-        width: Width of its input.
-        dtype: Type of its input.
+        rows: A few rows of its input.
         described: Features as the code received them.
         code: The model file.
 
@@ -171,10 +175,10 @@ def check_output(model: keras.Model, width: int, dtype: tf.DType, described: Des
         f" with {len(described.classes)} classes" if described.classes else ""
     )
 
-    def slopes(rows: tf.Tensor) -> tf.Tensor | None:
+    def slopes(inputs: tf.Tensor) -> tf.Tensor | None:
         with tf.GradientTape() as tape:
-            tape.watch(rows)
-            output = model(rows, training=False)
+            tape.watch(inputs)
+            output = model(inputs, training=False)
         if not tf.is_tensor(output):
             raise InputError(
                 f"The model should have one output, {wanted}, {for_task}. Received: a {type(output).__name__} from "
@@ -186,35 +190,36 @@ def check_output(model: keras.Model, width: int, dtype: tf.DType, described: Des
                 'Give the last layer dtype="float32".'
             )
         if not output.shape.is_compatible_with([None, described.outputs]) or output.shape.rank is None:
-            raise _bad_shape([size or "batch" for size in output.shape], wanted, for_task, code)
-        return tape.gradient(output, rows)
+            raise _bad_shape(output.shape, wanted, for_task, code)
+        return tape.gradient(output, inputs)
 
-    made = tf.function(lambda rows: slopes(rows) is not None, autograph=False)
-    traced = made.get_concrete_function(tf.TensorSpec([None, width], dtype))
-    found = tf.function(lambda rows: model(rows, training=False), autograph=False)
-    graph = found.get_concrete_function(tf.TensorSpec([None, width], dtype)).graph.as_graph_def()
+    spec = [tf.TensorSpec([None, rows.shape[1]], rows.dtype)]
+    has_slopes = tf.function(lambda given: slopes(given) is not None, spec, autograph=False)
+    # The first trace makes the model's variables, and finds what cannot be in a graph; errors of later calls have lines.
+    has_slopes.get_concrete_function()
+    found = tf.function(lambda given: model(given, training=False), spec, autograph=False)
+    graph = found.get_concrete_function().graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
     if python := sorted({node.op for node in nodes} & _PYTHON):
         raise InputError(
             f"The model should be made of TensorFlow operations, which a server runs without Python. Received: "
             f"{', '.join(python)} in '{code.location}'. Replace tf.py_function and tf.numpy_function."
         )
-    rows = tf.zeros([3, width], dtype)
     shape = found(rows).shape.as_list()  # a graph may leave sizes open
-    if shape != [3, described.outputs]:
-        raise _bad_shape(["batch" if size == 3 else size for size in shape], wanted, for_task, code)
+    if shape != [len(rows), described.outputs]:
+        raise _bad_shape(shape, wanted, for_task, code)
     if name := _saturated(model):
         raise InputError(
             f"The model's output should be logits{'' if described.classes else ' or, for regression, a scaled number'}, "
             f"without an activation. Received: '{name}' as the last activation in '{code.location}'. Remove it: the export "
             "adds what the task needs."
         )
-    return bool(traced(rows))
+    return bool(has_slopes(rows))
 
 
-def _bad_shape(shape: Sequence[Any], wanted: str, for_task: str, code: Code) -> InputError:
+def _bad_shape(shape: Sequence[int | None], wanted: str, for_task: str, code: Code) -> InputError:
     return InputError(
-        f"The model's output should have the shape {wanted}, {for_task}. Received: [{', '.join(map(str, shape))}] from "
+        f"The model's output should have the shape {wanted}, {for_task}. Received: {_as_text(shape)} from "
         f"'{code.location}'. End the model with keras.layers.Dense(features.outputs)."
     )
 

@@ -133,6 +133,12 @@ class Form:
             self._data = self._stack.enter_context(closing(self._load(self.features, self.encoder)))
         return self._data
 
+    def first_rows(self, count: int) -> tf.Tensor:
+        """Return up to `count` rows."""
+        data: Any = self.data  # a subset is of another type in memory than on disk
+        encoded, _, order = next(data.blocks(data.all, 1))
+        return tf.gather(encoded, order[:count])
+
     def over_rows(self, model: keras.Model) -> keras.Model:
         """Return the model over encoded rows or over the matrix."""
         return own_inputs.from_matrix(model, self.inputs, self.features) if self.inputs else model
@@ -154,7 +160,7 @@ def _checked(task: _Task, model: Any, doing: str) -> tuple[Form, keras.Model, bo
     form = task.form_of(inputs)
     over_rows = form.over_rows(model)
     with shown(task.code, f"The model of {doing}"):
-        has_slopes = own_inputs.check_output(over_rows, form.width, form.dtype, task.described, task.code)
+        has_slopes = own_inputs.check_output(over_rows, form.first_rows(3), task.described, task.code)
     return form, over_rows, has_slopes
 
 
@@ -169,6 +175,7 @@ def _build(task: _Task, function: Callable[..., Any], hyperparameters: dict[str,
     keras.utils.set_random_seed(settings.seed)
     first = build()
     form, model, has_slopes = _checked(task, first, "build_model")
+    weights = f"{model.count_params()} {'weight' if model.count_params() == 1 else 'weights'}"
     if not model.trainable_variables:
         raise InputError(
             f"The model of build_model should have weights to train. Received: a model without any from '{code.location}'. "
@@ -187,8 +194,8 @@ def _build(task: _Task, function: Callable[..., Any], hyperparameters: dict[str,
     notes = [
         Note(
             "OWN_MODEL",
-            f"build_model of {code.name} ({code.digest[:12]}): {model.count_params()} weights over {_named(form)}; trained with "
-            f"AdamW, starting at {'the class shares' if starts and described.classes else 'the weights of build_model'}",
+            f"build_model of {code.name} ({code.digest[:12]}): {weights} over {_named(form)}; trained with "
+            f"AdamW{'; the bias of the last layer starts at the class shares' if starts and described.classes else ''}",
             example=code.location,
         )
     ]
@@ -248,10 +255,8 @@ def _finished(
 ) -> Trained:
     """Check the predictions for training rows, and return the trained model."""
     code = task.code
-    data: Any = form.data  # a subset is of another type in memory than on disk
-    encoded, _, order = next(data.blocks(data.all, 1))
     with shown(code, f"The model of {name}"):
-        output = fitted.model(tf.gather(encoded, order[:4096]), training=False).numpy()
+        output = fitted.model(form.first_rows(4096), training=False).numpy()
     if not np.isfinite(output).all():
         wrong = int((~np.isfinite(output)).any(axis=1).sum())
         raise InputError(
@@ -272,8 +277,8 @@ def _finished(
         form.owners,
         fitted,
         form.encoder.scale,
-        data.mean_row if has_slopes and not form.inputs else None,
-        data.rows,
+        form.data.mean_row if has_slopes and not form.inputs else None,
+        task.rows,
         OwnCode(code.location, code.digest, name, inputs, hyperparameters),
         tuple(notes),
     )
