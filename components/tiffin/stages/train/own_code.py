@@ -61,13 +61,10 @@ def read_code(location: str) -> Code:
 
     Raises:
         InputError: The location is no Python file.
-        StorageError: The store cannot be read.
+        StorageError: The file cannot be read.
     """
     check_model_code(location)
-    try:
-        found = storage.read(location)
-    except IsADirectoryError:
-        raise InputError(f"model_code should be a Python file. Received: model_code='{location}', a folder.") from None
+    found = storage.read(location)
     if found is None:
         raise InputError(
             f"model_code should be a file that the step can read. Received: model_code='{location}', which does not exist. "

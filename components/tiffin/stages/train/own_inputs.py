@@ -189,7 +189,7 @@ def check_output(model: keras.Model, rows: tf.Tensor, described: Described, code
                 f"The model's output should be float32. Received: {output.dtype.name} from '{code.location}'. "
                 'Give the last layer dtype="float32".'
             )
-        if not output.shape.is_compatible_with([None, described.outputs]) or output.shape.rank is None:
+        if not output.shape.is_compatible_with([None, described.outputs]):
             raise _bad_shape(output.shape, wanted, for_task, code)
         return tape.gradient(output, inputs)
 
@@ -235,12 +235,14 @@ def _saturated(model: keras.Model) -> str:
 def last_layer(model: keras.Model) -> keras.layers.Layer | None:
     """Return the layer that makes the output; None if the model does not declare it."""
     model = getattr(model, "model", model) if isinstance(model, _FromMatrix) else model
-    try:
-        [output] = keras.tree.flatten(model.output)
-        layer = output._keras_history.operation
-    except (AttributeError, ValueError):
-        layers = getattr(model, "layers", [])
-        layer = layers[-1] if isinstance(model, keras.Sequential) and layers else None
+    if isinstance(model, keras.Sequential):
+        layer = model.layers[-1] if model.layers else None
+    else:
+        try:
+            [output] = keras.tree.flatten(model.output)
+            layer = output._keras_history.operation
+        except (AttributeError, ValueError):
+            return None
     return last_layer(layer) if isinstance(layer, keras.Model) else layer
 
 
