@@ -292,7 +292,7 @@ def _named(form: Form) -> str:
 
 def _advice(task: _Task, form: Form, first: str) -> str:
     if any(one.dtype in ("float32", "float64") for one in form.inputs):
-        return f"{first}, or replace NaN in the model: it stands for a missing number in raw columns."
+        return f"{first}, or replace NaN in '{task.code.location}': it stands for a missing number in raw columns."
     return f"{first}, or change the model in '{task.code.location}'."
 
 
