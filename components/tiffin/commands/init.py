@@ -1,6 +1,7 @@
 """`tiffin init`."""
 
 import re
+import shlex
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -69,9 +70,11 @@ def write_project(folder: Path, name: str) -> list[Path]:
         for path, content in written.items():
             write_bytes(path, content.encode())
     except BaseException:
-        for entry in [path for path in folder.glob("*") if path.name != ".git"] if existed else [folder]:
-            shutil.rmtree(entry, ignore_errors=True)
-            entry.unlink(missing_ok=True) if entry.is_file() else None
+        for entry in folder.iterdir() if existed else [folder]:
+            if entry.is_dir() and entry.name != ".git":
+                shutil.rmtree(entry)
+            elif entry.is_file():
+                entry.unlink()
         raise
     return list(written)
 
@@ -93,7 +96,7 @@ def _checked_name(name: str, place: Path) -> str:
         raise InputError(
             "--name should be a name of a pipeline: at most 50 lower-case letters, digits and '-', starting with a letter. "
             f"Received: {f'--name {name}' if name else f'the folder {place.resolve().name!r}, which gives no such name'}. "
-            f"Pass --name, such as --name late-orders."
+            "Pass --name, such as --name late-orders."
         )
     return found
 
@@ -115,7 +118,7 @@ def _next_steps(folder: str) -> str:
     options = ""
     if not find_missing(ENVIRONMENTS):
         # Of a checkout, or beside this command's.
-        options = f" VENVS={find_environment('model').parent}"
-    lines = ["Next:", *([f"  cd {folder}"] if folder != "." else [])]
+        options = " " + shlex.quote(f"VENVS={find_environment('model').parent}")
+    lines = ["Next:", *([f"  cd {shlex.quote(folder)}"] if folder != "." else [])]
     lines += [f"  make{options} test run"] if options else ["  make setup", "  make test run"]
     return "\n".join(lines)
