@@ -102,7 +102,7 @@ class TestLoadFunction:
             ("x = 1\n\ny = x / 0", r"'model\.py' line 3, `y = x / 0`: ZeroDivisionError"),
             ("import sys\nsys.exit(3)", r"'model\.py' line 2, `sys\.exit\(3\)`: SystemExit: 3"),
             ("open('/nowhere/x')", r"'model\.py' line 1, .*'/nowhere/x'"),
-            ("def f():\n    raise ValueError('one\\ntwo')\nf()", r"line 2, .*ValueError: one two\."),
+            ("def f():\n    raise ValueError('one\\ntwo')\nf()", r"line 2, .*ValueError: one.two\."),
             ("raise ValueError", r"line 1, `raise ValueError`: ValueError\.$"),
         ],
     )

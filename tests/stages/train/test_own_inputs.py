@@ -86,11 +86,11 @@ class TestFindInputs:
     @pytest.mark.parametrize(
         ("shape", "options", "named"),
         [
-            ((6,), {"name": "x"}, r"'x' of shape \[batch, 6\].* 7\..*n, c\."),
-            ((7, 1), {"name": "x"}, r"'x' of shape \[batch, 7, 1\]"),
-            ((), {"name": "m"}, r"'m' of shape \[batch\].*n, c\.$"),
+            ((6,), {"name": "x"}, r"'x'.*\[batch, 6\].* 7\..*n, c\."),
+            ((7, 1), {"name": "x"}, r"'x'.*\[batch, 7, 1\]"),
+            ((), {"name": "m"}, r"'m'.*\[batch\].*n, c\.$"),
             ((), {"name": "nn"}, r"'nn'.* 'n'\?$"),
-            ((2,), {"name": "n"}, r"'n' of shape \[batch, 2\].*\(1,\)"),
+            ((2,), {"name": "n"}, r"'n'.*\[batch, 2\].*\(1,\)"),
             ((), {"name": "n", "dtype": "int64"}, "'n', a number,.* int64.*'float32'.*'float64'"),
             ((), {"name": "c"}, "'c', a category,.* float32.*'string'.*'int32'.*'int64'"),
             ((7,), {"name": "x", "dtype": "float64"}, 'float64.*dtype="float32"'),
@@ -105,7 +105,7 @@ class TestFindInputs:
 
     def test_a_fixed_batch(self):
         inputs = keras.Input(batch_shape=(16, 7), name="x")
-        with pytest.raises(InputError, match=r"'x' of shape \[16, 7\]"):
+        with pytest.raises(InputError, match=r"'x'.*\[16, 7\]"):
             own_inputs.find_inputs(keras.Model(inputs, dense(inputs)), BINARY, CODE)
 
 
