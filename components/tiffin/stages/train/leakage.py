@@ -39,7 +39,7 @@ class Leak:
     is_function: bool
 
 
-def find_leaks(records: np.ndarray, features: Features, label: Label) -> list[Leak]:
+def find_leaks(records: np.ndarray, features: Features, label: Label) -> tuple[Leak, ...]:
     """Return the columns that give the label away.
 
     A column is fitted to one half of the rows, and measured on the other: by bins at its quantiles, or by a decision tree.
@@ -50,7 +50,7 @@ def find_leaks(records: np.ndarray, features: Features, label: Label) -> list[Le
         label: Label to predict.
     """
     if len(records) < _FEWEST:
-        return []
+        return ()
     target = records["target"].astype(int) if label.classes else records["target"]
     fitted = np.arange(len(records)) % 2 == 0
     found = []
@@ -61,7 +61,7 @@ def find_leaks(records: np.ndarray, features: Features, label: Label) -> list[Le
         is_function = len(label.classes) > 1 and _is_function(codes, target, len(label.classes))
         if is_function or share >= (_ALONE_CLASSES if label.classes else _ALONE_NUMBERS):
             found.append(Leak(column, round(share, 4), is_function))
-    return found
+    return tuple(found)
 
 
 def _columns(records: np.ndarray, features: Features) -> Iterator[tuple[str, np.ndarray | None, np.ndarray]]:
