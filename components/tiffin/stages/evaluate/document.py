@@ -1,17 +1,17 @@
 """The gate document: the rules that a model must meet. Imports nothing heavy, so it can be checked before a run starts.
 
-    bounds:                       # absolute bounds of metrics
-      - {metric: auc, min: 0.9}
-      - {metric: recall, of_class: "3", min: 0.5}
-      - {metric: log_loss, max: 0.3, interval: true}
-    min_rows: 1000                # rows of the split
-    calibration: 0.05             # maximum of calibration_error
-    baseline: {gain: 0.1}         # share of the loss of guessing that the model must save
-    champion: {mode: not_worse, margin: 0.05, incomparable: stop}
-    slices:
-      - {columns: [city], metric: log_loss, max: 0.5, min_rows: 200}
-    fairness:
-      - {column: gender, measure: equalized_odds_difference, max: 0.1}
+bounds:                       # absolute bounds of metrics
+  - {metric: auc, min: 0.9}
+  - {metric: recall, of_class: "3", min: 0.5}
+  - {metric: log_loss, max: 0.3, interval: true}
+min_rows: 1000                # rows of the split
+calibration: 0.05             # maximum of calibration_error
+baseline: {gain: 0.1}         # share of the loss of guessing that the model must save
+champion: {mode: not_worse, margin: 0.05, incomparable: stop}
+slices:
+  - {columns: [city], metric: log_loss, max: 0.5, min_rows: 200}
+fairness:
+  - {column: gender, measure: equalized_odds_difference, max: 0.1}
 """
 
 import json
@@ -119,7 +119,9 @@ class Gate:
     fairness: tuple[FairnessRule, ...] = ()
 
 
-def read_gate(gate: Mapping[str, Any] | None, thresholds: Mapping[str, Any] | None = None, task: Task | None = None) -> Gate:
+def read_gate(
+    gate: Mapping[str, Any] | None, thresholds: Mapping[str, Any] | None = None, task: Task | None = None
+) -> Gate:
     """Return the gate document, with the thresholds as absolute bounds.
 
     Args:
