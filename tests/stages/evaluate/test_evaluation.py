@@ -66,7 +66,10 @@ class TestVerdict:
         assert found == verdict(tmp_path / "out")
         assert (found.rows, found.split, found.data_version) == (4, "eval", "d1")
         assert [(check.metric, check.passed) for check in found.checks] == [("auc", True), ("log_loss", False)]
-        assert [(note.code, note.column, note.count) for note in found.notes] == [("LABEL_MISSING", "y", 1)]
+        assert [(note.code, note.column, note.count) for note in found.notes] == [
+            ("LABEL_MISSING", "y", 1),
+            ("CHAMPION_NOT_COMPARED", "", None),
+        ]
         assert found.metrics["auc"] == 0.75
         # Rows are the true classes: one of two "no" is predicted as "yes".
         assert (found.classes, found.confusion) == (("no", "yes"), ((1, 1), (1, 1)))
@@ -173,12 +176,13 @@ class TestVerdict:
     def test_states_the_error_of_metrics_that_are_not_exact(self, models, tmp_path, monkeypatch, task):
         model = getattr(models, task)
         exact = evaluate(model.model, model.examples, tmp_path / "exact")
-        monkeypatch.setattr(metrics, "_SCORES", 20)
+        monkeypatch.setattr(metrics, "_RANKED_ROWS", 20)
+        monkeypatch.setattr(metrics, "_GROUPS", 20)
         found = evaluate(model.model, model.examples, tmp_path / "out")
         [note] = [note for note in found.notes if note.code == "METRICS_APPROXIMATE"]
         bounds = dict(re.findall(r"(auc|average_precision) is within (\S+)", note.text))
 
-        assert exact.notes == ()
+        assert {note.code for note in exact.notes} == {"CHAMPION_NOT_COMPARED"}
         assert set(bounds) == ({"auc", "average_precision"} if task == "binary" else {"auc"})
         for name, bound in bounds.items():
             assert 0 <= abs(found.metrics[name] - exact.metrics[name]) <= float(bound)

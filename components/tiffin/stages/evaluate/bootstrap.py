@@ -56,7 +56,7 @@ def means(columns: np.ndarray, rng: np.random.Generator, rounds: int = ROUNDS) -
     ordered = columns[np.lexsort(columns.T[::-1])]
     rows = len(ordered)
     if rows <= CELLS:
-        counts, values, lost = np.ones(rows), ordered, None
+        counts, values, lost = np.ones(rows, np.int64), ordered, None
     else:
         inner = np.linspace(_EXTREME, rows - _EXTREME, CELLS - 2 * _EXTREME + 1).round().astype(int)
         starts = np.concatenate([np.arange(_EXTREME), inner[:-1], np.arange(rows - _EXTREME, rows)])

@@ -1,10 +1,12 @@
 """Compare a model with the one in production on the same rows, by paired bootstrap of the main metric."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from tiffin.artifacts.model import Task
 from tiffin.artifacts.verdict import Check, Interval
 from tiffin.stages.evaluate import bootstrap
 from tiffin.stages.evaluate.definitions import MAIN
@@ -27,38 +29,57 @@ def compare(rule: Production, model: Outcomes, champion: Outcomes, who: str, see
         seed: What the bootstrap samples depend on.
     """
     metric, rows = MAIN[model.task], model.rows
-    losses = [_finite(one.losses()) for one in (model, champion)]
-    if losses[1] is None:
+    new, old = model.losses(), champion.losses()
+    measured, bound = (_metric(model.task, losses.mean()) for losses in (new, old))
+    if not np.isfinite(bound):
         text = f"the predictions of {who} are not finite, so the new model is not compared"
         return Check(metric, None, None, True, text, rows=rows, code=CODE, decided=False)
-    if losses[0] is None:
-        text = f"{metric} could not be measured, so it is not compared with that of {who}"
-        return Check(metric, None, _metric(model, float(losses[1].mean())), False, text, rows=rows, code=CODE)
-    new, old = losses
-    value, bound = _metric(model, float(new.mean())), _metric(model, float(old.mean()))
+    if not np.isfinite(measured):
+        text = f"{metric} could not be measured, so it is not compared with that of {who} ({short(bound)})"
+        return Check(metric, None, bound, False, text, rows=rows, code=CODE)
     # Ordered by the difference, which the result depends on most.
-    drawn = bootstrap.means(np.stack([old - new, old], axis=1), bootstrap.seeded(seed, "champion"))
-    olds = _metric(model, drawn[:, 1])
-    news = _metric(model, drawn[:, 1] - drawn[:, 0])
-    gain, margin = bound - value, rule.margin * bound
-    better = _at_least(olds - news, gain, rows)
-    worse = -_at_least(news - olds, -gain, rows)  # at most
-    # The margin is a share of a metric that is itself uncertain.
-    within = _at_least((1 + rule.margin) * olds - news, gain + margin, rows)
-    text, passed = _judge(rule, metric, value, bound, gain, margin, (better, worse, within), who, rows)
+    drawn = bootstrap.means(np.stack([old - new, old], axis=1), bootstrap.seeded(seed, CODE))
+    news, olds = (_metrics(model.task, losses) for losses in (drawn[:, 1] - drawn[:, 0], drawn[:, 1]))
+    gain, margin = bound - measured, rule.margin * bound
+    found = _Found(
+        gain=gain,
+        margin=margin,
+        better=_at_least(olds - news, gain, rows),
+        worse=_at_least(news - olds, -gain, rows),
+        # The margin is a share of a metric that is itself uncertain.
+        within=_at_least((1 + rule.margin) * olds - news, gain + margin, rows),
+    )
+    text, passed = _judge(rule, found, f"{metric} {short(measured)} is ", f" of {who} ({short(bound)}) {on_rows(rows)}")
     ends = bootstrap.interval(gain, olds - news) or Interval(gain, gain)
-    return Check(
-        metric, *(float(f"{number:.8g}") for number in (value, bound)), passed, text, float(f"{margin:.8g}"), rows, CODE,
-        low=ends.low, high=ends.high,
-    )  # fmt: skip
+    value, bound, margin = (float(f"{number:.8g}") for number in (measured, bound, margin))
+    return Check(metric, value, bound, passed, text, margin, rows, CODE, low=ends.low, high=ends.high)
 
 
-def _finite(losses: np.ndarray) -> np.ndarray | None:
-    return losses if bool(np.isfinite(losses).all()) else None
+@dataclass(frozen=True)
+class _Found:
+    """What a model is better by, and the lower ends of one-sided 95 % intervals of three differences.
+
+    Attributes:
+        gain: What the model is better by; negative if it is worse.
+        margin: What it may be worse by.
+        better: It is better by at least this.
+        worse: It is worse by at least this.
+        within: It is better than the margin allows by at least this.
+    """
+
+    gain: float
+    margin: float
+    better: float
+    worse: float
+    within: float
 
 
-def _metric(outcomes: Outcomes, loss: float | np.ndarray) -> float | np.ndarray:
-    return np.sqrt(np.maximum(loss, 0)) if outcomes.task == "regression" else loss
+def _metric(task: Task, loss: float) -> float:
+    return math.sqrt(loss) if task == "regression" else float(loss)
+
+
+def _metrics(task: Task, losses: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(losses, 0)) if task == "regression" else losses
 
 
 def _at_least(samples: np.ndarray, value: float, rows: int) -> float:
@@ -73,31 +94,21 @@ def _at_least(samples: np.ndarray, value: float, rows: int) -> float:
     return float(value + wider * (np.nanquantile(samples, 1 - _CONFIDENCE) - np.nanmean(samples)))
 
 
-def _judge(
-    rule: Production,
-    metric: str,
-    value: float,
-    bound: float,
-    gain: float,
-    margin: float,
-    shown: tuple[float, float, float],
-    who: str,
-    rows: int,
-) -> tuple[str, bool]:
+def _judge(rule: Production, found: _Found, value: str, bound: str) -> tuple[str, bool]:
     """Return the reason, and whether the model passes."""
-    better, worse, within = shown
+    gain = found.gain
     by = f"{'better' if gain > 0 else 'worse'} by {short(abs(gain), 3)} than that" if gain else "that"
-    beside = f"{metric} {short(value)} is {by} of {who} ({short(bound)}) {on_rows(rows)}"
-    allowed = f"the margin of {short(margin, 3)} ({rule.margin * 100:g} %)"
+    beside = f"{value}{by}{bound}"
+    allowed = f"the margin of {short(found.margin, 3)} ({rule.margin * 100:g} %)"
     if rule.mode == "improvement":
-        passed = better > 0
-        found = "shown" if passed else "but not shown, as the gate requires,"
-        return f"{beside}, {found} to be better with 95 % confidence", passed
+        passed = found.better > 0
+        shown = "shown" if passed else "but not shown, as the gate requires,"
+        return f"{beside}, {shown} to be better with 95 % confidence", passed
     if rule.mode == "non_inferiority":
-        passed = within > 0
-        found = "shown" if passed else "but not shown, as the gate requires,"
-        return f"{beside}, {found} to be worse by less than {allowed} with 95 % confidence", passed
-    if worse < 0 or -gain > margin:
-        why = "shown with 95 % confidence" if worse < 0 else f"more than {allowed}"
+        passed = found.within > 0
+        shown = "shown" if passed else "but not shown, as the gate requires,"
+        return f"{beside}, {shown} to be worse by less than {allowed} with 95 % confidence", passed
+    if found.worse > 0 or -gain > found.margin:
+        why = "shown with 95 % confidence" if found.worse > 0 else f"more than {allowed}"
         return f"{beside}, {why}: the model in production stays", False
     return f"{beside}, which may be chance and is within {allowed}" if gain < 0 else beside, True

@@ -5,8 +5,8 @@
                 top_3_accuracy, top_5_accuracy
     regression  r2, rmse, mae, pinball_loss_10, pinball_loss_90
 
-A metric is None if it is undefined: a ranking with a single class, predictions that are not finite, or the accuracy of the
-top 3 of 3 classes, which is always 1.
+A metric is None if it is undefined: a ranking with a single class, or predictions that are not finite. The accuracy of the top
+3 of 3 classes is always 1, and left out.
 
 calibration_error is the expected calibration error: the mean over the rows of the distance between the predicted
 probability and the share of rows that have the class, in 10 bins of equal numbers of rows. It takes the probability of the
@@ -46,6 +46,8 @@ BINARY = (
 MULTICLASS = ("auc", "accuracy", "f1", "log_loss", "calibration_error", "top_3_accuracy", "top_5_accuracy")
 REGRESSION = ("r2", "rmse", "mae", "pinball_loss_10", "pinball_loss_90")
 METRICS = {"binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION}
+# Most likely classes of the top accuracies.
+TOP = (3, 5)
 # The metric that is compared with guessing and with the model in production.
 MAIN = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
 # Metric of a binary or a multiclass model that can be bounded for one class.

@@ -149,7 +149,7 @@ def read_gate(
                     f"thresholds and gate should have the same bound of a metric. Received: thresholds['{name}']={bound!r} "
                     f"and {place}.bounds[{number}].{side}={getattr(other, side)!r}. Remove one of them."
                 )
-        short = Bound(name, **{side: float(bound)})
+        short = Bound(name, min=float(bound)) if side == "min" else Bound(name, max=float(bound))
         if short not in bounds:
             bounds.append(short)
     return replace(document, bounds=tuple(bounds))

@@ -128,6 +128,7 @@ def _predict(
         for column, cut in cuts.items():
             codes[column].append(cut.codes(batch.column(column)).astype(np.int16))
     own, beside = gathering.outcomes()
+    assert own is not None  # noqa: S101 - only the other model may fail
     return Predicted(
         own, incumbent, beside, cuts, {name: np.concatenate(parts) for name, parts in codes.items()},
         labels.unknown_classes, (*_unlabelled(manifest.original_name(record.label), split, labels.unlabelled), *notes),

@@ -10,8 +10,8 @@ from scipy import sparse
 from scipy.stats import rankdata
 
 from tiffin.artifacts.verdict import Interval
-from tiffin.stages.evaluate import bootstrap, calibration
-from tiffin.stages.evaluate.definitions import METRICS
+from tiffin.stages.evaluate import bootstrap, calibration, metrics
+from tiffin.stages.evaluate.definitions import TOP
 from tiffin.stages.evaluate.outcomes import Outcomes
 
 # Bins of log odds from -16 to 16, beyond which float32 has no probabilities below 1.
@@ -33,8 +33,7 @@ def find_intervals(
         *seed: Names that the samples depend on.
         rounds: Number of bootstrap samples.
     """
-    names = METRICS[outcomes.task]
-    if all(values[name] is None for name in names):
+    if all(values[name] is None for name in metrics.names_of(outcomes)):
         return {}
     rng = bootstrap.seeded(*seed)
     samples = {"binary": _binary, "multiclass": _multiclass, "regression": _regression}[outcomes.task](
@@ -148,7 +147,7 @@ def _multiclass(outcomes: Outcomes, rng: np.random.Generator, rounds: int) -> di
     bins = np.searchsorted(calibration.bin_edges(probability), probability)
     found["calibration_error"] = _calibration_samples(bins, probability, hit, rng, rounds)
     place = np.concatenate([_place(part) for part in outcomes.chunks()])
-    for best in (3, 5):
+    for best in TOP:
         if outcomes.classes > best:
             share = (place < best).mean()
             counts = np.array([share, 1 - share]) * len(place)
@@ -235,6 +234,7 @@ def _regression(outcomes: Outcomes, rng: np.random.Generator, rounds: int) -> di
         if not np.isfinite(columns).all():
             return {}
         square, size, low, mean, variance = bootstrap.means(columns, rng, rounds).T
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         r2 = 1 - square / (variance - mean**2)
     # The loss of the 90 % quantile: both losses add up to the absolute error.
     return {

@@ -10,7 +10,7 @@ from sklearn import metrics as sklearn
 
 from tiffin.artifacts.verdict import Curve, PrecisionRecall
 from tiffin.stages.evaluate import calibration
-from tiffin.stages.evaluate.definitions import METRICS
+from tiffin.stages.evaluate.definitions import METRICS, TOP
 from tiffin.stages.evaluate.outcomes import Outcomes
 from tiffin.stages.evaluate.ranking import Ranking
 
@@ -22,11 +22,17 @@ _CURVE_POINTS = 100
 
 def measure(outcomes: Outcomes) -> dict[str, float | None]:
     """Return the metrics of the task, rounded to 8 digits; None for those that are undefined."""
-    names = METRICS[outcomes.task]
+    names = names_of(outcomes)
     if not outcomes.rows or not outcomes.is_finite:
         return dict.fromkeys(names)
     found = {"binary": _binary, "multiclass": _multiclass, "regression": _regression}[outcomes.task](outcomes)
     return rounded({name: found[name] for name in names})
+
+
+def names_of(outcomes: Outcomes) -> list[str]:
+    """Return the metrics of the task, without the accuracy of the top 3 of 3 classes, which is always 1."""
+    trivial = [f"top_{best}_accuracy" for best in TOP if outcomes.classes <= best]
+    return [name for name in METRICS[outcomes.task] if name not in trivial]
 
 
 def baseline(outcomes: Outcomes) -> dict[str, float | None]:
@@ -92,9 +98,8 @@ def _multiclass(outcomes: Outcomes) -> dict[str, float | None]:
                     part.truth, part.answer, k=best, labels=range(part.classes)
                 ),
             )
+            for best in TOP
             if outcomes.classes > best
-            else None
-            for best in (3, 5)
         },
     }
 
