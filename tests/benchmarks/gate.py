@@ -74,7 +74,9 @@ NOISES = {factor: noise_for(factor) for factor in {factor for _, factor, _ in CA
 
 def simulate(draws: int) -> None:
     """Print the share of draws in which each gate passes."""
-    print(f"{'task':<11} {'mode':<16} {'factor':>6} {'rows':>7} {'draws':>6} {'passes':>8} {'of them shown worse or margin':>10}")
+    print(
+        f"{'task':<11} {'mode':<16} {'factor':>6} {'rows':>7} {'draws':>6} {'passes':>8} {'of them shown worse or margin':>10}"
+    )
     for task in ("binary", "regression"):
         for mode, factor, rows in CASES:
             found: list[Check] = []
@@ -84,7 +86,10 @@ def simulate(draws: int) -> None:
                 found.append(comparison.compare(Production(mode=mode), new, old, "the other", str(number)))
             passed = np.mean([check.passed for check in found])
             beyond = np.mean([check.value - check.bound > check.margin for check in found])
-            print(f"{task:<11} {mode:<16} {factor:6.2f} {rows:7,} {draws:6,} {passed:8.1%} {beyond:10.1%} beyond the margin", flush=True)
+            print(
+                f"{task:<11} {mode:<16} {factor:6.2f} {rows:7,} {draws:6,} {passed:8.1%} {beyond:10.1%} beyond the margin",
+                flush=True,
+            )
 
 
 def measure(rows: int) -> None:
