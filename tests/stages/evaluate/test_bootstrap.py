@@ -94,7 +94,7 @@ class TestMetrics:
     @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
     def test_intervals_hold_the_metric_of_many_rows(self, task):
         exact = metrics.measure(outcomes(task, 50_000, seed=99))
-        held = {name: 0 for name in exact}
+        held = dict.fromkeys(exact, 0)
         for seed in range(30):
             found = outcomes(task, 400, seed)
             ends = intervals.find_intervals(found, metrics.measure(found), seed, rounds=200)

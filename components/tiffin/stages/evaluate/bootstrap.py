@@ -93,4 +93,4 @@ def interval(value: float | None, samples: np.ndarray, low: float = -np.inf, hig
         return None
     ends = np.quantile(defined, [(1 - _SHARE) / 2, (1 + _SHARE) / 2]) - defined.mean() + value
     first, last = np.clip(ends, low, high).tolist()
-    return Interval(float(f"{min(first, value):.6g}"), float(f"{max(last, value):.6g}"))
+    return Interval(float(f"{min(first, value):.8g}"), float(f"{max(last, value):.8g}"))
