@@ -47,7 +47,7 @@ LOCAL = [
     ("data", r"\\server\share\trips.csv", "ingest-examples", "s3://"),
     ("data_root", "examples", "ingest-examples", "gs://"),
     ("expected_schema", "schema.pbtxt", "validate-examples", "gs://"),
-    ("serving_root", "serving", "deploy-model", "gs://"),
+    ("serving_root", "serving", "evaluate-model", "gs://"),
     ("tracking_uri", "sqlite:///mlflow.db", "register-model", "http://"),
     ("tracking_uri", "sqlite:////tmp/mlflow.db", "register-model", "http://"),
     ("tracking_uri", "mlruns", "register-model", "http://"),
