@@ -48,6 +48,7 @@ def training(
     dropout: float,
     weight_decay: float,
     seed: int,
+    unreadable_dates: Literal["missing", "refuse"],
     thresholds: dict,  # type: ignore[type-arg]
     model_name: str = "model",
     tracking_uri: str,
@@ -124,6 +125,7 @@ def training(
                 dropout=dropout,
                 weight_decay=weight_decay,
                 seed=seed,
+                unreadable_dates=unreadable_dates,
                 data_root=data_root,
                 reuse=reuse,
                 run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,

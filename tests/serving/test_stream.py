@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiffin.errors import ServingError
 from tiffin.serving.rows import Row, select_inputs
 from tiffin.serving.signatures import Signature, TensorSpec
-from tiffin.serving.stream import answer_rows, rows_per_request
+from tiffin.serving.stream import answer_rows, one_by_one, rows_per_request
 
 
 def signature(dtype="int64", shape=(None,), output=(None,), **options):
@@ -18,7 +18,7 @@ def signature(dtype="int64", shape=(None,), output=(None,), **options):
 
 def ask_rows(given_rows, ask, of=None, **options):
     of = of or signature()
-    return answer_rows(given_rows, of, functools.partial(select_inputs, signature=of), ask, **options)
+    return answer_rows(given_rows, of, one_by_one(functools.partial(select_inputs, signature=of)), ask, **options)
 
 
 def rows(*values):

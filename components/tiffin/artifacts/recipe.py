@@ -4,6 +4,7 @@ The manifest of the examples has the recipe of all columns. A SavedModel has the
 `assets.extra/tiffin_recipe.json`; its signature `recipe` returns the same text.
 """
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,6 +111,27 @@ class ModelRecipe:
     classes: tuple[str, ...]
     data_version: str
     tiffin_version: str
+
+    @property
+    def date_formats(self) -> dict[str, tuple[str, ...]]:
+        """Inputs that are dates or times, each with its formats beside ISO 8601."""
+        formats = {column.column: column.formats for column in self.recipe.source}
+        dates = [column.name for column in self.inputs if column.logical in ("date", "timestamp")]
+        return {name: formats.get(name, ()) for name in dates}
+
+
+def recipe_text(recipe: ModelRecipe) -> str:
+    """Return a recipe as JSON, in one line."""
+    return json.dumps(documents.to_json(recipe), separators=(",", ":"))
+
+
+def parse_recipe(text: bytes | str) -> ModelRecipe:
+    """Return the recipe of a text that `recipe_text` made.
+
+    Raises:
+        InputError: The text is no recipe.
+    """
+    return documents.parse(text, ModelRecipe, "recipe")
 
 
 def write_recipe(saved_model: str | Path, recipe: ModelRecipe) -> None:

@@ -4,22 +4,27 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
+from tiffin import storage
 from tiffin.commands import predictions
 from tiffin.commands.options import debug_option, examples, state_option
 from tiffin.commands.output import echo
 from tiffin.errors import InputError, ServingError, did_you_mean
+from tiffin.recipe.rows import RowReader
+from tiffin.serving import recipes
 from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.outputs import split_rows
-from tiffin.serving.row_files import open_rows
+from tiffin.serving.root import find_stable_configs
+from tiffin.serving.row_files import is_json, open_rows
 from tiffin.serving.rows import Source, select_example, select_inputs
 from tiffin.serving.signatures import Signature
-from tiffin.serving.stream import Ask, answer_rows, rows_per_request
+from tiffin.serving.stream import Ask, Select, answer_rows, one_by_one, rows_per_request
+from tiffin.serving.values import cast
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,23 @@ class _Target:
     window: int
 
 
+@dataclass(frozen=True)
+class _Model:
+    """A model on a server: its signatures, the reader of its rows if Tiffin trained it, and how to ask it."""
+
+    signatures: dict[str, Signature]
+    reader: RowReader | None
+    ask: Ask
+
+
 @click.command(
     epilog=examples(
-        "tiffin predict rows.jsonl --model model",
+        "tiffin predict rows.csv",
         "tiffin predict rows.csv --model model --address serving:8500",
     )
 )
 @click.argument("file", type=click.Path())
-@click.option("--model", required=True, metavar="NAME", help="Name of the model on the server.")
+@click.option("--model", metavar="NAME", help="Name of the model.  [default: the only one of the local server]")
 @click.option(
     "--address",
     metavar="HOST:PORT",
@@ -59,6 +73,9 @@ class _Target:
 @click.option("--label", metavar="NAME", help="Version label to use instead of a version number.")
 @click.option(
     "--as-examples", is_flag=True, help="Send rows as serialized tf.Examples, for a signature with one string input."
+)
+@click.option(
+    "--allow-missing", is_flag=True, help="Treat columns that FILE lacks, and the model uses, as missing values."
 )
 @click.option("--rest", is_flag=True, help="Use REST instead of gRPC; requires --address.")
 @click.option("--tls", is_flag=True, help="Encrypt the connection; requires --address.")
@@ -97,12 +114,13 @@ class _Target:
 def predict(
     *,
     file: str,
-    model: str,
+    model: str | None,
     address: str | None,
     signature: str,
     version: int | None,
     label: str | None,
     as_examples: bool,
+    allow_missing: bool,
     rest: bool,
     tls: bool,
     ca_file: str | None,
@@ -112,34 +130,42 @@ def predict(
     timeout: float,
     state: str,
 ) -> int:
-    """Get predictions for the rows of FILE: .jsonl, .json, .csv or .parquet, or - for JSON lines from stdin.
+    """Get predictions for the rows of FILE: CSV or Parquet, JSON in .jsonl or .json, or - for JSON lines from stdin.
+
+    FILE has the columns of the data that the model was trained from, as ingest_examples reads them: the model says how
+    numbers, dates and missing values are written, and which columns to derive. Other columns are ignored. A column that
+    the model uses and FILE lacks is an error, unless --allow-missing is set.
 
     Prints one JSON object per row, in order: {"row": NUMBER, "outputs": {...}}. NaN and infinities become null.
     Bytes that are not UTF-8 are written, and read, as {"b64": "..."}. A .json file has JSON lines, an array, or a
     request of TensorFlow Serving's REST API. JSON and CSV files may be compressed, as in .csv.gz.
 
-    Columns that the model does not have are ignored; columns that a row lacks are missing values, which only models
-    trained by Tiffin take. Failed rows are reported and skipped, and the exit status is 1. To answer the rows of a
-    pipe one by one, use --batch-size 1 --window 1.
+    For a model that Tiffin did not train, the columns of FILE are the model's inputs, and CSV has a header. Failed rows are
+    reported and skipped, and the exit status is 1. To answer the rows of a pipe one by one, use --batch-size 1 --window 1.
     """
     if address is None and (rest or tls or ca_file):
         option = "--rest" if rest else "--tls" if tls else "--ca-file"
         raise click.UsageError(f"{option} requires --address: HOST:PORT of the server.")
+    model = model or _only_model(address, state)
     failed = 0
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_rows(file))
+        is_table = not is_json(file)
+        if is_table and not file.startswith("sample:"):
+            storage.list_files(file)  # A missing file is told before the server is asked.
+        source = None if is_table else stack.enter_context(open_rows(file))
         report = stack.enter_context(predictions.open_report(errors, file)) if errors else None
         signature = _choose(signature, source, file)
         target = _Target(
             (model, version, label), signature, address, state, tls or bool(ca_file), ca_file, timeout, window
         )
-        known, ask = stack.enter_context((_connect_rest if rest else _connect)(target))
-        found = known[signature or DEFAULT_SIGNATURE]
-        select, columns = _selection(known, found, as_examples, source)
-        _announce(found, columns is not found.inputs, batch_size)
-        answers = answer_rows(source.rows, found, select, ask, batch_size=batch_size, window=window)
-        # Missing values are errors for other models.
-        summary = predictions.Summary([*columns] if found.by_tiffin else [])
+        model_ = stack.enter_context((_connect_rest if rest else _connect)(target))
+        found = model_.signatures[signature or DEFAULT_SIGNATURE]
+        if source is None:
+            source = stack.enter_context(_open_table(file, model_.reader, allow_missing))
+        select, columns = _selection(model_, found, as_examples, source, allow_missing)
+        _announce(found, found.takes_examples or as_examples, batch_size)
+        answers = answer_rows(source.rows, found, select, model_.ask, batch_size=batch_size, window=window)
+        summary = predictions.Summary(columns)
         started = time.monotonic()
         try:
             for answer in stack.enter_context(predictions.progress(source))(answers):
@@ -153,7 +179,40 @@ def predict(
     return 1 if failed else 0
 
 
-def _choose(signature: str, source: Source, file: str) -> str:
+def _only_model(address: str | None, state: str) -> str:
+    """Return the name of the only model of the local server."""
+    if address is not None:
+        raise click.UsageError("--model requires a name with --address: TensorFlow Serving does not list its models.")
+    from tiffin.local.serving import serving_root
+
+    names = [path.parent.name for path in find_stable_configs(serving_root(state))]
+    if len(names) != 1:
+        known = f"{', '.join(names)}" if names else f"no model in '{state}'"
+        advice = "Choose one" if names else "Train and deploy one first, with tiffin run training"
+        raise InputError(f"--model should be set unless one model is served. Received: {known}. {advice}.")
+    return names[0]
+
+
+@contextlib.contextmanager
+def _open_table(file: str, reader: RowReader | None, allow_missing: bool) -> Iterator[Source]:
+    """Open CSV or Parquet: as ingest does for a model with a recipe."""
+    if reader is None:
+        with open_rows(file) as source:
+            yield source
+        return
+    from tiffin.commands.tables import open_table
+
+    with open_table(file, reader.recipe.recipe) as opened:
+        for note in opened.notes:
+            echo(f"note: {note.text}", err=True)
+        if not allow_missing:
+            recipes.check_columns(reader, opened.names)
+        yield opened.source
+
+
+def _choose(signature: str, source: Source | None, file: str) -> str:
+    if source is None:
+        return signature
     if signature and source.signature and signature != source.signature:
         raise click.UsageError(
             f"--signature should be that of the file. Received: --signature {signature}, and 'signature_name' "
@@ -163,24 +222,47 @@ def _choose(signature: str, source: Source, file: str) -> str:
 
 
 def _selection(
-    known: dict[str, Signature], found: Signature, as_examples: bool, source: Source
-) -> tuple[Callable[[Any], dict[str, Any]], Any]:
-    """Return the function that selects a row's values, and the columns that it selects; None if all."""
+    model: _Model, found: Signature, as_examples: bool, source: Source, allow_missing: bool
+) -> tuple[Select, list[str]]:
+    """Return the function that selects the values of rows, and the columns whose missing values are told."""
     is_text = [spec.dtype for spec in found.inputs.values()] == ["string"]
     if as_examples and not is_text:
         inputs = ", ".join(f"{name} ({spec.dtype})" for name, spec in found.inputs.items())
         raise InputError(
             f"--as-examples requires a signature with one input of type string. Received: {inputs}. Choose another one."
         )
-    if not as_examples and not found.takes_examples:
-        return functools.partial(select_inputs, signature=found, is_text=source.is_text), found.inputs
-    columns = known[DEFAULT_SIGNATURE].inputs if found.by_tiffin else None
+    are_examples = as_examples or found.takes_examples
+    if model.reader and (are_examples or set(found.inputs) == {column.name for column in model.reader.recipe.inputs}):
+        name = next(iter(found.inputs)) if are_examples else ""
+        return functools.partial(_from_source, model.reader, allow_missing, name), model.reader.names
+    if not are_examples:
+        select = functools.partial(select_inputs, signature=found, is_text=source.is_text)
+        # Missing values are errors for other models.
+        return one_by_one(select), [*found.inputs] if found.by_tiffin else []
+    columns = model.signatures[DEFAULT_SIGNATURE].inputs if found.by_tiffin else None
     if source.is_text:
         raise InputError(
             "CSV has no types, but each feature of a tf.Example is bytes, int64 or float. Pass JSON lines or Parquet"
             + (", or use the signature serving_default." if found.by_tiffin else ".")
         )
-    return functools.partial(select_example, name=next(iter(found.inputs)), columns=columns), columns
+    select = functools.partial(select_example, name=next(iter(found.inputs)), columns=columns)
+    return one_by_one(select), [*columns] if columns else []
+
+
+def _from_source(
+    reader: RowReader, allow_missing: bool, example: str, rows: Sequence[Any]
+) -> list[dict[str, Any] | InputError]:
+    """Return the model's inputs for rows of the source, as tf.Examples in the input `example` unless it is empty."""
+    if not example:
+        return recipes.read_rows(reader, rows, allow_missing)
+    # A row that has only the input is passed on: its value is serialized already.
+    done = [not isinstance(row, Mapping) or list(row) == [example] for row in rows]
+    left = iter(
+        recipes.read_rows(reader, [row for row, is_done in zip(rows, done, strict=True) if not is_done], allow_missing)
+    )
+    values = [row if is_done else next(left) for row, is_done in zip(rows, done, strict=True)]
+    select = one_by_one(functools.partial(select_example, name=example, columns=None))
+    return [each if isinstance(each, InputError) else select([each])[0] for each in values]
 
 
 def _announce(found: Signature, are_examples: bool, batch_size: int) -> None:
@@ -195,7 +277,7 @@ def _announce(found: Signature, are_examples: bool, batch_size: int) -> None:
 
 
 @contextlib.contextmanager
-def _connect(target: _Target) -> Iterator[tuple[dict[str, Signature], Ask]]:
+def _connect(target: _Target) -> Iterator[_Model]:
     # gRPC's log of failed handshakes and connections; the errors name the reason.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from tiffin.serving.client import Client
@@ -211,15 +293,19 @@ def _connect(target: _Target) -> Iterator[tuple[dict[str, Signature], Ask]]:
         client = stack.enter_context(Client(address, timeout_seconds=target.timeout_seconds, tls=tls))
         model, version, label = target.which
         known = _check(client.metadata(model, version=version, label=label), target.signature)
+        recipe = client.recipe(model, version=version, label=label)
+        if recipe.version is not None and label is None:
+            # All rows are answered by the version whose recipe reads them.
+            version = recipe.version
 
         def ask(arrays: Any, count: int) -> list[dict[str, Any]]:
             return split_rows(client.predict(model, arrays, target.signature, version=version, label=label), count)
 
-        yield known, ask
+        yield _Model(known, recipe.reader, ask)
 
 
 @contextlib.contextmanager
-def _connect_rest(target: _Target) -> Iterator[tuple[dict[str, Signature], Ask]]:
+def _connect_rest(target: _Target) -> Iterator[_Model]:
     from tiffin.serving.rest import RestClient
 
     client = RestClient(
@@ -231,8 +317,15 @@ def _connect_rest(target: _Target) -> Iterator[tuple[dict[str, Signature], Ask]]
     )
     with contextlib.closing(client):
         known = _check(client.metadata(target.which), target.signature)
+        reader = None
+        if recipes.has_recipe(known):
+            request = cast(recipes.REQUEST, known[recipes.SIGNATURE])
+            [row] = client.predict(target.which, request, recipes.SIGNATURE, known[recipes.SIGNATURE].outputs)
+            reader = recipes.open_reader(row[recipes.SIGNATURE])
         outputs = known[target.signature or DEFAULT_SIGNATURE].outputs
-        yield known, lambda arrays, _count: client.predict(target.which, arrays, target.signature, outputs)
+        yield _Model(
+            known, reader, lambda arrays, _count: client.predict(target.which, arrays, target.signature, outputs)
+        )
 
 
 def _check(signatures: dict[str, Signature], name: str) -> dict[str, Signature]:

@@ -16,10 +16,12 @@ class RowReader:
             the same attributes.
 
     Attributes:
+        recipe: The recipe.
         names: Names in the source of the columns that the model needs.
     """
 
     def __init__(self, recipe: Any) -> None:
+        self.recipe = recipe
         self._source = list(recipe.recipe.source)
         self._read = {c.column: reader(c, recipe.recipe.missing_values) for c in self._source}
         self.names = [column.name for column in self._source]

@@ -14,9 +14,10 @@ import grpc
 import grpc.aio
 
 from tiffin.errors import InputError, ServingError
-from tiffin.serving import connection, failures, messages, model_config, signatures, wire
+from tiffin.serving import connection, failures, messages, model_config, recipes, signatures, wire
 from tiffin.serving.connection import Tls
 from tiffin.serving.messages import ClassScore, VersionStatus
+from tiffin.serving.outputs import split_rows
 from tiffin.serving.signatures import Signature
 from tiffin.serving.tensors import Array
 
@@ -39,6 +40,7 @@ class AsyncClient:
         self._channel = connection.open_channel(address, tls, grpc.aio)
         self._calls = connection.open_calls(self._channel)
         self._signatures: dict[messages.Which, dict[str, Signature]] = {}
+        self._recipes: dict[messages.Which, recipes.ServedRecipe] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,14 +91,70 @@ class AsyncClient:
         cast: bool,
         timeout_seconds: float | None,
     ) -> dict[str, Array]:
-        model, version, label = which
+        arrays = messages.convert(columns, await self._known(which, timeout_seconds), signature, cast)
+        request = messages.predict_request(which, arrays, signature, outputs)
+        return messages.read_predictions(await self._call("Predict", request, which[0], timeout_seconds))
+
+    async def _known(self, which: messages.Which, timeout_seconds: float | None) -> dict[str, Signature]:
         if which not in self._signatures:
+            model, version, label = which
             self._signatures[which] = await self.metadata(
                 model, version=version, label=label, timeout_seconds=timeout_seconds
             )
-        arrays = messages.convert(columns, self._signatures[which], signature, cast)
-        request = messages.predict_request(which, arrays, signature, outputs)
-        return messages.read_predictions(await self._call("Predict", request, model, timeout_seconds))
+        return self._signatures[which]
+
+    async def predict_rows(
+        self,
+        model: str,
+        rows: Any,
+        signature: str = "",
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        allow_missing: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the predictions of rows of the source; see `Client.predict_rows`."""
+        which, records = (model, version, label), recipes.as_rows(rows)
+        for fresh in (which not in self._recipes, True):
+            try:
+                recipe = await self._recipe_of(which, timeout_seconds)
+                inputs = recipe.inputs(records, allow_missing)
+                arrays = messages.convert(inputs, self._signatures[which], signature)
+                request = messages.predict_request(which, arrays, signature)
+                response = await self._call("Predict", request, model, timeout_seconds)
+            except (InputError, ServingError) as error:
+                if fresh or not messages.may_be_outdated(error):
+                    raise
+            else:
+                if recipe.made(response):
+                    return split_rows(messages.read_predictions(response), len(records))
+            # The server has loaded another version, whose recipe may differ.
+            self._recipes.pop(which, None)
+            self._signatures.pop(which, None)
+        raise recipes.changed(model)
+
+    async def recipe(
+        self,
+        model: str,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> recipes.ServedRecipe:
+        """Return how a model reads rows of the source; see `Client.recipe`."""
+        return await self._recipe_of((model, version, label), timeout_seconds)
+
+    async def _recipe_of(self, which: messages.Which, timeout_seconds: float | None) -> recipes.ServedRecipe:
+        known = await self._known(which, timeout_seconds)
+        if which not in self._recipes:
+            found = recipes.NO_RECIPE
+            if recipes.has_recipe(known):
+                arrays = messages.convert(recipes.REQUEST, known, recipes.SIGNATURE)
+                request = messages.predict_request(which, arrays, recipes.SIGNATURE)
+                found = recipes.ServedRecipe.read(await self._call("Predict", request, which[0], timeout_seconds))
+            self._recipes[which] = found
+        return self._recipes[which]
 
     async def explain(
         self,

@@ -14,9 +14,10 @@ from typing import Any, Self
 import grpc
 
 from tiffin.errors import InputError, ServingError
-from tiffin.serving import connection, failures, messages, model_config, signatures, wire
+from tiffin.serving import connection, failures, messages, model_config, recipes, signatures, wire
 from tiffin.serving.connection import Tls
 from tiffin.serving.messages import ClassScore, VersionStatus
+from tiffin.serving.outputs import split_rows
 from tiffin.serving.signatures import Signature
 from tiffin.serving.tensors import Array
 
@@ -49,6 +50,7 @@ class Client:
         self._channel = connection.open_channel(address, tls)
         self._calls = connection.open_calls(self._channel)
         self._signatures: dict[messages.Which, dict[str, Signature]] = {}
+        self._recipes: dict[messages.Which, recipes.ServedRecipe] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -116,14 +118,97 @@ class Client:
         cast: bool,
         timeout_seconds: float | None,
     ) -> dict[str, Array]:
-        model, version, label = which
+        arrays = messages.convert(columns, self._known(which, timeout_seconds), signature, cast)
+        request = messages.predict_request(which, arrays, signature, outputs)
+        return messages.read_predictions(self._call("Predict", request, which[0], timeout_seconds))
+
+    def _known(self, which: messages.Which, timeout_seconds: float | None) -> dict[str, Signature]:
         if which not in self._signatures:
+            model, version, label = which
             self._signatures[which] = self.metadata(
                 model, version=version, label=label, timeout_seconds=timeout_seconds
             )
-        arrays = messages.convert(columns, self._signatures[which], signature, cast)
-        request = messages.predict_request(which, arrays, signature, outputs)
-        return messages.read_predictions(self._call("Predict", request, model, timeout_seconds))
+        return self._signatures[which]
+
+    def predict_rows(
+        self,
+        model: str,
+        rows: Any,
+        signature: str = "",
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        allow_missing: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return a model's predictions for rows of the source: as ingest read them, before they became the model's inputs.
+
+        The model's recipe is fetched once, and again when the server has another version: it says how the columns are named,
+        how numbers, dates and missing values are written, and what is derived from them.
+
+        Args:
+            model: Name of the model on the server.
+            rows: A list of rows (dicts), columns by name, or a data frame. Names are those of the source, or of the examples.
+                Values may be text, as in CSV, or typed. For a model that Tiffin did not train, the columns are its inputs.
+            signature: Name of a signature with the same inputs. Defaults to `serving_default`.
+            version: Version number; excludes `label`. Defaults to the server's choice, the latest.
+            label: Version label; excludes `version`.
+            allow_missing: Whether columns that rows lack are missing values. Defaults to False: an error.
+            timeout_seconds: Deadline of each request in seconds. Defaults to the client's.
+
+        Returns:
+            The outputs of each row by name, as JSON-compatible values.
+        """
+        which, records = (model, version, label), recipes.as_rows(rows)
+        for fresh in (which not in self._recipes, True):
+            try:
+                recipe = self._recipe_of(which, timeout_seconds)
+                inputs = recipe.inputs(records, allow_missing)
+                arrays = messages.convert(inputs, self._signatures[which], signature)
+                request = messages.predict_request(which, arrays, signature)
+                response = self._call("Predict", request, model, timeout_seconds)
+            except (InputError, ServingError) as error:
+                if fresh or not messages.may_be_outdated(error):
+                    raise
+            else:
+                if recipe.made(response):
+                    return split_rows(messages.read_predictions(response), len(records))
+            # The server has loaded another version, whose recipe may differ.
+            self._recipes.pop(which, None)
+            self._signatures.pop(which, None)
+        raise recipes.changed(model)
+
+    def recipe(
+        self,
+        model: str,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> recipes.ServedRecipe:
+        """Return how a model reads rows of the source.
+
+        Args:
+            model: Name of the model on the server.
+            version: Version number; excludes `label`.
+            label: Version label; excludes `version`.
+            timeout_seconds: Deadline of each request in seconds. Defaults to the client's.
+
+        Returns:
+            The recipe of the version that the server chose. Its `reader` is None for a model that Tiffin did not train.
+        """
+        return self._recipe_of((model, version, label), timeout_seconds)
+
+    def _recipe_of(self, which: messages.Which, timeout_seconds: float | None) -> recipes.ServedRecipe:
+        known = self._known(which, timeout_seconds)
+        if which not in self._recipes:
+            found = recipes.NO_RECIPE
+            if recipes.has_recipe(known):
+                arrays = messages.convert(recipes.REQUEST, known, recipes.SIGNATURE)
+                request = messages.predict_request(which, arrays, recipes.SIGNATURE)
+                found = recipes.ServedRecipe.read(self._call("Predict", request, which[0], timeout_seconds))
+            self._recipes[which] = found
+        return self._recipes[which]
 
     def explain(
         self,

@@ -22,6 +22,11 @@ _PARQUET_ROWS = 2048
 _DELIMITERS = ",;\t|"
 
 
+def is_json(location: str) -> bool:
+    """Return whether a location is one of JSON: by its suffix, or `-` for standard input."""
+    return location.lower().removesuffix(".gz").endswith((".jsonl", ".ndjson", ".json")) or location == "-"
+
+
 @contextlib.contextmanager
 def open_rows(location: str) -> Iterator[Source]:
     """Open a file of rows by its suffix.

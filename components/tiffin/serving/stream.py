@@ -26,6 +26,8 @@ _CODES_OF_ROWS = (
     "DATA_LOSS",
 )
 
+# Returns the values of rows for the inputs of a signature, or the reason why a row has none.
+Select = Callable[[Sequence[Any]], Sequence[dict[str, Any] | InputError]]
 # Converts the arrays of a number of rows to the outputs of each row.
 Ask = Callable[[Mapping[str, Array], int], Sequence[Mapping[str, Any]]]
 
@@ -50,10 +52,22 @@ def rows_per_request(signature: Signature, batch_size: int) -> int:
     return min([batch_size, *(size for size in fixed if size)])
 
 
+def one_by_one(select: Callable[[Any], dict[str, Any]]) -> Select:
+    """Return the function that selects the values of several rows, given one that selects those of a row."""
+
+    def of_row(values: Any) -> dict[str, Any] | InputError:
+        try:
+            return select(values)
+        except InputError as error:
+            return error
+
+    return lambda rows: [of_row(values) for values in rows]
+
+
 def answer_rows(
     rows: Iterable[Row],
     signature: Signature,
-    select: Callable[[Any], dict[str, Any]],
+    select: Select,
     ask: Ask,
     *,
     batch_size: int = 64,
@@ -67,7 +81,7 @@ def answer_rows(
     Args:
         rows: Input rows.
         signature: The signature.
-        select: Function that returns a row's values for the inputs of the signature.
+        select: Thread-safe function that returns the values of rows for the inputs of the signature; see `one_by_one`.
         ask: Thread-safe function that sends a request.
         batch_size: Rows per request.
         window: Maximum number of concurrent requests.
@@ -91,9 +105,7 @@ def answer_rows(
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _answer_batch(
-    batch: list[Row], signature: Signature, select: Callable[[Any], dict[str, Any]], ask: Ask
-) -> list[Answer]:
+def _answer_batch(batch: list[Row], signature: Signature, select: Select, ask: Ask) -> list[Answer]:
     answers: dict[int, Answer] = {}
     groups: dict[Any, list[tuple[Row, dict[str, Any]]]] = {}
     # Inputs of unknown length; an absent key is an input that the server fills.
@@ -102,14 +114,11 @@ def _answer_batch(
         for name, spec in signature.inputs.items()
         if spec.shape is None or None in spec.shape[1:] or name in signature.defaults
     ]
-    for row in batch:
-        if row.values is None:
-            answers[row.number] = Answer(row, None, row.error)
-            continue
-        try:
-            values = select(row.values)
-        except InputError as error:
-            answers[row.number] = Answer(row, None, str(error))
+    answers |= {row.number: Answer(row, None, row.error) for row in batch if row.values is None}
+    readable = [row for row in batch if row.values is not None]
+    for row, values in zip(readable, select([row.values for row in readable]), strict=True):
+        if isinstance(values, InputError):
+            answers[row.number] = Answer(row, None, str(values))
             continue
         key = tuple(shape_of(values[name]) if name in values else "absent" for name in lists)
         groups.setdefault(key, []).append((row, values))

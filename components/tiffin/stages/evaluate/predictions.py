@@ -132,6 +132,9 @@ def _truth(values: pa.Array, record: Training) -> np.ndarray:
 
 
 def _tensor(column: pa.Array, spec: tf.TensorSpec) -> tf.Tensor:
+    if spec.dtype == tf.string and pa.types.is_integer(column.type):
+        # Seconds since 1970, which the model takes as text.
+        column = pc.strftime(pc.cast(column, pa.timestamp("s")), format="%Y-%m-%dT%H:%M:%S")
     if spec.dtype == tf.string:
         return tf.constant(pc.fill_null(column, "").to_numpy(zero_copy_only=False), tf.string)
     return tf.constant(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), spec.dtype)

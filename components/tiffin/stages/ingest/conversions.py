@@ -116,7 +116,7 @@ def as_text(
 ) -> Conversion:
     """Return the conversion of a column that stays text, with the words of programs for missing values as missing."""
     column = quoted_name(profile.name)
-    known = PROGRAM_WORDS if rules.find_missing else ()
+    known: tuple[str, ...] = PROGRAM_WORDS if rules.find_missing else ()
     if not (rules.find_missing and profile.count("missing")):
         return Conversion(profile.name, "VARCHAR", column, remarks=tuple(remarks), words=known)
     words = _words(connection, profile, missing.is_program_word(column, kept=False))

@@ -23,6 +23,7 @@ def train_model(
     dropout: float = 0.1,
     weight_decay: float = 0.01,
     seed: int = 1,
+    unreadable_dates: str = "missing",
     data_root: str = "",
     reuse: bool = True,
     run: str = "",
@@ -30,7 +31,8 @@ def train_model(
     """Train a Keras network on the train split and export it as a SavedModel that includes the preprocessing.
 
     Features are built from the statistics and the schema: numeric columns are encoded piecewise linearly between their
-    quantiles, text columns one-hot. The SavedModel has the signatures serving_default, examples and explain.
+    quantiles, text columns one-hot. The SavedModel has the signatures serving_default, examples, explain and recipe.
+    Dates and times are text in the signatures: ISO 8601, or the format of the data.
 
     Args:
         examples: Output of ingest_examples.
@@ -47,6 +49,8 @@ def train_model(
         dropout: Dropout rate of the hidden layers, at least 0 and below 1. 0 turns dropout off.
         weight_decay: AdamW weight decay, at least 0. 0 turns it off.
         seed: Random seed of initial weights, shuffling and dropout, from 0 to 2**32 - 1. The same seed gives the same model.
+        unreadable_dates: What the model does in a prediction with a text that is no date: missing to take it as missing and
+            count it in the output unreadable_dates, or refuse to fail.
         data_root: Folder or bucket that keeps trained models, to reuse one that was trained from the same data version,
             statistics, schema, parameters and code. Empty for TIFFIN_RESULT_STORE of the step's environment; without
             it, nothing is kept.
@@ -70,7 +74,7 @@ def train_model(
         )  # fmt: skip
         record = train_or_reuse(
             examples.path, statistics.path, schema.path, model.path, label,
-            task=task, settings=settings, store=data_root, reuse=reuse, run=run,
+            task=task, settings=settings, unreadable_dates=unreadable_dates, store=data_root, reuse=reuse, run=run,
         )  # fmt: skip
         model.metadata.update(
             {key: getattr(record, key) for key in ("label", "task", "data_version", "schema_digest", "rows")}

@@ -7,13 +7,10 @@ fraction, and `Z` or an offset from UTC. The result is the seconds since 1970, r
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import tensorflow as tf
 
 from tiffin.recipe.patterns import DAYS
-
-Unreadable = Literal["missing", "refuse"]
 
 # Fields of a moment, in the order in which they are put.
 _FIELDS = ("year", "month", "day", "hour", "minute", "second", "half", "zone_hour", "zone_minute")
@@ -22,21 +19,24 @@ _ISO = (
     r"([+-]?[0-9]{4,6})-([0-9]{1,2})-([0-9]{1,2})"
     r"(?:(?: +|[Tt])([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,][0-9]+)?)?\s*(?:[Zz]|UTC|([+-])([0-9]{2})(?::?([0-9]{2}))?)?)?"
 )
-_ISO_ORDER = r"\1,0\2,0\3,0\4,0\5,0\6,0,\g0\8,\g0\9"
-_CLOCK = r"(?:(?: |, ?)([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.[0-9]+)?)?(?: ?([12])@)?)?"
+# A 0 before an absent group; the sign of the zone stands before both of its numbers.
+_ISO_ORDER = r"\1,0\2,0\3,0\4,0\5,0\6,0,\70\8,\70\9"
+# Follows the numbers that replace the names of months, AM and PM.
+_MARK = "\x01"
+_CLOCK = rf"(?:(?: |, ?)([0-9]{{1,2}}):([0-9]{{1,2}})(?::([0-9]{{1,2}})(?:\.[0-9]+)?)?(?: ?([12]){_MARK})?)?"
 # Codes of strptime: the field and its regular expression.
 _CODES = {
-    "Y": ("year", "([0-9]{4})"),
+    "Y": ("year", "([1-9][0-9]{3})"),
     "y": ("short year", "([0-9]{2})"),
     "m": ("month", "([0-9]{1,2})"),
     "d": ("day", "([0-9]{1,2})"),
-    "b": ("month", "([0-9]{1,2})@"),
-    "B": ("month", "([0-9]{1,2})@"),
+    "b": ("month", f"([0-9]{{1,2}}){_MARK}"),
+    "B": ("month", f"([0-9]{{1,2}}){_MARK}"),
     "H": ("hour", "([0-9]{1,2})"),
     "I": ("hour", "([0-9]{1,2})"),
     "M": ("minute", "([0-9]{1,2})"),
     "S": ("second", "([0-9]{1,2})"),
-    "p": ("half", "([12])@"),
+    "p": ("half", f"([12]){_MARK}"),
     "f": ("", "[0-9]{1,9}"),
     "a": ("", "[A-Za-z]{3}"),
     "A": ("", "[A-Za-z]+"),
@@ -64,60 +64,68 @@ def is_known(format_: str) -> bool:
     return _form(format_) is not None
 
 
-def read_dates(
-    inputs: Mapping[str, tf.Tensor], formats: Mapping[str, Sequence[str]], unreadable: Unreadable
-) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """Return the inputs with dates as numbers, and the number of unreadable dates of each row, `[batch]` int64.
+class Dates:
+    """The inputs of a model that are dates.
 
-    Args:
-        inputs: Inputs of the model by column, `[batch]` each.
-        formats: Column of dates to its formats, beside ISO 8601. Others are returned as they are.
-        unreadable: `missing` for NaN in place of an unreadable date, or `refuse` to fail with INVALID_ARGUMENT. An empty
-            text is a missing date with both.
+    Attributes:
+        formats: Column to its formats, beside ISO 8601.
     """
-    found = dict(inputs)
-    counts = []
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for name, tried in formats.items():
-        groups.setdefault(tuple(tried), []).append(name)
-    for tried, names in groups.items():
-        # One parse for all columns of a format: the time of serving depends on the number of operations.
-        texts = tf.strings.strip(tf.stack([inputs[name] for name in names], axis=1))
-        seconds, readable = _parse(tf.reshape(texts, [-1]), tried)
-        seconds, readable = tf.reshape(seconds, tf.shape(texts)), tf.reshape(readable, tf.shape(texts))
-        bad = tf.logical_and(tf.logical_not(readable), tf.not_equal(texts, ""))
-        if unreadable == "refuse":
-            rule = f"should be dates in ISO 8601{''.join(f' or {each}' for each in tried)}, or empty. Received:"
-            message = f"{', '.join(names)} {rule}"
-            check = tf.debugging.Assert(tf.logical_not(tf.reduce_any(bad)), [message, tf.boolean_mask(texts, bad)])
-            with tf.control_dependencies([check] if check is not None else []):
-                seconds = tf.identity(seconds)
-        counts.append(tf.reduce_sum(tf.cast(bad, tf.int64), axis=1))
-        found |= dict(zip(names, tf.unstack(seconds, len(names), axis=1), strict=True))
-    return found, tf.add_n(counts)
+
+    def __init__(self, formats: Mapping[str, Sequence[str]], unreadable: str = "missing") -> None:
+        """Start with the columns.
+
+        Args:
+            formats: Column to its formats; those that `is_known` does not know are skipped.
+            unreadable: `missing` for a missing value in place of an unreadable date, or `refuse` to fail with INVALID_ARGUMENT.
+                An empty text is a missing date with both.
+        """
+        self.formats, self._unreadable = formats, unreadable
+
+    def read(self, inputs: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
+        """Return the inputs with dates as numbers, and the number of unreadable dates of each row; None without dates.
+
+        Args:
+            inputs: Inputs of the model by column, `[batch]` each.
+        """
+        found = dict(inputs)
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for name, formats in self.formats.items():
+            groups.setdefault(tuple(formats), []).append(name)
+        counts = []
+        for formats, names in groups.items():
+            # One parse for all columns of a format: the time of serving depends on the number of operations.
+            texts = tf.strings.strip(tf.stack([inputs[name] for name in names], axis=1))
+            seconds = tf.reshape(_parse(tf.reshape(texts, [-1]), formats), tf.shape(texts))
+            bad = tf.math.is_nan(seconds) & tf.not_equal(texts, "")
+            if self._unreadable == "refuse":
+                rule = f"{', '.join(names)} should be a date in ISO 8601{''.join(f' or {each}' for each in formats)}, or empty."
+                check = tf.debugging.Assert(~tf.reduce_any(bad), [rule, "Received:", tf.boolean_mask(texts, bad)])
+                with tf.control_dependencies([check]):
+                    seconds = tf.identity(seconds)
+            counts.append(tf.reduce_sum(tf.cast(bad, tf.int64), axis=1))
+            found |= dict(zip(names, tf.unstack(seconds, len(names), axis=1), strict=True))
+        return found, tf.add_n(counts) if counts else None
 
 
-def _parse(texts: tf.Tensor, formats: Sequence[str]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return seconds, NaN where unreadable, and whether each text is readable; `[rows]` both."""
+def _parse(texts: tf.Tensor, formats: Sequence[str]) -> tf.Tensor:
+    """Return the seconds since 1970 of texts, `[rows]`; NaN where a text is no date."""
     forms = [form for form in map(_form, formats) if form]
-    signed = _ISO_ORDER.replace(r"\g", r"\7")
     seconds = tf.fill(tf.shape(texts), tf.constant(float("nan"), tf.float64))
-    for form in (*reversed(forms), None):
-        pass
-    for form in (_Form(_ISO, signed), *reversed(forms)):
+    # The first format that fits is the last that is tried.
+    for form in (_Form(_ISO, _ISO_ORDER), *reversed(forms)):
         read, fits = _in_form(texts, form)
         seconds = tf.where(fits, read, seconds)
-    return seconds, tf.logical_not(tf.math.is_nan(seconds))
+    return seconds
 
 
 def _in_form(texts: tf.Tensor, form: _Form) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the seconds of texts in a form, and whether each text is in it."""
     if form.names_months:
         for number, name in enumerate(_MONTHS, start=1):
-            texts = tf.strings.regex_replace(texts, rf"(?i)\b(?:{name}|{name[:3]})\b", f"{number}@")
+            texts = tf.strings.regex_replace(texts, rf"(?i)\b(?:{name}|{name[:3]})\b", f"{number}{_MARK}")
     if form.has_halves:
-        texts = tf.strings.regex_replace(texts, r"(?i)([0-9] ?)am$", r"\g1@".replace(r"\g", r"\1"))
-        texts = tf.strings.regex_replace(texts, r"(?i)([0-9] ?)pm$", r"\g2@".replace(r"\g", r"\1"))
+        for number, half in ((1, "am"), (2, "pm")):
+            texts = tf.strings.regex_replace(texts, rf"(?i)([0-9] ?){half}\b", rf"\1{number}{_MARK}")
     fits = tf.strings.regex_full_match(texts, form.pattern)
     ordered = tf.strings.regex_replace(texts, f"^{form.pattern}$", form.order)
     parts = tf.strings.split(tf.where(fits, ordered, _EPOCH), ",").flat_values
@@ -125,7 +133,8 @@ def _in_form(texts: tf.Tensor, form: _Form) -> tuple[tf.Tensor, tf.Tensor]:
     year, month, day, hour, minute, second, half, zone_hour, zone_minute = tf.unstack(fields, len(_FIELDS), axis=1)
     if form.century:
         year += tf.where(year < 69, tf.constant(2000, tf.int64), tf.constant(1900, tf.int64))
-    valid = (month >= 1) & (month <= 12) & (day >= 1) & (minute <= 59) & (second <= 59) & (hour <= 23)
+    midnight = (hour == 24) & (minute == 0) & (second == 0)
+    valid = (month >= 1) & (month <= 12) & (day >= 1) & (minute <= 59) & (second <= 59) & ((hour <= 23) | midnight)
     if form.has_halves:
         valid &= (half == 0) | ((hour >= 1) & (hour <= 12))
         hour = tf.where(half > 0, hour % 12 + 12 * (half - 1), hour)
@@ -153,7 +162,8 @@ def _form(format_: str) -> _Form | None:
     # All days of a known format have the same fields in the same order.
     for part in re.findall(r"%-?.|[^%]+|%", days[0]):
         if not part.startswith("%"):
-            pattern += re.escape(part).replace(r"\ ", " ").replace(r",\ ", ", ")
+            # In a known format, the comma after the day may be absent.
+            pattern += re.escape(part).replace(",", ",?" if format_ in DAYS else ",")
         elif (code := part[-1]) in _CODES and part != "%":
             field, expression = _CODES[code]
             groups += [field] if field else []
@@ -161,14 +171,14 @@ def _form(format_: str) -> _Form | None:
         else:
             return None
     if format_ in DAYS:
-        pattern = pattern.replace(",", ",?") + _CLOCK
+        pattern += _CLOCK
         groups += ["hour", "minute", "second", "half"]
     if len(set(groups)) < len(groups) or not ({"year", "short year"} & set(groups)):
         return None
     century = "short year" in groups
     named = {"year": "short year"} if century else {}
     order = ",".join(_place(groups, named.get(field, field), field) for field in _FIELDS)
-    return _Form(pattern, order, "%b" in format_.lower().replace("%B", "%b"), "half" in groups, century)
+    return _Form(pattern, order, "%b" in format_.lower(), "half" in groups, century)
 
 
 def _place(groups: Sequence[str], name: str, field: str) -> str:

@@ -5,7 +5,7 @@ Deep Learning" (2022): with edges b_0 < ... < b_k, bin t of x is clip((x - b_(t-
 share one operation, padded to the largest number of bins: serving time depends on the number of operations.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import keras
@@ -24,13 +24,20 @@ def as_written(function: Function) -> Function:
     return cast("Function", tf.autograph.experimental.do_not_convert(function))
 
 
-def input_signature(features: Features) -> dict[str, tf.TensorSpec]:
+def input_signature(features: Features, dates: Collection[str] = ()) -> dict[str, tf.TensorSpec]:
     """Return the raw inputs of a model, `[batch]` per column.
 
     Numbers are float64: float32 has 7 digits, fewer than a timestamp. NaN is a missing number. Text is string; the empty
     string is a missing value.
+
+    Args:
+        features: Input columns.
+        dates: Numeric columns that are dates or times, which are text as well.
     """
-    signature = {n.name: tf.TensorSpec([None], tf.float64, name=n.name) for n in features.numbers}
+    signature = {
+        n.name: tf.TensorSpec([None], tf.string if n.name in dates else tf.float64, name=n.name)
+        for n in features.numbers
+    }
     return signature | {c.name: tf.TensorSpec([None], tf.string, name=c.name) for c in features.categories}
 
 

@@ -12,7 +12,7 @@ from tiffin.artifacts.schema import digest_schema
 from tiffin.artifacts.statistics import digest_statistics
 from tiffin.printing import printable
 
-_PACKAGES = ("tiffin.stages.train", "tiffin.artifacts")
+_PACKAGES = ("tiffin.stages.train", "tiffin.artifacts", "tiffin.recipe")
 _DISTRIBUTIONS = ("tensorflow", "keras", "numpy")
 
 
@@ -25,6 +25,7 @@ def train_or_reuse(
     *,
     task: str = "auto",
     settings: Settings = Settings(),  # noqa: B008 - frozen
+    unreadable_dates: str = "missing",
     store: str = "",
     reuse: bool = True,
     run: str = "",
@@ -39,6 +40,7 @@ def train_or_reuse(
         label: Column to predict.
         task: `auto`, `binary`, `multiclass` or `regression`.
         settings: Training settings.
+        unreadable_dates: What the model does with a text that is no date: `missing` or `refuse`.
         store: Folder or URI that keeps trained models; empty for TIFFIN_RESULT_STORE.
         reuse: Whether to reuse a model.
         run: ID of the run.
@@ -54,7 +56,13 @@ def train_or_reuse(
         "statistics": digest_statistics(statistics),
         "schema": digest_schema(schema),
         "parameters": json.dumps(
-            {"label": manifest.final_name(label), "task": task, **dataclasses.asdict(settings)}, sort_keys=True
+            {
+                "label": manifest.final_name(label),
+                "task": task,
+                "unreadable_dates": unreadable_dates,
+                **dataclasses.asdict(settings),
+            },
+            sort_keys=True,
         ),
         "code": digest_code(_PACKAGES, _DISTRIBUTIONS),
     }
@@ -63,7 +71,9 @@ def train_or_reuse(
         # A reused model needs neither TensorFlow nor the seconds of its import.
         from tiffin.stages.train.training import train
 
-        train(examples, statistics, schema, output, label, task=task, settings=settings)
+        train(
+            examples, statistics, schema, output, label, task=task, settings=settings, unreadable_dates=unreadable_dates
+        )
 
     notes = obtain("train_model", inputs, Path(output), make, store=store, reuse=reuse, run=run)
     record = read_training(output)
@@ -76,6 +86,6 @@ def train_or_reuse(
 
 
 def _digest_columns(manifest: Manifest) -> str:
-    """Return the digest of what the data version leaves out: what integers stand for, and the columns' names in the source."""
-    content = [[dataclasses.astuple(column) for column in manifest.columns], sorted(manifest.renamed.items())]
+    """Return the digest of what the data version leaves out: what integers stand for, and how the source is read."""
+    content = [[dataclasses.astuple(column) for column in manifest.columns], dataclasses.astuple(manifest.recipe)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -5,7 +5,10 @@ from functools import partial
 from typing import Any
 
 from tiffin.artifacts.model import Settings
-from tiffin.errors import InputError
+from tiffin.errors import InputError, did_you_mean
+
+# What a model does with a text that is no date.
+_UNREADABLE_DATES = ("missing", "refuse")
 
 # Setting -> whether a value is in range, and the range.
 _RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
@@ -37,6 +40,15 @@ def check_label(label: str) -> None:
         raise InputError("label should name the column to predict. Received: label=''. Pass --set label=COLUMN.")
 
 
+def check_unreadable_dates(choice: str) -> None:
+    """Raise an InputError unless the parameter `unreadable_dates` is `missing` or `refuse`."""
+    if choice not in _UNREADABLE_DATES:
+        raise InputError(
+            f"unreadable_dates should be {' or '.join(_UNREADABLE_DATES)}. Received: unreadable_dates='{choice}'."
+            f"{did_you_mean(choice, _UNREADABLE_DATES)}"
+        )
+
+
 def settings_from(**values: Any) -> Settings:
     """Return the settings for a component's parameters.
 
@@ -58,5 +70,6 @@ def _is_whole(size: Any) -> bool:
 # Input of train_model -> its rule.
 RULES: Mapping[str, Callable[[Any], None]] = {
     "label": check_label,
+    "unreadable_dates": check_unreadable_dates,
     **{name: partial(check_setting, name) for name in _RANGES},
 }

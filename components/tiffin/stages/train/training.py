@@ -8,12 +8,13 @@ import numpy as np
 from tiffin.artifacts.examples import Manifest, read_manifest
 from tiffin.artifacts.model import Settings, Training, saved_model, write_training
 from tiffin.artifacts.notes import Note
+from tiffin.artifacts.recipe import ModelRecipe
 from tiffin.artifacts.schema import digest_schema, read_schema
 from tiffin.artifacts.statistics import find_split, read_statistics
 from tiffin.errors import DataError
-from tiffin.stages.train import columns, export, features, fitting, preprocessing, rows
+from tiffin.stages.train import columns, dates, export, features, fitting, preprocessing, rows
 from tiffin.stages.train.label import Label, Values, find_label, look_at
-from tiffin.stages.train.settings import check_label
+from tiffin.stages.train.settings import check_label, check_unreadable_dates
 from tiffin.version import __version__
 
 
@@ -26,6 +27,7 @@ def train(
     *,
     task: str = "auto",
     settings: Settings = Settings(),  # noqa: B008 - frozen
+    unreadable_dates: str = "missing",
     split: str = "train",
 ) -> Training:
     """Train a model on one split, write the model artifact and return the training record.
@@ -38,6 +40,8 @@ def train(
         label: Column to predict.
         task: `auto`, `binary`, `multiclass` or `regression`.
         settings: Training settings.
+        unreadable_dates: What the model does with a text that is no date: `missing` to take it as missing and count it in an
+            output, or `refuse` to fail. Defaults to `missing`.
         split: Split to train on. Defaults to `train`.
 
     Raises:
@@ -46,6 +50,7 @@ def train(
         StorageError: A shard is missing or damaged, or the folder for temporary files has too little space.
     """
     check_label(label)
+    check_unreadable_dates(unreadable_dates)
     manifest = read_manifest(examples)
     label = manifest.final_name(label)
     found = find_split(read_statistics(statistics), split)
@@ -65,10 +70,12 @@ def train(
         fitted = fitting.fit(data, encoder.width, target_label, settings)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
+    recipe = _recipe(manifest, chosen, target_label)
     export.write(
-        saved_model(output), chosen, target_label, transform, layers, owners, fitted.model, encoder.scale, data.mean_row
-    )
-    notes = _notes(chosen, target_label, values.missing, fitted, manifest)
+        saved_model(output), chosen, target_label, transform, layers, owners, fitted.model, encoder.scale, data.mean_row,
+        recipe, unreadable_dates,
+    )  # fmt: skip
+    notes = (*_notes(chosen, target_label, values.missing, fitted, manifest), *_unknown_formats(recipe, manifest))
     training = Training(
         label=label,
         task=target_label.task,
@@ -87,6 +94,31 @@ def train(
     # Written last: an artifact with a training record is complete.
     write_training(output, training)
     return training
+
+
+def _recipe(manifest: Manifest, chosen: features.Features, label: Label) -> ModelRecipe:
+    """Return how rows of the source become the model's inputs."""
+    columns = {column.name: column for column in manifest.columns}
+    return ModelRecipe(
+        recipe=manifest.recipe.needed(chosen.columns),
+        inputs=tuple(columns[name] for name in chosen.columns),
+        label=label.name,
+        task=label.task,
+        classes=label.classes,
+        data_version=manifest.version,
+        tiffin_version=__version__,
+    )
+
+
+def _unknown_formats(recipe: ModelRecipe, manifest: Manifest) -> tuple[Note, ...]:
+    """Return a note for each format of dates that the model cannot read."""
+    found = []
+    for column, formats in recipe.date_formats.items():
+        name = manifest.original_name(column)
+        for format_ in (each for each in formats if not dates.is_known(each)):
+            text = f"{name}: the model reads dates in ISO 8601 only, not in {format_}; write them in ISO 8601 for predictions"
+            found.append(Note("DATES_IN_ISO_ONLY", text, name, None, format_))
+    return tuple(found)
 
 
 def _load(
