@@ -13,7 +13,8 @@ import pytest
 from mlflow import MlflowClient
 
 from support.documents import make_evaluation, make_training
-from tiffin.artifacts.model import Settings, read_training, saved_model, write_training
+from support.registering import write_model
+from tiffin.artifacts.model import Settings, read_training
 from tiffin.artifacts.registration import Registration, read_registration
 from tiffin.artifacts.verdict import write_evaluation
 from tiffin.errors import EXPLAINED, InputError
@@ -42,12 +43,9 @@ def name(request):
     return request.node.name.replace("[", "-").replace("]", "")
 
 
-@pytest.fixture
-def model(tmp_path):
-    write_training(tmp_path / "model", RECORD)
-    saved_model(tmp_path / "model").mkdir()
-    (saved_model(tmp_path / "model") / "saved_model.pb").write_bytes(b"graph")
-    return tmp_path / "model"
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("trained") / "model", RECORD)
 
 
 @pytest.fixture
@@ -63,7 +61,9 @@ class TestRegistered:
 
     def test_the_artifact_describes_the_version(self, registration, name, tmp_path):
         assert registration == read_registration(tmp_path / "out")
-        assert registration == Registration(name, 1, registration.run_id, "d1", "s1", "0.1.0")
+        assert registration == Registration(
+            name, 1, registration.run_id, "d1", "s1", "0.1.0", registration.model_id
+        )
 
     def test_the_version_has_tags_in_the_registry(self, registration, name, database):
         version = MlflowClient(database).get_model_version(name, "1")
@@ -82,7 +82,8 @@ class TestRegistered:
         assert run.info.status == "FINISHED"
         assert run.data.params == {
             "epochs": "2", "hidden_units": "[8]", "learning_rate": "0.02", "batch_size": "128", "dropout": "0.2", "seed": "1",
-            "weight_decay": "0.01", "label": "late", "task": "binary", "rows": "240",
+            "weight_decay": "0.01", "label": "late", "task": "binary", "rows": "240", "columns": '["km"]',
+            "classes": '["0", "1"]', "thresholds": '{"auc": 0.8}',
         }  # fmt: skip
         assert run.data.metrics == {"auc": 0.9, "training_loss": 0.4}
         assert [(loss.step, loss.value) for loss in losses] == [(1, 0.6), (2, 0.4)]
@@ -95,7 +96,7 @@ class TestRegistered:
         (tmp_path / "copy").mkdir()
         copy = download_artifacts(source, dst_path=str(tmp_path / "copy"), tracking_uri=database)
 
-        assert read_training(tmp_path / "copy" / "model") == RECORD, copy
+        assert read_training(copy) == RECORD, copy
 
     def test_the_experiment_has_the_models_name(self, registration, name, database):
         client = MlflowClient(database)
@@ -164,11 +165,11 @@ def test_the_files_are_beside_a_database_whatever_its_path(model, evaluation, tm
     folder = tmp_path / "a%41b #ü"
     uri = database_uri(folder / "mlflow.db")
     registration = register(model, evaluation, tmp_path / "out", name, tracking_uri=uri)
-    [graph] = tmp_path.rglob("mlflow/*/artifacts/model/saved_model/saved_model.pb")
+    [graph] = tmp_path.rglob("mlflow/models/*/artifacts/saved_model/saved_model.pb")
     copy = MlflowClient(uri).download_artifacts(registration.run_id, "model/saved_model/saved_model.pb", str(tmp_path))
 
     assert graph.is_relative_to(folder / "mlflow")
-    assert Path(copy).read_bytes() == graph.read_bytes() == b"graph"
+    assert Path(copy).read_bytes() == graph.read_bytes()
     # MLflow also creates the folder that the URI names before it is decoded, and leaves it empty.
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.name == "mlflow.db"] == [
         folder / "mlflow.db"

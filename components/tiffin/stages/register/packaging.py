@@ -12,13 +12,12 @@
 import hashlib
 import logging
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
-import numpy as np
 import pandas as pd
 import tensorflow as tf
 from mlflow.models import Model, ModelSignature
@@ -31,6 +30,11 @@ from tiffin.artifacts.examples import Row
 from tiffin.artifacts.model import saved_model
 from tiffin.artifacts.recipe import ModelRecipe, read_recipe
 from tiffin.errors import InputError
+
+with warnings.catch_warnings():
+    # Its import warns of type hints of its own.
+    warnings.simplefilter("ignore", UserWarning)
+    import mlflow.pyfunc
 
 # Modules of tiffin.recipe that the loader consists of. They import nothing else of Tiffin.
 LOADER = ("patterns", "values", "derived", "rows", "pyfunc")
@@ -72,7 +76,9 @@ def write(folder: Path, artifact: Path, sample_rows: Sequence[Row], **identity: 
     }
     model = Model(metadata={"tiffin": described}, **identity)
     model.add_flavor("tensorflow", saved_model_dir=source.name, model_type="tf2-module", code=None)
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
+        # MLflow warns if there is no input example.
+        warnings.simplefilter("ignore", UserWarning)
         package = _copy_loader(Path(temporary))
         mlflow.pyfunc.save_model(
             folder, loader_module=f"{package.name}.pyfunc", code_paths=[str(package)], mlflow_model=model,
@@ -108,7 +114,9 @@ def _copy_loader(folder: Path) -> Path:
     in one process, and neither hides an installed Tiffin.
     """
     home = Path(str(tiffin.recipe.__file__)).parent
-    files = {f"{name}.py": (home / f"{name}.py").read_bytes() for name in LOADER} | {"__init__.py": b""}
+    files = {f"{name}.py": (home / f"{name}.py").read_bytes() for name in LOADER}
+    # Not empty: some HTTP proxies do not forward an upload without content.
+    files["__init__.py"] = b'"""Loader of a model that Tiffin registered."""\n'
     digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + files[name] for name in sorted(files))).hexdigest()
     package = folder / f"tiffin_model_{digest[:12]}"
     package.mkdir()

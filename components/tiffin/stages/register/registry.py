@@ -1,5 +1,6 @@
 """Register models in MLflow: a run, the model, and its version in the model registry."""
 
+import json
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -7,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from tiffin.artifacts.examples import Row, read_manifest, read_sample_rows
-from tiffin.artifacts.model import read_training
+from tiffin.artifacts.model import read_training, saved_model
+from tiffin.artifacts.recipe import read_recipe
 from tiffin.artifacts.registration import Registration, write_registration
 from tiffin.artifacts.verdict import read_evaluation
 from tiffin.errors import InputError
@@ -23,7 +25,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from tiffin.stages.register import contents, database, faults, packaging
+from tiffin.stages.register import contents, database, faults
 from tiffin.stages.register.contents import Content
 
 # Name of the model in its run: runs:/<run ID>/model.
@@ -78,6 +80,8 @@ def register(
             "Train a better model, or change the thresholds."
         )
     record = read_training(model)
+    # The loader needs it: a missing recipe is an error before anything is created.
+    read_recipe(saved_model(model))
     content = Content(
         name, run, run_name, True, verdict.reason, read_manifest(examples) if examples else None, record, verdict,
         {"evaluation": Path(evaluation)},
@@ -93,9 +97,9 @@ def register(
                 where = place(client, uri, tracking_uri, experiment, name)
                 _create(client, where, content, Path(model), rows, files, own)
                 found = _find(client, name, run, own)
-        if found is None:
-            raise InputError(f"The version of '{name}' was deleted while it was registered. Run the step again.")
-        return int(found.version), found.run_id, found.model_id or ""
+            if found is None:
+                raise InputError(f"The version of '{name}' was deleted while it was registered. Run the step again.")
+            return int(found.version), found.run_id, _link(client, found)
 
     with faults.explained(uri):
         database.check_driver(uri)
@@ -124,6 +128,16 @@ def _find(client: MlflowClient, name: str, run: str, own: list[str]) -> ModelVer
         if other.run_id != first.run_id:
             _discard(client, other.run_id)
     return first
+
+
+def _link(client: MlflowClient, version: ModelVersion) -> str:
+    """Add a version to the logged model that it was made from, as MLflow's own clients do, and return the model's ID."""
+    outputs = client.get_run(version.run_id).outputs
+    model_id = outputs.model_outputs[0].model_id if outputs and outputs.model_outputs else ""
+    if model_id:
+        linked = json.dumps([{"name": version.name, "version": version.version}])
+        client.set_logged_model_tags(model_id, {"mlflow.modelVersions": linked})
+    return str(model_id)
 
 
 def _create(
@@ -170,6 +184,9 @@ def _create(
 
 def _upload(client: MlflowClient, logged: LoggedModel, run_id: str, model: Path, rows: Sequence[Row]) -> None:
     """Upload the model artifact and, beside its SavedModel, the files of an MLflow model."""
+    # Imports TensorFlow: MLflow is reached before that.
+    from tiffin.stages.register import packaging
+
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "model")
         packaging.write(

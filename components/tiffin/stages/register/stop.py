@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from tiffin.errors import InputError, StorageError
+from tiffin.errors import TiffinError
 from tiffin.masking import masked
 from tiffin.printing import printable
 
@@ -31,8 +31,9 @@ def stop(gate: str, reason: str, name: str, *, tracking_uri: str = "", **about: 
 
             run_id = record_stop(gate, reason, name, tracking_uri=tracking_uri, **about)
             _print(f"logged the stopped run to MLflow as run {run_id}")
-        except (InputError, StorageError) as error:
-            _print(f"warning: The stopped run was not logged to MLflow. {error}")
+        except Exception as error:  # noqa: BLE001 - nothing may hide the reason of the gate
+            known = isinstance(error, TiffinError)
+            _print(f"warning: The stopped run was not logged to MLflow. {error if known else repr(error)}")
     elif name:
         _print("The stopped run was not logged to MLflow: tracking_uri and MLFLOW_TRACKING_URI are empty.")
     sys.exit(f"error: The {gate} did not pass: {reason}")
