@@ -8,11 +8,13 @@ import sys
 
 import duckdb
 import grpc
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from support import model_servers, rest_server
+from support import model_servers, recipes, rest_server
 from tiffin.commands.main import main
+from tiffin.serving import tensors, wire
 
 # Runs the command line, then prints the peak of its memory: "VmHWM: 59752 kB".
 _RUN = """
@@ -215,6 +217,89 @@ def test_a_column_without_values_is_a_warning(run):
 
     assert done.exit_code == 0
     assert re.search(r"^warning: .*\bcompany, miles\b", done.stderr, re.MULTILINE)
+
+
+class TestRecipe:
+    """Rows of the source for a model with a recipe."""
+
+    CSV = "km €;passengers;Company name;other\r\n1.000,5;2;a;x\r\n4;1;;y\r\nz;1;b;\r\n;0;c;\r\n"
+    ANSWERS = ((1, 1002.5), (2, 5.0), (4, None))
+
+    @pytest.fixture(autouse=True)
+    def _recipe(self, server):
+        server.recipe = recipes.taxi()
+
+    @staticmethod
+    def answers(done):
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        return tuple((row["row"], row["outputs"]["scores"]) for row in rows)
+
+    def test_no_rows(self, run, tmp_path):
+        (tmp_path / "a.csv").write_text("km €,passengers,Company name\n")
+        assert run(tmp_path / "a.csv").exit_code == 0
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+    def test_csv(self, run, tmp_path, encoding):
+        (tmp_path / "a.csv").write_bytes(self.CSV.encode(encoding))
+        done = run(tmp_path / "a.csv", "--batch-size", 2)
+        assert (done.exit_code, self.answers(done)) == (1, self.ANSWERS)
+        assert re.search(r"^row 3 \(line 4\): .*'km €'.*'z'", done.stderr, re.MULTILINE)
+
+    def test_json_lines(self, run):
+        done = run(
+            "-", stdin='{"km €": "1.000,5", "passengers": 2, "Company name": "a"}\n{"km €": 4, "passengers": 1}\n'
+        )
+        assert (done.exit_code, self.answers(done)) == (1, self.ANSWERS[:1])
+        assert re.search(r"^row 2 \(line 2\): .*Company name", done.stderr, re.MULTILINE)
+
+    def test_absent_columns(self, run, tmp_path):
+        (tmp_path / "a.csv").write_text("km €,company nam\n1,a\n")
+        done = run(tmp_path / "a.csv")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert re.search("^error: .*passengers, Company name.*--allow-missing", done.stderr)
+        (tmp_path / "a.csv").write_text("km €,passengers\n1,2\n")
+        done = run(tmp_path / "a.csv", "--allow-missing")
+        assert (done.exit_code, self.answers(done)) == (0, ((1, 3.0),))
+        assert re.search(r"^warning: .*\bCompany name\b", done.stderr, re.MULTILINE)
+
+    def test_examples(self, run, server):
+        def answer(request, context):
+            if request.model_spec.signature_name == "recipe":
+                return server.Predict(request, context)
+            [text] = tensors.from_proto(request.inputs["inputs"])
+            features = wire.Example.FromString(text).features.feature
+            response = wire.PredictResponse()
+            tensors.to_proto(np.array([features["miles"].float_list.value[0]]), response.outputs["scores"])
+            return response
+
+        server.answers["Predict"] = answer
+        done = run("-", "--signature", "examples", stdin='{"km €": "3,0", "passengers": 2, "Company name": "a"}\n')
+        assert self.answers(done) == ((1, 1.5),)
+
+    def test_rest(self, run, tmp_path):
+        (tmp_path / "a.csv").write_text(self.CSV)
+        with rest_server.serve() as rest:
+            rest.recipe = recipes.taxi()
+            done = run(tmp_path / "a.csv", "--rest", address=rest.address)
+        assert (done.exit_code, self.answers(done)) == (1, self.ANSWERS)
+
+
+class TestModelName:
+    """The option --model may be absent if one model is served."""
+
+    @pytest.mark.parametrize(("names", "named"), [([], "tiffin run"), (["a", "b"], "a, b")])
+    def test_not_one_model(self, tmp_path, names, named):
+        for name in names:
+            (tmp_path / "serving" / name).mkdir(parents=True)
+            (tmp_path / "serving" / name / "stable.config").touch()
+        done = CliRunner().invoke(main, ["predict", "--state", str(tmp_path), "-"], input="")
+        assert done.exit_code == 2
+        assert re.search(f"--model .*{named}", done.stderr)
+
+    def test_an_address(self):
+        done = CliRunner().invoke(main, ["predict", "--address", "127.0.0.1:1", "-"], input="")
+        assert done.exit_code == 2
+        assert re.search("--model .*--address", done.stderr)
 
 
 def test_rest(run, rows):

@@ -74,7 +74,7 @@ def test_blocks_that_need_a_server_use_what_exists(tmp_path: Path) -> None:
         ("sh", "tiffin submit training --size train=huge", "huge"),
         ("sh", "tiffin schedule nope nightly", "nope"),
         ("sh", "tiffin schedule set nightly training", "cron"),
-        ("sh", "tiffin predict rows.csv", "model"),
+        ("sh", "tiffin predict --model model", "file"),
         ("sh", "make nope", "nope"),
         ("sh", "make images NOPE=1", "NOPE"),
         ("sh", "kubectl apply -k manifests/overlays/nope", "overlays/nope"),

@@ -32,6 +32,7 @@ class ModelServer:
         versions: Version, state, error code and message of each version.
         types: Name of an input to its type, for the metadata and for predictions.
         by_tiffin: Whether the metadata is that of a model trained by Tiffin.
+        recipe: Recipe that the signature `recipe` returns; empty for a model without this signature.
         config: Last config that was loaded.
     """
 
@@ -44,6 +45,7 @@ class ModelServer:
     )
     types: dict[str, str] = field(default_factory=lambda: dict(INPUTS))
     by_tiffin: bool = True
+    recipe: str = ""
     config: Any = None
 
     def calls(self, method: str) -> int:
@@ -67,6 +69,8 @@ class ModelServer:
     def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._check(request.model_spec, context)
         arrays = {name: tensors.from_proto(value) for name, value in request.inputs.items()}
+        if request.model_spec.signature_name == "recipe":
+            return self._respond(request, {"recipe": np.full(len(arrays["inputs"]), self.recipe.encode(), object)})
         if set(arrays) != set(self.types):
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"input size does not match signature: {sorted(arrays)}")
         for name, kind in self.types.items():
@@ -80,8 +84,13 @@ class ModelServer:
         }
         if request.model_spec.signature_name == "explain":
             outputs["attributions"] = np.concatenate([2 * arrays["miles"], arrays["passengers"]], axis=1).astype("f4")
+        return self._respond(request, outputs)
+
+    def _respond(self, request: Any, outputs: dict[str, Any]) -> Any:
         response = wire.PredictResponse()
-        response.model_spec.CopyFrom(request.model_spec)
+        response.model_spec.name = request.model_spec.name
+        response.model_spec.signature_name = request.model_spec.signature_name
+        response.model_spec.version.value = self.versions[0][0]
         for name, value in outputs.items():
             if not request.output_filter or name in request.output_filter:
                 tensors.to_proto(value, response.outputs[name])
@@ -120,6 +129,10 @@ class ModelServer:
             found.signature_def[signature].method_name = "tensorflow/serving/predict"
         if self.by_tiffin:
             found.signature_def["examples"].inputs["inputs"].dtype = NUMBERS["DT_STRING"]
+        if self.recipe:
+            found.signature_def["recipe"].inputs["inputs"].dtype = NUMBERS["DT_STRING"]
+            found.signature_def["recipe"].inputs["inputs"].tensor_shape.dim.add(size=-1)
+            found.signature_def["recipe"].outputs["recipe"].dtype = NUMBERS["DT_STRING"]
         found.signature_def["__saved_model_init_op"].outputs["__saved_model_init_op"].dtype = NUMBERS["DT_INVALID"]
         response = wire.GetModelMetadataResponse()
         response.metadata["signature_def"].Pack(found)

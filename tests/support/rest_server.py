@@ -20,15 +20,17 @@ class RestServer:
         failures: Status codes of the next responses.
         body: Body of every response; None for the server's own.
         requests: Path and body of every request.
+        recipe: Recipe that the signature `recipe` returns; empty for a model without this signature.
     """
 
     address: str = ""
     failures: list[int] = field(default_factory=list)
     body: bytes | None = None
     requests: list[tuple[str, Any]] = field(default_factory=list)
+    recipe: str = ""
 
 
-def _metadata() -> dict[str, Any]:
+def _metadata(has_recipe: bool) -> dict[str, Any]:
     shape = {"dim": [{"size": "-1", "name": ""}, {"size": "1", "name": ""}], "unknown_rank": False}
     inputs = {name: {"dtype": kind, "tensor_shape": shape, "name": f"{name}:0"} for name, kind in INPUTS.items()}
     definition = {
@@ -44,6 +46,9 @@ def _metadata() -> dict[str, Any]:
         "explain": definition,
         "__saved_model_init_op": {},
     }
+    if has_recipe:
+        text = {"dtype": "DT_STRING", "tensor_shape": {"dim": [{"size": "-1"}]}}
+        signatures["recipe"] = {"inputs": {"inputs": text}, "outputs": {"recipe": text}}
     return {"model_spec": {"name": "taxi"}, "metadata": {"signature_def": {"signature_def": signatures}}}
 
 
@@ -75,9 +80,11 @@ class _Handler(BaseHTTPRequestHandler):
         if not path.startswith("/v1/models/taxi"):
             return 404, {"error": "Servable not found for request: Latest(bus)"}
         if path.endswith("/metadata"):
-            return 200, _metadata()
+            return 200, _metadata(bool(self.server_state.recipe))
         if call != "predict":
             return 400, {"error": f"Malformed request: {self.command} {self.path}"}
+        if body.get("signature_name") == "recipe":
+            return 200, {"predictions": [self.server_state.recipe] * len(body["instances"])}
         predictions: list[Any] = []
         for row in body["instances"]:
             if row["company"] == ["bad"]:

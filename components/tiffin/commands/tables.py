@@ -77,7 +77,7 @@ def open_table(location: str, recipe: Recipe) -> Iterator[Opened]:
         longest = csv.field_size_limit(_LONGEST_FIELD)
         stack.callback(csv.field_size_limit, longest)
         total = sum(os.path.getsize(table.path) for table in tables)
-        known = [*names.final, *next(iter(uris.values()))]
+        known = list(dict.fromkeys([*names.final, *next(iter(uris.values()))]))
         yield Opened(Source(rows, True, total, progress), known, notes)
 
 

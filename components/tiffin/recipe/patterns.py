@@ -9,6 +9,8 @@ _SPACE = "[\\s\u00a0]*"
 _BLANK = "[ \u00a0\u202f]"
 _MINUS = "[+\u2212-]"
 _MARKS = {" ": _BLANK, "'": "['\u2019]"}
+# Decimal and thousands marks, the most usual first.
+MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 CURRENCY = "(?:US\\$|[$€£¥₹₩₽₺])"
 NEGATIVE = "[(\u2212-]"
 

@@ -8,18 +8,20 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 import grpc.aio
 
 from tiffin.errors import InputError, ServingError
-from tiffin.serving import connection, failures, messages, model_config, recipes, signatures, wire
+from tiffin.serving import connection, failures, messages, model_config, signatures, wire
 from tiffin.serving.connection import Tls
 from tiffin.serving.messages import ClassScore, VersionStatus
-from tiffin.serving.outputs import split_rows
 from tiffin.serving.signatures import Signature
 from tiffin.serving.tensors import Array
+
+if TYPE_CHECKING:
+    from tiffin.serving.recipes import ServedRecipe
 
 
 class AsyncClient:
@@ -40,7 +42,7 @@ class AsyncClient:
         self._channel = connection.open_channel(address, tls, grpc.aio)
         self._calls = connection.open_calls(self._channel)
         self._signatures: dict[messages.Which, dict[str, Signature]] = {}
-        self._recipes: dict[messages.Which, recipes.ServedRecipe] = {}
+        self._recipes: dict[messages.Which, ServedRecipe] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -115,6 +117,8 @@ class AsyncClient:
         timeout_seconds: float | None = None,
     ) -> list[dict[str, Any]]:
         """Return the predictions of rows of the source; see `Client.predict_rows`."""
+        from tiffin.serving import recipes
+
         which, records = (model, version, label), recipes.as_rows(rows)
         for fresh in (which not in self._recipes, True):
             try:
@@ -128,7 +132,7 @@ class AsyncClient:
                     raise
             else:
                 if recipe.made(response):
-                    return split_rows(messages.read_predictions(response), len(records))
+                    return recipes.answers(response, len(records))
             # The server has loaded another version, whose recipe may differ.
             self._recipes.pop(which, None)
             self._signatures.pop(which, None)
@@ -141,11 +145,13 @@ class AsyncClient:
         version: int | None = None,
         label: str | None = None,
         timeout_seconds: float | None = None,
-    ) -> recipes.ServedRecipe:
+    ) -> "ServedRecipe":
         """Return how a model reads rows of the source; see `Client.recipe`."""
         return await self._recipe_of((model, version, label), timeout_seconds)
 
-    async def _recipe_of(self, which: messages.Which, timeout_seconds: float | None) -> recipes.ServedRecipe:
+    async def _recipe_of(self, which: messages.Which, timeout_seconds: float | None) -> "ServedRecipe":
+        from tiffin.serving import recipes  # only for rows of the source
+
         known = await self._known(which, timeout_seconds)
         if which not in self._recipes:
             found = recipes.NO_RECIPE

@@ -9,17 +9,19 @@ with Client("localhost:8500") as client:
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
 from tiffin.errors import InputError, ServingError
-from tiffin.serving import connection, failures, messages, model_config, recipes, signatures, wire
+from tiffin.serving import connection, failures, messages, model_config, signatures, wire
 from tiffin.serving.connection import Tls
 from tiffin.serving.messages import ClassScore, VersionStatus
-from tiffin.serving.outputs import split_rows
 from tiffin.serving.signatures import Signature
 from tiffin.serving.tensors import Array
+
+if TYPE_CHECKING:
+    from tiffin.serving.recipes import ServedRecipe
 
 
 class Client:
@@ -50,7 +52,7 @@ class Client:
         self._channel = connection.open_channel(address, tls)
         self._calls = connection.open_calls(self._channel)
         self._signatures: dict[messages.Which, dict[str, Signature]] = {}
-        self._recipes: dict[messages.Which, recipes.ServedRecipe] = {}
+        self._recipes: dict[messages.Which, ServedRecipe] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -159,6 +161,8 @@ class Client:
         Returns:
             The outputs of each row by name, as JSON-compatible values.
         """
+        from tiffin.serving import recipes
+
         which, records = (model, version, label), recipes.as_rows(rows)
         for fresh in (which not in self._recipes, True):
             try:
@@ -172,7 +176,7 @@ class Client:
                     raise
             else:
                 if recipe.made(response):
-                    return split_rows(messages.read_predictions(response), len(records))
+                    return recipes.answers(response, len(records))
             # The server has loaded another version, whose recipe may differ.
             self._recipes.pop(which, None)
             self._signatures.pop(which, None)
@@ -185,7 +189,7 @@ class Client:
         version: int | None = None,
         label: str | None = None,
         timeout_seconds: float | None = None,
-    ) -> recipes.ServedRecipe:
+    ) -> "ServedRecipe":
         """Return how a model reads rows of the source.
 
         Args:
@@ -199,7 +203,9 @@ class Client:
         """
         return self._recipe_of((model, version, label), timeout_seconds)
 
-    def _recipe_of(self, which: messages.Which, timeout_seconds: float | None) -> recipes.ServedRecipe:
+    def _recipe_of(self, which: messages.Which, timeout_seconds: float | None) -> "ServedRecipe":
+        from tiffin.serving import recipes  # only for rows of the source
+
         known = self._known(which, timeout_seconds)
         if which not in self._recipes:
             found = recipes.NO_RECIPE

@@ -9,6 +9,7 @@ from tiffin.errors import InputError, ServingError, did_you_mean
 from tiffin.recipe.rows import RowReader
 from tiffin.recipe.values import Unreadable
 from tiffin.serving.messages import read_predictions
+from tiffin.serving.outputs import split_rows
 from tiffin.serving.signatures import Signature, as_columns
 
 SIGNATURE = "recipe"
@@ -160,6 +161,11 @@ class ServedRecipe:
 
 # The rows of a model without a recipe are its inputs.
 NO_RECIPE = ServedRecipe(None, None)
+
+
+def answers(response: Any, count: int) -> list[dict[str, Any]]:
+    """Return the outputs of each row in a PredictResponse."""
+    return split_rows(read_predictions(response), count)
 
 
 def changed(model: str) -> ServingError:

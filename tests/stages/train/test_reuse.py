@@ -12,6 +12,7 @@ from support.written import write_schema
 from tiffin.artifacts import documents
 from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.artifacts.model import Settings, read_training
+from tiffin.artifacts.recipe import Recipe
 from tiffin.artifacts.schema import read_schema
 from tiffin.errors import InputError
 from tiffin.stages.train import reuse, training
@@ -87,6 +88,7 @@ CHANGES = {
             for column in read_manifest(trainer.inputs["examples"]).columns
         )
     ),
+    "how the source is read": lambda trainer: trainer.change_manifest(recipe=Recipe((), missing_values=("-999",))),
     "names in the source": lambda trainer: trainer.change_manifest(renamed={"kilometres": "km"}),
     "statistics": change_statistics,
     "schema": change_schema,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from tiffin.recipe.patterns import DAYS, NEGATIVE, TIMES, number_pattern
+from tiffin.recipe.patterns import DAYS, MARKS, NEGATIVE, TIMES, number_pattern
 from tiffin.recipe.sql import escaped
 
 # Plain forms. Ten digits after `+` are a telephone number.
@@ -46,9 +46,6 @@ BROKEN = (
     r"(?s)\s*(?:#(?:REF!|DIV/0!|VALUE!|NAME\?|NUM!|NULL!|SPILL!|CALC!)|#{3,}|Err:5[0-9]{2}|[+-]*[0-9.,]+(?:[eE][+-]?)?|[+-]+"
     r"|[+-]?[0-9.]+[eE][+-]?)\s*|.*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{FFFD}].*"
 )
-
-# Decimal and thousands marks, the most usual first.
-MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 
 
 @dataclass(frozen=True)

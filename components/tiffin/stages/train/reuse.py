@@ -87,5 +87,9 @@ def train_or_reuse(
 
 def _digest_columns(manifest: Manifest) -> str:
     """Return the digest of what the data version leaves out: what integers stand for, and how the source is read."""
-    content = [[dataclasses.astuple(column) for column in manifest.columns], dataclasses.astuple(manifest.recipe)]
+    content = [
+        [dataclasses.astuple(column) for column in manifest.columns],
+        sorted(manifest.renamed.items()),
+        dataclasses.astuple(manifest.recipe),
+    ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
