@@ -38,7 +38,8 @@ class RowModel:
         import tensorflow as tf
 
         text = (saved_model / _RECIPE).read_text(encoding="utf-8")
-        recipe = json.loads(text, object_hook=lambda fields: SimpleNamespace(**fields))
+        # The text omits `logical` of a plain column.
+        recipe = json.loads(text, object_hook=lambda fields: SimpleNamespace(**({"logical": None} | fields)))
         self._tf = tf
         self._reader = RowReader(recipe)
         self._texts = [c.name for c in recipe.recipe.source if c.type.split("(", 1)[0] == "VARCHAR"]

@@ -61,9 +61,7 @@ class TestRegistered:
 
     def test_the_artifact_describes_the_version(self, registration, name, tmp_path):
         assert registration == read_registration(tmp_path / "out")
-        assert registration == Registration(
-            name, 1, registration.run_id, "d1", "s1", "0.1.0", registration.model_id
-        )
+        assert registration == Registration(name, 1, registration.run_id, "d1", "s1", "0.1.0", registration.model_id)
 
     def test_the_version_has_tags_in_the_registry(self, registration, name, database):
         version = MlflowClient(database).get_model_version(name, "1")

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from support.documents import make_evaluation
 from support.mlflow_server import mlflow_server, proxy
@@ -68,8 +69,14 @@ def versions(client, name):
 
 
 def files(client, run_id):
-    """Return the folders and files of a run, and of the model that it logged."""
-    return [entry.path for path in ("", "model") for entry in client.list_artifacts(run_id, path or None)]
+    """Return the folders and files of a run, and of the models that it logged."""
+    found = [entry.path for entry in client.list_artifacts(run_id)]
+    experiment = client.get_run(run_id).info.experiment_id
+    for model in client.search_logged_models([experiment], f"source_run_id = '{run_id}'"):
+        # The client's own method looks for the model at the tracking URI of the process.
+        store = get_artifact_repository(model.artifact_location, tracking_uri=client.tracking_uri)
+        found += [f"model/{entry.path}" for entry in store.list_artifacts()]
+    return found
 
 
 def is_complete(client, run_id):
@@ -213,7 +220,7 @@ class TestRaces:
     def test_a_version_left_by_a_killed_attempt_is_deleted_by_the_next(self, server, client, inputs, name):
         first = register(*inputs, name, tracking_uri=server, run="run-1")
         source = client.get_model_version(name, first.version).source
-        client.create_model_version(name, source, first.run_id, tags={"tiffin.run": "run-1"})
+        client.create_model_version(name, source, first.run_id, tags={"tiffin.run": "run-1"}, model_id=first.model_id)
         assert register(*inputs, name, tracking_uri=server, run="run-1") == first
 
         assert versions(client, name) == [first.version]

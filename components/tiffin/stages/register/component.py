@@ -14,8 +14,7 @@ def register_model(
     evaluation: Input[Artifact],
     registration: Output[Artifact],
     model_name: str,
-    examples: Input[Dataset] = None,  # type: ignore[assignment]
-    report: Input[Artifact] = None,  # type: ignore[assignment]
+    examples: Input[Dataset] = None,
     tracking_uri: str = "",
     experiment: str = "",
     run: str = "",
@@ -32,7 +31,6 @@ def register_model(
         model: Output of train_model.
         evaluation: Output of evaluate_model. The step fails if the model did not pass.
         examples: Output of ingest_examples, for the data sets, the parameters of ingest and the input example. Optional.
-        report: File or folder to log beside the model, such as a report of the run. Optional.
         model_name: Name of the registered model: up to 128 letters, digits, '_', '-' and '.'; starts with a letter or digit.
         tracking_uri: MLflow tracking URI, without a password or token. Empty for MLFLOW_TRACKING_URI of the step's environment.
         experiment: MLflow experiment, created if it does not exist. Empty for that of MLFLOW_RUN_ID or MLFLOW_EXPERIMENT_ID
@@ -53,7 +51,7 @@ def register_model(
 
         result = register(
             model.path, evaluation.path, registration.path, model_name,
-            examples=examples.path if examples else "", files=[report.path] if report else [],
+            examples=examples.path if examples else "",
             tracking_uri=tracking_uri, experiment=experiment, run=run, run_name=run_name,
         )  # fmt: skip
         print(printable(f"registered {result.name} version {result.version}"))  # noqa: T201 - the step's log
@@ -64,9 +62,9 @@ def register_model(
 def stop_run(
     gate: str,
     reason: str,
-    examples: Input[Dataset] = None,  # type: ignore[assignment]
-    model: Input[Model] = None,  # type: ignore[assignment]
-    evaluation: Input[Artifact] = None,  # type: ignore[assignment]
+    examples: Input[Dataset] = None,
+    model: Input[Model] = None,
+    evaluation: Input[Artifact] = None,
     model_name: str = "",
     tracking_uri: str = "",
     experiment: str = "",

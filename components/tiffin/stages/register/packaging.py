@@ -1,12 +1,12 @@
 """The files that make the model artifact an MLflow model, beside its SavedModel: MLmodel, loader and requirements.
 
-    model/
-      MLmodel                   signature, input example, and the flavors python_function and tensorflow
-      code/tiffin_model_<id>/   the loader of python_function: copies of modules of tiffin.recipe
-      input_example.json        a few rows of the source
-      requirements.txt          and conda.yaml, python_env.yaml: pinned packages
-      saved_model/              the files that TensorFlow Serving loads
-      training.json             the record of the training
+model/
+  MLmodel                   signature, input example, and the flavors python_function and tensorflow
+  code/tiffin_model_<id>/   the loader of python_function: copies of modules of tiffin.recipe
+  input_example.json        a few rows of the source
+  requirements.txt          and conda.yaml, python_env.yaml: pinned packages
+  saved_model/              the files that TensorFlow Serving loads
+  training.json             the record of the training
 """
 
 import hashlib
@@ -77,8 +77,8 @@ def write(folder: Path, artifact: Path, sample_rows: Sequence[Row], **identity: 
     model = Model(metadata={"tiffin": described}, **identity)
     model.add_flavor("tensorflow", saved_model_dir=source.name, model_type="tf2-module", code=None)
     with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
-        # MLflow warns if there is no input example.
-        warnings.simplefilter("ignore", UserWarning)
+        # MLflow warns if there is no input example, and pandas of the ways of MLflow.
+        warnings.simplefilter("ignore")
         package = _copy_loader(Path(temporary))
         mlflow.pyfunc.save_model(
             folder, loader_module=f"{package.name}.pyfunc", code_paths=[str(package)], mlflow_model=model,
@@ -134,13 +134,13 @@ def _inputs(recipe: ModelRecipe) -> Schema:
 def _outputs(source: Path) -> Schema:
     # The protocol buffer suffices: loading the graph would take seconds.
     graphs = saved_model_pb2.SavedModel.FromString((source / "saved_model.pb").read_bytes()).meta_graphs
-    signatures = next((graph.signature_def for graph in graphs if "serve" in graph.meta_info_def.tags), {})
+    signatures: Mapping[str, Any] = next((graph.signature_def for graph in graphs if "serve" in graph.meta_info_def.tags), {})
     if "serving_default" not in signatures:
         raise InputError(
             f"The SavedModel should have the signature serving_default. Received: {', '.join(sorted(signatures)) or 'none'}. "
             "Train the model again."
         )
-    outputs: Mapping[str, Any] = signatures["serving_default"].outputs
+    outputs = signatures["serving_default"].outputs
     return Schema([ColSpec(_type(outputs[name]), name) for name in sorted(outputs)])
 
 

@@ -122,7 +122,9 @@ def _find(client: MlflowClient, name: str, run: str, own: list[str]) -> ModelVer
             break
     first, *others = sorted(found, key=lambda v: int(v.version)) or [None]
     for other in others:
-        print_line(f"Deleting version {other.version} of '{name}', registered at the same time as version {first.version}.")
+        print_line(
+            f"Deleting version {other.version} of '{name}', registered at the same time as version {first.version}."
+        )
         # The other attempt may have deleted it already.
         unless_missing(partial(client.delete_model_version, name, other.version))
         if other.run_id != first.run_id:
@@ -212,5 +214,3 @@ def _discard(client: MlflowClient, run_id: str) -> None:
 def _delete_files(client: MlflowClient, location: str) -> None:
     # The artifacts of a server are at mlflow-artifacts:/, below its address.
     get_artifact_repository(location, tracking_uri=client.tracking_uri).delete_artifacts()
-
-

@@ -2,14 +2,13 @@
 
 import os
 import sys
-from pathlib import Path
 
 from tiffin.errors import TiffinError
 from tiffin.masking import masked
 from tiffin.printing import printable
 
 
-def stop(gate: str, reason: str, name: str, *, tracking_uri: str = "", **about: str | Path) -> None:
+def stop(gate: str, reason: str, name: str, *, tracking_uri: str = "", **about: str) -> None:
     """Exit with the reason of a gate. If a model name and a tracking URI are given, log the run to MLflow first.
 
     An error of MLflow is a warning: it must not hide the reason.

@@ -60,10 +60,10 @@ def record_stop(
 
     def attempt() -> str:
         with client_of(uri) as client:
-            place, nesting = place(client, uri, tracking_uri, experiment, name)
-            run_id = _find_stopped(client, place, run)
+            chosen, nesting = place(client, uri, tracking_uri, experiment, name)
+            run_id = _find_stopped(client, chosen, run)
             if run_id is None:
-                created = client.create_run(place, tags=content.tags | nesting, run_name=run_name or None)
+                created = client.create_run(chosen, tags=content.tags | nesting, run_name=run_name or None)
                 run_id = str(created.info.run_id)
             fill(client, run_id, content)
             client.set_terminated(run_id, "FAILED")
