@@ -49,6 +49,8 @@ def training(
     weight_decay: float,
     seed: int,
     unreadable_dates: Literal["missing", "refuse"],
+    model_code: str,
+    hyperparameters: dict,  # type: ignore[type-arg]
     thresholds: dict,  # type: ignore[type-arg]
     model_name: str = "model",
     tracking_uri: str,
@@ -126,6 +128,8 @@ def training(
                 weight_decay=weight_decay,
                 seed=seed,
                 unreadable_dates=unreadable_dates,
+                model_code=model_code,
+                hyperparameters=hyperparameters,
                 data_root=data_root,
                 reuse=reuse,
                 run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,

@@ -262,6 +262,18 @@ class TestRecipe:
         assert (done.exit_code, self.answers(done)) == (0, ((1, 3.0),))
         assert re.search(r"^warning: .*\bCompany name\b", done.stderr, re.MULTILINE)
 
+    def test_unreadable_dates_are_told(self, run, server):
+        def answer(request, context):
+            response = server.Predict(request, context)
+            if request.model_spec.signature_name != "recipe":
+                tensors.to_proto(np.array([0, 2, 1]), response.outputs["unreadable_dates"])
+            return response
+
+        server.answers["Predict"] = answer
+        done = run("-", stdin='{"km €": 1, "passengers": 2, "Company name": "a"}\n' * 3)
+        assert done.exit_code == 0
+        assert re.search(r"^warning: 2 .*unreadable_dates", done.stderr, re.MULTILINE)
+
     def test_examples(self, run, server):
         def answer(request, context):
             if request.model_spec.signature_name == "recipe":

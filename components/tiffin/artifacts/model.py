@@ -8,6 +8,8 @@ from tiffin.artifacts import documents
 from tiffin.artifacts.notes import Note
 
 TRAINING = "training.json"
+# A copy of the file that the parameter model_code names.
+MODEL_CODE = "model_code.py"
 
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -36,6 +38,25 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class OwnCode:
+    """The code that built a model of one's own; the artifact has a copy of the file, `model_code.py`.
+
+    Attributes:
+        location: Path or URI of the file, as it was passed.
+        digest: SHA-256 of the file, in hexadecimal digits.
+        function: Function that was called: build_model or train.
+        inputs: What the model takes: the encoded vector, or raw columns.
+        hyperparameters: Hyperparameters that the function received.
+    """
+
+    location: str
+    digest: str
+    function: Literal["build_model", "train"]
+    inputs: Literal["encoded", "raw"]
+    hyperparameters: dict[str, object]
+
+
+@dataclass(frozen=True)
 class Training:
     """The record of a training: data, settings and losses.
 
@@ -53,6 +74,7 @@ class Training:
         schema_digest: Digest of the schema.
         tiffin_version: Version of Tiffin that trained the model.
         notes: What was left out or decided, such as the task.
+        own: Code that built the model; None for the default network.
     """
 
     label: str
@@ -68,6 +90,7 @@ class Training:
     schema_digest: str
     tiffin_version: str
     notes: tuple[Note, ...] = ()
+    own: OwnCode | None = None
 
 
 def write_training(artifact: str | Path, training: Training) -> None:
@@ -87,6 +110,11 @@ def read_training(artifact: str | Path) -> Training:
 def saved_model(artifact: str | Path) -> Path:
     """Return the folder of the SavedModel of a model artifact."""
     return Path(artifact) / "saved_model"
+
+
+def model_code(artifact: str | Path) -> Path:
+    """Return the path of the copy of the file that built a model of one's own."""
+    return Path(artifact) / MODEL_CODE
 
 
 def class_name(value: object) -> str:

@@ -52,9 +52,15 @@ def _ask(run: "Run", model: str, address: str) -> None:
 
     echo(f"\nPrediction of {model} at {address} (gRPC) for a row of the eval split:")
     echo(f"  {', '.join(f'{name} {row[name]}' for name in training.columns)}")
-    for name, values in answer.items():
-        echo(f"  {name:<10} {_text(values[0])}")
-    echo(f"  true label {training.label} = {row[training.label]}")
+    answers = {name: _text(values[0]) for name, values in sorted(answer.items(), key=lambda item: _place(item[0]))}
+    answers["true label"] = f"{training.label} = {row[training.label]}"
+    for name, text in answers.items():
+        echo(f"  {name:<{max(map(len, answers))}} {text}")
+
+
+def _place(name: str) -> tuple[bool, str]:
+    """Return a sort key of outputs: the prediction comes first."""
+    return not name.startswith("pr"), name
 
 
 def _text(value: Any) -> str:

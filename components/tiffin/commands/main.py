@@ -22,6 +22,7 @@ from tiffin.version import __version__
 
 # Command -> its line in `tiffin --help`. Importing every command for its docstring would take more than a second.
 COMMANDS = {
+    "init": "Write a project with a pipeline and a model of your own.",
     "compile": "Compile pipelines and components to versioned YAML.",
     "pipelines": "List the pipelines.",
     "components": "List the components.",

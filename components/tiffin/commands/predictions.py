@@ -13,7 +13,7 @@ import click
 from tiffin.commands.output import echo
 from tiffin.errors import InputError
 from tiffin.printing import json_line
-from tiffin.serving.outputs import plain
+from tiffin.serving.outputs import UNREADABLE_DATES, plain
 from tiffin.serving.rows import Source
 from tiffin.serving.stream import Answer
 
@@ -85,7 +85,7 @@ def progress(source: Source) -> Iterator[Any]:
 
 
 class Summary:
-    """The number of rows, failed rows and values.
+    """The number of rows, failed rows, values and unreadable dates.
 
     Args:
         columns: Columns that the model reads; those without any value are named.
@@ -94,12 +94,14 @@ class Summary:
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = columns
         self._values: Counter[str] = Counter()
-        self._rows = self._failed = 0
+        self._rows = self._failed = self._unreadable = 0
 
     def count(self, answer: Answer) -> None:
         """Count the row of an answer."""
         self._rows += 1
         self._failed += answer.outputs is None
+        # A count for each row, from a model with inputs of dates.
+        self._unreadable += bool(answer.outputs and answer.outputs.get(UNREADABLE_DATES))
         if isinstance(answer.row.values, Mapping):
             self._values.update(name for name in self._columns if name in answer.row.values)
         elif answer.row.values is not None:
@@ -111,6 +113,12 @@ class Summary:
         absent = [name for name in self._columns if self._rows and not self._values[name]]
         if absent and len(absent) < len(self._columns):
             echo(f"warning: no row has a value for {', '.join(absent)}; treated as missing.", err=True)
+        if self._unreadable:
+            rows = "1 row has" if self._unreadable == 1 else f"{self._unreadable:,} rows have"
+            echo(
+                f"warning: {rows} a date that the model cannot read; treated as missing. See {UNREADABLE_DATES}.",
+                err=True,
+            )
         rate = self._rows / max(seconds, 1e-9)
         echo(f"{self._counts()} in {seconds:.1f} s, {rate:,.0f} rows/s", err=True)
 

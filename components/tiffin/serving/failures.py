@@ -70,7 +70,7 @@ def _advise(method: str, code: str, detail: str) -> str:
         return "Check the labels of the model in the server's config."
     if code in ("FAILED_PRECONDITION", "INVALID_ARGUMENT") and "ignature" in detail and "input" not in detail:
         if '"explain"' in detail:
-            return "Only models trained by Tiffin have the signature explain."
+            return "Models trained by Tiffin have the signature explain, except those of own code over raw columns."
         return "Compare the signature's name and outputs with the model's metadata."
     if "Data types don't match" in detail:  # TensorFlow's message about a feature of a tf.Example
         return "Pass a fraction, such as 3.0, for a float feature, and 3 for an int64 feature."

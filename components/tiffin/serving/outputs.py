@@ -9,6 +9,9 @@ from tiffin.errors import ServingError
 from tiffin.serving.bfloat16 import is_bfloat16, widen
 from tiffin.serving.tensors import Array
 
+# Output of a model trained by Tiffin: the number of a row's dates that it could not read.
+UNREADABLE_DATES = "unreadable_dates"
+
 
 def split_rows(outputs: Mapping[str, Array], count: int) -> list[dict[str, Any]]:
     """Convert outputs to JSON-compatible values of each row.

@@ -7,8 +7,8 @@ from typing import Any
 from tiffin.errors import InputError
 from tiffin.serving import tensors
 
-# The signatures of models trained by Tiffin.
-_OF_TIFFIN = {"serving_default", "examples", "explain"}
+# The signatures that tell a model trained by Tiffin; those before the recipe had `explain`.
+_OF_TIFFIN = ({"serving_default", "recipe"}, {"serving_default", "examples", "explain"})
 # Classify and Regress send tf.Examples.
 _EXAMPLE_METHODS = ("tensorflow/serving/classify", "tensorflow/serving/regress")
 
@@ -35,8 +35,7 @@ class Signature:
         outputs: Outputs by name.
         method_name: TensorFlow Serving's name of the method, such as `tensorflow/serving/predict`.
         defaults: Names of inputs that the server fills if they are absent.
-        by_tiffin: Whether Tiffin trained the model, which has the signatures `serving_default`, `examples` and `explain`: a
-            missing number is NaN, and missing text is the empty string.
+        by_tiffin: Whether Tiffin trained the model, which has the signature `recipe`: a missing number is NaN, and missing text is the empty string.
         takes_examples: Whether the only input is known to take serialized tf.Examples.
     """
 
@@ -54,7 +53,8 @@ def read_signatures(definitions: Any) -> dict[str, Signature]:
     TensorFlow's initializers, whose names start with two underscores, are skipped.
     """
     names = sorted(name for name in definitions if not name.startswith("__"))
-    return {name: _read_signature(name, definitions[name], _OF_TIFFIN.issubset(names)) for name in names}
+    by_tiffin = any(known.issubset(names) for known in _OF_TIFFIN)
+    return {name: _read_signature(name, definitions[name], by_tiffin) for name in names}
 
 
 def _read_signature(name: str, definition: Any, by_tiffin: bool) -> Signature:

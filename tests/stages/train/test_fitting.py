@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tiffin.artifacts.model import Settings
+from tiffin.errors import InputError
 from tiffin.stages.train import fitting, rows
 from tiffin.stages.train.label import Label
 
@@ -110,3 +111,29 @@ def test_training_ends_at_the_limit_of_updates(monkeypatch):
     rows, target = data(1600)
 
     assert fit(rows, target).settings.epochs <= 4
+
+
+class TestDivergence:
+    """A loss that is not finite ends the training with the epoch, the loss and the parameter to change."""
+
+    @pytest.mark.parametrize("epochs", [0, 3])
+    @pytest.mark.parametrize("label", [BINARY, REGRESSION])
+    def test_of_the_loss(self, epochs, label):
+        with pytest.raises(InputError, match=r"(nan|inf) .*epoch \d.*learning_rate.* 1e\+25\."):
+            fit(*data(200), label, epochs=epochs, learning_rate=1e25)
+
+    def test_of_the_last_update(self):
+        # One update: its loss is that of the finite weights before it.
+        with pytest.raises(InputError, match=r"'\S+/(kernel|bias)' .* of \d+ .*learning_rate.* 3e\+38\."):
+            fit(*data(16), epochs=1, batch_size=16, learning_rate=3e38, weight_decay=1e3)
+
+    @pytest.mark.parametrize(
+        ("epoch", "before", "named"),
+        [(0, [], "nan"), (1, [], "nan.*epoch 1"), (3, [1, 0.25], "nan.*epoch 3.*0.25.*epoch 2")],
+    )
+    def test_is_told_with_the_epoch(self, epoch, before, named):
+        with pytest.raises(InputError, match=f"{named}.*Do it.$"):
+            fitting.check_loss(float("nan"), "loss", epoch, before, "Do it.")
+
+    def test_of_no_loss(self):
+        assert fitting.check_loss(1.5, "loss", 1, [], "") == 1.5

@@ -122,6 +122,46 @@ def test_another_parameter_trains_anew(trainer, options):
     assert trainer.trained == 2
 
 
+class TestModelCode:
+    """A changed file, or other hyperparameters, train anew; the same content and place do not."""
+
+    @pytest.fixture
+    def code(self, tmp_path):
+        path = tmp_path / "model.py"
+        path.write_text("x = 1\n")
+        return path
+
+    def test_the_same_file_reuses_the_model(self, trainer, code):
+        assert trainer(model_code=str(code)) == []
+        code.write_text("x = 1\n")
+
+        assert trainer(model_code=str(code)) == ["REUSED"]
+
+    def test_a_changed_file_trains_anew(self, trainer, code):
+        trainer(model_code=str(code))
+        code.write_text("x = 2\n")
+
+        assert trainer(model_code=str(code)) == []
+        assert trainer.trained == 2
+
+    @pytest.mark.parametrize("other", [{}, {"units": 2}, {"units": [1]}, {"unit": 1}])
+    def test_other_hyperparameters_train_anew(self, trainer, code, other):
+        trainer(model_code=str(code), hyperparameters={"units": 1})
+
+        assert trainer(model_code=str(code), hyperparameters=other) == []
+
+    def test_the_default_network_is_another_model(self, trainer, code):
+        trainer()
+
+        assert trainer(model_code=str(code)) == []
+        assert trainer() == ["REUSED"]
+
+    def test_a_file_that_does_not_exist(self, trainer, tmp_path):
+        with pytest.raises(InputError, match=r"other\.py"):
+            trainer(model_code=str(tmp_path / "other.py"))
+        assert not trainer.store.exists()
+
+
 def test_another_version_of_a_library_trains_anew(trainer, monkeypatch):
     trainer()
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0")

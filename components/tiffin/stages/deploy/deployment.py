@@ -89,7 +89,9 @@ def _publish(saved_model: Path, served: ServedModel, version: int, rows: list[di
         copy = Path(scratch, saved_model.name)
         # Not shutil.copytree: its errors do not name the full disk.
         storage.publish_folder(saved_model, str(copy))
-        warmup.write_warmup(copy, served.name, rows, signature_names=("", "explain", "examples"))
+        # A model of one's own code may have no `explain`.
+        names = [name for name in ("", "explain", "examples") if not name or name in warmup.read_signatures(copy)]
+        warmup.write_warmup(copy, served.name, rows, signature_names=names)
         return served.publish(copy, version)
 
 

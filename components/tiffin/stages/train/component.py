@@ -24,6 +24,8 @@ def train_model(
     weight_decay: float = 0.01,
     seed: int = 1,
     unreadable_dates: str = "missing",
+    model_code: str = "",
+    hyperparameters: dict = {},  # type: ignore[type-arg]  # noqa: B006
     data_root: str = "",
     reuse: bool = True,
     run: str = "",
@@ -51,6 +53,10 @@ def train_model(
         seed: Random seed of initial weights, shuffling and dropout, from 0 to 2**32 - 1. The same seed gives the same model.
         unreadable_dates: What the model does in a prediction with a text that is no date: missing to take it as missing and
             count it in the output unreadable_dates, or refuse to fail.
+        model_code: Path or gs:// or s3:// URI of a Python file with a model of your own: build_model(features,
+            hyperparameters), which returns a Keras model, or train(context), which returns a trained one. The step runs
+            this code. Empty for the default network.
+        hyperparameters: What the function of model_code receives, by name: any JSON values. Whole numbers arrive as int.
         data_root: Folder or bucket that keeps trained models, to reuse one that was trained from the same data version,
             statistics, schema, parameters and code. Empty for TIFFIN_RESULT_STORE of the step's environment; without
             it, nothing is kept.
@@ -58,7 +64,8 @@ def train_model(
         run: Pipeline run ID, kept with the model. Empty for none.
 
     Returns:
-        model: saved_model/ and training.json, the record of the training: data, settings and losses.
+        model: saved_model/ and training.json, the record of the training: data, settings and losses. With model_code, also
+            the file, as model_code.py.
         task: Task type, given or derived: binary, multiclass or regression.
         schema_digest: Digest of the schema used in training.
     """
@@ -66,7 +73,7 @@ def train_model(
 
     with reported():
         from tiffin.stages.train.reuse import train_or_reuse
-        from tiffin.stages.train.settings import settings_from
+        from tiffin.stages.train.settings import hyperparameters_from, settings_from
 
         settings = settings_from(
             hidden_units=hidden_units, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
@@ -75,8 +82,11 @@ def train_model(
         record = train_or_reuse(
             examples.path, statistics.path, schema.path, model.path, label,
             task=task, settings=settings, unreadable_dates=unreadable_dates, store=data_root, reuse=reuse, run=run,
+            model_code=model_code, hyperparameters=hyperparameters_from(hyperparameters, model_code),
         )  # fmt: skip
         model.metadata.update(
             {key: getattr(record, key) for key in ("label", "task", "data_version", "schema_digest", "rows")}
         )
+        if record.own:
+            model.metadata["model_code"] = f"{record.own.location} {record.own.digest}"
         return record.task, record.schema_digest

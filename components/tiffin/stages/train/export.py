@@ -48,7 +48,7 @@ def write(
     owners: Sequence[str],
     model: keras.Model,
     scale: Scale,
-    mean_row: np.ndarray,
+    mean_row: np.ndarray | None,
     recipe: ModelRecipe,
     unreadable_dates: str = "missing",
 ) -> None:
@@ -63,7 +63,7 @@ def write(
         owners: Column of each position of the encoded vector.
         model: Maps the encoded vector to logits, or to scaled numbers for regression.
         scale: Mean and standard deviation of a regression label; the model's numbers are unscaled in float64.
-        mean_row: Mean encoded vector of the training data, `[width]`.
+        mean_row: Mean encoded vector of the training data, `[width]`; None to leave out the signature explain.
         recipe: How rows of the source become the model's inputs.
         unreadable_dates: `missing` to take an unreadable date as missing, or `refuse` to fail.
     """
@@ -80,8 +80,9 @@ def write(
     serialized = [tf.TensorSpec([None], tf.string, name="inputs")]
     examples = _examples(features, dates, transform, model, label, scale)
     archive.add_endpoint("examples", examples, input_signature=serialized)
-    explain = _explain(features, dates, transform, model, label, owners, scale, mean_row)
-    archive.add_endpoint("explain", explain, input_signature=raw)
+    if mean_row is not None:
+        explain = _explain(features, dates, transform, model, label, owners, scale, mean_row)
+        archive.add_endpoint("explain", explain, input_signature=raw)
     archive.add_endpoint("recipe", _recipe(recipe), input_signature=serialized)
     archive.write_out(str(temporary), verbose=False)
     write_recipe(temporary, recipe)

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tiffin.artifacts.model import Settings
+from tiffin.errors import InputError
 from tiffin.printing import printable
 from tiffin.stages.train import network
 from tiffin.stages.train.label import Label
@@ -29,6 +30,21 @@ _PATIENCE_SHARE = 0.3
 _MAX_UPDATES = 8000
 _MAX_EPOCHS = 8  # if these are more than _MAX_UPDATES
 _AVERAGE = 0.995
+
+
+@dataclass(frozen=True)
+class Own:
+    """A network of one's own, in place of Tiffin's.
+
+    Attributes:
+        model: The network in training.
+        copy: Another one of the same form, for the averages of the weights.
+        advice: What to do if the training diverges, a sentence.
+    """
+
+    model: keras.Model
+    copy: keras.Model
+    advice: str
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,19 @@ class Fitted:
     reason: str
 
 
-def fit(data: InMemory | OnDisk, width: int, label: Label, settings: Settings) -> Fitted:
+def make_repeatable(seed: int) -> None:
+    """Set the random seed, and let TensorFlow use deterministic operations only."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def batch_size_for(rows: int, settings: Settings) -> int:
+    """Return the batch size: that of the settings, or one for the number of rows."""
+    # A power of 2 from 16 to 128, at least 16 batches per epoch if possible.
+    return settings.batch_size or 2 ** int(np.clip(np.log2(max(1, rows / 16)), 4, 7))
+
+
+def fit(data: InMemory | OnDisk, width: int, label: Label, settings: Settings, own: Own | None = None) -> Fitted:
     """Train a network. The same data and settings give the same weights on the same machine.
 
     Args:
@@ -56,29 +84,34 @@ def fit(data: InMemory | OnDisk, width: int, label: Label, settings: Settings) -
         width: Width of the encoded rows.
         label: Label to predict.
         settings: Training settings.
+        own: A network of one's own. Defaults to Tiffin's.
+
+    Raises:
+        InputError: A loss, or a weight of the trained network, is not finite.
     """
-    keras.utils.set_random_seed(settings.seed)
-    tf.config.experimental.enable_op_determinism()
+    make_repeatable(settings.seed)
     rows = data.rows
-    # A power of 2 from 16 to 128, at least 16 batches per epoch if possible.
-    batch = settings.batch_size or 2 ** int(np.clip(np.log2(max(1, rows / 16)), 4, 7))
+    batch = batch_size_for(rows, settings)
     settings = replace(settings, batch_size=batch)
+    advice = own.advice if own else f"Lower learning_rate, which is {settings.learning_rate:g}."
     if settings.epochs:
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * -(-rows // batch))
-        loop = _Loop(data, width, label, settings, rate, 0.0)
-        losses = _train(loop, data, settings.epochs, settings.seed, log=True)
+        loop = _Loop(data, width, label, settings, rate, 0.0, own)
+        losses = _train(loop, data, settings, advice, log=True)
+        check_weights(loop.averaged, advice)
         return Fitted(loop.averaged, losses, settings, "as set")
-    loop = _Loop(data, width, label, settings, settings.learning_rate, _AVERAGE)
+    loop = _Loop(data, width, label, settings, settings.learning_rate, _AVERAGE, own)
     start = loop.state()
-    found = _search(loop, data, settings)
+    found = _search(loop, data, settings, advice)
     epochs, losses, reason = found.epochs, found.losses, found.reason
     if rows < _REFIT_ROWS and epochs:
         loop.load(start)
         epochs = max(1, round(found.updates / -(-rows // batch)))
-        losses = _train(loop, data, epochs, settings.seed)
+        losses = _train(loop, data, replace(settings, epochs=epochs), advice)
         reason += "; then trained on all rows"
     else:
         loop.averaged.set_weights(found.weights)
+    check_weights(loop.averaged, advice)
     return Fitted(loop.averaged, losses, replace(settings, epochs=epochs), reason)
 
 
@@ -92,26 +125,42 @@ class _Loop:
     """
 
     def __init__(
-        self, data: InMemory | OnDisk, width: int, label: Label, settings: Settings, rate: Any, average: float
+        self,
+        data: InMemory | OnDisk,
+        width: int,
+        label: Label,
+        settings: Settings,
+        rate: Any,
+        average: float,
+        own: Own | None,
     ) -> None:
-        model = network.build(width, data.counts, label, settings)
-        self.averaged = keras.models.clone_model(model)
+        if own:
+            model, self.averaged = own.model, own.copy
+        else:
+            model = network.build(width, data.counts, label, settings)
+            self.averaged = keras.models.clone_model(model)
         self.averaged.set_weights(model.get_weights())
         optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
         optimizer.build(model.trainable_variables)
         variables = [v.value for v in (*model.variables, *optimizer.variables, *self.averaged.variables)]
         weights, averages = model.trainable_variables, self.averaged.trainable_variables
+        # Of a model of one's own, such as the moving means of a batch normalization: they are averages already.
+        states = list(zip(self.averaged.non_trainable_weights, model.non_trainable_weights, strict=True))
         loss, batch = network.loss_for(label), settings.batch_size
 
         def update(encoded: tf.Tensor, truth: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape() as tape:
                 value = loss(tf.gather(truth, rows)[:, None], model(tf.gather(encoded, rows), training=True))
-            optimizer.apply_gradients(zip(tape.gradient(value, weights), weights, strict=True))
+                # Penalties, such as a kernel_regularizer, are minimized too, but are no part of the reported loss.
+                total = tf.add_n([value, *model.losses]) if model.losses else value
+            optimizer.apply_gradients(zip(tape.gradient(total, weights), weights, strict=True))
             # The share of the first updates is smaller, so that the initial weights do not count.
             done = tf.cast(optimizer.iterations, tf.float32)
             kept = tf.minimum(average, done / (done + 9.0)) if average else 0.0
             for mean, weight in zip(averages, weights, strict=True):
                 mean.assign(kept * mean + (1.0 - kept) * weight)
+            for copy, source in states:
+                copy.assign(source)
             return value * tf.cast(tf.size(rows), tf.float32)
 
         def train(encoded: tf.Tensor, truth: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -130,7 +179,7 @@ class _Loop:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
-        block = [tf.TensorSpec([None, width]), tf.TensorSpec([None]), tf.TensorSpec([None], tf.int64)]
+        block = [tf.TensorSpec([None, width], data.dtype), tf.TensorSpec([None]), tf.TensorSpec([None], tf.int64)]
         self._data, self._batch = data, batch
         self._train = tf.function(train, input_signature=block)
         self._held_out = tf.function(held_out, input_signature=block)
@@ -155,15 +204,48 @@ def _mean(loss: Callable[..., tf.Tensor], blocks: Iterable[Block]) -> float:
     return mean
 
 
-def _train(loop: _Loop, data: InMemory | OnDisk, epochs: int, seed: int, log: bool = False) -> tuple[float, ...]:
+def _train(
+    loop: _Loop, data: InMemory | OnDisk, settings: Settings, advice: str, log: bool = False
+) -> tuple[float, ...]:
     """Train on all rows and return the mean loss of each epoch."""
-    chance = np.random.default_rng(seed)
-    losses = []
-    for number in range(epochs):
-        losses.append(loop.epoch(data.all, chance))
+    chance = np.random.default_rng(settings.seed)
+    losses: list[float] = []
+    for number in range(settings.epochs):
+        losses.append(check_loss(loop.epoch(data.all, chance), "loss", number + 1, losses, advice))
         if log:
-            _log(f"epoch {number + 1}: loss {losses[-1]:.4f}")
+            log_line(f"epoch {number + 1}: loss {losses[-1]:.4f}")
     return tuple(losses)
+
+
+def check_loss(loss: float, name: str, epoch: int, before: Sequence[float], advice: str) -> float:
+    """Return a loss if it is finite.
+
+    Args:
+        loss: The loss.
+        name: Its name in the log.
+        epoch: Number of the epoch, from 1; 0 before the first.
+        before: Losses of earlier epochs.
+        advice: What to do, a sentence.
+
+    Raises:
+        InputError: The loss is not finite.
+    """
+    if np.isfinite(loss):
+        return loss
+    when = f"in epoch {epoch}" if epoch else "before the first epoch"
+    after = f", after {before[-1]:.4g} in epoch {len(before)}" if before else ""
+    raise InputError(f"The training diverged: the {name} should be finite. Received: {loss} {when}{after}. {advice}")
+
+
+def check_weights(model: keras.Model, advice: str) -> None:
+    """Raise an InputError unless all weights of a model are finite."""
+    for weight in model.weights:
+        values = weight.numpy()
+        if np.issubdtype(values.dtype, np.inexact) and not np.isfinite(values).all():
+            raise InputError(
+                f"The training diverged: weights should be finite. Received: '{weight.path}' with "
+                f"{np.count_nonzero(~np.isfinite(values))} of {values.size} values that are not. {advice}"
+            )
 
 
 @dataclass(frozen=True)
@@ -177,7 +259,7 @@ class _Found:
     reason: str
 
 
-def _search(loop: _Loop, data: InMemory | OnDisk, settings: Settings) -> _Found:
+def _search(loop: _Loop, data: InMemory | OnDisk, settings: Settings, advice: str) -> _Found:
     folds = data.folds(settings.seed)
     chances = [np.random.default_rng([settings.seed, number]) for number in range(len(folds))]
     states = [loop.state()] * len(folds)
@@ -185,6 +267,7 @@ def _search(loop: _Loop, data: InMemory | OnDisk, settings: Settings) -> _Found:
     between = -(-_CHECK_UPDATES // per_epoch)
     last = max(_MAX_UPDATES // per_epoch, _MAX_EPOCHS)
     first = best = float(np.mean([loop.held_out_loss(held) for _, held in folds]))
+    check_loss(first, "held-out loss", 0, [], advice)
     epoch, best_epoch, weights, shown = 0, 0, loop.averaged.get_weights(), 0.0
     losses: list[float] = []
     while epoch < last:
@@ -192,8 +275,12 @@ def _search(loop: _Loop, data: InMemory | OnDisk, settings: Settings) -> _Found:
         for number, (rows, held) in enumerate(folds):
             if len(folds) > 1:
                 loop.load(states[number])
-            means = [loop.epoch(rows, chances[number]) for _ in range(between)]
-            values.append(loop.held_out_loss(held))
+            means = []
+            for passed in range(between):
+                loss = loop.epoch(rows, chances[number])
+                means.append(check_loss(loss, "loss", epoch + passed + 1, losses, advice))
+            loss = loop.held_out_loss(held)
+            values.append(check_loss(loss, "held-out loss", epoch + between, losses, advice))
             if len(folds) > 1:
                 states[number] = loop.state()
         losses += means
@@ -202,7 +289,7 @@ def _search(loop: _Loop, data: InMemory | OnDisk, settings: Settings) -> _Found:
         if value < best:
             best, best_epoch, weights = value, epoch, loop.averaged.get_weights()
         if epoch >= shown:
-            _log(f"epoch {epoch}: loss {means[-1]:.4f}, held-out loss {value:.4f}")
+            log_line(f"epoch {epoch}: loss {means[-1]:.4f}, held-out loss {value:.4f}")
             shown = epoch * 1.25
         since = (epoch - best_epoch) * per_epoch
         if since >= max(_PATIENCE_UPDATES, _PATIENCE_SHARE * best_epoch * per_epoch):
@@ -215,5 +302,6 @@ def _search(loop: _Loop, data: InMemory | OnDisk, settings: Settings) -> _Found:
     return _Found(best_epoch, best_epoch * per_epoch, tuple(losses[:best_epoch]), weights, gain)
 
 
-def _log(line: str) -> None:
+def log_line(line: str) -> None:
+    """Write a line to the step's log."""
     print(printable(line), flush=True)  # noqa: T201 - the step's log

@@ -41,11 +41,13 @@ def input_signature(features: Features, dates: Collection[str] = ()) -> dict[str
     return signature | {c.name: tf.TensorSpec([None], tf.string, name=c.name) for c in features.categories}
 
 
-def build(features: Features) -> tuple[Transform, Encode, list[keras.layers.Layer], list[str]]:
+def build(features: Features, raw: bool = False) -> tuple[Transform, Encode, list[keras.layers.Layer], list[str]]:
     """Return the transform, its layers for the exporter to track, and the column of each output.
 
     Args:
         features: Input columns.
+        raw: Whether a model of one's own takes the columns: instead of the encoded vector, numbers and positions in the
+            vocabularies are passed on as one matrix, `[batch, columns]` float64. Defaults to False.
 
     Returns:
         transform: Maps raw columns, `[batch]` each, to `[batch, width]` float32 in [0, 1].
@@ -66,7 +68,12 @@ def build(features: Features) -> tuple[Transform, Encode, list[keras.layers.Laye
     pieces = [(i, t) for i, n in enumerate(features.numbers) for t in range(len(n.edges) - 1)]
     flat = np.array([i * edges.shape[1] + t for i, t in pieces], np.int32) if features.numbers else None
 
-    def concatenated(values: tf.Tensor | None, indices: Sequence[tf.Tensor]) -> tf.Tensor:
+    def columns(values: tf.Tensor | None, indices: Sequence[tf.Tensor]) -> tf.Tensor:
+        # An infinite number is missing: it would turn any loss into NaN.
+        known = [] if values is None else [tf.where(tf.math.is_finite(values), values, tf.constant(np.nan, tf.float64))]
+        return tf.concat([*known, *(tf.cast(index, tf.float64)[:, None] for index in indices)], axis=1)
+
+    def bins(values: tf.Tensor | None, indices: Sequence[tf.Tensor]) -> tf.Tensor:
         blocks = []
         if values is not None:
             missing = tf.math.is_nan(values)
@@ -77,6 +84,8 @@ def build(features: Features) -> tuple[Transform, Encode, list[keras.layers.Laye
             blocks += [tf.gather(encoded, flat, axis=1), tf.cast(missing, tf.float32)]
         blocks += [tf.one_hot(i, depth, dtype=tf.float32) for i, depth in zip(indices, depths, strict=True)]
         return tf.concat(blocks, axis=1)
+
+    concatenated = columns if raw else bins
 
     @as_written
     def transform(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -89,6 +98,8 @@ def build(features: Features) -> tuple[Transform, Encode, list[keras.layers.Laye
         words = tf.unstack(tf.cast(indices, tf.int32), len(depths), axis=1) if depths else []
         return concatenated(numbers if features.numbers else None, words)
 
+    if raw:
+        return transform, encode, lookups, features.columns
     owners = [features.numbers[i].name for i, _ in pieces] + [n.name for n in features.numbers]
     for category, depth in zip(features.categories, depths, strict=True):
         owners += [category.name] * depth

@@ -3,7 +3,9 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tiffin.artifacts.examples import Manifest, read_manifest
 from tiffin.artifacts.model import Settings, Training, read_training, write_training
@@ -11,6 +13,7 @@ from tiffin.artifacts.results import digest_code, obtain
 from tiffin.artifacts.schema import digest_schema
 from tiffin.artifacts.statistics import digest_statistics
 from tiffin.printing import printable
+from tiffin.stages.train.own_code import read_code
 
 _PACKAGES = ("tiffin.stages.train", "tiffin.artifacts", "tiffin.recipe")
 _DISTRIBUTIONS = ("tensorflow", "keras", "numpy")
@@ -29,6 +32,8 @@ def train_or_reuse(
     store: str = "",
     reuse: bool = True,
     run: str = "",
+    model_code: str = "",
+    hyperparameters: Mapping[str, Any] | None = None,
 ) -> Training:
     """Write the model artifact and return the training record, whose notes tell if the model was reused.
 
@@ -44,11 +49,15 @@ def train_or_reuse(
         store: Folder or URI that keeps trained models; empty for TIFFIN_RESULT_STORE.
         reuse: Whether to reuse a model.
         run: ID of the run.
+        model_code: Path or URI of a file with a model of one's own; empty for Tiffin's network.
+        hyperparameters: What that file's function receives. Defaults to none.
 
     Raises:
         InputError: A parameter or an artifact is invalid.
         DataError: The label has fewer than two values, or too many classes.
     """
+    # Read once: the code that is digested is the code that runs.
+    code = read_code(model_code) if model_code else None
     manifest = read_manifest(examples)
     inputs = {
         "data_version": manifest.version,
@@ -66,13 +75,26 @@ def train_or_reuse(
         ),
         "code": digest_code(_PACKAGES, _DISTRIBUTIONS),
     }
+    if code:
+        # With the place: notes and the record name it.
+        inputs["model_code"] = f"{code.digest} {model_code}"
+        inputs["hyperparameters"] = json.dumps(dict(hyperparameters or {}), sort_keys=True)
 
     def make() -> None:
         # A reused model needs neither TensorFlow nor the seconds of its import.
         from tiffin.stages.train.training import train
 
         train(
-            examples, statistics, schema, output, label, task=task, settings=settings, unreadable_dates=unreadable_dates
+            examples,
+            statistics,
+            schema,
+            output,
+            label,
+            task=task,
+            settings=settings,
+            unreadable_dates=unreadable_dates,
+            code=code,
+            hyperparameters=hyperparameters,
         )
 
     notes = obtain("train_model", inputs, Path(output), make, store=store, reuse=reuse, run=run)

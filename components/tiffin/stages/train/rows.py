@@ -8,6 +8,7 @@
 Each part on disk is a random sample of all rows, however the rows of the examples are sorted.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -47,13 +48,14 @@ class Encoder:
     Attributes:
         width: Width of the encoded rows.
         scale: Scale of the target.
+        dtype: Type of the encoded rows.
     """
 
-    def __init__(self, encode: Encode, kind: np.dtype, width: int) -> None:
+    def __init__(self, encode: Encode, kind: np.dtype, width: int, dtype: tf.DType = tf.float32) -> None:
         numbers, indices = (kind[name].shape for name in ("numbers", "indices"))
         signature = [tf.TensorSpec([None, *numbers], tf.float64), tf.TensorSpec([None, *indices], tf.int16)]
         self._run = tf.function(encode, input_signature=signature, autograph=False)
-        self.width, self.scale = width, Scale()
+        self.width, self.scale, self.dtype = width, Scale(), dtype
 
     def encode(self, records: np.ndarray) -> tf.Tensor:
         """Return the encoded records, `[rows, width]`."""
@@ -74,7 +76,8 @@ class Encoder:
 
     def block_rows(self, batch: int = 1) -> int:
         """Return the rows of a block: a multiple of the batch size."""
-        return max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * self.width)) // batch) * batch
+        row_bytes: int = self.dtype.size * self.width
+        return max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // row_bytes) // batch) * batch
 
     def encoded(self, records: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the encoded records in parts, each with the position of its first row."""
@@ -89,16 +92,17 @@ class InMemory:
         rows: Number of rows.
         counts: Number of rows of each class.
         mean_row: Mean encoded row, `[width]`.
+        dtype: Type of the encoded rows.
         all: Subset of all rows.
     """
 
     def __init__(self, records: np.ndarray, encoder: Encoder, classes: int) -> None:
         self.rows, self.all = len(records), np.arange(len(records))
         self.counts = np.bincount(records["target"].astype(int), minlength=classes) if classes else np.zeros(0)
-        self._encoder, self._records = encoder, records
+        self._encoder, self._records, self.dtype = encoder, records, encoder.dtype
         self._target = encoder.target(records)
-        kept = self.rows * 4 * encoder.width <= _ENCODED_BYTES
-        encoded = np.empty((self.rows if kept else 0, encoder.width), np.float32)
+        kept = self.rows * encoder.dtype.size * encoder.width <= _ENCODED_BYTES
+        encoded = np.empty((self.rows if kept else 0, encoder.width), encoder.dtype.as_numpy_dtype)
         sums = []
         for start, part in encoder.encoded(records):
             sums.append(part.sum(axis=0, dtype=np.float64))
@@ -109,6 +113,10 @@ class InMemory:
 
     def close(self) -> None:
         """Do nothing: the rows have no file."""
+
+    def sample(self, rows: int, seed: int) -> np.ndarray:
+        """Return up to `rows` records, chosen at random."""
+        return self._records[np.random.default_rng(seed).permutation(self.rows)[:rows]]
 
     def size(self, subset: Any) -> int:
         """Return the number of rows of a subset."""
@@ -137,6 +145,7 @@ class OnDisk:
         rows: Number of rows.
         counts: Number of rows of each class.
         mean_row: Mean encoded row, `[width]`.
+        dtype: Type of the encoded rows.
         all: Subset of all rows.
     """
 
@@ -166,7 +175,7 @@ class OnDisk:
         Raises:
             StorageError: The folder for temporary files has too little space, or the records cannot be read.
         """
-        self._encoder, self._kind = encoder, kind
+        self._encoder, self._kind, self.dtype = encoder, kind, encoder.dtype
         parts = -(-rows * kind.itemsize // _PART_BYTES)
         self._room = -(-rows // parts)
         self._filled = np.zeros(parts, np.int64)
@@ -186,6 +195,11 @@ class OnDisk:
     def close(self) -> None:
         """Delete the file."""
         self._file.close()
+
+    def sample(self, rows: int, seed: int) -> np.ndarray:
+        """Return up to `rows` records of the first part, which is a random sample of all rows."""
+        records = self._read(0)
+        return records[np.random.default_rng(seed).permutation(len(records))[:rows]]
 
     def _add(self, records: np.ndarray, share: int, chance: np.random.Generator) -> None:
         """Distribute records over the parts, except one of `share` to hold out."""
@@ -248,8 +262,10 @@ class OnDisk:
         self._filled[part] += len(records)
 
     def _read(self, part: int) -> np.ndarray:
-        self._file.seek(part * self._room * self._kind.itemsize)
-        return np.frombuffer(self._file.read(int(self._filled[part]) * self._kind.itemsize), self._kind)
+        # Not seek and read: a dataset of own code may be read while another pass is still open.
+        size, start = int(self._filled[part]) * self._kind.itemsize, part * self._room * self._kind.itemsize
+        content = os.pread(self._file.fileno(), size, start)
+        return np.frombuffer(content, self._kind)
 
 
 def _held_out_share(rows: int) -> int:

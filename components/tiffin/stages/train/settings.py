@@ -1,5 +1,6 @@
 """Rules of the train stage's parameters. Imports nothing heavy, so they can be checked before a run starts."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -63,6 +64,49 @@ def settings_from(**values: Any) -> Settings:
     return Settings(**{**values, "hidden_units": tuple(int(size) for size in values["hidden_units"])})
 
 
+def check_model_code(location: str) -> None:
+    """Raise an InputError unless the parameter `model_code` is empty, or the path or URI of a Python file."""
+    if not location:
+        return
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", location)
+    if scheme and scheme[1].lower() not in ("file", "gs", "s3", "minio"):
+        raise InputError(
+            f"model_code should be a path, or start with gs:// or s3://. Received: model_code='{location}'. "
+            "Copy the file to a store that only your team can write: the step runs it."
+        )
+    if not location.endswith(".py"):
+        raise InputError(
+            f"model_code should be a Python file, whose name ends in .py. Received: model_code='{location}'. "
+            "Pass the file itself, not its folder or its module."
+        )
+
+
+def hyperparameters_from(values: Mapping[str, Any], model_code: str) -> dict[str, Any]:
+    """Return the hyperparameters as own code receives them: KFP passes whole numbers as floats, which become integers.
+
+    Args:
+        values: The parameter `hyperparameters`.
+        model_code: The parameter `model_code`.
+
+    Raises:
+        InputError: There are hyperparameters without own code.
+    """
+    if values and not model_code:
+        raise InputError(
+            f"hyperparameters should be empty without model_code. Received: {', '.join(values)}. The default network has the "
+            "parameters hidden_units, dropout, learning_rate, weight_decay and batch_size."
+        )
+    return {name: _with_integers(value) for name, value in values.items()}
+
+
+def _with_integers(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _with_integers(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_integers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
 def _is_whole(size: Any) -> bool:
     return isinstance(size, int | float) and not isinstance(size, bool) and float(size).is_integer()
 
@@ -71,5 +115,6 @@ def _is_whole(size: Any) -> bool:
 RULES: Mapping[str, Callable[[Any], None]] = {
     "label": check_label,
     "unreadable_dates": check_unreadable_dates,
+    "model_code": check_model_code,
     **{name: partial(check_setting, name) for name in _RANGES},
 }

@@ -1,20 +1,28 @@
 """Train a model artifact from examples, statistics and schema: the SavedModel and the training record."""
 
+import json
+from collections.abc import Iterable, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tiffin.artifacts.examples import Manifest, read_manifest
-from tiffin.artifacts.model import Settings, Training, saved_model, write_training
+from tiffin.artifacts.model import Settings, Training, model_code, saved_model, write_training
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.recipe import ModelRecipe
 from tiffin.artifacts.schema import digest_schema, read_schema
 from tiffin.artifacts.statistics import find_split, read_statistics
 from tiffin.errors import DataError
-from tiffin.stages.train import columns, dates, export, features, fitting, preprocessing, rows
+from tiffin.stages.train import columns, dates, export, features, fitting, leakage, own_training, preprocessing, rows
 from tiffin.stages.train.label import Label, Values, find_label, look_at
+from tiffin.stages.train.leakage import Leak, find_leaks
+from tiffin.stages.train.own_code import Code
 from tiffin.stages.train.settings import check_label, check_unreadable_dates
+from tiffin.stages.train.trained import Trained
+from tiffin.storage.files import write_bytes
 from tiffin.version import __version__
 
 
@@ -29,6 +37,8 @@ def train(
     settings: Settings = Settings(),  # noqa: B008 - frozen
     unreadable_dates: str = "missing",
     split: str = "train",
+    code: Code | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
 ) -> Training:
     """Train a model on one split, write the model artifact and return the training record.
 
@@ -43,9 +53,11 @@ def train(
         unreadable_dates: What the model does with a text that is no date: `missing` to take it as missing and count it in an
             output, or `refuse` to fail. Defaults to `missing`.
         split: Split to train on. Defaults to `train`.
+        code: File with a model of one's own. Defaults to Tiffin's network.
+        hyperparameters: What that file's function receives. Defaults to none.
 
     Raises:
-        InputError: A parameter or an artifact is invalid.
+        InputError: A parameter or an artifact is invalid, own code fails, or the training diverges.
         DataError: The label has fewer than two values, or too many classes.
         StorageError: A shard is missing or damaged, or the folder for temporary files has too little space.
     """
@@ -63,26 +75,36 @@ def train(
             "Choose another column."
         )
     target_label = find_label(values, label, task)
-    transform, encode, layers, owners = preprocessing.build(chosen)
-    kind = columns.record_type(chosen)
-    encoder = rows.Encoder(encode, kind, len(owners))
-    with closing(_load(examples, split, chosen, target_label, values, encoder, settings)) as data:
-        fitted = fitting.fit(data, encoder.width, target_label, settings)
+    load = partial(_load, examples, split, target_label, values, settings, hold_out=bool(code) or not settings.epochs)
+    if code:
+        targets = own_training.find_targets(columns.read_targets(examples, split, target_label), target_label, values)
+        made = own_training.train_own(code, hyperparameters or {}, chosen, target_label, targets, settings, load)
+    else:
+        made = _train_network(chosen, target_label, settings, load)
+    chosen, fitted = made.features, made.fitted
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     recipe = _recipe(manifest, chosen, target_label)
     export.write(
-        saved_model(output), chosen, target_label, transform, layers, owners, fitted.model, encoder.scale, data.mean_row,
-        recipe, unreadable_dates,
+        saved_model(output), chosen, target_label, made.transform, made.layers, made.owners, fitted.model, made.scale,
+        made.mean_row, recipe, unreadable_dates,
     )  # fmt: skip
-    notes = (*_notes(chosen, target_label, values.missing, fitted, manifest), *_unknown_formats(recipe, manifest))
+    model_code(output).unlink(missing_ok=True)
+    if code:
+        write_bytes(model_code(output), code.content)
+    notes = (
+        *_notes(chosen, target_label, values.missing, fitted, manifest),
+        *_leaks(made.leaks, target_label, manifest),
+        *_unknown_formats(recipe, manifest),
+        *made.notes,
+    )
     training = Training(
         label=label,
         task=target_label.task,
         classes=target_label.classes,
         columns=tuple(chosen.columns),
         left_out=chosen.left_out,
-        rows=data.rows,
+        rows=made.rows,
         rows_without_label=values.missing,
         settings=fitted.settings,
         losses=fitted.losses,
@@ -90,6 +112,7 @@ def train(
         schema_digest=digest_schema(schema),
         tiffin_version=__version__,
         notes=notes,
+        own=made.own,
     )
     # Written last: an artifact with a training record is complete.
     write_training(output, training)
@@ -110,6 +133,22 @@ def _recipe(manifest: Manifest, chosen: features.Features, label: Label) -> Mode
     )
 
 
+def _leaks(leaks: Iterable[Leak], label: Label, manifest: Manifest) -> list[Note]:
+    """Return a note for each column that gives the label away."""
+    found = []
+    measure = "log loss of guessing" if label.classes else "variance"
+    for leak in leaks:
+        name, about = manifest.original_name(leak.column), manifest.original_name(label.name)
+        what = (
+            f"has one value for each class of {about}"
+            if leak.is_function
+            else f"predicts {about} almost alone: it explains {leak.share:.1%} of the {measure}"
+        )
+        text = f"{name}: {what}. If its value is not known before {about}, set exclude={json.dumps([name], ensure_ascii=False)}."
+        found.append(Note("LABEL_LEAK", text, name))
+    return found
+
+
 def _unknown_formats(recipe: ModelRecipe, manifest: Manifest) -> tuple[Note, ...]:
     """Return a note for each format of dates that the model cannot read."""
     found = []
@@ -121,14 +160,26 @@ def _unknown_formats(recipe: ModelRecipe, manifest: Manifest) -> tuple[Note, ...
     return tuple(found)
 
 
+def _train_network(chosen: features.Features, label: Label, settings: Settings, load: own_training.Load) -> Trained:
+    """Train Tiffin's network."""
+    transform, encode, layers, owners = preprocessing.build(chosen)
+    encoder = rows.Encoder(encode, columns.record_type(chosen), len(owners))
+    with closing(load(chosen, encoder)) as data:
+        leaks = find_leaks(data.sample(leakage.ROWS, settings.seed), chosen, label)
+        fitted = fitting.fit(data, encoder.width, label, settings)
+    return Trained(chosen, transform, layers, owners, fitted, encoder.scale, data.mean_row, data.rows, leaks)
+
+
 def _load(
     examples: str | Path,
     split: str,
-    chosen: features.Features,
     label: Label,
     values: Values,
-    encoder: rows.Encoder,
     settings: Settings,
+    chosen: features.Features,
+    encoder: rows.Encoder,
+    *,
+    hold_out: bool,
 ) -> rows.InMemory | rows.OnDisk:
     """Read the rows, into memory if they fit, and set the encoder's scale."""
     kind, classes = columns.record_type(chosen), len(label.classes)
@@ -144,7 +195,7 @@ def _load(
     if not classes:
         targets = columns.read_targets(examples, split, label)
         encoder.scale = columns.find_scale(targets, values.low, values.high)
-    return rows.OnDisk(batches, values.rows, kind, encoder, classes, settings.seed, hold_out=not settings.epochs)
+    return rows.OnDisk(batches, values.rows, kind, encoder, classes, settings.seed, hold_out=hold_out)
 
 
 def _notes(

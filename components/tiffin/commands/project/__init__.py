@@ -1,0 +1,1 @@
+"""The files of a project that `tiffin init` writes; `@NAME@`, `@VERSION@` and `@TITLE@` are replaced."""
