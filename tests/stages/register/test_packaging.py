@@ -62,7 +62,10 @@ def expected(artifact: Path, **changed: list) -> dict[str, list]:
     inputs = {n: tf.cast(v, tf.float64) if v.dtype != tf.string else v for n, v in inputs.items()}
     loaded = tf.saved_model.load(str(saved_model(artifact)))
     outputs = {name: value.numpy() for name, value in loaded.signatures["serving_default"](**inputs).items()}
-    return {n: v.astype(str).tolist() if v.dtype != object else np.char.decode(v.astype(bytes)).tolist() for n, v in outputs.items()}
+    return {
+        n: v.astype(str).tolist() if v.dtype != object else np.char.decode(v.astype(bytes)).tolist()
+        for n, v in outputs.items()
+    }
 
 
 def answered(frame: pd.DataFrame) -> dict[str, list]:

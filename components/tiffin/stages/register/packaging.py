@@ -134,7 +134,9 @@ def _inputs(recipe: ModelRecipe) -> Schema:
 def _outputs(source: Path) -> Schema:
     # The protocol buffer suffices: loading the graph would take seconds.
     graphs = saved_model_pb2.SavedModel.FromString((source / "saved_model.pb").read_bytes()).meta_graphs
-    signatures: Mapping[str, Any] = next((graph.signature_def for graph in graphs if "serve" in graph.meta_info_def.tags), {})
+    signatures: Mapping[str, Any] = next(
+        (graph.signature_def for graph in graphs if "serve" in graph.meta_info_def.tags), {}
+    )
     if "serving_default" not in signatures:
         raise InputError(
             f"The SavedModel should have the signature serving_default. Received: {', '.join(sorted(signatures)) or 'none'}. "
