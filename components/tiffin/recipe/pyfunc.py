@@ -5,6 +5,7 @@ module, too, imports nothing else of Tiffin. It needs MLflow, TensorFlow and pan
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,9 @@ SAVED_MODEL = "saved_model"
 _RECIPE = "assets.extra/tiffin_recipe.json"
 # Rows of one call of the SavedModel.
 _BATCH = 8192
+# Parameter of predict.
+UNREADABLE = "unreadable"
+_LOGGER = logging.getLogger(__name__)
 
 
 def _load_pyfunc(path: str) -> "RowModel":
@@ -53,20 +57,28 @@ class RowModel:
 
         Args:
             model_input: pandas.DataFrame with the columns of the source; other columns are ignored.
-            params: Not used.
+            params: `unreadable`: `error` to raise an error for a row with a value that does not fit its column, `missing` to
+                return missing outputs for it, with a warning.
 
         Raises:
             MlflowException: A column is absent, or a value does not fit its column.
         """
         import pandas as pd
 
-        del params
+        handling = (params or {}).get(UNREADABLE, "error")
+        if handling not in ("error", "missing"):
+            raise _invalid(f"{UNREADABLE} should be 'error' or 'missing'. Received: {UNREADABLE}={handling!r}.")
         if absent := self._reader.absent(model_input.columns):
             raise _invalid(f"Columns that the model needs are missing: {', '.join(map(repr, absent))}. Add them.")
         self._check_texts(model_input)
-        parts = list(self._answers(model_input))
-        frames = [pd.DataFrame({name: _column(part[name]) for name in sorted(part)}) for part in parts]
-        return pd.concat(frames, ignore_index=True).set_axis(model_input.index)
+        faults: list[str] = []
+        frames = [
+            pd.DataFrame({name: _column(outputs[name]) for name in sorted(outputs)}, index=places)
+            for places, outputs in self._answers(model_input, faults if handling == "missing" else None)
+        ]
+        if faults:
+            _LOGGER.warning("%d of %d rows could not be read, first: %s", len(faults), len(model_input), faults[0])
+        return pd.concat(frames).reindex(range(len(model_input))).set_axis(model_input.index)
 
     def _check_texts(self, frame: Any) -> None:
         """Raise an error for a text column that pandas read as numbers: leading zeros are lost, and 7 may have become 7.0."""
@@ -82,24 +94,29 @@ class RowModel:
                 f"text, for example with pandas.read_csv(..., dtype={dict.fromkeys(wrong, 'str')})."
             )
 
-    def _answers(self, frame: Any) -> Iterator[dict[str, np.ndarray]]:
+    def _answers(self, frame: Any, faults: list[str] | None) -> Iterator[tuple[list[int], dict[str, np.ndarray]]]:
+        """Yield the places of rows and their outputs; the first unreadable row is an error if there is no list for them."""
         names = list(frame.columns)
         # An empty frame has the same outputs, without rows.
         for start in range(0, max(len(frame), 1), _BATCH):
             batch = frame.iloc[start : start + _BATCH]
             values = [batch.iloc[:, position].tolist() for position in range(len(names))]
-            rows = []
+            rows, places = [], []
             for number, row in enumerate(zip(*values, strict=True)):
                 try:
                     rows.append(self._reader.read(dict(zip(names, row, strict=True))))
+                    places.append(start + number)
                 except Unreadable as error:
-                    raise _invalid(f"Row {batch.index[number]}: {error}") from None
+                    text = f"Row {batch.index[number]}: {error}"
+                    if faults is None:
+                        raise _invalid(f"{text}. Fix it, or pass params={{'{UNREADABLE}': 'missing'}}.") from None
+                    faults.append(text)
             try:
                 inputs = self._reader.inputs(rows)
             except Unreadable as error:
                 raise _invalid(f"Rows {start} to {start + len(rows) - 1}: {error}") from None
             tensors = {name: self._tensor([row[name] for row in inputs], dtype) for name, dtype in self._dtypes.items()}
-            yield {name: output.numpy() for name, output in self._signature(**tensors).items()}
+            yield places, {name: output.numpy() for name, output in self._signature(**tensors).items()}
 
     def _tensor(self, values: Sequence[Value], dtype: Any) -> Any:
         if dtype == self._tf.string:

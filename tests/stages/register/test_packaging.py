@@ -141,7 +141,7 @@ class TestLoaded:
         assert model.predict(frame)["texts"].tolist() == ["Ulm|2024-01-05T10:00:00", "|"]
 
     def test_missing_columns(self, model, frame):
-        with pytest.raises(Exception, match="city.*rush") as raised:
+        with pytest.raises(Exception, match=r"city.*rush") as raised:
             model.predict(frame.drop(columns=["city", "rush?"]))
 
         assert raised.value.error_code == "INVALID_PARAMETER_VALUE"
@@ -152,6 +152,24 @@ class TestLoaded:
             model.predict(frame)
 
         assert raised.value.error_code == "INVALID_PARAMETER_VALUE"
+
+    def test_rows_that_cannot_be_read_are_missing_if_asked_for(self, model, frame, caplog):
+        frame["rush?"] = ["yes", "perhaps", "no", "x"]
+        found = model.predict(frame, params={"unreadable": "missing"})
+
+        assert found["probability"].isna().tolist() == [False, True, False, True]
+        assert found["texts"].tolist()[2] == model.predict(frame[2:3])["texts"].tolist()[0]
+        assert "2 of 4" in caplog.text
+        assert "'perhaps'" in caplog.text
+
+    def test_no_row_can_be_read(self, model, frame):
+        frame["rush?"] = "x"
+
+        assert model.predict(frame, params={"unreadable": "missing"})["probability"].isna().tolist() == [True] * 4
+
+    def test_another_value_of_the_parameter(self, model, frame):
+        with pytest.raises(Exception, match="unreadable='zero'"):
+            model.predict(frame, params={"unreadable": "zero"})
 
     @pytest.mark.parametrize("values", [[7, 8, 9, 10], [7.0, None, 8.0, 9.0], [True, False, True, False]])
     def test_numbers_in_a_text_column(self, model, frame, values):

@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 import tensorflow as tf
 from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType, Array
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -30,6 +30,7 @@ from tiffin.artifacts.examples import Row
 from tiffin.artifacts.model import saved_model
 from tiffin.artifacts.recipe import ModelRecipe, read_recipe
 from tiffin.errors import InputError
+from tiffin.recipe.pyfunc import UNREADABLE
 
 with warnings.catch_warnings():
     # Its import warns of type hints of its own.
@@ -39,6 +40,7 @@ with warnings.catch_warnings():
 # Modules of tiffin.recipe that the loader consists of. They import nothing else of Tiffin.
 LOADER = ("patterns", "values", "derived", "rows", "pyfunc")
 _EXAMPLE_ROWS = 5
+_PARAMETERS = ParamSchema([ParamSpec(UNREADABLE, DataType.string, "error")])
 # These loggers print a line for each model about its example, and about the version of pip.
 for _name in ("mlflow.pyfunc", "mlflow.utils.environment"):
     logging.getLogger(_name).setLevel(logging.ERROR)
@@ -82,7 +84,7 @@ def write(folder: Path, artifact: Path, sample_rows: Sequence[Row], **identity: 
         package = _copy_loader(Path(temporary))
         mlflow.pyfunc.save_model(
             folder, loader_module=f"{package.name}.pyfunc", code_paths=[str(package)], mlflow_model=model,
-            signature=ModelSignature(_inputs(recipe), _outputs(source)), input_example=_example(recipe, sample_rows),
+            signature=ModelSignature(_inputs(recipe), _outputs(source), _PARAMETERS), input_example=_example(recipe, sample_rows),
             pip_requirements=requirements(bool(recipe.recipe.derive)),
         )  # fmt: skip
     model.model_size_bytes = sum(
@@ -147,6 +149,8 @@ def _outputs(source: Path) -> Schema:
 
 
 def _type(output: Any) -> Any:
+    if output.tensor_shape.unknown_rank:
+        return AnyType()
     kind = _TYPES.get(tf.as_dtype(output.dtype), AnyType())
     for _ in output.tensor_shape.dim[1:]:
         kind = Array(kind)
