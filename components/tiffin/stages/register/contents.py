@@ -1,7 +1,7 @@
 """What an MLflow run holds of a pipeline run: parameters, metrics, tags and data sets."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -136,15 +136,12 @@ def metrics(evaluation: Evaluation | None, record: Training | None, moment: int,
     return found + [Metric("training_loss", loss, moment, epoch) for epoch, loss in enumerate(losses, 1)]
 
 
-def datasets(manifest: Manifest, used: Sequence[str] = ()) -> list[DatasetInput]:
-    """Return the splits of the examples as data sets of MLflow: with digest, sources, schema and number of rows.
-
-    Args:
-        manifest: Manifest of the examples.
-        used: Names of the splits; empty for all.
-    """
+def datasets(manifest: Manifest) -> list[DatasetInput]:
+    """Return the splits of the examples as data sets of MLflow: with digest, sources, schema and number of rows."""
     source_type, source = _source(manifest)
-    schema = json.dumps({"mlflow_colspec": _schema(manifest.columns).to_dict()})
+    # MLflow has no schema without columns.
+    columns = _schema(manifest.columns).to_dict() if manifest.columns else None
+    schema = json.dumps({"mlflow_colspec": columns}) if columns else None
     return [
         DatasetInput(
             Dataset(
@@ -152,13 +149,12 @@ def datasets(manifest: Manifest, used: Sequence[str] = ()) -> list[DatasetInput]
                 manifest.version,
                 source_type,
                 source,
-                schema if len(schema) <= _LONGEST_SCHEMA else None,
+                schema if schema and len(schema) <= _LONGEST_SCHEMA else None,
                 json.dumps({"num_rows": rows.rows, "num_elements": rows.rows * len(manifest.columns)}),
             ),
             [InputTag("mlflow.data.context", "training" if split == "train" else split)],
         )
         for split, rows in manifest.splits.items()
-        if not used or split in used
     ]
 
 

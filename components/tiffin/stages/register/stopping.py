@@ -65,8 +65,10 @@ def record_stop(
             if run_id is None:
                 created = client.create_run(chosen, tags=content.tags | nesting, run_name=run_name or None)
                 run_id = str(created.info.run_id)
-            fill(client, run_id, content)
-            client.set_terminated(run_id, "FAILED")
+            try:
+                fill(client, run_id, content)
+            finally:
+                client.set_terminated(run_id, "FAILED")
         return run_id
 
     with faults.explained(uri):
