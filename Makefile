@@ -104,6 +104,7 @@ test-lowest: test-bounds-lowest ## Install the lowest versions of the requiremen
 test-bounds-%: $(UV) setup
 	@python=$$($(SYNC) --python) && for env in dev data model; do \
 	  case $$env in dev) config=--no-config tests=;; *) config="--config-file locks/$$env.toml" tests=.[test,test-s3];; esac; \
+	  if [ $$env = model ]; then tests=.[test,test-s3,test-mlflow]; fi; \
 	  echo "Installing the $* packages of $$env in .venvs/$*/$$env"; \
 	  $(UV) venv --quiet --clear --python $$python .venvs/$*/$$env || exit 1; \
 	  install="$(UV) pip install --quiet --python .venvs/$*/$$env/bin/python --editable"; \
@@ -159,7 +160,7 @@ lock: $(UV) ## Resolve the environments into locks/, without URLs.
 	done
 	@for env in $(TESTED); do \
 	  echo "locks/test-$$env.txt"; \
-	  $(COMPILE) --no-config $(EVERYWHERE) --extra test --extra test-s3 -c locks/$$env.txt \
+	  $(COMPILE) --no-config $(EVERYWHERE) --extra test --extra test-s3 $$(test $$env = model && echo --extra test-mlflow) -c locks/$$env.txt \
 	    -o locks/test-$$env.txt || exit 1; \
 	done
 	@echo "locks/compatibility"

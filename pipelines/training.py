@@ -157,15 +157,13 @@ def training(
                 registered = register_model(
                     model=trained.outputs["model"],
                     evaluation=evaluated.outputs["evaluation"],
+                    examples=ingested.outputs["examples"],
                     model_name=model_name,
                     tracking_uri=tracking_uri,
                     run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+                    run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
                 )
-                set_up(
-                    registered,
-                    "Register",
-                    retries=3,
-                ).set_caching_options(False)
+                set_up(registered, "Register", retries=3).set_caching_options(False)
                 deployed = deploy_model(
                     model=trained.outputs["model"],
                     examples=ingested.outputs["examples"],
@@ -179,8 +177,26 @@ def training(
                 )
                 set_up(deployed, "Deploy", retries=3).set_caching_options(False)
             with dsl.Else(name="not passed"):
-                stopped = stop_run(gate="evaluation", reason=evaluated.outputs["reason"])
+                stopped = stop_run(
+                    gate="evaluation",
+                    reason=evaluated.outputs["reason"],
+                    examples=ingested.outputs["examples"],
+                    model=trained.outputs["model"],
+                    evaluation=evaluated.outputs["evaluation"],
+                    model_name=model_name,
+                    tracking_uri=tracking_uri,
+                    run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+                    run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+                )
                 set_up(stopped, "Stop: the model is not good enough").set_caching_options(False)
         with dsl.Else(name="not valid"):
-            stopped = stop_run(gate="validation", reason=validated.outputs["reason"])
+            stopped = stop_run(
+                gate="validation",
+                reason=validated.outputs["reason"],
+                examples=ingested.outputs["examples"],
+                model_name=model_name,
+                tracking_uri=tracking_uri,
+                run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+                run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+            )
             set_up(stopped, "Stop: the data is not valid").set_caching_options(False)

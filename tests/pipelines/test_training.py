@@ -15,7 +15,7 @@ from tiffin.authoring.compilation import compile_pipeline
 # The fields of KFP's spec that the pipeline uses. Before adding a field, check that the oldest backend that Tiffin
 # supports can read it.
 SPEC_PARTS = {
-    "ArtifactSpec": "artifact_type description",
+    "ArtifactSpec": "artifact_type description is_optional",
     "ArtifactTypeSchema": "schema_title schema_version",
     "CachingOptions": "enable_cache",
     "ComponentInputsSpec": "artifacts parameters",
@@ -71,8 +71,8 @@ STEPS = {
     "evaluate-model": ("Evaluate", 2, 6, STORE),
     "register-model": ("Register", 3, 1, TRACKING),
     "deploy-model": ("Deploy", 3, 1, SERVING),
-    "stop-run": ("Stop: the model is not good enough", 0, 1, {}),
-    "stop-run-2": ("Stop: the data is not valid", 0, 1, {}),
+    "stop-run": ("Stop: the model is not good enough", 0, 1, TRACKING),
+    "stop-run-2": ("Stop: the data is not valid", 0, 1, TRACKING),
     "summarize-run": ("Summarize", 0, 1, STORE),
 }
 
@@ -296,10 +296,12 @@ class TestForm:
                 if None not in pair and pair[0] != pair[1]:
                     differing[name, field] = pair
 
-        # The components' label is optional.
+        # The components' label, and the model name of stop_run, are optional.
         assert differing == {
             ("comp-ingest-examples", "label"): ("", "late"),
             ("comp-validate-examples", "label"): ("", "late"),
+            ("comp-stop-run", "model_name"): ("", "model"),
+            ("comp-stop-run-2", "model_name"): ("", "model"),
         }
 
     def test_every_field_is_used(self, tasks, parameters):

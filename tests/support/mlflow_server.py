@@ -14,8 +14,13 @@ from support.waiting import free_port, until
 
 
 @contextlib.contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """Run an MLflow server with its database and artifacts in a folder; yield its address."""
+def mlflow_server(folder: Path, database: str = "") -> Iterator[str]:
+    """Run an MLflow server with its artifacts in a folder; yield its address.
+
+    Args:
+        folder: Folder of the artifacts, and of a SQLite database unless another one is given.
+        database: URI of the database.
+    """
     port = free_port()
     command = [
         sys.executable,
@@ -24,7 +29,7 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         "-m",
         "mlflow",
         "server",
-        f"--backend-store-uri=sqlite:///{folder}/mlflow.db",
+        f"--backend-store-uri={database or f'sqlite:///{folder}/mlflow.db'}",
     ]
     command += [f"--artifacts-destination={folder}/artifacts", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
     with (folder / "server.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:

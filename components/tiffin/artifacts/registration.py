@@ -19,6 +19,7 @@ class Registration:
         data_version: Version of the training data.
         schema_digest: Digest of the schema.
         spec_version: Version of Tiffin that trained the model.
+        model_id: ID of the logged model in MLflow: `models:/<model_id>` is its URI there.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Registration:
     data_version: str
     schema_digest: str
     spec_version: str
+    model_id: str = ""
 
 
 def write_registration(artifact: str | Path, registration: Registration) -> None:

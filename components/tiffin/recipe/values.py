@@ -70,7 +70,8 @@ def reader(column: Column, missing_values: Collection[str] = ()) -> Read:
 
 def is_missing(value: Any) -> bool:
     """Return whether a value is None, NaN, or the NaT or NA of pandas or numpy."""
-    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")  # noqa: PLR0124 - NaN
+    # The comparison of NA with itself is NA, which is neither true nor false.
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value  # noqa: PLR0124 - NaN
 
 
 def compiled(pattern: str) -> Callable[[str], object]:

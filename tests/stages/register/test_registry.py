@@ -1,21 +1,28 @@
 """Registration in MLflow, with a SQLite database."""
 
+import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from support.documents import make_evaluation, make_training
-from tiffin.artifacts.model import Settings, read_training, saved_model, write_training
+from support.documents import make_evaluation, make_manifest, make_training
+from support.registering import INPUTS, write_model
+from tiffin.artifacts import documents
+from tiffin.artifacts.examples import MANIFEST, Source, Split
+from tiffin.artifacts.model import Settings, read_training, saved_model
+from tiffin.artifacts.recipe import RECIPE
 from tiffin.artifacts.registration import Registration, read_registration
-from tiffin.artifacts.verdict import write_evaluation
+from tiffin.artifacts.verdict import read_evaluation, write_evaluation
 from tiffin.errors import EXPLAINED, InputError
 from tiffin.stages.register.registry import register
 from tiffin.stages.traits import database_uri
@@ -42,12 +49,9 @@ def name(request):
     return request.node.name.replace("[", "-").replace("]", "")
 
 
-@pytest.fixture
-def model(tmp_path):
-    write_training(tmp_path / "model", RECORD)
-    saved_model(tmp_path / "model").mkdir()
-    (saved_model(tmp_path / "model") / "saved_model.pb").write_bytes(b"graph")
-    return tmp_path / "model"
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("trained") / "model", RECORD)
 
 
 @pytest.fixture
@@ -63,7 +67,7 @@ class TestRegistered:
 
     def test_the_artifact_describes_the_version(self, registration, name, tmp_path):
         assert registration == read_registration(tmp_path / "out")
-        assert registration == Registration(name, 1, registration.run_id, "d1", "s1", "0.1.0")
+        assert registration == Registration(name, 1, registration.run_id, "d1", "s1", "0.1.0", registration.model_id)
 
     def test_the_version_has_tags_in_the_registry(self, registration, name, database):
         version = MlflowClient(database).get_model_version(name, "1")
@@ -82,7 +86,8 @@ class TestRegistered:
         assert run.info.status == "FINISHED"
         assert run.data.params == {
             "epochs": "2", "hidden_units": "[8]", "learning_rate": "0.02", "batch_size": "128", "dropout": "0.2", "seed": "1",
-            "weight_decay": "0.01", "label": "late", "task": "binary", "rows": "240",
+            "weight_decay": "0.01", "label": "late", "task": "binary", "rows": "240", "columns": '["km"]',
+            "classes": '["0", "1"]', "thresholds": '{"auc": 0.8}',
         }  # fmt: skip
         assert run.data.metrics == {"auc": 0.9, "training_loss": 0.4}
         assert [(loss.step, loss.value) for loss in losses] == [(1, 0.6), (2, 0.4)]
@@ -95,7 +100,7 @@ class TestRegistered:
         (tmp_path / "copy").mkdir()
         copy = download_artifacts(source, dst_path=str(tmp_path / "copy"), tracking_uri=database)
 
-        assert read_training(tmp_path / "copy" / "model") == RECORD, copy
+        assert read_training(copy) == RECORD, copy
 
     def test_the_experiment_has_the_models_name(self, registration, name, database):
         client = MlflowClient(database)
@@ -124,7 +129,82 @@ class TestRegistered:
         assert register(model, evaluation, tmp_path / "out", name).version == 1
 
 
+class TestContent:
+    """The data, the evaluation and other files of a run."""
+
+    @pytest.fixture
+    def registration(self, model, evaluation, tmp_path, name, database):
+        columns = tuple(replace(column, logical=None) for column in INPUTS)
+        manifest = replace(
+            make_manifest("d1", {"train": Split(60, ()), "eval": Split(30, ())}, columns),
+            sources=(Source("/data/d.csv", "sha", 9),), derive={"twice": "2 * km"},
+        )  # fmt: skip
+        documents.write(tmp_path / "examples" / MANIFEST, manifest)
+        row = {"kilometres_km": 1.5, "city": "Ulm", "ordered_at": "2024-01-02T03:04:05", "rush": 1}
+        (tmp_path / "examples" / "sample_rows.jsonl").write_text(json.dumps(row) + "\n")
+        (tmp_path / "plots").mkdir()
+        (tmp_path / "plots" / "roc.svg").write_text("<svg/>")
+        (tmp_path / "report.html").write_text("<html/>")
+        return register(
+            model, evaluation, tmp_path / "out", name, examples=tmp_path / "examples",
+            files=[tmp_path / "plots", tmp_path / "report.html"], tracking_uri=database, run="run-1", run_name="nightly",
+        )  # fmt: skip
+
+    def test_data_sets_and_parameters_of_ingest(self, registration, database):
+        run = MlflowClient(database).get_run(registration.run_id)
+        inputs = run.inputs.dataset_inputs
+
+        assert [(i.dataset.name, i.dataset.digest) for i in inputs] == [("d.csv/train", "d1"), ("d.csv/eval", "d1")]
+        assert (run.data.params["data"], run.data.params["derive"]) == ('["/data/d.csv"]', '{"twice": "2 * km"}')
+
+    def test_name_and_outcome_of_the_pipeline_run(self, registration, database):
+        run = MlflowClient(database).get_run(registration.run_id)
+
+        assert run.info.run_name == run.data.tags["tiffin.run_name"] == "nightly"
+        assert (run.data.tags["tiffin.run"], run.data.tags["tiffin.passed"]) == ("run-1", "true")
+        assert "tiffin.stopped_by" not in run.data.tags
+
+    def test_metrics_are_about_the_model_and_the_data(self, registration, database):
+        model = MlflowClient(database).get_logged_model(registration.model_id)
+
+        assert {(m.key, m.dataset_name, m.dataset_digest) for m in model.metrics} == {("auc", "d.csv/eval", "d1")}
+
+    def test_the_verdict_and_other_files(self, registration, database, tmp_path):
+        client = MlflowClient(database)
+
+        assert read_evaluation(client.download_artifacts(registration.run_id, "evaluation", str(tmp_path))) == EVALUATION
+        paths = [entry.path for entry in client.list_artifacts(registration.run_id, "reports")]
+        assert sorted(paths) == ["reports/plots", "reports/report.html"]
+
+    def test_the_model_is_linked_with_its_version(self, registration, name, database):
+        model = MlflowClient(database).get_logged_model(registration.model_id)
+
+        assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": name, "version": 1}]
+        assert model.source_run_id == registration.run_id
+        assert model.status == "READY"
+
+    def test_mlflow_loads_the_version(self, registration, name, database, monkeypatch):
+        import mlflow.pyfunc
+
+        mlflow.set_tracking_uri(database)
+        try:
+            found = mlflow.pyfunc.load_model(f"models:/{name}/1")
+            answers = found.predict(found.input_example)
+        finally:
+            mlflow.set_tracking_uri(None)
+
+        assert answers["texts"].tolist() == ["Ulm|2024-01-02T03:04:05"]
+
+
 class TestBadInput:
+    def test_a_model_without_a_recipe(self, model, evaluation, tmp_path, name, database):
+        shutil.copytree(model, tmp_path / "old")
+        (saved_model(tmp_path / "old") / RECIPE).unlink()
+        with pytest.raises(InputError, match=r"tiffin_recipe\.json"):
+            register(tmp_path / "old", evaluation, tmp_path / "out", name, tracking_uri=database)
+
+        assert MlflowClient(database).get_experiment_by_name(name) is None
+
     def versions(self, database):
         return len(MlflowClient(database).search_registered_models())
 
@@ -164,11 +244,11 @@ def test_the_files_are_beside_a_database_whatever_its_path(model, evaluation, tm
     folder = tmp_path / "a%41b #ü"
     uri = database_uri(folder / "mlflow.db")
     registration = register(model, evaluation, tmp_path / "out", name, tracking_uri=uri)
-    [graph] = tmp_path.rglob("mlflow/*/artifacts/model/saved_model/saved_model.pb")
+    [graph] = tmp_path.rglob("mlflow/models/*/artifacts/saved_model/saved_model.pb")
     copy = MlflowClient(uri).download_artifacts(registration.run_id, "model/saved_model/saved_model.pb", str(tmp_path))
 
     assert graph.is_relative_to(folder / "mlflow")
-    assert Path(copy).read_bytes() == graph.read_bytes() == b"graph"
+    assert Path(copy).read_bytes() == graph.read_bytes()
     # MLflow also creates the folder that the URI names before it is decoded, and leaves it empty.
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.name == "mlflow.db"] == [
         folder / "mlflow.db"

@@ -7,10 +7,11 @@ import sys
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from support.documents import make_evaluation, make_training
+from support.documents import make_evaluation
 from support.mlflow_server import mlflow_server, proxy
-from tiffin.artifacts.model import saved_model, write_training
+from support.registering import write_model
 from tiffin.artifacts.verdict import write_evaluation
 from tiffin.errors import StorageError
 from tiffin.stages.register import faults
@@ -52,13 +53,15 @@ def no_waits(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("trained") / "model")
+
+
 @pytest.fixture
-def inputs(tmp_path):
-    write_training(tmp_path / "model", make_training())
-    saved_model(tmp_path / "model").mkdir()
-    (saved_model(tmp_path / "model") / "saved_model.pb").write_bytes(b"graph")
+def inputs(tmp_path, model):
     write_evaluation(tmp_path / "evaluation", make_evaluation())
-    return tmp_path / "model", tmp_path / "evaluation", tmp_path / "out"
+    return model, tmp_path / "evaluation", tmp_path / "out"
 
 
 def versions(client, name):
@@ -66,7 +69,18 @@ def versions(client, name):
 
 
 def files(client, run_id):
-    return [entry.path for entry in client.list_artifacts(run_id)]
+    """Return the folders and files of a run, and of the models that it logged."""
+    found = [entry.path for entry in client.list_artifacts(run_id)]
+    experiment = client.get_run(run_id).info.experiment_id
+    for model in client.search_logged_models([experiment], f"source_run_id = '{run_id}'"):
+        # The client's own method looks for the model at the tracking URI of the process.
+        store = get_artifact_repository(model.artifact_location, tracking_uri=client.tracking_uri)
+        found += [f"model/{entry.path}" for entry in store.list_artifacts()]
+    return found
+
+
+def is_complete(client, run_id):
+    return {"evaluation", "parameters.json", "model/MLmodel", "model/saved_model"} <= set(files(client, run_id))
 
 
 def refused(inputs, name, address):
@@ -106,7 +120,7 @@ class TestFaults:
         retries = 1 if path == "runs/update" else len(failed)
         assert len([line for line in lines if re.search(rf"[0-9] of {len(faults.WAITS)} ", line)]) == retries
         assert versions(client, name) == [registration.version]
-        assert files(client, registration.run_id) == ["model"]
+        assert is_complete(client, registration.run_id)
 
     @pytest.mark.parametrize("run", ["run-1", ""])
     def test_a_version_whose_answers_are_lost_is_not_created_twice(self, server, client, inputs, name, run):
@@ -176,7 +190,7 @@ class TestRaces:
         assert self.race(inputs, name, server) == set(versions(client, name))
         (version,) = versions(client, name)
         run = client.get_model_version(name, version).run_id
-        assert files(client, run) == ["model"]
+        assert is_complete(client, run)
         # The files of the other attempts are deleted.
         experiment = client.get_experiment_by_name(name).experiment_id
         others = [found.info.run_id for found in client.search_runs([experiment]) if found.info.run_id != run]
@@ -206,11 +220,11 @@ class TestRaces:
     def test_a_version_left_by_a_killed_attempt_is_deleted_by_the_next(self, server, client, inputs, name):
         first = register(*inputs, name, tracking_uri=server, run="run-1")
         source = client.get_model_version(name, first.version).source
-        client.create_model_version(name, source, first.run_id, tags={"tiffin.run": "run-1"})
+        client.create_model_version(name, source, first.run_id, tags={"tiffin.run": "run-1"}, model_id=first.model_id)
         assert register(*inputs, name, tracking_uri=server, run="run-1") == first
 
         assert versions(client, name) == [first.version]
-        assert files(client, first.run_id) == ["model"]
+        assert is_complete(client, first.run_id)
 
 
 class TestPlugIn:

@@ -147,6 +147,6 @@ def explained(uri: str) -> Iterator[None]:
         if full := database.find_full_disk(error, database.path_of(uri)):
             raise StorageError(explain(full) or "") from error
         raise StorageError(
-            f"Could not register the model in MLflow at '{uri}': {cause(error)}. "
+            f"Could not log to MLflow at '{uri}': {cause(error)}. "
             "Check the URI, the credentials and that MLflow is running."
         ) from error

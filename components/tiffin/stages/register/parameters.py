@@ -20,6 +20,12 @@ def check_model_name(name: str) -> None:
         )
 
 
+def check_optional_name(name: str) -> None:
+    """Raise an InputError unless `name` is empty or a valid name of a model."""
+    if name:
+        check_model_name(name)
+
+
 def check_tracking_uri(uri: str) -> None:
     """Raise an InputError if the parameter `tracking_uri` contains a password or a token.
 

@@ -1,24 +1,9 @@
-"""KFP declarations of the report stage: stop a run with a reason, and summarize every run."""
+"""KFP declaration of the report stage: summarize every run."""
 
 from kfp import dsl
 from kfp.dsl import Artifact, Markdown, Output, PipelineTaskFinalStatus
 
 from tiffin.stages.report.traits import COMPONENTS
-
-
-@dsl.component(base_image=COMPONENTS["stop_run"].image, install_kfp_package=False)
-def stop_run(gate: str, reason: str) -> None:
-    """Fail the run because a gate did not pass; the reason is in this step's parameters and log.
-
-    The step of the gate itself succeeds, and its reports are kept.
-
-    Args:
-        gate: Gate that did not pass: validation or evaluation.
-        reason: Output reason of validate_examples or evaluate_model.
-    """
-    import sys
-
-    sys.exit(f"error: The {gate} did not pass: {reason}")
 
 
 @dsl.component(base_image=COMPONENTS["summarize_run"].image, install_kfp_package=False)

@@ -1,13 +1,8 @@
-"""Traits of the report stage's components."""
+"""Traits of the report stage's component."""
 
 from tiffin.stages.traits import S3, Traits
 
 COMPONENTS = {
-    "stop_run": Traits(
-        "data",
-        gate="gate",
-        example=("validate_examples", 'with dsl.If(validate.outputs["valid"] == False):\n        {call}'),
-    ),
     "summarize_run": Traits(
         "data",
         needs=(S3,),
