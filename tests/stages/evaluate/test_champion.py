@@ -73,7 +73,7 @@ def write_model(folder, share=0.5, recipe=None, column="x"):
 
 
 def make_recipe(label="y", task="binary", classes=("no", "yes"), column="x"):
-    return ModelRecipe(Recipe((), {}), (Column(column, "FLOAT"),), label, task, classes, "d0", "0.1.0")
+    return ModelRecipe(Recipe(()), (Column(column, "FLOAT"),), label, task, classes, "d0", "0.1.0")
 
 
 @pytest.fixture(scope="module")

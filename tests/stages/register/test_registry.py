@@ -172,7 +172,9 @@ class TestContent:
     def test_the_verdict_and_other_files(self, registration, database, tmp_path):
         client = MlflowClient(database)
 
-        assert read_evaluation(client.download_artifacts(registration.run_id, "evaluation", str(tmp_path))) == EVALUATION
+        assert (
+            read_evaluation(client.download_artifacts(registration.run_id, "evaluation", str(tmp_path))) == EVALUATION
+        )
         paths = [entry.path for entry in client.list_artifacts(registration.run_id, "reports")]
         assert sorted(paths) == ["reports/plots", "reports/report.html"]
 

@@ -61,7 +61,9 @@ def test_a_run_of_a_model_that_did_not_pass(database, artifacts, tmp_path):
     whole = Path(client.download_artifacts(run_id, "parameters.json", str(tmp_path)))
 
     assert (run.info.status, run.info.run_name) == ("FAILED", "nightly")
-    tags = {name: run.data.tags[f"tiffin.{name}"] for name in ("run", "run_name", "passed", "stopped_by", "data_version")}
+    tags = {
+        name: run.data.tags[f"tiffin.{name}"] for name in ("run", "run_name", "passed", "stopped_by", "data_version")
+    }
     assert tags == {
         "run": "run-1", "run_name": "nightly", "passed": "false", "stopped_by": "evaluation", "data_version": "d1",
     }  # fmt: skip
