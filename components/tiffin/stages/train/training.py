@@ -84,7 +84,9 @@ def train(
     model_code(output).unlink(missing_ok=True)
     if code:
         write_bytes(model_code(output), code.content)
-    notes = (*_notes(chosen, target_label, values.missing, fitted, manifest), *made.notes)
+    notes = _notes(chosen, target_label, values.missing, fitted, manifest)
+    # Before the columns left out: a summary shows the first notes.
+    notes = (*notes[:2], *made.notes, *notes[2:])
     training = Training(
         label=label,
         task=target_label.task,
