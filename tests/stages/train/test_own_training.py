@@ -10,6 +10,7 @@ from support.trained import deliveries
 from support.written import write_examples, write_schema, write_statistics
 from tiffin.artifacts.model import OwnCode, Settings, model_code, read_training, saved_model
 from tiffin.errors import InputError
+from tiffin.serving.warmup import read_signatures
 from tiffin.stages.train import export, own_training
 from tiffin.stages.train import rows as training_rows
 from tiffin.stages.train.columns import Scale
@@ -170,7 +171,7 @@ class TestBuildModel:
         assert (record.rows, record.settings.epochs, len(record.losses)) == (240, 3, 3)
         [note] = [note for note in record.notes if note.code == "OWN_MODEL"]
         assert digest[:12] in note.text
-        assert "SIGNATURE_LEFT_OUT" not in codes(record)
+        assert codes(record) == ["TASK_CHOSEN", "TRAINING_LENGTH", "OWN_MODEL", "LEFT_OUT", "LEFT_OUT"]
 
     def test_has_all_signatures_with_equal_predictions(self, encoded):
         folder, _ = encoded
@@ -236,6 +237,8 @@ class TestRawColumns:
         columns, examples = ask(tmp_path / "model"), ask(tmp_path / "model", "examples", serialized())
 
         assert signatures(tmp_path / "model") == {"serving_default", "examples", "recipe"}
+        # Clients send NaN and empty text for missing values.
+        assert read_signatures(saved_model(tmp_path / "model"))["serving_default"].by_tiffin
         assert [note.example for note in record.notes if note.code == "SIGNATURE_LEFT_OUT"] == ["explain"]
         assert (record.own.inputs, record.columns) == ("raw", ("km", "kitchen"))
         assert "'model.py'" in record.left_out["items"]

@@ -92,11 +92,14 @@ def train(
     model_code(output).unlink(missing_ok=True)
     if code:
         write_bytes(model_code(output), code.content)
+    notes = _notes(chosen, target_label, values.missing, fitted, manifest)
+    # Before the columns left out: a summary shows the first notes.
     notes = (
-        *_notes(chosen, target_label, values.missing, fitted, manifest),
+        *notes[:2],
         *_leaks(made.leaks, target_label, manifest),
         *_unknown_formats(recipe, manifest),
         *made.notes,
+        *notes[2:],
     )
     training = Training(
         label=label,
