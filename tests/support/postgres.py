@@ -35,7 +35,9 @@ class Postgres:
             path.chmod(0o755)
         if self._user:
             os.chown(self._data, self._user, self._user)
-        self._run("initdb", f"--pgdata={self._data}", "--username=postgres", "--auth=trust", "--encoding=utf8", "--no-sync")
+        self._run(
+            "initdb", f"--pgdata={self._data}", "--username=postgres", "--auth=trust", "--encoding=utf8", "--no-sync"
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def _command(self, program: str, *arguments: str) -> dict[str, object]:

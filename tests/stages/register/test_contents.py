@@ -11,7 +11,12 @@ from tiffin.artifacts.verdict import Check
 from tiffin.stages.register import contents
 
 SPLITS = {"train": Split(60, ("a",)), "eval": Split(30, ("b",))}
-COLUMNS = (Column("km", "FLOAT"), Column("day", "INT", "date"), Column("city", "STRING"), Column("rush", "INT", "boolean"))
+COLUMNS = (
+    Column("km", "FLOAT"),
+    Column("day", "INT", "date"),
+    Column("city", "STRING"),
+    Column("rush", "INT", "boolean"),
+)
 
 
 def manifest(*uris, **changed):
@@ -91,7 +96,8 @@ class TestDatasets:
         ]  # fmt: skip
 
     @pytest.mark.parametrize(
-        ("uri", "kind"), [("gs://b/a.csv", "gs"), ("s3://b/a.csv", "s3"), ("file:///a.csv", "local"), ("a.csv", "local")]
+        ("uri", "kind"),
+        [("gs://b/a.csv", "gs"), ("s3://b/a.csv", "s3"), ("file:///a.csv", "local"), ("a.csv", "local")],
     )
     def test_types_of_sources(self, uri, kind):
         assert contents.datasets(manifest(uri))[0].dataset.source_type == kind
