@@ -52,6 +52,10 @@ def training(
     model_code: str,
     hyperparameters: dict,  # type: ignore[type-arg]
     thresholds: dict,  # type: ignore[type-arg]
+    gate: dict,  # type: ignore[type-arg]
+    slices: list,  # type: ignore[type-arg]
+    sensitive: list,  # type: ignore[type-arg]
+    min_slice_rows: int,
     model_name: str = "model",
     tracking_uri: str,
     serving_root: str,
@@ -69,6 +73,8 @@ def training(
         reuse: Whether to reuse statistics and a model that an earlier run made from the same data version, parameters and
             code. False makes new ones.
         model_name: Name of the model in the registry and on the server: up to 128 letters, digits, '_', '-' and '.'.
+        serving_root: Path or gs:// URI that the model servers load from, also for the comparison with the model in
+            production. Empty for TIFFIN_SERVING_ROOT of the steps' environment.
     """
     # Other defaults and descriptions are taken from the components that the parameters are passed to.
     #
@@ -136,7 +142,15 @@ def training(
             )
             set_up(trained, "Train", size="medium", retries=2, deadline_hours=48).set_caching_options(False)
             evaluated = evaluate_model(
-                examples=ingested.outputs["examples"], model=trained.outputs["model"], thresholds=thresholds
+                examples=ingested.outputs["examples"],
+                model=trained.outputs["model"],
+                thresholds=thresholds,
+                gate=gate,
+                slices=slices,
+                sensitive=sensitive,
+                min_slice_rows=min_slice_rows,
+                model_name=model_name,
+                serving_root=serving_root,
             )
             set_up(evaluated, "Evaluate", size="medium", retries=2, deadline_hours=6).set_caching_options(False)
             with dsl.If(evaluated.outputs["passed"] == True, name="passed"):  # noqa: E712

@@ -65,9 +65,9 @@ def test_nan_is_read():
         ({"count": True}, r"bool .*\$\.count, .*int"),
         ({"count": 3.0}, r"float .*\$\.count, .*int"),
         ({"count": None}, r"NoneType .*\$\.count, .*int"),
-        ({"kind": "c"}, r"str .*\$\.kind, .*typing\.Literal\['a', 'b'\]"),
-        ({"parts": {}}, r"dict .*\$\.parts, .*tuple"),
-        ({"parts": [1]}, r"int .*\$\.parts\[0\], .*Part"),
+        ({"kind": "c"}, r"'c' .*\$\.kind, .*'a', 'b'"),
+        ({"parts": {}}, r"dict .*\$\.parts, .*list"),
+        ({"parts": [1]}, r"int .*\$\.parts\[0\], .*dict"),
         ({"parts": [{"name": "x"}]}, r"\$\.parts\[0\]\.size"),
         ({"sizes": {"x": None}}, r"NoneType .*\$\.sizes\.x, .*float"),
         ({"colour": 1}, r"\$\.colour"),
@@ -78,8 +78,27 @@ def test_a_wrong_field(changed, pattern):
         documents.parse(json.dumps({**JSON, **changed}), Whole, "a")
 
 
+class TestConvert:
+    def test_reads_what_a_user_wrote(self):
+        assert documents.convert(JSON, Whole, "gate") == documents.parse(json.dumps(JSON), Whole, "a")
+
+    @pytest.mark.parametrize(
+        ("changed", "values"),
+        [
+            ({"parts": [{"name": "x", "size": "1"}]}, ["gate.parts[0].size", "str", "float"]),
+            ({"contu": 3}, ["gate.contu", "'count'"]),
+            ({3: 3, "x": 1}, ["gate.3"]),
+        ],
+    )
+    def test_names_the_path_of_a_fault_and_the_fields(self, changed, values):
+        with pytest.raises(InputError) as error:
+            documents.convert({**JSON, **changed}, Whole, "gate")
+
+        assert not [value for value in ["gate", "count", "kind", *values] if value not in str(error.value)]
+
+
 def test_not_an_object():
-    with pytest.raises(InputError, match=r"'a'.*\$, .*Whole"):
+    with pytest.raises(InputError, match=r"'a'.*Whole.*\$, .*dict"):
         documents.parse("[]", Whole, "a")
 
 

@@ -48,7 +48,8 @@ def test_fields_that_a_task_does_not_have_are_omitted(tmp_path):
     written = json.loads(next(tmp_path.iterdir()).read_text())
 
     assert sorted(written) == [
-        "checks", "data_version", "metrics", "notes", "passed", "reason", "rows", "split", "task", "tiffin_version",
+        "checks", "data_version", "fairness", "gate_digest", "metrics", "notes", "passed", "reason", "rows", "slices", "split",
+        "task", "tiffin_version", "verdict_digest",
     ]  # fmt: skip
     assert written["metrics"] == {"auc": 0.9, "brier": None}
 

@@ -15,6 +15,7 @@ import pytest
 from nbclient import NotebookClient
 
 from support import kfp_backend
+from tiffin.artifacts.model import read_training
 from tiffin.local.serving import find_server, stop_server
 
 RUNS_IN = ("notebooks",)
@@ -106,7 +107,10 @@ def test_reuse_components_and_submit(folder: Path) -> None:
     check_plots(notebook)
     assert "('SUCCEEDED', '')" in text_of(notebook)
     assert "'label'?" in text_of(notebook)
+    records = [read_training(path) for path in folder.glob(".tiffin/runs/*/artifacts/*/train-model*/model")]
+    assert [record.own.inputs for record in records if record.own] == ["raw"]
     assert "compare-networks" in run["display_name"]
+    assert run["runtime_config"]["parameters"]["model_code"] == "gs://team/model.py"
     assert run["runtime_config"]["parameters"]["data"] == "sample:deliveries"
     page = next(
         output.data["text/markdown"] for output in outputs(notebook) if "text/markdown" in output.get("data", {})

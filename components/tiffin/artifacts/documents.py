@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tiffin.errors import InputError
+from tiffin.errors import InputError, did_you_mean
 from tiffin.storage.files import write_json
 
 _Document = TypeVar("_Document")
@@ -80,6 +80,25 @@ def parse(content: bytes | str, kind: type[_Document], origin: str | Path) -> _D
     return found
 
 
+def convert(value: Any, kind: type[_Document], place: str) -> _Document:
+    """Convert JSON types that a user wrote to a dataclass.
+
+    Args:
+        value: A mapping, as JSON or YAML has it.
+        kind: Dataclass of the document.
+        place: Name of the value, where the paths in error messages start, such as `gate`.
+
+    Raises:
+        InputError: The value is not a document of this kind; the message has the path of the fault.
+    """
+    try:
+        found: _Document = _from_json(value, kind, place)
+    except _Mismatch as error:
+        known = ", ".join(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+        raise InputError(f"{place} should be a mapping with the fields {known}. Received: {error}.") from None
+    return found
+
+
 def to_json(value: Any) -> Any:
     """Convert a dataclass, with everything in it, to JSON types."""
     if dataclasses.is_dataclass(value):
@@ -110,16 +129,20 @@ def _from_json(value: Any, kind: Any, place: str) -> Any:
         found = float(value)
     elif kind is object or type(value) is kind or (origin is typing.Literal and value in arguments):
         found = value
+    elif origin is typing.Literal:
+        raise _Mismatch(f"{value!r} at {place}, expected {', '.join(map(repr, arguments))}")
     else:
-        expected = kind.__name__ if isinstance(kind, type) else kind
+        kind = dict if dataclasses.is_dataclass(kind) else kind
+        expected = "list" if origin is tuple else kind.__name__ if isinstance(kind, type) else kind
         raise _Mismatch(f"{type(value).__name__} at {place}, expected {expected}")
     return found
 
 
 def _dataclass(value: dict[str, Any], kind: Any, place: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(kind)}
-    if unknown := sorted(value.keys() - fields.keys()):
-        raise _Mismatch(f"unknown field {place}.{unknown[0]}")
+    if unknown := sorted(value.keys() - fields.keys(), key=str):
+        nearest = did_you_mean(str(unknown[0]), fields).strip(" ?").lower()
+        raise _Mismatch(f"unknown field {place}.{unknown[0]}{f' ({nearest}?)' if nearest else ''}")
     required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
     if absent := sorted(set(required) - value.keys()):
         raise _Mismatch(f"missing field {place}.{absent[0]}")

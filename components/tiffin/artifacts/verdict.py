@@ -1,7 +1,10 @@
 """The evaluation artifact: metrics of a model, and the verdict of the gate."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tiffin.artifacts import documents
 from tiffin.artifacts.model import Task
@@ -18,21 +21,34 @@ class Check:
         metric: Name of the metric.
         value: The model's value; None if it could not be computed, which fails the check.
         bound: Minimum for metrics where higher is better, maximum otherwise; of the check against guessing, the value of
-            guessing.
+            guessing; of the check against production, the value of the model in production. None if there is no value to
+            compare with.
         passed: Whether the value meets the bound; of the check against guessing, whether it is better by more than margin.
         reason: The result in one sentence.
         margin: Of the check against guessing, what the value must be better by on this number of rows, with 95 %
-            confidence; None for other checks, and without a value.
-        rows: Of the check against guessing, the number of rows; None for other checks.
+            confidence; of the check against production, what it may be worse by. None for other checks, and without a value.
+        rows: Number of rows that the value is from; None if it is not from rows.
+        code: Kind of the check: `BOUND`, `BASELINE`, `CHAMPION`, `SLICE`, `FAIRNESS`, `CALIBRATION`, `ROWS` or
+            `UNKNOWN_CLASSES`.
+        slice: The slice or the sensitive column that the value is of; empty for all rows.
+        low: Lower end of the 95 % interval of the value; of the check against production, of what the model is better by.
+            None without an interval.
+        high: Upper end of this interval.
+        decided: Whether the check counts for the verdict. False if there was nothing to compare with.
     """
 
     metric: str
     value: float | None
-    bound: float
+    bound: float | None
     passed: bool
     reason: str
     margin: float | None = None
     rows: int | None = None
+    code: str = "BOUND"
+    slice: str = ""
+    low: float | None = None
+    high: float | None = None
+    decided: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,113 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class PrecisionRecall:
+    """A precision-recall curve, by descending recall: empty if the label has a single class."""
+
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A calibration curve: of each bin, the mean predicted probability, the share of rows with the class, and the rows."""
+
+    predicted: tuple[float, ...]
+    observed: tuple[float, ...]
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval of a metric, from bootstrap samples of the rows."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ClassRecall:
+    """The recall of a class: its rows, the share that is predicted as this class, and the interval; None without rows."""
+
+    name: str
+    rows: int
+    recall: float | None
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The metrics of a slice of the rows.
+
+    Attributes:
+        columns: Column, or pair of columns, that the rows were divided by.
+        value: What the rows of the slice have in common, such as `city = Oslo` or `km <= 2.5`.
+        rows: Number of rows.
+        metrics: Name of a metric to its value; None if it could not be computed.
+        intervals: Name of a metric to its interval.
+    """
+
+    columns: tuple[str, ...]
+    value: str
+    rows: int
+    metrics: dict[str, float | None]
+    intervals: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of a sensitive column: its rows, and the means of its predictions and its errors or hits.
+
+    Attributes:
+        value: What the rows of the group have in common.
+        rows: Number of rows.
+        means: Name of a measure of each group to its value, such as `selection_rate` or `mae`; None if it is undefined.
+    """
+
+    value: str
+    rows: int
+    means: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """The differences between the groups of a sensitive column.
+
+    Attributes:
+        column: The sensitive column.
+        groups: Groups with the minimum number of rows.
+        measures: Name of a difference or a ratio to its value; None if it is undefined, as for a single group.
+        intervals: Name of a measure to its interval.
+    """
+
+    column: str
+    groups: tuple[Group, ...]
+    measures: dict[str, float | None]
+    intervals: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model in production.
+
+    Attributes:
+        model: Name of the model.
+        version: Version in the serving root; None if none is in production.
+        compared: Whether it was compared on the rows of the split.
+        reason: Result of the comparison, or why there was none.
+        metrics: Its metrics on the same rows; empty if it was not compared.
+        data_version: Version of its training data; empty if its SavedModel does not have it.
+    """
+
+    model: str
+    version: int | None
+    compared: bool
+    reason: str
+    metrics: dict[str, float | None]
+    data_version: str = ""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The evaluation of a model on a split.
 
@@ -70,7 +193,17 @@ class Evaluation:
         classes: Classes in the order of the confusion matrix; None for regression.
         confusion: Confusion matrix with true classes as rows and predicted classes as columns; None for regression.
         curve: ROC curve; None unless the task is binary.
-        notes: Rows that were left out of the evaluation.
+        notes: Rows and groups that were left out of the evaluation, and what was not exact.
+        intervals: Name of a metric to its 95 % interval.
+        per_class: Recall of each class; None for regression.
+        precision_recall: Precision-recall curve; None unless the task is binary.
+        calibration: Calibration curve: of the positive class, or of the most likely class; None for regression.
+        slices: Metrics of the slices.
+        fairness: Differences between the groups of sensitive columns.
+        champion: The model in production; None if it was not looked for.
+        gate: The gate document, with defaults and thresholds filled in.
+        gate_digest: First 16 hexadecimal digits of the SHA-256 of the gate document.
+        verdict_digest: First 16 hexadecimal digits of the SHA-256 of the verdict.
     """
 
     passed: bool
@@ -86,11 +219,27 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...] | None = None
     curve: Curve | None = None
     notes: tuple[Note, ...] = ()
+    intervals: dict[str, Interval] | None = None
+    per_class: tuple[ClassRecall, ...] | None = None
+    precision_recall: PrecisionRecall | None = None
+    calibration: Calibration | None = None
+    slices: tuple[Slice, ...] = ()
+    fairness: tuple[Fairness, ...] = ()
+    champion: Champion | None = None
+    gate: dict[str, object] | None = None
+    gate_digest: str = ""
+    verdict_digest: str = ""
 
     @property
     def verdict(self) -> Verdict:
         """The verdict of the gate."""
         return Verdict(self.passed, self.reason, self.checks)
+
+
+def digest(document: Any) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of a dataclass, or of JSON types, as canonical JSON."""
+    text = json.dumps(documents.to_json(document), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write_evaluation(artifact: str | Path, evaluation: Evaluation) -> None:

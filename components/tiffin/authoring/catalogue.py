@@ -13,7 +13,7 @@ from tiffin.version import __version__
 
 PAGE = "README.md"
 
-# Values of the inputs of these names in the examples, so that they run unchanged on the sample data.
+# Values of the text inputs of these names in the examples, so that they run unchanged on the sample data.
 _VALUES = {
     "label": "late",
     "model_name": "deliveries",
@@ -147,7 +147,7 @@ def _arguments(interface: Interface, order: Sequence[str], parameters: dict[str,
         sources = [source for source in find_sources(port) if source in order]
         if sources:
             yield f'{port.name}={_task(sources[0])}.outputs["{port.name}"]'
-        elif port.name in _VALUES:
+        elif port.type == "str" and port.name in _VALUES:
             yield f"{port.name}={_literal(_VALUES[port.name])}"
         elif port.is_required:
             parameters[port.name] = f"dsl.Input[dsl.{port.type}]" if port.is_artifact else port.type

@@ -35,7 +35,8 @@ class Signature:
         outputs: Outputs by name.
         method_name: TensorFlow Serving's name of the method, such as `tensorflow/serving/predict`.
         defaults: Names of inputs that the server fills if they are absent.
-        by_tiffin: Whether Tiffin trained the model, which has the signature `recipe`: a missing number is NaN, and missing text is the empty string.
+        by_tiffin: Whether Tiffin trained the model, which has the signature `recipe`: a missing number is NaN, and missing text
+            is the empty string.
         takes_examples: Whether the only input is known to take serialized tf.Examples.
     """
 

@@ -43,6 +43,8 @@ SERVING = Service(
     variable="TIFFIN_SERVING_ADDRESS",
     settings=("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS"),
 )
+# The files of the model in production, for steps that read them without asking a server.
+SERVING_ROOT = Service("serving root", settings=("TIFFIN_SERVING_ROOT",))
 # The environment variables that tiffin.storage.s3 reads.
 S3 = Service(
     "s3",

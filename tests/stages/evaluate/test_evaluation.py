@@ -4,50 +4,16 @@ import re
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from support.documents import make_training
 from support.written import table, write_examples
 from tiffin.artifacts.documents import to_json
-from tiffin.artifacts.model import read_training, saved_model, write_training
-from tiffin.artifacts.verdict import Curve, read_evaluation
+from tiffin.artifacts.model import read_training, write_training
+from tiffin.artifacts.verdict import Curve, digest, read_evaluation
 from tiffin.errors import DataError, InputError, StorageError
 from tiffin.stages.evaluate import metrics, predictions
 from tiffin.stages.evaluate.evaluation import evaluate
 from tiffin.stages.evaluate.predictions import load, predict
-
-
-class Echo(tf.Module):
-    """A model that returns its input `x`."""
-
-    def __init__(self, task):
-        super().__init__()
-        self.task = task
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
-    def serve(self, x):
-        if self.task == "multiclass":
-            return {"probabilities": tf.stack([1 - x, x / 2, x / 2], axis=1)}
-        return {{"binary": "probability", "regression": "prediction"}[self.task]: x}
-
-
-@pytest.fixture(scope="module")
-def echo(tmp_path_factory):
-    """Return a function that makes a model artifact whose predictions are the column x."""
-
-    def make(task, **record):
-        folder = tmp_path_factory.mktemp("model")
-        model = Echo(task)
-        tf.saved_model.save(model, str(saved_model(folder)), signatures={"serving_default": model.serve})
-        write_training(folder, make_training(label="y", task=task, **record))
-        return folder
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def binary(echo):
-    return echo("binary", classes=("no", "yes"))
 
 
 def verdict(folder):
@@ -66,7 +32,10 @@ class TestVerdict:
         assert found == verdict(tmp_path / "out")
         assert (found.rows, found.split, found.data_version) == (4, "eval", "d1")
         assert [(check.metric, check.passed) for check in found.checks] == [("auc", True), ("log_loss", False)]
-        assert [(note.code, note.column, note.count) for note in found.notes] == [("LABEL_MISSING", "y", 1)]
+        assert [(note.code, note.column, note.count) for note in found.notes] == [
+            ("LABEL_MISSING", "y", 1),
+            ("CHAMPION_NOT_COMPARED", "", None),
+        ]
         assert found.metrics["auc"] == 0.75
         # Rows are the true classes: one of two "no" is predicted as "yes".
         assert (found.classes, found.confusion) == (("no", "yes"), ((1, 1), (1, 1)))
@@ -173,12 +142,13 @@ class TestVerdict:
     def test_states_the_error_of_metrics_that_are_not_exact(self, models, tmp_path, monkeypatch, task):
         model = getattr(models, task)
         exact = evaluate(model.model, model.examples, tmp_path / "exact")
-        monkeypatch.setattr(metrics, "_SCORES", 20)
+        monkeypatch.setattr(metrics, "_RANKED_ROWS", 20)
+        monkeypatch.setattr(metrics, "_GROUPS", 20)
         found = evaluate(model.model, model.examples, tmp_path / "out")
         [note] = [note for note in found.notes if note.code == "METRICS_APPROXIMATE"]
         bounds = dict(re.findall(r"(auc|average_precision) is within (\S+)", note.text))
 
-        assert exact.notes == ()
+        assert {note.code for note in exact.notes} == {"CHAMPION_NOT_COMPARED"}
         assert set(bounds) == ({"auc", "average_precision"} if task == "binary" else {"auc"})
         for name, bound in bounds.items():
             assert 0 <= abs(found.metrics[name] - exact.metrics[name]) <= float(bound)
@@ -201,6 +171,103 @@ class TestVerdict:
             evaluate(models.binary.model, models.binary.examples, tmp_path / name)
 
         assert to_json(read_evaluation(tmp_path / "one")) == to_json(read_evaluation(tmp_path / "two"))
+
+
+class TestGate:
+    def rows(self, count=400):
+        return table(x=[0.8, 0.3] * (count // 2), y=["yes", "no"] * (count // 2))
+
+    def evaluate(self, binary, tmp_path, gate, rows=None):
+        examples = write_examples(tmp_path / "e", {"eval": self.rows() if rows is None else rows})
+        return evaluate(binary, examples, tmp_path / "out", gate=gate)
+
+    @pytest.mark.parametrize(
+        ("rule", "code", "metric", "passed"),
+        [
+            ({"bounds": [{"metric": "recall", "of_class": "no", "min": 0.9}]}, "BOUND", "recall", True),
+            ({"bounds": [{"metric": "accuracy", "max": 0.99}]}, "BOUND", "accuracy", False),
+            ({"calibration": 0.3}, "CALIBRATION", "calibration_error", True),
+            ({"calibration": 0.2}, "CALIBRATION", "calibration_error", False),
+            ({"min_rows": 400}, "ROWS", "rows", True),
+            ({"min_rows": 401}, "ROWS", "rows", False),
+            ({"baseline": {"gain": 0.5}}, "BASELINE", "log_loss", True),
+            ({"baseline": {"gain": 0.6}}, "BASELINE", "log_loss", False),
+        ],
+    )
+    def test_names_every_check(self, binary, tmp_path, rule, code, metric, passed):
+        found = self.evaluate(binary, tmp_path, rule)
+        [check] = [check for check in found.checks if check.code == code]
+
+        assert (check.metric, check.passed, found.passed, check.decided, check.rows) == (
+            metric, passed, passed, True, 200 if "bounds" in rule and rule["bounds"][0].get("of_class") else 400,
+        )  # fmt: skip
+        assert check.reason in found.reason
+
+    def test_of_a_whole_interval_is_stricter(self, binary, tmp_path):
+        rows = table(x=[0.9] * 55 + [0.1] * 45, y=["yes", "no"] * 50)
+        bound = {"metric": "accuracy", "min": 0.45}
+        value = self.evaluate(binary, tmp_path / "1", {"bounds": [bound]}, rows).checks[0]
+        whole = self.evaluate(binary, tmp_path / "2", {"bounds": [bound | {"interval": True}]}, rows).checks[0]
+
+        assert (value.passed, whole.passed) == (True, False)
+        assert whole.low < 0.45 < whole.value < whole.high
+
+    def test_of_a_class_that_the_model_does_not_have(self, binary, tmp_path):
+        with pytest.raises(InputError, match=r"no, yes.*'perhaps'"):
+            self.evaluate(binary, tmp_path, {"bounds": [{"metric": "recall", "of_class": "perhaps", "min": 0.9}]})
+
+    def test_and_verdict_have_digests(self, binary, tmp_path):
+        one, same, other = (
+            self.evaluate(binary, tmp_path / str(number), {"min_rows": rows}) for number, rows in enumerate((1, 1, 2))
+        )
+
+        assert (one.gate_digest, one.verdict_digest) == (same.gate_digest, same.verdict_digest)
+        assert one.gate_digest != other.gate_digest
+        assert one.verdict_digest == digest(one.verdict)
+        assert one.gate["champion"] == {"mode": "not_worse", "margin": 0.05, "incomparable": "stop"}
+
+    def test_names_few_of_many_reasons(self, binary, tmp_path):
+        found = self.evaluate(
+            binary, tmp_path, {"bounds": [{"metric": "auc", "max": -number} for number in range(1, 10)]}
+        )
+
+        assert found.reason.endswith("; 3 more checks failed.")
+
+
+class TestDegenerate:
+    @pytest.mark.parametrize("x", [0.0, 0.5, 1.0])
+    def test_constant_predictions(self, binary, tmp_path, x):
+        rows = table(x=[x] * 200, y=["yes", "no"] * 100, g=["a", "b"] * 100)
+        examples = write_examples(tmp_path / "e", {"eval": rows})
+        found = evaluate(binary, examples, tmp_path / "out", slices=["g"], sensitive=["g"])
+
+        assert found == verdict(tmp_path / "out")
+        assert (found.passed, found.metrics["auc"]) == (False, 0.5)
+        assert found.calibration.rows == (200,)
+        assert [one.metrics["auc"] for one in found.slices] == [None, None]
+
+    @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+    def test_one_row(self, echo, tmp_path, task):
+        model = echo(task, classes={"binary": ("1", "2"), "multiclass": ("1", "2", "3"), "regression": ()}[task])
+        rows = table(x=[0.5], y=[1], g=["a"])
+        examples = write_examples(tmp_path / "e", {"eval": rows})
+        found = evaluate(model, examples, tmp_path / "out", slices=["g", ["g", "x"]], sensitive=["g"], min_slice_rows=1)
+
+        assert found == verdict(tmp_path / "out")
+        assert (found.passed, found.rows, len(found.slices)) == (False, 1, 2)
+
+    def test_predictions_that_are_nan_have_no_slices_that_pass(self, binary, tmp_path):
+        rows = table(x=[None, 0.5] * 100, y=["yes", "no"] * 100, g=["a", "b"] * 100)
+        rule = {"columns": ["g"], "metric": "log_loss", "max": 10}
+        examples = write_examples(tmp_path / "e", {"eval": rows})
+        found = evaluate(binary, examples, tmp_path / "out", gate={"slices": [rule]}, sensitive=["g"])
+
+        assert found == verdict(tmp_path / "out")
+        assert [(check.slice, check.value, check.passed) for check in found.checks if check.code == "SLICE"] == [
+            ("g = a", None, False),
+            ("g = b", pytest.approx(np.log(2), rel=1e-6), True),
+        ]
+        assert (found.calibration, set(found.fairness[0].measures.values())) == (None, {None})
 
 
 class TestPredict:

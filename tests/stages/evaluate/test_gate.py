@@ -1,23 +1,28 @@
 """The gate: thresholds in both directions, guessing, and metrics that are not measured."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 
 from tiffin.artifacts.verdict import Check
-from tiffin.errors import InputError
 from tiffin.stages.evaluate import gate
 from tiffin.stages.evaluate.definitions import Comparison
+from tiffin.stages.evaluate.document import read_gate
 
 BINARY = {"auc": 0.9, "log_loss": 0.3, "brier": 0.1, "baseline_log_loss": 0.69}
 REGRESSION = {"r2": 0.5, "rmse": 2.0, "mae": 1.5, "baseline_rmse": 3.0}
 BETTER = Comparison(0.3, 100)
 
 
-def judge(found, thresholds, comparison=BETTER, unknown_classes=None):
-    return gate.judge("binary", found, thresholds, comparison, unknown_classes)
+def judge(found, thresholds, comparison=BETTER, unknown_classes=None, task="binary"):
+    rules = read_gate({}, thresholds, task)
+    return gate.judge(
+        [
+            *gate.check_bounds(rules, found, comparison.rows),
+            gate.check_baseline(task, found, comparison),
+            *gate.check_classes(unknown_classes or {}),
+        ]
+    )
 
 
 class TestGuessing:
@@ -29,7 +34,7 @@ class TestGuessing:
             "log_loss 0.3955 is better than guessing (0.5329) by 0.137, at least 0.13 with 95 % confidence on 6,662 rows."
         )
         assert verdict.checks == (
-            Check("log_loss", 0.395548, 0.532863, True, verdict.reason[:-1], margin=0.005625, rows=6662),
+            Check("log_loss", 0.395548, 0.532863, True, verdict.reason[:-1], 0.005625, 6662, "BASELINE"),
         )
 
     def test_a_difference_that_may_be_chance_does_not_pass(self):
@@ -70,7 +75,7 @@ class TestGuessing:
         ],
     )
     def test_of_a_regression_is_rmse_in_units_of_the_label(self, rmse, baseline, found, numbers):
-        verdict = gate.judge("regression", {"rmse": rmse, "baseline_rmse": baseline}, {}, found)
+        verdict = judge({"rmse": rmse, "baseline_rmse": baseline}, {}, found, task="regression")
 
         assert verdict.passed is True
         assert re.search(numbers, verdict.reason)
@@ -104,51 +109,10 @@ class TestThresholds:
         )
 
     def test_that_fail_are_the_only_reasons(self):
-        verdict = gate.judge("regression", REGRESSION, {"r2": 0.4, "rmse": 1.0, "mae": 1.0}, Comparison(0.5, 20))
+        verdict = judge(REGRESSION, {"r2": 0.4, "rmse": 1.0, "mae": 1.0}, Comparison(0.5, 20), task="regression")
 
         assert verdict.reason == "mae 1.5 is not at most 1; rmse 2 is not at most 1."
         assert [check.passed for check in verdict.checks] == [False, True, False, True]
-
-    @pytest.mark.parametrize(
-        ("name", "message"),
-        [
-            ("acu", r"binary: auc, .*, brier\. .*thresholds\['acu'\].* 'auc'\?"),
-            ("baseline_log_loss", r"thresholds\['baseline_log_loss'\].* 'log_loss'\?"),
-            ("mae", r"binary: auc, .*thresholds\['mae'\]\.$"),
-        ],
-    )
-    def test_name_a_metric_of_the_task(self, name, message):
-        with pytest.raises(InputError, match=message):
-            judge(BINARY, {name: 0.5})
-
-    @pytest.mark.parametrize("bound", [True, "0.9", None, float("nan"), float("inf")])
-    def test_are_numbers(self, bound):
-        with pytest.raises(InputError, match=re.escape(f"thresholds['auc']={bound!r}.")):
-            judge(BINARY, {"auc": bound})
-
-
-class TestBeforeTheRun:
-    """Checks for an unknown task, without scikit-learn or TensorFlow."""
-
-    def test_metrics_of_all_tasks_are_allowed(self):
-        gate.check_thresholds({"auc": 0.9, "rmse": 3})
-
-    @pytest.mark.parametrize(
-        ("thresholds", "message"),
-        [
-            ({"aucc": 0.9}, r": accuracy, auc, .*thresholds\['aucc'\].* 'auc'\?"),
-            ({"auc": "high"}, r"thresholds\['auc'\]='high'\."),
-        ],
-    )
-    def test_an_unknown_metric_and_a_bound_that_is_not_a_number(self, thresholds, message):
-        with pytest.raises(InputError, match=message):
-            gate.check_thresholds(thresholds)
-
-    def test_imports_nothing_heavy(self):
-        script = "import sys, tiffin.stages.evaluate.gate; print({'numpy', 'sklearn', 'tensorflow', 'kfp'} & set(sys.modules))"
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-
-        assert done.stdout == "set()\n"
 
 
 class TestUnknownClasses:

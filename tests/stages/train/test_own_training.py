@@ -179,7 +179,7 @@ class TestBuildModel:
             for call in ((), ("examples", serialized()), ("explain", {**RAW, "km": np.array([0.5, 9.5, np.nan, 3.0])}))
         )
 
-        assert signatures(folder) == {"serving_default", "examples", "explain"}
+        assert signatures(folder) == {"serving_default", "examples", "explain", "recipe"}
         np.testing.assert_allclose(examples["scores"][:3, 1], columns["probability"][:3], rtol=1e-5)
         logits = np.log(columns["probability"] / (1 - columns["probability"]))
         np.testing.assert_allclose(explained["tiffin_score"][:3], logits[:3], atol=1e-4)
@@ -235,7 +235,7 @@ class TestRawColumns:
         record = run(RAW_COLUMNS, "minutes", {"text": text}, epochs=20, learning_rate=0.05)
         columns, examples = ask(tmp_path / "model"), ask(tmp_path / "model", "examples", serialized())
 
-        assert signatures(tmp_path / "model") == {"serving_default", "examples"}
+        assert signatures(tmp_path / "model") == {"serving_default", "examples", "recipe"}
         assert [note.example for note in record.notes if note.code == "SIGNATURE_LEFT_OUT"] == ["explain"]
         assert (record.own.inputs, record.columns) == ("raw", ("km", "kitchen"))
         assert "'model.py'" in record.left_out["items"]
@@ -269,7 +269,7 @@ class TestTrain:
         assert (record.own.function, record.own.inputs) == ("train", "encoded")
         assert len(record.losses) == record.settings.epochs == 3
         assert record.losses[-1] < record.losses[0]
-        assert signatures(tmp_path / "model") == {"serving_default", "examples", "explain"}
+        assert signatures(tmp_path / "model") == {"serving_default", "examples", "explain", "recipe"}
         assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]) == 3
 
     @pytest.mark.usefixtures("no_export")

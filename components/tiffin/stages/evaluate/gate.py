@@ -1,83 +1,150 @@
-"""The gate: check a model's metrics against thresholds and guessing, and return a verdict with reasons.
+"""The gate: check a model's metrics against the gate document and guessing, and return a verdict with reasons."""
 
-Imports nothing heavy, so thresholds can be checked before a run starts.
-"""
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_DOWN
 
-import math
-from collections.abc import Mapping
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context
-from typing import Any
-
-from tiffin.artifacts.verdict import Check, Verdict
-from tiffin.errors import InputError, did_you_mean
-from tiffin.stages.evaluate.definitions import HIGHER_IS_BETTER, MAIN, METRICS, Comparison
+from tiffin.artifacts.verdict import Check, ClassRecall, Fairness, Interval, Slice, Verdict
+from tiffin.errors import InputError
+from tiffin.stages.evaluate.definitions import MAIN, Comparison
+from tiffin.stages.evaluate.document import Bound, Gate
+from tiffin.stages.evaluate.reasons import on_rows, short
 
 # Name of the check of the label's classes: the number of rows with a class absent in training, at most 0.
 UNKNOWN_CLASSES = "rows_of_unknown_classes"
 _NAMED = 5
+# Reasons in the line of the verdict; all checks are in the evaluation.
+_MOST_REASONS = 6
 
 
-def check_thresholds(thresholds: Mapping[str, Any], task: str = "") -> None:
-    """Raise an InputError unless each threshold names a metric and is a number.
+def judge(checks: Sequence[Check]) -> Verdict:
+    """Return the verdict: a model passes if every check does.
 
-    Args:
-        thresholds: Metric name to bound.
-        task: `binary`, `multiclass` or `regression`; empty if unknown, which allows the metrics of all tasks.
+    The reason names the checks that failed, or, of a model that passes, those that are not of single slices or groups.
     """
-    known = METRICS[task] if task else tuple(HIGHER_IS_BETTER)
-    for name, bound in thresholds.items():
-        if name not in known:
-            raise InputError(
-                f"thresholds should name metrics{f' of the task {task}' if task else ''}: {', '.join(known)}. "
-                f"Received: thresholds['{name}'].{did_you_mean(name, known)}"
-            )
-        if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
-            raise InputError(
-                f"thresholds should be finite numbers. Received: thresholds['{name}']={bound!r}. "
-                "Pass a number, such as 0.9."
-            )
+    failed = [check for check in checks if not check.passed]
+    told = failed or [check for check in checks if check.code not in ("SLICE", "FAIRNESS")]
+    more = [f"{len(told) - _MOST_REASONS} more checks {'failed' if failed else 'passed'}"][: len(told) > _MOST_REASONS]
+    return Verdict(not failed, "; ".join([check.reason for check in told[:_MOST_REASONS]] + more) + ".", tuple(checks))
 
 
-def judge(
-    task: str,
+def check_bounds(
+    gate: Gate,
     found: Mapping[str, float | None],
-    thresholds: Mapping[str, float],
-    comparison: Comparison,
-    unknown_classes: Mapping[str, int] | None = None,
-) -> Verdict:
-    """Return the verdict on a model's metrics.
-
-    The main metric of the task must be clearly better than guessing, with or without thresholds.
+    rows: int,
+    intervals: Mapping[str, Interval] | None = None,
+    per_class: Sequence[ClassRecall] = (),
+) -> list[Check]:
+    """Return the checks of absolute bounds.
 
     Args:
-        task: `binary`, `multiclass` or `regression`.
-        found: Metrics and baselines by name; None for a metric that could not be measured, which fails its check.
-        thresholds: Metric name to bound: a minimum for metrics where higher is better, a maximum otherwise.
-        comparison: The model beside guessing, by the main metric.
-        unknown_classes: Classes absent in training, each with its number of rows. Any fails the gate.
+        gate: The gate document.
+        found: Metrics by name; None for a metric that could not be measured, which fails its check.
+        rows: Number of rows.
+        intervals: Intervals of the metrics. Defaults to none.
+        per_class: Recall of each class. Defaults to none.
 
     Raises:
-        InputError: A threshold does not name a metric of the task, or is not a number.
+        InputError: A bound names a class that the model does not have.
     """
-    check_thresholds(thresholds, task)
-    checks = [_check(name, found[name], float(bound)) for name, bound in sorted(thresholds.items())]
-    checks.append(_against_guessing(MAIN[task], found, comparison))
-    if unknown_classes:
-        checks.append(_unknown(unknown_classes))
-    failed = [check for check in checks if not check.passed]
-    return Verdict(not failed, "; ".join(check.reason for check in failed or checks) + ".", tuple(checks))
+    intervals = intervals or {}
+    recalls = {one.name: one for one in per_class}
+    checks = []
+    for bound in sorted(gate.bounds, key=lambda bound: (bound.metric, bound.of_class)):
+        name, value, ends, of = bound.metric, found.get(bound.metric), intervals.get(bound.metric), rows
+        if bound.of_class:
+            if bound.of_class not in recalls:
+                raise InputError(
+                    f"gate.bounds should name classes of the model: {', '.join(recalls)}. "
+                    f"Received: of_class={bound.of_class!r}."
+                )
+            one = recalls[bound.of_class]
+            name, value, ends, of = f"{name} of '{one.name}'", one.recall, one.interval, one.rows
+        checks += _limits(name, bound, value, ends, of, bound.metric)
+    return checks
 
 
-def _check(metric: str, value: float | None, bound: float) -> Check:
-    higher = HIGHER_IS_BETTER[metric]
-    rule = f"at {'least' if higher else 'most'} {bound:g}"
-    if value is None:
-        return Check(metric, value, bound, False, f"{metric} could not be measured, so it is not {rule}")
-    passed = value >= bound if higher else value <= bound
-    return Check(metric, value, bound, passed, f"{metric} {value:.6g} is {'' if passed else 'not '}{rule}")
+def _limits(name: str, bound: Bound, value: float | None, ends: Interval | None, rows: int, metric: str) -> list[Check]:
+    checks = []
+    for limit, at_least in ((bound.min, True), (bound.max, False)):
+        if limit is None:
+            continue
+        tested = value
+        if bound.interval:
+            tested = None if ends is None else ends.low if at_least else ends.high
+        passed, text = _within(name, tested, limit, at_least)
+        if bound.interval and tested is not None and value is not None and ends is not None:
+            text = f"{name} {value:.6g} ({ends.low:.6g} to {ends.high:.6g}) is {'' if passed else 'not '}{_rule(limit, at_least)}"
+        checks.append(_check(metric, value, limit, passed, text, ends, rows, slice=name if bound.of_class else ""))
+    return checks
 
 
-def _unknown(classes: Mapping[str, int]) -> Check:
+def check_size(gate: Gate, rows: int) -> list[Check]:
+    """Return the check of the number of rows, if the gate has a minimum."""
+    if not gate.min_rows:
+        return []
+    passed, text = _within("rows", float(rows), float(gate.min_rows), at_least=True)
+    return [_check("rows", float(rows), float(gate.min_rows), passed, text, None, rows, "ROWS")]
+
+
+def check_calibration(
+    gate: Gate, found: Mapping[str, float | None], intervals: Mapping[str, Interval], rows: int
+) -> list[Check]:
+    """Return the check of the calibration error, if the gate has a maximum."""
+    if gate.calibration is None:
+        return []
+    name = "calibration_error"
+    passed, text = _within(name, found.get(name), gate.calibration, at_least=False)
+    return [_check(name, found.get(name), gate.calibration, passed, text, intervals.get(name), rows, "CALIBRATION")]
+
+
+def check_slices(gate: Gate, slices: Mapping[int, Sequence[Slice]]) -> list[Check]:
+    """Return the checks of slices.
+
+    Args:
+        gate: The gate document.
+        slices: Index of a rule to the slices that it applies to.
+    """
+    checks = []
+    for number, rule in enumerate(gate.slices):
+        shown = " and ".join(rule.columns)
+        for limit, at_least in ((rule.min, True), (rule.max, False)):
+            if limit is None:
+                continue
+            if not slices[number]:
+                text = f"no group of {shown} has {rule.min_rows} rows, so {rule.metric} could not be measured in slices"
+                checks.append(_check(rule.metric, None, limit, False, text, None, 0, "SLICE", shown))
+            for one in slices[number]:
+                value = one.metrics.get(rule.metric)
+                passed, text = _within(rule.metric, value, limit, at_least)
+                text = f"{text} where {one.value} ({one.rows:,} rows)"
+                ends = one.intervals.get(rule.metric)
+                checks.append(_check(rule.metric, value, limit, passed, text, ends, one.rows, "SLICE", one.value))
+    return checks
+
+
+def check_fairness(gate: Gate, fairness: Mapping[int, Fairness]) -> list[Check]:
+    """Return the checks of sensitive columns.
+
+    Args:
+        gate: The gate document.
+        fairness: Index of a rule to the differences between the groups of its column.
+    """
+    checks = []
+    for number, rule in enumerate(gate.fairness):
+        found = fairness[number]
+        value, rows = found.measures.get(rule.measure), sum(group.rows for group in found.groups)
+        for limit, at_least in ((rule.min, True), (rule.max, False)):
+            if limit is not None:
+                passed, text = _within(f"{rule.measure} of {found.column}", value, limit, at_least)
+                ends = found.intervals.get(rule.measure)
+                checks.append(_check(rule.measure, value, limit, passed, text, ends, rows, "FAIRNESS", found.column))
+    return checks
+
+
+def check_classes(classes: Mapping[str, int]) -> list[Check]:
+    """Return the check of the classes that were absent in training, each with its number of rows; none without any."""
+    if not classes:
+        return []
     rows = sum(classes.values())
     first = sorted(classes.items(), key=lambda item: (-item[1], item[0]))[:_NAMED]
     named = ", ".join(f"'{name}' ({count})" for name, count in first)
@@ -86,46 +153,81 @@ def _unknown(classes: Mapping[str, int]) -> Check:
         f"{rows} {'row has a class that was' if rows == 1 else 'rows have classes that were'} not in training, "
         f"{named}{more}: train with rows of {'it' if len(classes) == 1 else 'them'}, or leave them out of the data"
     )
-    return Check(UNKNOWN_CLASSES, float(rows), 0.0, False, reason)
+    return [Check(UNKNOWN_CLASSES, float(rows), 0.0, False, reason, rows=rows, code="UNKNOWN_CLASSES")]
 
 
-def _against_guessing(metric: str, values: Mapping[str, float | None], found: Comparison) -> Check:
+def check_baseline(task: str, values: Mapping[str, float | None], found: Comparison, gain: float = 0.0) -> Check:
+    """Return the check against guessing.
+
+    Args:
+        task: `binary`, `multiclass` or `regression`.
+        values: Metrics and baselines by name.
+        found: The model beside guessing, by the main metric.
+        gain: Share of the metric of guessing that the model must be better by. Defaults to 0.
+    """
+    metric = MAIN[task]
     value, bound, rows = values[metric], values[f"baseline_{metric}"], found.rows
     constant = "the label's mean" if metric == "rmse" else "the shares of the classes"
-    on_rows = f"on {rows:,} {'row' if rows == 1 else 'rows'}"
+    where = on_rows(rows)
     if bound is None:  # beyond the range of float64
         bound, value = 0.0, None
     if value is None or found.at_least is None:
-        reason = f"{metric} could not be measured, so it is not better than guessing ({_short(bound)})"
-        return Check(metric, None, bound, False, reason, None, rows)
+        reason = f"{metric} could not be measured, so it is not better than guessing ({short(bound)})"
+        return Check(metric, None, bound, False, reason, None, rows, "BASELINE")
     gained = bound - value
     margin = float(f"{gained - found.at_least:.8g}")
-    passed = found.at_least > 0
-    if passed:
+    passed = found.at_least > gain * bound
+    if passed or found.at_least > 0:
         reason = (
-            f"{metric} {_short(value)} is better than guessing ({_short(bound)}) by {_short(gained, 3)}, "
-            f"at least {_short(found.at_least, 2, ROUND_DOWN)} with 95 % confidence {on_rows}"
+            f"{metric} {short(value)} is better than guessing ({short(bound)}) by {short(gained, 3)}, "
+            f"at least {short(found.at_least, 2, ROUND_DOWN)} with 95 % confidence {where}"
         )
+        if not passed:
+            reason += (
+                f", not by more than {short(gain * bound, 3)} ({gain * 100:g} % of guessing), as the gate requires"
+            )
     elif bound == 0:
         reason = (
-            f"{metric} {_short(value)} is not better than guessing (0): the label has a single value {on_rows}, which shows "
+            f"{metric} {short(value)} is not better than guessing (0): the label has a single value {where}, which shows "
             "nothing about the model: add rows to the split"
         )
     elif gained > 0:
         reason = (
-            f"{metric} {_short(value)} is not clearly better than guessing, always predicting {constant} ({_short(bound)}): "
-            f"it is better by {_short(gained, 3)}, and {_short(margin, 3)} may be chance {on_rows}: "
+            f"{metric} {short(value)} is not clearly better than guessing, always predicting {constant} ({short(bound)}): "
+            f"it is better by {short(gained, 3)}, and {short(margin, 3)} may be chance {where}: "
             "add rows to the split, or features"
         )
     else:
         reason = (
-            f"{metric} {_short(value)} is not better than guessing, always predicting {constant} ({_short(bound)}), "
-            f"{on_rows}: add features, or rows to train on"
+            f"{metric} {short(value)} is not better than guessing, always predicting {constant} ({short(bound)}), "
+            f"{where}: add features, or rows to train on"
         )
-    return Check(metric, value, bound, passed, reason, margin, rows)
+    return Check(metric, value, bound, passed, reason, margin, rows, "BASELINE")
 
 
-def _short(value: float, digits: int = 4, rounding: str = ROUND_HALF_EVEN) -> str:
-    if value and not 1e-6 <= abs(value) < 1e15:
-        return f"{value:.{digits}g}"
-    return f"{Context(prec=digits, rounding=rounding).create_decimal(value).normalize():,f}"
+def _within(name: str, value: float | None, limit: float, at_least: bool) -> tuple[bool, str]:
+    """Return whether a value meets a limit, and the sentence."""
+    rule = _rule(limit, at_least)
+    if value is None:
+        return False, f"{name} could not be measured, so it is not {rule}"
+    passed = value >= limit if at_least else value <= limit
+    return passed, f"{name} {value:.6g} is {'' if passed else 'not '}{rule}"
+
+
+def _rule(limit: float, at_least: bool) -> str:
+    return f"at {'least' if at_least else 'most'} {limit:g}"
+
+
+def _check(
+    metric: str,
+    value: float | None,
+    limit: float,
+    passed: bool,
+    reason: str,
+    ends: Interval | None,
+    rows: int,
+    code: str = "BOUND",
+    slice: str = "",
+) -> Check:
+    low, high = (None, None) if ends is None else (ends.low, ends.high)
+    return Check(metric, value, limit, passed, reason, rows=rows, code=code, slice=slice, low=low, high=high)

@@ -22,10 +22,20 @@ from scipy.special import stdtrit
 
 from tiffin.stages.evaluate.definitions import Comparison
 from tiffin.stages.evaluate.moments import Moments
+from tiffin.stages.evaluate.outcomes import Outcomes
 
 _CONFIDENCE = 0.95
 # Of up to 4 rows, a random order is the right one in more than 1 - _CONFIDENCE / 2 of draws.
 _FEWEST_NUMBERS = 5
+
+
+def compare_with_guessing(outcomes: Outcomes) -> Comparison:
+    """Return the comparison of a model with guessing."""
+    beside: Classes | Numbers
+    beside = Numbers(float(outcomes.truth.mean())) if outcomes.task == "regression" else Classes(outcomes.counts)
+    for part in outcomes.chunks():
+        beside.add(part.truth, part.answer)
+    return beside.comparison()
 
 
 class Classes:

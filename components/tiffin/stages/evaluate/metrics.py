@@ -1,198 +1,213 @@
-"""Compute the metrics of predictions that come in batches; `definitions` explains each."""
+"""Measure predictions with scikit-learn; `definitions` explains each metric."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from sklearn import metrics as sklearn
 
-from tiffin.stages.evaluate.definitions import BINARY, MULTICLASS, REGRESSION
-from tiffin.stages.evaluate.moments import Moments
+from tiffin.artifacts.verdict import Curve, PrecisionRecall
+from tiffin.stages.evaluate import calibration
+from tiffin.stages.evaluate.definitions import METRICS, TOP
+from tiffin.stages.evaluate.outcomes import Outcomes
 from tiffin.stages.evaluate.ranking import Ranking
 
-# Distinct scores that are told apart: of a binary model, and of each class and all classes of a multiclass model. A ranking
-# of up to 1,048,576 rows is exact for up to 8 classes.
-_SCORES = 1 << 20
-_SCORES_OF_ALL = 1 << 23
+# Rows whose scores are ranked one by one, which takes scikit-learn 50 bytes per row. Of more rows, near scores are grouped.
+_RANKED_ROWS = 1 << 24
+_GROUPS = 1 << 20
+_CURVE_POINTS = 100
 
 
-class Binary:
-    """The metrics of probabilities of the positive class.
-
-    Attributes:
-        confusion: Rows by true class, `[2, 2]`, and predicted class: 1 from a probability of 0.5.
-        ranking: The probabilities.
-    """
-
-    def __init__(self) -> None:
-        self.confusion, self.ranking = np.zeros((2, 2), np.int64), Ranking(_SCORES)
-        self._finite, self._losses, self._squares = True, Moments(), Moments()
-
-    def add(self, truth: np.ndarray, probability: np.ndarray) -> None:
-        """Add rows.
-
-        Args:
-            truth: Labels, `[rows]`, 0 or 1.
-            probability: Predicted probabilities, `[rows]`, from 0 to 1.
-        """
-        self.confusion += _confusion(truth, probability >= 0.5, 2)
-        self._finite = self._finite and bool(np.isfinite(probability).all())
-        if self._finite:
-            self.ranking.add(probability, truth == 1)
-            self._losses.add(log_losses(truth, probability))
-            self._squares.add((truth - probability.astype(np.float64)) ** 2)
-
-    @property
-    def ranked(self) -> bool:
-        """Whether ranking metrics are defined: both classes occur, and all predictions are finite."""
-        return self._finite and bool(self.confusion.sum(axis=1).all())
-
-    def values(self) -> dict[str, float | None]:
-        """Return the metrics."""
-        baseline = {"baseline_log_loss": guessed_log_loss(self.confusion.sum(axis=1))}
-        if not self._finite:
-            return _rounded(dict.fromkeys(BINARY) | baseline)
-        (_, false), (missed, true) = self.confusion.tolist()
-        return _rounded(
-            {
-                "auc": self.ranking.auc() if self.ranked else None,
-                "average_precision": self.ranking.average_precision() if self.ranked else None,
-                "accuracy": self.confusion.trace() / self.confusion.sum(),
-                "precision": true / (true + false) if true else 0.0,
-                "recall": true / (true + missed) if true else 0.0,
-                "f1": 2 * true / (2 * true + false + missed) if true else 0.0,
-                "log_loss": self._losses.mean,
-                "brier": self._squares.mean,
-                **baseline,
-            }
-        )
-
-    def errors(self) -> dict[str, float]:
-        """Return what metrics may differ from the exact ones by; empty if all are exact."""
-        if not self.ranked or not self.ranking.grouped:
-            return {}
-        return {"auc": self.ranking.auc_error(), "average_precision": self.ranking.average_precision_error()}
+def measure(outcomes: Outcomes) -> dict[str, float | None]:
+    """Return the metrics of the task, rounded to 8 digits; None for those that are undefined."""
+    names = names_of(outcomes)
+    if not outcomes.rows or not outcomes.is_finite:
+        return dict.fromkeys(names)
+    found = {"binary": _binary, "multiclass": _multiclass, "regression": _regression}[outcomes.task](outcomes)
+    return rounded({name: found[name] for name in names})
 
 
-class Multiclass:
-    """The metrics of class probabilities.
-
-    Attributes:
-        confusion: Rows by true class and most likely class, `[classes, classes]`.
-    """
-
-    def __init__(self, classes: int) -> None:
-        self.confusion = np.zeros((classes, classes), np.int64)
-        self._rankings = [Ranking(min(_SCORES, _SCORES_OF_ALL // classes)) for _ in range(classes)]
-        self._finite, self._losses = True, Moments()
-
-    def add(self, truth: np.ndarray, probabilities: np.ndarray) -> None:
-        """Add rows.
-
-        Args:
-            truth: Class indices, `[rows]`.
-            probabilities: Predicted probabilities, `[rows, classes]`; each row sums to 1.
-        """
-        self.confusion += _confusion(truth, probabilities.argmax(axis=1), len(self.confusion))
-        self._finite = self._finite and bool(np.isfinite(probabilities).all())
-        if self._finite:
-            # float32 rows do not sum to 1 exactly.
-            exact = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
-            for number, ranking in enumerate(self._rankings):
-                ranking.add(exact[:, number], truth == number)
-            self._losses.add(log_losses(truth, exact))
-
-    def values(self) -> dict[str, float | None]:
-        """Return the metrics."""
-        rows = self.confusion.sum(axis=1)
-        baseline = {"baseline_log_loss": guessed_log_loss(rows)}
-        if not self._finite:
-            return _rounded(dict.fromkeys(MULTICLASS) | baseline)
-        scores = [ranking.auc() for ranking in self._ranked()]
-        both = rows + self.confusion.sum(axis=0)
-        f1 = 2 * self.confusion.diagonal()[both > 0] / both[both > 0]
-        return _rounded(
-            {
-                "auc": float(np.mean(scores)) if scores else None,
-                "accuracy": self.confusion.trace() / self.confusion.sum(),
-                "f1": float(f1.mean()),
-                "log_loss": self._losses.mean,
-                **baseline,
-            }
-        )
-
-    def errors(self) -> dict[str, float]:
-        """Return what metrics may differ from the exact ones by; empty if all are exact."""
-        ranked = self._ranked() if self._finite else []
-        if not any(ranking.grouped for ranking in ranked):
-            return {}
-        return {"auc": float(np.mean([ranking.auc_error() for ranking in ranked]))}
-
-    def _ranked(self) -> list[Ranking]:
-        """Return the rankings of the classes that occur, if there are several."""
-        present = self.confusion.sum(axis=1) > 0
-        if present.sum() < 2:
-            return []
-        return [ranking for ranking, here in zip(self._rankings, present, strict=True) if here]
+def names_of(outcomes: Outcomes) -> list[str]:
+    """Return the metrics of the task, without the accuracy of the top 3 of 3 classes, which is always 1."""
+    trivial = [f"top_{best}_accuracy" for best in TOP if outcomes.classes <= best]
+    return [name for name in METRICS[outcomes.task] if name not in trivial]
 
 
-class Regression:
-    """The metrics of predicted numbers."""
-
-    def __init__(self, mean: float) -> None:
-        """Start with the mean of the label over all rows."""
-        self._mean, self._finite = mean, True
-        self._apart, self._squares, self._sizes = Moments(), Moments(), Moments()
-
-    def add(self, truth: np.ndarray, prediction: np.ndarray) -> None:
-        """Add rows.
-
-        Args:
-            truth: Labels, `[rows]`.
-            prediction: Predictions, `[rows]`.
-        """
-        self._finite = self._finite and bool(np.isfinite(prediction).all())
+def baseline(outcomes: Outcomes) -> dict[str, float | None]:
+    """Return the main metric of guessing: the shares of the classes, or the mean of the label."""
+    if outcomes.task == "regression":
         with np.errstate(over="ignore", invalid="ignore"):
-            self._apart.add((truth - self._mean) ** 2)
-            if self._finite:
-                self._squares.add((truth - prediction) ** 2)
-                self._sizes.add(np.abs(truth - prediction))
+            return rounded({"baseline_rmse": float(outcomes.truth.std())})
+    return rounded({"baseline_log_loss": guessed_log_loss(outcomes.counts)})
 
-    def values(self) -> dict[str, float | None]:
-        """Return the metrics."""
-        variance, square = self._apart.mean, self._squares.mean
-        baseline = {"baseline_rmse": math.sqrt(variance)}
-        if not self._finite:
-            return _rounded(dict.fromkeys(REGRESSION) | baseline)
-        r2 = 1 - square / variance if variance else float(not square)
-        return _rounded(
-            {
-                "r2": r2 if self._apart.count > 1 else None,
-                "rmse": math.sqrt(square),
-                "mae": self._sizes.mean,
-                **baseline,
-            }
-        )
 
-    def errors(self) -> dict[str, float]:
-        """Return nothing: all metrics are exact."""
+def confusion(outcomes: Outcomes) -> np.ndarray:
+    """Return the confusion matrix, `[classes, classes]`: true classes as rows, predicted classes as columns."""
+    matrix: np.ndarray = sklearn.confusion_matrix(outcomes.truth, outcomes.predicted(), labels=range(outcomes.classes))
+    return matrix
+
+
+def recalls(matrix: np.ndarray) -> list[float | None]:
+    """Return the recall of each class from the confusion matrix; None for a class without rows."""
+    rows = matrix.sum(axis=1)
+    return [_round(float(hits / count)) if count else None for hits, count in zip(matrix.diagonal(), rows, strict=True)]
+
+
+def _binary(outcomes: Outcomes) -> dict[str, float | None]:
+    truth, predicted = outcomes.truth, outcomes.predicted()
+    ranked = _ranked(truth == 1, outcomes.answer) if outcomes.counts.all() else None
+    precision, recall, f1, _ = sklearn.precision_recall_fscore_support(
+        truth, predicted, average="binary", zero_division=0.0
+    )
+    return {
+        "auc": sklearn.roc_auc_score(ranked.truth, ranked.score, sample_weight=ranked.weight) if ranked else None,
+        "average_precision": sklearn.average_precision_score(ranked.truth, ranked.score, sample_weight=ranked.weight)
+        if ranked
+        else None,
+        "accuracy": sklearn.accuracy_score(truth, predicted),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "log_loss": _log_loss(outcomes),
+        "brier": _mean(
+            outcomes, lambda part: sklearn.brier_score_loss(part.truth, np.clip(part.answer, 0, 1), pos_label=1)
+        ),
+        "calibration_error": calibration.expected_error(calibration.measure(outcomes)),
+    }
+
+
+def _multiclass(outcomes: Outcomes) -> dict[str, float | None]:
+    truth, predicted = outcomes.truth, outcomes.predicted()
+    present = np.flatnonzero(outcomes.counts)
+    scores = []
+    for number in present if len(present) > 1 else ():
+        ranked = _ranked(truth == number, outcomes.answer[:, number])
+        scores.append(sklearn.roc_auc_score(ranked.truth, ranked.score, sample_weight=ranked.weight))
+    return {
+        "auc": float(np.mean(scores)) if scores else None,
+        "accuracy": sklearn.accuracy_score(truth, predicted),
+        "f1": sklearn.f1_score(truth, predicted, average="macro", zero_division=0.0),
+        "log_loss": _log_loss(outcomes),
+        "calibration_error": calibration.expected_error(calibration.measure(outcomes)),
+        **{
+            f"top_{best}_accuracy": _mean(
+                outcomes,
+                lambda part, best=best: sklearn.top_k_accuracy_score(  # type: ignore[misc]
+                    part.truth, part.answer, k=best, labels=range(part.classes)
+                ),
+            )
+            for best in TOP
+            if outcomes.classes > best
+        },
+    }
+
+
+def _regression(outcomes: Outcomes) -> dict[str, float | None]:
+    truth, answer = outcomes.truth, outcomes.answer
+    with np.errstate(over="ignore", invalid="ignore"):
+        return {
+            "r2": sklearn.r2_score(truth, answer) if outcomes.rows > 1 else None,
+            "rmse": sklearn.root_mean_squared_error(truth, answer),
+            "mae": sklearn.mean_absolute_error(truth, answer),
+            "pinball_loss_10": sklearn.mean_pinball_loss(truth, answer, alpha=0.1),
+            "pinball_loss_90": sklearn.mean_pinball_loss(truth, answer, alpha=0.9),
+        }
+
+
+def _log_loss(outcomes: Outcomes) -> float:
+    least = float(np.finfo(outcomes.answer.dtype).eps)
+
+    def loss(part: Outcomes) -> float:
+        exact = part.answer.astype(np.float64)
+        if part.task == "binary":
+            positive = np.clip(exact, least, 1 - least)
+            return float(sklearn.log_loss(part.truth, np.stack([1 - positive, positive], axis=1), labels=[0, 1]))
+        # float32 rows do not sum to 1 exactly.
+        exact /= exact.sum(axis=1, keepdims=True)
+        return float(sklearn.log_loss(part.truth, exact, labels=range(part.classes)))
+
+    return _mean(outcomes, loss)
+
+
+def _mean(outcomes: Outcomes, measured: Callable[[Outcomes], Any]) -> float:
+    """Return the mean of a metric that is a mean over the rows, so that scikit-learn's copies stay small."""
+    parts = [(float(measured(part)), part.rows) for part in outcomes.chunks()]
+    return math.fsum(value * rows for value, rows in parts) / outcomes.rows
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """Scores to rank: one by one, or groups with their numbers of rows as weights."""
+
+    truth: np.ndarray
+    score: np.ndarray
+    weight: np.ndarray | None = None
+
+
+def _ranked(truth: np.ndarray, score: np.ndarray) -> _Ranked:
+    if len(truth) <= _RANKED_ROWS:
+        return _Ranked(truth, score)
+    return _Ranked(*_grouped(truth, score).weighted())
+
+
+def _grouped(truth: np.ndarray, score: np.ndarray) -> Ranking:
+    ranking = Ranking(_GROUPS)
+    for start in range(0, len(truth), _GROUPS):
+        ranking.add(score[start : start + _GROUPS], truth[start : start + _GROUPS])
+    return ranking
+
+
+def errors(outcomes: Outcomes) -> dict[str, float]:
+    """Return what metrics may differ from the exact ones by; empty if all are exact."""
+    if outcomes.task == "regression" or outcomes.rows <= _RANKED_ROWS or not outcomes.is_finite:
         return {}
+    present = np.flatnonzero(outcomes.counts)
+    if len(present) < 2:
+        return {}
+    if outcomes.task == "binary":
+        ranking = _grouped(outcomes.truth == 1, outcomes.answer)
+        if not ranking.grouped:
+            return {}
+        return {"auc": ranking.auc_error(), "average_precision": ranking.average_precision_error()}
+    rankings = [_grouped(outcomes.truth == number, outcomes.answer[:, number]) for number in present]
+    if not any(ranking.grouped for ranking in rankings):
+        return {}
+    return {"auc": float(np.mean([ranking.auc_error() for ranking in rankings]))}
 
 
-def log_losses(truth: np.ndarray, answer: np.ndarray) -> np.ndarray:
-    """Return the log loss of each row, `[rows]`.
+def roc(outcomes: Outcomes) -> Curve:
+    """Return at most 100 points of the ROC curve of a binary model, including both ends; none if it is undefined."""
+    if not outcomes.is_finite or not outcomes.counts.all():
+        return Curve((), (), ())
+    ranked = _ranked(outcomes.truth == 1, outcomes.answer)
+    fpr, tpr, threshold = sklearn.roc_curve(ranked.truth, ranked.score, sample_weight=ranked.weight)
+    # The first threshold is infinite by definition; KFP's charts and JSON need finite numbers.
+    finite = np.where(np.isfinite(threshold), threshold, 1.0)
+    return Curve(*_points(_evenly(len(fpr)), fpr, tpr, finite))
 
-    Args:
-        truth: Class indices, `[rows]`.
-        answer: Predicted probabilities: of the positive class, `[rows]`, or of each class, `[rows, classes]`.
-    """
-    if answer.ndim == 1:
-        chosen = np.where(truth == 1, answer, 1 - answer.astype(np.float64))
-    else:
-        chosen = answer[np.arange(len(truth)), truth]
-    # As scikit-learn does, so that a probability of 0 has a finite loss.
-    least = np.finfo(answer.dtype).eps
-    losses: np.ndarray = -np.log(np.clip(chosen.astype(np.float64), least, 1 - least))
-    return losses
+
+def precision_recall(outcomes: Outcomes) -> PrecisionRecall:
+    """Return at most 100 points of the precision-recall curve of a binary model; none if it is undefined."""
+    if not outcomes.is_finite or not outcomes.counts.all():
+        return PrecisionRecall((), ())
+    ranked = _ranked(outcomes.truth == 1, outcomes.answer)
+    precision, recall, _ = sklearn.precision_recall_curve(ranked.truth, ranked.score, sample_weight=ranked.weight)
+    # Evenly by recall: the first points, of the highest scores, are few rows and differ most.
+    wanted = np.linspace(0, 1, _CURVE_POINTS)
+    chosen = np.unique(len(recall) - 1 - np.searchsorted(recall[::-1], wanted).clip(0, len(recall) - 1))
+    return PrecisionRecall(
+        *_points(chosen if len(recall) > _CURVE_POINTS else np.arange(len(recall)), precision, recall)
+    )
+
+
+def _evenly(count: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, min(count, _CURVE_POINTS)).round().astype(int))
+
+
+def _points(chosen: np.ndarray, *curves: np.ndarray) -> list[tuple[float, ...]]:
+    return [tuple(round(float(value), 6) for value in values[chosen]) for values in curves]
 
 
 def guessed_log_loss(rows: np.ndarray) -> float:
@@ -205,13 +220,10 @@ def guessed_log_loss(rows: np.ndarray) -> float:
     return abs(float((shares * np.log(shares)).sum()))  # abs: of a single class, it is -0.0
 
 
-def _confusion(truth: np.ndarray, chosen: np.ndarray, classes: int) -> np.ndarray:
-    return np.bincount(truth * classes + chosen, minlength=classes**2).reshape(classes, classes)
-
-
-def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
+def rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
     """Return the metrics rounded to 8 digits; further digits depend on the order of summation."""
-    return {
-        name: float(f"{value:.8g}") if value is not None and math.isfinite(value) else None
-        for name, value in values.items()
-    }
+    return {name: _round(value) for name, value in values.items()}
+
+
+def _round(value: float | None) -> float | None:
+    return float(f"{value:.8g}") if value is not None and math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Predict a split with the exported SavedModel, the one that will be served, not with the model in memory."""
+"""Predict a split with exported SavedModels, those that are served, not with a model in memory."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,13 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
-from tiffin.artifacts.model import Training, class_name, saved_model
+from tiffin.artifacts.examples import read_manifest
+from tiffin.artifacts.model import Task, Training, class_name, saved_model
 from tiffin.artifacts.shards import has_label, read_batches
 from tiffin.errors import DataError, InputError
 from tiffin.stages.evaluate.moments import Moments
 
 _BATCH_ROWS = 4096
 _LABEL_ROWS = 65_536
+# The output of the signature serving_default with the predictions.
+OUTPUTS = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def load(model: str | Path) -> Any:
         InputError: The SavedModel cannot be loaded.
     """
     try:
-        return tf.saved_model.load(str(saved_model(model))).signatures["serving_default"]
+        return load_signature(saved_model(model))
     except (OSError, KeyError) as error:
         raise InputError(
             f"Could not load the signature serving_default of the SavedModel in '{model}': {error}. "
@@ -91,33 +94,74 @@ def load(model: str | Path) -> Any:
         ) from None
 
 
-def predict(run: Any, examples: str | Path, split: str, record: Training) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Run a signature over the rows of a split that have a label of a class in training, in batches.
+def load_signature(folder: str | Path) -> Any:
+    """Return the signature `serving_default` of a SavedModel."""
+    return tf.saved_model.load(str(folder)).signatures["serving_default"]
+
+
+def inputs_of(run: Any) -> Mapping[str, Any]:
+    """Return the inputs of a signature: a TensorSpec by name."""
+    specs: Mapping[str, Any] = run.structured_input_signature[1]
+    return specs
+
+
+def read_rows(
+    examples: str | Path, split: str, record: Training, columns: list[str]
+) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+    """Yield the rows of a split that have a label of a class in training, in batches.
 
     Args:
-        run: Signature, as `load` returns it.
         examples: Folder of the examples artifact.
         split: Name of the split.
         record: Training record of the model.
+        columns: Columns to read, beside the label.
 
     Yields:
-        The labels, class indices or numbers, `[rows]`, and the predictions: probabilities or numbers, `[rows]`;
-        `[rows, classes]` for multiclass.
+        The labels, class indices or numbers, `[rows]`, and the columns.
 
     Raises:
-        InputError: The examples lack a column of the signature's inputs.
+        InputError: The examples lack a column.
         StorageError: A shard is missing or damaged.
     """
-    specs: Mapping[str, tf.TensorSpec] = run.structured_input_signature[1]
-    output = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[record.task]
-    for _, batch in read_batches(examples, split, [*specs, record.label], _BATCH_ROWS):
+    for _, batch in read_batches(examples, split, [*columns, record.label], _BATCH_ROWS):
         labelled = batch.filter(has_label(batch.column(record.label)))
         truth = _truth(labelled.column(record.label), record)
         if record.task != "regression":
             labelled, truth = labelled.filter(pa.array(truth >= 0)), truth[truth >= 0]
         if labelled.num_rows:
-            inputs = {name: _tensor(labelled.column(name), spec) for name, spec in specs.items()}
-            yield truth, run(**inputs)[output].numpy()
+            yield truth, labelled
+
+
+def answer(run: Any, batch: pa.RecordBatch, task: Task, logical: Mapping[str, str | None]) -> np.ndarray:
+    """Return the predictions of a signature for a batch.
+
+    Args:
+        run: Signature, as `load` returns it.
+        batch: Rows, with the columns of the signature's inputs.
+        task: Task of the model.
+        logical: Column to what its integers stand for, as in the manifest.
+
+    Returns:
+        Probabilities of the positive class or numbers, `[rows]`; probabilities, `[rows, classes]`, for multiclass.
+    """
+    inputs = {name: _tensor(batch.column(name), spec, logical.get(name)) for name, spec in inputs_of(run).items()}
+    found: np.ndarray = run(**inputs)[OUTPUTS[task]].numpy()
+    return found
+
+
+def predict(run: Any, examples: str | Path, split: str, record: Training) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Run a signature over the rows of a split that have a label of a class in training, in batches.
+
+    Yields:
+        The labels, class indices or numbers, `[rows]`, and the predictions, as `answer` returns them.
+
+    Raises:
+        InputError: The examples lack a column of the signature's inputs.
+        StorageError: A shard is missing or damaged.
+    """
+    logical = {column.name: column.logical for column in read_manifest(examples).columns}
+    for truth, batch in read_rows(examples, split, record, list(inputs_of(run))):
+        yield truth, answer(run, batch, record.task, logical)
 
 
 def _truth(values: pa.Array, record: Training) -> np.ndarray:
@@ -131,10 +175,23 @@ def _truth(values: pa.Array, record: Training) -> np.ndarray:
     return truth
 
 
-def _tensor(column: pa.Array, spec: tf.TensorSpec) -> tf.Tensor:
-    if spec.dtype == tf.string and pa.types.is_integer(column.type):
-        # Seconds since 1970, which the model takes as text.
-        column = pc.strftime(pc.cast(column, pa.timestamp("s")), format="%Y-%m-%dT%H:%M:%S")
+def iso_texts(seconds: pa.Array, logical: str) -> pa.Array:
+    """Return seconds since 1970 as dates or timestamps in ISO 8601.
+
+    A year has at least 4 digits, and a minus sign before the year 0. Years outside of -32767 to 32767 are a text that is
+    not a date.
+    """
+    times = pc.cast(seconds, pa.timestamp("s"))
+    # Arrow's cast takes a thirtieth of the time of its strftime, which wraps years around.
+    texts = pc.cast(times, pa.string())
+    if logical == "date":
+        return pc.replace_substring_regex(texts, r" \d\d:\d\d:\d\d$", "")
+    return pc.replace_substring(texts, " ", "T", max_replacements=1)
+
+
+def _tensor(column: pa.Array, spec: Any, logical: str | None) -> tf.Tensor:
     if spec.dtype == tf.string:
+        if logical in ("date", "timestamp") and pa.types.is_integer(column.type):
+            column = iso_texts(column, logical)
         return tf.constant(pc.fill_null(column, "").to_numpy(zero_copy_only=False), tf.string)
     return tf.constant(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), spec.dtype)

@@ -49,23 +49,11 @@ class Ranking:
         self._count()
         return self._dropped > 0
 
-    def auc(self) -> float:
-        """Return the area under the ROC curve: the share of pairs that are ranked correctly; ties count half."""
-        positive, negative = self._of_groups()
-        below = np.cumsum(negative) - negative
-        return float((positive * (below + negative / 2)).sum() / (positive.sum() * negative.sum()))
-
     def auc_error(self) -> float:
         """Return what the area may differ from the exact one by: half the share of pairs within groups; 0 if exact."""
         positive, negative = self._of_groups()
         pairs = positive.sum() * negative.sum()
         return float((positive * negative).sum() / 2 / pairs) if self.grouped else 0.0
-
-    def average_precision(self) -> float:
-        """Return the mean precision at each score, weighted by the increase in recall."""
-        positive, negative = (counts[::-1] for counts in self._of_groups())
-        hits, rows = np.cumsum(positive), np.cumsum(positive + negative)
-        return float((positive * (hits / rows)).sum() / positive.sum())
 
     def average_precision_error(self) -> float:
         """Return what the average precision may differ from the exact one by; 0 if it is exact."""
@@ -79,18 +67,14 @@ class Ranking:
         some = positive > 0
         return float((positive * np.abs(best - worst))[some].sum() / positive.sum())
 
-    def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the corners of the ROC curve: false positive rates, true positive rates, and thresholds.
-
-        A row is predicted as positive if its score is at least the threshold. The first threshold is infinite.
-        """
-        positive, negative = (counts[::-1] for counts in self._of_groups())
-        true, false, thresholds = np.cumsum(positive), np.cumsum(negative), self._scores()[::-1]
-        if len(true) > 2:
-            corner = np.concatenate([[True], (np.diff(false, 2) != 0) | (np.diff(true, 2) != 0), [True]])
-            true, false, thresholds = true[corner], false[corner], thresholds[corner]
-        true, false = (np.concatenate([[0.0], counts]) for counts in (true, false))
-        return false / false[-1], true / true[-1], np.concatenate([[np.inf], thresholds])
+    def weighted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the groups for scikit-learn: whether the rows are positive, their lowest score, and their number."""
+        positive, negative = self._of_groups()
+        scores = self._scores()
+        truth = np.repeat([True, False], len(scores))
+        weight = np.concatenate([positive, negative])
+        some = weight > 0
+        return truth[some], np.tile(scores, 2)[some], weight[some]
 
     def _of_groups(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the positive and the negative rows of each group, in ascending order of the score."""

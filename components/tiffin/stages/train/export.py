@@ -12,10 +12,6 @@ Signatures:
     recipe            inputs: any texts [batch] -> recipe: the model's recipe as JSON [batch]
     explain           raw columns -> one attribution per column [batch], tiffin_score and tiffin_baseline [batch]; in
                       logits of the most likely class, or in the unit of the label for regression
-
-Attributions are integrated gradients (Sundararajan et al., "Axiomatic Attribution for Deep Networks", 2017) along the
-straight line from the mean training row. They add up to tiffin_score - tiffin_baseline, up to the error of a Riemann
-sum over 32 points.
 """
 
 import shutil
@@ -28,15 +24,12 @@ import numpy as np
 import tensorflow as tf
 
 from tiffin.artifacts.recipe import ModelRecipe, recipe_text, write_recipe
+from tiffin.stages.train import explanation
 from tiffin.stages.train.columns import Scale
 from tiffin.stages.train.dates import Dates
 from tiffin.stages.train.features import Features
 from tiffin.stages.train.label import Label
-from tiffin.stages.train.preprocessing import Transform, as_written, input_signature
-
-_POINTS = 32
-
-Signature = Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]
+from tiffin.stages.train.preprocessing import Signature, Transform, as_written, input_signature, unscaled
 
 
 def write(
@@ -81,18 +74,13 @@ def write(
     examples = _examples(features, dates, transform, model, label, scale)
     archive.add_endpoint("examples", examples, input_signature=serialized)
     if mean_row is not None:
-        explain = _explain(features, dates, transform, model, label, owners, scale, mean_row)
+        explain = explanation.build(features, dates, transform, model, label, owners, scale, mean_row)
         archive.add_endpoint("explain", explain, input_signature=raw)
     archive.add_endpoint("recipe", _recipe(recipe), input_signature=serialized)
     archive.write_out(str(temporary), verbose=False)
     write_recipe(temporary, recipe)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
-
-
-def _unscaled(output: tf.Tensor, scale: Scale) -> tf.Tensor:
-    """Return a regression output in the unit of the label, in float64: float32 has 7 digits."""
-    return tf.cast(output, tf.float64) * scale.deviation + scale.mean
 
 
 def _serving(dates: Dates, transform: Transform, model: keras.Model, label: Label, scale: Scale) -> Signature:
@@ -111,7 +99,7 @@ def _serving(dates: Dates, transform: Transform, model: keras.Model, label: Labe
             prediction = tf.gather(classes, tf.argmax(output, axis=1))
             names = tf.tile(classes[None], [tf.shape(output)[0], 1])
             return result | {"probabilities": tf.nn.softmax(output), "classes": names, "prediction": prediction}
-        return result | {"prediction": _unscaled(output[:, 0], scale)}
+        return result | {"prediction": unscaled(output[:, 0], scale)}
 
     return serving_default
 
@@ -137,7 +125,7 @@ def _examples(
             raw[name] = tf.sparse.to_dense(sparse, default_value=tf.constant(float("nan"), tf.float64))[:, 0]
         output = model(transform(dates.read(raw)[0]), training=False)
         if label.task == "regression":
-            return {"outputs": tf.cast(_unscaled(output[:, 0], scale), tf.float32)}
+            return {"outputs": tf.cast(unscaled(output[:, 0], scale), tf.float32)}
         if label.task == "binary":
             yes = tf.sigmoid(output)
             scores = tf.concat([1.0 - yes, yes], axis=1)
@@ -146,45 +134,6 @@ def _examples(
         return {"classes": tf.tile(classes, [tf.shape(scores)[0], 1]), "scores": scores}
 
     return examples
-
-
-def _explain(
-    features: Features,
-    dates: Dates,
-    transform: Transform,
-    model: keras.Model,
-    label: Label,
-    owners: Sequence[str],
-    scale: Scale,
-    mean_row: np.ndarray,
-) -> Signature:
-    columns = features.columns
-    # [width, columns]: sums the positions of each column.
-    sums = np.zeros((len(owners), len(columns)), np.float32)
-    sums[np.arange(len(owners)), [columns.index(owner) for owner in owners]] = 1.0
-    # Midpoint rule: a smaller error than the left or right rule with the same number of points.
-    points = (np.arange(_POINTS, dtype=np.float32) + 0.5) / _POINTS
-
-    @as_written
-    def explain(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        encoded = transform(dates.read(inputs)[0])
-        start = tf.constant(mean_row[None], tf.float32)
-        output, first = model(encoded, training=False), model(start, training=False)
-        chosen = tf.argmax(output, axis=1)  # Index 0 unless there are several classes.
-        path = start[:, None] + tf.constant(points)[None, :, None] * (encoded - start)[:, None]
-        flat = tf.reshape(path, [-1, mean_row.shape[0]])
-        along = tf.gather(model(flat, training=False), tf.repeat(chosen, _POINTS), axis=1, batch_dims=1)
-        slopes = tf.reshape(tf.gradients(along, flat)[0], tf.shape(path))
-        shares = tf.matmul((encoded - start) * tf.reduce_mean(slopes, axis=1), tf.constant(sums))
-        score = tf.gather(output, chosen, axis=1, batch_dims=1)
-        baseline = tf.gather(tf.repeat(first, tf.shape(output)[0], axis=0), chosen, axis=1, batch_dims=1)
-        if label.task == "regression":
-            shares = tf.cast(shares, tf.float64) * scale.deviation
-            score, baseline = _unscaled(score, scale), _unscaled(baseline, scale)
-        result = {name: shares[:, i] for i, name in enumerate(columns)}
-        return result | {"tiffin_score": score, "tiffin_baseline": baseline}
-
-    return explain
 
 
 def _recipe(recipe: ModelRecipe) -> Callable[..., Any]:

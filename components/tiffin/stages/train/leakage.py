@@ -100,7 +100,8 @@ def _by_tree(values: np.ndarray, target: np.ndarray, fitted: np.ndarray, classes
 
     kind = tree.DecisionTreeClassifier if classes else tree.DecisionTreeRegressor
     grown = kind(max_leaf_nodes=_LEAVES, min_samples_leaf=_ROWS_OF_LEAF, random_state=0)
-    column = np.nan_to_num(values, nan=float(np.finfo(np.float32).min)).astype(np.float32)[:, None]
+    # The order of the numbers is all that a tree uses; it has float32, which does not hold every number.
+    column = np.unique(values, return_inverse=True)[1].astype(np.float32)[:, None]
     grown.fit(column[fitted], target[fitted])
     _, codes = np.unique(grown.apply(column), return_inverse=True)
     return _explained(codes, target, fitted, classes)

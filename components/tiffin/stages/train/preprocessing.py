@@ -12,9 +12,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tiffin.stages.train.columns import Scale
 from tiffin.stages.train.features import Features
 
 Transform = Callable[[Mapping[str, tf.Tensor]], tf.Tensor]
+Signature = Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]
 Encode = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -117,3 +119,8 @@ def _edge_matrix(features: Features) -> tuple[np.ndarray, np.ndarray]:
         with np.errstate(over="ignore"):  # the difference of two numbers may exceed the largest one
             widths[index, : len(ends) - 1] = np.clip(np.diff(ends), np.finfo(np.float64).tiny, np.finfo(np.float64).max)
     return edges, widths
+
+
+def unscaled(output: tf.Tensor, scale: Scale) -> tf.Tensor:
+    """Return a regression output in the unit of the label, in float64: float32 has 7 digits."""
+    return tf.cast(output, tf.float64) * scale.deviation + scale.mean

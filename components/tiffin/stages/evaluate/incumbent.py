@@ -1,0 +1,141 @@
+"""The model in production: read from the serving root, never changed."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tiffin import storage
+from tiffin.artifacts.model import Training
+from tiffin.artifacts.recipe import RECIPE, ModelRecipe, read_recipe
+from tiffin.errors import InputError, TiffinError
+from tiffin.serving import model_config
+from tiffin.serving.root import STABLE, ServedModel, resolve_root
+from tiffin.stages.evaluate.predictions import OUTPUTS, inputs_of, load_signature
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The model in production.
+
+    Attributes:
+        name: Name of the model.
+        version: Version that the stable servers load; None if there is none.
+        run: Its signature `serving_default`; None if it cannot be compared.
+        problem: Why it cannot be compared; empty if it can, or if there is none.
+        data_version: Version of its training data; empty if it is not recorded.
+        columns: Names of its inputs.
+    """
+
+    name: str
+    version: int | None
+    run: Any = None
+    problem: str = ""
+    data_version: str = ""
+    columns: tuple[str, ...] = ()
+
+
+def find_incumbent(serving_root: str, name: str, record: Training, columns: Mapping[str, str]) -> Incumbent:
+    """Return the model in production, with the reason if it cannot be compared with a new one.
+
+    Args:
+        serving_root: Path or URI of the serving root.
+        name: Name of the model.
+        record: Training record of the new model.
+        columns: Columns of the examples to their types.
+    """
+    # resolve_root refuses S3, which TensorFlow Serving cannot read; here, any store will do.
+    served = ServedModel(serving_root if "://" in serving_root else resolve_root(serving_root), name)
+    try:
+        version, location = _in_production(served)
+    except (TiffinError, OSError) as error:
+        return Incumbent(
+            name, None, problem=f"the serving root '{serving_root}' could not be read: {error}".rstrip(".")
+        )
+    if version is None:
+        return Incumbent(name, None)
+    try:
+        with _local(location) as folder:
+            recipe = read_recipe(folder) if (folder / RECIPE).is_file() else None
+            run = load_signature(folder)
+    except Exception as error:  # noqa: BLE001 - a damaged model fails in any way, which must not fail the run
+        why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        return Incumbent(name, version, problem=f"it could not be loaded from '{location}': {why[:300]}")
+    inputs = tuple(inputs_of(run))
+    problem = _difference(recipe, run, record) or _absent(inputs, columns)
+    data_version = recipe.data_version if recipe else ""
+    return Incumbent(name, version, None if problem else run, problem, data_version, inputs)
+
+
+def _in_production(served: ServedModel) -> tuple[int | None, str]:
+    """Return the version that the stable config names and the location of its SavedModel."""
+    state = served.read(STABLE)
+    entry = model_config.find_model(model_config.read_config(state[0].decode()), served.name) if state else None
+    if entry is None:
+        return None, ""
+    versions = model_config.specific_versions(entry)
+    if not versions:
+        # The server's own policy: the highest number.
+        found = {
+            file.uri[len(entry.base_path) :].strip("/").partition("/")[0]
+            for file in storage.list_files(entry.base_path)
+        }
+        versions = [int(folder) for folder in found if folder.isdecimal()]
+    if not versions:
+        raise InputError(f"No versions in '{entry.base_path}', which '{served.locate(STABLE)}' names.")
+    return max(versions), storage.join(entry.base_path, str(max(versions)))
+
+
+@contextlib.contextmanager
+def _local(location: str) -> Iterator[Path]:
+    """Yield the folder of a SavedModel on local disk: itself, or a temporary copy."""
+    if "://" not in location:
+        yield Path(location)
+        return
+    with tempfile.TemporaryDirectory(prefix="tiffin-") as scratch:
+        for file in storage.list_files(location):
+            target = Path(scratch, *file.uri[len(location) :].strip("/").split("/"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with storage.local_copy(file.uri) as copy:
+                shutil.copyfile(copy, target)
+        yield Path(scratch)
+
+
+def _difference(recipe: ModelRecipe | None, run: Any, record: Training) -> str:
+    """Return what makes the predictions mean something else than the new model's; empty if nothing does."""
+    if recipe is not None:
+        for what, old, new in (
+            ("label", (recipe.label,), (record.label,)),
+            ("task", (recipe.task,), (record.task,)),
+            ("classes", recipe.classes, record.classes),
+        ):
+            if old != new:
+                return f"its {what} {_are(old)} {_listed(old)}, and not {_listed(new)} as of the new model"
+        return ""
+    # Of a SavedModel without a recipe, the outputs show the task and the number of classes.
+    shapes = {key: spec.shape.as_list() for key, spec in run.structured_outputs.items()}
+    wanted = OUTPUTS[record.task]
+    if wanted not in shapes:
+        return f"it has the outputs {_listed(sorted(shapes))}, and not '{wanted}' as the new model"
+    classes = shapes[wanted][-1] if record.task == "multiclass" else None
+    if classes not in (None, len(record.classes)):
+        return f"it has {classes} classes, and the new model {len(record.classes)}"
+    return ""
+
+
+def _absent(inputs: tuple[str, ...], columns: Mapping[str, str]) -> str:
+    absent = [name for name in inputs if name not in columns]
+    return f"it needs columns that the examples lack: {_listed(absent)}" if absent else ""
+
+
+def _are(names: tuple[str, ...]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _listed(names: Any) -> str:
+    names = list(names)
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(f"'{name}'" for name in names[:5]) + more
