@@ -34,7 +34,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 SETTINGS = Settings(hidden_units=(8,), epochs=2, batch_size=128, learning_rate=0.02, dropout=0.2)
 RECORD = make_training(settings=SETTINGS)
 EVALUATION = make_evaluation(
-    reason="log_loss 0.3 is better than guessing (0.69) by 0.39, at least 0.3 with 95 % confidence on 90 rows."
+    gate_digest="g1",
+    verdict_digest="v1",
+    reason="log_loss 0.3 is better than guessing (0.69) by 0.39, at least 0.3 with 95 % confidence on 90 rows.",
 )
 
 
@@ -76,6 +78,7 @@ class TestRegistered:
         assert version.run_id == registration.run_id
         assert version.tags == {
             "tiffin.data_version": "d1", "tiffin.schema_digest": "s1", "tiffin.spec_version": "0.1.0", "tiffin.run": "run-1",
+            "tiffin.gate_digest": "g1", "tiffin.verdict_digest": "v1",
         }  # fmt: skip
         assert version.status == "READY"
 
