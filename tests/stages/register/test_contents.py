@@ -31,7 +31,7 @@ class TestParameters:
         assert contents.parameters(None, None, None) == {}
 
     def test_of_all_artifacts(self):
-        checks = (Check("auc", 0.9, 0.8, True, ""), Check("log_loss", 0.3, 0.6, True, "", 0.1, 90))
+        checks = (Check("auc", 0.9, 0.8, True, ""), Check("log_loss", 0.3, 0.6, True, "", 0.1, 90, code="BASELINE"))
         found = contents.parameters(
             manifest("/data/a.csv", derive={"twice": "2 * km"}, exclude=("city",), key="id"),
             make_training(),

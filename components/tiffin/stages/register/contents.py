@@ -63,6 +63,8 @@ class Content:
             "tiffin.data_version": data,
             "tiffin.schema_digest": self.record and self.record.schema_digest,
             "tiffin.spec_version": self.record and self.record.tiffin_version,
+            "tiffin.gate_digest": self.evaluation and self.evaluation.gate_digest,
+            "tiffin.verdict_digest": self.evaluation and self.evaluation.verdict_digest,
             "tiffin.run": self.run,
         }
         return {name: value for name, value in found.items() if value}
@@ -106,8 +108,9 @@ def parameters(manifest: Manifest | None, record: Training | None, evaluation: E
         found |= {**documents.to_json(record.settings), "label": record.label, "task": record.task, "rows": record.rows}
         found |= {"columns": record.columns, "classes": record.classes}
     if evaluation:
-        # A margin marks the check against guessing, whose bound is no parameter.
-        found["thresholds"] = {check.metric: check.bound for check in evaluation.checks if check.margin is None}
+        # The bounds of other checks are values to compare with, not parameters.
+        bounds = [check for check in evaluation.checks if check.code == "BOUND" and not check.slice]
+        found["thresholds"] = {check.metric: check.bound for check in bounds}
     return {name: _text(value) for name, value in found.items()}
 
 
