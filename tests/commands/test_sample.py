@@ -16,6 +16,15 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
     assert one.read_text().count("\n") > 900
 
 
+def test_unreadable_rows_if_asked(tmp_path: Path) -> None:
+    plain, real = tmp_path / "plain.csv", tmp_path / "real.csv"
+    for path, options in ((plain, []), (real, ["--unreadable"])):
+        assert CliRunner().invoke(main, ["sample", str(path), "--rows", "300", *options]).exit_code == 0
+
+    pairs = enumerate(zip(plain.read_text().splitlines(), real.read_text().splitlines(), strict=True), start=1)
+    assert [line for line, (one, other) in pairs if one != other] == [252]
+
+
 def test_zero_rows_are_an_invalid_argument(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["sample", str(tmp_path / "a.csv"), "--rows", "0"])
 

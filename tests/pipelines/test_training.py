@@ -68,7 +68,7 @@ STEPS = {
     "ingest-examples": ("Ingest", 2, 6, STORE),
     "validate-examples": ("Validate", 2, 6, STORE | RESULTS),
     "train-model": ("Train", 2, 48, STORE | RESULTS),
-    "evaluate-model": ("Evaluate", 2, 6, STORE),
+    "evaluate-model": ("Evaluate", 2, 6, STORE | from_settings("TIFFIN_SERVING_ROOT")),
     "register-model": ("Register", 3, 1, TRACKING),
     "deploy-model": ("Deploy", 3, 1, SERVING),
     "stop-run": ("Stop: the model is not good enough", 0, 1, TRACKING),
@@ -300,6 +300,7 @@ class TestForm:
         assert differing == {
             ("comp-ingest-examples", "label"): ("", "late"),
             ("comp-validate-examples", "label"): ("", "late"),
+            ("comp-evaluate-model", "model_name"): ("", "model"),
             ("comp-stop-run", "model_name"): ("", "model"),
             ("comp-stop-run-2", "model_name"): ("", "model"),
         }

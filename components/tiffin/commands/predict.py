@@ -132,7 +132,7 @@ def predict(
 ) -> int:
     """Get predictions for the rows of FILE: CSV or Parquet, JSON in .jsonl or .json, or - for JSON lines from stdin.
 
-    FILE has the columns of the data that the model was trained from, as ingest_examples reads them: the model says how
+    FILE has the columns of the data that the model was trained from, as ingest reads them: the model says how
     numbers, dates and missing values are written, and which columns to derive. Other columns are ignored. A column that
     the model uses and FILE lacks is an error, unless --allow-missing is set.
 

@@ -17,13 +17,16 @@ from tiffin.commands.output import echo
     help="Number of rows; one row is one delivery.",
 )
 @click.option("--seed", default=7, show_default=True, type=int, metavar="N", help="Seed of the random generator.")
+@click.option(
+    "--unreadable", is_flag=True, help="Make one row in 500 unreadable, as in a real export and in sample:deliveries."
+)
 @debug_option
-def sample(path: str, rows: int, seed: int) -> None:
+def sample(path: str, rows: int, seed: int, unreadable: bool) -> None:
     """Write sample data, generated deliveries, to the CSV file PATH.
 
     The same --rows and --seed give the same file.
     """
     from tiffin.stages.ingest.sample import write_sample
 
-    write_sample(path, rows=rows, seed=seed)
+    write_sample(path, rows=rows, seed=seed, unreadable=unreadable)
     echo(path)

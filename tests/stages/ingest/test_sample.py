@@ -36,6 +36,14 @@ class TestWriteSample:
 
         assert one == two != three
 
+    def test_readable_rows_are_the_same_without_unreadable_ones(self, tmp_path):
+        for name, unreadable in (("some", True), ("none", False)):
+            sample.write_sample(tmp_path / name, 600, unreadable=unreadable)
+        some, none = read(tmp_path / "some"), read(tmp_path / "none")
+
+        assert {len(row) for row in none} == {len(sample.COLUMNS)}
+        assert [place for place, (one, other) in enumerate(zip(some, none, strict=True)) if one != other] == [251]
+
     def test_more_rows_start_with_the_same_rows(self, tmp_path):
         for rows in (300, 600):
             sample.write_sample(tmp_path / str(rows), rows)

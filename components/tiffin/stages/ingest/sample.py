@@ -26,13 +26,14 @@ _BAD_ROW_EVERY = 500
 _MOST_ROWS = 100_000_000
 
 
-def write_sample(path: str | Path, rows: int = 20_000, seed: int = 7) -> None:
+def write_sample(path: str | Path, rows: int = 20_000, seed: int = 7, *, unreadable: bool = True) -> None:
     """Write the data set as CSV; the same number of rows and seed give the same bytes.
 
     Args:
         path: File to write, atomically.
-        rows: Number of rows, from 1 to 100 million; one in 500 is unreadable. Defaults to 20,000.
+        rows: Number of rows, from 1 to 100 million. Defaults to 20,000.
         seed: Seed of the random generator. Defaults to 7.
+        unreadable: Whether one row in 500 is unreadable, as in a real export. The other rows are the same. Defaults to True.
 
     Raises:
         InputError: `rows` is out of its range.
@@ -50,7 +51,8 @@ def write_sample(path: str | Path, rows: int = 20_000, seed: int = 7) -> None:
             for number in range(rows):
                 row = _row(number, chance)
                 if number % _BAD_ROW_EVERY == _BAD_ROW_EVERY // 2:
-                    row = _broken(row, chance)
+                    broken = _broken(row, chance)
+                    row = broken if unreadable else row
                 writer.writerow(row)
         temporary.replace(path)
     finally:
