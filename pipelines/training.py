@@ -57,8 +57,8 @@ def training(
     sensitive: list,  # type: ignore[type-arg]
     min_slice_rows: int,
     model_name: str = "model",
-    tracking_uri: str,
     serving_root: str,
+    tracking_uri: str,
     serving_address: str,
     deadline_seconds: float,
     replace_newer: bool,
