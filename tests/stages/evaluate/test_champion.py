@@ -102,7 +102,14 @@ def contents(root):
 
 
 class TestFirstModel:
+    def test_a_root_that_does_not_exist_stops(self, run, tmp_path):
+        found, check = run()
+
+        assert (check.passed, found.champion.version) == (False, None)
+        assert f"'{tmp_path / 'root'}'" in found.reason
+
     def test_passes_and_says_so(self, run, tmp_path):
+        (tmp_path / "root").mkdir()
         found, check = run()
 
         assert (check.passed, check.decided, check.value, check.bound) == (True, False, None, None)

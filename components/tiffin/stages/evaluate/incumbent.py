@@ -47,6 +47,10 @@ def find_incumbent(serving_root: str, name: str, record: Training, columns: Mapp
         record: Training record of the new model.
         columns: Columns of the examples to their types.
     """
+    if not serving_root.partition("://")[1] and not Path(serving_root).is_dir():
+        # A volume that is mounted for the deploy step only would look like a root without models.
+        why = f"the serving root '{serving_root}' does not exist here: create it, or mount its volume for this step too"
+        return Incumbent(name, None, problem=why)
     # resolve_root refuses S3, which TensorFlow Serving cannot read; here, any store will do.
     served = ServedModel(serving_root if "://" in serving_root else resolve_root(serving_root), name)
     try:
