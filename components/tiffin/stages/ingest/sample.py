@@ -75,7 +75,8 @@ def write_sample_uri(uri: str, path: str | Path) -> None:
             "A sample should be 'sample:deliveries', optionally with integers rows and seed, for example "
             f"'sample:deliveries?rows=20000&seed=7'. Received: '{uri if len(uri) < 300 else uri[:300] + '...'}'."
         )
-    write_sample(path, **{name: int(value) for name, value in options.items()})
+    numbers = {"rows": 20_000, "seed": 7} | {name: int(value) for name, value in options.items()}
+    write_sample(path, numbers["rows"], numbers["seed"])
 
 
 def _row(number: int, chance: random.Random) -> list[object]:
