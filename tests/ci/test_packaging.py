@@ -83,6 +83,7 @@ def test_a_lock_holds_a_version_that_the_bounds_allow(extra, requirement):
     of_tests = ["test-data", "test-model", "compatibility/test-data"]
     files = {
         "client": ["sdk"], "data": ["data", "compatibility/data"], "test": ["dev", "notebooks", *of_tests], "test-s3": of_tests,
+        "test-mlflow": ["test-model"],
     }.get(extra, [extra])  # fmt: skip
     name = re.escape(canonicalize_name(requirement.name))
     for file in files:

@@ -9,7 +9,7 @@ from tiffin.kubeflow.versions import MINIMUM, introduced_in, needed_backend, use
 # Fields that the pipelines may set. Each was looked up in the protos of the oldest backend, MINIMUM. Look up a new field
 # as well, and add it to `versions._INTRODUCED_IN` if it was introduced after 2.5.
 REVIEWED = """
-ArtifactSpec: artifact_type description
+ArtifactSpec: artifact_type description is_optional
 ArtifactTypeSchema: schema_title schema_version
 CachingOptions: enable_cache
 ComponentInputsSpec: artifacts parameters

@@ -18,10 +18,16 @@ from tiffin import storage
 from tiffin.artifacts.documents import to_json
 from tiffin.artifacts.examples import read_manifest, read_sample_rows, shard_name, shard_uris
 from tiffin.errors import EXPLAINED, InputError
+from tiffin.recipe.patterns import PROGRAM_WORDS
 from tiffin.stages.ingest.examples import ingest
+from tiffin.stages.ingest.reading import Reading
 
 # The first two rows are swapped: a column that counts the rows is left out.
 TRIPS = "id,miles,company\n" + "".join(f"{number},{number / 8},c{number % 3}\n" for number in (1, 0, *range(2, 60)))
+
+
+# How plain values are written.
+PLAIN = {"decimal": ".", "thousands": "", "formats": [], "missing": []}
 
 
 def lines(content):
@@ -35,7 +41,7 @@ class TestManifest:
 
         assert found.manifest == read_manifest(ingested.output)
         assert to_json(found.manifest) == {
-            "format": 1,
+            "format": 2,
             "version": found.manifest.version,
             "sources": [
                 {
@@ -51,10 +57,45 @@ class TestManifest:
             "exclude": [],
             "key": "",
             "set_aside": {"rows": 0, "listed": None},
+            "recipe": {
+                "source": [
+                    {"name": "a", "column": "a", "type": "BIGINT", **PLAIN},
+                    {"name": "b", "column": "b", "type": "VARCHAR", **PLAIN, "missing": list(PROGRAM_WORDS)},
+                ],
+                "derive": [],
+                "missing_values": [],
+                "delimiter": "",
+                "header": "auto",
+                "column_names": [],
+                "partitions": "auto",
+            },
             "notes": [],
             "splits": {"train": {"rows": 1, "shards": [shard_name("train")]}},
             "rows": 1,
         }
+
+    def test_says_how_the_columns_are_read(self, ingested):
+        rows = "Preis €;am;Land;ja\n" + "1.000,50;31.01.2024 10:00;NA;true\n2,5;01.02.2024;DE;false\n" * 20
+        derive = {"double": '2 * "Preis €"', "both": "double || Land"}
+        recipe = ingested(rows, derive=derive, reading=Reading(missing_values=("-999",))).manifest.recipe
+
+        assert [(c.name, c.column, c.type, c.decimal, c.thousands, c.formats) for c in recipe.source] == [
+            ("Preis €", "Preis__", "DOUBLE", ",", ".", ()),
+            ("am", "am", "TIMESTAMP", ".", "", ("%d.%m.%Y",)),
+            ("Land", "Land", "VARCHAR", ".", "", ()),
+            ("ja", "ja", "BOOLEAN", ".", "", ()),
+        ]
+        assert [(c.name, c.expression, c.uses) for c in recipe.derive] == [
+            ("double", '2 * "Preis__"', ("Preis__",)), ("both", "double || Land", ("Land", "double")),
+        ]  # fmt: skip
+        assert recipe.missing_values == ("-999",)
+
+    def test_sample_rows_are_inputs_of_a_model(self, ingested):
+        ingested("day,at\n2024-01-31,2024-01-31 10:00:01.5\n,\n")
+
+        assert read_sample_rows(ingested.output) == [
+            {"day": "2024-01-31", "at": "2024-01-31T10:00:01"}, {"day": None, "at": None},
+        ]  # fmt: skip
 
     def test_no_other_files_are_left(self, ingested):
         ingested(TRIPS + "1\n", max_bad_share=0.1, splits={"train": 2, "eval": 1})
@@ -227,6 +268,7 @@ import resource, sys
 from tiffin.errors import reported
 with reported():
     from tiffin.stages.ingest.examples import ingest
+from tiffin.stages.ingest.reading import Reading
     limit = int(sys.argv[3])
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

@@ -11,9 +11,10 @@ import time
 
 import pytest
 
-from support.documents import make_evaluation, make_training
+from support.documents import make_evaluation
+from support.registering import write_model
 from support.small_disks import needs_small_disks, resize, small_disk
-from tiffin.artifacts.model import saved_model, write_training
+from tiffin.artifacts.model import saved_model
 from tiffin.artifacts.registration import read_registration
 from tiffin.artifacts.verdict import write_evaluation
 
@@ -33,9 +34,8 @@ MODEL_BYTES = 3_000_000
 @pytest.fixture
 def step(tmp_path):
     """Return a function that returns the command of a registration in a separate process."""
-    write_training(tmp_path / "model", make_training())
-    saved_model(tmp_path / "model").mkdir()
-    (saved_model(tmp_path / "model") / "saved_model.pb").write_bytes(os.urandom(MODEL_BYTES))
+    write_model(tmp_path / "model")
+    (saved_model(tmp_path / "model") / "assets.extra" / "large").write_bytes(os.urandom(MODEL_BYTES))
     write_evaluation(tmp_path / "evaluation", make_evaluation())
 
     def command(folder, limit=0):

@@ -304,7 +304,7 @@ class TestUnreachable:
         assert "MLFLOW_TRACKING_URI" in error
         assert "secret" not in error
 
-    @pytest.mark.parametrize("scheme", ["postgresql", "mysql", "mssql"])
+    @pytest.mark.parametrize("scheme", ["mysql", "mssql"])
     def test_a_database_without_its_driver(self, model, evaluation, tmp_path, scheme):
         error = self.register(
             model, evaluation, tmp_path, "", MLFLOW_TRACKING_URI=f"{scheme}://ada:secret@127.0.0.1:9/mlflow"

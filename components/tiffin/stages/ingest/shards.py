@@ -109,12 +109,7 @@ def sample_rows(
 ) -> list[Row]:
     """Return up to 20 rows, from the split `eval` first, in the form of rows sent to a model server."""
     # As a model takes them: dates and times are text.
-    names = ", ".join(
-        f"strftime(to_timestamp({quoted_name(column.name)})::TIMESTAMP, '%Y-%m-%dT%H:%M:%S')"
-        if column.logical in ("date", "timestamp")
-        else quoted_name(column.name)
-        for column in columns
-    )
+    names = ", ".join(_as_input(column) for column in columns)
     found: list[Row] = []
     for split in sorted(splits, key=lambda split: (split != "eval", split)):
         for shard in splits[split].shards:
@@ -123,3 +118,12 @@ def sample_rows(
             ).fetchall()
             found += [dict(zip([column.name for column in columns], row, strict=True)) for row in rows]
     return found
+
+
+def _as_input(column: Column) -> str:
+    """Return the SQL for a column's values as inputs of a model."""
+    name = quoted_name(column.name)
+    if column.logical == "date":
+        # A date may be beyond the range of timestamps.
+        return f"CAST(DATE '1970-01-01' + CAST({name} // 86400 AS INTEGER) AS VARCHAR)"
+    return f"strftime(make_timestamp({name} * 1000000), '%Y-%m-%dT%H:%M:%S')" if column.logical == "timestamp" else name

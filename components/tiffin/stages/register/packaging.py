@@ -13,17 +13,15 @@ import hashlib
 import logging
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import tensorflow as tf
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType, Array
-from tensorflow.core.protobuf import saved_model_pb2
 
 import tiffin.recipe
 from tiffin.artifacts.examples import Row
@@ -31,6 +29,8 @@ from tiffin.artifacts.model import saved_model
 from tiffin.artifacts.recipe import ModelRecipe, read_recipe
 from tiffin.errors import InputError
 from tiffin.recipe.pyfunc import UNREADABLE
+from tiffin.serving.signatures import TensorSpec
+from tiffin.serving.warmup import read_signatures
 
 with warnings.catch_warnings():
     # Its import warns of type hints of its own.
@@ -45,12 +45,12 @@ _PARAMETERS = ParamSchema([ParamSpec(UNREADABLE, DataType.string, "error")])
 for _name in ("mlflow.pyfunc", "mlflow.utils.environment"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 _TYPES = {
-    tf.float32: DataType.float,
-    tf.float64: DataType.double,
-    tf.int32: DataType.integer,
-    tf.int64: DataType.long,
-    tf.bool: DataType.boolean,
-    tf.string: DataType.string,
+    "float32": DataType.float,
+    "float64": DataType.double,
+    "int32": DataType.integer,
+    "int64": DataType.long,
+    "bool": DataType.boolean,
+    "string": DataType.string,
 }
 
 
@@ -134,25 +134,21 @@ def _inputs(recipe: ModelRecipe) -> Schema:
 
 
 def _outputs(source: Path) -> Schema:
-    # The protocol buffer suffices: loading the graph would take seconds.
-    graphs = saved_model_pb2.SavedModel.FromString((source / "saved_model.pb").read_bytes()).meta_graphs
-    signatures: Mapping[str, Any] = next(
-        (graph.signature_def for graph in graphs if "serve" in graph.meta_info_def.tags), {}
-    )
+    # The protocol buffer suffices: TensorFlow would take seconds to import and to load the graph.
+    signatures = read_signatures(source)
     if "serving_default" not in signatures:
         raise InputError(
             f"The SavedModel should have the signature serving_default. Received: {', '.join(sorted(signatures)) or 'none'}. "
             "Train the model again."
         )
-    outputs = signatures["serving_default"].outputs
-    return Schema([ColSpec(_type(outputs[name]), name) for name in sorted(outputs)])
+    return Schema([ColSpec(_type(spec), name) for name, spec in signatures["serving_default"].outputs.items()])
 
 
-def _type(output: Any) -> Any:
-    if output.tensor_shape.unknown_rank:
+def _type(spec: TensorSpec) -> Any:
+    if spec.shape is None:
         return AnyType()
-    kind = _TYPES.get(tf.as_dtype(output.dtype), AnyType())
-    for _ in output.tensor_shape.dim[1:]:
+    kind = _TYPES.get(spec.dtype, AnyType())
+    for _ in spec.shape[1:]:
         kind = Array(kind)
     return kind
 
