@@ -186,7 +186,7 @@ def _create(
 
 def _upload(client: MlflowClient, logged: LoggedModel, run_id: str, model: Path, rows: Sequence[Row]) -> None:
     """Upload the model artifact and, beside its SavedModel, the files of an MLflow model."""
-    # Imports TensorFlow: MLflow is reached before that.
+    # Its imports take a second: MLflow is reached before that.
     from tiffin.stages.register import packaging
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -201,14 +201,17 @@ def _upload(client: MlflowClient, logged: LoggedModel, run_id: str, model: Path,
 
 def _discard(client: MlflowClient, run_id: str) -> None:
     """Delete the model and the files of a run whose model is not registered and mark it as failed, if possible."""
-    # An error here must not replace the one being raised.
+    # An error here must not replace the one being raised. The files come first: on a full disk, the database takes no change
+    # before they are gone.
     with suppress(Exception):
         info = client.get_run(run_id).info
+        found = client.search_logged_models([info.experiment_id], f"source_run_id = '{run_id}'")
+        for location in (*(logged.artifact_location for logged in found), info.artifact_uri):
+            with suppress(Exception):
+                _delete_files(client, location)
         client.set_terminated(run_id, "FAILED")
-        for logged in client.search_logged_models([info.experiment_id], f"source_run_id = '{run_id}'"):
-            _delete_files(client, logged.artifact_location)
+        for logged in found:
             client.delete_logged_model(logged.model_id)
-        _delete_files(client, info.artifact_uri)
 
 
 def _delete_files(client: MlflowClient, location: str) -> None:
