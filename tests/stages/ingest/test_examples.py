@@ -268,7 +268,6 @@ import resource, sys
 from tiffin.errors import reported
 with reported():
     from tiffin.stages.ingest.examples import ingest
-from tiffin.stages.ingest.reading import Reading
     limit = int(sys.argv[3])
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
