@@ -1,19 +1,19 @@
 """`tiffin predict`."""
 
 import contextlib
-import functools
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from tiffin import storage
-from tiffin.commands import predictions
+from tiffin.commands import predictions, selection
 from tiffin.commands.options import debug_option, examples, state_option
 from tiffin.commands.output import echo
+from tiffin.commands.selection import ServedModel
 from tiffin.errors import InputError, ServingError, did_you_mean
 from tiffin.recipe.rows import RowReader
 from tiffin.serving import recipes
@@ -21,9 +21,9 @@ from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.outputs import split_rows
 from tiffin.serving.root import find_stable_configs
 from tiffin.serving.row_files import is_json, open_rows
-from tiffin.serving.rows import Source, select_example, select_inputs
+from tiffin.serving.rows import Source
 from tiffin.serving.signatures import Signature
-from tiffin.serving.stream import Ask, Select, answer_rows, one_by_one, rows_per_request
+from tiffin.serving.stream import answer_rows
 from tiffin.serving.values import cast
 
 
@@ -39,15 +39,6 @@ class _Target:
     ca_file: str | None
     timeout_seconds: float
     window: int
-
-
-@dataclass(frozen=True)
-class _Model:
-    """A model on a server: its signatures, the reader of its rows if Tiffin trained it, and how to ask it."""
-
-    signatures: dict[str, Signature]
-    reader: RowReader | None
-    ask: Ask
 
 
 @click.command(
@@ -158,13 +149,13 @@ def predict(
         target = _Target(
             (model, version, label), signature, address, state, tls or bool(ca_file), ca_file, timeout, window
         )
-        model_ = stack.enter_context((_connect_rest if rest else _connect)(target))
-        found = model_.signatures[signature or DEFAULT_SIGNATURE]
+        served = stack.enter_context((_connect_rest if rest else _connect)(target))
+        found = served.signatures[signature or DEFAULT_SIGNATURE]
         if source is None:
-            source = stack.enter_context(_open_table(file, model_.reader, allow_missing))
-        select, columns = _selection(model_, found, as_examples, source, allow_missing)
-        _announce(found, found.takes_examples or as_examples, batch_size)
-        answers = answer_rows(source.rows, found, select, model_.ask, batch_size=batch_size, window=window)
+            source = stack.enter_context(_open_table(file, served.reader, allow_missing))
+        select, columns = selection.choose(served, found, as_examples, source, allow_missing)
+        selection.announce(found, found.takes_examples or as_examples, batch_size)
+        answers = answer_rows(source.rows, found, select, served.ask, batch_size=batch_size, window=window)
         summary = predictions.Summary(columns)
         started = time.monotonic()
         try:
@@ -221,63 +212,8 @@ def _choose(signature: str, source: Source | None, file: str) -> str:
     return signature or source.signature
 
 
-def _selection(
-    model: _Model, found: Signature, as_examples: bool, source: Source, allow_missing: bool
-) -> tuple[Select, list[str]]:
-    """Return the function that selects the values of rows, and the columns whose missing values are told."""
-    is_text = [spec.dtype for spec in found.inputs.values()] == ["string"]
-    if as_examples and not is_text:
-        inputs = ", ".join(f"{name} ({spec.dtype})" for name, spec in found.inputs.items())
-        raise InputError(
-            f"--as-examples requires a signature with one input of type string. Received: {inputs}. Choose another one."
-        )
-    are_examples = as_examples or found.takes_examples
-    if model.reader and (are_examples or set(found.inputs) == {column.name for column in model.reader.recipe.inputs}):
-        name = next(iter(found.inputs)) if are_examples else ""
-        return functools.partial(_from_source, model.reader, allow_missing, name), model.reader.names
-    if not are_examples:
-        select = functools.partial(select_inputs, signature=found, is_text=source.is_text)
-        # Missing values are errors for other models.
-        return one_by_one(select), [*found.inputs] if found.by_tiffin else []
-    columns = model.signatures[DEFAULT_SIGNATURE].inputs if found.by_tiffin else None
-    if source.is_text:
-        raise InputError(
-            "CSV has no types, but each feature of a tf.Example is bytes, int64 or float. Pass JSON lines or Parquet"
-            + (", or use the signature serving_default." if found.by_tiffin else ".")
-        )
-    select = functools.partial(select_example, name=next(iter(found.inputs)), columns=columns)
-    return one_by_one(select), [*columns] if columns else []
-
-
-def _from_source(
-    reader: RowReader, allow_missing: bool, example: str, rows: Sequence[Any]
-) -> list[dict[str, Any] | InputError]:
-    """Return the model's inputs for rows of the source, as tf.Examples in the input `example` unless it is empty."""
-    if not example:
-        return recipes.read_rows(reader, rows, allow_missing)
-    # A row that has only the input is passed on: its value is serialized already.
-    done = [not isinstance(row, Mapping) or list(row) == [example] for row in rows]
-    left = iter(
-        recipes.read_rows(reader, [row for row, is_done in zip(rows, done, strict=True) if not is_done], allow_missing)
-    )
-    values = [row if is_done else next(left) for row, is_done in zip(rows, done, strict=True)]
-    select = one_by_one(functools.partial(select_example, name=example, columns=None))
-    return [each if isinstance(each, InputError) else select([each])[0] for each in values]
-
-
-def _announce(found: Signature, are_examples: bool, batch_size: int) -> None:
-    """Say how rows are sent, if it is not as asked."""
-    if are_examples:
-        echo(f"note: rows are sent as tf.Examples in the input '{next(iter(found.inputs))}'.", err=True)
-    rows = rows_per_request(found, batch_size)
-    if rows < batch_size:
-        both = (*found.inputs.items(), *found.outputs.items())
-        fixed = next(name for name, spec in both if spec.shape == () or (spec.shape and spec.shape[0] == rows))
-        echo(f"note: requests have {rows} of {batch_size} rows, because of the shape of '{fixed}'.", err=True)
-
-
 @contextlib.contextmanager
-def _connect(target: _Target) -> Iterator[_Model]:
+def _connect(target: _Target) -> Iterator[ServedModel]:
     # gRPC's log of failed handshakes and connections; the errors name the reason.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from tiffin.serving.client import Client
@@ -301,11 +237,11 @@ def _connect(target: _Target) -> Iterator[_Model]:
         def ask(arrays: Any, count: int) -> list[dict[str, Any]]:
             return split_rows(client.predict(model, arrays, target.signature, version=version, label=label), count)
 
-        yield _Model(known, recipe.reader, ask)
+        yield ServedModel(known, recipe.reader, ask)
 
 
 @contextlib.contextmanager
-def _connect_rest(target: _Target) -> Iterator[_Model]:
+def _connect_rest(target: _Target) -> Iterator[ServedModel]:
     from tiffin.serving.rest import RestClient
 
     client = RestClient(
@@ -323,7 +259,7 @@ def _connect_rest(target: _Target) -> Iterator[_Model]:
             [row] = client.predict(target.which, request, recipes.SIGNATURE, known[recipes.SIGNATURE].outputs)
             reader = recipes.open_reader(row[recipes.SIGNATURE])
         outputs = known[target.signature or DEFAULT_SIGNATURE].outputs
-        yield _Model(
+        yield ServedModel(
             known, reader, lambda arrays, _count: client.predict(target.which, arrays, target.signature, outputs)
         )
 
