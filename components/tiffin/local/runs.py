@@ -24,14 +24,14 @@ from tiffin.local.guarding import guarded_folder
 from tiffin.local.interpreters import Interpreter, warm_interpreters
 from tiffin.local.processes import Processes
 from tiffin.local.results import Run, conclude, tidy_log
-from tiffin.local.serving import find_server
+from tiffin.local.serving import find_server, serving_root
 from tiffin.local.virtualenvs import Machine, Place, Virtualenvs, shared_variables
 from tiffin.printing import printable
 from tiffin.specs.parameters import gather_parameters
 from tiffin.specs.progress import StepProgress, shown
-from tiffin.specs.services import find_unaddressed
+from tiffin.specs.services import find_unaddressed, needs_of
 from tiffin.specs.spec import Spec, read_spec
-from tiffin.stages.traits import SERVING
+from tiffin.stages.traits import SERVING, SERVING_ROOT
 from tiffin.storage.files import write_bytes, write_json
 
 # Log of kfp in a run's folder, from the start of the first step.
@@ -94,6 +94,9 @@ def run_pipeline(
             interpreters.pop(name).stop()
         run = Run(spec.name, spec.version, folder, _waiting_steps(spec))
         machine = Machine(state, private, interpreters, variables, missing)
+        if any({SERVING, SERVING_ROOT} & {*needs_of(step.function)} for step in spec.steps):
+            # For the steps, a root that does not exist is one that they do not see, not one without models.
+            serving_root(state).mkdir(parents=True, exist_ok=True)
         serves = SERVING in find_unaddressed(spec, arguments) and "model" not in missing
         with _server(run, machine, stop_server) if serves else contextlib.nullcontext():
             _execute(run, spec, arguments, Virtualenvs(machine, Processes(guard)), private, stream)
