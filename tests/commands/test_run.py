@@ -159,7 +159,8 @@ def test_an_interruption_before_the_first_step_is_told(tmp_path: Path, number: s
     os.mkfifo(pipe)
     command = [*COMMAND, "training", "--params", str(pipe)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509 - the tests may run under nohup
     ) as process, pipe.open("w"):  # fmt: skip
         # The command waits for the parameters.
         process.send_signal(number)

@@ -145,13 +145,13 @@ class TestClient:
         np.testing.assert_allclose(found, truth("regression")["prediction"], rtol=1e-5)
 
     def test_some_outputs_of_a_version_or_a_label(self, client, rows):
-        assert list(client.predict("late", rows, label="stable")) == ["probability"]
-        assert list(client.predict("speed", rows, version=1)) == ["prediction", "probabilities"]
+        assert list(client.predict("late", rows, label="stable")) == ["classes", "probability"]
+        assert list(client.predict("speed", rows, version=1)) == ["classes", "prediction", "probabilities"]
         assert list(client.predict("speed", rows, outputs=["prediction"])) == ["prediction"]
 
     def test_metadata_and_status(self, client):
         known = client.metadata("late")
-        assert sorted(known) == ["examples", "explain", "serving_default"]
+        assert sorted(known) == ["examples", "explain", "recipe", "serving_default"]
         assert known["serving_default"].inputs["km"].dtype == "float64"
         assert [(one.version, one.state, one.error) for one in client.status("minutes")] == [(1, "AVAILABLE", "")]
 
@@ -207,7 +207,7 @@ def test_the_asyncio_client(server, truth, rows):
     assert {"km", "items", "kitchen", "tiffin_score", "tiffin_baseline"} == set(explained)
     np.testing.assert_allclose([row[1].score for row in classified], probability, rtol=1e-5)
     np.testing.assert_allclose(regressed, truth("regression")["prediction"], rtol=1e-5)
-    assert (sorted(known), states[-1].version) == (["examples", "explain", "serving_default"], 1)
+    assert (sorted(known), states[-1].version) == (["examples", "explain", "recipe", "serving_default"], 1)
 
 
 class TestCommand:
@@ -237,8 +237,8 @@ class TestCommand:
         for number, outputs in enumerate(run(name, rest=rest)):
             assert sorted(outputs) == sorted(expected)
             for key, value in expected.items():
-                if key == "prediction" and name == "speed":
-                    assert outputs[key] == value[number].decode()
+                if value.dtype == object:
+                    assert outputs[key] == np.char.decode(value[number].astype("S")).tolist()
                 else:
                     assert outputs[key] == pytest.approx(value[number].tolist(), rel=1e-5)
 
@@ -261,7 +261,7 @@ class TestCommand:
         [
             (["--version", "7"], "Specific(late, 7)"),
             (["--label", "X"], "label: X"),
-            (["--signature", "s"], "examples, explain, serving_default"),
+            (["--signature", "s"], "examples, explain, recipe, serving_default"),
         ],
     )
     def test_wrong_options(self, server, tmp_path, rest, more, text):
