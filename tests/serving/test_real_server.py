@@ -238,7 +238,7 @@ class TestCommand:
             assert sorted(outputs) == sorted(expected)
             for key, value in expected.items():
                 if value.dtype == object:
-                    assert outputs[key] == np.char.decode(value[number].astype("S")).tolist()
+                    assert outputs[key] == np.char.decode(np.array(value[number], "S")).tolist()
                 else:
                     assert outputs[key] == pytest.approx(value[number].tolist(), rel=1e-5)
 
