@@ -187,7 +187,7 @@ def _texts(missing: Collection[str]) -> Read:
             return None
         if isinstance(value, dict | list | tuple):
             raise Unreadable("text", value)
-        if isinstance(value, bool) or type(value).__name__ == "bool_":
+        if type(value).__name__ in ("bool", "bool_"):  # of Python, NumPy 2 and NumPy 1
             return "true" if value else "false"
         return str(value)
 
