@@ -8,9 +8,10 @@ from tiffin.artifacts import columns as final_columns
 from tiffin.errors import InputError, did_you_mean
 from tiffin.recipe.reasons import expression_reason, type_name
 from tiffin.recipe.sql import quoted_name
+from tiffin.recipe.values import DATES, FRACTIONS, INTEGERS
 from tiffin.stages.ingest.names import Names
 from tiffin.stages.ingest.shards import SPLIT
-from tiffin.stages.ingest.sources import FRACTIONS, INTEGERS, MOMENTS, ROW, TEXTS, Column, base_type
+from tiffin.stages.ingest.sources import ROW, TEXTS, Column, base_type
 
 _ZONED = "TIME WITH TIME ZONE"
 # Columns that one query reads.
@@ -119,7 +120,7 @@ def _final_column(name: str, type_: str, original: str, finite: bool) -> tuple[f
         return final_columns.Column(
             name, "FLOAT"
         ), number if finite else f"CASE WHEN isfinite({number}) THEN {number} END"
-    if base in MOMENTS:
+    if base in DATES:
         if base == "DATE":
             # A date may be beyond the range of timestamps, which ends in the year 294247.
             return final_columns.Column(name, "INT", "date"), f"CAST(epoch({sql}) AS BIGINT)"

@@ -7,8 +7,9 @@ import duckdb
 
 from tiffin.artifacts.notes import Note
 from tiffin.recipe.sql import quoted_name
+from tiffin.recipe.values import INTEGERS
 from tiffin.stages.ingest.names import Names
-from tiffin.stages.ingest.sources import INTEGERS, ROW, Column, base_type
+from tiffin.stages.ingest.sources import ROW, Column, base_type
 
 # Fewer rows may be numbered for another reason, such as ranks or months.
 _LEAST_ROWS = 20

@@ -14,12 +14,10 @@ import duckdb
 
 from tiffin.errors import InputError
 from tiffin.recipe.sql import escaped
+from tiffin.recipe.values import DATES, FRACTIONS, INTEGERS
 from tiffin.stages.ingest.reasons import damaged
 
-# DuckDB types, grouped by the column type they become.
-INTEGERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UINTEGER", "USMALLINT", "UTINYINT", "UBIGINT")
-FRACTIONS = ("DOUBLE", "FLOAT", "DECIMAL", "HUGEINT", "UHUGEINT")
-MOMENTS = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE")
+# DuckDB types that become text; `recipe.values` has those of numbers and dates.
 TEXTS = ("VARCHAR", "ENUM", "UUID", "BLOB", "TIME", "TIME WITH TIME ZONE")
 # Number of a row in the view `source`, from 0; the space keeps it apart from the data's columns.
 ROW = '"tiffin row"'
@@ -107,7 +105,7 @@ def common_type(name: str, types: Mapping[str, str]) -> str:
         return next(iter(distinct), "VARCHAR")
     if bases <= {*INTEGERS, *FRACTIONS}:
         return "BIGINT" if bases <= set(INTEGERS) else "DOUBLE"
-    if bases <= set(MOMENTS):
+    if bases <= set(DATES):
         return "TIMESTAMP"
     if bases <= set(TEXTS):
         return "VARCHAR"

@@ -7,8 +7,9 @@ Neither more data nor another order moves a row; changed weights move as few row
 from collections.abc import Mapping, Sequence
 
 from tiffin.recipe.sql import quoted_name
+from tiffin.recipe.values import DATES, FRACTIONS, INTEGERS
 from tiffin.stages.ingest.parameters import check_splits
-from tiffin.stages.ingest.sources import FRACTIONS, INTEGERS, MOMENTS, Column, base_type
+from tiffin.stages.ingest.sources import Column, base_type
 
 # How the texts begin that DuckDB reads as a number or a timestamp, and how numbers end: not most hexadecimal codes.
 _NUMBER = r"^\s*[+-]*(?:[0-9.][0-9_]*(?:[-/ \\]|[0-9_.]*(?:[eE][-+0-9_]*)?\s*$)|[iInN])"
@@ -56,7 +57,7 @@ def _text(column: Column) -> str:
     if base in INTEGERS or base in FRACTIONS:
         text = f"CAST({name} AS DOUBLE)::VARCHAR"
     else:
-        text = f"CAST({name} AS TIMESTAMP)::VARCHAR" if base in MOMENTS else _read_text(f"{name}::VARCHAR")
+        text = f"CAST({name} AS TIMESTAMP)::VARCHAR" if base in DATES else _read_text(f"{name}::VARCHAR")
         if base == "DATE":
             # A date may be beyond the range of timestamps, which ends in the year 294247.
             text = f"coalesce(TRY_CAST({name} AS TIMESTAMP)::VARCHAR, {name}::VARCHAR)"
