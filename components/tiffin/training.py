@@ -137,7 +137,7 @@ class Context:
         return self._batches(model, rows, batch_size, shuffle)
 
     def report(self, loss: float, held_out_loss: float | None = None) -> None:
-        """Log the losses of an epoch, and keep the loss in the training record.
+        """Log the losses of an epoch, and keep them in the training record.
 
         Args:
             loss: Mean training loss.

@@ -57,6 +57,21 @@ class OwnCode:
 
 
 @dataclass(frozen=True)
+class EpochLoss:
+    """The losses of one epoch.
+
+    Attributes:
+        epoch: Number of the epoch, from 1.
+        loss: Mean training loss.
+        held_out: Mean loss of the rows held out; None without one.
+    """
+
+    epoch: int
+    loss: float
+    held_out: float | None
+
+
+@dataclass(frozen=True)
 class Training:
     """The record of a training: data, settings and losses.
 
@@ -75,6 +90,9 @@ class Training:
         tiffin_version: Version of Tiffin that trained the model.
         notes: What was left out or decided, such as the task.
         own: Code that built the model; None for the default network.
+        search: Curve of the training that chose the number of epochs, also after the best one; of own code that trains
+            itself, what it reported, or else the history of Keras. Empty without one. A curve of more than 500 points is
+            thinned to at most 500, among them the first, the best and the last.
     """
 
     label: str
@@ -91,6 +109,7 @@ class Training:
     tiffin_version: str
     notes: tuple[Note, ...] = ()
     own: OwnCode | None = None
+    search: tuple[EpochLoss, ...] = ()
 
 
 def write_training(artifact: str | Path, training: Training) -> None:

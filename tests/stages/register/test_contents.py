@@ -7,6 +7,7 @@ import pytest
 from support.documents import make_evaluation, make_manifest, make_training
 from tiffin.artifacts.columns import Column
 from tiffin.artifacts.examples import Source, Split
+from tiffin.artifacts.model import EpochLoss
 from tiffin.artifacts.verdict import Check
 from tiffin.stages.register import contents
 
@@ -75,6 +76,14 @@ class TestMetrics:
 
         assert [metric.step for metric in found] == [1, 2, 3]
         assert {metric.key for metric in found} == {"training_loss"}
+
+    def test_the_curve_of_the_search(self):
+        record = make_training(losses=(), search=(EpochLoss(4, 0.5, 0.75), EpochLoss(8, 0.25, None)))
+        found = contents.metrics(None, record, 5)
+
+        assert [(metric.key, metric.step, metric.value) for metric in found] == [
+            ("search_loss", 4, 0.5), ("held_out_loss", 4, 0.75), ("search_loss", 8, 0.25),
+        ]  # fmt: skip
 
 
 class TestDatasets:

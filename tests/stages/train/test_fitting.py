@@ -44,6 +44,10 @@ def test_small_separable_data_is_learnt(count, width):
     assert ((probability(fitted, rows) > 0.5) == target).mean() > 0.95
     assert fitted.settings.batch_size == 16
     assert len(fitted.losses) == fitted.settings.epochs
+    # Checks are evenly spaced; 0.69 is the loss before the first epoch.
+    curve = fitted.search
+    assert [point.epoch % curve[0].epoch for point in curve] == [0] * len(curve)
+    assert min(point.held_out for point in curve) < min(0.69, curve[-1].held_out)
 
 
 def test_noise_is_not_learnt():
@@ -94,6 +98,7 @@ def test_given_numbers_are_used():
     fitted = fit(*data(50), epochs=3, batch_size=200)
 
     assert (fitted.settings.epochs, fitted.settings.batch_size, len(fitted.losses)) == (3, 200, 3)
+    assert fitted.search == ()
 
 
 def test_large_data_is_trained_once(monkeypatch):
@@ -103,6 +108,9 @@ def test_large_data_is_trained_once(monkeypatch):
 
     assert ((probability(fitted, rows) > 0.5) == target).mean() > 0.95
     assert len(fitted.losses) == fitted.settings.epochs > 0
+    best = min(fitted.search, key=lambda point: point.held_out)
+    assert (best.epoch, best.loss) == (fitted.settings.epochs, fitted.losses[-1])
+    assert fitted.search[-1].epoch > best.epoch
 
 
 def test_training_ends_at_the_limit_of_updates(monkeypatch):

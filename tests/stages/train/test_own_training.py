@@ -272,6 +272,8 @@ class TestTrain:
         assert (record.own.function, record.own.inputs) == ("train", "encoded")
         assert len(record.losses) == record.settings.epochs == 3
         assert record.losses[-1] < record.losses[0]
+        assert tuple(point.loss for point in record.search) == record.losses
+        assert record.search[2].held_out < record.search[0].held_out
         assert signatures(tmp_path / "model") == {"serving_default", "examples", "explain", "recipe"}
         assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]) == 3
 
@@ -299,7 +301,7 @@ def train(context):
 """  # fmt: skip
         record = run(text)
 
-        assert record.losses == ()
+        assert record.losses == record.search == ()
         assert (record.own.inputs, record.settings.epochs) == ("raw", 0)
 
 

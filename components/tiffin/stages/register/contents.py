@@ -125,7 +125,7 @@ def shortened(values: Mapping[str, str], longest: int) -> tuple[dict[str, str], 
 
 
 def metrics(evaluation: Evaluation | None, record: Training | None, moment: int, **about: str) -> list[Metric]:
-    """Return the metrics of an evaluation, and the training loss of each epoch.
+    """Return the metrics of an evaluation, the training loss of each epoch, and the curve of the search.
 
     Args:
         evaluation: Evaluation of the model; None without one.
@@ -135,8 +135,11 @@ def metrics(evaluation: Evaluation | None, record: Training | None, moment: int,
     """
     values = evaluation.metrics.items() if evaluation else ()
     found = [Metric(name, value, moment, 0, **about) for name, value in values if value is not None]
-    losses = record.losses if record else ()
-    return found + [Metric("training_loss", loss, moment, epoch) for epoch, loss in enumerate(losses, 1)]
+    if record:
+        found += [Metric("training_loss", loss, moment, epoch) for epoch, loss in enumerate(record.losses, 1)]
+        curve = [(at.epoch, (("search_loss", at.loss), ("held_out_loss", at.held_out))) for at in record.search]
+        found += [Metric(key, loss, moment, epoch) for epoch, pairs in curve for key, loss in pairs if loss is not None]
+    return found
 
 
 def datasets(manifest: Manifest) -> list[DatasetInput]:

@@ -15,10 +15,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tiffin.artifacts.model import Settings
+from tiffin.artifacts.model import EpochLoss, Settings
 from tiffin.errors import InputError
 from tiffin.printing import printable
 from tiffin.stages.train import network
+from tiffin.stages.train.curve import thin
 from tiffin.stages.train.label import Label
 from tiffin.stages.train.rows import Block, InMemory, OnDisk
 
@@ -56,12 +57,14 @@ class Fitted:
         losses: Mean training loss of each epoch.
         settings: Settings with the number of epochs and the batch size that were used.
         reason: Why training stopped, in one line.
+        search: Curve of the training that chose the number of epochs; empty without one.
     """
 
     model: keras.Model
     losses: tuple[float, ...]
     settings: Settings
     reason: str
+    search: tuple[EpochLoss, ...] = ()
 
 
 def make_repeatable(seed: int) -> None:
@@ -112,7 +115,7 @@ def fit(data: InMemory | OnDisk, width: int, label: Label, settings: Settings, o
     else:
         loop.averaged.set_weights(found.weights)
     check_weights(loop.averaged, advice)
-    return Fitted(loop.averaged, losses, replace(settings, epochs=epochs), reason)
+    return Fitted(loop.averaged, losses, replace(settings, epochs=epochs), reason, thin(found.curve))
 
 
 class _Loop:
@@ -250,13 +253,14 @@ def check_weights(model: keras.Model, advice: str) -> None:
 
 @dataclass(frozen=True)
 class _Found:
-    """The number of epochs with the lowest held-out loss, its updates, losses and averaged weights, and why it stopped."""
+    """The number of epochs with the lowest held-out loss, its updates, losses and weights, why it stopped, and its curve."""
 
     epochs: int
     updates: int
     losses: tuple[float, ...]
     weights: list[np.ndarray]
     reason: str
+    curve: list[EpochLoss]
 
 
 def _search(loop: _Loop, data: InMemory | OnDisk, settings: Settings, advice: str) -> _Found:
@@ -270,8 +274,9 @@ def _search(loop: _Loop, data: InMemory | OnDisk, settings: Settings, advice: st
     check_loss(first, "held-out loss", 0, [], advice)
     epoch, best_epoch, weights, shown = 0, 0, loop.averaged.get_weights(), 0.0
     losses: list[float] = []
+    curve: list[EpochLoss] = []
     while epoch < last:
-        values = []
+        values, passes = [], []
         for number, (rows, held) in enumerate(folds):
             if len(folds) > 1:
                 loop.load(states[number])
@@ -280,26 +285,28 @@ def _search(loop: _Loop, data: InMemory | OnDisk, settings: Settings, advice: st
                 loss = loop.epoch(rows, chances[number])
                 means.append(check_loss(loss, "loss", epoch + passed + 1, losses, advice))
             loss = loop.held_out_loss(held)
+            passes.append(means[-1])
             values.append(check_loss(loss, "held-out loss", epoch + between, losses, advice))
             if len(folds) > 1:
                 states[number] = loop.state()
         losses += means
         epoch += between
         value = float(np.mean(values))
+        curve.append(EpochLoss(epoch, float(np.mean(passes)), value))
         if value < best:
             best, best_epoch, weights = value, epoch, loop.averaged.get_weights()
         if epoch >= shown:
-            log_line(f"epoch {epoch}: loss {means[-1]:.4f}, held-out loss {value:.4f}")
+            log_line(f"epoch {epoch}: loss {curve[-1].loss:.4f}, held-out loss {value:.4f}")
             shown = epoch * 1.25
         since = (epoch - best_epoch) * per_epoch
         if since >= max(_PATIENCE_UPDATES, _PATIENCE_SHARE * best_epoch * per_epoch):
+            reason = f"the held-out loss fell from {first:.4g} to {best:.4g} and no further"
+            if not best_epoch:
+                reason = "no epoch lowered the held-out loss, so the model predicts the same for every row"
             break
     else:
-        return _Found(best_epoch, best_epoch * per_epoch, tuple(losses[:best_epoch]), weights, "the limit of updates")
-    gain = f"the held-out loss fell from {first:.4g} to {best:.4g} and no further"
-    if not best_epoch:
-        gain = "no epoch lowered the held-out loss, so the model predicts the same for every row"
-    return _Found(best_epoch, best_epoch * per_epoch, tuple(losses[:best_epoch]), weights, gain)
+        reason = "the limit of updates"
+    return _Found(best_epoch, best_epoch * per_epoch, tuple(losses[:best_epoch]), weights, reason, curve)
 
 
 def log_line(line: str) -> None:

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tiffin.artifacts.model import OwnCode, Settings
+from tiffin.artifacts.model import EpochLoss, OwnCode, Settings
 from tiffin.artifacts.notes import Note
 from tiffin.errors import InputError
-from tiffin.stages.train import columns, fitting, own_inputs, preprocessing
+from tiffin.stages.train import columns, curve, fitting, own_inputs, preprocessing
 from tiffin.stages.train.columns import Scale
 from tiffin.stages.train.features import Features
 from tiffin.stages.train.label import Label, Values
@@ -214,7 +214,7 @@ def _build(task: _Task, function: Callable[..., Any], hyperparameters: dict[str,
 
 def _train(task: _Task, function: Callable[..., Any], hyperparameters: dict[str, Any]) -> Trained:
     """Let the code train the model."""
-    code, losses = task.code, list[float]()
+    code, losses, reported = task.code, list[float](), list[EpochLoss]()
     settings = replace(task.settings, batch_size=fitting.batch_size_for(task.rows, task.settings))
 
     def report(loss: float, held_out_loss: float | None = None) -> None:
@@ -222,10 +222,12 @@ def _train(task: _Task, function: Callable[..., Any], hyperparameters: dict[str,
         number = len(losses) + 1
         value = fitting.check_loss(float(loss), "loss", number, losses, advice)
         line = f"epoch {number}: loss {value:.4f}"
+        held = None
         if held_out_loss is not None:
             held = fitting.check_loss(float(held_out_loss), "held-out loss", number, losses, advice)
             line += f", held-out loss {held:.4f}"
         losses.append(value)
+        reported.append(EpochLoss(number, value, held))
         fitting.log_line(line)
 
     def batches(model: Any, rows: Rows, batch_size: int, shuffle: bool) -> Any:
@@ -241,7 +243,8 @@ def _train(task: _Task, function: Callable[..., Any], hyperparameters: dict[str,
     text = f"train of {code.name} ({code.digest[:12]}): {over_rows.count_params()} weights over {_named(form)}"
     notes = [Note("OWN_MODEL", text, example=code.location)]
     reason = f"as train of {code.name} reported" if losses else f"train of {code.name} reported none"
-    fitted = fitting.Fitted(over_rows, tuple(losses), replace(settings, epochs=len(losses)), reason)
+    search = curve.thin(reported or curve.from_history(model))
+    fitted = fitting.Fitted(over_rows, tuple(losses), replace(settings, epochs=len(losses)), reason, search)
     return _finished(task, form, fitted, has_slopes, "train", hyperparameters, notes)
 
 

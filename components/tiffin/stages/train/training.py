@@ -116,6 +116,7 @@ def train(
         tiffin_version=__version__,
         notes=notes,
         own=made.own,
+        search=fitted.search,
     )
     # Written last: an artifact with a training record is complete.
     write_training(output, training)
