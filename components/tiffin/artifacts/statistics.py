@@ -10,17 +10,19 @@ from tiffin.artifacts import documents
 from tiffin.errors import InputError, did_you_mean
 from tiffin.storage.files import write_bytes
 
-_STATISTICS = "statistics.binpb"
+STATISTICS = "statistics.binpb"
+# Name of our own statistic of a column, beside TFDV's.
+LOGICAL = "logical"
 
 
 def write_statistics(artifact: str | Path, statistics: statistics_pb2.DatasetFeatureStatisticsList) -> None:
     """Write a statistics artifact; equal statistics give equal bytes."""
-    write_bytes(Path(artifact) / _STATISTICS, statistics.SerializeToString(deterministic=True))
+    write_bytes(Path(artifact) / STATISTICS, statistics.SerializeToString(deterministic=True))
 
 
 def digest_statistics(artifact: str | Path) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of the file's content."""
-    return hashlib.sha256(documents.read_bytes(Path(artifact) / _STATISTICS)).hexdigest()[:16]
+    return hashlib.sha256(documents.read_bytes(Path(artifact) / STATISTICS)).hexdigest()[:16]
 
 
 def read_statistics(artifact: str | Path) -> statistics_pb2.DatasetFeatureStatisticsList:
@@ -29,7 +31,7 @@ def read_statistics(artifact: str | Path) -> statistics_pb2.DatasetFeatureStatis
     Raises:
         InputError: The file is missing or contains no statistics.
     """
-    path = Path(artifact) / _STATISTICS
+    path = Path(artifact) / STATISTICS
     try:
         return statistics_pb2.DatasetFeatureStatisticsList.FromString(documents.read_bytes(path))
     except DecodeError as error:
@@ -53,3 +55,14 @@ def find_split(
             f"split should be one of {', '.join(names)}. Received: split='{split}'.{did_you_mean(split, names)}"
         )
     return statistics.datasets[names.index(split)]
+
+
+def read_common(feature: statistics_pb2.FeatureNameStatistics) -> statistics_pb2.CommonStatistics:
+    """Return the statistics that columns of all types have."""
+    found: statistics_pb2.CommonStatistics = getattr(feature, feature.WhichOneof("stats")).common_stats
+    return found
+
+
+def read_logical(feature: statistics_pb2.FeatureNameStatistics) -> str:
+    """Return what the column's integers stand for: boolean, date or timestamp; empty for plain values."""
+    return next((trait.str for trait in feature.custom_stats if trait.name == LOGICAL), "")

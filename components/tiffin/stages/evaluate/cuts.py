@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tiffin.artifacts.columns import Column
+from tiffin.artifacts.numbers import format_number
 from tiffin.artifacts.shards import read_batches
 
 _ROWS = 65_536
@@ -194,4 +195,4 @@ def _date(seconds: float, logical: str | None) -> str:
 
 
 def _text(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return format_number(value) if isinstance(value, float) else str(value)

@@ -134,10 +134,17 @@ def _predict(
     own, beside = gathering.outcomes()
     assert own is not None  # noqa: S101 - only the other model may fail
     explained, unexplained = attributions.measure(signatures.get(predictions.EXPLAINS), sample, manifest)
+    unlabelled = _unlabelled(manifest.original_name(record.label), split, labels.unlabelled)
     return Predicted(
-        own, incumbent, beside, cuts, {name: np.concatenate(parts) for name, parts in codes.items()},
-        labels.unknown_classes, explained, (*_unlabelled(manifest.original_name(record.label), split, labels.unlabelled), *notes, *unexplained),
-    )  # fmt: skip
+        own,
+        incumbent,
+        beside,
+        cuts,
+        {name: np.concatenate(parts) for name, parts in codes.items()},
+        labels.unknown_classes,
+        explained,
+        (*unlabelled, *notes, *unexplained),
+    )
 
 
 def _measure(found: Predicted, record: Training, rules: Gate, plan: Plan, split: str, version: str) -> Evaluation:
