@@ -6,6 +6,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.errors import InputError, did_you_mean
 from tiffin.storage.files import write_bytes
@@ -32,13 +33,32 @@ def read_statistics(artifact: str | Path) -> statistics_pb2.DatasetFeatureStatis
         InputError: The file is missing or contains no statistics.
     """
     path = Path(artifact) / STATISTICS
+    return _parse(documents.read_bytes(path), path)
+
+
+def _parse(content: bytes, origin: str | Path) -> statistics_pb2.DatasetFeatureStatisticsList:
     try:
-        return statistics_pb2.DatasetFeatureStatisticsList.FromString(documents.read_bytes(path))
+        return statistics_pb2.DatasetFeatureStatisticsList.FromString(content)
     except DecodeError as error:
         raise InputError(
-            f"'{path}' is not a tensorflow.metadata.v0.DatasetFeatureStatisticsList: {error}. "
+            f"'{origin}' is not a tensorflow.metadata.v0.DatasetFeatureStatisticsList: {error}. "
             "Run the step that writes it again."
         ) from None
+
+
+def find_statistics(run_uri: str) -> dict[str, statistics_pb2.DatasetFeatureStatisticsList]:
+    """Return the statistics in the artifact store of a run: name of the step that computed them to the statistics.
+
+    Raises:
+        InputError: A file contains no statistics.
+        StorageError: The location cannot be listed or read.
+    """
+    found = {}
+    for uri in sorted(storage.find(run_uri, {STATISTICS})):
+        step = uri[len(run_uri) :].strip("/").split("/")[0]
+        content, _ = storage.read(uri) or (b"", "")
+        found[step] = _parse(content, uri)
+    return found
 
 
 def find_split(

@@ -89,7 +89,7 @@ def _embedded(drawn: str, name: str) -> str:
     root = ElementTree.fromstring(drawn)  # noqa: S314 - drawn here, with all texts escaped
     for element in list(root.iter()):
         title = element.attrib.pop("aria-label", "")
-        if element.get("role") == "graphics-symbol" and title:
+        if title and element.tag != f"{{{_SVG}}}g":  # a mark, not a group of them or an axis
             ElementTree.SubElement(element, f"{{{_SVG}}}title").text = title
         for attribute in [a for a in element.attrib if a.startswith("aria-") or a in ("role", "version")]:
             del element.attrib[attribute]
