@@ -119,6 +119,7 @@ class TestTerminal:
             hostile, hostile, folder, [step], reason=hostile, data_version=hostile, metrics={hostile: 0.5}, serving=hostile,
             model=RegisteredModel(hostile, 1), verdict=replace(make_evaluation(reason=hostile)).verdict, unread=(hostile + "!",),
             evaluations={hostile: make_evaluation(metrics={hostile: 1.0}), "b": make_evaluation()}, left_server=hostile,
+            report=Path("/x", hostile.replace("/", "")), tracking_uri=hostile,
         )  # fmt: skip
 
     @pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED"])

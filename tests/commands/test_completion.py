@@ -28,6 +28,7 @@ def completed(line: str) -> list[str]:
     [
         ("tiffin ", list(COMMANDS)),
         ("tiffin s", ["submit", "schedule", "serve", "sample"]),
+        ("tiffin report --c", ["--card"]),
         ("tiffin run ", pipeline_names()),
         ("tiffin run tr", ["training"]),
         ("tiffin run x", []),

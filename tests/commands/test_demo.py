@@ -1,24 +1,32 @@
+import json
 import re
+import signal
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from support.command_line import TIFFIN
+from support.command_line import TIFFIN, start
+from support.waiting import free_port, until
 from tiffin.local import serving
 
 pytestmark = pytest.mark.runs
 
 
-def test_the_demo_ends_with_a_prediction_and_leaves_no_server(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    done = subprocess.run(
-        [TIFFIN, "demo", "--state", str(state)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-    )
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The folder of a demo, and its output."""
+    folder = tmp_path_factory.mktemp("demo")
+    command = [TIFFIN, "demo", "--state", str(folder / "state")]
+    return folder, subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+
+
+def test_the_demo_ends_with_a_prediction_and_leaves_no_server(
+    demo: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = demo
+    state = folder / "state"
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "training 0.1.0 SUCCEEDED in " in done.stdout
@@ -33,4 +41,27 @@ def test_the_demo_ends_with_a_prediction_and_leaves_no_server(tmp_path: Path) ->
     assert "  Ingest " in done.stdout
     assert serving.find_server(state) is None
     # The run writes nothing outside the state folder, such as MLflow's default artifact folder.
-    assert list(tmp_path.iterdir()) == [state]
+    assert list(folder.iterdir()) == [state]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
+def test_mlflow_shows_its_run_and_its_model_until_a_signal(
+    demo: tuple[Path, subprocess.CompletedProcess[str]], number: signal.Signals
+) -> None:
+    folder, _ = demo
+    with start("ui", "--state", folder / "state", "--port", free_port(), TMPDIR=str(folder)) as process:
+        assert process.stdout
+        address = re.findall(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
+        api = f"{address}/api/2.0/mlflow"
+        with urllib.request.urlopen(f"{api}/registered-models/search", timeout=30) as answer:
+            (model,) = json.load(answer)["registered_models"]
+        run = model["latest_versions"][0]["run_id"]
+        with urllib.request.urlopen(f"{address}/get-artifact?path=parameters.json&run_id={run}", timeout=30) as answer:
+            parameters = json.load(answer)
+        process.send_signal(number)
+        process.wait(60)
+
+    assert (model["name"], parameters["label"]) == ("model", "late")
+    assert process.returncode == (0 if number == signal.SIGHUP else -number)
+    assert until(lambda: not serving.is_open(address.removeprefix("http://")))
+    assert until(lambda: [path.name for path in folder.iterdir()] == ["state"])

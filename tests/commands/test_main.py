@@ -132,9 +132,9 @@ def test_every_command_is_a_command() -> None:
             assert {"debug"} <= {parameter.name for parameter in command.params}
 
 
-def test_stop_command_has_the_state_option_only_if_needed() -> None:
-    assert options.stop_command(".tiffin") == "tiffin serve --stop"
-    assert options.stop_command("my state") == "tiffin serve --stop --state 'my state'"
+def test_commands_that_are_named_have_the_state_only_if_needed() -> None:
+    assert options.state_argument(".tiffin") == ""
+    assert options.state_argument("my state") == " --state 'my state'"
 
 
 def test_the_list_of_commands_has_their_descriptions() -> None:

@@ -37,6 +37,8 @@ def test_json_output_is_one_object_and_progress_goes_to_stderr(tmp_path: Path) -
             "verdict",
             "model",
             "serving",
+            "report",
+            "tracking_uri",
             "evaluations",
             "models",
             "unread",

@@ -7,8 +7,9 @@ import pytest
 
 from support.documents import make_evaluation, make_summary
 from support.terminals import read_terminal
+from tiffin.artifacts.logs import WARNING
 from tiffin.artifacts.notes import Note
-from tiffin.artifacts.summary import RegisteredModel, Step, write_summary
+from tiffin.artifacts.summary import REPORT_PAGE, RegisteredModel, Step, write_summary
 from tiffin.errors import InputError
 from tiffin.local.results import Run, conclude, error_line, show_run, tail, tidy_log
 from tiffin.specs.progress import StepProgress
@@ -47,6 +48,8 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
         "verdict": None,
         "model": None,
         "serving": None,
+        "report": None,
+        "tracking_uri": None,
         "evaluations": {},
         "models": {},
         "unread": [],
@@ -155,7 +158,7 @@ def test_the_output_of_a_successful_run(tmp_path: Path) -> None:
     conclude(run, "")
     run.seconds, run.left_server = 61.23, "h:1"
     stream = io.StringIO()
-    show_run(run, "tiffin serve --stop", stream)
+    show_run(run, " --state 'my state'", stream)
 
     *lines, hint = [line.rstrip() for line in stream.getvalue().splitlines()]
     assert lines == [
@@ -166,7 +169,42 @@ def test_the_output_of_a_successful_run(tmp_path: Path) -> None:
         "  serving h:1",
         "  unread  A report of own could not be read.",
     ]
-    assert re.search("h:1.*tiffin serve --stop$", hint)
+    assert re.search("h:1.*tiffin serve --stop --state 'my state'$", hint)
+
+
+def test_the_report_and_mlflow_are_named_with_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "my state" / "runs" / "toy-1"
+    run = make_run(folder, "succeeded")
+    report = summarized(folder).with_name(REPORT_PAGE)
+    report.touch()
+    conclude(run, "")
+    shown = []
+    for uri in (None, "http://***@mlflow:5000", f"sqlite:///{tmp_path}/my state/mlflow.db"):
+        run.tracking_uri = uri
+        stream = io.StringIO()
+        show_run(run, " --state 'my state'", stream)
+        shown.append([line for line in stream.getvalue().splitlines() if "report" in line or "mlflow" in line.lower()])
+
+    assert run.report == report
+    assert (run.to_json()["report"], run.to_json()["tracking_uri"]) == (str(report), uri)
+    first, command = shown[0]
+    assert first == f"  report  {report.relative_to(tmp_path)}"
+    assert command.endswith(": tiffin report --state 'my state'")
+    assert shown[1] == [first, "  mlflow  http://***@mlflow:5000", command]
+    assert shown[2][:3] == [first, f"  mlflow  {uri}", command]
+    assert shown[2][3].endswith(": tiffin ui --state 'my state'")
+
+
+def test_the_warnings_of_a_gate_are_kept(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "failed", "failed")
+    run.steps[1].is_gate = True
+    for step in run.steps:
+        assert step.log
+        step.log.write_text(f"{WARNING}not logged by {step.name}\nerror: the gate is shut\n")
+    conclude(run, "")
+
+    assert run.warnings == ("not logged by step-1",)
 
 
 def test_several_models_have_separate_lines(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from tiffin.printing import printable
 
 # KFP's launcher appends the number of the attempt. It stores the log of a failed attempt too.
 _NAMES = {"executor-logs", *(f"executor-logs-{attempt}" for attempt in range(100))}
+# Start of the line with which a gate's step says that it logged the run to MLflow; it fails, so it has no outputs.
+STOP_LOGGED = "logged the stopped run to MLflow as run "
+WARNING = "warning: "
 TRACEBACK = "Traceback (most recent call last):"
 # Lines at the end of a log in which an error is the reason of the end.
 _LAST_LINES = 5

@@ -20,6 +20,9 @@ from tiffin.errors import InputError, StorageError
 from tiffin.storage import files
 
 _SUMMARY = "summary.json"
+# Pages of the exit step, beside its summary: the report of the run, and the card of its model.
+REPORT_PAGE = "report.html"
+CARD_PAGE = "card.html"
 # File name of a report to its field of `Step` and its type.
 _REPORTS: dict[str, tuple[str, type[Any]]] = {
     MANIFEST: ("examples", Manifest),

@@ -7,7 +7,7 @@ import click
 
 from tiffin.artifacts.examples import read_sample_rows
 from tiffin.artifacts.model import read_training
-from tiffin.commands.options import debug_option, examples, state_option
+from tiffin.commands.options import debug_option, examples, state_argument, state_option
 from tiffin.commands.output import echo
 from tiffin.commands.streams import Progress
 
@@ -31,7 +31,7 @@ def demo(state: str) -> int:
         # Stopped below, so the summary need not mention it. A server that another run started keeps running.
         if left_server := result.left_server:
             result.left_server = result.serving = None
-        show_run(result, "", stream)
+        show_run(result, state_argument(state), stream)
         if result.model and result.exit_status == 0:
             with running_server(state) as address:
                 _ask(result, result.model.name, address)

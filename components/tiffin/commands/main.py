@@ -27,6 +27,8 @@ COMMANDS = {
     "pipelines": "List the pipelines.",
     "components": "List the components.",
     "run": "Run a pipeline on this machine; no cluster needed.",
+    "report": "Open the report of a local run in the browser.",
+    "ui": "Show the local runs and models in MLflow.",
     "publish": "Upload pipelines to a Kubeflow Pipelines backend.",
     "submit": "Run a pipeline on a Kubeflow Pipelines backend.",
     "schedule": "Manage recurring runs on a Kubeflow Pipelines backend.",

@@ -111,6 +111,6 @@ def examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
-def stop_command(state: str) -> str:
-    """Return the command line that stops the model server of a state folder."""
-    return "tiffin serve --stop" + ("" if state == STATE else f" --state {shlex.quote(state)}")
+def state_argument(state: str) -> str:
+    """Return the end of a command line for a state folder, quoted for a shell; empty for the default folder."""
+    return "" if state == STATE else f" --state {shlex.quote(state)}"

@@ -6,7 +6,7 @@ from typing import TextIO, cast
 import click
 
 from tiffin.authoring.options import no_reuse_option, params_option, pipeline_argument, set_option, with_reuse
-from tiffin.commands.options import debug_option, examples, state_option, stop_command
+from tiffin.commands.options import debug_option, examples, state_argument, state_option
 from tiffin.commands.output import echo_json
 from tiffin.commands.pipeline_help import PipelineCommand
 from tiffin.commands.streams import Progress
@@ -57,7 +57,7 @@ def run(
     result = run_pipeline(
         pipeline, state, settings, file, cold=cold, docker=docker, stop_server=stop_server, stream=stream
     )
-    show_run(result, stop_command(state), stream)
+    show_run(result, state_argument(state), stream)
     if as_json:
         echo_json(result.to_json())
     return result.exit_status

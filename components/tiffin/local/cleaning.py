@@ -14,7 +14,6 @@ import datetime
 import fcntl
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,14 +23,13 @@ from typing import Any
 from tiffin.artifacts.examples import COMPLETE, MANIFEST
 from tiffin.artifacts.results import RESULT, RESULTS, REUSED, read_result
 from tiffin.errors import InputError, StorageError
+from tiffin.local.records import list_runs, read_record
 from tiffin.local.serving import serving_root
 from tiffin.serving.model_config import read_config, specific_versions
 from tiffin.serving.root import CANDIDATE, STABLE
 from tiffin.storage.files import explained
 
-RECORD = "run.json"
 _LOCK = ".runs.lock"
-_NAME = re.compile(r"(?P<pipeline>.+)-(?P<start>\d{8}-\d{6})(?:-(?P<attempt>\d{1,2}))?")
 # Folders of the state folder that hold no data versions.
 _OTHERS = {"runs", "serving", "mlflow", "server", RESULTS}
 
@@ -110,12 +108,12 @@ def plan(state: Path, keep: int, older_than_days: float, *, is_idle: bool, now: 
     Raises:
         InputError: A configuration of the serving root cannot be read.
     """
-    folders = sorted(filter(None, map(_started, _folders(state / "runs"))))
+    folders = list_runs(state)
     served = _served(state)
     items, texts, runs = [], [], set[str]()
-    for number, (start, _, folder) in enumerate(folders):
+    for number, (start, folder) in enumerate(folders):
         age = (now - start).total_seconds() / 86_400
-        record = _read_record(folder)
+        record = read_record(folder)
         live = sorted(_models(record) & served) if record else []
         if record is None and not is_idle:
             kept = "it may be in progress"
@@ -158,29 +156,6 @@ def remove(state: Path, items: Iterable[Item]) -> None:
 def size_of(folder: Path) -> int:
     """Return the size of the files below a folder in bytes, without the targets of links."""
     return sum(os.lstat(os.path.join(path, name)).st_size for path, _, names in os.walk(folder) for name in names)
-
-
-def _folders(parent: Path) -> list[Path]:
-    if not parent.is_dir():
-        return []
-    return [Path(entry.path) for entry in os.scandir(parent) if entry.is_dir(follow_symlinks=False)]
-
-
-def _started(folder: Path) -> tuple[datetime.datetime, int, Path] | None:
-    match = _NAME.fullmatch(folder.name)
-    with contextlib.suppress(ValueError):
-        if match:
-            start = datetime.datetime.strptime(match["start"], "%Y%m%d-%H%M%S").astimezone()
-            return start, int(match["attempt"] or 0), folder
-    return None
-
-
-def _read_record(folder: Path) -> dict[str, Any] | None:
-    """Return the record of a run that ended; None for a run that is in progress or was killed."""
-    with contextlib.suppress(OSError, ValueError):
-        record = json.loads((folder / RECORD).read_bytes())
-        return record if isinstance(record, dict) else None
-    return None
 
 
 def _reused_runs(record: dict[str, Any] | None) -> set[str]:

@@ -12,12 +12,15 @@ from typing import Any, TextIO
 from rich.text import Text
 
 from tiffin.artifacts import documents
-from tiffin.artifacts.summary import RegisteredModel, Summary, noted, read_summary
+from tiffin.artifacts.logs import WARNING
+from tiffin.artifacts.summary import REPORT_PAGE, RegisteredModel, Summary, noted, read_summary
 from tiffin.artifacts.verdict import Evaluation, Verdict
 from tiffin.errors import InputError
+from tiffin.local.records import database, find_page, relative
 from tiffin.printing import printable
 from tiffin.specs import logs
 from tiffin.specs.progress import StepProgress, open_console
+from tiffin.stages.traits import database_uri
 from tiffin.storage.files import write_bytes
 
 # Stands for the space inside a pair that must stay on one line.
@@ -50,6 +53,8 @@ class Run:
         unread: Reports of steps that could not be read, with the reason, one line each.
         warnings: Faults that did not fail a step, such as a lost helper process, one line each.
         left_server: Address of the model server that the run started and left running; None if there is none.
+        report: The report of the run, a page of the exit step; None if it was not written.
+        tracking_uri: MLflow tracking URI that the run was logged to, masked; None if it was not.
         id: ID of the run, in MLflow, in the history of deployments and for reuse: the folder's name and a random part.
     """
 
@@ -71,6 +76,8 @@ class Run:
     unread: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     left_server: str | None = None
+    report: Path | None = None
+    tracking_uri: str | None = None
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -132,6 +139,8 @@ class Run:
             "verdict": documents.to_json(self.verdict),
             "model": documents.to_json(self.model),
             "serving": self.serving,
+            "report": None if self.report is None else str(self.report),
+            "tracking_uri": self.tracking_uri,
             "evaluations": {
                 step: {"metrics": found.metrics, "verdict": documents.to_json(found.verdict)}
                 for step, found in self.evaluations.items()
@@ -151,6 +160,9 @@ def conclude(run: Run, problem: str) -> None:
         problem: Error message of kfp; empty if there was none.
     """
     summary = _find_summary(run.folder)
+    run.report = find_page(run.folder, REPORT_PAGE)
+    # The log of a gate is not shown.
+    run.warnings += tuple(line.removeprefix(WARNING) for line in gate_lines(run, WARNING))
     failed = run.failed_step
     if not failed and not problem and (summary is None or summary.state == "SUCCEEDED"):
         run.state = "SUCCEEDED"
@@ -163,6 +175,17 @@ def conclude(run: Run, problem: str) -> None:
         # The summary explains only gates: kfp passes its exit step the status of a failed step, but not the error.
         known = (summarized, logged) if run.stopped_by else (logged, summarized)
         run.reason = next(filter(None, known), f"The step {failed.title} failed." if failed else problem)
+
+
+def own_tracking_uri(run: Run) -> str:
+    """Return the tracking URI of the database in the state folder of a run."""
+    return database_uri(database(run.folder.parents[1]))
+
+
+def gate_lines(run: Run, start: str) -> list[str]:
+    """Return the lines that start with a text in the logs of the gates that stopped a run."""
+    stopped = [step.log for step in run.steps if step.is_gate and step.log]
+    return [line for log in stopped for line in tail(log, 200) if line.startswith(start)]
 
 
 def _find_summary(folder: Path) -> Summary | None:
@@ -197,12 +220,12 @@ def error_line(log: Path) -> str | None:
     return logs.error_line(tail(log, 200))
 
 
-def show_run(run: Run, stop_command: str, stream: TextIO) -> None:
+def show_run(run: Run, state_option: str, stream: TextIO) -> None:
     """Print the result of a run in a few lines.
 
     Args:
         run: The run.
-        stop_command: Command line that stops a server that the run left running.
+        state_option: What the commands that are named need at their end: ` --state` and the state folder, or nothing.
         stream: Standard output or error.
     """
     console = open_console(stream)
@@ -222,10 +245,16 @@ def show_run(run: Run, stop_command: str, stream: TextIO) -> None:
         lines = _wrapped(text, console.width - 12) if console.is_terminal else [text]
         for label, line in zip([name, *[""] * len(lines)], lines, strict=False):
             console.print(Text(f"  {label:<7} {line.replace(_JOINED, ' ')}"))
-    if run.left_server:
-        console.print(
-            Text(f"A model server is running at {printable(run.left_server)}. Stop it with: {printable(stop_command)}")
-        )
+    hints = {
+        "Show the report with": "tiffin report" if run.report else None,
+        "Show the database of MLflow with": "tiffin ui" if run.tracking_uri == own_tracking_uri(run) else None,
+        f"A model server is running at {run.left_server}. Stop it with": "tiffin serve --stop"
+        if run.left_server
+        else None,
+    }
+    for text, command in hints.items():
+        if command:
+            console.print(Text(printable(f"{text}: {command}{state_option}")))
 
 
 def _wrapped(text: str, columns: int) -> list[str]:
@@ -250,6 +279,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("verdict", printable(run.verdict.reason) if run.verdict and run.state == "SUCCEEDED" else None),
         *[("model", printable(f"{model.name} version {model.version}")) for model in models],
         ("serving", printable(run.serving or "")),
+        ("report", printable(relative(run.report)).replace(" ", _JOINED) if run.report else None),
+        ("mlflow", printable(run.tracking_uri or "").replace(" ", _JOINED)),
         # Without another failure, these lines are the reason itself.
         *[("unread", printable(line)) for line in run.unread if line not in run.reason],
         *[("warning", printable(line)) for line in run.warnings],

@@ -17,14 +17,16 @@ from tiffin import images
 from tiffin.artifacts.summary import find_notes
 from tiffin.authoring.compilation import compile_pipeline, find_spec
 from tiffin.errors import EXPLAINED, InputError, TiffinError
-from tiffin.local.cleaning import RECORD, in_progress
+from tiffin.local.cleaning import in_progress
 from tiffin.local.companion import accompany
 from tiffin.local.environments import find_missing
 from tiffin.local.guarding import guarded_folder
 from tiffin.local.interpreters import Interpreter, warm_interpreters
 from tiffin.local.processes import Processes
+from tiffin.local.records import RECORD, relative
 from tiffin.local.results import Run, conclude, tidy_log
 from tiffin.local.serving import find_server, serving_root
+from tiffin.local.tracking import find_tracking
 from tiffin.local.virtualenvs import Machine, Place, Virtualenvs, shared_variables
 from tiffin.printing import printable
 from tiffin.specs.parameters import gather_parameters
@@ -100,7 +102,7 @@ def run_pipeline(
         serves = SERVING in find_unaddressed(spec, arguments) and "model" not in missing
         with _server(run, machine, stop_server) if serves else contextlib.nullcontext():
             _execute(run, spec, arguments, Virtualenvs(machine, Processes(guard)), private, stream)
-            run.warnings = tuple(guard.warnings)
+            run.warnings += tuple(guard.warnings)
             _record(run, started)
     return run
 
@@ -118,7 +120,7 @@ def _run_in_containers(
         run = Run(spec.name, spec.version, folder, _waiting_steps(spec))
         with containers_of(spec, arguments, state, folder) as containers:
             _execute(run, spec, arguments, containers, guard.folder, stream)
-            run.warnings = tuple(guard.warnings)
+            run.warnings += tuple(guard.warnings)
             # The run's own server ends with it.
             run.serving = None if run.serving == SERVING_ADDRESS else run.serving
             _record(run, started)
@@ -212,7 +214,7 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
     from tiffin.local.conditions import corrected_conditions
     from tiffin.local.logs import shared_logger
 
-    title = f"{run.pipeline} {run.version or ''}".rstrip() + f" in {_relative(run.folder)}"
+    title = f"{run.pipeline} {run.version or ''}".rstrip() + f" in {relative(run.folder)}"
     with (
         shown(run.steps, title, stream) as changed,
         _interruptible(place),
@@ -269,6 +271,7 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
                 if step.state == "waiting":
                     step.end("skipped")
     conclude(run, problem)
+    run.tracking_uri = find_tracking(run, spec, arguments)
 
 
 def _drop_waits(spec: Any) -> None:
@@ -309,8 +312,3 @@ def _interruptible(place: Place) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _relative(path: Path) -> str:
-    relative = os.path.relpath(path)
-    return relative if not relative.startswith("..") else str(path)

@@ -28,6 +28,7 @@ from typing import Any
 from tiffin.errors import ServingError, TiffinError
 from tiffin.local.environments import find_python
 from tiffin.local.interpreters import Interpreter, fork_detached
+from tiffin.local.ports import find_port
 from tiffin.storage.files import write_json
 
 DEFAULT_PORT = 8500
@@ -304,16 +305,11 @@ def _choose_port(host: str, port: int | None) -> tuple[int, socket.socket]:
     """
     reason = "used by another local model server"
     for wanted in [DEFAULT_PORT, *[0] * 20] if port is None else [port]:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # A recently closed port counts as free, one with a listener does not.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, wanted))
-            except OSError as error:
-                reason = str(error.strerror)
-                continue
-            number = int(probe.getsockname()[1])
+        try:
+            number = find_port(host, wanted)
+        except OSError as error:
+            reason = str(error.strerror)
+            continue
         hold = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             hold.bind(f"\0tiffin-model-server-{number}")

@@ -13,6 +13,7 @@ from tiffin.errors import EXPLAINED
 from tiffin.local.environments import find_environment
 from tiffin.local.interpreters import Interpreter
 from tiffin.local.processes import Processes
+from tiffin.local.records import database
 from tiffin.local.serving import serving_root
 from tiffin.local.tasks import RunTask, task_runner
 from tiffin.stages import find_components
@@ -67,7 +68,7 @@ def shared_variables(state: Path) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TIFFIN_SERVING_ROOT": str(serving_root(state)),
         VARIABLE: str(state),
-        "MLFLOW_TRACKING_URI": database_uri(state / "mlflow.db"),
+        "MLFLOW_TRACKING_URI": database_uri(database(state)),
         # Local runs send no telemetry.
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }

@@ -11,6 +11,7 @@ from tiffin import images
 from tiffin.errors import TiffinError
 from tiffin.local import serving
 from tiffin.local.containers.engine import OWNER, owner
+from tiffin.local.records import database
 from tiffin.stages.traits import database_uri
 
 TRACKING_ADDRESS = "tracking:5000"
@@ -134,7 +135,7 @@ class Servers:
         port = TRACKING_ADDRESS.rpartition(":")[2]
         command = [
             "mlflow", "server", "--host=0.0.0.0", f"--port={port}", "--workers=1", "--no-serve-artifacts",
-            "--allowed-hosts=*", f"--backend-store-uri={database_uri(self._state / 'mlflow.db')}",
+            "--allowed-hosts=*", f"--backend-store-uri={database_uri(database(self._state))}",
             f"--default-artifact-root={self._state / 'mlflow'}",
         ]  # fmt: skip
         return command, [mount(self._state)]

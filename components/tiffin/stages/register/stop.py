@@ -3,6 +3,7 @@
 import os
 import sys
 
+from tiffin.artifacts.logs import STOP_LOGGED, WARNING
 from tiffin.errors import TiffinError
 from tiffin.masking import masked
 from tiffin.printing import printable
@@ -29,10 +30,10 @@ def stop(gate: str, reason: str, name: str, *, tracking_uri: str = "", **about: 
             from tiffin.stages.register.stopping import record_stop
 
             run_id = record_stop(gate, reason, name, tracking_uri=tracking_uri, **about)
-            _print(f"logged the stopped run to MLflow as run {run_id}")
+            _print(f"{STOP_LOGGED}{run_id}")
         except Exception as error:  # noqa: BLE001 - nothing may hide the reason of the gate
             known = isinstance(error, TiffinError)
-            _print(f"warning: The stopped run was not logged to MLflow. {error if known else repr(error)}")
+            _print(f"{WARNING}The stopped run was not logged to MLflow. {error if known else repr(error)}")
     elif name:
         _print("The stopped run was not logged to MLflow: tracking_uri and MLFLOW_TRACKING_URI are empty.")
     sys.exit(f"error: The {gate} did not pass: {reason}")
