@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
+from tiffin.stages.report.report import describe
 
 from support import toy_pipelines as toys
 from support.documents import make_evaluation, make_summary
@@ -30,7 +31,6 @@ from tiffin.kubeflow.submission import Submission, show_end
 from tiffin.local.results import Run, show_run
 from tiffin.printing import json_line, printable, printable_lines
 from tiffin.specs.progress import StepProgress, shown
-from tiffin.stages.report.report import describe
 
 SOURCE = Path(errors.__file__).parent
 # The elements that the reports themselves have.

@@ -31,7 +31,7 @@ def write_card(markdown: str | Path, html: str | Path, summary: Summary) -> None
     write_bytes(markdown, text.encode())
     # Without HTML in Markdown, which texts of users could have.
     content = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
-    whole = Page("Model card", summary.state, page.tone_of(summary.state), "", content=content)
+    whole = Page(summary.pipeline, summary.state, page.tone_of(summary.state), "", content=content)
     write_bytes(html, page.render(whole).encode())
 
 
@@ -75,7 +75,8 @@ def _card(
     lines += [*table(("metric", "value", "95 % interval"), values, "lrl"), ""]
     passed = "passed" if evaluation.passed else "did not pass"
     lines += ["## Gate", "", f"The model {passed} the gate: {escape(evaluation.reason)}", ""]
-    lines += [f"In production: {escape(champion.reason)}.", ""] if champion else []
+    if champion and champion.reason not in evaluation.reason:
+        lines += [f"In production: {escape(champion.reason)}.", ""]
     lines += _groups(evaluation)
     lines += _explanation(evaluation, manifest)
     lines += _limits([*(record.notes if record else ()), *evaluation.notes], record)

@@ -16,8 +16,12 @@ def describe_gate(evaluation: Evaluation, name: str) -> list[Block]:
         evaluation: Evaluation of a model.
         name: Start of the names of its charts.
     """
+    decided = [check for check in evaluation.checks if check.decided]
     blocks: list[Block] = [
-        Text(f"The model {'passed' if evaluation.passed else 'did not pass'} the gate: {evaluation.reason}")
+        Text(
+            f"The model {'passed' if evaluation.passed else 'did not pass'} the gate: "
+            f"{sum(check.passed for check in decided)} of {len(decided)} checks passed."
+        )
     ]
     if evaluation.champion:
         blocks.append(Text(f"In production: {evaluation.champion.reason}."))
