@@ -31,7 +31,7 @@ from tiffin.artifacts.shards import read_batches
 from tiffin.stages.evaluate import predictions
 [step] = Path(sys.argv[1]).glob("runs/*/artifacts/*/train-model")
 examples, model = step.parent / "ingest-examples" / "examples", step / "model"
-record, run = read_training(model), predictions.load(model)
+record, run = read_training(model), predictions.load(model)["serving_default"]
 found = {}
 for split in ("train", "eval"):
     ids = [name for _, batch in read_batches(examples, split, ["Row_ID"], 65536) for name in batch.column(0).to_pylist()]

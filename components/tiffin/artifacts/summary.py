@@ -45,6 +45,12 @@ class Step:
     registration: Registration | None = None
     deployment: Deployment | None = None
 
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """The notes of its reports."""
+        reports = (self.examples, self.anomalies, self.model, self.evaluation)
+        return tuple(note for report in reports if report for note in report.notes)
+
 
 @dataclass(frozen=True)
 class RegisteredModel:

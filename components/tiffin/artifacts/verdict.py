@@ -79,7 +79,13 @@ class PrecisionRecall:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A calibration curve: of each bin, the mean predicted probability, the share of rows with the class, and the rows."""
+    """A calibration curve of bins of equal numbers of rows.
+
+    Attributes:
+        predicted: Mean predicted probability of each bin, or mean prediction of a regression.
+        observed: Share of the rows that have the class, or mean label of a regression.
+        rows: Number of rows of each bin.
+    """
 
     predicted: tuple[float, ...]
     observed: tuple[float, ...]
@@ -177,6 +183,57 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class Histogram:
+    """How often numbers occur: of each bin, its lower edge, and the rows; the last edge is the upper one of the last bin."""
+
+    edges: tuple[float, ...]
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The mean attribution of a column in a group of rows.
+
+    Attributes:
+        value: What the rows have in common, such as `city = Oslo` or `km <= 2.5`.
+        rows: Number of rows.
+        mean: Mean attribution: above 0, these values raise the score.
+    """
+
+    value: str
+    rows: int
+    mean: float
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What a column contributes to the predictions.
+
+    Attributes:
+        column: Name in the examples.
+        mean_absolute: Mean of the attributions' absolute values, from 0, which means no effect.
+        effects: Mean attribution in groups of its values; empty for columns that contribute little.
+    """
+
+    column: str
+    mean_absolute: float
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True)
+class Attributions:
+    """Attributions of the signature `explain`: log-odds for classes, units of the label for regression.
+
+    Attributes:
+        rows: Number of rows that they are the means of.
+        columns: Largest contribution first.
+    """
+
+    rows: int
+    columns: tuple[Attribution, ...]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The evaluation of a model on a split.
 
@@ -197,10 +254,13 @@ class Evaluation:
         intervals: Name of a metric to its 95 % interval.
         per_class: Recall of each class; None for regression.
         precision_recall: Precision-recall curve; None unless the task is binary.
-        calibration: Calibration curve: of the positive class, or of the most likely class; None for regression.
+        calibration: Calibration curve: of the positive class, of the most likely class, or of the numbers of a regression.
+            None if predictions are not finite.
+        errors: Prediction minus label, without the lowest and the highest 0.5 % of the rows; None unless the task is regression.
         slices: Metrics of the slices.
         fairness: Differences between the groups of sensitive columns.
         champion: The model in production; None if it was not looked for.
+        attributions: What each column contributes to the predictions; None for a model without the signature `explain`.
         gate: The gate document, with defaults and thresholds filled in.
         gate_digest: First 16 hexadecimal digits of the SHA-256 of the gate document.
         verdict_digest: First 16 hexadecimal digits of the SHA-256 of the verdict.
@@ -226,6 +286,8 @@ class Evaluation:
     slices: tuple[Slice, ...] = ()
     fairness: tuple[Fairness, ...] = ()
     champion: Champion | None = None
+    errors: Histogram | None = None
+    attributions: Attributions | None = None
     gate: dict[str, object] | None = None
     gate_digest: str = ""
     verdict_digest: str = ""

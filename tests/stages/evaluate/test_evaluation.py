@@ -66,6 +66,9 @@ class TestVerdict:
         assert found.checks[1].bound == pytest.approx(np.std([2, 2, 6, 6, 10, 10]))
         assert re.search(r"^mae 1 .* 1; rmse 1 .*\(3\.266\) by 2\.27, .* 6 rows\.$", found.reason)
         assert found.checks[1].value == found.metrics["rmse"]
+        # Each row has a bin of its own: the predictions are off by 1, alternately.
+        assert (found.calibration.predicted, found.calibration.observed) == ((1, 3, 5, 7, 9, 11), (2, 2, 6, 6, 10, 10))
+        assert (sum(found.errors.rows), found.errors.edges[0], found.errors.edges[-1]) == (6, -1, 1)
 
     def test_of_a_coin_toss(self, binary, tmp_path):
         # Constant predictions, nearer to the shares of the split than those in training are.
@@ -273,7 +276,14 @@ class TestDegenerate:
 class TestPredict:
     def test_reads_shards_in_order(self, binary, tmp_path):
         shards = [table(x=[0.1, 0.2], y=["no", "yes"]), table(x=[0.3], y=["yes"])]
-        found = list(predict(load(binary), write_examples(tmp_path, {"eval": shards}), "eval", read_training(binary)))
+        found = list(
+            predict(
+                load(binary)["serving_default"],
+                write_examples(tmp_path, {"eval": shards}),
+                "eval",
+                read_training(binary),
+            )
+        )
 
         np.testing.assert_allclose(np.concatenate([answer for _, answer in found]), [0.1, 0.2, 0.3])
         assert [truth.tolist() for truth, _ in found] == [[0, 1], [1]]

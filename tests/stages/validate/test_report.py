@@ -12,7 +12,7 @@ from tiffin.artifacts.anomalies import Anomaly
 from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.artifacts.notes import Note
 from tiffin.stages.validate import statistics
-from tiffin.stages.validate.report import describe, format_number
+from tiffin.stages.validate.report import describe
 
 DAY = 86_400
 LOGICAL = {"day": "date", "at": "timestamp", "paid": "boolean"}
@@ -124,21 +124,3 @@ def test_a_value_cannot_add_cells_or_markup(tmp_path):
 
     assert len(re.findall(r"(?<!\\)\|", line)) == 11
     assert "<" not in re.sub(r"\\.", "", line)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0"),
-        (1234567, "1234567"),
-        (60601.0, "60601"),
-        (123456.75, "123456.8"),
-        (0.000123, "0.000123"),
-        (-1e-9, "-1e-09"),
-        (1e18, "1e+18"),
-        (100.0, "100"),
-        (17031081401.5, "17031081401.5"),
-    ],
-)
-def test_format_number(value, text):
-    assert format_number(value) == text

@@ -1,13 +1,14 @@
-"""Calibration: how far predicted probabilities are from the shares of rows that have the class."""
+"""Calibration: how far predictions are from what is observed: shares of rows that have a class, or means of numbers."""
 
 import numpy as np
 from sklearn.calibration import calibration_curve
 
-from tiffin.artifacts.verdict import Calibration
+from tiffin.artifacts.verdict import Calibration, Histogram
 from tiffin.stages.evaluate.outcomes import Outcomes
 
 # Bins of equal numbers of rows. Bins of equal width leave most of them empty for a rare class, and the error depends on them.
 BINS = 10
+_ERROR_BINS = 30
 
 
 def confidence(outcomes: Outcomes) -> tuple[np.ndarray, np.ndarray]:
@@ -26,6 +27,8 @@ def bin_edges(probability: np.ndarray) -> np.ndarray:
 
 def measure(outcomes: Outcomes) -> Calibration:
     """Return the calibration curve."""
+    if outcomes.task == "regression":
+        return _means(outcomes)
     probability, hit = confidence(outcomes)
     observed, predicted = calibration_curve(hit, probability, n_bins=BINS, strategy="quantile", pos_label=True)
     rows = np.bincount(np.searchsorted(bin_edges(probability), probability), minlength=BINS)
@@ -36,3 +39,22 @@ def expected_error(curve: Calibration) -> float:
     """Return the expected calibration error: the distance in each bin, weighted by its rows."""
     distance = np.abs(np.array(curve.observed) - np.array(curve.predicted))
     return float(np.average(distance, weights=curve.rows))
+
+
+def _means(outcomes: Outcomes) -> Calibration:
+    """Return the mean prediction and the mean label of each bin of a regression."""
+    place = np.searchsorted(bin_edges(outcomes.answer), outcomes.answer)
+    rows = np.bincount(place, minlength=BINS)
+    filled = np.flatnonzero(rows)
+    predicted, observed = (
+        np.bincount(place, values, BINS)[filled] / rows[filled] for values in (outcomes.answer, outcomes.truth)
+    )
+    return Calibration(tuple(predicted.tolist()), tuple(observed.tolist()), tuple(rows[filled].tolist()))
+
+
+def errors(outcomes: Outcomes) -> Histogram:
+    """Return the histogram of prediction minus label, without the lowest and the highest 0.5 % of the rows."""
+    apart = outcomes.answer - outcomes.truth
+    low, high = np.quantile(apart, (0.005, 0.995))
+    rows, edges = np.histogram(apart[(low <= apart) & (apart <= high)], bins=_ERROR_BINS)
+    return Histogram(tuple(edges.tolist()), tuple(rows.tolist()))

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tiffin.artifacts.columns import Column
+from tiffin.artifacts.numbers import format_number
 from tiffin.artifacts.shards import read_batches
 
 _ROWS = 65_536
@@ -70,9 +71,19 @@ def cut_columns(
         rows: Number of rows of the split.
         shown: Name in the examples to the name to show.
     """
+    if not columns:
+        return {}
+    batches = read_batches(examples, split, [column.name for column in columns], _ROWS)
+    return cut_batches((batch for _, batch in batches), columns, rows, shown)
+
+
+def cut_batches(
+    batches: Iterable[pa.RecordBatch], columns: Sequence[Column], rows: int, shown: Mapping[str, str]
+) -> dict[str, Cut]:
+    """Return the groups of columns of batches; see `cut_columns`."""
     seen = {column.name: _Seen(column) for column in columns}
     step, start = max(1, math.ceil(rows / _SAMPLE)), 0
-    for _, batch in read_batches(examples, split, list(seen), _ROWS) if seen else ():
+    for batch in batches:
         for name, found in seen.items():
             _look(found, batch.column(batch.schema.get_field_index(name)), start, step)
         start += batch.num_rows
@@ -184,4 +195,4 @@ def _date(seconds: float, logical: str | None) -> str:
 
 
 def _text(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return format_number(value) if isinstance(value, float) else str(value)

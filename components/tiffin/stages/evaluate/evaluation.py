@@ -12,8 +12,8 @@ from tiffin.artifacts import documents
 from tiffin.artifacts.examples import Manifest, read_manifest
 from tiffin.artifacts.model import Training, read_training
 from tiffin.artifacts.notes import Note
-from tiffin.artifacts.verdict import ClassRecall, Evaluation, digest, write_evaluation
-from tiffin.stages.evaluate import bootstrap, calibration, champion, intervals, metrics, predictions
+from tiffin.artifacts.verdict import Attributions, ClassRecall, Evaluation, digest, write_evaluation
+from tiffin.stages.evaluate import attributions, bootstrap, calibration, champion, intervals, metrics, predictions
 from tiffin.stages.evaluate import gate as gates
 from tiffin.stages.evaluate.cuts import Cut, cut_columns
 from tiffin.stages.evaluate.document import MIN_SLICE_ROWS, Gate, read_gate
@@ -39,6 +39,7 @@ class Predicted:
         cuts: Groups of each column that divides the rows.
         codes: Group of each row, by column.
         unknown_classes: Classes absent in training, each with its number of rows.
+        attributions: What each column contributes; None for a model without the signature `explain`.
         notes: Rows that were left out.
     """
 
@@ -48,6 +49,7 @@ class Predicted:
     cuts: Mapping[str, Cut]
     codes: Mapping[str, np.ndarray]
     unknown_classes: Mapping[str, int]
+    attributions: Attributions | None
     notes: tuple[Note, ...]
 
 
@@ -109,7 +111,8 @@ def _predict(
     production: tuple[Gate, str, str],
 ) -> Predicted:
     """Predict the rows of a split, with the model and with the one in production."""
-    run, labels = predictions.load(model), predictions.read_labels(examples, split, record)
+    signatures, labels = predictions.load(model), predictions.read_labels(examples, split, record)
+    run = signatures[predictions.SERVED]
     rules, name, root = production
     incumbent, notes = champion.find(rules.champion, name, root, record, manifest)
     shown = {column.name: manifest.original_name(column.name) for column in plan.columns}
@@ -118,21 +121,30 @@ def _predict(
     columns = [*predictions.inputs_of(run), *cuts]
     if incumbent is not None and incumbent.run is not None:
         columns += incumbent.columns
-    gathering = Gathering(record.task, len(record.classes), labels.rows)
+    sample, gathering = attributions.Sample(labels.rows), Gathering(record.task, len(record.classes), labels.rows)
     codes: dict[str, list[np.ndarray]] = {name: [] for name in cuts}
     for truth, batch in predictions.read_rows(examples, split, record, columns):
         other = None
         if incumbent is not None and incumbent.run is not None:
             incumbent, other = champion.answers(incumbent, batch, record, logical)
         gathering.add(truth, [predictions.answer(run, batch, record.task, logical), other])
+        sample.add(batch)
         for column, cut in cuts.items():
             codes[column].append(cut.codes(batch.column(column)).astype(np.int16))
     own, beside = gathering.outcomes()
     assert own is not None  # noqa: S101 - only the other model may fail
+    explained, unexplained = attributions.measure(signatures.get(predictions.EXPLAINS), sample, manifest)
+    unlabelled = _unlabelled(manifest.original_name(record.label), split, labels.unlabelled)
     return Predicted(
-        own, incumbent, beside, cuts, {name: np.concatenate(parts) for name, parts in codes.items()},
-        labels.unknown_classes, (*_unlabelled(manifest.original_name(record.label), split, labels.unlabelled), *notes),
-    )  # fmt: skip
+        own,
+        incumbent,
+        beside,
+        cuts,
+        {name: np.concatenate(parts) for name, parts in codes.items()},
+        labels.unknown_classes,
+        explained,
+        (*unlabelled, *notes, *unexplained),
+    )
 
 
 def _measure(found: Predicted, record: Training, rules: Gate, plan: Plan, split: str, version: str) -> Evaluation:
@@ -176,10 +188,12 @@ def _measure(found: Predicted, record: Training, rules: Gate, plan: Plan, split:
         intervals=ends,
         per_class=per_class,
         precision_recall=metrics.precision_recall(own) if is_binary else None,
-        calibration=calibration.measure(own) if is_class and own.is_finite else None,
+        calibration=calibration.measure(own) if own.is_finite else None,
+        errors=calibration.errors(own) if own.is_finite and not is_class else None,
         slices=sliced,
         fairness=groups,
         champion=in_production,
+        attributions=found.attributions,
         gate=documents.to_json(rules),
         gate_digest=digest(rules),
         verdict_digest=digest(verdict),

@@ -19,6 +19,7 @@ from tiffin.stages.evaluate.moments import Moments
 
 _BATCH_ROWS = 4096
 _LABEL_ROWS = 65_536
+SERVED, EXPLAINS = "serving_default", "explain"
 # The output of the signature serving_default with the predictions.
 OUTPUTS = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}
 
@@ -79,14 +80,16 @@ def read_labels(examples: str | Path, split: str, record: Training) -> Labels:
     return Labels(counts, numbers.mean, known, dict(unknown), rows - known - unknown.total())
 
 
-def load(model: str | Path) -> Any:
-    """Return the signature `serving_default` of a model artifact.
+def load(model: str | Path) -> Mapping[str, Any]:
+    """Return the signatures of a model artifact by name, among them `serving_default`.
 
     Raises:
         InputError: The SavedModel cannot be loaded.
     """
     try:
-        return load_signature(saved_model(model))
+        found: Mapping[str, Any] = tf.saved_model.load(str(saved_model(model))).signatures
+        found[SERVED]
+        return found
     except (OSError, KeyError) as error:
         raise InputError(
             f"Could not load the signature serving_default of the SavedModel in '{model}': {error}. "
@@ -96,7 +99,7 @@ def load(model: str | Path) -> Any:
 
 def load_signature(folder: str | Path) -> Any:
     """Return the signature `serving_default` of a SavedModel."""
-    return tf.saved_model.load(str(folder)).signatures["serving_default"]
+    return tf.saved_model.load(str(folder)).signatures[SERVED]
 
 
 def inputs_of(run: Any) -> Mapping[str, Any]:
@@ -136,7 +139,7 @@ def answer(run: Any, batch: pa.RecordBatch, task: Task, logical: Mapping[str, st
     """Return the predictions of a signature for a batch.
 
     Args:
-        run: Signature, as `load` returns it.
+        run: Signature, one of those that `load` returns.
         batch: Rows, with the columns of the signature's inputs.
         task: Task of the model.
         logical: Column to what its integers stand for, as in the manifest.
@@ -144,9 +147,13 @@ def answer(run: Any, batch: pa.RecordBatch, task: Task, logical: Mapping[str, st
     Returns:
         Probabilities of the positive class or numbers, `[rows]`; probabilities, `[rows, classes]`, for multiclass.
     """
-    inputs = {name: _tensor(batch.column(name), spec, logical.get(name)) for name, spec in inputs_of(run).items()}
-    found: np.ndarray = run(**inputs)[OUTPUTS[task]].numpy()
+    found: np.ndarray = run(**tensors(run, batch, logical))[OUTPUTS[task]].numpy()
     return found
+
+
+def tensors(run: Any, batch: pa.RecordBatch, logical: Mapping[str, str | None]) -> dict[str, tf.Tensor]:
+    """Return the inputs of a signature for a batch, by name."""
+    return {name: _tensor(batch.column(name), spec, logical.get(name)) for name, spec in inputs_of(run).items()}
 
 
 def predict(run: Any, examples: str | Path, split: str, record: Training) -> Iterator[tuple[np.ndarray, np.ndarray]]:

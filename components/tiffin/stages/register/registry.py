@@ -27,6 +27,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from tiffin.stages.register import contents, database, faults
 from tiffin.stages.register.contents import Content
+from tiffin.stages.register.reporting import with_report
 
 # Name of the model in its run: runs:/<run ID>/model.
 _MODEL = "model"
@@ -39,6 +40,8 @@ def register(
     name: str,
     *,
     examples: str | Path = "",
+    statistics: str | Path = "",
+    anomalies: str | Path = "",
     files: Sequence[str | Path] = (),
     tracking_uri: str = "",
     experiment: str = "",
@@ -60,7 +63,9 @@ def register(
         name: Name of the registered model.
         examples: Folder of the examples artifact, for the data sets, the parameters of ingest and the input example; empty for
             none of them.
-        files: Files and folders to log beside the model, such as a report.
+        statistics: Folder of the statistics artifact, for the report; empty for none.
+        anomalies: Folder of the anomalies artifact, for the report; empty for none.
+        files: Files and folders to log beside the model.
         tracking_uri: MLflow tracking URI; empty for the environment variable MLFLOW_TRACKING_URI.
         experiment: Experiment name; empty for the experiment of MLFLOW_RUN_ID or MLFLOW_EXPERIMENT_ID if set, else the
             model name.
@@ -95,7 +100,8 @@ def register(
             found = _find(client, name, run, own)
             if found is None:
                 where = place(client, uri, tracking_uri, experiment, name)
-                _create(client, where, content, Path(model), rows, files, own)
+                with with_report(content, statistics, anomalies) as whole:
+                    _create(client, where, whole, Path(model), rows, files, own)
                 found = _find(client, name, run, own)
             if found is None:
                 raise InputError(f"The version of '{name}' was deleted while it was registered. Run the step again.")

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 
 from tiffin.stages.register import database, faults
 from tiffin.stages.register.contents import Content
+from tiffin.stages.register.reporting import with_report
 
 
 def record_stop(
@@ -25,6 +26,8 @@ def record_stop(
     examples: str | Path = "",
     model: str | Path = "",
     evaluation: str | Path = "",
+    statistics: str | Path = "",
+    anomalies: str | Path = "",
     tracking_uri: str = "",
     experiment: str = "",
     run: str = "",
@@ -41,6 +44,8 @@ def record_stop(
         examples: Folder of the examples artifact; empty for none.
         model: Folder of the model artifact; empty for none.
         evaluation: Folder of the evaluation artifact; empty for none.
+        statistics: Folder of the statistics artifact; empty for none.
+        anomalies: Folder of the anomalies artifact; empty for none.
         tracking_uri: MLflow tracking URI; empty for the environment variable MLFLOW_TRACKING_URI.
         experiment: Experiment name, as for `register`.
         run: Pipeline run ID; empty outside a pipeline.
@@ -66,7 +71,8 @@ def record_stop(
                 created = client.create_run(chosen, tags=content.tags | nesting, run_name=run_name or None)
                 run_id = str(created.info.run_id)
             try:
-                fill(client, run_id, content)
+                with with_report(content, statistics, anomalies) as whole:
+                    fill(client, run_id, whole)
             finally:
                 client.set_terminated(run_id, "FAILED")
         return run_id

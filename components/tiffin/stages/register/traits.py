@@ -10,7 +10,7 @@ _LOCATIONS = {
 COMPONENTS = {
     "register_model": Traits(
         "model",
-        late_imports=("mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.tensorflow"),
+        late_imports=("mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.tensorflow", "tiffin.report.report"),
         needs=(TRACKING,),
         locations=_LOCATIONS,
         rules={"model_name": check_model_name, "tracking_uri": check_tracking_uri},

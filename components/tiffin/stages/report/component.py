@@ -1,7 +1,7 @@
 """KFP declaration of the report stage: summarize every run."""
 
 from kfp import dsl
-from kfp.dsl import Artifact, Markdown, Output, PipelineTaskFinalStatus
+from kfp.dsl import HTML, Artifact, Markdown, Output, PipelineTaskFinalStatus
 
 from tiffin.stages.report.traits import COMPONENTS
 
@@ -10,10 +10,14 @@ from tiffin.stages.report.traits import COMPONENTS
 def summarize_run(
     status: PipelineTaskFinalStatus,
     summary: Output[Artifact],
-    report: Output[Markdown],
+    report: Output[HTML],
+    card: Output[Markdown],
+    card_page: Output[HTML],
     pipeline: str,
 ) -> None:
-    """Write the summary of a run, whether it succeeded or failed. Use it as the exit task of dsl.ExitHandler.
+    """Write the summary and the report of a run, whether it succeeded or failed. Use it as the exit task of dsl.ExitHandler.
+
+    The report and the model card are made of what the steps of the run wrote to its artifact store.
 
     Args:
         status: State and error message of the run, set by KFP.
@@ -22,12 +26,15 @@ def summarize_run(
     Returns:
         summary: summary.json, the run's state and reason, data version, metrics, verdict, model version,
             serving address and notes.
-        report: report.md, the same for people: how the run ended, the metrics, and what its steps dropped, converted or chose.
+        report: report.html, for people: how the run ended, gate, metrics with curves, slices, fairness, explanation, training,
+            validation, data, and what the steps dropped, converted or chose. It has no scripts and loads nothing.
+        card: card.md, the model card.
+        card_page: card.html, the model card as a page.
     """
     from tiffin.errors import reported
 
     with reported():
-        from tiffin.stages.report.report import write_report
+        from tiffin.stages.report.reporting import write_reports
         from tiffin.stages.report.summary import log_lines, summarize
 
         result = summarize(
@@ -35,6 +42,7 @@ def summarize_run(
             {"state": status.state, "error_message": status.error_message},
         )  # fmt: skip
         # KFP's paths have no extension; viewers of files need one.
-        report.path = f"{report.path}.md"
-        write_report(report.path, result)
+        report.path, card.path = f"{report.path}.html", f"{card.path}.md"
+        card_page.path = card.path.removesuffix(".md") + ".html"
+        write_reports(report.path, card.path, card_page.path, summary.uri, "summarize-run", result)
         print(*log_lines(result), sep="\n")  # noqa: T201 - the step's log

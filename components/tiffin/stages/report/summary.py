@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tiffin.artifacts.logs import find_errors
-from tiffin.artifacts.notes import Note, by_severity
+from tiffin.artifacts.notes import by_severity
 from tiffin.artifacts.summary import RegisteredModel, Step, Summary, find_reports, noted, write_summary
 from tiffin.errors import InputError, StorageError
 from tiffin.printing import printable
@@ -62,7 +62,7 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
         serving=deployments[-1].address if deployments else None,
         steps=steps,
         unread=unread,
-        notes=tuple(noted(name, note) for name, found in steps.items() for note in by_severity(_notes(found))),
+        notes=tuple(noted(name, note) for name, found in steps.items() for note in by_severity(found.notes)),
     )
     write_summary(output, summary)
     return summary
@@ -90,15 +90,6 @@ def log_lines(summary: Summary) -> list[str]:
     """Return the lines for the step's log: state and reason, then one line per note."""
     notes = [printable(f"{note.step}: {note.text}") for note in summary.notes]
     return [f"{summary.pipeline}: {summary.state}. {summary.reason}", *notes]
-
-
-def _notes(step: Step) -> list[Note]:
-    return [
-        note
-        for report in (step.examples, step.anomalies, step.model, step.evaluation)
-        if report
-        for note in report.notes
-    ]
 
 
 def _read_steps(output_uri: str, step: str) -> tuple[dict[str, Step], tuple[str, ...]]:

@@ -4,7 +4,8 @@ from tiffin.stages.traits import S3, Traits
 
 COMPONENTS = {
     "summarize_run": Traits(
-        "data",
+        "model",
+        late_imports=("tiffin.report.report", "tiffin.report.card"),
         needs=(S3,),
         example=("ingest_examples", "{call}\n    with dsl.ExitHandler(summarize):\n        {before}"),
     ),

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
 from tiffin.artifacts.anomalies import Anomalies, Anomaly
+from tiffin.artifacts.statistics import read_common
 from tiffin.stages.validate.columns import Rules, Split
 from tiffin.stages.validate.comparison import compare
 from tiffin.stages.validate.magnitudes import find_magnitude, read_range
 from tiffin.stages.validate.reasons import MAGNITUDE, NEW_VALUE, NO_EXAMPLES, Finding, explain, most_unlisted
 from tiffin.stages.validate.rules import TRAINING
 from tiffin.stages.validate.significance import chance
-from tiffin.stages.validate.statistics import read_common
 
 _LISTED = 3
 # Probability that a new value of a split of the same data is reported, over all columns.

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from tiffin.artifacts.numbers import format_share
+from tiffin.artifacts.statistics import read_common
 from tiffin.stages.validate.columns import Rules, Split
 from tiffin.stages.validate.magnitudes import find_magnitude, read_range
-from tiffin.stages.validate.statistics import read_common
 
 # Codes of our own, beside TFDV's.
 NO_EXAMPLES = "NO_EXAMPLES"
@@ -84,14 +85,6 @@ def explain(finding: Finding) -> tuple[str, str]:
         f"breaks the rule {finding.code} in {finding.split.name}",
         finding.text or "See the column's rules in the schema.",
     )
-
-
-def format_share(share: float) -> str:
-    """Return a share as a percentage of three digits, or as many as it needs to differ from 0 % and 100 %."""
-    percent = 100 * share
-    if 99.95 <= percent < 100:
-        return "over 99.9 %"
-    return "under 0.01 %" if 0 < percent < 0.01 else f"{percent:.3g} %"
 
 
 def _no_examples(finding: Finding) -> tuple[str, str]:

@@ -1,19 +1,17 @@
 """Write the Markdown report of a validation: the anomalies, how the data was read, and each split's statistics by column."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tiffin.artifacts.anomalies import Anomaly
 from tiffin.artifacts.markdown import code, escape, example, table
 from tiffin.artifacts.notes import Note
-from tiffin.stages.validate.reasons import format_share
-from tiffin.stages.validate.statistics import read_common, read_logical
+from tiffin.artifacts.numbers import format_moment, format_number, format_share
+from tiffin.artifacts.statistics import read_common, read_logical
 
 _FIRST = ("train", "eval")
 _TYPES = {"INT": "integer", "FLOAT": "float", "STRING": "text", "BYTES": "text"}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400
 
 
@@ -82,23 +80,7 @@ def _row(feature: statistics_pb2.FeatureNameStatistics, rows: float, names: Mapp
         return *start, str(len(top)), "", "", "", "", "", ", ".join(top)
     if logical:
         moments = (numbers.mean, numbers.min, numbers.median, numbers.max)
-        mean, *others = (_format_moment(moment, logical) for moment in moments)
+        mean, *others = (format_moment(moment, logical) for moment in moments)
         return *start, "", mean, f"{numbers.std_dev / _DAY:.3g} days", *others, ""
     values = (numbers.mean, numbers.std_dev, numbers.min, numbers.median, numbers.max)
     return *start, "", *(format_number(value) for value in values), ""
-
-
-def format_number(value: float) -> str:
-    """Return a number without an exponent where that is readable, so that codes and ids look as in the data."""
-    if value == 0 or 1e-4 <= abs(value) < 1e15:
-        text = f"{value:.6g}" if abs(value) < 1e5 else f"{value:.1f}"
-        return text if "." not in text else text.rstrip("0").rstrip(".")
-    return f"{value:.6g}"
-
-
-def _format_moment(seconds: float, logical: str) -> str:
-    try:
-        moment = _EPOCH + timedelta(seconds=round(seconds))
-    except OverflowError:
-        return format_number(seconds)
-    return f"{moment:%Y-%m-%d}" if logical == "date" else f"{moment:%Y-%m-%d %H:%M:%S}"

@@ -16,6 +16,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tiffin.artifacts.examples import Manifest, read_manifest
 from tiffin.artifacts.shards import read_batches
+from tiffin.artifacts.statistics import LOGICAL
 from tiffin.stages.validate.tfdv import KmvSketch, stats_impl, tfdv
 
 _BATCH_ROWS = 65_536
@@ -27,7 +28,6 @@ _MAX_CORES = 8
 _THREAD_ROWS = 16_384
 _EXACT_GROUPS = 1 << 14
 # Names of our own statistics of a column, beside TFDV's.
-_LOGICAL = "logical"
 _GROUPS = "groups"
 # Preprocessing uses these quantiles as bucket boundaries and the most frequent values as vocabularies.
 _QUANTILES = 32
@@ -54,17 +54,6 @@ def compute(examples: str | Path, splits: Sequence[str] = ()) -> statistics_pb2.
         _add_traits(dataset, manifest, examples)
         result.datasets.append(dataset)
     return result
-
-
-def read_common(feature: statistics_pb2.FeatureNameStatistics) -> statistics_pb2.CommonStatistics:
-    """Return the statistics that columns of all types have."""
-    found: statistics_pb2.CommonStatistics = getattr(feature, feature.WhichOneof("stats")).common_stats
-    return found
-
-
-def read_logical(feature: statistics_pb2.FeatureNameStatistics) -> str:
-    """Return what the column's integers stand for: boolean, date or timestamp; empty for plain values."""
-    return next((trait.str for trait in feature.custom_stats if trait.name == _LOGICAL), "")
 
 
 def read_groups(feature: statistics_pb2.FeatureNameStatistics) -> int | None:
@@ -156,7 +145,7 @@ def _add_traits(dataset: statistics_pb2.DatasetFeatureStatistics, manifest: Mani
     for feature in dataset.features:
         name = feature.path.step[0]
         if logical[name]:
-            feature.custom_stats.add(name=_LOGICAL, str=logical[name])
+            feature.custom_stats.add(name=LOGICAL, str=logical[name])
         if name == key:
             feature.custom_stats.add(name=_GROUPS, num=_count_distinct(examples, dataset.name, name))
 

@@ -1,0 +1,96 @@
+"""The sections about groups of rows: slices, and the groups of sensitive columns."""
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+
+from tiffin.artifacts.verdict import Evaluation, Fairness, Slice
+from tiffin.report.data import listing
+from tiffin.report.drawing import FAINT, WIDTH, draw, labels, rows
+from tiffin.report.page import Block, Chart, Charts, Text
+from tiffin.report.quality import interval, metric
+
+_MOST_DRAWN = 20
+# The metric that is drawn, by task.
+_MAIN = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
+
+
+def describe_slices(evaluation: Evaluation, name: str) -> list[Block]:
+    """Describe the slices; none without slices."""
+    if not evaluation.slices:
+        return []
+    main = _MAIN[evaluation.task]
+    overall = evaluation.metrics.get(main)
+    drawn = [one for one in evaluation.slices if one.metrics.get(main) is not None]
+    worst = sorted(drawn, key=lambda one: -(one.metrics[main] or 0))[:_MOST_DRAWN]
+    blocks: list[Block] = [Text(f"The metrics of groups of rows, those with the largest {main} first.")]
+    if worst:
+        text = f"Points with 95 % intervals. The line is all rows: {metric(overall)}."
+        if len(drawn) > len(worst):
+            text += f" The {len(worst)} largest of {len(drawn):,} slices."
+        blocks.append(Charts([Chart(f"{main} by slice", draw(_points(worst, main, overall), f"{name}-slices"), text)]))
+    names = list(dict.fromkeys(metric_name for one in evaluation.slices for metric_name in one.metrics))
+    ordered = [
+        *sorted(drawn, key=lambda one: -(one.metrics[main] or 0)),
+        *(o for o in evaluation.slices if o not in drawn),
+    ]
+    cells = [(one.value, f"{one.rows:,}", *(metric(one.metrics.get(each)) for each in names)) for one in ordered]
+    blocks += listing(("slice", "rows", *names), cells, "lr" + "r" * len(names), "All slices", len(cells) > _MOST_DRAWN)
+    return blocks
+
+
+def _points(slices: Sequence[Slice], main: str, overall: float | None) -> alt.LayerChart:
+    ends = [one.intervals.get(main) for one in slices]
+    values = [one.metrics[main] for one in slices]
+    data = rows(
+        slice=labels([one.value for one in slices]),
+        value=values,
+        low=[end.low if end else value for end, value in zip(ends, values, strict=True)],
+        high=[end.high if end else value for end, value in zip(ends, values, strict=True)],
+        rows=[one.rows for one in slices],
+    )
+    y = alt.Y("slice:N", title=None, sort=None)
+    base = alt.Chart(data, width=WIDTH - 100, height=alt.Step(18))
+    x = alt.X("value:Q", title=main, scale=alt.Scale(zero=False))
+    layers = [base.mark_rule().encode(x=alt.X("low:Q", title=main), x2="high", y=y), base.mark_point().encode(x=x, y=y)]
+    if overall is not None:
+        layers.append(alt.Chart(rows(all=[overall])).mark_rule(color=FAINT, strokeDash=[4, 4]).encode(x="all:Q"))
+    return alt.layer(*layers)
+
+
+def describe_fairness(evaluation: Evaluation, names: Mapping[str, str], name: str) -> list[Block]:
+    """Describe sensitive columns; none without them.
+
+    Args:
+        evaluation: Evaluation of a model.
+        names: Name of a column in the examples to its name in the data, where they differ.
+        name: Start of the names of the charts.
+    """
+    if not evaluation.fairness:
+        return []
+    blocks: list[Block] = [
+        Text("Differences between the groups of sensitive columns: 0 is no difference; of a ratio, 1 is none.")
+    ]
+    for number, one in enumerate(evaluation.fairness):
+        blocks += _column(one, names.get(one.column, one.column), f"{name}-fairness-{number}")
+    return blocks
+
+
+def _column(one: Fairness, title: str, name: str) -> list[Block]:
+    blocks: list[Block] = []
+    means = list(dict.fromkeys(each for group in one.groups for each in group.means))
+    charts = []
+    for number, each in enumerate(means):
+        shown = [(group.value, group.means[each]) for group in one.groups if group.means.get(each) is not None]
+        if not shown:
+            continue
+        values, heights = zip(*shown[:_MOST_DRAWN], strict=True)
+        chart = alt.Chart(rows(group=labels(list(values)), value=heights), width=WIDTH - 100, height=alt.Step(18))
+        bars = chart.mark_bar().encode(x=alt.X("value:Q", title=each), y=alt.Y("group:N", title=None, sort=None))
+        charts.append(Chart(f"{each} by {title}", draw(bars, f"{name}-{number}")))
+    blocks += [Charts(charts)] if charts else []
+    cells = [(each, metric(value), interval(one.intervals.get(each))) for each, value in one.measures.items()]
+    blocks += listing(("measure", "value", "95 % interval"), cells, "lrl", f"Differences by {title}")
+    groups = [(g.value, f"{g.rows:,}", *(metric(g.means.get(each)) for each in means)) for g in one.groups]
+    blocks += listing(("group", "rows", *means), groups, "lr" + "r" * len(means), f"Groups of {title}")
+    return blocks

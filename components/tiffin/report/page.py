@@ -1,0 +1,146 @@
+"""The page of a report: sections of text, tables and charts as one HTML file without scripts that loads nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import jinja2
+from markupsafe import Markup
+
+from tiffin.printing import printable
+
+Tone = Literal["good", "bad", "muted"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A cell of a table in a colour: `good`, `bad` or `muted`."""
+
+    text: str
+    tone: Tone
+
+
+Cell = str | Mark
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        header: Names of the columns.
+        cells: Cells of each row.
+        alignment: `l` or `r` for each column; empty for `l`.
+        title: Title; empty for none. A folded table shows only its title until it is opened.
+        is_folded: Whether the table is folded.
+    """
+
+    kind: ClassVar[str] = "table"
+    header: Sequence[str]
+    cells: Sequence[Sequence[Cell]]
+    alignment: str = ""
+    title: str = ""
+    is_folded: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart: an SVG of `drawing.draw`, its title, and what it shows."""
+
+    title: str
+    svg: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Charts side by side."""
+
+    kind: ClassVar[str] = "charts"
+    charts: Sequence[Chart]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A column of the data: its name, what it is, its values in a few lines, and a small chart; empty for none."""
+
+    title: str
+    about: str
+    lines: Sequence[str]
+    svg: str = ""
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Cards side by side."""
+
+    kind: ClassVar[str] = "cards"
+    cards: Sequence[Card]
+
+
+Block = Text | Table | Charts | Cards
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section: its title and its blocks, in order."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page.
+
+    Attributes:
+        title: Title.
+        state: How the run ended, in one word.
+        tone: Colour of the state.
+        reason: Why, in a sentence.
+        facts: Name and value of what a reader looks for first.
+        sections: Sections, in order.
+        content: HTML in place of sections.
+    """
+
+    title: str
+    state: str
+    tone: Tone
+    reason: str
+    facts: Sequence[tuple[str, str]] = ()
+    sections: Sequence[Section] = field(default=())
+    content: str = ""
+
+
+def tone_of(state: str) -> Tone:
+    """Return the colour of a run's state."""
+    return "good" if state in ("SUCCEEDED", "PASSED") else "bad"
+
+
+def render(page: Page) -> str:
+    """Return a page as HTML. Texts of users are escaped, control characters too."""
+    text: str = _environment().get_template("page.html").render(page=page)
+    return text
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("tiffin.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+
+
+def _shown(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,0 +1,112 @@
+"""The report of a run: one HTML file that opens without a network."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from tiffin.artifacts.summary import Step, StepNote, Summary
+from tiffin.report import page
+from tiffin.report.data import describe_data, describe_validation, listing
+from tiffin.report.decision import describe_gate
+from tiffin.report.explanation import describe_explanation
+from tiffin.report.groups import describe_fairness, describe_slices
+from tiffin.report.page import Block, Page, Section, Text
+from tiffin.report.quality import describe_quality
+from tiffin.report.training import describe_training
+from tiffin.storage.files import write_bytes
+
+
+def write_report(
+    path: str | Path,
+    summary: Summary,
+    statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList] | None = None,
+) -> None:
+    """Write the report of a run as an HTML file. The same summary and statistics give the same bytes.
+
+    Args:
+        path: Path of the file.
+        summary: Summary of the run, so far.
+        statistics: Name of a step to the statistics of the examples that it computed. Defaults to none.
+    """
+    write_bytes(path, describe(summary, statistics or {}).encode())
+
+
+def describe(summary: Summary, statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList]) -> str:
+    """Return the report of a run as HTML; see `write_report`."""
+    facts = [
+        ("data", summary.data_version),
+        ("model", f"{summary.model.name} version {summary.model.version}" if summary.model else None),
+        ("served at", summary.serving),
+        ("stopped by", summary.stopped_by),
+    ]
+    return page.render(
+        Page(
+            title=summary.pipeline,
+            state=summary.state,
+            tone=page.tone_of(summary.state),
+            reason=summary.reason,
+            facts=[(name, value) for name, value in facts if value],
+            sections=_sections(summary, statistics),
+        )
+    )
+
+
+def _sections(summary: Summary, statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList]) -> list[Section]:
+    """Return the sections: the decision first, then what led to it, then all notes."""
+    steps = summary.steps
+    manifest = next((step.examples for step in reversed(list(steps.values())) if step.examples), None)
+    training = next((step.model for step in reversed(list(steps.values())) if step.model), None)
+    names = {new: old for old, new in manifest.renamed.items()} if manifest else {}
+    makers: list[tuple[str, Callable[[], Sequence[Block]]]] = []
+    for number, (step, evaluation) in enumerate(summary.evaluations.items()):
+        of, name = _of(step, summary.evaluations), f"evaluation-{number}"
+        makers += [
+            (f"Gate{of}", partial(describe_gate, evaluation, name)),
+            (f"Metrics{of}", partial(describe_quality, evaluation, name)),
+            (f"Slices{of}", partial(describe_slices, evaluation, name)),
+            (f"Fairness{of}", partial(describe_fairness, evaluation, names, name)),
+            (f"Explanation{of}", partial(describe_explanation, evaluation, names, name)),
+        ]
+    trainings = {step: one.model for step, one in steps.items() if one.model}
+    for number, (step, record) in enumerate(trainings.items()):
+        makers.append((f"Training{_of(step, trainings)}", partial(describe_training, record, f"training-{number}")))
+    validations = {step: one.anomalies for step, one in steps.items() if one.anomalies}
+    for step, anomalies in validations.items():
+        makers.append((f"Validation{_of(step, validations)}", partial(describe_validation, anomalies, manifest)))
+    if manifest:
+        last = next(reversed(list(statistics.values())), None) if statistics else None
+        makers.append(("Data", partial(describe_data, manifest, last, training, _important(steps))))
+    made = [Section(title, _made(make)) for title, make in makers]
+    notes = Section("What the steps dropped, converted or chose", _notes(summary.notes))
+    unread = Section("Reports that could not be read", [Text(line) for line in summary.unread])
+    return [section for section in (*made, notes, unread) if section.blocks]
+
+
+def _of(step: str, steps: Mapping[str, object]) -> str:
+    """Return the end of a section's title: the step's name, if several steps have such a section."""
+    return f" of {step}" if len(steps) > 1 else ""
+
+
+def _made(make: Callable[[], Sequence[Block]]) -> Sequence[Block]:
+    """Return the blocks of a section. A defect in one section must not hide the others, nor fail a run that is over."""
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - shown where the section would be
+        return [
+            Text(f"This section could not be written, which is a defect of Tiffin: {type(error).__name__}: {error}")
+        ]
+
+
+def _important(steps: Mapping[str, Step]) -> list[str]:
+    """Return the columns that the last evaluated model depends on, most important first."""
+    for step in reversed(list(steps.values())):
+        if step.evaluation and step.evaluation.attributions:
+            return [one.column for one in step.evaluation.attributions.columns]
+    return []
+
+
+def _notes(notes: Sequence[StepNote]) -> Sequence[Block]:
+    cells = [(n.step, n.text, n.column, "" if n.count is None else f"{n.count:,}", n.example[:200]) for n in notes]
+    return listing(("step", "what", "column", "count", "first example"), cells, "lllrl") or [Text("Nothing.")]

@@ -1,0 +1,3 @@
+"""The report is written in the environment of the models."""
+
+RUNS_IN = ("model",)

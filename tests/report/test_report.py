@@ -1,0 +1,158 @@
+"""The report of a run as a page."""
+
+import html
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import pytest
+
+from support.documents import make_evaluation, make_manifest, make_training
+from support.hostile import HOSTILE, controls
+from support.reporting import COLUMNS, EVALUATION, MANIFEST, STATISTICS, TRAINING
+from tiffin.artifacts.anomalies import Anomalies, Anomaly
+from tiffin.artifacts.examples import Source
+from tiffin.artifacts.notes import Note
+from tiffin.artifacts.summary import RegisteredModel, Step, Summary, noted
+from tiffin.report import report as reports
+from tiffin.report.report import describe, write_report
+
+EMPTY = Summary("training", "FAILED", "", None, None, {}, None, None, None, steps={})
+ENDED = replace(
+    EMPTY, state="SUCCEEDED", reason=EVALUATION.reason, data_version="d1", model=RegisteredModel("taxi", 3),
+    serving="serving:8500", notes=(noted("train-model", Note("TASK_CHOSEN", "binary: 2 distinct integers")),),
+    steps={"ingest-examples": Step(examples=MANIFEST), "train-model": Step(model=TRAINING),
+           "validate-examples": Step(anomalies=Anomalies(True, "No anomalies.", ())),
+           "evaluate-model": Step(evaluation=EVALUATION)},
+)  # fmt: skip
+
+
+def titles(page):
+    return re.findall(r"<h2>(.+?)</h2>", page)
+
+
+def charts(page):
+    return re.findall(r"<figcaption>(.+?)</figcaption>", page)
+
+
+@pytest.fixture(scope="module")
+def page():
+    return describe(ENDED, {"validate-examples": STATISTICS})
+
+
+def test_a_run_without_any_report():
+    page = describe(EMPTY, {})
+
+    assert titles(page) == ["What the steps dropped, converted or chose"]
+    assert "FAILED" in page
+    assert charts(page) == []
+
+
+def test_every_section_and_chart_of_a_run(page):
+    assert titles(page) == [
+        "Gate", "Metrics", "Slices", "Fairness", "Explanation", "Training", "Validation", "Data",
+        "What the steps dropped, converted or chose",
+    ]  # fmt: skip
+    assert charts(page) == [
+        "Beside the model in production", "ROC curve", "Precision and recall", "Calibration", "Confusion",
+        "log_loss by slice", "selection_rate by city", "What the predictions depend on", "km", "city",
+        "Loss of each epoch",
+    ]  # fmt: skip
+    # One card for each column.
+    assert page.count("<article>") == len(COLUMNS)
+    assert page.count("<svg") == len(charts(page)) + len(COLUMNS)
+
+
+def test_the_page_has_no_script_and_loads_nothing(page):
+    assert "default-src 'none'" in page
+    assert not re.search(r"<script|\bon\w+=|javascript:|@import", page)
+    # Namespaces of SVG are names, not addresses that are loaded.
+    assert not re.search(r"""(?:src|href)=["'](?!#|data:,")""", page)
+    assert set(re.findall(r"https?://[^\"' ]+", page)) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+
+def test_ids_are_unique(page):
+    found = re.findall(r'\bid="([^"]+)"', page)
+
+    assert len(found) == len(set(found))
+    assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(found)
+
+
+def test_the_same_run_gives_the_same_bytes(page, tmp_path):
+    write_report(tmp_path / "run" / "report.html", ENDED, {"validate-examples": STATISTICS})
+
+    assert (tmp_path / "run" / "report.html").read_bytes() == page.encode()
+
+
+def test_numbers_of_the_gate_and_the_metrics(page):
+    cells = [re.sub("<.+?>", "", html.unescape(cell)) for cell in re.findall(r"<td.*?>(.*?)</td>", page)]
+
+    assert {"auc", "0.9", "0.85 to 0.95", "0.88", "passed", "CHAMPION", "taxi.csv", "city = Oslo"} < set(cells)
+    assert "in production (version 2)" in page
+
+
+def test_times_are_dates_and_codes_are_whole(page):
+    assert "2013-01-01 00:00:00 to 2014-08-21 14:15:00" in page
+    assert "17031081401 to 17031839100" in page
+    assert "as seconds since 1970: 2013-01-01 00:00:00 to 2014-08-21 14:15:00" in page
+    assert not re.search(r"\d\.\d+e\+\d", re.sub(r"<svg.*?</svg>", "", page, flags=re.S))
+
+
+def test_several_models_have_sections_of_their_own():
+    other = make_evaluation(passed=False, reason="auc is missing.", metrics={"auc": None})
+    steps = {"evaluate-model": Step(evaluation=make_evaluation()), "evaluate-model-2": Step(evaluation=other)}
+    page = describe(replace(EMPTY, stopped_by="evaluation", steps=steps), {})
+
+    assert [title for title in titles(page) if title.startswith("Gate")] == [
+        "Gate of evaluate-model", "Gate of evaluate-model-2",
+    ]  # fmt: skip
+    assert "not measured" in page
+
+
+def test_a_text_of_users_stays_text():
+    first = HOSTILE[0]
+    manifest = replace(
+        make_manifest(columns=COLUMNS), renamed={first: "city"}, derive={text: text for text in HOSTILE},
+        exclude=HOSTILE, sources=tuple(Source(text, "d" * 64, 3) for text in HOSTILE),
+    )  # fmt: skip
+    slices = tuple(replace(EVALUATION.slices[0], value=text) for text in HOSTILE)
+    evaluation = replace(
+        EVALUATION, reason=first, slices=slices, classes=HOSTILE, confusion=((1,) * len(HOSTILE),) * len(HOSTILE)
+    )
+    two = replace(EVALUATION, classes=HOSTILE[:2])
+    anomalies = Anomalies(False, first, tuple(Anomaly("eval", "city", "C", text, text) for text in HOSTILE))
+    steps = {
+        "a": Step(examples=manifest, model=TRAINING, evaluation=evaluation, anomalies=anomalies),
+        "b": Step(evaluation=two),
+    }
+    notes = tuple(noted("ingest-examples", Note("CONVERTED", text, text, 1, text)) for text in HOSTILE)
+    page = describe(
+        replace(EMPTY, pipeline=first, reason=first, notes=notes, unread=HOSTILE, steps=steps), {"a": STATISTICS}
+    )
+
+    assert "could not be written" not in page
+    assert not re.search(r"<(script|iframe|img|svg on|!--|\?)|<a (?!href=\"#section)", page)
+    assert not controls(page)
+    for svg in re.findall(r"<svg.*?</svg>", page, re.S):
+        ElementTree.fromstring(svg)
+
+
+def test_a_defect_in_a_section_hides_no_other(monkeypatch):
+    monkeypatch.setattr(reports, "describe_quality", lambda *_: 1 / 0)
+    page = describe(ENDED, {})
+
+    assert titles(page)[:3] == ["Gate", "Metrics", "Slices"]
+    assert "ZeroDivisionError" in page
+
+
+def test_values_that_are_no_numbers_are_left_out():
+    nan = float("nan")
+    training = make_training(losses=(0.5, nan, float("inf")))
+    page = describe(replace(EMPTY, steps={"train": Step(model=training)}), {})
+
+    assert charts(page) == ["Loss of each epoch"]
+    assert "could not be written" not in page
+
+
+def test_reports_that_could_not_be_read():
+    assert titles(describe(replace(EMPTY, unread=("a", "b")), {}))[-1] == "Reports that could not be read"
