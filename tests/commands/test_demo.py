@@ -44,10 +44,7 @@ def test_the_demo_ends_with_a_prediction_and_leaves_no_server(
     assert list(folder.iterdir()) == [state]
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
-def test_mlflow_shows_its_run_and_its_model_until_a_signal(
-    demo: tuple[Path, subprocess.CompletedProcess[str]], number: signal.Signals
-) -> None:
+def test_mlflow_shows_its_run_and_its_model_until_a_signal(demo: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, _ = demo
     with start("ui", "--state", folder / "state", "--port", free_port(), TMPDIR=str(folder)) as process:
         assert process.stdout
@@ -58,10 +55,10 @@ def test_mlflow_shows_its_run_and_its_model_until_a_signal(
         run = model["latest_versions"][0]["run_id"]
         with urllib.request.urlopen(f"{address}/get-artifact?path=parameters.json&run_id={run}", timeout=30) as answer:
             parameters = json.load(answer)
-        process.send_signal(number)
+        process.send_signal(signal.SIGHUP)
         process.wait(60)
 
     assert (model["name"], parameters["label"]) == ("model", "late")
-    assert process.returncode == (0 if number == signal.SIGHUP else -number)
+    assert process.returncode == 0
     assert until(lambda: not serving.is_open(address.removeprefix("http://")))
     assert until(lambda: [path.name for path in folder.iterdir()] == ["state"])

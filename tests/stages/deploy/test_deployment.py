@@ -199,8 +199,8 @@ class TestServed:
         before = storage.read(f"{root}/{NAME}/stable.config")
         with pytest.raises(Conflict, match=r"/versions/1'"):
             deploy(
-                models.regression.model,
-                models.regression.examples,
+                models.multiclass.model,
+                models.multiclass.examples,
                 tmp_path / "other",
                 NAME,
                 1,
@@ -212,6 +212,17 @@ class TestServed:
         assert storage.read(f"{root}/{NAME}/stable.config") == before
         assert storage.exists(f"{root}/{NAME}/versions/1/saved_model.pb")
         assert not (tmp_path / "other").exists()
+
+    def test_the_answer_of_several_classes_is_recorded(self, server, models, tmp_path):
+        root, address = server
+        model, examples = models.multiclass.model, models.multiclass.examples
+        found = deploy(
+            model, examples, tmp_path / "out", NAME, 5, serving_root=root, address=address, deadline_seconds=60
+        )
+
+        assert found == read_deployment(tmp_path / "out")
+        assert found.answer["classes"] == ["fair", "fast", "slow"]
+        assert sum(found.answer["probabilities"]) == pytest.approx(1)
 
     def test_a_model_that_predicts_nan_is_not_deployed(self, deployed, server, models, tmp_path):
         root, address = server

@@ -15,6 +15,7 @@ from tiffin.artifacts.examples import read_sample_rows
 from tiffin.artifacts.model import read_training, saved_model
 from tiffin.errors import InputError, ServingError
 from tiffin.serving import Client, warmup
+from tiffin.serving.outputs import plain
 from tiffin.serving.root import STABLE, ServedModel, resolve_root
 from tiffin.stages.deploy.parameters import check_deadline, check_version
 
@@ -128,18 +129,12 @@ def _test(
         except ServingError:
             check()  # the server unloads a version that was replaced
             raise
-    answer = {key: np.asarray(value)[0] for key, value in found.items()}
+    answer = {key: np.asarray(np.asarray(value)[0]) for key, value in found.items()}
     for key, value in answer.items():
-        if np.issubdtype(np.asarray(value).dtype, np.number) and not np.isfinite(value).all():
+        if np.issubdtype(value.dtype, np.number) and not np.isfinite(value).all():
             raise ServingError(
                 f"Predictions should be finite. Received: {key}={value} from {name} version {version} at {address}. "
                 "Check the training losses: the model may have diverged.",
                 code="DATA_LOSS",
             )
-    return {key: _plain(value) for key, value in sorted(answer.items())}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode()
-    return value.tolist() if hasattr(value, "tolist") else value
+    return {key: plain(value.tolist()) for key, value in sorted(answer.items())}

@@ -175,7 +175,8 @@ def check_label(dataset: statistics_pb2.DatasetFeatureStatistics, label: str) ->
     feature = features[label]
     if read_common(feature).num_non_missing == 0:
         raise DataError(
-            f"The label should have values. Received: label='{label}' with 0 values in split '{dataset.name}'."
+            f"The label should have values. Received: label='{label}' without a value in split '{dataset.name}'. "
+            "Choose another label, or check how missing values are written."
         )
     if feature.WhichOneof("stats") == "num_stats":
         single = feature.num_stats.min == feature.num_stats.max
