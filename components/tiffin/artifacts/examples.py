@@ -216,17 +216,28 @@ def shard_uris(artifact: str | Path, split: str) -> list[str]:
     ]
 
 
-def read_sample_rows(artifact: str | Path) -> list[Row]:
+def read_sample_rows(artifact: str | Path, columns: Sequence[str] | None = None) -> list[Row]:
     """Read the sample rows.
 
+    Args:
+        artifact: Folder of the artifact.
+        columns: Columns to return. Defaults to all.
+
     Raises:
-        InputError: The artifact has no sample rows.
+        InputError: The artifact has no sample rows, or lacks a column.
     """
     path = Path(artifact) / _SAMPLE_ROWS
     rows = _read_lines(path)
     if not rows:
         raise InputError(f"No sample rows in '{path}'. Run the ingest step again.")
-    return rows
+    if columns is None:
+        return rows
+    if absent := [name for name in columns if name not in rows[0]]:
+        raise InputError(
+            f"examples should have the columns of the model. Received: '{artifact}' without {', '.join(absent)}. "
+            "Ingest with the same derive and exclude as in training."
+        )
+    return [{name: row[name] for name in columns} for row in rows]
 
 
 def read_rejected(artifact: str | Path) -> list[Rejected]:

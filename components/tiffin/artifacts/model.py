@@ -10,8 +10,11 @@ from tiffin.artifacts.notes import Note
 TRAINING = "training.json"
 # A copy of the file that the parameter model_code names.
 MODEL_CODE = "model_code.py"
+ANSWERS = "answers.json"
 
 Task = Literal["binary", "multiclass", "regression"]
+# The output of the signature serving_default with the predictions.
+OUTPUTS: dict[Task, str] = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,19 @@ class Training:
     search: tuple[EpochLoss, ...] = ()
 
 
+@dataclass(frozen=True)
+class Answers:
+    """Predictions of the trained network for a few rows, made before its export.
+
+    Attributes:
+        rows: Each input column with its value of every row; None is missing.
+        answers: Prediction of each row: one number, or a probability of each class.
+    """
+
+    rows: dict[str, tuple[object, ...]]
+    answers: tuple[tuple[float, ...], ...]
+
+
 def write_training(artifact: str | Path, training: Training) -> None:
     """Write the record of a model artifact."""
     documents.write(Path(artifact) / TRAINING, training)
@@ -124,6 +140,24 @@ def read_training(artifact: str | Path) -> Training:
         InputError: The file is missing or is not a training record.
     """
     return documents.read(Path(artifact) / TRAINING, Training)
+
+
+def write_answers(artifact: str | Path, answers: Answers | None) -> None:
+    """Write the predictions of the trained network; None removes those of an earlier attempt."""
+    path = Path(artifact) / ANSWERS
+    path.unlink(missing_ok=True)
+    if answers is not None:
+        documents.write(path, answers)
+
+
+def read_answers(artifact: str | Path) -> Answers | None:
+    """Read the predictions of the trained network; None if the artifact has none, as of other tools.
+
+    Raises:
+        InputError: The file is not a document of such predictions.
+    """
+    path = Path(artifact) / ANSWERS
+    return documents.read(path, Answers) if path.is_file() else None
 
 
 def saved_model(artifact: str | Path) -> Path:

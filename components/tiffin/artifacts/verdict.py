@@ -28,8 +28,8 @@ class Check:
         margin: Of the check against guessing, what the value must be better by on this number of rows, with 95 %
             confidence; of the check against production, what it may be worse by. None for other checks, and without a value.
         rows: Number of rows that the value is from; None if it is not from rows.
-        code: Kind of the check: `BOUND`, `BASELINE`, `CHAMPION`, `SLICE`, `FAIRNESS`, `CALIBRATION`, `ROWS` or
-            `UNKNOWN_CLASSES`.
+        code: Kind of the check: `BOUND`, `BASELINE`, `CHAMPION`, `SLICE`, `FAIRNESS`, `CALIBRATION`, `ROWS`,
+            `UNKNOWN_CLASSES`, `SERVING`, `SIZE`, `LOAD_TIME` or `LATENCY`.
         slice: The slice or the sensitive column that the value is of; empty for all rows.
         low: Lower end of the 95 % interval of the value; of the check against production, of what the model is better by.
             None without an interval.
@@ -234,6 +234,40 @@ class Attributions:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """The model in a model server that was started for the evaluation only.
+
+    The times differ between runs; they are in the verdict only if the gate bounds them.
+
+    Attributes:
+        server: Program of the model server.
+        problem: Why it did not load the model or answer the rows; empty if it did.
+        size_bytes: Size of the SavedModel.
+        rows: Number of rows of the split that were sent.
+        trainer_rows: Number of rows that were compared with the trained network, before its export; 0 if the model artifact
+            has no predictions of it.
+        differing_rows: Number of rows that were answered with other values; None if not all rows were answered.
+        largest_difference: Largest difference of these values; None if not all rows were answered, or one is not finite.
+        load_seconds: Seconds to load the model and run its warm-up requests; None if it did not load.
+        requests: Number of requests with one row.
+        p50_ms: Median duration of these requests in milliseconds; None if they were not answered.
+        p99_ms: 99th percentile of these durations.
+    """
+
+    server: str
+    problem: str
+    size_bytes: int
+    rows: int
+    trainer_rows: int
+    differing_rows: int | None
+    largest_difference: float | None
+    load_seconds: float | None
+    requests: int
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The evaluation of a model on a split.
 
@@ -261,9 +295,12 @@ class Evaluation:
         fairness: Differences between the groups of sensitive columns.
         champion: The model in production; None if it was not looked for.
         attributions: What each column contributes to the predictions; None for a model without the signature `explain`.
+        serving: The model in a model server; None if it was not tried.
         gate: The gate document, with defaults and thresholds filled in.
         gate_digest: First 16 hexadecimal digits of the SHA-256 of the gate document.
-        verdict_digest: First 16 hexadecimal digits of the SHA-256 of the verdict.
+        verdict_digest: First 16 hexadecimal digits of the SHA-256 of the verdict: whether the model passed, the reason and the
+            checks. Load time and latency are part of it only if the gate bounds them, so that it is otherwise the same for the
+            same data, model and gate.
     """
 
     passed: bool
@@ -288,6 +325,7 @@ class Evaluation:
     champion: Champion | None = None
     errors: Histogram | None = None
     attributions: Attributions | None = None
+    serving: Serving | None = None
     gate: dict[str, object] | None = None
     gate_digest: str = ""
     verdict_digest: str = ""

@@ -14,12 +14,13 @@ import sys
 # Signals that a terminal, a runner or an operator may send to a step.
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
-EXECUTOR = ["-m", "kfp.dsl.executor_main"]
+# Commands that a warm interpreter runs: a step, and the model server that a step starts.
+COMMANDS = (("-m", "kfp.dsl.executor_main"), ("-m", "tiffin.model_server"))
 
 
 def main(path: str, python: str, *arguments: str) -> None:
     """Hand `arguments` over to the warm interpreter that listens at `path`, or to a new process of `python`."""
-    if list(arguments[:2]) != EXECUTOR:
+    if arguments[:2] not in COMMANDS:
         os.execv(python, [python, *arguments])  # noqa: S606 - no shell is needed
     # Until the step runs, Ctrl-C ends this process without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,13 +129,16 @@ def step_environment(name: str, function: str, machine: Machine) -> dict[str, st
     path = [str(virtualenv / "bin"), os.environ.get("PATH", os.defpath)]
     interpreter = machine.interpreters.get(name)
     traits = find_components().get(function)
+    environment = {**os.environ, **machine.variables}
     # A step without heavy imports does not wait for an interpreter that is still importing.
     if interpreter is not None and (traits is None or not traits.is_light or interpreter.is_ready):
         path.insert(0, str(interpreter.bin))
+        # The model server that a step starts is a fork as well. Its default would be a new process.
+        server = [str(interpreter.bin / "python3"), "-m", "tiffin.model_server", "--allow_reload_config"]
+        environment.setdefault("TIFFIN_MODEL_SERVER", shlex.join(server))
     # kfp's command creates a temporary folder for the component's source and does not remove it.
     temporary = machine.private / "tmp"
     temporary.mkdir(exist_ok=True)
-    environment = {**os.environ, **machine.variables}
     environment.pop("PYTHONHOME", None)
     return environment | {
         "PATH": os.pathsep.join(path),

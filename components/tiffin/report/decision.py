@@ -2,7 +2,7 @@
 
 import altair as alt
 
-from tiffin.artifacts.verdict import Check, Evaluation
+from tiffin.artifacts.verdict import Check, Evaluation, Serving
 from tiffin.report.data import listing
 from tiffin.report.drawing import FAINT, WIDTH, draw, rows
 from tiffin.report.page import Block, Chart, Charts, Mark, Text
@@ -37,9 +37,31 @@ def describe_gate(evaluation: Evaluation, name: str) -> list[Block]:
     ]  # fmt: skip
     header = ("outcome", "check", "metric", "group", "value", "95 % interval", "bound", "rows", "reason")
     blocks += listing(header, cells, "llllrlrrl", "Checks")
+    blocks += _serving(evaluation.serving)
     if evaluation.gate_digest:
         blocks.append(Text(f"Gate {evaluation.gate_digest}, verdict {evaluation.verdict_digest}."))
     return blocks
+
+
+def _serving(found: Serving | None) -> list[Block]:
+    """Return the table of the model in a model server; nothing if it was not tried."""
+    if found is None:
+        return []
+    facts = [
+        ("server", found.server),
+        ("problem", found.problem),
+        ("size", f"{found.size_bytes:,} bytes"),
+        ("loaded in", f"{found.load_seconds:.2f} s" if found.load_seconds is not None else ""),
+        ("rows answered as here", f"{found.rows - (found.differing_rows or 0):,} of {found.rows:,}"),
+        ("largest difference", "" if found.largest_difference is None else f"{found.largest_difference:.1g}"),
+        ("median of a request", f"{found.p50_ms:.3g} ms" if found.p50_ms is not None else ""),
+        (
+            "99th percentile",
+            f"{found.p99_ms:.3g} ms of {found.requests:,} requests" if found.p99_ms is not None else "",
+        ),
+    ]
+    cells = [(name, value) for name, value in facts if value]
+    return [*listing(("what", "value"), cells, title="In a model server")]
 
 
 def _outcome(check: Check) -> Mark:

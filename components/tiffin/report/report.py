@@ -71,7 +71,9 @@ def _sections(summary: Summary, statistics: Mapping[str, statistics_pb2.DatasetF
         ]
     trainings = {step: one.model for step, one in steps.items() if one.model}
     for number, (step, record) in enumerate(trainings.items()):
-        makers.append((f"Training{_of(step, trainings)}", partial(describe_training, record, f"training-{number}")))
+        makers.append(
+            (f"Training{_of(step, trainings)}", partial(describe_training, record, names, f"training-{number}"))
+        )
     validations = {step: one.anomalies for step, one in steps.items() if one.anomalies}
     for step, anomalies in validations.items():
         makers.append((f"Validation{_of(step, validations)}", partial(describe_validation, anomalies, manifest)))

@@ -1,5 +1,7 @@
 """The section about the training: settings, columns, and the losses of each epoch."""
 
+from collections.abc import Mapping
+
 import altair as alt
 
 from tiffin.artifacts.documents import to_json
@@ -9,17 +11,18 @@ from tiffin.report.drawing import FAINT, HEIGHT, WIDTH, draw, rows
 from tiffin.report.page import Block, Chart, Charts, Text
 
 
-def describe_training(record: Training, name: str) -> list[Block]:
+def describe_training(record: Training, names: Mapping[str, str], name: str) -> list[Block]:
     """Describe a training.
 
     Args:
         record: Record of the training.
+        names: Name of a column in the examples to its name in the data, where they differ.
         name: Start of the names of its charts.
     """
     classes = f", {len(record.classes):,} classes" if record.classes else ""
     blocks: list[Block] = [
         Text(
-            f"Predicts {record.label} ({record.task}{classes}) from {len(record.columns):,} columns, trained on "
+            f"Predicts {names.get(record.label, record.label)} ({record.task}{classes}) from {len(record.columns):,} columns, trained on "
             f"{record.rows:,} rows."
         )
     ]
@@ -31,7 +34,7 @@ def describe_training(record: Training, name: str) -> list[Block]:
             ("inputs", record.own.inputs), ("hyperparameters", _text(record.own.hyperparameters)), *settings,
         ]  # fmt: skip
     blocks += listing(("setting", "value"), settings, title="Settings")
-    unused = [(column, reason) for column, reason in record.left_out.items()]
+    unused = [(names.get(column, column), reason) for column, reason in record.left_out.items()]
     blocks += listing(("column", "why"), unused, title="Columns that are not used", is_folded=len(unused) > 10)
     return blocks
 

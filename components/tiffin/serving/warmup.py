@@ -22,6 +22,8 @@ from tiffin.storage.files import write_bytes
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
+# The signatures of models that Tiffin trained; a model of one's own code may lack all but the first.
+_OF_TIFFIN = ("", "explain", "examples")
 # Maximum of TensorFlow Serving; with more records, the version fails to load.
 _MAX_RECORDS = 1000
 _MASK_DELTA = 0xA282EAD8
@@ -83,6 +85,12 @@ def write_warmup(
     path = Path(saved_model, WARMUP_FILE)
     write_bytes(path, bytes(content))
     return path
+
+
+def find_names(saved_model: str | Path) -> list[str]:
+    """Return the signatures of a SavedModel that Tiffin warms up."""
+    known = read_signatures(saved_model)
+    return [name for name in _OF_TIFFIN if not name or name in known]
 
 
 def _find(known: dict[str, Signature], name: str) -> Signature:

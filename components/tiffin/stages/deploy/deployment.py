@@ -3,7 +3,6 @@
 import os
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ def deploy(
     served = ServedModel(resolve_root(root), name)
     if not replace_newer:
         served.check_newest(version, served.read(STABLE))
-    rows = _real_rows(examples, read_training(model).columns)
+    rows = read_sample_rows(examples, read_training(model).columns)
 
     new = _publish(saved_model(model), served, version, rows)
     with served.in_service(version, why, new=new, replace_newer=replace_newer):
@@ -90,21 +89,8 @@ def _publish(saved_model: Path, served: ServedModel, version: int, rows: list[di
         copy = Path(scratch, saved_model.name)
         # Not shutil.copytree: its errors do not name the full disk.
         storage.publish_folder(saved_model, str(copy))
-        # A model of one's own code may have no `explain`.
-        names = [name for name in ("", "explain", "examples") if not name or name in warmup.read_signatures(copy)]
-        warmup.write_warmup(copy, served.name, rows, signature_names=names)
+        warmup.write_warmup(copy, served.name, rows, signature_names=warmup.find_names(copy))
         return served.publish(copy, version)
-
-
-def _real_rows(examples: str | Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the sample rows of the examples, with the columns of the model only."""
-    rows = read_sample_rows(examples)
-    if absent := [name for name in columns if name not in rows[0]]:
-        raise InputError(
-            f"examples should have the columns of the model. Received: '{examples}' without {', '.join(absent)}. "
-            "Ingest with the same derive and exclude as in training."
-        )
-    return [{name: row[name] for name in columns} for row in rows]
 
 
 def _test(

@@ -58,10 +58,13 @@ def evaluate_model(
     with reported():
         from tiffin.printing import printable
         from tiffin.stages.evaluate.evaluation import evaluate
+        from tiffin.stages.evaluate.sandbox import server_command
+        from tiffin.stages.evaluate.trial import describe
 
         found = evaluate(
             model.path, examples.path, evaluation.path, thresholds=thresholds, split=split, gate=gate, slices=slices,
             sensitive=sensitive, min_slice_rows=min_slice_rows, model_name=model_name, serving_root=serving_root,
+            server=server_command(),
         )  # fmt: skip
         for name, value in found.metrics.items():
             if value is not None:
@@ -70,6 +73,8 @@ def evaluate_model(
             curves.log_roc_curve(*map(list, (found.curve.fpr, found.curve.tpr, found.curve.threshold)))
         if found.classes and found.confusion and len(found.classes) <= 50:
             curves.log_confusion_matrix(list(found.classes), list(map(list, found.confusion)))
+        if found.serving is not None:
+            print(printable(describe(found.serving)))  # noqa: T201 - the step's log
         for note in found.notes:
             print(printable(note.text))  # noqa: T201 - the step's log
         print(printable(found.reason))  # noqa: T201 - the step's log

@@ -8,6 +8,7 @@ min_rows: 1000                # rows of the split
 calibration: 0.05             # maximum of calibration_error
 baseline: {gain: 0.1}         # share of the loss of guessing that the model must save
 champion: {mode: not_worse, margin: 0.05, incomparable: stop}
+serving: {max_size_mb: 100, max_load_seconds: 10, max_p99_ms: 20}
 slices:
   - {columns: [city], metric: log_loss, max: 0.5, min_rows: 200}
 fairness:
@@ -76,6 +77,24 @@ class Production:
 
 
 @dataclass(frozen=True)
+class ServingRule:
+    """The rule for a model server that is started for the evaluation only.
+
+    Attributes:
+        mode: `on`: it must load the model and answer real rows as the model in training. `off`: no server is started.
+        max_size_mb: Maximum size of the SavedModel in MB (1,000,000 bytes); None for no bound.
+        max_load_seconds: Maximum of the seconds to load the model, with its warm-up requests; None for no bound.
+        max_p99_ms: Maximum of the 99th percentile of the durations of requests with one row, in milliseconds; None for no
+            bound.
+    """
+
+    mode: Literal["on", "off"] = "on"
+    max_size_mb: float | None = None
+    max_load_seconds: float | None = None
+    max_p99_ms: float | None = None
+
+
+@dataclass(frozen=True)
 class SliceRule:
     """Bounds of a metric in every slice by a column or by a pair of columns that has at least `min_rows` rows."""
 
@@ -106,6 +125,7 @@ class Gate:
         calibration: Maximum of calibration_error; None for no bound.
         baseline: Rule against guessing.
         champion: Rule against the model in production.
+        serving: Rule for a model server.
         slices: Rules of slices.
         fairness: Rules of sensitive columns.
     """
@@ -115,6 +135,7 @@ class Gate:
     calibration: float | None = None
     baseline: Baseline = Baseline()
     champion: Production = Production()
+    serving: ServingRule = ServingRule()
     slices: tuple[SliceRule, ...] = ()
     fairness: tuple[FairnessRule, ...] = ()
 
@@ -217,10 +238,13 @@ def _read_file(location: str) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Return a value with numbers and words as they were meant.
 
-    A backend of KFP may pass the number 100 as 100.0, and YAML reads the word off as false.
+    A backend of KFP may pass the number 100 as 100.0, and YAML reads the words on and off as booleans.
     """
     if isinstance(value, Mapping):
-        return {key: "off" if key == "mode" and item is False else _plain(item) for key, item in value.items()}
+        return {
+            key: ("on" if item else "off") if key == "mode" and isinstance(item, bool) else _plain(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -243,6 +267,13 @@ def _check(gate: Gate, place: str, task: Task | None) -> None:
             raise InputError(f"{place}.calibration needs a classification. Received: a model of the task {task}.")
     _at_least(f"{place}.baseline.gain", gate.baseline.gain)
     _at_least(f"{place}.champion.margin", gate.champion.margin)
+    for name in ("max_size_mb", "max_load_seconds", "max_p99_ms"):
+        if (limit := getattr(gate.serving, name)) is not None:
+            _at_least(f"{place}.serving.{name}", limit)
+            if gate.serving.mode == "off":
+                raise InputError(
+                    f"{place}.serving.{name} needs a model server. Received: {place}.serving.mode='off'. Remove one of them."
+                )
     for number, cut in enumerate(gate.slices):
         at = f"{place}.slices[{number}]"
         if len(set(cut.columns)) not in (1, 2) or len(set(cut.columns)) != len(cut.columns):

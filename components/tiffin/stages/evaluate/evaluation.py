@@ -1,6 +1,6 @@
 """Evaluate a model artifact on a split: metrics, intervals, slices, curves and the verdict of the gate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from pathlib import Path
@@ -12,7 +12,7 @@ from tiffin.artifacts import documents
 from tiffin.artifacts.examples import Manifest, read_manifest
 from tiffin.artifacts.model import Training, read_training
 from tiffin.artifacts.notes import Note
-from tiffin.artifacts.verdict import Attributions, ClassRecall, Evaluation, digest, write_evaluation
+from tiffin.artifacts.verdict import Attributions, ClassRecall, Evaluation, Serving, digest, write_evaluation
 from tiffin.stages.evaluate import attributions, bootstrap, calibration, champion, intervals, metrics, predictions
 from tiffin.stages.evaluate import gate as gates
 from tiffin.stages.evaluate.cuts import Cut, cut_columns
@@ -22,6 +22,7 @@ from tiffin.stages.evaluate.incumbent import Incumbent
 from tiffin.stages.evaluate.outcomes import Gathering, Outcomes
 from tiffin.stages.evaluate.parameters import check_min_rows, check_sensitive, check_slices
 from tiffin.stages.evaluate.plan import Plan, make_plan, measure_fairness, measure_slices
+from tiffin.stages.evaluate.trial import Trial, trying
 from tiffin.version import __version__
 
 # The stated error is no smaller than the computed one.
@@ -66,6 +67,7 @@ def evaluate(
     min_slice_rows: int = MIN_SLICE_ROWS,
     model_name: str = "",
     serving_root: str = "",
+    server: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate the exported model on a split, write the evaluation artifact and return its content.
 
@@ -81,6 +83,7 @@ def evaluate(
         min_slice_rows: Fewest rows of a slice or a group. Defaults to 100.
         model_name: Name of the model in production; empty to compare with none.
         serving_root: Path or URI of the serving root; empty for the environment variable TIFFIN_SERVING_ROOT.
+        server: Command of the model server that the model is tried in. Defaults to none.
 
     Raises:
         InputError: A parameter or an artifact is invalid.
@@ -95,8 +98,9 @@ def evaluate(
     check_min_rows(min_slice_rows)
     manifest = read_manifest(examples)
     plan = make_plan(manifest, record.label, rules, slices, sensitive, min_slice_rows)
-    found = _predict(model, examples, split, record, manifest, plan, (rules, model_name, serving_root))
-    evaluation = _measure(found, record, rules, plan, split, manifest.version)
+    with trying(server, rules.serving, model, examples, record) as trial:
+        found = _predict(model, examples, split, record, manifest, plan, (rules, model_name, serving_root), trial)
+        evaluation = _measure(found, record, rules, plan, split, manifest.version, trial.run)
     write_evaluation(output, evaluation)
     return evaluation
 
@@ -109,6 +113,7 @@ def _predict(
     manifest: Manifest,
     plan: Plan,
     production: tuple[Gate, str, str],
+    trial: Trial,
 ) -> Predicted:
     """Predict the rows of a split, with the model and with the one in production."""
     signatures, labels = predictions.load(model), predictions.read_labels(examples, split, record)
@@ -127,7 +132,9 @@ def _predict(
         other = None
         if incumbent is not None and incumbent.run is not None:
             incumbent, other = champion.answers(incumbent, batch, record, logical)
-        gathering.add(truth, [predictions.answer(run, batch, record.task, logical), other])
+        answers = predictions.answer(run, batch, record.task, logical)
+        trial.sample(run, batch, logical, answers, labels.rows)
+        gathering.add(truth, [answers, other])
         sample.add(batch)
         for column, cut in cuts.items():
             codes[column].append(cut.codes(batch.column(column)).astype(np.int16))
@@ -147,7 +154,15 @@ def _predict(
     )
 
 
-def _measure(found: Predicted, record: Training, rules: Gate, plan: Plan, split: str, version: str) -> Evaluation:
+def _measure(
+    found: Predicted,
+    record: Training,
+    rules: Gate,
+    plan: Plan,
+    split: str,
+    version: str,
+    serve: Callable[[], Serving | None],
+) -> Evaluation:
     """Return the evaluation of a split's predictions; `version` of the data decides the bootstrap samples."""
     own, is_class = found.own, record.task != "regression"
     seed = f"{version} {split}"
@@ -158,6 +173,7 @@ def _measure(found: Predicted, record: Training, rules: Gate, plan: Plan, split:
     sliced, of_slices, slice_notes = measure_slices(plan, rules, own, found.cuts, found.codes, seed)
     groups, of_groups, group_notes = measure_fairness(plan, own, found.cuts, found.codes, seed)
     in_production, against_champion = champion.check(rules.champion, found.incumbent, own, found.other, seed)
+    served = serve()
     verdict = gates.judge(
         [
             *gates.check_bounds(rules, values, own.rows, ends, per_class or ()),
@@ -167,6 +183,7 @@ def _measure(found: Predicted, record: Training, rules: Gate, plan: Plan, split:
             *gates.check_size(rules, own.rows),
             *gates.check_slices(rules, of_slices),
             *gates.check_fairness(rules, of_groups),
+            *gates.check_serving(rules.serving, served),
             *gates.check_classes(found.unknown_classes),
         ]
     )
@@ -194,6 +211,7 @@ def _measure(found: Predicted, record: Training, rules: Gate, plan: Plan, split:
         fairness=groups,
         champion=in_production,
         attributions=found.attributions,
+        serving=served,
         gate=documents.to_json(rules),
         gate_digest=digest(rules),
         verdict_digest=digest(verdict),

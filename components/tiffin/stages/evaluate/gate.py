@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN
 
-from tiffin.artifacts.verdict import Check, ClassRecall, Fairness, Interval, Slice, Verdict
+from tiffin.artifacts.verdict import Check, ClassRecall, Fairness, Interval, Serving, Slice, Verdict
 from tiffin.errors import InputError
 from tiffin.stages.evaluate.definitions import MAIN, Comparison
-from tiffin.stages.evaluate.document import Bound, Gate
+from tiffin.stages.evaluate.document import Bound, Gate, ServingRule
 from tiffin.stages.evaluate.reasons import on_rows, short
 
 # Name of the check of the label's classes: the number of rows with a class absent in training, at most 0.
 UNKNOWN_CLASSES = "rows_of_unknown_classes"
+# Name of the check of the model server's answers: the number of rows with other values, at most 0.
+SERVED_DIFFERENTLY = "rows_served_differently"
 _NAMED = 5
 # Reasons in the line of the verdict; all checks are in the evaluation.
 _MOST_REASONS = 6
@@ -19,10 +21,11 @@ _MOST_REASONS = 6
 def judge(checks: Sequence[Check]) -> Verdict:
     """Return the verdict: a model passes if every check does.
 
-    The reason names the checks that failed, or, of a model that passes, those that are not of single slices or groups.
+    The reason names the checks that failed, or, of a model that passes, those that are not of single slices or groups, nor
+    of the answers of the model server.
     """
     failed = [check for check in checks if not check.passed]
-    told = failed or [check for check in checks if check.code not in ("SLICE", "FAIRNESS")]
+    told = failed or [check for check in checks if check.code not in ("SLICE", "FAIRNESS", "SERVING")]
     more = [f"{len(told) - _MOST_REASONS} more checks {'failed' if failed else 'passed'}"][: len(told) > _MOST_REASONS]
     return Verdict(not failed, "; ".join([check.reason for check in told[:_MOST_REASONS]] + more) + ".", tuple(checks))
 
@@ -138,6 +141,25 @@ def check_fairness(gate: Gate, fairness: Mapping[int, Fairness]) -> list[Check]:
                 passed, text = _within(f"{rule.measure} of {found.column}", value, limit, at_least)
                 ends = found.intervals.get(rule.measure)
                 checks.append(_check(rule.measure, value, limit, passed, text, ends, rows, "FAIRNESS", found.column))
+    return checks
+
+
+def check_serving(rule: ServingRule, found: Serving | None) -> list[Check]:
+    """Return the checks of the model in a model server: its answers, and its bounds; none without a server."""
+    if found is None:
+        return []
+    rows = found.rows + found.trainer_rows
+    wrong = None if found.differing_rows is None else float(found.differing_rows)
+    reason = f"the model server {found.problem or f'answered {rows:,} rows as the model in training'}"
+    checks = [Check(SERVED_DIFFERENTLY, wrong, 0.0, not found.problem, reason, rows=rows, code="SERVING")]
+    for name, value, limit, code in (
+        ("size_mb", found.size_bytes / 1e6, rule.max_size_mb, "SIZE"),
+        ("load_seconds", found.load_seconds, rule.max_load_seconds, "LOAD_TIME"),
+        ("p99_ms", found.p99_ms, rule.max_p99_ms, "LATENCY"),
+    ):
+        if limit is not None:
+            passed, text = _within(name, value, limit, at_least=False)
+            checks.append(Check(name, value, limit, passed, text, code=code))
     return checks
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tiffin import storage
-from tiffin.artifacts.model import Training
+from tiffin.artifacts.model import OUTPUTS, Training
 from tiffin.artifacts.recipe import RECIPE, ModelRecipe, read_recipe
 from tiffin.errors import InputError, TiffinError
 from tiffin.serving import model_config
 from tiffin.serving.root import STABLE, ServedModel, resolve_root
-from tiffin.stages.evaluate.predictions import OUTPUTS, inputs_of, load_signature
+from tiffin.stages.evaluate.predictions import inputs_of, load_signature
 
 
 @dataclass(frozen=True)

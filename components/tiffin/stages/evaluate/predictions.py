@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from tiffin.artifacts.examples import read_manifest
-from tiffin.artifacts.model import Task, Training, class_name, saved_model
+from tiffin.artifacts.model import OUTPUTS, Task, Training, class_name, saved_model
 from tiffin.artifacts.shards import has_label, read_batches
 from tiffin.errors import DataError, InputError
 from tiffin.stages.evaluate.moments import Moments
@@ -20,8 +20,6 @@ from tiffin.stages.evaluate.moments import Moments
 _BATCH_ROWS = 4096
 _LABEL_ROWS = 65_536
 SERVED, EXPLAINS = "serving_default", "explain"
-# The output of the signature serving_default with the predictions.
-OUTPUTS = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,13 @@ def answer(run: Any, batch: pa.RecordBatch, task: Task, logical: Mapping[str, st
 
 def tensors(run: Any, batch: pa.RecordBatch, logical: Mapping[str, str | None]) -> dict[str, tf.Tensor]:
     """Return the inputs of a signature for a batch, by name."""
-    return {name: _tensor(batch.column(name), spec, logical.get(name)) for name, spec in inputs_of(run).items()}
+    specs = inputs_of(run)
+    return {name: tf.constant(value, specs[name].dtype) for name, value in arrays(run, batch, logical).items()}
+
+
+def arrays(run: Any, batch: pa.RecordBatch, logical: Mapping[str, str | None]) -> dict[str, np.ndarray]:
+    """Return the inputs of a signature for a batch, `[rows]` each: texts, or numbers as float64."""
+    return {name: _array(batch.column(name), spec, logical.get(name)) for name, spec in inputs_of(run).items()}
 
 
 def predict(run: Any, examples: str | Path, split: str, record: Training) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -196,9 +200,11 @@ def iso_texts(seconds: pa.Array, logical: str) -> pa.Array:
     return pc.replace_substring(texts, " ", "T", max_replacements=1)
 
 
-def _tensor(column: pa.Array, spec: Any, logical: str | None) -> tf.Tensor:
+def _array(column: pa.Array, spec: Any, logical: str | None) -> np.ndarray:
     if spec.dtype == tf.string:
         if logical in ("date", "timestamp") and pa.types.is_integer(column.type):
             column = iso_texts(column, logical)
-        return tf.constant(pc.fill_null(column, "").to_numpy(zero_copy_only=False), tf.string)
-    return tf.constant(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), spec.dtype)
+        texts: np.ndarray = pc.fill_null(column, "").to_numpy(zero_copy_only=False)
+        return texts
+    numbers: np.ndarray = pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return numbers

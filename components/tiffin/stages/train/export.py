@@ -69,7 +69,7 @@ def write(
         archive.track(layer)
     dates = Dates(recipe.date_formats, unreadable_dates)
     raw = [input_signature(features, dates.formats)]
-    archive.add_endpoint("serving_default", _serving(dates, transform, model, label, scale), input_signature=raw)
+    archive.add_endpoint("serving_default", serving(dates, transform, model, label, scale), input_signature=raw)
     serialized = [tf.TensorSpec([None], tf.string, name="inputs")]
     examples = _examples(features, dates, transform, model, label, scale)
     archive.add_endpoint("examples", examples, input_signature=serialized)
@@ -83,7 +83,8 @@ def write(
     temporary.rename(folder)
 
 
-def _serving(dates: Dates, transform: Transform, model: keras.Model, label: Label, scale: Scale) -> Signature:
+def serving(dates: Dates, transform: Transform, model: keras.Model, label: Label, scale: Scale) -> Signature:
+    """Return the function of the signature serving_default."""
     classes = tf.constant(label.classes or ("",))
 
     @as_written

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from tiffin.artifacts.examples import Manifest, read_manifest
-from tiffin.artifacts.model import Settings, Training, model_code, saved_model, write_training
+from tiffin.artifacts.model import Settings, Training, model_code, saved_model, write_answers, write_training
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.recipe import ModelRecipe
 from tiffin.artifacts.schema import digest_schema, read_schema
 from tiffin.artifacts.statistics import find_split, read_statistics
 from tiffin.errors import DataError
 from tiffin.stages.train import columns, dates, export, features, fitting, leakage, own_training, preprocessing, rows
+from tiffin.stages.train.answers import find_answers
 from tiffin.stages.train.label import Label, Values, find_label, look_at
 from tiffin.stages.train.leakage import Leak, find_leaks
 from tiffin.stages.train.own_code import Code
@@ -89,6 +90,9 @@ def train(
         saved_model(output), chosen, target_label, made.transform, made.layers, made.owners, fitted.model, made.scale,
         made.mean_row, recipe, unreadable_dates,
     )  # fmt: skip
+    readable = dates.Dates(recipe.date_formats, unreadable_dates)
+    serve = export.serving(readable, made.transform, fitted.model, target_label, made.scale)
+    write_answers(output, find_answers(serve, chosen, readable.formats, target_label.task, examples))
     model_code(output).unlink(missing_ok=True)
     if code:
         write_bytes(model_code(output), code.content)
