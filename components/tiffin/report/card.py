@@ -59,12 +59,11 @@ def _card(
     title = escape(f"{name} version {model.version}" if model else name or summary.pipeline)
     lines = [f"# Model card: {title}", ""]
     if record:
+        label = manifest.original_name(record.label) if manifest else record.label
         of = f": {', '.join(record.classes[:_MOST_CLASSES])}" if record.classes else ""
         more = f" and {len(record.classes) - _MOST_CLASSES} more" if len(record.classes) > _MOST_CLASSES else ""
-        lines += [
-            f"Predicts {escape(record.label)} ({record.task}{escape(of + more)}) from {len(record.columns)} columns.",
-            "",
-        ]
+        what = f"{escape(label)} ({record.task}{escape(of + more)})"
+        lines += [f"Predicts {what} from {len(record.columns)} columns.", ""]
     lines += ["## Model", "", *table(("what", "value"), _details(summary, steps, record, evaluation)), ""]
     lines += _data(manifest, record)
     lines += [f"## Metrics on {evaluation.rows:,} rows of {escape(evaluation.split)}", ""]
