@@ -22,8 +22,8 @@ def describe_training(record: Training, names: Mapping[str, str], name: str) -> 
     classes = f", {len(record.classes):,} classes" if record.classes else ""
     blocks: list[Block] = [
         Text(
-            f"Predicts {names.get(record.label, record.label)} ({record.task}{classes}) from {len(record.columns):,} columns, trained on "
-            f"{record.rows:,} rows."
+            f"Predicts {names.get(record.label, record.label)} ({record.task}{classes}) from {len(record.columns):,} columns, "
+            f"trained on {record.rows:,} rows."
         )
     ]
     blocks += [Charts([_losses(record, name)])] if record.search or record.losses else []
