@@ -133,7 +133,7 @@ def render(page: Page) -> str:
 
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("tiffin.report", "templates"),
+        loader=jinja2.PackageLoader("tiffin.report", ""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
