@@ -213,17 +213,6 @@ class TestServed:
         assert storage.exists(f"{root}/{NAME}/versions/1/saved_model.pb")
         assert not (tmp_path / "other").exists()
 
-    def test_the_answer_of_several_classes_is_recorded(self, server, models, tmp_path):
-        root, address = server
-        model, examples = models.multiclass.model, models.multiclass.examples
-        found = deploy(
-            model, examples, tmp_path / "out", NAME, 5, serving_root=root, address=address, deadline_seconds=60
-        )
-
-        assert found == read_deployment(tmp_path / "out")
-        assert found.answer["classes"] == ["fair", "fast", "slow"]
-        assert sum(found.answer["probabilities"]) == pytest.approx(1)
-
     def test_a_model_that_predicts_nan_is_not_deployed(self, deployed, server, models, tmp_path):
         root, address = server
         before = storage.read(f"{root}/{NAME}/stable.config")
@@ -258,6 +247,17 @@ class TestServed:
         with Client(server[1]) as client:
             client.wait_until_available(NAME, 3, timeout_seconds=30)
             assert client.predict(NAME, {"km": [1.0], "items": [2], "kitchen": ["thai"]})["probability"].shape == (1,)
+
+    def test_the_answer_of_several_classes_is_recorded(self, server, models, tmp_path):
+        root, address = server
+        model, examples = models.multiclass.model, models.multiclass.examples
+        found = deploy(
+            model, examples, tmp_path / "out", NAME, 11, serving_root=root, address=address, deadline_seconds=60
+        )
+
+        assert found == read_deployment(tmp_path / "out")
+        assert found.answer["classes"] == ["fair", "fast", "slow"]
+        assert sum(found.answer["probabilities"]) == pytest.approx(1)
 
 
 def broken(model, folder):

@@ -1,5 +1,6 @@
 """Errors of MLflow, its database and its artifact store: retried if a second attempt may succeed, and explained."""
 
+import socket
 import sqlite3
 import sys
 import time
@@ -125,7 +126,10 @@ def _is_foreign(error: BaseException) -> bool:
 
 
 def cause(error: BaseException) -> str:
-    """Return the first line of an error."""
+    """Return the system's reason of a connection that failed, or else the first line of an error."""
+    for found in _chain(error):
+        if isinstance(found, (ConnectionError, socket.gaierror)) and found.strerror:
+            return found.strerror
     return (str(error).strip() or repr(error)).splitlines()[0].rstrip(".")
 
 
