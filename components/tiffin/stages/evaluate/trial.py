@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from tiffin.artifacts.examples import read_sample_rows
 from tiffin.artifacts.model import OUTPUTS, Answers, Training, read_answers, saved_model
+from tiffin.artifacts.notes import Note
 from tiffin.artifacts.verdict import Serving
 from tiffin.errors import TiffinError
 from tiffin.serving import Client
@@ -41,6 +42,7 @@ class Trial:
         record: Training record of the model.
         sandbox: The server. Defaults to none: nothing is tried.
         load: Function that loads the model in the server, or waits until it is loaded, and returns the seconds that it took.
+        notes: Why nothing is tried. Defaults to none.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class Trial:
         record: Training,
         sandbox: Sandbox | None = None,
         load: Callable[[], float] = float,
+        notes: tuple[Note, ...] = (),
     ) -> None:
+        self.notes = notes
         self._model, self._record = model, record
         self._sandbox, self._load = sandbox, load
         self._inputs: list[dict[str, np.ndarray]] = []
@@ -166,7 +170,8 @@ def trying(
         record: Training record of the model.
     """
     if not command or rule.mode == "off":
-        yield Trial(model, record)
+        text = "the model is not tried in a model server, as the gate says (serving.mode: off)"
+        yield Trial(model, record, notes=(Note("SERVING_NOT_TRIED", text),) if command else ())
         return
     rows, folder = read_sample_rows(examples, record.columns), saved_model(model)
     deadline = max(_DEADLINE_SECONDS, rule.max_load_seconds or 0)
