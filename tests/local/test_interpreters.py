@@ -190,6 +190,16 @@ def test_other_commands_run_in_the_real_interpreter(interpreter: Interpreter) ->
     assert out == f"{find_python('model')} False ['a b']\n"
 
 
+def test_the_model_server_of_a_step_is_a_fork(interpreter: Interpreter, tmp_path: Path) -> None:
+    # A new process would import this package.
+    (tmp_path / "tiffin").mkdir()
+    (tmp_path / "tiffin" / "__init__.py").write_text("raise SystemExit(9)")
+    command = [interpreter.bin / "python3", "-m", "tiffin.model_server", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    assert (done.returncode, done.stdout.startswith("usage: ")) == (255, True)
+
+
 @pytest.mark.parametrize("environment", ["data", "model"])
 def test_the_modules_that_steps_wait_for_can_be_imported(environment: str, tmp_path: Path) -> None:
     with guarded_folder() as guard, warm_interpreters([environment], guard.folder, tmp_path, {}) as started:

@@ -8,7 +8,15 @@ import sys
 import pytest
 
 from tiffin.errors import InputError
-from tiffin.stages.evaluate.document import Bound, Gate, Production, check_gate, check_thresholds, read_gate
+from tiffin.stages.evaluate.document import (
+    Bound,
+    Gate,
+    Production,
+    ServingRule,
+    check_gate,
+    check_thresholds,
+    read_gate,
+)
 from tiffin.stages.evaluate.parameters import check_min_rows, check_sensitive, check_slices
 
 WHOLE = {
@@ -17,6 +25,7 @@ WHOLE = {
     "calibration": 0.05,
     "baseline": {"gain": 0.1},
     "champion": {"mode": "improvement", "margin": 0.02, "incomparable": "pass"},
+    "serving": {"mode": "on", "max_size_mb": 100, "max_load_seconds": 10, "max_p99_ms": 20.5},
     "slices": [{"columns": ["city", "day"], "metric": "log_loss", "max": 1, "min_rows": 200}],
     "fairness": [{"column": "gender", "measure": "equalized_odds_ratio", "min": 0.8}],
 }
@@ -26,6 +35,7 @@ class TestDocument:
     def test_that_is_empty_has_the_defaults(self):
         assert read_gate(None) == read_gate({}) == Gate()
         assert Gate().champion == Production("not_worse", 0.05, "stop")
+        assert Gate().serving == ServingRule("on", None, None, None)
 
     def test_may_have_every_rule(self):
         found = read_gate(WHOLE, task="binary")
@@ -39,8 +49,9 @@ class TestDocument:
         # Protobuf's Struct has floats only.
         assert read_gate({"min_rows": 1000.0}) == read_gate({"min_rows": 1000})
 
-    def test_takes_the_word_off_as_yaml_reads_it(self):
+    def test_takes_the_words_on_and_off_as_yaml_reads_them(self):
         assert read_gate({"champion": {"mode": False}}).champion.mode == "off"
+        assert [read_gate({"serving": {"mode": mode}}).serving.mode for mode in (True, False)] == ["on", "off"]
 
     @pytest.mark.parametrize(
         ("gate", "values"),
@@ -50,6 +61,10 @@ class TestDocument:
             ({"champion": {"mode": "better"}}, ["gate.champion.mode", "'better'", "'improvement'"]),
             ({"champion": {"margin": -1}}, ["gate.champion.margin=-1"]),
             ({"champion": {"margin": float("nan")}}, ["gate.champion.margin=nan"]),
+            ({"serving": {"mode": "maybe"}}, ["gate.serving.mode", "'maybe'"]),
+            ({"serving": {"max_p99": 5}}, ["gate.serving.max_p99", "max_p99_ms"]),
+            ({"serving": {"max_load_seconds": -1}}, ["gate.serving.max_load_seconds=-1"]),
+            ({"serving": {"mode": "off", "max_size_mb": 5}}, ["gate.serving.max_size_mb", "gate.serving.mode='off'"]),
             ({"champion": []}, ["gate.champion", "list"]),
             ({"bounds": {"auc": 0.9}}, ["gate.bounds", "dict", "list"]),
             ({"bounds": [{"metric": "aucc", "min": 0.9}]}, ["gate.bounds[0].metric='aucc'", "'auc'"]),

@@ -1,13 +1,14 @@
 """The gate: thresholds in both directions, guessing, and metrics that are not measured."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from tiffin.artifacts.verdict import Check
+from tiffin.artifacts.verdict import Check, Serving
 from tiffin.stages.evaluate import gate
 from tiffin.stages.evaluate.definitions import Comparison
-from tiffin.stages.evaluate.document import read_gate
+from tiffin.stages.evaluate.document import ServingRule, read_gate
 
 BINARY = {"auc": 0.9, "log_loss": 0.3, "brier": 0.1, "baseline_log_loss": 0.69}
 REGRESSION = {"r2": 0.5, "rmse": 2.0, "mae": 1.5, "baseline_rmse": 3.0}
@@ -124,3 +125,47 @@ class TestUnknownClasses:
             "28 rows have classes that were not in training, 'c7' (7), 'c6' (6), 'c5' (5), 'c4' (4), 'c3' (3) and 2 more: "
         )
         assert (verdict.checks[-1].metric, verdict.checks[-1].value) == (gate.UNKNOWN_CLASSES, 28)
+
+
+class TestServing:
+    GOOD = Serving("a server", "", 2_500_000, 90, 20, 0, 1e-8, 0.5, 200, 1.5, 4.0)
+    BOUNDS = ServingRule(max_size_mb=2, max_load_seconds=1, max_p99_ms=4)
+
+    def test_without_a_server_there_is_no_check(self):
+        assert gate.check_serving(ServingRule(), None) == []
+
+    def test_equal_answers_pass_without_a_word_in_the_verdict(self):
+        (check,) = gate.check_serving(ServingRule(), self.GOOD)
+        verdict = gate.judge([Check("auc", 0.9, 0.8, True, "auc is fine"), check])
+
+        assert (check.code, check.value, check.bound, check.passed, check.rows) == ("SERVING", 0.0, 0.0, True, 110)
+        assert verdict.reason == "auc is fine."
+        # Times differ between runs.
+        other = gate.check_serving(
+            ServingRule(), replace(self.GOOD, load_seconds=9.0, p99_ms=9.0, largest_difference=1e-7)
+        )
+        assert other == [check]
+
+    def test_bounds_are_of_size_and_times(self):
+        checks = gate.check_serving(self.BOUNDS, self.GOOD)
+
+        assert [(check.code, check.value, check.bound, check.passed) for check in checks[1:]] == [
+            ("SIZE", 2.5, 2, False),
+            ("LOAD_TIME", 0.5, 1, True),
+            ("LATENCY", 4.0, 4, True),
+        ]
+        assert re.search(r"size_mb 2\.5 .* 2\.$", gate.judge(checks).reason)
+
+    def test_a_server_that_fails_stops_the_model(self):
+        failed = replace(
+            self.GOOD,
+            problem="ended with exit status 3: no model today",
+            differing_rows=None,
+            load_seconds=None,
+            p99_ms=None,
+        )
+        checks = gate.check_serving(self.BOUNDS, failed)
+
+        assert [check.passed for check in checks] == [False] * 4
+        assert [check.value for check in checks] == [None, 2.5, None, None]
+        assert failed.problem in gate.judge(checks).reason

@@ -11,7 +11,7 @@ from support.trained import SETTINGS
 from support.written import table, write_examples, write_schema, write_statistics
 from tiffin.artifacts import documents
 from tiffin.artifacts.examples import MANIFEST, read_manifest
-from tiffin.artifacts.model import Settings, read_training, saved_model
+from tiffin.artifacts.model import OUTPUTS, Settings, read_answers, read_training, saved_model
 from tiffin.errors import DataError, InputError, StorageError
 from tiffin.stages.train import rows as training_rows
 from tiffin.stages.train.reuse import train_or_reuse
@@ -80,7 +80,16 @@ class TestRecord:
         assert next(note.count for note in notes if note.code == "TRAINING_LENGTH") == 6
 
     def test_the_artifact_contains_nothing_else(self, trained):
-        assert len(list(trained.model.iterdir())) == 2
+        assert {path.name for path in trained.model.iterdir()} == {"answers.json", "saved_model", "training.json"}
+
+    def test_has_the_answers_of_the_trained_network(self, trained):
+        found, absent = read_answers(trained.model), {"km": np.nan, "kitchen": ""}
+        rows = {name: [absent[name] if value is None else value for value in row] for name, row in found.rows.items()}
+
+        assert len(found.answers) == 20
+        np.testing.assert_allclose(
+            ask(trained, inputs=rows)[OUTPUTS[trained.record.task]].reshape(20, -1), found.answers, rtol=1e-6, atol=1e-6
+        )
 
 
 class TestSignatures:
@@ -164,7 +173,7 @@ class TestRepeatable:
         assert record.settings.hidden_units == ()
         assert read_training(tmp_path / "model") == record
         assert not left_over.exists()
-        assert len(list((tmp_path / "model").iterdir())) == 2
+        assert len(list((tmp_path / "model").iterdir())) == 3
 
 
 class TestStreaming:

@@ -1,6 +1,6 @@
 """Evaluate a model artifact on a split: metrics, intervals, slices, curves and the verdict of the gate."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from pathlib import Path
@@ -12,7 +12,7 @@ from tiffin.artifacts import documents
 from tiffin.artifacts.examples import Manifest, read_manifest
 from tiffin.artifacts.model import Training, read_training
 from tiffin.artifacts.notes import Note
-from tiffin.artifacts.verdict import Attributions, ClassRecall, Evaluation, Serving, digest, write_evaluation
+from tiffin.artifacts.verdict import Attributions, ClassRecall, Evaluation, digest, write_evaluation
 from tiffin.stages.evaluate import attributions, bootstrap, calibration, champion, intervals, metrics, predictions
 from tiffin.stages.evaluate import gate as gates
 from tiffin.stages.evaluate.cuts import Cut, cut_columns
@@ -100,7 +100,7 @@ def evaluate(
     plan = make_plan(manifest, record.label, rules, slices, sensitive, min_slice_rows)
     with trying(server, rules.serving, model, examples, record) as trial:
         found = _predict(model, examples, split, record, manifest, plan, (rules, model_name, serving_root), trial)
-        evaluation = _measure(found, record, rules, plan, split, manifest.version, trial.run)
+        evaluation = _measure(found, record, rules, plan, split, manifest.version, trial)
     write_evaluation(output, evaluation)
     return evaluation
 
@@ -161,7 +161,7 @@ def _measure(
     plan: Plan,
     split: str,
     version: str,
-    serve: Callable[[], Serving | None],
+    trial: Trial,
 ) -> Evaluation:
     """Return the evaluation of a split's predictions; `version` of the data decides the bootstrap samples."""
     own, is_class = found.own, record.task != "regression"
@@ -173,7 +173,7 @@ def _measure(
     sliced, of_slices, slice_notes = measure_slices(plan, rules, own, found.cuts, found.codes, seed)
     groups, of_groups, group_notes = measure_fairness(plan, own, found.cuts, found.codes, seed)
     in_production, against_champion = champion.check(rules.champion, found.incumbent, own, found.other, seed)
-    served = serve()
+    served = trial.run()
     verdict = gates.judge(
         [
             *gates.check_bounds(rules, values, own.rows, ends, per_class or ()),
@@ -201,7 +201,7 @@ def _measure(
         classes=record.classes if is_class else None,
         confusion=None if matrix is None else tuple(tuple(row) for row in matrix.tolist()),
         curve=metrics.roc(own) if is_binary else None,
-        notes=(*found.notes, *_errors(metrics.errors(own)), *slice_notes, *group_notes),
+        notes=(*found.notes, *_errors(metrics.errors(own)), *slice_notes, *group_notes, *trial.notes),
         intervals=ends,
         per_class=per_class,
         precision_recall=metrics.precision_recall(own) if is_binary else None,

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from tiffin.artifacts.examples import read_sample_rows
 from tiffin.artifacts.model import OUTPUTS, Answers, Training, read_answers, saved_model
+from tiffin.artifacts.notes import Note
 from tiffin.artifacts.verdict import Serving
 from tiffin.errors import TiffinError
 from tiffin.serving import Client
@@ -41,6 +42,7 @@ class Trial:
         record: Training record of the model.
         sandbox: The server. Defaults to none: nothing is tried.
         load: Function that loads the model in the server, or waits until it is loaded, and returns the seconds that it took.
+        notes: Why nothing is tried. Defaults to none.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class Trial:
         record: Training,
         sandbox: Sandbox | None = None,
         load: Callable[[], float] = float,
+        notes: tuple[Note, ...] = (),
     ) -> None:
+        self.notes = notes
         self._model, self._record = model, record
         self._sandbox, self._load = sandbox, load
         self._inputs: list[dict[str, np.ndarray]] = []
@@ -120,7 +124,7 @@ class Trial:
             before = time.perf_counter()
             found = client.predict(NAME, sent, cast=True).get(output)
             after = time.perf_counter()
-            differences[rows] = np.maximum(differences[rows], _differences(found, expected[rows], scale))
+            differences[rows] = np.maximum(differences[rows], _differences(found, expected[rows], scale[rows]))
             if rows.stop - rows.start == 1:
                 times.append((after - before) * 1e3)
                 if after - start > _MOST_SECONDS:
@@ -136,13 +140,13 @@ class Trial:
             expected = expected[:, 0]
         return _differences(found, expected, self._scale(expected))
 
-    def _scale(self, expected: np.ndarray) -> np.ndarray | float:
+    def _scale(self, expected: np.ndarray) -> np.ndarray:
         """Return the unit of the differences: 1 for probabilities, otherwise the prediction, or the spread of all if larger.
 
         Near 0, a prediction is the difference of larger numbers, whose rounding it has.
         """
         if self._record.task != "regression":
-            return 1.0
+            return np.ones_like(expected)
         finite = expected[np.isfinite(expected)]
         spread = float(np.std(finite)) if len(finite) else 0.0
         scale: np.ndarray = np.maximum(np.abs(expected), spread or 1.0)
@@ -166,7 +170,8 @@ def trying(
         record: Training record of the model.
     """
     if not command or rule.mode == "off":
-        yield Trial(model, record)
+        text = "the model is not tried in a model server, as the gate says (serving.mode: off)"
+        yield Trial(model, record, notes=(Note("SERVING_NOT_TRIED", text),) if command else ())
         return
     rows, folder = read_sample_rows(examples, record.columns), saved_model(model)
     deadline = max(_DEADLINE_SECONDS, rule.max_load_seconds or 0)
@@ -190,8 +195,8 @@ def describe(found: Serving) -> str:
     )
 
 
-def _differences(found: Any, expected: np.ndarray, scale: np.ndarray | float) -> np.ndarray:
-    """Return the largest difference in each row in units of `scale`; infinite for other shapes, and for one NaN of two."""
+def _differences(found: Any, expected: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return the largest difference in each row, in units of `scale` for each value; infinite for other shapes, and for one NaN of two."""
     found = None if found is None else np.asarray(found)
     if found is None or found.shape != expected.shape or found.dtype.kind != "f":
         return np.full(len(expected), np.inf)
