@@ -13,16 +13,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
-from tiffin.stages.report.report import describe
 
 from support import toy_pipelines as toys
-from support.documents import make_evaluation, make_summary
+from support.documents import make_evaluation
 from support.hostile import HOSTILE, controls
 from support.terminals import read_terminal
 from tiffin import errors
 from tiffin.artifacts import markdown
 from tiffin.artifacts.notes import Note
-from tiffin.artifacts.summary import RegisteredModel, Step, noted
+from tiffin.artifacts.summary import RegisteredModel
 from tiffin.commands.main import main
 from tiffin.kubeflow.listing import LastRun, Schedule, show_schedules
 from tiffin.kubeflow.publication import Published
@@ -69,19 +68,6 @@ class TestMarkdown:
 
         assert [token.type for token in tokens].count("td_open") == 3
         assert elements("\n".join(markdown.table(("a", "b", "c"), [cells]))) <= OWN | {"text_special"}
-
-    def test_a_report_has_its_own_elements_only(self, hostile):
-        evaluation = make_evaluation(reason=hostile, metrics={hostile: 0.5})
-        summary = make_summary(
-            pipeline=hostile, reason=hostile, stopped_by=hostile, data_version=hostile, serving=hostile, unread=(hostile,),
-            model=RegisteredModel(hostile, 1), steps={hostile: Step(evaluation=evaluation)},
-            notes=(noted(hostile, Note(hostile, hostile, hostile, 1, hostile)),),
-        )  # fmt: skip
-        report = describe(summary)
-
-        assert elements(report) <= OWN | {"text_special"}
-        assert controls(report) == []
-        assert "<" not in report
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,7 @@ def test_a_full_queue_is_503(launch, saved_models, tmp_path):
         "--rest_api_num_threads=20",
         rest=True,
     ).wait()
-    body = {"signature_name": "slow", "inputs": [1000]}
+    body = {"signature_name": "slow", "inputs": [250]}
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
         replies = list(pool.map(lambda _: server.rest("/v1/models/tools:predict", body), range(20)))
     text = (

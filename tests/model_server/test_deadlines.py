@@ -35,14 +35,14 @@ def slow(server, predict_request, products, timeout):
 def test_runs_past_their_deadline_free_their_threads(server, predict_request, predict):
     assert slow(server, predict_request, 1, 60) == [1.0]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        codes = list(pool.map(lambda _: slow(server, predict_request, LONG, 1), range(2)))
+        codes = list(pool.map(lambda _: slow(server, predict_request, LONG, 0.5), range(2)))
     assert codes == ["DEADLINE_EXCEEDED"] * 2
     assert predict(server)["y"].tolist() == [[9.0]]
 
 
 def test_a_request_that_expired_in_the_queue_does_not_run(server, predict_request, predict):
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
-        codes = list(pool.map(lambda _: slow(server, predict_request, LONG, 2), range(10)))
+        codes = list(pool.map(lambda _: slow(server, predict_request, LONG, 1), range(10)))
     assert codes == ["DEADLINE_EXCEEDED"] * 10
     assert predict(server)["y"].tolist() == [[9.0]]
 

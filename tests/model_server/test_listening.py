@@ -48,9 +48,9 @@ def test_grpc_max_threads(launch, saved_models, predict_request, predict):
     server = launch(*argv).wait()
     predict(server, "tools", {"n": [1]}, signature="slow")
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        running = [pool.submit(predict, server, "tools", {"n": [3000]}, signature="slow") for _ in range(4)]
+        running = [pool.submit(predict, server, "tools", {"n": [1000]}, signature="slow") for _ in range(4)]
         assert predict(server, "tools", {"x": [1.0]}, signature="half")["y"].tolist() == [1.0]
-        assert [one.result()["done"].tolist() for one in running] == [[3000.0]] * 4
+        assert [one.result()["done"].tolist() for one in running] == [[1000.0]] * 4
 
 
 def test_a_port_in_use(launch, saved_models):

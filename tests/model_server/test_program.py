@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import grpc
 import numpy as np
 import pytest
-from tensorflow_serving.apis import predict_pb2
+from google.protobuf import text_format
+from tensorflow_serving.apis import model_management_pb2, predict_pb2
 
 
 @pytest.fixture
@@ -37,22 +37,9 @@ def ended(process):
     return process.wait(60)
 
 
-def test_a_waiting_reload_does_not_delay_the_end(program, write_config, saved_models, tmp_path):
-    from google.protobuf import text_format
-    from tensorflow_serving.apis import model_management_pb2
-
-    process, channel = program
-    (tmp_path / "empty").mkdir()
-    request = model_management_pb2.ReloadConfigRequest()
-    text_format.Parse(write_config(("empty", tmp_path / "empty", "")), request.config)
-    call = channel.unary_unary("/tensorflow.serving.ModelService/HandleReloadConfigRequest")
-    with pytest.raises(grpc.RpcError) as caught:
-        call(request.SerializeToString(), timeout=2)
-    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert ended(process) == 0
-
-
-def test_a_long_run_does_not_delay_the_end(program, predict_request):
+def test_neither_a_waiting_reload_nor_a_long_run_delays_the_end(
+    program, predict_request, write_config, saved_models, tmp_path
+):
     process, channel = program
     call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
     products = lambda count: predict_request("tools", {"n": np.array([count], np.int32)}, signature="slow")  # noqa: E731
@@ -60,13 +47,31 @@ def test_a_long_run_does_not_delay_the_end(program, predict_request):
     assert list(reply.outputs["done"].float_val) == [1.0]
     with concurrent.futures.ThreadPoolExecutor() as pool:
         running = pool.submit(call, products(10_000_000).SerializeToString())
-        time.sleep(1)
+        begin_reload(channel, write_config, saved_models, tmp_path)
         assert ended(process) == 0
         assert running.exception() is not None
 
 
-def test_a_failed_start_is_reported(tmp_path):
-    command = [sys.executable, "-m", "tiffin.model_server", "--model_base_path=p"]
+def begin_reload(channel, write_config, saved_models, tmp_path):
+    """Reload a configuration for which the server waits; give up after a second."""
+    (tmp_path / "empty").mkdir()
+    request = model_management_pb2.ReloadConfigRequest()
+    # `tools` stays, so that its run goes on.
+    models = [("empty", tmp_path / "empty", ""), ("tools", saved_models / "tools", "")]
+    text_format.Parse(write_config(*models), request.config)
+    call = channel.unary_unary("/tensorflow.serving.ModelService/HandleReloadConfigRequest")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(request.SerializeToString(), timeout=1)
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_a_failed_start_is_reported(launch):
+    server = launch("--model_base_path=p")
+    assert server.exit() == 255
+    assert "Failed to start server. Error: INVALID_ARGUMENT: Expected model default" in server.log
+
+
+def test_the_exit_status_of_a_wrong_flag():
+    command = [sys.executable, "-m", "tiffin.model_server", "--port=x"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 255
-    assert "Failed to start server. Error: INVALID_ARGUMENT: Expected model default" in result.stdout
+    assert (result.returncode, "port" in result.stderr) == (255, True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import os
 import subprocess
 import sys
 import threading
@@ -32,7 +33,12 @@ def mlflow_server(folder: Path, database: str = "") -> Iterator[str]:
         f"--backend-store-uri={database or f'sqlite:///{folder}/mlflow.db'}",
     ]
     command += [f"--artifacts-destination={folder}/artifacts", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
-    with (folder / "server.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+    # As in manifests/options/mlflow. Jobs would start more processes, each of which imports MLflow.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (
+        (folder / "server.log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, env=environment) as process,
+    ):
         try:
             assert until(lambda: is_up(port) or process.poll() is not None, 240)
             assert process.poll() is None, (folder / "server.log").read_text()

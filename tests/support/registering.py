@@ -1,5 +1,12 @@
-"""Model artifacts for the tests of registration: a small SavedModel with a recipe, and the record of its training."""
+"""Model artifacts for the tests of registration: a small SavedModel with a recipe, and the record of its training.
 
+Also registrations in processes of their own.
+"""
+
+import importlib
+import resource
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +63,30 @@ def write_model(artifact: Path, record: Training | None = None, recipe: ModelRec
     write_recipe(folder, recipe)
     write_training(artifact, record or make_training(columns=tuple(names)))
     return artifact
+
+
+def register_here(start: Any, places: tuple[str, ...], name: str, uri: str, run: str = "run-1", limit: int = 0) -> None:
+    """Register a model in a fork, and print its version.
+
+    Args:
+        start: Barrier at which several processes wait for one another; None for a single process.
+        places: Folders of the model, the evaluation and the registration.
+        name: Name of the model.
+        uri: Tracking URI.
+        run: Pipeline run ID.
+        limit: Limit on the size of files, in bytes; 0 for none.
+    """
+    warnings.simplefilter("ignore")
+    from tiffin.errors import reported
+
+    with reported():
+        from tiffin.stages.register import registry, runs
+
+        # It sets environment variables, which a fork has from the test.
+        importlib.reload(runs)
+        if start:
+            start.wait(240)
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        version = registry.register(*places, name, tracking_uri=uri, run=run).version
+        sys.stdout.write(str(version))

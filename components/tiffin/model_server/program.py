@@ -20,14 +20,12 @@ _TICK_SECONDS = 0.2
 
 def version() -> str:
     """Return the output of --version."""
-    quiet()
     from importlib import metadata
 
-    import tensorflow as tf
-
+    # TensorFlow takes seconds to import.
     return (
         f"TensorFlow ModelServer: {metadata.version('tensorflow-serving-api')} (Tiffin)\n"
-        f"TensorFlow Library: {tf.__version__}\n"
+        f"TensorFlow Library: {metadata.version('tensorflow')}\n"
     )
 
 

@@ -44,7 +44,7 @@ def answered(server, model, x, task="binary"):
     batch = pa.record_batch({"x": pa.array(x, pa.float64())})
     half = len(x) // 2
     for part in (batch.slice(0, half), batch.slice(half)):
-        tried.sample(load(model), part, {}, np.asarray(part.column(0), np.float32), len(x))
+        tried.sample(load(model)["serving_default"], part, {}, np.asarray(part.column(0), np.float32), len(x))
     return tried.run()
 
 
@@ -85,6 +85,13 @@ def test_of_another_probability(server, binary, shift, wrong):
 
 def test_of_predictions_that_are_not_a_number_on_both_sides(server, binary):
     assert answered(server, binary, [None, 0.5]).differing_rows == 0
+
+
+def test_of_more_numbers_than_a_batch(server, echo):
+    server.output = "prediction"
+    numbers = [float(number) for number in range(70)]
+
+    assert answered(server, echo("regression", classes=()), numbers, "regression").differing_rows == 0
 
 
 @pytest.mark.parametrize(("shift", "wrong"), [(5e-3, 0), (0.02, 1)])

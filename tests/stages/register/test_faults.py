@@ -2,51 +2,44 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 
 import pytest
 
 from support.documents import make_evaluation
-from support.registering import write_model
+from support.forks import Fork
+from support.registering import register_here, write_model
 from support.small_disks import needs_small_disks, resize, small_disk
 from tiffin.artifacts.model import saved_model
 from tiffin.artifacts.registration import read_registration
 from tiffin.artifacts.verdict import write_evaluation
 
-STEP = """
-import resource, sys
-from tiffin.errors import reported
-with reported():
-    from tiffin.stages.register.registry import register
-    limit = int(sys.argv[5])
-    if limit:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    register(*sys.argv[1:4], "taxi", tracking_uri=sys.argv[4], run="run-1")
-"""
 MODEL_BYTES = 3_000_000
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = write_model(tmp_path_factory.mktemp("trained") / "model")
+    (saved_model(folder) / "assets.extra" / "large").write_bytes(os.urandom(MODEL_BYTES))
+    return folder
+
+
 @pytest.fixture
-def step(tmp_path):
-    """Return a function that returns the command of a registration in a separate process."""
-    write_model(tmp_path / "model")
-    (saved_model(tmp_path / "model") / "assets.extra" / "large").write_bytes(os.urandom(MODEL_BYTES))
+def step(model, tmp_path):
+    """Return a function that starts a registration in a separate process."""
     write_evaluation(tmp_path / "evaluation", make_evaluation())
+    places = (str(model), str(tmp_path / "evaluation"), str(tmp_path / "out"))
+    numbers = itertools.count()
 
-    def command(folder, limit=0):
-        places = [str(tmp_path / name) for name in ("model", "evaluation", "out")]
-        return [sys.executable, "-W", "ignore", "-c", STEP, *places, f"sqlite:///{folder}/mlflow.db", str(limit)]
+    def start(folder, run="run-1", limit=0):
+        output = tmp_path / f"output-{next(numbers)}"
+        return Fork(output, register_here, None, places, "taxi", f"sqlite:///{folder}/mlflow.db", run, limit)
 
-    return command
-
-
-def run(command):
-    return subprocess.run(command, capture_output=True, text=True, timeout=240)
+    return start
 
 
 def database_bytes(folder):
@@ -73,14 +66,14 @@ def test_a_registration_killed_while_it_creates_the_tables(step, tmp_path):
     folder.mkdir()
     # Between the first table and the last.
     for size in (1, 100_000, 250_000):
-        with subprocess.Popen(step(folder), stderr=subprocess.DEVNULL) as process:
-            while database_bytes(folder) < size:
-                assert process.poll() is None, "it ended before it could be killed"
-                time.sleep(0.001)
-            process.kill()
+        fork = step(folder)
+        while database_bytes(folder) < size:
+            assert fork.process.exitcode is None, "it ended before it could be killed"
+            time.sleep(0.001)
+        fork.process.kill()
 
-        assert process.returncode < 0
-    ended = run(step(folder))
+        assert fork.wait().returncode < 0
+    ended = step(folder).wait()
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert read_registration(tmp_path / "out").version == 1
@@ -98,39 +91,34 @@ class TestFullDisk:
 
     def test_while_the_tables_are_created(self, step, tmp_path):
         with small_disk(tmp_path / "disk", 300) as disk:
-            self.check(run(step(disk)), tmp_path)
+            self.check(step(disk).wait(), tmp_path)
 
             assert left(disk) == [".mlflow.db.lock"]
             resize(disk, 10_000)
-            ended = run(step(disk))
+            ended = step(disk).wait()
 
         assert (ended.returncode, ended.stderr) == (0, "")
 
     def test_while_the_model_is_stored(self, step, tmp_path):
         with small_disk(tmp_path / "disk", 10_000) as disk:
-            assert run(step(disk)).returncode == 0
+            assert step(disk).wait().returncode == 0
             shutil.rmtree(tmp_path / "out")
             stored = left(disk)
             resize(disk, 5_000)
-            ended = run(another(step(disk)))
+            ended = step(disk, "run-2").wait()
             self.check(ended, tmp_path)
 
             assert left(disk) == stored
             assert sorted(read(disk, "select status from runs")) == [("FAILED",), ("FINISHED",)]
             assert read(disk, "select version from model_versions") == [(1,)]
             resize(disk, 12_000)
-            assert run(another(step(disk))).returncode == 0
-
-
-def another(command):
-    """Return the same command for another run."""
-    return [part.replace('run="run-1"', 'run="run-2"') for part in command]
+            assert step(disk, "run-2").wait().returncode == 0
 
 
 def test_a_limit_on_files_while_the_model_is_stored(step, tmp_path):
     """A file size limit fails the copy of the model, not the database, which is smaller."""
     folder = tmp_path / "state"
-    ended = run(step(folder, limit=MODEL_BYTES - 1))
+    ended = step(folder, limit=MODEL_BYTES - 1).wait()
 
     assert (ended.returncode, len(ended.stderr.splitlines())) == (65, 1), ended.stderr
     assert f"'{folder}/mlflow/" in ended.stderr

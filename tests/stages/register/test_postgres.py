@@ -1,30 +1,17 @@
 """Registration on an MLflow server whose database is PostgreSQL, which dies and comes back."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 from mlflow import MlflowClient
 
 from support.documents import make_evaluation
+from support.forks import Fork, forks
 from support.mlflow_server import mlflow_server, proxy
 from support.postgres import postgres
-from support.registering import write_model
+from support.registering import register_here, write_model
 from tiffin.artifacts.verdict import write_evaluation
 from tiffin.errors import StorageError
 from tiffin.stages.register import faults
 from tiffin.stages.register.registry import register
-
-# Registers a model as two pipeline runs at once.
-STEP = """
-import sys
-from tiffin.stages.register.registry import register
-import tiffin.stages.register.packaging
-print("ready", flush=True)
-sys.stdin.readline()
-print(register(*sys.argv[1:5], tracking_uri=sys.argv[5], run=sys.argv[6]).version)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -69,23 +56,19 @@ def check_complete(address, name):
 
 
 def test_two_registrations_at_once(server, inputs, tmp_path):
-    command = [sys.executable, "-W", "ignore", "-c", STEP, *map(str, inputs[:2])]
+    """Of two pipeline runs: each makes a version."""
+    start = forks().Barrier(2)
     steps = [
-        subprocess.Popen(
-            [*command, str(tmp_path / run), "twice", server, run],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        Fork(
+            tmp_path / f"output-{run}",
+            register_here, start, (*map(str, inputs[:2]), str(tmp_path / run)), "twice", server, run,
         )
         for run in ("run-1", "run-2")
     ]  # fmt: skip
-    for step in steps:
-        assert step.stdout.readline() == "ready\n"
-    for step in steps:
-        step.stdin.write("\n")
-        step.stdin.flush()
-    registered = sorted(int(step.communicate(timeout=240)[0]) for step in steps)
+    ends = [step.wait() for step in steps]
 
-    assert [step.returncode for step in steps] == [0, 0]
-    assert registered == versions(server, "twice") == [1, 2]
+    assert [end.returncode for end in ends] == [0, 0], ends
+    assert sorted(int(end.stdout) for end in ends) == versions(server, "twice") == [1, 2]
     check_complete(server, "twice")
 
 

@@ -17,7 +17,8 @@ from mlflow import MlflowClient
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from support.documents import make_evaluation, make_manifest, make_training
-from support.registering import INPUTS, write_model
+from support.forks import Fork
+from support.registering import INPUTS, register_here, write_model
 from support.written import table, write_statistics
 from tiffin.artifacts import documents
 from tiffin.artifacts.anomalies import Anomalies, write_anomalies
@@ -281,17 +282,14 @@ class TestUnreachable:
     """A single error message, without a traceback."""
 
     def register(self, model, evaluation, tmp_path, uri, **environment):
-        """Register in a separate process: MLflow reads its retries from the environment at import."""
-        script = (
-            "import sys; from tiffin.errors import reported\n"
-            "with reported():\n"
-            "    from tiffin.stages.register.registry import register\n"
-            "    register(*sys.argv[1:4], 'taxi', tracking_uri=sys.argv[4])\n"
+        """Register in a fork."""
+        places = (str(model), str(evaluation), str(tmp_path / "out"))
+        return self.check(
+            Fork(tmp_path / "output", register_here, None, places, "taxi", uri, **environment).wait(), tmp_path
         )
-        ended = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", script, str(model), str(evaluation), str(tmp_path / "out"), uri],
-            capture_output=True, text=True, timeout=240, env={**os.environ, **environment},
-        )  # fmt: skip
+
+    def check(self, ended, tmp_path):
+        """Check that a registration failed with one error, and return it."""
         errors = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
 
         assert ended.returncode == EXPLAINED, ended.stderr
@@ -301,11 +299,24 @@ class TestUnreachable:
         return errors[0]
 
     def test_no_server_listens(self, model, evaluation, tmp_path):
+        """In a new process, as MLflow reads some variables when it is imported."""
+        script = (
+            "import sys; from tiffin.errors import reported\n"
+            "with reported():\n"
+            "    from tiffin.stages.register import faults\n"
+            "    from tiffin.stages.register.registry import register\n"
+            "    faults.WAITS = (0.0,)\n"
+            "    register(*sys.argv[1:4], 'taxi')\n"
+        )
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             # A password is allowed in the environment, not in a parameter.
             address = f"http://u:secret@127.0.0.1:{taken.getsockname()[1]}"
-            error = self.register(model, evaluation, tmp_path, "", MLFLOW_TRACKING_URI=address)
+            ended = subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", script, str(model), str(evaluation), str(tmp_path / "out")],
+                capture_output=True, text=True, timeout=240, env={**os.environ, "MLFLOW_TRACKING_URI": address},
+            )  # fmt: skip
+            error = self.check(ended, tmp_path)
 
         assert "'http://***@127.0.0.1:" in error
         assert "secret" not in error

@@ -10,8 +10,9 @@ from mlflow import MlflowClient
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from support.documents import make_evaluation
+from support.forks import Fork, forks
 from support.mlflow_server import mlflow_server, proxy
-from support.registering import write_model
+from support.registering import register_here, write_model
 from tiffin.artifacts.verdict import write_evaluation
 from tiffin.errors import StorageError
 from tiffin.stages.register import faults
@@ -24,9 +25,6 @@ import sys
 from tiffin.errors import reported
 with reported():
     from tiffin.stages.register.registry import register
-    # All processes start to register at once.
-    print("ready", flush=True)
-    sys.stdin.readline()
     print(register(*sys.argv[1:5], tracking_uri=sys.argv[5], run="run-1").version)
 """
 
@@ -169,22 +167,17 @@ class TestFaults:
 class TestRaces:
     def race(self, inputs, name, uri, count=3):
         """Register from several processes at once, and return the versions that they report."""
-        command = [sys.executable, "-W", "ignore", "-c", STEP, *map(str, inputs[:2])]
+        start = forks().Barrier(count)
         racers = [
-            subprocess.Popen(
-                [*command, f"{inputs[2]}-{number}", name, uri],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            Fork(
+                inputs[2].with_name(f"output-{number}"),
+                register_here, start, (*map(str, inputs[:2]), f"{inputs[2]}-{number}"), name, uri,
             )
             for number in range(count)
         ]  # fmt: skip
-        for racer in racers:
-            assert racer.stdout.readline() == "ready\n"
-        for racer in racers:
-            racer.stdin.write("\n")
-            racer.stdin.flush()
-        outputs = [racer.communicate(timeout=240)[0] for racer in racers]
-        assert [racer.returncode for racer in racers] == [0] * count
-        return {int(output) for output in outputs}
+        ends = [racer.wait() for racer in racers]
+        assert [end.returncode for end in ends] == [0] * count, ends
+        return {int(end.stdout) for end in ends}
 
     def test_attempts_at_once_agree_on_one_version_of_a_server(self, server, client, inputs, name):
         assert self.race(inputs, name, server) == set(versions(client, name))
@@ -303,8 +296,8 @@ class TestPlugIn:
         }  # fmt: skip
         ended = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", STEP, *map(str, inputs), name, ""],
-            input="\n", capture_output=True, text=True, timeout=240, env={**os.environ, **variables},
+            capture_output=True, text=True, timeout=240, env={**os.environ, **variables},
         )  # fmt: skip
 
-        assert (ended.returncode, ended.stdout) == (0, "ready\n1\n"), ended.stderr
+        assert (ended.returncode, ended.stdout) == (0, "1\n"), ended.stderr
         assert self.run(client, register(*inputs, name, tracking_uri=server, run="run-1"))[0] == parent.run_id

@@ -74,7 +74,9 @@ def test_a_few_rows(count):
     assert np.isfinite(probability(fitted, [[0.0], [9.0]])).all()
 
 
-def test_regression():
+def test_regression(monkeypatch):
+    # The loss of exact targets falls for as long as it may.
+    monkeypatch.setattr(fitting, "_MAX_UPDATES", 600)
     rows, _ = data(300)
     target = (rows[:, 0] - rows[:, 0].mean()) / rows[:, 0].std()
     fitted = fit(rows, target, REGRESSION)
@@ -82,7 +84,8 @@ def test_regression():
     assert np.mean((fitted.model(tf.constant(rows, tf.float32)).numpy()[:, 0] - target) ** 2) < 0.05
 
 
-def test_the_same_data_and_seed_give_the_same_weights():
+def test_the_same_data_and_seed_give_the_same_weights(monkeypatch):
+    monkeypatch.setattr(fitting, "_MAX_UPDATES", 100)
     one, same, other = (fit(*data(60), seed=seed).model.get_weights() for seed in (1, 1, 2))
 
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
@@ -91,7 +94,7 @@ def test_the_same_data_and_seed_give_the_same_weights():
 
 @pytest.mark.parametrize(("count", "batch"), [(30, 16), (1000, 32), (2048, 128), (5000, 128)])
 def test_the_batch_size_depends_on_the_rows(count, batch):
-    assert fit(*data(count), epochs=1, hidden_units=()).settings.batch_size == batch
+    assert fitting.batch_size_for(count, Settings()) == batch
 
 
 def test_given_numbers_are_used():

@@ -11,7 +11,7 @@ from support.written import write_examples, write_schema, write_statistics
 from tiffin.artifacts.model import OwnCode, Settings, model_code, read_training, saved_model
 from tiffin.errors import InputError
 from tiffin.serving.warmup import read_signatures
-from tiffin.stages.train import export, own_training
+from tiffin.stages.train import export, fitting, own_training
 from tiffin.stages.train import rows as training_rows
 from tiffin.stages.train.columns import Scale
 from tiffin.stages.train.label import Label, Values
@@ -187,7 +187,8 @@ class TestBuildModel:
         total = explained["km"] + explained["items"] + explained["kitchen"]
         np.testing.assert_allclose(total, explained["tiffin_score"] - explained["tiffin_baseline"], atol=0.1)
 
-    def test_stops_by_the_held_out_loss(self, run, tmp_path):
+    def test_stops_by_the_held_out_loss(self, run, tmp_path, monkeypatch):
+        monkeypatch.setattr(fitting, "_PATIENCE_UPDATES", 60)
         record = run(ENCODED, "speed", epochs=0, batch_size=32, learning_rate=0.05)
         answer = ask(tmp_path / "model", inputs={"km": [0.5, 9.5], "items": [2.0] * 2, "kitchen": ["thai"] * 2})
 

@@ -13,6 +13,7 @@ from tiffin.artifacts import documents
 from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.artifacts.model import OUTPUTS, Settings, read_answers, read_training, saved_model
 from tiffin.errors import DataError, InputError, StorageError
+from tiffin.stages.train import fitting
 from tiffin.stages.train import rows as training_rows
 from tiffin.stages.train.reuse import train_or_reuse
 from tiffin.stages.train.training import train
@@ -206,15 +207,18 @@ class TestStreaming:
         one, other = (ask(model)[name] for model in (given, streamed))
         np.testing.assert_allclose(other, one, atol=0.3 * np.abs(one).max())
 
-    def test_gives_the_same_model_twice(self, models, tmp_path):
+    def test_gives_the_same_model_twice_and_leaves_no_file_behind(self, models, tmp_path, monkeypatch):
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         one, two = (self.train(models.binary, tmp_path / name, "late", **SETTINGS) for name in ("one", "two"))
 
         assert one == two
         first, second = (replace(models.binary, model=tmp_path / name, record=one) for name in ("one", "two"))
         np.testing.assert_array_equal(ask(first)["probability"], ask(second)["probability"])
+        assert {path.name for path in tmp_path.iterdir()} == {"one", "two"}
 
     @pytest.mark.parametrize("label", ["late", "minutes"])
-    def test_chooses_the_epochs_and_trains_on_all_rows(self, models, tmp_path, label):
+    def test_chooses_the_epochs_and_trains_on_all_rows(self, models, tmp_path, label, monkeypatch):
+        monkeypatch.setattr(fitting, "_MAX_UPDATES", 300)
         given = models.binary if label == "late" else models.regression
         record = self.train(given, tmp_path, label, hidden_units=(8,), learning_rate=0.02)
 
@@ -235,12 +239,6 @@ class TestStreaming:
             self.train(replace(models.binary, examples=examples), tmp_path / "model", "late")
 
         assert not (tmp_path / "model").exists()
-
-    def test_leaves_no_file_behind(self, models, tmp_path, monkeypatch):
-        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-        self.train(models.binary, tmp_path / "model", "late", **SETTINGS)
-
-        assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_notes_have_the_names_of_the_source(tmp_path):

@@ -196,7 +196,7 @@ def describe(found: Serving) -> str:
 
 
 def _differences(found: Any, expected: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Return the largest difference in each row, in units of `scale` for each value; infinite for other shapes, and for one NaN of two."""
+    """Return the largest difference in each row, in units of `scale`; infinite for other shapes, and for one NaN of two."""
     found = None if found is None else np.asarray(found)
     if found is None or found.shape != expected.shape or found.dtype.kind != "f":
         return np.full(len(expected), np.inf)
