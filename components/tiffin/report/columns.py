@@ -144,7 +144,7 @@ def _distribution(shown: Sequence[Feature]) -> alt.LayerChart:
         y = alt.Y("density:Q", axis=None, scale=alt.Scale(domainMin=0))
         if number == 0:
             chart = alt.Chart(rows(low=low, high=high, density=density), width=_WIDTH, height=_HEIGHT).mark_bar()
-            layers.append(chart.encode(x=x, x2="high", y=y, y2=alt.value(_HEIGHT)))
+            layers.append(chart.encode(x=x, x2=alt.X2("high"), y=y, y2=alt.Y2Value(_HEIGHT)))
         else:
             steps = rows(low=[*low, high[-1]], density=[*density, density[-1]])
             line = alt.Chart(steps).mark_line(color=SERIES[1], interpolate="step-after", strokeWidth=1.5)

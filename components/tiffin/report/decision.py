@@ -81,7 +81,9 @@ def _comparison(check: Check, name: str) -> list[Chart]:
     title = f"{check.metric}: better by"
     layers = [
         alt.Chart(rows(x=[0])).mark_rule(color=FAINT).encode(x=alt.X("x:Q", title=title)),
-        base.mark_rule(strokeWidth=3, color="var(--series-1)").encode(x=alt.X("low:Q", title=title), x2="high", y=y),
+        base.mark_rule(strokeWidth=3, color="var(--series-1)").encode(
+            x=alt.X("low:Q", title=title), x2=alt.X2("high"), y=y
+        ),
     ]
     text = (
         f"The 95 % interval of what the model is better by than the one in production, on "

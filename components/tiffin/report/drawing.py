@@ -59,6 +59,14 @@ def labels(texts: list[str]) -> list[str]:
     return found
 
 
+def choose(test: str, colour: str, other: str) -> alt.ColorValue:
+    """Return a colour for the rows that pass a test of Vega, such as `datum.mean < 0`, and another one for the others.
+
+    The class itself is given, since Altair looks for the class of `alt.condition` for milliseconds.
+    """
+    return alt.ColorValue(other, condition={"test": test, "value": colour})
+
+
 def draw(chart: Any, name: str) -> str:
     """Return a chart as an SVG element for an HTML page.
 

@@ -6,7 +6,7 @@ import altair as alt
 
 from tiffin.artifacts.verdict import Attribution, Evaluation
 from tiffin.report.data import listing
-from tiffin.report.drawing import SERIES, WIDTH, draw, labels, rows
+from tiffin.report.drawing import SERIES, WIDTH, choose, draw, labels, rows
 from tiffin.report.page import Block, Chart, Charts, Text
 from tiffin.report.quality import metric
 
@@ -67,7 +67,7 @@ def _effects(one: Attribution, name: str) -> alt.Chart:
         mean=[effect.mean for effect in one.effects],
         rows=[effect.rows for effect in one.effects],
     )
-    colour = alt.condition("datum.mean < 0", alt.value(SERIES[1]), alt.value(SERIES[0]))
+    colour = choose("datum.mean < 0", SERIES[1], SERIES[0])
     return (
         alt.Chart(data, width=WIDTH - 100, height=alt.Step(18))
         .mark_bar()

@@ -52,9 +52,12 @@ def _points(slices: Sequence[Slice], main: str, overall: float | None) -> alt.La
     y = alt.Y("slice:N", title=None, sort=None)
     base = alt.Chart(data, width=WIDTH - 100, height=alt.Step(18))
     x = alt.X("value:Q", title=main, scale=alt.Scale(zero=False))
-    layers = [base.mark_rule().encode(x=alt.X("low:Q", title=main), x2="high", y=y), base.mark_point().encode(x=x, y=y)]
+    layers = [
+        base.mark_rule().encode(x=alt.X("low:Q", title=main), x2=alt.X2("high"), y=y),
+        base.mark_point().encode(x=x, y=y),
+    ]
     if overall is not None:
-        layers.append(alt.Chart(rows(all=[overall])).mark_rule(color=FAINT, strokeDash=[4, 4]).encode(x="all:Q"))
+        layers.append(alt.Chart(rows(all=[overall])).mark_rule(color=FAINT, strokeDash=[4, 4]).encode(x=alt.X("all:Q")))
     return alt.layer(*layers)
 
 

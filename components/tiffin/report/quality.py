@@ -6,7 +6,7 @@ import altair as alt
 
 from tiffin.artifacts.verdict import Evaluation, Interval
 from tiffin.report.data import listing
-from tiffin.report.drawing import FAINT, HEIGHT, PAPER, WIDTH, draw, labels, rows
+from tiffin.report.drawing import FAINT, HEIGHT, INK, PAPER, SERIES, WIDTH, choose, draw, labels, rows
 from tiffin.report.page import Block, Chart, Charts, Table, Text
 
 # Classes of a confusion matrix that is drawn; of more, the most frequent confusions are listed.
@@ -71,7 +71,7 @@ def _curves(one: Evaluation, name: str) -> list[Chart]:
     if one.curve and one.curve.fpr:
         diagonal = alt.Chart(rows(x=[0, 1], y=[0, 1])).mark_line(color=FAINT, strokeDash=[4, 4], strokeWidth=1)
         line = _line(rows(x=one.curve.fpr, y=one.curve.tpr), "false positive rate", "true positive rate")
-        svg = draw(alt.layer(diagonal.encode(x="x:Q", y="y:Q"), line), f"{name}-roc")
+        svg = draw(alt.layer(diagonal.encode(x=alt.X("x:Q"), y=alt.Y("y:Q")), line), f"{name}-roc")
         text = f"Area {metric(one.metrics.get('auc'))}. The dashed line is guessing, with an area of 0.5."
         found.append(Chart("ROC curve", svg, text))
     if one.precision_recall and one.precision_recall.recall:
@@ -87,7 +87,9 @@ def _line(data: alt.Data, x: str, y: str) -> alt.Chart:
     return (
         alt.Chart(data, width=WIDTH, height=HEIGHT)
         .mark_line()
-        .encode(x=alt.X("x:Q", title=x, scale=_SHARE), y=alt.Y("y:Q", title=y, scale=_SHARE), order=alt.value(None))
+        .encode(
+            x=alt.X("x:Q", title=x, scale=_SHARE), y=alt.Y("y:Q", title=y, scale=_SHARE), order=alt.OrderValue(None)
+        )
     )
 
 
@@ -110,7 +112,11 @@ def _calibration(one: Evaluation, name: str) -> list[Chart]:
     if "calibration_error" in one.metrics:
         text += f" Calibration error {metric(one.metrics['calibration_error'])}."
     return [
-        Chart("Calibration", draw(alt.layer(diagonal.encode(x="x:Q", y="y:Q"), points), f"{name}-calibration"), text)
+        Chart(
+            "Calibration",
+            draw(alt.layer(diagonal.encode(x=alt.X("x:Q"), y=alt.Y("y:Q")), points), f"{name}-calibration"),
+            text,
+        )
     ]
 
 
@@ -133,13 +139,12 @@ def _confusion(one: Evaluation, name: str) -> list[Chart]:
         ),
         y=alt.Y("truth:N", title="true class", sort=None),
     )
-    shade = base.mark_rect().encode(
+    shade = base.mark_rect(fill=SERIES[0]).encode(
         opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.06, 1]), legend=None),
-        fill=alt.value("var(--series-1)"),
     )
     layers = [shade]
     if len(names) <= 8:
-        ink = alt.condition("datum.share > 0.5", alt.value(PAPER), alt.value("var(--ink)"))
+        ink = choose("datum.share > 0.5", PAPER, INK)
         layers.append(base.mark_text().encode(text=alt.Text("rows:Q", format=","), color=ink))
     return [
         Chart(
@@ -179,7 +184,9 @@ def _errors(one: Evaluation, name: str) -> list[Chart]:
         alt.Chart(rows(low=edges[:-1], high=edges[1:], rows=one.errors.rows), width=WIDTH, height=HEIGHT)
         .mark_bar()
         .encode(
-            x=alt.X("low:Q", title="prediction minus label", scale=alt.Scale(zero=False)), x2="high", y=alt.Y("rows:Q")
+            x=alt.X("low:Q", title="prediction minus label", scale=alt.Scale(zero=False)),
+            x2=alt.X2("high"),
+            y=alt.Y("rows:Q"),
         )
     )
     text = "Errors of the rows, without the lowest and the highest 0.5 %."
