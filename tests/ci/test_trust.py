@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from images.pins import find_images
-from support.manifest_rendering import render_all
+from support.manifest_rendering import read_goldens
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").iterdir())
@@ -107,7 +107,7 @@ def test_every_image_of_others_is_known_to_the_check_of_a_release() -> None:
     known = {image.name for image in find_images(ROOT)}
     used = {
         image.partition("@")[0]
-        for resources in render_all().values()
+        for resources in read_goldens().values()
         for text in resources.values()
         for image in re.findall(r"^ +image: (\S+)$", text, re.MULTILINE)
     }

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from support import toy_pipelines as toys
-from support.command_line import TIFFIN
+from support.command_line import TIFFIN, tiffin_in
+from support.forks import Ended
 from support.small_disks import needs_small_disks, small_disk
 
 # Output of these commands is a few lines; `compile` and `sample` write files as well.
@@ -40,12 +41,16 @@ def shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProc
 RUN = "tiffin run toy.yaml --cold --state state"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_closed_output_is_not_an_error(place: Path, command: str) -> None:
-    for streams in (">&-", ">&- <&-", ">&- 2>&- <&-"):
-        done = shell(f"tiffin {command} {streams}", place)
+CLOSED = [(command, ">&-") for command in COMMANDS]
+# Files that a command opens get the numbers of closed streams.
+CLOSED += [(command, streams) for command in COMMANDS[2:6] for streams in (">&- <&-", ">&- 2>&- <&-")]
 
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+@pytest.mark.parametrize(("command", "streams"), CLOSED)
+def test_a_closed_output_is_not_an_error(place: Path, command: str, streams: str) -> None:
+    done = shell(f"tiffin {command} {streams}", place)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -54,7 +59,10 @@ def test_a_full_output_is_an_error(place: Path, command: str) -> None:
 
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert os.strerror(28) in done.stderr
-    assert shell(f"tiffin {command} > /dev/full 2> /dev/full", place).returncode == 1
+
+
+def test_an_error_on_full_streams_has_its_status(place: Path) -> None:
+    assert shell("tiffin --version > /dev/full 2> /dev/full", place).returncode == 1
 
 
 def test_an_error_on_closed_streams_has_its_status(place: Path) -> None:
@@ -87,8 +95,10 @@ def test_a_result_that_cannot_be_written_is_an_error(place: Path) -> None:
 
 
 def refused(line: str, place: Path, *values: str) -> None:
-    done = shell(line, place)
+    check_refused(shell(line, place), *values)
 
+
+def check_refused(done: subprocess.CompletedProcess[str] | Ended, *values: str) -> None:
     assert done.returncode in (1, 2)
     assert done.stdout == ""
     assert len(re.findall(r"^error: ", done.stderr, re.MULTILINE)) == 1
@@ -111,7 +121,7 @@ def refused(line: str, place: Path, *values: str) -> None:
 def test_a_state_folder_that_cannot_be_used(place: Path, state: str, value: str) -> None:
     (place / "loop").unlink(missing_ok=True)
     (place / "loop").symlink_to("loop")
-    refused(f"tiffin run toy.yaml --state {state}", place, value)
+    check_refused(tiffin_in(place, "run", "toy.yaml", "--state", state), value)
 
 
 @pytest.mark.parametrize("name", ["/proc/x.yaml", "loop.yaml", f"{'x' * 300}.yaml", "folder.yaml", "socket.yaml"])
@@ -123,7 +133,7 @@ def test_a_file_that_cannot_be_read(place: Path, name: str, option: str, monkeyp
         Path("loop.yaml").symlink_to("loop.yaml")
         with socket.socket(socket.AF_UNIX) as made:
             made.bind("socket.yaml")
-    refused(f"tiffin run {option}{name}", place, f"'{name}'")
+    check_refused(tiffin_in(place, "run", *option.split(), name), f"'{name}'")
 
 
 def test_a_removed_working_folder(place: Path) -> None:

@@ -1,38 +1,14 @@
-"""Permissions of what runs and steps write, under the umask of Argo's executor and under one that keeps files private."""
+"""Permissions of what a step writes, under the umask of Argo's executor and under one that keeps files private."""
 
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.command_line import TIFFIN
 from tiffin.local.environments import find_environment
 from tiffin.stages.ingest.component import ingest_examples
-
-
-def unwanted(root: Path, bits: int) -> Iterator[str]:
-    """Yield the files and folders under a root with one of these permissions, with their mode."""
-    for path in (root, *root.rglob("*")):
-        mode = path.lstat().st_mode
-        if mode & bits and not path.is_symlink() and not path.is_socket():
-            yield f"{path.relative_to(root)} {mode & 0o777:o}"
-
-
-@pytest.mark.runs
-@pytest.mark.parametrize(("umask", "bits"), [(0, 0o022), (0o077, 0o077)])
-def test_a_whole_run(tmp_path: Path, umask: int, bits: int) -> None:
-    state = tmp_path / "state"
-    done = subprocess.run(
-        [TIFFIN, "demo", "--state", str(state)],
-        capture_output=True, text=True, check=False, cwd=tmp_path, umask=umask,
-    )  # fmt: skip
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert list(state.rglob("saved_model.pb"))
-    assert list(unwanted(state, bits)) == []
 
 
 @pytest.mark.parametrize(("umask", "file", "folder"), [(0, 0o644, 0o755), (0o077, 0o600, 0o700)])

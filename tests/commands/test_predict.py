@@ -383,12 +383,12 @@ def test_a_server_that_stops_answering_ends_the_command(run, server, tmp_path):
 
 
 def test_memory_stays_constant(server, tmp_path):
-    line = '{"miles": 1.5, "passengers": 2, "company": "%s"}\n' % ("x" * 3000)
+    line = '{"miles": 1.5, "passengers": 2, "company": "%s"}\n' % ("x" * 12_000)
 
     def peak_kib(times):
         path = tmp_path / f"{times}.jsonl"
         path.write_text(line * times)
-        arguments = ["predict", "--model", "taxi", "--address", server.address, "--batch-size", "256", path]
+        arguments = ["predict", "--model", "taxi", "--address", server.address, "--batch-size", "64", path]
         environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # else each thread may keep freed memory of its own
         done = subprocess.run(
             [sys.executable, "-c", _RUN, *arguments], env=environment, capture_output=True, text=True, check=True
@@ -397,7 +397,7 @@ def test_memory_stays_constant(server, tmp_path):
         return int(done.stderr.split()[-2])
 
     server.requests = _Nothing()
-    few, many = peak_kib(3000), peak_kib(30_000)
+    few, many = peak_kib(750), peak_kib(7500)
 
     # The larger file has 90 MB; the margin is for requests under way.
     assert many - few < 40 * 1024

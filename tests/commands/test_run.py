@@ -10,18 +10,16 @@ from typing import Any
 import pytest
 
 from support import toy_pipelines as toys
-from support.command_line import TIFFIN
+from support.command_line import TIFFIN, tiffin_in
+from support.forks import Ended
 from support.waiting import until
 from tiffin import __version__
 
 COMMAND = [TIFFIN, "run"]
 
 
-def tiffin_run(pipeline: Any, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    spec = toys.write_spec(pipeline, folder)
-    return subprocess.run(
-        [*COMMAND, str(spec), "--cold", *arguments], capture_output=True, text=True, check=False, cwd=folder
-    )
+def tiffin_run(pipeline: Any, folder: Path, *arguments: str) -> Ended:
+    return tiffin_in(folder, "run", toys.write_spec(pipeline, folder), "--cold", *arguments)
 
 
 def test_json_output_is_one_object_and_progress_goes_to_stderr(tmp_path: Path) -> None:
@@ -110,7 +108,7 @@ def test_invalid_arguments_run_nothing(tmp_path: Path, arguments: list[str], mes
 
 
 def test_an_unknown_pipeline_suggests_the_closest_one(tmp_path: Path) -> None:
-    done = subprocess.run([*COMMAND, "trainin"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = tiffin_in(tmp_path, "run", "trainin")
 
     assert done.returncode == 2
     assert re.match(r"error: .*training.*'trainin'\. .*'training'\?\n", done.stderr)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support.manifest_rendering import COMBINATIONS, ROOT, render_all
+from support.manifest_rendering import COMBINATIONS, ROOT, read_goldens
 from support.pod_security import find_violations
 from tiffin.version import __version__
 
@@ -25,7 +25,7 @@ class Cluster:
     """The resources of one combination, by kind."""
 
     def __init__(self, combination: tuple[str, tuple[str, ...]]) -> None:
-        self.resources = [load(text) for text in render_all()[combination].values()]
+        self.resources = [load(text) for text in read_goldens()[combination].values()]
 
     def of(self, *kinds: str) -> list[dict[str, Any]]:
         return [resource for resource in self.resources if resource["kind"] in kinds]

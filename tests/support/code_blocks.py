@@ -2,6 +2,7 @@
 
 import configparser
 import contextlib
+import functools
 import json
 import re
 import shlex
@@ -24,6 +25,7 @@ from tiffin.specs.adjustments import Adjustments
 from tiffin.specs.parameters import gather_parameters
 
 ROOT = Path(__file__).parents[2]
+_load_spec = functools.cache(load_spec)
 PAGES = (
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "manifests/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -149,7 +151,7 @@ def check_tiffin(arguments: list[str], before: str, folder: Path) -> None:
         if pipeline.endswith(".yaml"):
             continue  # a spec that the reader compiled
         assert pipeline in pipeline_names(), pipeline
-        spec = load_spec(pipeline, Adjustments(*(given.get(name, ()) for name in ("sizes", "deadlines", "mounts"))))
+        spec = _load_spec(pipeline, Adjustments(*(given.get(name, ()) for name in ("sizes", "deadlines", "mounts"))))
         if "settings" in given:
             gather_parameters(spec, given["settings"], _parameter_file(given["file"], before, folder))
 

@@ -80,6 +80,18 @@ def golden(overlay: str, options: tuple[str, ...] = ()) -> Path:
     return GOLDENS / f"{'+'.join([overlay, *options])}.yaml"
 
 
+@functools.cache
+def read_goldens() -> dict[tuple[str, tuple[str, ...]], Documents]:
+    """Return the resources of every combination from the goldens; tests/manifests/test_rendering.py renders all of them."""
+    found = {}
+    for overlay, options in COMBINATIONS:
+        parts = [(overlay, ()), *((overlay, (option,)) for option in options)]
+        found[overlay, options] = {
+            key: text for part in parts for key, text in split(golden(*part).read_text()).items()
+        }
+    return found
+
+
 def changed(overlay: str, option: str) -> Documents:
     """Return the resources that an option adds or changes in an overlay; options remove none."""
     alone, together = render(overlay), render(overlay, (option,))
