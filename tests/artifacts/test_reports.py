@@ -7,11 +7,12 @@ import pytest
 from support.documents import make_evaluation, make_summary, make_training
 from tiffin.artifacts.anomalies import Anomalies, Anomaly, read_anomalies, write_anomalies
 from tiffin.artifacts.deployment import Deployment, read_deployment, write_deployment
+from tiffin.artifacts.measures import Curve
 from tiffin.artifacts.model import class_name, read_training, saved_model, write_training
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.registration import Registration, read_registration, write_registration
 from tiffin.artifacts.summary import Step, noted, read_summary, write_summary
-from tiffin.artifacts.verdict import Curve, read_evaluation, write_evaluation
+from tiffin.artifacts.verdict import read_evaluation, write_evaluation
 from tiffin.errors import InputError
 
 ANOMALIES = Anomalies(False, "1 anomaly.", (Anomaly("eval", "fare", "CODE", "few", "many"),))

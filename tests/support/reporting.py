@@ -7,13 +7,10 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from support.documents import make_evaluation, make_manifest, make_training
 from tiffin.artifacts.columns import Column
 from tiffin.artifacts.examples import Source, Split
-from tiffin.artifacts.model import EpochLoss
-from tiffin.artifacts.verdict import (
+from tiffin.artifacts.measures import (
     Attribution,
     Attributions,
     Calibration,
-    Champion,
-    Check,
     ClassRecall,
     Curve,
     Effect,
@@ -23,6 +20,8 @@ from tiffin.artifacts.verdict import (
     PrecisionRecall,
     Slice,
 )
+from tiffin.artifacts.model import EpochLoss
+from tiffin.artifacts.verdict import Champion, Check
 
 COLUMNS = (
     Column("late", "INT", "boolean"), Column("km", "FLOAT"), Column("city", "STRING"), Column("area_code", "INT"),

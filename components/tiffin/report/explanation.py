@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import altair as alt
 
-from tiffin.artifacts.verdict import Attribution, Evaluation
+from tiffin.artifacts.measures import Attribution
+from tiffin.artifacts.verdict import Evaluation
 from tiffin.report.data import listing
 from tiffin.report.drawing import SERIES, WIDTH, choose, draw, labels, rows
 from tiffin.report.page import Block, Chart, Charts, Text

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from tiffin.artifacts.verdict import Evaluation, Fairness, Slice
+from tiffin.artifacts.measures import Fairness, Slice
+from tiffin.artifacts.verdict import Evaluation
 from tiffin.report.data import listing
 from tiffin.report.drawing import FAINT, WIDTH, draw, labels, rows
 from tiffin.report.page import Block, Chart, Charts, Text

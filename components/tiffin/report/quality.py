@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import altair as alt
 
-from tiffin.artifacts.verdict import Evaluation, Interval
+from tiffin.artifacts.measures import Interval
+from tiffin.artifacts.verdict import Evaluation
 from tiffin.report.data import listing
 from tiffin.report.drawing import FAINT, HEIGHT, INK, PAPER, SERIES, WIDTH, choose, draw, labels, rows
 from tiffin.report.page import Block, Chart, Charts, Table, Text

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from support.documents import make_manifest
 from tiffin.artifacts.columns import Column
-from tiffin.artifacts.verdict import Attribution, Attributions, Effect
+from tiffin.artifacts.measures import Attribution, Attributions, Effect
 from tiffin.stages.evaluate.attributions import MOST_ROWS, Sample, measure
 
 MANIFEST = replace(

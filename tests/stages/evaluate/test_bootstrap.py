@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tiffin.artifacts.verdict import Interval
+from tiffin.artifacts.measures import Interval
 from tiffin.stages.evaluate import bootstrap, intervals, metrics
 from tiffin.stages.evaluate.outcomes import Outcomes
 

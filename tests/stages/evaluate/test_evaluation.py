@@ -8,8 +8,9 @@ import pytest
 from support.documents import make_training
 from support.written import table, write_examples
 from tiffin.artifacts.documents import to_json
+from tiffin.artifacts.measures import Curve
 from tiffin.artifacts.model import read_training, write_training
-from tiffin.artifacts.verdict import Curve, digest, read_evaluation
+from tiffin.artifacts.verdict import digest, read_evaluation
 from tiffin.errors import DataError, InputError, StorageError
 from tiffin.stages.evaluate import metrics, predictions
 from tiffin.stages.evaluate.evaluation import evaluate

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from tiffin.artifacts.examples import Manifest
+from tiffin.artifacts.measures import Attribution, Attributions, Effect
 from tiffin.artifacts.notes import Note
-from tiffin.artifacts.verdict import Attribution, Attributions, Effect
 from tiffin.stages.evaluate.cuts import cut_batches
 from tiffin.stages.evaluate.predictions import inputs_of, tensors
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tiffin.artifacts.verdict import Interval
+from tiffin.artifacts.measures import Interval
 
 ROUNDS = 1000
 # Rows of up to this number are cells of their own; of more rows, the extreme ones are, and the others are grouped.

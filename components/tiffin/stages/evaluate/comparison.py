@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from tiffin.artifacts.measures import Interval
 from tiffin.artifacts.model import Task
-from tiffin.artifacts.verdict import Check, Interval
+from tiffin.artifacts.verdict import Check
 from tiffin.stages.evaluate import bootstrap
 from tiffin.stages.evaluate.definitions import MAIN
 from tiffin.stages.evaluate.document import Production

@@ -10,9 +10,10 @@ import numpy as np
 
 from tiffin.artifacts import documents
 from tiffin.artifacts.examples import Manifest, read_manifest
+from tiffin.artifacts.measures import Attributions, ClassRecall
 from tiffin.artifacts.model import Training, read_training
 from tiffin.artifacts.notes import Note
-from tiffin.artifacts.verdict import Attributions, ClassRecall, Evaluation, digest, write_evaluation
+from tiffin.artifacts.verdict import Evaluation, digest, write_evaluation
 from tiffin.stages.evaluate import attributions, bootstrap, calibration, champion, intervals, metrics, predictions
 from tiffin.stages.evaluate import gate as gates
 from tiffin.stages.evaluate.cuts import Cut, cut_columns

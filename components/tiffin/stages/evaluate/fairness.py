@@ -7,7 +7,7 @@ import numpy as np
 from fairlearn import metrics as fairlearn
 from sklearn import metrics as sklearn
 
-from tiffin.artifacts.verdict import Fairness, Group
+from tiffin.artifacts.measures import Fairness, Group
 from tiffin.stages.evaluate import bootstrap, intervals
 from tiffin.stages.evaluate.definitions import MEASURES
 from tiffin.stages.evaluate.metrics import rounded

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN
 
-from tiffin.artifacts.verdict import Check, ClassRecall, Fairness, Interval, Serving, Slice, Verdict
+from tiffin.artifacts.measures import ClassRecall, Fairness, Interval, Slice
+from tiffin.artifacts.verdict import Check, Serving, Verdict
 from tiffin.errors import InputError
 from tiffin.stages.evaluate.definitions import MAIN, Comparison
 from tiffin.stages.evaluate.document import Bound, Gate, ServingRule

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.stats import rankdata
 
-from tiffin.artifacts.verdict import Interval
+from tiffin.artifacts.measures import Interval
 from tiffin.stages.evaluate import bootstrap, calibration, metrics
 from tiffin.stages.evaluate.definitions import TOP
 from tiffin.stages.evaluate.outcomes import Outcomes

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics as sklearn
 
-from tiffin.artifacts.verdict import Curve, PrecisionRecall
+from tiffin.artifacts.measures import Curve, PrecisionRecall
 from tiffin.stages.evaluate import calibration
 from tiffin.stages.evaluate.definitions import METRICS, TOP
 from tiffin.stages.evaluate.outcomes import Outcomes

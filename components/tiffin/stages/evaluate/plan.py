@@ -8,8 +8,8 @@ import numpy as np
 
 from tiffin.artifacts.columns import Column
 from tiffin.artifacts.examples import Manifest
+from tiffin.artifacts.measures import Fairness, Slice
 from tiffin.artifacts.notes import Note
-from tiffin.artifacts.verdict import Fairness, Slice
 from tiffin.stages.evaluate import fairness, slices
 from tiffin.stages.evaluate.cuts import Cut
 from tiffin.stages.evaluate.document import Gate

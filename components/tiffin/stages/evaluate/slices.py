@@ -7,8 +7,8 @@ import numpy as np
 
 from tiffin.artifacts.columns import Column
 from tiffin.artifacts.examples import Manifest
+from tiffin.artifacts.measures import Slice
 from tiffin.artifacts.notes import Note
-from tiffin.artifacts.verdict import Slice
 from tiffin.errors import InputError, did_you_mean
 from tiffin.stages.evaluate import intervals, metrics
 from tiffin.stages.evaluate.cuts import MOST_TEXTS, Cut
