@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,15 @@ def update_goldens(request: pytest.FixtureRequest) -> bool:
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the settings before every test."""
     clear_settings(monkeypatch.delenv)
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict[str, Any]], Any]]:
+    """Forks model servers from a process with TensorFlow imported; requires the environment `model`."""
+    from support import server_process
+
+    with server_process.nursery(tmp_path_factory.mktemp("nursery")) as order:
+        yield order
 
 
 @pytest.fixture(scope="session")
