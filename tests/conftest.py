@@ -37,6 +37,11 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return None if run_here(collection_path) else True
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of the stages first: a worker that gets one of these long files at the end would work alone."""
+    items.sort(key=lambda item: "stages" not in item.path.parts)
+
+
 @pytest.fixture
 def update_goldens(request: pytest.FixtureRequest) -> bool:
     """Whether to write the golden files instead of comparing with them."""
