@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,11 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return None if run_here(collection_path) else True
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of the stages first: a worker that gets one of these long files at the end would work alone."""
+    items.sort(key=lambda item: "stages" not in item.path.parts)
+
+
 @pytest.fixture
 def update_goldens(request: pytest.FixtureRequest) -> bool:
     """Whether to write the golden files instead of comparing with them."""
@@ -47,6 +52,15 @@ def update_goldens(request: pytest.FixtureRequest) -> bool:
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the settings before every test."""
     clear_settings(monkeypatch.delenv)
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict[str, Any]], Any]]:
+    """Forks model servers from a process with TensorFlow imported; requires the environment `model`."""
+    from support import server_process
+
+    with server_process.nursery(tmp_path_factory.mktemp("nursery")) as order:
+        yield order
 
 
 @pytest.fixture(scope="session")

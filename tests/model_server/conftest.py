@@ -1,12 +1,10 @@
 """Fixtures: servers on real sockets, and the small SavedModels they serve."""
 
-import json
 import os
 import pathlib
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,29 +31,6 @@ def pause(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pause]:
     # End a run that a failed test left behind.
     for path in (pause.begun, pause.over):
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
-
-
-@pytest.fixture(scope="session")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict[str, Any]], Any]]:
-    """Fork servers from a process with TensorFlow imported; importing it in each would take most of the tests' time."""
-    log = tmp_path_factory.mktemp("nursery") / "log"
-    command = [sys.executable, str(pathlib.Path(tiny_models.__file__).with_name("nursery.py"))]
-    with (
-        log.open("w") as file,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True) as process,
-    ):
-        assert process.stdin is not None
-        assert process.stdout is not None
-        stdin, stdout = process.stdin, process.stdout
-        assert json.loads(stdout.readline()) == "ready"
-
-        def order(message: dict[str, Any]) -> Any:
-            stdin.write(json.dumps(message) + "\n")
-            stdin.flush()
-            return json.loads(stdout.readline())
-
-        yield order
-        stdin.close()
 
 
 @pytest.fixture(scope="session")

@@ -54,10 +54,6 @@ def test_the_next_run_names_the_run_that_it_reuses(state, first):
     assert result["metrics"] == first["metrics"]
 
 
-def test_other_settings_train_anew_with_the_same_statistics(state, first):
-    assert reused(state.run("--set", "epochs=2")[0]) == {"validate-examples": first["run"]}
-
-
 def test_a_data_root_is_the_store_and_reuse_can_be_turned_off(state, first, tmp_path):
     again, _ = state.run("--no-reuse", "--set", f"data_root={tmp_path / 'root'}")
 

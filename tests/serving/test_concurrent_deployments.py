@@ -1,13 +1,12 @@
 """Four processes that deploy at once, on disk and in stores that lose answers."""
 
-import multiprocessing
 import os
 import random
 import re
 
 import pytest
 
-from support import deploying, gcs_emulator, s3_server
+from support import deploying, forks, gcs_emulator, s3_server
 from tiffin import storage
 from tiffin.serving import model_config
 from tiffin.serving.root import STABLE, ServedModel
@@ -40,7 +39,7 @@ def place(request, tmp_path, monkeypatch):
 
 def test_the_newest_version_that_is_served_stays_in_service(place, saved_model):
     location, lose = place
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
+    with forks.pool(4) as pool:
         for seed in range(SEEDS):
             root = f"{location}/{seed}"
             lose(random.Random(seed).randrange(8))

@@ -3,9 +3,6 @@
 import asyncio
 import base64
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +10,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from support import tiny_models
+from support.server_process import Server
 from support.waiting import free_port
 from tiffin.commands.main import main
 from tiffin.errors import InputError, ServingError
@@ -61,25 +59,21 @@ def entries(folder):
 
 
 @pytest.fixture(scope="module")
-def ports(folder, entries, tmp_path_factory):
+def ports(folder, entries, tmp_path_factory, nursery):
     """The ports of gRPC and REST."""
     here = tmp_path_factory.mktemp("server")
     (here / "config").write_text(model_config.format_config(model_config.make_config(entries)))
     ports = [free_port(), free_port()]
     flags = [f"--port={ports[0]}", f"--rest_api_port={ports[1]}", f"--model_config_file={here / 'config'}"]
-    with (here / "log").open("w") as log:
-        program = Path(sys.executable).with_name("tiffin-model-server")
-        process = subprocess.Popen(
-            [program, *flags, "--max_num_load_retries=0", "--allow_reload_config"], stdout=log, stderr=log
-        )
+    flags += ["--max_num_load_retries=0", "--allow_reload_config"]
+    server = Server(nursery, *ports, here / "log", flags).wait()
     try:
         with Client(f"127.0.0.1:{ports[0]}") as client:
             for name in ("tools", "score", "shapes"):
                 client.wait_until_available(name, timeout_seconds=120)
         yield ports
     finally:
-        process.terminate()
-        process.wait(60)
+        server.stop()
 
 
 @pytest.fixture

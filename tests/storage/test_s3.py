@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from support import counting, s3_server
+from support import counting, forks, s3_server
 from tiffin import storage
 from tiffin.errors import Conflict, InputError, StorageError, TiffinError
 from tiffin.storage import checksums, s3_connection, s3_transfers
@@ -291,7 +291,7 @@ class TestPublishFolder:
         assert len(store.names()) == 4
 
     def test_processes_publish_the_same_content(self, store, folder):
-        with multiprocessing.get_context("spawn").Pool(3) as pool:
+        with forks.pool(3) as pool:
             pool.starmap(storage.publish_folder, [(folder, "s3://bucket/1")] * 3)
 
         assert len(store.names()) == 3
@@ -366,7 +366,7 @@ class TestSharedState:
     def test_processes_lose_no_update_when_answers_are_lost(self, store):
         storage.write_new("s3://bucket/count", b"0")
         store.lose_answers = 12
-        with multiprocessing.get_context("spawn").Pool(4) as pool:
+        with forks.pool(4) as pool:
             pool.starmap(counting.add_ones, [("s3://bucket/count", 6)] * 4)
 
         assert store.lose_answers == 0

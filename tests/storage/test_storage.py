@@ -1,6 +1,5 @@
 import errno
 import hashlib
-import multiprocessing
 import os
 import re
 import subprocess
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support import counting, gcs_emulator
+from support import counting, forks, gcs_emulator
 from tiffin import storage
 from tiffin.errors import Conflict, InputError, StorageError
 
@@ -167,8 +166,7 @@ class TestCompareAndSwap:
     def test_processes_lose_no_update(self, root):
         uri = f"{root}/count"
         storage.write_new(uri, b"0")
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(4) as pool:
+        with forks.pool(4) as pool:
             pool.starmap(counting.add_ones, [(uri, 6)] * 4)
 
         assert storage.read_text(uri) == "24"
@@ -202,7 +200,7 @@ class TestCompareAndSwap:
     def test_processes_lose_no_update_when_answers_are_lost(self, bucket):
         storage.write_new("gs://bucket/count", b"0")
         bucket.lose_answers = 12
-        with multiprocessing.get_context("spawn").Pool(4) as pool:
+        with forks.pool(4) as pool:
             pool.starmap(counting.add_ones, [("gs://bucket/count", 6)] * 4)
 
         assert bucket.lose_answers == 0
@@ -322,7 +320,7 @@ class TestPublishFolder:
             storage.publish_folder(tmp_path / "m", f"{root}/1")
 
     def test_processes_publish_the_same_content(self, model, root):
-        with multiprocessing.get_context("spawn").Pool(3) as pool:
+        with forks.pool(3) as pool:
             pool.starmap(storage.publish_folder, [(model, f"{root}/1")] * 3)
 
         assert len(storage.list_files(f"{root}/1")) == 3

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from support.environments import HERE
 _PRELOADED = {
     # What commands import of others; nothing of Tiffin's, whose modules read environment variables.
     "dev": ["click", "grpc", "kfp.compiler", "kfp.components", "kfp.dsl", "kfp.local", "kfp_server_api", "requests",
-            "rich.console", "rich.live", "rich.table", "yaml"],
+            "rich.console", "rich.live", "rich.table", "yaml", "google.cloud.storage"],
+    "data": ["boto3", "google.cloud.storage"],
     "model": ["tiffin.stages.register.registry", "tiffin.stages.register.packaging", "tiffin.stages.register.stop",
               "boto3", "google.cloud.storage"],
 }  # fmt: skip
@@ -27,6 +29,16 @@ def forks() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED.get(HERE, []))
     return context
+
+
+def pool(processes: int) -> Pool:
+    """Return a pool of forks with the environment variables of this process."""
+    return forks().Pool(processes, _set_variables, [dict(os.environ)])
+
+
+def _set_variables(variables: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,5 @@ def _run(
         os.dup2(os.open(path, flags | os.O_CREAT), descriptor)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for as long as the process lives
     os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(variables)
+    _set_variables(variables)
     function(*arguments)

@@ -6,13 +6,41 @@ import os
 import pathlib
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
 import pytest
+
+
+@contextlib.contextmanager
+def nursery(folder: pathlib.Path) -> Iterator[Callable[[dict[str, Any]], Any]]:
+    """Fork servers from a process with TensorFlow imported; importing it in each would take most of the tests' time."""
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", **os.environ}
+    command = [sys.executable, str(pathlib.Path(__file__).with_name("nursery.py"))]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        stdin, stdout = process.stdin, process.stdout
+        assert json.loads(stdout.readline()) == "ready"
+
+        def order(message: dict[str, Any]) -> Any:
+            stdin.write(json.dumps(message) + "\n")
+            stdin.flush()
+            return json.loads(stdout.readline())
+
+        yield order
+        stdin.close()
 
 
 class Server:

@@ -4,8 +4,6 @@ import math
 import re
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -15,6 +13,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from support.server_process import Server
 from support.written import table, write_examples
 from tiffin import storage
 from tiffin.artifacts.deployment import read_deployment
@@ -37,7 +36,7 @@ def unused_address():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory, nursery):
     """Serving root and address of a server that polls the model's configuration."""
     root = tmp_path_factory.mktemp("serving")
     config = root / NAME / "stable.config"
@@ -53,24 +52,9 @@ def server(tmp_path_factory):
         "--poll_wait_millis=200",
         "--max_num_load_retries=0",
     ]
-    with (root / "log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "tiffin.model_server", *flags], stdout=log, stderr=log)
-    try:
-        wait_for_port(port, process, root / "log")
-        yield str(root), f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def wait_for_port(port, process, log, seconds=60):
-    end = time.monotonic() + seconds
-    while process.poll() is None and time.monotonic() < end:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    pytest.fail(f"The server did not start:\n{log.read_text()[-2000:]}")
+    process = Server(nursery, port, 0, root / "log", flags).wait()
+    yield str(root), process.address
+    process.stop()
 
 
 def config_of(*versions, root="/root"):
