@@ -87,6 +87,13 @@ def test_of_predictions_that_are_not_a_number_on_both_sides(server, binary):
     assert answered(server, binary, [None, 0.5]).differing_rows == 0
 
 
+def test_of_more_numbers_than_a_batch(server, echo):
+    server.output = "prediction"
+    numbers = [float(number) for number in range(70)]
+
+    assert answered(server, echo("regression", classes=()), numbers, "regression").differing_rows == 0
+
+
 @pytest.mark.parametrize(("shift", "wrong"), [(5e-3, 0), (0.02, 1)])
 def test_of_numbers_is_relative(server, echo, shift, wrong):
     # The spread of 0 and 2,000 is 1,000.
