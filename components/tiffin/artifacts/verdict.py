@@ -107,7 +107,8 @@ class Serving:
             has no predictions of it.
         differing_rows: Number of rows that were answered with other values; None if not all rows were answered.
         largest_difference: Largest difference of these values; None if not all rows were answered, or one is not finite.
-        load_seconds: Seconds to load the model and run its warm-up requests; None if it did not load.
+        load_seconds: Seconds to load the model and run its warm-up requests, beside the evaluation unless the gate bounds them;
+            None if it did not load.
         requests: Number of requests with one row.
         p50_ms: Median duration of these requests in milliseconds; None if they were not answered.
         p99_ms: 99th percentile of these durations.

@@ -65,12 +65,12 @@ class TestFailure:
         assert list(scratch.glob("tiffin-*")) == []
 
     def test_to_open_the_socket_is_told_after_the_deadline(self, binary, scratch):
-        with starting(("sh", "-c", "echo waiting for a license; sleep 600"), 0.3) as server:
+        with starting(("sh", "-c", "echo license-pending; sleep 600"), 0.3) as server:
             with pytest.raises(sandbox.ServingError) as error:
                 server.load(binary / "saved_model", [{"x": 0.5}])
 
             assert error.value.code == "DEADLINE_EXCEEDED"
-            assert "waiting for a license" in server.problem(error.value)
+            assert "license-pending" in server.problem(error.value)
 
     def test_by_a_signal_names_it(self, binary, scratch):
         with starting(("sh", "-c", "kill -9 $$")) as server:
@@ -84,7 +84,7 @@ class TestFailure:
             with pytest.raises(sandbox.ServingError) as error:
                 server.load(binary / "saved_model", [{"x": 0.5}])
 
-            assert "exit status 127" in server.problem(error.value)
+            assert "127" in server.problem(error.value)
 
     def test_of_the_evaluation_ends_the_server(self, binary, tmp_path, scratch):
         examples = write_examples(tmp_path / "e", {"eval": table(z=[0.5], y=["yes"])})

@@ -29,7 +29,8 @@ def evaluate_model(
     A model that does not pass the gate does not fail this step: the pipeline branches on the output passed. Besides the
     rules that are given, the gate requires that every class of the split occurred in training; that log_loss (regression:
     rmse) is better than guessing with 95 % confidence on the split's rows, where guessing is always predicting the shares
-    of the classes, or the mean of the label; and that the model is not worse than the one in production on the same rows.
+    of the classes, or the mean of the label; that the model is not worse than the one in production on the same rows; and that
+    a model server loads it and gives the same answers.
 
     Args:
         examples: Output of ingest_examples.
@@ -38,7 +39,7 @@ def evaluate_model(
             is a maximum for log_loss, brier, calibration_error, rmse, mae and the pinball losses, a minimum for others.
         split: Split to evaluate on.
         gate: Rules of the gate, such as {"champion": {"mode": "improvement"}}, or {"file": "gs://bucket/gate.yaml"}. Empty
-            for better than guessing, and not worse than the model in production.
+            for better than guessing, not worse than the model in production, and the same answers from a model server.
         slices: Columns, or pairs of columns, such as ["city", ["city", "day"]]. The metrics are also measured for each group.
         sensitive: Columns whose groups are compared for fairness.
         min_slice_rows: Fewest rows of a slice or of a group of a sensitive column, at least 1.
