@@ -92,7 +92,7 @@ def _explain(folder: Path, state: str, *, card: bool) -> str:
     if record is None:
         reason = f"it is running, or it was interrupted. Logs: {logs}"
     elif not ends:
-        reason = f"{ended}, and its pipeline has no step summarize_run, which writes it. Logs: {logs}"
+        reason = f"{ended}, and its pipeline has no step {_STEP}, which writes it. Logs: {logs}"
     elif ends[0]["state"] != "succeeded":
         reason = f"{ended}, and the step {ends[0]['title']}: {ends[0]['state']}. Log: {ends[0]['log'] or logs}"
     elif card and find_page(folder, REPORT_PAGE):

@@ -1,7 +1,7 @@
 """A model server that is started for the evaluation only, as a process of its own that ends with this one.
 
 <folder>/models.config      without models: they are added once the server answers, so that loading is timed by itself
-<folder>/model/1/           the SavedModel as links, and its warm-up requests as deploy_model writes them
+<folder>/model/1/           the SavedModel as links, and its warm-up requests as a deployment writes them
 <folder>/server.sock        a Unix socket: no free port to find, and no other user of the machine can connect
 <folder>/server.log         the server's output
 """
