@@ -13,10 +13,11 @@ from tiffin.commands.options import STATE, debug_option, examples, state_argumen
 from tiffin.commands.output import echo, echo_json
 from tiffin.errors import InputError, TiffinError
 from tiffin.local.records import find_page, find_run, list_runs, read_record, relative
+from tiffin.stages import find_stages
 from tiffin.storage.files import write_bytes
 
-# The step that writes the report.
-_STEP = "summarize-run"
+# The stage whose component writes the report.
+_STAGE = "report"
 
 
 def _complete(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
@@ -86,13 +87,14 @@ def _explain(folder: Path, state: str, *, card: bool) -> str:
     what, name = ("model card", CARD_PAGE) if card else ("report", REPORT_PAGE)
     record, logs = read_record(folder), relative(folder / "logs")
     steps = (record or {}).get("steps") or []
-    ends = [step for step in steps if step["name"].partition(".")[0] == _STEP]
+    [component] = find_stages()[_STAGE]
+    ends = [step for step in steps if step["name"].partition(".")[0] == component.replace("_", "-")]
     ended = f"its state is {(record or {}).get('state')}"
     here = Path(state).absolute()
     if record is None:
         reason = f"it is running, or it was interrupted. Logs: {logs}"
     elif not ends:
-        reason = f"{ended}, and its pipeline has no step {_STEP}, which writes it. Logs: {logs}"
+        reason = f"{ended}, and its pipeline has no step {component}, which writes it. Logs: {logs}"
     elif ends[0]["state"] != "succeeded":
         reason = f"{ended}, and the step {ends[0]['title']}: {ends[0]['state']}. Log: {ends[0]['log'] or logs}"
     elif card and find_page(folder, REPORT_PAGE):
