@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -28,6 +29,10 @@ RECIPE = Recipe(SOURCE, (DerivedColumn("tomorrow", "at + INTERVAL 1 DAY", ("at",
 TEXTS = ["1970-01-11", "11.01.1970", "1970-01-11T00:00:00Z", "", "soon"]
 
 
+def iso(seconds):
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
 class Trained:
     """A model with two inputs that are dates, of the source and derived."""
 
@@ -46,6 +51,12 @@ class Trained:
         documents.write(
             examples / MANIFEST, replace(manifest, columns=columns, recipe=RECIPE, renamed={"Bestellt am": "at"})
         )
+        # As ingest writes them.
+        sample = [
+            {**row, "at": iso(row["at"])[:10], "tomorrow": iso(row["tomorrow"])}
+            for row in rows.slice(0, 20).to_pylist()
+        ]
+        (examples / "sample_rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in sample))
         self.model = folder / "model"
         settings = Settings(**{**SETTINGS, "epochs": 2})
         self.record = train(
