@@ -85,6 +85,7 @@ class TestNumbers:
 _connection = duckdb.connect()
 
 
+@example("\x0b")
 @given(
     st.one_of(
         st.text(max_size=6), st.sampled_from(["n/a", " NULL ", "-1.#IND", "(none)", "N.A.", "0000-00-00", "—", "Nan"])

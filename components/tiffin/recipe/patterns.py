@@ -5,7 +5,8 @@ This module, `values`, `derived` and `rows` import nothing else of Tiffin: a mod
 
 import re
 
-_SPACE = "[\\s\u00a0]*"
+# White space is written out: `\\s` has the vertical tab in Python, and not in RE2.
+_SPACE = "[ \\t\\n\\f\\r\u00a0]*"
 _BLANK = "[ \u00a0\u202f]"
 _MINUS = "[+\u2212-]"
 _MARKS = {" ": _BLANK, "'": "['\u2019]"}
@@ -14,11 +15,11 @@ MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (
 CURRENCY = "(?:US\\$|[$€£¥₹₩₽₺])"
 NEGATIVE = "[(\u2212-]"
 
-INFINITE = r"(?i)\s*[+-]?inf(?:inity)?\s*"
+INFINITE = r"(?i)[ \t\n\f\r]*[+-]?inf(?:inity)?[ \t\n\f\r]*"
 # What a user's `types` accepts beside the forms that are found without it.
-ANY_NUMBER = r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*"
-TRUE = r"(?i)\s*(?:true|yes|t|y|1)\s*"
-ANY_BOOLEAN = r"(?i)\s*(?:true|false|yes|no|t|f|y|n|1|0)\s*"
+ANY_NUMBER = r"[ \t\n\f\r]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t\n\f\r]*"
+TRUE = r"(?i)[ \t\n\f\r]*(?:true|yes|t|y|1)[ \t\n\f\r]*"
+ANY_BOOLEAN = r"(?i)[ \t\n\f\r]*(?:true|false|yes|no|t|f|y|n|1|0)[ \t\n\f\r]*"
 
 # Missing in every column, text too: words that programs write. "None" or "-" may be a real value of a text column.
 PROGRAM_WORDS = ("NA", "N/A", "#N/A", "<NA>", "NULL", "null", "NaN", "nan", r"\N")
@@ -31,7 +32,7 @@ _WORDS = (
 )
 WORD = f"(?i){_SPACE}(?:{_WORDS}){_SPACE}"
 # How MySQL writes a missing date.
-ZERO_DATE = r"\s*0000-00-00(?:[ T]00:00:00)?\s*"
+ZERO_DATE = r"[ \t\n\f\r]*0000-00-00(?:[ T]00:00:00)?[ \t\n\f\r]*"
 
 # Formats of a day, in codes of strptime, by the form they are told apart with, and the times of day that may follow.
 DAYS = {
