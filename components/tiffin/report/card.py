@@ -98,7 +98,7 @@ def _details(
         s = record.settings
         network = f"layers of {', '.join(map(str, s.hidden_units))} units" if s.hidden_units else "linear"
         built = (
-            f"{record.own.function} of {record.own.location}, SHA-256 {record.own.digest[:12]}"
+            f"{record.own.function} of {masked(record.own.location)}, SHA-256 {record.own.digest[:12]}"
             if record.own
             else network
         )

@@ -86,9 +86,7 @@ def describe_values(name: str, splits: Mapping[str, Feature]) -> list[str]:
         distinct = first.statistics.string_stats.unique if first.is_text else sum(share > 0 for _, share in shares)
         # With more values than the statistics list, TFDV estimates the counts.
         about = "about " if first.is_text and distinct > len(shares) else ""
-        text = ", ".join(
-            f"{value[:40] or '(empty)'} {about}{format_share(share)}" for value, share in shares[:3] if share
-        )
+        text = ", ".join(f"{labels([value])[0]} {about}{format_share(share)}" for value, share in shares[:3] if share)
         return [f"{distinct:,} different {'value' if distinct == 1 else 'values'}", text]
     numbers = first.statistics.num_stats
     if first.logical:

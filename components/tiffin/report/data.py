@@ -15,6 +15,7 @@ from tiffin.report.page import Block, Card, Cards, Cell, Table, Text
 # Columns with a card. All columns are in the table.
 MOST_CARDS = 48
 MOST_ROWS = 1000
+_LONGEST = 200
 
 
 def describe_data(
@@ -49,6 +50,11 @@ def describe_data(
     if statistics is not None:
         blocks += _columns(manifest, statistics, training, important)
     return blocks
+
+
+def shortened(text: str) -> str:
+    """Return a text of the data, cut to 200 characters."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def listing(

@@ -91,7 +91,8 @@ def _column(one: Fairness, title: str, name: str) -> list[Block]:
         values, heights = zip(*shown[:_MOST_DRAWN], strict=True)
         chart = alt.Chart(rows(group=labels(list(values)), value=heights), width=WIDTH - 100, height=alt.Step(18))
         bars = chart.mark_bar().encode(x=alt.X("value:Q", title=each), y=alt.Y("group:N", title=None, sort=None))
-        charts.append(Chart(f"{each} by {title}", draw(bars, f"{name}-{number}")))
+        text = f"The first {len(values)} of {len(shown)} groups." if len(shown) > len(values) else ""
+        charts.append(Chart(f"{each} by {title}", draw(bars, f"{name}-{number}"), text))
     blocks += [Charts(charts)] if charts else []
     cells = [(each, metric(value), interval(one.intervals.get(each))) for each, value in one.measures.items()]
     blocks += listing(("measure", "value", "95 % interval"), cells, "lrl", f"Differences by {title}")

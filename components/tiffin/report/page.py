@@ -1,7 +1,7 @@
 """The page of a report: sections of text, tables and charts as one HTML file without scripts that loads nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import jinja2
@@ -116,7 +116,7 @@ class Page:
     tone: Tone
     reason: str
     facts: Sequence[tuple[str, str]] = ()
-    sections: Sequence[Section] = field(default=())
+    sections: Sequence[Section] = ()
     content: str = ""
 
 

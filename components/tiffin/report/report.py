@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from altair.utils.schemapi import debug_mode
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tiffin.artifacts.summary import Step, StepNote, Summary
 from tiffin.report import page
-from tiffin.report.data import describe_data, describe_validation, listing
+from tiffin.report.data import describe_data, describe_validation, listing, shortened
 from tiffin.report.decision import describe_gate
 from tiffin.report.explanation import describe_explanation
 from tiffin.report.groups import describe_fairness, describe_slices
@@ -35,6 +36,9 @@ def write_report(
 
 def describe(summary: Summary, statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList]) -> str:
     """Return the report of a run as HTML; see `write_report`."""
+    # Altair would check each part of a chart, which takes a tenth of the time.
+    with debug_mode(False):
+        sections = _sections(summary, statistics)
     facts = [
         ("data", summary.data_version),
         ("model", f"{summary.model.name} version {summary.model.version}" if summary.model else None),
@@ -48,7 +52,7 @@ def describe(summary: Summary, statistics: Mapping[str, statistics_pb2.DatasetFe
             tone=page.tone_of(summary.state),
             reason=summary.reason,
             facts=[(name, value) for name, value in facts if value],
-            sections=_sections(summary, statistics),
+            sections=sections,
         )
     )
 
@@ -110,5 +114,5 @@ def _important(steps: Mapping[str, Step]) -> list[str]:
 
 
 def _notes(notes: Sequence[StepNote]) -> Sequence[Block]:
-    cells = [(n.step, n.text, n.column, "" if n.count is None else f"{n.count:,}", n.example[:200]) for n in notes]
+    cells = [(n.step, n.text, n.column, "" if n.count is None else f"{n.count:,}", shortened(n.example)) for n in notes]
     return listing(("step", "what", "column", "count", "first example"), cells, "lllrl") or [Text("Nothing.")]

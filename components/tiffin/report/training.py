@@ -6,6 +6,7 @@ import altair as alt
 
 from tiffin.artifacts.documents import to_json
 from tiffin.artifacts.model import Training
+from tiffin.masking import masked
 from tiffin.report.data import listing
 from tiffin.report.drawing import FAINT, HEIGHT, WIDTH, draw, rows
 from tiffin.report.page import Block, Chart, Charts, Text
@@ -30,7 +31,7 @@ def describe_training(record: Training, names: Mapping[str, str], name: str) -> 
     settings = [(name, _text(value)) for name, value in to_json(record.settings).items()]
     if record.own:
         settings = [
-            ("code", record.own.location), ("SHA-256 of the code", record.own.digest), ("function", record.own.function),
+            ("code", masked(record.own.location)), ("SHA-256 of the code", record.own.digest), ("function", record.own.function),
             ("inputs", record.own.inputs), ("hyperparameters", _text(record.own.hyperparameters)), *settings,
         ]  # fmt: skip
     blocks += listing(("setting", "value"), settings, title="Settings")

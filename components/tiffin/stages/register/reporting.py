@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from tiffin.artifacts.anomalies import read_anomalies
 from tiffin.artifacts.notes import by_severity
 from tiffin.artifacts.statistics import read_statistics
-from tiffin.artifacts.summary import Step, Summary, noted
+from tiffin.artifacts.summary import CARD_PAGE, REPORT_PAGE, Step, Summary, noted
 from tiffin.report.card import write_card
 from tiffin.report.report import write_report
 from tiffin.stages.register.contents import Content
@@ -31,9 +31,9 @@ def with_report(content: Content, statistics: str | Path = "", anomalies: str | 
     summary = summarize(content, anomalies)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write_report(folder / "report.html", summary, {"validate": found} if found is not None else {})
+        write_report(folder / REPORT_PAGE, summary, {"validate": found} if found is not None else {})
         if content.evaluation:
-            write_card(folder / "card.md", folder / "card.html", summary)
+            write_card(folder / "card.md", folder / CARD_PAGE, summary)
         yield replace(content, folders={**content.folders, "report": folder})
 
 
