@@ -88,7 +88,8 @@ def training(
     # Each group has a driver, a pod that takes about ten seconds, and dsl.Else puts both branches into one more group. Two
     # conditions without it would save two pods, but kfp.local 2.17 by itself, without `tiffin run`, skips a condition on a
     # named output outside of that group.
-    end = set_up(summarize_run(pipeline="training"), "Summarize").set_caching_options(False)
+    end = summarize_run(pipeline="training", tracking_uri=tracking_uri, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+    set_up(end, "Summarize").set_caching_options(False)
     with dsl.ExitHandler(end, name="run"):
         ingested = ingest_examples(
             data=data,
@@ -158,8 +159,6 @@ def training(
                     model=trained.outputs["model"],
                     evaluation=evaluated.outputs["evaluation"],
                     examples=ingested.outputs["examples"],
-                    statistics=validated.outputs["statistics"],
-                    anomalies=validated.outputs["anomalies"],
                     model_name=model_name,
                     tracking_uri=tracking_uri,
                     run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
@@ -183,8 +182,6 @@ def training(
                     gate="evaluation",
                     reason=evaluated.outputs["reason"],
                     examples=ingested.outputs["examples"],
-                    statistics=validated.outputs["statistics"],
-                    anomalies=validated.outputs["anomalies"],
                     model=trained.outputs["model"],
                     evaluation=evaluated.outputs["evaluation"],
                     model_name=model_name,
@@ -198,8 +195,6 @@ def training(
                 gate="validation",
                 reason=validated.outputs["reason"],
                 examples=ingested.outputs["examples"],
-                statistics=validated.outputs["statistics"],
-                anomalies=validated.outputs["anomalies"],
                 model_name=model_name,
                 tracking_uri=tracking_uri,
                 run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,

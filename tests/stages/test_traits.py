@@ -9,7 +9,6 @@ import pytest
 import tiffin
 from tiffin import images
 from tiffin.stages import find_components, find_stages, traits
-from tiffin.stages.register.parameters import tracking_path
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "components" / "tiffin"
@@ -84,5 +83,5 @@ def test_components_are_named_in_stages_pipelines_and_documentation_only() -> No
 def test_a_database_uri_names_its_path(path):
     uri = traits.database_uri(PurePath(path))
 
-    assert tracking_path(uri) == path
+    assert traits.tracking_path(uri) == path
     assert urllib.parse.unquote(uri.removeprefix("sqlite:///").partition("?")[0]) == path

@@ -80,10 +80,11 @@ def register_here(start: Any, places: tuple[str, ...], name: str, uri: str, run:
     from tiffin.errors import reported
 
     with reported():
-        from tiffin.stages.register import registry, runs
+        from tiffin.stages.register import registry
+        from tiffin.tracking import client
 
         # It sets environment variables, which a fork has from the test.
-        importlib.reload(runs)
+        importlib.reload(client)
         if start:
             start.wait(240)
         if limit:

@@ -161,8 +161,8 @@ def conclude(run: Run, problem: str) -> None:
     """
     summary = _find_summary(run.folder)
     run.report = find_page(run.folder, REPORT_PAGE)
-    # The log of a gate is not shown.
-    run.warnings += tuple(line.removeprefix(WARNING) for line in gate_lines(run, WARNING))
+    # The logs of these steps are not shown.
+    run.warnings += tuple(line.removeprefix(WARNING) for line in find_lines(run, WARNING))
     failed = run.failed_step
     if not failed and not problem and (summary is None or summary.state == "SUCCEEDED"):
         run.state = "SUCCEEDED"
@@ -182,10 +182,10 @@ def own_tracking_uri(run: Run) -> str:
     return database_uri(database(run.folder.parents[1]))
 
 
-def gate_lines(run: Run, start: str) -> list[str]:
-    """Return the lines that start with a text in the logs of the gates that stopped a run."""
-    stopped = [step.log for step in run.steps if step.is_gate and step.log]
-    return [line for log in stopped for line in tail(log, 200) if line.startswith(start)]
+def find_lines(run: Run, start: str) -> list[str]:
+    """Return the lines that start with a text in the logs of the gates that stopped a run, and of steps that succeeded."""
+    ended = [step.log for step in run.steps if step.log and (step.is_gate or step.state == "succeeded")]
+    return [line for log in ended for line in tail(log, 200) if line.startswith(start)]
 
 
 def _find_summary(folder: Path) -> Summary | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tiffin.artifacts.logs import STOP_LOGGED
-from tiffin.local.results import Run, gate_lines, own_tracking_uri
+from tiffin.local.results import Run, find_lines, own_tracking_uri
 from tiffin.masking import masked
 from tiffin.specs.services import needs_of
 from tiffin.specs.spec import Spec
@@ -20,7 +20,7 @@ def find_tracking(run: Run, spec: Spec, arguments: Mapping[str, Any]) -> str | N
         spec: Its pipeline.
         arguments: Parameter values by name.
     """
-    is_stop_logged = bool(gate_lines(run, STOP_LOGGED))
+    is_stop_logged = bool(find_lines(run, STOP_LOGGED))
     # Further iterations of a loop have a number behind a dot.
     logged = {
         step.name.partition(".")[0]

@@ -37,6 +37,8 @@ TRACKING = Service(
     settings=("MLFLOW_TRACKING_URI",),
     credentials=("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
 )
+# The MLflow of the steps that create runs, for a step that adds to these runs.
+TRACKED_RUNS = Service("tracked runs", settings=TRACKING.settings, credentials=TRACKING.credentials)
 SERVING = Service(
     "serving",
     parameter="serving_address",
@@ -67,6 +69,15 @@ def path_of(location: str) -> str:
     return "" if scheme else rest
 
 
+def tracking_path(uri: str) -> str:
+    """Return the path of the file store or the SQLite database that a tracking URI names; empty for a server."""
+    if uri.startswith("sqlite:"):
+        # sqlite:///name is relative, sqlite:////name absolute.
+        return urllib.parse.unquote(uri.partition(":///")[2].partition("?")[0]) or "mlflow.db"
+    # MLflow's words for a Databricks workspace.
+    return "" if uri in {"databricks", "databricks-uc", "uc"} else path_of(uri)
+
+
 def database_uri(path: PurePath) -> str:
     """Return MLflow's URI of a SQLite database, whose path may have any characters."""
     # In a database URI, a % starts an escape and a ? the options.
@@ -86,8 +97,9 @@ class Location:
     path: Callable[[str], str] = path_of
 
 
-# The input data_root.
+# The inputs data_root and tracking_uri.
 DATA_ROOT = Location("pass a gs:// or s3:// URI")
+TRACKING_URI = Location("pass the address of an MLflow server, such as http://mlflow:5000", tracking_path)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from support.postgres import postgres
 from support.registering import register_here, write_model
 from tiffin.artifacts.verdict import write_evaluation
 from tiffin.errors import StorageError
-from tiffin.stages.register import faults
 from tiffin.stages.register.registry import register
+from tiffin.tracking import faults
 
 
 @pytest.fixture(scope="module")

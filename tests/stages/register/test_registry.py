@@ -19,9 +19,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from support.documents import make_evaluation, make_manifest, make_training
 from support.forks import Fork
 from support.registering import INPUTS, register_here, write_model
-from support.written import table, write_statistics
 from tiffin.artifacts import documents
-from tiffin.artifacts.anomalies import Anomalies, write_anomalies
 from tiffin.artifacts.examples import MANIFEST, Source, Split
 from tiffin.artifacts.model import Settings, read_training, saved_model
 from tiffin.artifacts.recipe import RECIPE
@@ -150,15 +148,11 @@ class TestContent:
         documents.write(tmp_path / "examples" / MANIFEST, manifest)
         row = {"kilometres_km": 1.5, "city": "Ulm", "ordered_at": "2024-01-02T03:04:05", "rush": 1}
         (tmp_path / "examples" / "sample_rows.jsonl").write_text(json.dumps(row) + "\n")
-        rows = table(kilometres_km=[1.5, 2.5, 4.0], city=["Ulm", "Ulm", "Oslo"])
-        write_statistics(tmp_path / "statistics", rows)
-        write_anomalies(tmp_path / "anomalies", Anomalies(True, "No anomalies.", ()))
         (tmp_path / "plots").mkdir()
         (tmp_path / "plots" / "roc.svg").write_text("<svg/>")
         (tmp_path / "report.html").write_text("<html/>")
         return register(
             model, evaluation, tmp_path / "out", name, examples=tmp_path / "examples",
-            statistics=tmp_path / "statistics", anomalies=tmp_path / "anomalies",
             files=[tmp_path / "plots", tmp_path / "report.html"], tracking_uri=database, run="run-1", run_name="nightly",
         )  # fmt: skip
 
@@ -189,12 +183,6 @@ class TestContent:
         )
         paths = [entry.path for entry in client.list_artifacts(registration.run_id, "reports")]
         assert sorted(paths) == ["reports/plots", "reports/report.html"]
-        names = [entry.path for entry in client.list_artifacts(registration.run_id, "report")]
-        assert sorted(names) == ["report/card.html", "report/card.md", "report/report.html"]
-        page = Path(client.download_artifacts(registration.run_id, "report/report.html", str(tmp_path))).read_text()
-        assert re.findall("<h2>(.+?)</h2>", page)[:5] == ["Gate", "Metrics", "Training", "Validation", "Data"]
-        assert "nightly" in page
-        assert "<article><h3>Kilometres (km)</h3>" in page
 
     def test_the_model_is_linked_with_its_version(self, registration, name, database):
         model = MlflowClient(database).get_logged_model(registration.model_id)
@@ -303,7 +291,7 @@ class TestUnreachable:
         script = (
             "import sys; from tiffin.errors import reported\n"
             "with reported():\n"
-            "    from tiffin.stages.register import faults\n"
+            "    from tiffin.tracking import faults\n"
             "    from tiffin.stages.register.registry import register\n"
             "    faults.WAITS = (0.0,)\n"
             "    register(*sys.argv[1:4], 'taxi')\n"

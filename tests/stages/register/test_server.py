@@ -15,8 +15,8 @@ from support.mlflow_server import mlflow_server, proxy
 from support.registering import register_here, write_model
 from tiffin.artifacts.verdict import write_evaluation
 from tiffin.errors import StorageError
-from tiffin.stages.register import faults
 from tiffin.stages.register.registry import register
+from tiffin.tracking import faults
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 

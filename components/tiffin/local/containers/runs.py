@@ -14,7 +14,7 @@ from tiffin.local.containers.steps import Containers
 from tiffin.local.serving import serving_root
 from tiffin.specs.services import find_unaddressed, needs_of
 from tiffin.specs.spec import Spec
-from tiffin.stages.traits import SERVING, SERVING_ROOT, TRACKING
+from tiffin.stages.traits import SERVING, SERVING_ROOT, TRACKED_RUNS, TRACKING
 
 # Prefixes of the user's environment variables that are passed to steps.
 _PASSED = ("MLFLOW_", "TIFFIN_SERVING_", "TIFFIN_USER", "TIFFIN_DEBUG")
@@ -58,6 +58,7 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
             needs = needs_of(function)
             if TRACKING in needs:
                 servers.wait(TRACKING.name)
+            if TRACKING in needs or TRACKED_RUNS in needs:
                 return [mount(state / "mlflow")]
             return [mount(serving_root(state))] if SERVING in needs or SERVING_ROOT in needs else []
 

@@ -15,8 +15,6 @@ def register_model(
     registration: Output[Artifact],
     model_name: str,
     examples: Input[Dataset] = None,
-    statistics: Input[Artifact] = None,
-    anomalies: Input[Artifact] = None,
     tracking_uri: str = "",
     experiment: str = "",
     run: str = "",
@@ -26,15 +24,14 @@ def register_model(
 
     The version is an MLflow model: mlflow.pyfunc.load_model("models:/<name>/<version>").predict takes rows of the source, as
     pandas.read_csv reads them. Its SavedModel is the one that TensorFlow Serving loads. The MLflow run has the parameters,
-    metrics, losses and data sets, the files of the evaluation, the report and the model card. The version is tagged with the
-    data version, the schema digest and the Tiffin version. A retry does not create a second version.
+    metrics, losses and data sets, and the files of the evaluation; summarize_run adds the report and the model card. The
+    version is tagged with the data version, the schema digest and the Tiffin version. A retry does not create a second
+    version.
 
     Args:
         model: Output of train_model.
         evaluation: Output of evaluate_model. The step fails if the model did not pass.
         examples: Output of ingest_examples, for the data sets, the parameters of ingest and the input example. Optional.
-        statistics: Output of validate_examples, for the values of the columns in the report. Optional.
-        anomalies: Output of validate_examples, for the report. Optional.
         model_name: Name of the registered model: up to 128 letters, digits, '_', '-' and '.'; starts with a letter or digit.
         tracking_uri: MLflow tracking URI, without a password or token. Empty for MLFLOW_TRACKING_URI of the step's environment.
         experiment: MLflow experiment, created if it does not exist. Empty for that of MLFLOW_RUN_ID or MLFLOW_EXPERIMENT_ID
@@ -55,7 +52,6 @@ def register_model(
 
         result = register(
             model.path, evaluation.path, registration.path, model_name, examples=examples.path if examples else "",
-            statistics=statistics.path if statistics else "", anomalies=anomalies.path if anomalies else "",
             tracking_uri=tracking_uri, experiment=experiment, run=run, run_name=run_name,
         )  # fmt: skip
         print(printable(f"registered {result.name} version {result.version}"))  # noqa: T201 - the step's log
@@ -67,8 +63,6 @@ def stop_run(
     gate: str,
     reason: str,
     examples: Input[Dataset] = None,
-    statistics: Input[Artifact] = None,
-    anomalies: Input[Artifact] = None,
     model: Input[Model] = None,
     evaluation: Input[Artifact] = None,
     model_name: str = "",
@@ -80,15 +74,13 @@ def stop_run(
     """Fail the run because a gate did not pass; the reason is in this step's parameters and log.
 
     The step of the gate itself succeeds, and its reports are kept. With a model name, the run is logged to MLflow, with the
-    status FAILED, the tag tiffin.stopped_by and a report, and without a model. If MLflow does not respond, the step prints a
-    warning and fails with the reason of the gate all the same.
+    status FAILED and the tag tiffin.stopped_by, and without a model; summarize_run adds the report. If MLflow does not
+    respond, the step prints a warning and fails with the reason of the gate all the same.
 
     Args:
         gate: Gate that did not pass: validation or evaluation.
         reason: Output reason of validate_examples or evaluate_model.
         examples: Output of ingest_examples, for the data sets and the parameters of ingest. Optional.
-        statistics: Output of validate_examples, for the values of the columns in the report. Optional.
-        anomalies: Output of validate_examples, for the report. Optional.
         model: Output of train_model, for the parameters and the losses of the training. Optional.
         evaluation: Output of evaluate_model, for the metrics and the verdict. Optional.
         model_name: Name of the registered model, which names the MLflow experiment. Empty to log nothing.
@@ -106,7 +98,6 @@ def stop_run(
 
         stop(
             gate, reason, model_name, examples=examples.path if examples else "", model=model.path if model else "",
-            evaluation=evaluation.path if evaluation else "", statistics=statistics.path if statistics else "",
-            anomalies=anomalies.path if anomalies else "", tracking_uri=tracking_uri, experiment=experiment, run=run,
+            evaluation=evaluation.path if evaluation else "", tracking_uri=tracking_uri, experiment=experiment, run=run,
             run_name=run_name,
         )  # fmt: skip

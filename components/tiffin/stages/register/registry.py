@@ -16,7 +16,7 @@ from tiffin.errors import InputError
 from tiffin.stages.register.parameters import check_model_name
 
 # Sets up MLflow before the first import of it.
-from tiffin.stages.register.runs import client_of, fill, place, print_line, unless_missing, uri_of
+from tiffin.tracking.client import client_of, unless_missing
 
 # isort: split
 from mlflow import MlflowClient
@@ -25,9 +25,12 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from tiffin.stages.register import contents, database, faults
+from tiffin.stages.register import contents
 from tiffin.stages.register.contents import Content
-from tiffin.stages.register.reporting import with_report
+from tiffin.stages.register.runs import fill, place
+from tiffin.tracking import database, faults
+from tiffin.tracking.log import print_line
+from tiffin.tracking.uri import uri_of
 
 # Name of the model in its run: runs:/<run ID>/model.
 _MODEL = "model"
@@ -40,8 +43,6 @@ def register(
     name: str,
     *,
     examples: str | Path = "",
-    statistics: str | Path = "",
-    anomalies: str | Path = "",
     files: Sequence[str | Path] = (),
     tracking_uri: str = "",
     experiment: str = "",
@@ -63,8 +64,6 @@ def register(
         name: Name of the registered model.
         examples: Folder of the examples artifact, for the data sets, the parameters of ingest and the input example; empty for
             none of them.
-        statistics: Folder of the statistics artifact, for the report; empty for none.
-        anomalies: Folder of the anomalies artifact, for the report; empty for none.
         files: Files and folders to log beside the model.
         tracking_uri: MLflow tracking URI; empty for the environment variable MLFLOW_TRACKING_URI.
         experiment: Experiment name; empty for the experiment of MLFLOW_RUN_ID or MLFLOW_EXPERIMENT_ID if set, else the
@@ -100,8 +99,7 @@ def register(
             found = _find(client, name, run, own)
             if found is None:
                 where = place(client, uri, tracking_uri, experiment, name)
-                with with_report(content, statistics, anomalies) as whole:
-                    _create(client, where, whole, Path(model), rows, files, own)
+                _create(client, where, content, Path(model), rows, files, own)
                 found = _find(client, name, run, own)
             if found is None:
                 raise InputError(f"The version of '{name}' was deleted while it was registered. Run the step again.")

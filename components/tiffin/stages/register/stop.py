@@ -1,12 +1,11 @@
 """Fail a run that a gate stopped, after it was logged to MLflow."""
 
-import os
 import sys
 
 from tiffin.artifacts.logs import STOP_LOGGED, WARNING
 from tiffin.errors import TiffinError
-from tiffin.masking import masked
-from tiffin.printing import printable
+from tiffin.tracking.log import print_line
+from tiffin.tracking.uri import has_uri
 
 
 def stop(gate: str, reason: str, name: str, *, tracking_uri: str = "", **about: str) -> None:
@@ -24,20 +23,16 @@ def stop(gate: str, reason: str, name: str, *, tracking_uri: str = "", **about: 
     Raises:
         SystemExit: Always.
     """
-    if name and (tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")):
+    if name and has_uri(tracking_uri):
         try:
             # MLflow takes seconds to import.
             from tiffin.stages.register.stopping import record_stop
 
             run_id = record_stop(gate, reason, name, tracking_uri=tracking_uri, **about)
-            _print(f"{STOP_LOGGED}{run_id}")
+            print_line(f"{STOP_LOGGED}{run_id}")
         except Exception as error:  # noqa: BLE001 - nothing may hide the reason of the gate
             known = isinstance(error, TiffinError)
-            _print(f"{WARNING}The stopped run was not logged to MLflow. {error if known else repr(error)}")
+            print_line(f"{WARNING}The stopped run was not logged to MLflow. {error if known else repr(error)}")
     elif name:
-        _print("The stopped run was not logged to MLflow: tracking_uri and MLFLOW_TRACKING_URI are empty.")
+        print_line("The stopped run was not logged to MLflow: tracking_uri and MLFLOW_TRACKING_URI are empty.")
     sys.exit(f"error: The {gate} did not pass: {reason}")
-
-
-def _print(line: str) -> None:
-    print(printable(masked(line)), file=sys.stderr, flush=True)  # noqa: T201 - the step's log

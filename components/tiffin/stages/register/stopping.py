@@ -8,14 +8,15 @@ from tiffin.artifacts.verdict import read_evaluation
 from tiffin.stages.register.parameters import check_model_name
 
 # Sets up MLflow before the first import of it.
-from tiffin.stages.register.runs import client_of, fill, place, uri_of
+from tiffin.tracking.client import client_of, find_runs
 
 # isort: split
 from mlflow import MlflowClient
 
-from tiffin.stages.register import database, faults
 from tiffin.stages.register.contents import Content
-from tiffin.stages.register.reporting import with_report
+from tiffin.stages.register.runs import fill, place
+from tiffin.tracking import database, faults
+from tiffin.tracking.uri import uri_of
 
 
 def record_stop(
@@ -26,8 +27,6 @@ def record_stop(
     examples: str | Path = "",
     model: str | Path = "",
     evaluation: str | Path = "",
-    statistics: str | Path = "",
-    anomalies: str | Path = "",
     tracking_uri: str = "",
     experiment: str = "",
     run: str = "",
@@ -44,8 +43,6 @@ def record_stop(
         examples: Folder of the examples artifact; empty for none.
         model: Folder of the model artifact; empty for none.
         evaluation: Folder of the evaluation artifact; empty for none.
-        statistics: Folder of the statistics artifact; empty for none.
-        anomalies: Folder of the anomalies artifact; empty for none.
         tracking_uri: MLflow tracking URI; empty for the environment variable MLFLOW_TRACKING_URI.
         experiment: Experiment name, as for `register`.
         run: Pipeline run ID; empty outside a pipeline.
@@ -71,8 +68,7 @@ def record_stop(
                 created = client.create_run(chosen, tags=content.tags | nesting, run_name=run_name or None)
                 run_id = str(created.info.run_id)
             try:
-                with with_report(content, statistics, anomalies) as whole:
-                    fill(client, run_id, whole)
+                fill(client, run_id, content)
             finally:
                 client.set_terminated(run_id, "FAILED")
         return run_id
@@ -86,6 +82,5 @@ def _find_stopped(client: MlflowClient, experiment: str, run: str) -> str | None
     """Return the MLflow run that an earlier attempt logged for a stopped pipeline run."""
     if not run:
         return None
-    quote = '"' if "'" in run else "'"
-    found = client.search_runs([experiment], f"tags.`tiffin.run` = {quote}{run}{quote}")
+    found = find_runs(client, run, [experiment])
     return next((str(one.info.run_id) for one in found if "tiffin.stopped_by" in one.data.tags), None)

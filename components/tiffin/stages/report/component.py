@@ -14,14 +14,20 @@ def summarize_run(
     card: Output[Markdown],
     card_page: Output[HTML],
     pipeline: str,
+    tracking_uri: str = "",
+    run: str = "",
 ) -> None:
     """Write the summary and the report of a run, whether it succeeded or failed. Use it as the exit task of dsl.ExitHandler.
 
-    The report and the model card are made of what the steps of the run wrote to its artifact store.
+    The report and the model card are made of what the steps of the run wrote to its artifact store. Both are also logged to
+    MLflow, to the folder report of the runs that register_model and stop_run created. If MLflow does not respond, the step
+    prints a warning and succeeds.
 
     Args:
         status: State and error message of the run, set by KFP.
         pipeline: Name of the pipeline.
+        tracking_uri: MLflow tracking URI, as for register_model. Empty for MLFLOW_TRACKING_URI of the step's environment.
+        run: Pipeline run ID, as for stop_run. Empty to leave the MLflow run of a stopped run without a report.
 
     Returns:
         summary: summary.json, the run's state and reason, data version, metrics, verdict, model version,
@@ -34,6 +40,7 @@ def summarize_run(
     from tiffin.errors import reported
 
     with reported():
+        from tiffin.stages.report.publication import publish
         from tiffin.stages.report.reporting import write_reports
         from tiffin.stages.report.summary import log_lines, summarize
 
@@ -46,3 +53,4 @@ def summarize_run(
         card_page.path = card.path.removesuffix(".md") + ".html"
         write_reports(report.path, card.path, card_page.path, summary.uri, "summarize-run", result)
         print(*log_lines(result), sep="\n")  # noqa: T201 - the step's log
+        publish(result, [report.path, card.path, card_page.path], tracking_uri, run)

@@ -2,7 +2,6 @@
 
 import socket
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,9 +13,8 @@ from mlflow.exceptions import InvalidUrlException, MlflowException
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from tiffin.errors import InputError, StorageError, explain
-from tiffin.masking import masked
-from tiffin.printing import printable
-from tiffin.stages.register import database
+from tiffin.tracking import database
+from tiffin.tracking.log import print_line
 
 # Seconds before each retry, and the time after which no other retry starts. One attempt takes several requests, each of
 # which MLflow's client repeats, as registry.py sets it up.
@@ -80,7 +78,7 @@ def retried(action: Callable[[], _Result], uri: str) -> _Result:
             if not is_transient(error) or time.monotonic() - started + wait > LAST_START_SECONDS:
                 raise
             line = f"MLflow at '{uri}': {cause(error)}. Retry {number} of {len(WAITS)} in {wait:g} s."
-            print(printable(masked(line)), file=sys.stderr, flush=True)  # noqa: T201 - the step's log
+            print_line(line)
             time.sleep(wait)
     return action()
 
