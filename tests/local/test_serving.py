@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import shutil
@@ -42,6 +43,22 @@ def test_the_record_of_a_dead_server_is_ignored(state: Path) -> None:
 
     assert serving.find_server(state) is None
     assert serving.stop_server(state) is None
+
+
+def test_a_server_that_has_removed_its_record_is_gone_when_it_ends(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = os.open(serving.make_server_folder(state) / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    waits: list[float] = []
+
+    def end(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            os.close(lock)
+
+    monkeypatch.setattr(serving.time, "sleep", end)
+
+    assert serving.find_server(state) is None
+    assert len(waits) == 1
 
 
 def test_a_server_starts_is_found_and_stops(state: Path) -> None:

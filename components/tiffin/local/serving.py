@@ -87,10 +87,10 @@ def record_path(state: str | Path) -> Path:
 
 def find_server(state: str | Path) -> Server | None:
     """Return the running or starting server of the state folder; None if there is none."""
-    if not is_running(state):
-        return None
-    # The process that holds the lock is about to write the record.
+    # A process that holds the lock without a record is about to write it, or has removed it and is about to end.
     for _ in range(40):
+        if not is_running(state):
+            return None
         with contextlib.suppress(OSError, ValueError):
             record: dict[str, Any] = json.loads(record_path(state).read_bytes())
             return Server(Path(state).absolute(), record["address"], record["pid"])
