@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -55,6 +56,11 @@ class Interpreter:
     def is_ready(self) -> bool:
         """Whether it has imported the modules that its steps wait for."""
         return self.socket.with_suffix(".ready").exists()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has imported the other modules too."""
+        return self.socket.with_suffix(".idle").exists()
 
     def stop(self) -> None:
         """Kill it. While it is importing, it does not respond to anything else."""
@@ -125,6 +131,30 @@ def _write_shim(folder: Path, path: Path, python: str) -> Path:
         shim.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         shim.chmod(0o755)
     return folder
+
+
+def fork(interpreter: Interpreter, arguments: list[str]) -> int | None:
+    """Run a module in a fork that ends with the interpreter, wait for its end, and return its wait status.
+
+    Args:
+        interpreter: The warm interpreter to fork; its log gets the output.
+        arguments: Name of a module, followed by its arguments.
+
+    Returns:
+        A wait status of os.wait; None if the interpreter ended before.
+    """
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
+        open(os.devnull, "rb") as nothing,
+        interpreter.log.open("ab") as log,
+        contextlib.suppress(OSError),
+    ):
+        connection.connect(str(interpreter.socket))
+        handover.send_request(connection, arguments, (nothing.fileno(), log.fileno(), log.fileno()))
+        if handover.receive_process(connection):
+            status = connection.recv(4, socket.MSG_WAITALL)
+            return struct.unpack("i", status)[0] if len(status) == 4 else None
+    return None
 
 
 def fork_detached(interpreter: Interpreter, arguments: list[str], files: tuple[int, ...], timeout: float = 60) -> int:

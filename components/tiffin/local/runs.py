@@ -26,14 +26,14 @@ from tiffin.local.processes import Processes
 from tiffin.local.records import RECORD, relative
 from tiffin.local.results import Run, conclude, tidy_log
 from tiffin.local.serving import find_server, serving_root
-from tiffin.local.tracking import find_tracking
+from tiffin.local.tracking import find_tracking, preparing
 from tiffin.local.virtualenvs import Machine, Place, Virtualenvs, shared_variables
 from tiffin.printing import printable
 from tiffin.specs.parameters import gather_parameters
 from tiffin.specs.progress import StepProgress, shown
 from tiffin.specs.services import find_unaddressed, needs_of
 from tiffin.specs.spec import Spec, read_spec
-from tiffin.stages.traits import SERVING, SERVING_ROOT
+from tiffin.stages.traits import SERVING, SERVING_ROOT, TRACKING
 from tiffin.storage.files import write_bytes, write_json
 
 # Log of kfp in a run's folder, from the start of the first step.
@@ -99,8 +99,10 @@ def run_pipeline(
         if any({SERVING, SERVING_ROOT} & {*needs_of(step.function)} for step in spec.steps):
             # For the steps, a root that does not exist is one that they do not see, not one without models.
             serving_root(state).mkdir(parents=True, exist_ok=True)
-        serves = SERVING in find_unaddressed(spec, arguments) and "model" not in missing
-        with _server(run, machine, stop_server) if serves else contextlib.nullcontext():
+        unaddressed = find_unaddressed(spec, arguments) if "model" not in missing else []
+        if TRACKING in unaddressed and TRACKING.variable not in os.environ:
+            stack.enter_context(preparing(state, interpreters.get("model")))
+        with _server(run, machine, stop_server) if SERVING in unaddressed else contextlib.nullcontext():
             _execute(run, spec, arguments, Virtualenvs(machine, Processes(guard)), private, stream)
             run.warnings += tuple(guard.warnings)
             _record(run, started)

@@ -1,15 +1,48 @@
-"""The MLflow that a run was logged to."""
+"""The MLflow that a run is logged to: its database is created while the first steps run, and its address is found after."""
 
+import contextlib
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from tiffin.artifacts.logs import STOP_LOGGED
+from tiffin.local.interpreters import Interpreter, fork
+from tiffin.local.records import database
 from tiffin.local.results import Run, find_lines, own_tracking_uri
 from tiffin.masking import masked
 from tiffin.specs.services import needs_of
 from tiffin.specs.spec import Spec
-from tiffin.stages.traits import TRACKING
+from tiffin.stages.traits import TRACKING, database_uri
+
+_LOOK_SECONDS = 0.2
+
+
+@contextlib.contextmanager
+def preparing(state: Path, interpreter: Interpreter | None) -> Iterator[None]:
+    """Create MLflow's tables in the database of a state folder that has none, beside the steps that the block runs.
+
+    Otherwise the first step that needs them creates them, which takes it a second.
+
+    Args:
+        state: The state folder.
+        interpreter: A warm interpreter of `model` to fork once it is idle; None to leave it to the step.
+    """
+    over = threading.Event()
+
+    def prepare() -> None:
+        while interpreter is not None and not over.wait(_LOOK_SECONDS):
+            if interpreter.is_idle:
+                fork(interpreter, ["tiffin.tracking", database_uri(database(state))])
+                return
+
+    if not database(state).exists():
+        threading.Thread(target=prepare, name="database", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def find_tracking(run: Run, spec: Spec, arguments: Mapping[str, Any]) -> str | None:

@@ -45,7 +45,7 @@ def main() -> None:
     before = dict(os.environ)
     import_quietly(options.modules)
     Path(options.ready).touch()
-    serve(listener, options.lifeline, options.then, before)
+    serve(listener, options.lifeline, options.then, before, Path(options.ready).with_suffix(".idle"))
 
 
 def die_with_parent() -> None:
@@ -74,7 +74,7 @@ def import_quietly(modules: list[str]) -> None:
     gc.freeze()
 
 
-def serve(listener: socket.socket, lifeline: int, later: list[str], before: dict[str, str]) -> None:
+def serve(listener: socket.socket, lifeline: int, later: list[str], before: dict[str, str], idle: Path) -> None:
     """Fork for every request; import the modules of `later` one by one while idle.
 
     Args:
@@ -82,6 +82,7 @@ def serve(listener: socket.socket, lifeline: int, later: list[str], before: dict
         lifeline: A pipe that carries no data; end-of-file means that the runner has ended.
         later: Modules that save time but that no step should wait for.
         before: The environment before the imports, to determine the variables that the imports set.
+        idle: File to create once all modules are imported.
     """
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_read, False)
@@ -99,6 +100,8 @@ def serve(listener: socket.socket, lifeline: int, later: list[str], before: dict
         ready = [key.fileobj for key, _ in selector.select(0 if later else None)]
         if not ready and later:
             import_quietly([later.pop(0)])
+        if not later:
+            idle.touch()
         for file in ready:
             if isinstance(file, socket.socket) and file is not listener:
                 # Clients send nothing more, so this is end-of-file: the step's `python3` has ended. End its process too.
