@@ -16,7 +16,7 @@ from support.waiting import until
 from tiffin.local import interpreters
 from tiffin.local.environments import find_python
 from tiffin.local.guarding import guarded_folder
-from tiffin.local.interpreters import Interpreter, fork_detached, warm_interpreters
+from tiffin.local.interpreters import Interpreter, fork, fork_detached, warm_interpreters
 
 # The component's source. --component_module_path makes kfp's executor run it.
 SOURCE = """
@@ -102,6 +102,28 @@ def describe(bin_folder: Path | None, folder: Path, cwd: Path) -> dict[str, obje
     status, lines, err = finish(start(bin_folder, folder, "describe", cwd=cwd, umask=0o027), "some input")
     assert status == 0, err
     return dict(json.loads(next(line for line in lines if line.startswith('{"argv"'))))
+
+
+def test_a_fork_ends_before_the_call_does(
+    interpreter: Interpreter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaves_a_file.py").write_text("import sys, wsgiref, pathlib; pathlib.Path(sys.argv[1]).touch()")
+    monkeypatch.chdir(tmp_path)
+
+    assert until(lambda: interpreter.is_idle)
+    assert fork(interpreter, ["leaves_a_file", "here"]) == 0
+    assert (tmp_path / "here").exists()
+    assert os.waitstatus_to_exitcode(fork(interpreter, ["leaves_a_file"]) or 0) == 1
+    assert "IndexError" in interpreter.log.read_text()
+
+
+def test_no_fork_of_an_interpreter_that_has_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreters, "MODULES", {"model": ((), ())})
+    (private := folder / "ended").mkdir()
+    with warm_interpreters(["model"], private, private, {}) as started:
+        started["model"].stop()
+
+        assert fork(started["model"], ["this"]) is None
 
 
 def test_a_warm_step_has_the_environment_of_a_new_process(

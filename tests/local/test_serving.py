@@ -45,7 +45,9 @@ def test_the_record_of_a_dead_server_is_ignored(state: Path) -> None:
     assert serving.stop_server(state) is None
 
 
-def test_a_server_that_has_removed_its_record_is_gone_when_it_ends(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_has_removed_its_record_is_gone_when_it_ends(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lock = os.open(serving.make_server_folder(state) / "lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
     waits: list[float] = []

@@ -1,13 +1,19 @@
-"""The MLflow that a run was logged to: the parameter, the environment, or the database of the state folder."""
+"""The MLflow of a run: its database, and the address: the parameter, the environment, or the database of the state folder."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from support.waiting import until
 from tiffin.artifacts.logs import STOP_LOGGED
 from tiffin.authoring.compilation import load_spec
+from tiffin.local import interpreters
+from tiffin.local.guarding import guarded_folder
+from tiffin.local.interpreters import warm_interpreters
 from tiffin.local.results import Run
-from tiffin.local.tracking import find_tracking
+from tiffin.local.tracking import find_tracking, preparing
 from tiffin.specs.progress import StepProgress
 from tiffin.specs.spec import Spec
 
@@ -47,3 +53,33 @@ def test_of_a_run_that_a_gate_stopped(run: Run, spec: Spec, tmp_path: Path, line
     run.steps = [StepProgress("stop-run", "failed", log, is_gate=True)]
 
     assert (find_tracking(run, spec, {"tracking_uri": "http://m:5000"}) == "http://m:5000") == (STOP_LOGGED in line)
+
+
+def tables(database: Path) -> set[str]:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+@pytest.mark.runs
+def test_the_database_is_created_beside_the_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreters, "MODULES", {"model": ((), ("email",))})
+    database = tmp_path / "mlflow.db"
+    with guarded_folder() as guard, warm_interpreters(["model"], guard.folder, tmp_path, {}) as started:
+        with preparing(tmp_path, None):
+            assert not database.exists()
+        with preparing(tmp_path, started["model"]):
+            assert until(database.exists, 120)
+
+    assert {"experiments", "runs", "model_versions"} <= tables(database)
+
+
+@pytest.mark.runs
+def test_a_database_that_exists_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreters, "MODULES", {"model": ((), ())})
+    (tmp_path / "mlflow.db").write_bytes(b"mine")
+    with guarded_folder() as guard, warm_interpreters(["model"], guard.folder, tmp_path, {}) as started:
+        assert until(lambda: started["model"].is_idle)
+        with preparing(tmp_path, started["model"]):
+            pass
+
+    assert (tmp_path / "mlflow.db").read_bytes() == b"mine"

@@ -8,7 +8,7 @@ COMPONENTS = {
     "evaluate_model": Traits(
         "model",
         imports=("tensorflow", "keras"),
-        late_imports=("scipy.special", "sklearn.metrics", "fairlearn.metrics"),
+        late_imports=("tiffin.stages.evaluate.evaluation", "grpc"),
         needs=(S3, SERVING_ROOT),
         locations={"serving_root": Location("pass the gs:// URI of the serving root")},
         rules={

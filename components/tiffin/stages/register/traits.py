@@ -7,7 +7,7 @@ from tiffin.tracking.uri import check_tracking_uri
 COMPONENTS = {
     "register_model": Traits(
         "model",
-        late_imports=("mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.tensorflow"),
+        late_imports=("tiffin.tracking.client", "mlflow.store.tracking.sqlalchemy_store", "mlflow.pyfunc"),
         needs=(TRACKING,),
         locations={"tracking_uri": TRACKING_URI},
         rules={"model_name": check_model_name, "tracking_uri": check_tracking_uri},
