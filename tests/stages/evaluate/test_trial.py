@@ -1,5 +1,6 @@
 """The comparison of a model server's answers with those in training."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import grpc
@@ -12,15 +13,15 @@ from support.documents import make_training
 from tiffin.artifacts.model import Answers, write_answers
 from tiffin.serving import tensors
 from tiffin.stages.evaluate import trial
+from tiffin.stages.evaluate.document import ServingRule
 from tiffin.stages.evaluate.predictions import load
 
 REQUESTS = 3
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server():
     """A model server with the model `model`, which answers the input `x` plus the attribute `shift`."""
-    monkeypatch.setattr(trial, "_REQUESTS", REQUESTS)
     with model_servers.serve() as running:
         running.types, running.shift, running.output = {"x": "DT_FLOAT"}, {}, "probability"
 
@@ -37,10 +38,18 @@ def server(monkeypatch):
         yield running
 
 
+def sandbox_of(server):
+    return SimpleNamespace(
+        server="fake", address=server.address, problem=lambda error: f"failed: {error}", load=lambda *_: 0.5
+    )
+
+
 def answered(server, model, x, task="binary"):
     """Return the result of the trial for the column x."""
-    sandbox = SimpleNamespace(server="fake", address=server.address, problem=lambda error: f"failed: {error}")
-    tried = trial.Trial(model, make_training(task=task), sandbox, lambda: 0.5)
+    return run(trial.Trial(model, make_training(task=task), sandbox_of(server), lambda: 0.5, REQUESTS), model, x)
+
+
+def run(tried, model, x):
     batch = pa.record_batch({"x": pa.array(x, pa.float64())})
     half = len(x) // 2
     for part in (batch.slice(0, half), batch.slice(half)):
@@ -50,6 +59,14 @@ def answered(server, model, x, task="binary"):
 
 def test_without_a_server_nothing_is_tried(binary):
     assert trial.Trial(binary, make_training()).run() is None
+
+
+@pytest.mark.parametrize(("bound", "requests"), [(None, 50), (1e6, 200)])
+def test_a_bound_takes_more_requests(bound, requests, server, binary, monkeypatch):
+    monkeypatch.setattr(trial, "starting", lambda *_: nullcontext(sandbox_of(server)))
+    monkeypatch.setattr(trial, "read_sample_rows", lambda *_: [])
+    with trial.trying(("server",), ServingRule(max_p99_ms=bound), binary, "examples", make_training()) as tried:
+        assert run(tried, binary, [0.25]).requests == requests
 
 
 def test_of_equal_answers(server, binary):

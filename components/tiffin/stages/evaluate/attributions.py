@@ -11,6 +11,7 @@ from tiffin.artifacts.measures import Attribution, Attributions, Effect
 from tiffin.artifacts.notes import Note
 from tiffin.stages.evaluate.cuts import cut_batches
 from tiffin.stages.evaluate.predictions import inputs_of, tensors
+from tiffin.stages.evaluate.spread import Spread
 
 # Rows that are explained, evenly spread over the split. An explanation takes several times as long as a prediction.
 MOST_ROWS = 1000
@@ -20,20 +21,19 @@ _BATCH_ROWS = 128
 
 
 class Sample:
-    """Rows for attributions, gathered as batches come: every second, third and so on of a split.
+    """Rows for attributions, gathered as batches come.
 
     Args:
         rows: Number of rows of the split that will come.
     """
 
     def __init__(self, rows: int) -> None:
-        self._step, self._seen = max(1, -(-rows // MOST_ROWS)), 0
+        self._spread = Spread(rows, MOST_ROWS)
         self._batches: list[pa.RecordBatch] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Add a batch."""
-        chosen = np.arange((-self._seen) % self._step, batch.num_rows, self._step)
-        self._seen += batch.num_rows
+        chosen = self._spread.choose(batch.num_rows)
         if len(chosen):
             self._batches.append(batch.take(pa.array(chosen)))
 
