@@ -1,6 +1,8 @@
 """The MLflow of a run: its database, and the address: the parameter, the environment, or the database of the state folder."""
 
 import sqlite3
+import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -9,9 +11,9 @@ import pytest
 from support.waiting import until
 from tiffin.artifacts.logs import STOP_LOGGED
 from tiffin.authoring.compilation import load_spec
-from tiffin.local import interpreters
+from tiffin.local import interpreters, tracking
 from tiffin.local.guarding import guarded_folder
-from tiffin.local.interpreters import warm_interpreters
+from tiffin.local.interpreters import Interpreter, warm_interpreters
 from tiffin.local.results import Run
 from tiffin.local.tracking import find_tracking, preparing
 from tiffin.specs.progress import StepProgress
@@ -60,26 +62,56 @@ def tables(database: Path) -> set[str]:
         return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
-@pytest.mark.runs
-def test_the_database_is_created_beside_the_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interpreter]:
     monkeypatch.setattr(interpreters, "MODULES", {"model": ((), ("email",))})
-    database = tmp_path / "mlflow.db"
     with guarded_folder() as guard, warm_interpreters(["model"], guard.folder, tmp_path, {}) as started:
-        with preparing(tmp_path, None):
-            assert not database.exists()
-        with preparing(tmp_path, started["model"]):
-            assert until(database.exists, 120)
+        yield started["model"]
+
+
+@pytest.mark.runs
+def test_the_database_is_created_beside_the_first_step_of_its_environment(
+    run: Run, spec: Spec, tmp_path: Path, interpreter: Interpreter
+) -> None:
+    database = tmp_path / "mlflow.db"
+    run.steps = [StepProgress("ingest-examples", "succeeded", tmp_path / "ingest.log"), StepProgress("train-model")]
+    assert until(lambda: interpreter.is_idle)
+    with preparing(run, spec, None):
+        run.steps[1].begin(tmp_path / "train.log")
+    assert not database.exists()
+    with preparing(run, spec, interpreter):
+        assert until(database.exists, 120)
 
     assert {"experiments", "runs", "model_versions"} <= tables(database)
 
 
 @pytest.mark.runs
-def test_a_database_that_exists_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interpreters, "MODULES", {"model": ((), ())})
+@pytest.mark.parametrize("states", [("succeeded", "waiting"), ("failed", "running"), ("running", "skipped")])
+def test_a_run_that_fails_before_leaves_no_database(
+    run: Run,
+    spec: Spec,
+    tmp_path: Path,
+    interpreter: Interpreter,
+    monkeypatch: pytest.MonkeyPatch,
+    states: tuple[str, str],
+) -> None:
+    monkeypatch.setattr(tracking, "_LOOK_SECONDS", 0.01)
+    logs = [None if state in ("waiting", "skipped") else tmp_path / "step.log" for state in states]
+    run.steps = [StepProgress("ingest-examples", states[0], logs[0]), StepProgress("summarize-run", states[1], logs[1])]
+    assert until(lambda: interpreter.is_idle)
+    with preparing(run, spec, interpreter):
+        time.sleep(0.3)
+
+    assert not (tmp_path / "mlflow.db").exists()
+    assert "tracking" not in interpreter.log.read_text()
+
+
+@pytest.mark.runs
+def test_a_database_that_exists_stays(run: Run, spec: Spec, tmp_path: Path, interpreter: Interpreter) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"mine")
-    with guarded_folder() as guard, warm_interpreters(["model"], guard.folder, tmp_path, {}) as started:
-        assert until(lambda: started["model"].is_idle)
-        with preparing(tmp_path, started["model"]):
-            pass
+    run.steps = [StepProgress("train-model", "running", tmp_path / "train.log")]
+    assert until(lambda: interpreter.is_idle)
+    with preparing(run, spec, interpreter):
+        pass
 
     assert (tmp_path / "mlflow.db").read_bytes() == b"mine"

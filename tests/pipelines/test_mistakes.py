@@ -1,6 +1,7 @@
 """Runs of the training pipeline that fail: a single reason, and no model registered or deployed."""
 
 import json
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def test_a_mistake_is_reported_once(tmp_path: Path, content: str, settings: list
     assert states(summary)[step] == "failed"
     assert "train-model" not in states(summary)
     assert states(summary)["summarize-run"] == "succeeded"
+    assert summary["reason"] in unescape(Path(summary["report"]).read_text())
     assert (summary["model"], summary["serving"], left(tmp_path)) == (None, None, [])
 
 

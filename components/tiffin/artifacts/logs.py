@@ -8,8 +8,10 @@ from tiffin import storage
 from tiffin.errors import StorageError
 from tiffin.printing import printable
 
+# Name of a step's log among its artifacts.
+LOG = "executor-logs"
 # KFP's launcher appends the number of the attempt. It stores the log of a failed attempt too.
-_NAMES = {"executor-logs", *(f"executor-logs-{attempt}" for attempt in range(100))}
+_NAMES = {LOG, *(f"{LOG}-{attempt}" for attempt in range(100))}
 # Start of the line with which a gate's step says that it logged the run to MLflow; it fails, so it has no outputs.
 STOP_LOGGED = "logged the stopped run to MLflow as run "
 WARNING = "warning: "

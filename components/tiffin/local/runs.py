@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tiffin import images
+from tiffin.artifacts.logs import LOG
 from tiffin.artifacts.summary import find_notes
 from tiffin.authoring.compilation import compile_pipeline, find_spec
 from tiffin.errors import EXPLAINED, InputError, TiffinError
@@ -102,7 +103,7 @@ def run_pipeline(
             serving_root(state).mkdir(parents=True, exist_ok=True)
         unaddressed = find_unaddressed(spec, arguments) if "model" not in missing else []
         if TRACKING in unaddressed and TRACKING.variable not in os.environ:
-            stack.enter_context(preparing(state, interpreters.get("model")))
+            stack.enter_context(preparing(run, spec, interpreters.get("model")))
         with _server(run, machine, stop_server) if SERVING in unaddressed else contextlib.nullcontext():
             _execute(run, spec, arguments, Virtualenvs(machine, Processes(guard)), private, stream)
             run.warnings += tuple(guard.warnings)
@@ -248,6 +249,7 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
                 step.end("succeeded" if status == 0 else "interrupted" if place.stopped else "failed")
                 if os.environ.get("TIFFIN_DEBUG") != "1" and log.exists():
                     tidy_log(log)
+                _store_log(log, task, step.state == "failed")
                 step.notes, step.report = find_notes(task)
                 changed(step)
             return status
@@ -278,6 +280,18 @@ def _execute(run: Run, spec: Spec, arguments: dict[str, Any], place: Place, priv
                     step.end("skipped")
     conclude(run, problem)
     run.tracking_uri = find_tracking(run, spec, arguments)
+
+
+def _store_log(log: Path, task: Path, has_failed: bool) -> None:
+    """Store the log of a failed step among its artifacts, where the exit step looks for the reason, as KFP does."""
+    # On a full disk, the run goes on without it.
+    with contextlib.suppress(OSError):
+        if has_failed:
+            task.mkdir(parents=True, exist_ok=True)
+            write_bytes(task / LOG, log.read_bytes())
+        else:
+            # Of an attempt before this one.
+            (task / LOG).unlink(missing_ok=True)
 
 
 def _drop_waits(spec: Any) -> None:

@@ -4,9 +4,9 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from tiffin import images
 from tiffin.artifacts.logs import STOP_LOGGED
 from tiffin.local.interpreters import Interpreter, fork
 from tiffin.local.records import database
@@ -20,24 +20,29 @@ _LOOK_SECONDS = 0.2
 
 
 @contextlib.contextmanager
-def preparing(state: Path, interpreter: Interpreter | None) -> Iterator[None]:
+def preparing(run: Run, spec: Spec, interpreter: Interpreter | None) -> Iterator[None]:
     """Create MLflow's tables in the database of a state folder that has none, beside the steps that the block runs.
 
-    Otherwise the first step that needs them creates them, which takes it a second.
+    Otherwise the first step that needs them creates them, which takes it a second. It begins with the first step in the
+    interpreter's environment, so that a run that fails before leaves no database.
 
     Args:
-        state: The state folder.
-        interpreter: A warm interpreter of `model` to fork once it is idle; None to leave it to the step.
+        run: The run, which changes as its steps run.
+        spec: Its pipeline.
+        interpreter: A warm interpreter to fork once it is idle; None to leave it to the step.
     """
-    over = threading.Event()
+    over, file = threading.Event(), database(run.folder.parents[1])
 
     def prepare() -> None:
-        while interpreter is not None and not over.wait(_LOOK_SECONDS):
-            if interpreter.is_idle:
-                fork(interpreter, ["tiffin.tracking", database_uri(database(state))])
+        assert interpreter is not None  # noqa: S101 - for the type checker
+        here = {step.component for step in spec.steps if images.environment(step.image) == interpreter.environment}
+        while not over.wait(_LOOK_SECONDS):
+            has_begun = any(step.name in here and step.log for step in run.steps)
+            if has_begun and interpreter.is_idle and not run.failed_step:
+                fork(interpreter, ["tiffin.tracking", database_uri(file)])
                 return
 
-    if not database(state).exists():
+    if interpreter is not None and not file.exists():
         threading.Thread(target=prepare, name="database", daemon=True).start()
     try:
         yield

@@ -224,6 +224,11 @@ class TestFailuresWithoutAMessage:
 
         assert run.end("FAILED").reason == FAILED.reason
 
+    def test_an_error_is_a_better_reason_than_a_message(self, run):
+        self.log(run, "train-model", "error: no rows\n")
+
+        assert run.end("FAILED", "Task exit-handler-1 failed.").reason == "The step train-model failed: no rows"
+
     def test_all_errors_are_listed(self, run):
         self.log(run, "a", "error: one\n")
         self.log(run, "b", "error: two\n")

@@ -26,8 +26,8 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
         output_uri: URI of the summary artifact: `<run>/<step>/...`.
         step: Name of the exit step's folder.
         pipeline: Name of the pipeline.
-        status: `state` and `error_message` that KFP passes to an exit step. Without a message, the reason of a failed run
-            comes from the logs of its steps.
+        status: `state` and `error_message` that KFP passes to an exit step. The message is the reason of a failed run if the
+            logs of its steps have none.
     """
     steps, unread = _read_steps(output_uri, step)
     evaluations = [found.evaluation for found in steps.values() if found.evaluation]
@@ -40,13 +40,14 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
         reason = invalid[-1].reason
     elif evaluation and (stopped_by or succeeded):
         reason = evaluation.reason
+    elif succeeded:
+        reason = ""
     else:
-        reason = str(status.get("error_message") or "")
-    if not reason and not succeeded:
-        # KFP 2.17 passes the state of the run without a message.
+        # KFP 2.17 passes the state of the run without a message, and kfp.local one that names no step.
         errors, unlisted = _find_errors(output_uri, step)
         unread = (*unread, *unlisted)
-        reason = errors or "; ".join(unread) or _place_of_logs(output_uri, step)
+        message = str(status.get("error_message") or "")
+        reason = errors or message or "; ".join(unread) or _place_of_logs(output_uri, step)
     manifests = [found.examples for found in steps.values() if found.examples]
     registrations = [found.registration for found in steps.values() if found.registration]
     deployments = [found.deployment for found in steps.values() if found.deployment]
