@@ -196,15 +196,15 @@ def test_the_report_and_mlflow_are_named_with_their_commands(tmp_path: Path, mon
     assert shown[2][3].endswith(": tiffin ui --state 'my state'")
 
 
-def test_the_warnings_of_a_gate_are_kept(tmp_path: Path) -> None:
-    run = make_run(tmp_path, "failed", "failed")
+def test_the_warnings_of_gates_and_of_steps_that_succeeded_are_kept(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "failed", "failed", "succeeded")
     run.steps[1].is_gate = True
     for step in run.steps:
         assert step.log
         step.log.write_text(f"{WARNING}not logged by {step.name}\nerror: the gate is shut\n")
     conclude(run, "")
 
-    assert run.warnings == ("not logged by step-1",)
+    assert run.warnings == ("not logged by step-1", "not logged by step-2")
 
 
 def test_several_models_have_separate_lines(tmp_path: Path) -> None:

@@ -48,6 +48,50 @@ def test_a_run_without_any_report():
     assert charts(page) == []
 
 
+def marks(page, title):
+    """Return the titles of the marks of the chart under a title."""
+    drawn = re.search(f"<(figcaption|h3)>{re.escape(title)}</.*?(<svg.*?</svg>)", page, re.S)
+    found = re.findall("<title>(.*?)</title>", drawn[2])
+    return [html.unescape(text).replace("\N{MINUS SIGN}", "-") for text in found]
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Beside the model in production",
+         ["equal", "better by -0.01 to 0.03", "margin 0.0155"]),
+        ("Calibration", ["predicted probability: 0.1; observed share: 0.2", "predicted probability: 0.8; observed share: 0.7"]),
+        ("Confusion", [f"predicted class: {p}; true class: {t}; rows: {n}"
+                       for t, p, n in ((0, 0, 50), (0, 1, 10), (1, 0, 5), (1, 1, 25))]),
+        ("log_loss by slice",
+         ["city = Oslo: 0.35 to 0.45", "log_loss: 0.4; slice: city = Oslo", "all rows: 0.3"]),
+        ("selection_rate by city", ["selection_rate: 0.4; group: city = Oslo", "selection_rate: 0.5; group: city = Bergen"]),
+        ("What the predictions depend on",
+         ["mean size of the contribution: 0.7; column: km", "mean size of the contribution: 0.2; column: city"]),
+        ("km", ["mean contribution: -0.6; value: <= 2.5", "mean contribution: 0.8; value: 2.5 to 4"]),
+        ("Loss of each epoch", [f"epoch: {n}; loss: {loss}; rows: {rows}" for rows, losses in
+                                (("training", (0.6, 0.4, 0.3)), ("held out", (0.5, 0.45, 0.47)))
+                                for n, loss in enumerate(losses, 1)] + ["epoch: 2"]),
+        ("late", ["share: 0.6; value: true", "share: 0.4; value: false"]),
+        ("area_code", ["17031081401 to 17031460250.5: 80 %", "17031460250.5 to 17031839100: 20 %", "eval"]),
+        ("ordered_at", ["2013-01-01 00:00:00 to 2013-10-26 19:07:30: 80 %",
+                        "2013-10-26 19:07:30 to 2014-08-21 14:15:00: 20 %", "eval"]),
+    ],
+)  # fmt: skip
+def test_the_values_that_a_chart_shows(page, title, expected):
+    found = iter(marks(page, title))
+
+    # In this order; a line has a title too, that of its first point.
+    assert [text for text in expected if text not in found] == []
+
+
+def test_the_curves(page):
+    """In 280 by 210 pixels, with 0 at the bottom: (0, 0), (0.5, 0.9), (1, 1), and (1, 0.5), (0.9, 0.8), (0, 1)."""
+    for title, path in (("ROC curve", "M0,210L140,21L280,0"), ("Precision and recall", "M280,105L252,42L0,0")):
+        drawn = re.search(f"<figcaption>{title}</.*?(<svg.*?</svg>)", page, re.S)[1]
+        assert path in drawn, title
+
+
 def test_every_section_and_chart_of_a_run(page):
     assert titles(page) == [
         "Gate", "Metrics", "Slices", "Fairness", "Explanation", "Training", "Validation", "Data",

@@ -109,11 +109,12 @@ def describe_values(name: str, splits: Mapping[str, Feature]) -> list[str]:
 
 def draw_values(splits: Mapping[str, Feature], name: str) -> str:
     """Draw the values of a column: the first split filled, the second as a line; empty without values."""
-    shown = [feature for feature in list(splits.values())[:2] if feature.present]
+    shown = {split: feature for split, feature in list(splits.items())[:2] if feature.present}
     if not shown:
         return ""
-    if shown[0].is_text or shown[0].logical == "boolean":
-        return draw(_values(shown), name)
+    first = next(iter(shown.values()))
+    if first.is_text or first.logical == "boolean":
+        return draw(_values(list(shown.values())), name)
     return draw(_distribution(shown), name)
 
 
@@ -134,32 +135,42 @@ def _values(shown: Sequence[Feature]) -> alt.LayerChart:
     return alt.layer(*layers)
 
 
-def _distribution(shown: Sequence[Feature]) -> alt.LayerChart:
-    densities = [_density(feature) for feature in shown]
-    layers = []
-    for number, (low, high, density) in enumerate(densities):
-        x = alt.X("low:Q", axis=None, scale=alt.Scale(zero=False, nice=False))
-        y = alt.Y("density:Q", axis=None, scale=alt.Scale(domainMin=0))
-        if number == 0:
-            chart = alt.Chart(rows(low=low, high=high, density=density), width=_WIDTH, height=_HEIGHT).mark_bar()
-            layers.append(chart.encode(x=x, x2=alt.X2("high"), y=y, y2=alt.Y2Value(_HEIGHT)))
+def _distribution(shown: Mapping[str, Feature]) -> alt.LayerChart:
+    x = alt.X("low:Q", axis=None, scale=alt.Scale(zero=False, nice=False))
+    y = alt.Y("density:Q", axis=None, scale=alt.Scale(domainMin=0))
+    text = alt.Description("text:N")
+    layers: list[alt.Chart] = []
+    for split, feature in shown.items():
+        low, high, share = zip(*_bins(feature), strict=True)
+        span = high[-1] - low[0]
+        density = [span * part / max(end - start, 1e-300) for start, end, part in zip(low, high, share, strict=True)]
+        if not layers:
+            texts = [_describe_bin(feature, *one) for one in zip(low, high, share, strict=True)]
+            bars = rows(low=low, high=high, density=density, text=texts)
+            chart = alt.Chart(bars, width=_WIDTH, height=_HEIGHT).mark_bar()
+            layers.append(chart.encode(x=x, x2=alt.X2("high"), y=y, y2=alt.Y2Value(_HEIGHT), description=text))
         else:
-            steps = rows(low=[*low, high[-1]], density=[*density, density[-1]])
+            steps = rows(low=[*low, high[-1]], density=[*density, density[-1]], text=[split] * (len(low) + 1))
             line = alt.Chart(steps).mark_line(color=SERIES[1], interpolate="step-after", strokeWidth=1.5)
-            layers.append(line.encode(x=x, y=y))
+            layers.append(line.encode(x=x, y=y, description=text))
     return alt.layer(*layers)
 
 
-def _density(feature: Feature) -> tuple[list[float], list[float], list[float]]:
-    """Return the lower and upper edge of each bin, and the share of the values in it by its width."""
+def _bins(feature: Feature) -> list[tuple[float, float, float]]:
+    """Return the lower and upper edge of each bin, and the share of the values in it."""
     numbers = feature.statistics.num_stats
     standard = statistics_pb2.Histogram.STANDARD
     buckets = next((list(one.buckets) for one in numbers.histograms if one.type == standard and one.buckets), [])
     if numbers.max <= numbers.min or not buckets:
         # A constant is one bar in the middle.
-        return [numbers.min - 0.5], [numbers.min + 0.5], [1.0]
-    width = [max(bucket.high_value - bucket.low_value, 1e-300) for bucket in buckets]
+        return [(numbers.min - 0.5, numbers.min + 0.5, 1.0)]
     total = max(1.0, sum(bucket.sample_count for bucket in buckets))
-    scale = (numbers.max - numbers.min) / total
-    density = [bucket.sample_count / each * scale for bucket, each in zip(buckets, width, strict=True)]
-    return [b.low_value for b in buckets], [b.high_value for b in buckets], density
+    return [(bucket.low_value, bucket.high_value, bucket.sample_count / total) for bucket in buckets]
+
+
+def _describe_bin(feature: Feature, low: float, high: float, share: float) -> str:
+    """Return the values of a bin, and their share."""
+    numbers = feature.statistics.num_stats
+    edges = [low, high] if numbers.min < numbers.max else [numbers.min]
+    shown = [format_moment(edge, feature.logical) if feature.logical else format_number(edge) for edge in edges]
+    return f"{' to '.join(shown)}: {format_share(share)}"

@@ -78,19 +78,20 @@ def _comparison(check: Check, name: str) -> list[Chart]:
     middle = (check.low + check.high) / 2
     base = alt.Chart(rows(y=[""], low=[check.low], high=[check.high], middle=[middle]), width=WIDTH, height=60)
     y = alt.Y("y:N", title=None, axis=None)
-    title = f"{check.metric}: better by"
+    title, ends = f"{check.metric}: better by", f"{metric(check.low)} to {metric(check.high)}"
+    bar = base.mark_rule(strokeWidth=3, color="var(--series-1)", description=f"better by {ends}")
     layers = [
-        alt.Chart(rows(x=[0])).mark_rule(color=FAINT).encode(x=alt.X("x:Q", title=title)),
-        base.mark_rule(strokeWidth=3, color="var(--series-1)").encode(
-            x=alt.X("low:Q", title=title), x2=alt.X2("high"), y=y
-        ),
+        alt.Chart(rows(x=[0])).mark_rule(color=FAINT, description="equal").encode(x=alt.X("x:Q", title=title)),
+        bar.encode(x=alt.X("low:Q", title=title), x2=alt.X2("high"), y=y),
     ]
     text = (
         f"The 95 % interval of what the model is better by than the one in production, on "
         f"{check.rows or 0:,} rows. Left of 0 is worse."
     )
     if check.margin is not None:
-        margin = alt.Chart(rows(x=[-abs(check.margin)])).mark_rule(color="var(--bad)", strokeDash=[4, 4])
+        margin = alt.Chart(rows(x=[-abs(check.margin)])).mark_rule(
+            color="var(--bad)", strokeDash=[4, 4], description=f"margin {metric(abs(check.margin))}"
+        )
         layers.append(margin.encode(x=alt.X("x:Q", title=title)))
         text += f" The dashed line is the margin of {metric(abs(check.margin))}."
     return [Chart("Beside the model in production", draw(alt.layer(*layers), f"{name}-production"), text)]

@@ -43,22 +43,28 @@ def describe_slices(evaluation: Evaluation, name: str) -> list[Block]:
 def _points(slices: Sequence[Slice], main: str, overall: float | None) -> alt.LayerChart:
     ends = [one.intervals.get(main) for one in slices]
     values = [one.metrics[main] for one in slices]
+    names = labels([one.value for one in slices])
     data = rows(
-        slice=labels([one.value for one in slices]),
+        slice=names,
         value=values,
         low=[end.low if end else value for end, value in zip(ends, values, strict=True)],
         high=[end.high if end else value for end, value in zip(ends, values, strict=True)],
-        rows=[one.rows for one in slices],
+        text=[f"{name}: {interval(end)}" for name, end in zip(names, ends, strict=True)],
     )
     y = alt.Y("slice:N", title=None, sort=None)
     base = alt.Chart(data, width=WIDTH - 100, height=alt.Step(18))
     x = alt.X("value:Q", title=main, scale=alt.Scale(zero=False))
     layers = [
-        base.mark_rule().encode(x=alt.X("low:Q", title=main), x2=alt.X2("high"), y=y),
+        base.mark_rule().encode(
+            x=alt.X("low:Q", title=main), x2=alt.X2("high"), y=y, description=alt.Description("text:N")
+        ),
         base.mark_point().encode(x=x, y=y),
     ]
     if overall is not None:
-        layers.append(alt.Chart(rows(all=[overall])).mark_rule(color=FAINT, strokeDash=[4, 4]).encode(x=alt.X("all:Q")))
+        line = alt.Chart(rows(all=[overall])).mark_rule(
+            color=FAINT, strokeDash=[4, 4], description=f"all rows: {metric(overall)}"
+        )
+        layers.append(line.encode(x=alt.X("all:Q")))
     return alt.layer(*layers)
 
 

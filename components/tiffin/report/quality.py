@@ -70,9 +70,9 @@ def _metrics(one: Evaluation) -> Table:
 def _curves(one: Evaluation, name: str) -> list[Chart]:
     found = []
     if one.curve and one.curve.fpr:
-        diagonal = alt.Chart(rows(x=[0, 1], y=[0, 1])).mark_line(color=FAINT, strokeDash=[4, 4], strokeWidth=1)
+        diagonal = _diagonal([0, 1], "guessing")
         line = _line(rows(x=one.curve.fpr, y=one.curve.tpr), "false positive rate", "true positive rate")
-        svg = draw(alt.layer(diagonal.encode(x=alt.X("x:Q"), y=alt.Y("y:Q")), line), f"{name}-roc")
+        svg = draw(alt.layer(diagonal, line), f"{name}-roc")
         text = f"Area {metric(one.metrics.get('auc'))}. The dashed line is guessing, with an area of 0.5."
         found.append(Chart("ROC curve", svg, text))
     if one.precision_recall and one.precision_recall.recall:
@@ -87,11 +87,17 @@ def _line(data: alt.Data, x: str, y: str) -> alt.Chart:
     # Points in the order of the curve, not sorted by x.
     return (
         alt.Chart(data, width=WIDTH, height=HEIGHT)
-        .mark_line()
+        .mark_line(description=f"{y} by {x}")
         .encode(
             x=alt.X("x:Q", title=x, scale=_SHARE), y=alt.Y("y:Q", title=y, scale=_SHARE), order=alt.OrderValue(None)
         )
     )
+
+
+def _diagonal(ends: Sequence[float], what: str) -> alt.Chart:
+    """Return a dashed line on which x and y are equal, and what that means."""
+    line = alt.Chart(rows(x=ends, y=ends)).mark_line(color=FAINT, strokeDash=[4, 4], strokeWidth=1, description=what)
+    return line.encode(x=alt.X("x:Q"), y=alt.Y("y:Q"))
 
 
 def _calibration(one: Evaluation, name: str) -> list[Chart]:
@@ -102,7 +108,6 @@ def _calibration(one: Evaluation, name: str) -> list[Chart]:
     scale = alt.Scale(zero=False) if of_numbers else _SHARE
     what = ("mean prediction", "mean label") if of_numbers else ("predicted probability", "observed share")
     ends = [min(*curve.predicted, *curve.observed), max(*curve.predicted, *curve.observed)] if of_numbers else [0, 1]
-    diagonal = alt.Chart(rows(x=ends, y=ends)).mark_line(color=FAINT, strokeDash=[4, 4], strokeWidth=1)
     data = rows(x=curve.predicted, y=curve.observed, rows=curve.rows)
     points = (
         alt.Chart(data, width=WIDTH, height=HEIGHT)
@@ -112,13 +117,8 @@ def _calibration(one: Evaluation, name: str) -> list[Chart]:
     text = f"Each point is a tenth of the rows, by {what[0]}. On the dashed line, they are right on average."
     if "calibration_error" in one.metrics:
         text += f" Calibration error {metric(one.metrics['calibration_error'])}."
-    return [
-        Chart(
-            "Calibration",
-            draw(alt.layer(diagonal.encode(x=alt.X("x:Q"), y=alt.Y("y:Q")), points), f"{name}-calibration"),
-            text,
-        )
-    ]
+    chart = alt.layer(_diagonal(ends, "right on average"), points)
+    return [Chart("Calibration", draw(chart, f"{name}-calibration"), text)]
 
 
 def _confusion(one: Evaluation, name: str) -> list[Chart]:

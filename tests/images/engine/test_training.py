@@ -75,6 +75,7 @@ def test_version_is_registered_over_http(training: tuple[Path, dict[str, Any]]) 
     assert auc[0] == pytest.approx(summary["metrics"]["auc"])
     log = next(folder.glob(".tiffin/runs/*/logs/tracking.log")).read_text()
     assert "/api/2.0/mlflow/model-versions/create" in log
+    assert len(list(folder.glob(".tiffin/mlflow/**/report/report.html"))) == 1
 
 
 def test_version_is_deployed_and_predicts(training: tuple[Path, dict[str, Any]]) -> None:
