@@ -73,7 +73,7 @@ STEPS = {
     "deploy-model": ("Deploy", 3, 1, SERVING),
     "stop-run": ("Stop: the model is not good enough", 0, 1, TRACKING),
     "stop-run-2": ("Stop: the data is not valid", 0, 1, TRACKING),
-    "summarize-run": ("Summarize", 0, 1, STORE),
+    "summarize-run": ("Summarize", 0, 1, STORE | TRACKING),
 }
 
 
