@@ -1,5 +1,8 @@
 """Internal errors do not stop the server: in the manager's loop, in a reload, in a warm-up."""
 
+import queue
+import threading
+
 import pytest
 
 from tiffin.errors import ServingError
@@ -21,6 +24,22 @@ def empty():
     config = configs.new_config()
     config.model_config_list.SetInParent()
     return config
+
+
+def test_a_changed_file_is_read_before_the_next_poll(tmp_path, monkeypatch):
+    (tmp_path / "models.config").write_text("model_config_list {}")
+    options, _, _ = flags.parse(
+        [f"--model_config_file={tmp_path / 'models.config'}", "--model_config_file_poll_wait_seconds=3600"]
+    )
+    changed, found = threading.Event(), queue.SimpleQueue()
+    state = owner.Owner(options, models.Catalog(), loading.loader(options, metrics.Metrics()), changed)
+    monkeypatch.setattr(state, "_look_at_file", found.put)
+    state.start(empty())
+    for _ in range(2):
+        assert found.empty()
+        changed.set()
+        assert found.get(timeout=60) == options.model_config_file
+    state.stop()
 
 
 def test_an_internal_error_does_not_stop_the_manager(state, monkeypatch, caplog):

@@ -40,7 +40,8 @@ def main() -> int:
     config = serving.server_folder(options.state) / "models.config"
     sources: dict[Path, tuple[int, bytes]] = {}
     merge_configs(options.state, config, sources)
-    threading.Thread(target=_follow, args=(options.state, config, sources), daemon=True).start()
+    changed = threading.Event()
+    threading.Thread(target=_follow, args=(options.state, config, sources, changed), daemon=True).start()
     try:
         return serve(
             [
@@ -54,17 +55,19 @@ def main() -> int:
                 f"--poll_wait_millis={round(_POLL_SECONDS * 1000)}",
                 # Retries do not help on one machine; report a model that fails to load immediately.
                 "--max_num_load_retries=0",
-            ]
+            ],
+            changed,
         )
     finally:
         serving.record_path(options.state).unlink(missing_ok=True)
 
 
-def _follow(state: Path, config: Path, sources: dict[Path, tuple[int, bytes]]) -> None:
-    """Merge the configs whenever one changes; end the process when its folder is removed."""
+def _follow(state: Path, config: Path, sources: dict[Path, tuple[int, bytes]], changed: threading.Event) -> None:
+    """Merge the configs whenever one changes, and set `changed`; end the process when its folder is removed."""
     while config.parent.is_dir():
         try:
-            merge_configs(state, config, sources)
+            if merge_configs(state, config, sources):
+                changed.set()
         except Exception as error:  # noqa: BLE001 - keep serving; the next attempt may succeed
             _log(f"could not merge the model configs: {explain(error) or repr(error)}")
         time.sleep(_POLL_SECONDS)

@@ -8,17 +8,22 @@ Heavy modules are imported by `main`, and threads start after that, so that a pr
 imported can call it.
 """
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import threading
 
 __all__ = ["leave", "main"]
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, changed: "threading.Event | None" = None) -> int:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         argv: Arguments without the program's name. Defaults to the command line; the process then exits when the server
             stops.
+        changed: Set by another thread of this process after it changed the file of --model_config_file, to apply it before
+            the next poll. Defaults to polls only.
 
     Returns:
         Exit status: 0 after a clean stop, 255 if the server could not start.
@@ -31,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         with reported(1), needs_extra("model"):
             status = _main(sys.argv[1:])
         leave(status)
-    return _main(argv)
+    return _main(argv, changed)
 
 
 def leave(status: int) -> NoReturn:
@@ -51,7 +56,7 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _main(arguments: list[str]) -> int:
+def _main(arguments: list[str], changed: "threading.Event | None" = None) -> int:
     import sys
 
     from tiffin.model_server import flags
@@ -70,4 +75,4 @@ def _main(arguments: list[str]) -> int:
     if unknown:
         sys.stdout.write(f"unknown argument: {unknown[0]}\n{usage}")
         sys.stdout.flush()  # the server starts, and its log follows
-    return program.serve(options)
+    return program.serve(options, changed)

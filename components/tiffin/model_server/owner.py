@@ -25,15 +25,23 @@ _AFTER_BUG_SECONDS = 1.0  # limits the log's growth if a bug recurs in each turn
 class Owner:
     """Runs the manager in a thread of its own."""
 
-    def __init__(self, options: Any, catalog: models.Catalog, load: Callable[[str, int, str], models.Model]) -> None:
+    def __init__(
+        self,
+        options: Any,
+        catalog: models.Catalog,
+        load: Callable[[str, int, str], models.Model],
+        changed: threading.Event | None = None,
+    ) -> None:
         """Create the manager; `start` runs it.
 
         Args:
             options: The flags.
             catalog: Catalog to add loaded models to.
             load: Function that loads a model and runs its warm-up requests.
+            changed: Set after the configuration file changed, to apply it before the next poll. Defaults to polls only.
         """
         self._options, self._catalog, self._load_model = options, catalog, load
+        self._changed = changed or threading.Event()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._workers = futures.ThreadPoolExecutor(max(4 * configs.CPUS, options.num_load_threads, 1), "models")
         self._manager = Manager(options, self._begin_load, self._begin_unload, catalog.update)
@@ -86,7 +94,8 @@ class Owner:
 
     def _follow_file(self, wait: float) -> None:
         while not self._stopping:
-            time.sleep(wait)
+            self._changed.wait(wait)
+            self._changed.clear()
             self._look_at_file(self._options.model_config_file)
 
     def _look_at_file(self, path: str) -> None:

@@ -29,25 +29,26 @@ def version() -> str:
     )
 
 
-def serve(options: Any) -> int:
+def serve(options: Any, changed: threading.Event | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status.
 
     Args:
         options: The flags.
+        changed: Event of `owner.Owner`. Defaults to none.
     """
     quiet()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s: %(levelname).1s %(message)s", force=True)
     _log.setLevel(logging.INFO)
     try:
         flags.check(options)
-        return _serve(options)
+        return _serve(options, changed)
     except ServingError as error:
         sys.stdout.write(f"Failed to start server. Error: {error.code}: {error}\n")
         sys.stdout.flush()
         return 255
 
 
-def _serve(options: Any) -> int:
+def _serve(options: Any, changed: threading.Event | None) -> int:
     from tiffin.model_server import listening, loading, metrics, models, owner
 
     # Events: a signal's number, None when the start is complete, or its error. Not a threading.Event: the thread that a
@@ -59,7 +60,7 @@ def _serve(options: Any) -> int:
     switch_xla(options)
     config = _first_config(options)
     catalog, counts = models.Catalog(), metrics.Metrics()
-    state = owner.Owner(options, catalog, loading.loader(options, counts))
+    state = owner.Owner(options, catalog, loading.loader(options, counts), changed)
 
     def start() -> None:
         try:
