@@ -175,7 +175,7 @@ def pauses_seconds() -> Iterator[float]:
     pause = 0.05
     while True:
         yield pause
-        pause = min(pause * 1.5, 1.0)
+        pause = min(pause * 1.1, 1.0)
 
 
 def too_late(address: str, model: str, version: int | None, timeout_seconds: float, last: object) -> ServingError:
