@@ -116,6 +116,8 @@ class TestFaults:
 
     def test_mlflow_is_down(self, files, capfd, monkeypatch):
         monkeypatch.setattr(faults, "WAITS", ())
+        # As tracking/client.py sets it at its import, which may have been in another test's environment.
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         with socket.create_server(("127.0.0.1", 0)) as closed:
             uri = f"http://127.0.0.1:{closed.getsockname()[1]}"
         publish(registered(first="r"), files, uri)
