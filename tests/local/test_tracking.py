@@ -1,6 +1,7 @@
 """The MLflow of a run: its database, and the address: the parameter, the environment, or the database of the state folder."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -112,6 +113,6 @@ def test_a_database_that_exists_stays(run: Run, spec: Spec, tmp_path: Path, inte
     run.steps = [StepProgress("train-model", "running", tmp_path / "train.log")]
     assert until(lambda: interpreter.is_idle)
     with preparing(run, spec, interpreter):
-        pass
+        assert "database" not in {thread.name for thread in threading.enumerate()}
 
     assert (tmp_path / "mlflow.db").read_bytes() == b"mine"

@@ -144,10 +144,10 @@ def fork(interpreter: Interpreter, arguments: list[str]) -> int | None:
         A wait status of os.wait; None if the interpreter ended before.
     """
     with (
+        contextlib.suppress(OSError),  # such as a folder of the run that was removed
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
         open(os.devnull, "rb") as nothing,
         interpreter.log.open("ab") as log,
-        contextlib.suppress(OSError),
     ):
         connection.connect(str(interpreter.socket))
         handover.send_request(connection, arguments, (nothing.fileno(), log.fileno(), log.fileno()))
