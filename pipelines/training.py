@@ -62,6 +62,9 @@ def training(
     serving_address: str,
     deadline_seconds: float,
     replace_newer: bool,
+    keep_previous: int,
+    approval: Literal["none", "required", "four_eyes"],
+    requested_by: str,
 ) -> None:
     """Ingest, validate, train, evaluate, register and deploy; stops if the data is invalid or the model is not good enough.
 
@@ -170,10 +173,17 @@ def training(
                     examples=ingested.outputs["examples"],
                     model_name=model_name,
                     version=registered.outputs["version"],
+                    evaluation=evaluated.outputs["evaluation"],
+                    registration=registered.outputs["registration"],
                     serving_root=serving_root,
                     serving_address=serving_address,
                     deadline_seconds=deadline_seconds,
                     replace_newer=replace_newer,
+                    approval=approval,
+                    requested_by=requested_by,
+                    keep_previous=keep_previous,
+                    tracking_uri=tracking_uri,
+                    run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
                     why=f"pipeline run {dsl.PIPELINE_JOB_ID_PLACEHOLDER}",
                 )
                 set_up(deployed, "Deploy", retries=3).set_caching_options(False)

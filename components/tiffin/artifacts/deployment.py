@@ -1,4 +1,4 @@
-"""The deployment artifact: the deployed version and its address."""
+"""The deployment artifact: the version that was put into service, or that waits for approval."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,10 @@ class Deployment:
     Attributes:
         model: Name of the model.
         version: Version number in the registry and on the server.
-        address: `host:port` of the server's gRPC port.
+        address: `host:port` of the server's gRPC port; empty if the version waits for approval.
         config: Path or URI of the model config that loads it.
-        answer: Prediction for one sample row: output name to value.
+        answer: Prediction for one sample row: output name to value; empty if the version waits for approval.
+        waits_for: What is missing until the version is served, such as an approval; empty if nothing is.
     """
 
     model: str
@@ -25,6 +26,7 @@ class Deployment:
     address: str
     config: str
     answer: dict[str, object]
+    waits_for: str = ""
 
 
 def write_deployment(artifact: str | Path, deployment: Deployment) -> None:

@@ -86,8 +86,8 @@ class Summary:
 
     Attributes:
         pipeline: Name of the pipeline.
-        state: SUCCEEDED or FAILED.
-        reason: Why the run failed; the verdict's reason if it succeeded.
+        state: SUCCEEDED, FAILED, or WAITING if the run succeeded and its model waits for approval.
+        reason: Why the run failed, or what it waits for; the verdict's reason if it succeeded.
         stopped_by: The gate that stopped the run: `validation`, `evaluation` or None.
         data_version: Version of the data.
         metrics: Metrics of the evaluation; empty without an evaluation.

@@ -46,7 +46,8 @@ def run(
 
     Each step runs in the virtualenv of its image, or with --docker in a container of the image.
 
-    Exit status: 0 the run succeeded, 1 it failed, 2 an argument is invalid, 3 a gate stopped the run.
+    Exit status: 0 the run succeeded, 1 it failed, 2 an argument is invalid, 3 a gate stopped the run, 4 its
+    model waits for approval.
     """
     # rich and kfp take a second to import, and `tiffin run --help` needs neither.
     from tiffin.local.results import show_run

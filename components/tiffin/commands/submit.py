@@ -61,7 +61,8 @@ def submit(
 
     Parameters are checked before anything is sent, and the pipeline is published if necessary.
 
-    Exit status with --wait: 0 the run succeeded, 1 it failed, 2 an argument is invalid, 3 a gate stopped the run.
+    Exit status with --wait: 0 the run succeeded, 1 it failed, 2 an argument is invalid, 3 a gate stopped the run,
+    4 its model waits for approval.
     Ctrl-C stops waiting; the run continues.
     """
     from tiffin.authoring.compilation import load_spec
@@ -71,6 +72,7 @@ def submit(
     from tiffin.kubeflow.submission import find_experiment, follow_run, run_settings, show_end, submit_run
     from tiffin.specs.adjustments import find_skipped
     from tiffin.specs.parameters import gather_parameters
+    from tiffin.specs.services import find_waiting
 
     if timeout is not None and not wait:
         raise click.UsageError("--timeout limits --wait, which is not given. Add --wait, or remove --timeout.")
@@ -85,6 +87,7 @@ def submit(
     wanted = run_settings(published, find_experiment(backend, experiment), arguments, service_account, pipeline_root)
     run_name = name or f"{spec.name} {datetime.datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
     submission = submit_run(backend, spec, published, experiment, run_name, wanted)
+    submission.waits = tuple(find_waiting(spec, arguments))
     if wait:
         follow_run(backend, spec, submission, stream, timeout_seconds=timeout, poll_seconds=poll)
         show_end(submission, stream)

@@ -47,6 +47,7 @@ class Submission:
         failed_step: Name of the step whose failure ended the run, unless a gate stopped it; None if there is none.
         log: Last lines of that step's log; empty if the backend did not return it.
         log_command: Command line that prints the log.
+        waits: Names of the steps whose model waits for approval once they have succeeded.
     """
 
     published: Published
@@ -61,12 +62,19 @@ class Submission:
     failed_step: str | None = None
     log: list[str] = field(default_factory=list)
     log_command: str = ""
+    waits: tuple[str, ...] = ()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the run succeeded and its model waits for approval."""
+        done = {step.name for step in self.steps if step.state == "succeeded"}
+        return self.state == "SUCCEEDED" and bool(done & set(self.waits))
 
     @property
     def exit_status(self) -> int:
-        """Return 0 for success, 3 for a run stopped by a gate, 1 for any other failure, as `tiffin run` does."""
+        """0 for success, 3 for a run stopped by a gate, 4 for approval, 1 for any other failure, as of `tiffin run`."""
         if self.state == "SUCCEEDED":
-            return 0
+            return 4 if self.is_waiting else 0
         return 3 if self.stopped_by else 1
 
     @property
@@ -84,6 +92,7 @@ class Submission:
             "state": self.state,
             "reason": self.reason,
             "stopped_by": self.stopped_by,
+            "waiting": self.is_waiting,
             "seconds": self.seconds,
             "failed_step": self.failed_step,
             "log": self.log,
@@ -222,6 +231,7 @@ def show_end(submission: Submission, stream: TextIO) -> None:
             file=stream,
         )
     stopped = f", stopped by {submission.stopped_by}" if submission.stopped_by else ""
+    stopped += ", waiting for approval" if submission.is_waiting else ""
     seconds = "" if submission.seconds is None else f" in {submission.seconds:.0f} s"
     print(f"\n{printable(submission.published.version)} {submission.state}{seconds}{stopped}", file=stream)
     if submission.reason:
@@ -260,6 +270,8 @@ def _take_states(steps: list[StepProgress], run: Mapping[str, Any]) -> list[Step
 
 def _conclude(backend: Backend, submission: Submission, spec: Spec, run: Mapping[str, Any]) -> None:
     submission.seconds = _seconds(run.get("created_at"), run.get("finished_at"))
+    if submission.is_waiting:
+        submission.reason = "The model waits for approval. See it with: tiffin models list"
     if submission.state == "SUCCEEDED":
         return
     gates = {step.name: step.gate for step in spec.steps if step.gate}

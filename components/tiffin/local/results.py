@@ -23,6 +23,9 @@ from tiffin.specs.progress import StepProgress, open_console
 from tiffin.stages.traits import database_uri
 from tiffin.storage.files import write_bytes
 
+# State to exit status; a run in any other state failed.
+STATUSES = {"SUCCEEDED": 0, "WAITING": 4}
+_STYLES = {"SUCCEEDED": "bold green", "WAITING": "bold yellow"}
 # Stands for the space inside a pair that must stay on one line.
 _JOINED = "\N{NO-BREAK SPACE}"
 _FROM_SUMMARY = (
@@ -39,8 +42,8 @@ class Run:
         version: Version of the spec; None if unknown.
         folder: Folder of the run's artifacts and logs.
         steps: Steps with name, state, duration and log.
-        state: SUCCEEDED or FAILED.
-        reason: Reason of the failure; empty if the run succeeded.
+        state: SUCCEEDED, FAILED, or WAITING if the run succeeded and its model waits for approval.
+        reason: Reason of the failure, or what the run waits for; empty if it succeeded.
         seconds: Duration of the run in seconds.
         stopped_by: Gate that stopped the run, such as `evaluation`; None if no gate did.
         data_version: Digest of the data.
@@ -87,9 +90,9 @@ class Run:
 
     @property
     def exit_status(self) -> int:
-        """0 if the run succeeded, 3 if a gate stopped it, 1 if it failed otherwise."""
-        if self.state == "SUCCEEDED":
-            return 0
+        """0 if the run succeeded, 3 if a gate stopped it, 4 if its model waits for approval, 1 if it failed otherwise."""
+        if self.state in STATUSES:
+            return STATUSES[self.state]
         return 3 if self.stopped_by else 1
 
     @property
@@ -164,11 +167,13 @@ def conclude(run: Run, problem: str) -> None:
     # The logs of these steps are not shown.
     run.warnings += tuple(line.removeprefix(WARNING) for line in find_lines(run, WARNING))
     failed = run.failed_step
-    if not failed and not problem and (summary is None or summary.state == "SUCCEEDED"):
-        run.state = "SUCCEEDED"
+    if not failed and not problem:
+        run.state = summary.state if summary else "SUCCEEDED"
     if summary:
         for name in _FROM_SUMMARY:
             setattr(run, name, getattr(summary, name))
+    if run.state == "WAITING" and summary:
+        run.reason = summary.reason
     if run.state == "FAILED":
         logged = error_line(failed.log) if failed and failed.log else None
         summarized = summary.reason if summary and summary.state == "FAILED" else None
@@ -236,7 +241,7 @@ def show_run(run: Run, state_option: str, stream: TextIO) -> None:
         for line in tail(failed.log):
             console.print(Text(f"  {printable(line.expandtabs())}", style="dim"))
         console.print(Text(f"Full log: {printable(failed.log)}"))
-    style = "bold green" if run.state == "SUCCEEDED" else "bold red"
+    style = _STYLES.get(run.state, "bold red")
     title = printable(f"{run.pipeline} {run.version or ''}".rstrip())
     stopped = f", stopped by {run.stopped_by}" if run.stopped_by else ""
     console.print(Text.assemble(f"\n{title} ", (run.state, style), f" in {run.seconds:.1f} s{stopped}"))
@@ -276,7 +281,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("reason", printable(run.reason)),
         ("data", printable(run.data_version or "")),
         *metrics,
-        ("verdict", printable(run.verdict.reason) if run.verdict and run.state == "SUCCEEDED" else None),
+        ("verdict", printable(run.verdict.reason) if run.verdict and run.state in STATUSES else None),
         *[("model", printable(f"{model.name} version {model.version}")) for model in models],
         ("serving", printable(run.serving or "")),
         ("report", printable(relative(run.report)).replace(" ", _JOINED) if run.report else None),

@@ -26,7 +26,7 @@ from tiffin.local.guarding import guarded_folder
 from tiffin.local.interpreters import Interpreter, warm_interpreters
 from tiffin.local.processes import Processes
 from tiffin.local.records import RECORD, relative
-from tiffin.local.results import Run, conclude, tidy_log
+from tiffin.local.results import STATUSES, Run, conclude, tidy_log
 from tiffin.local.serving import find_server, serving_root
 from tiffin.local.tracking import find_tracking, preparing
 from tiffin.local.virtualenvs import Machine, Place, Virtualenvs, shared_variables
@@ -157,7 +157,7 @@ def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
         if interpreter is not None and not interpreter.is_ready:
             interpreter.stop()
         # After a failed run, do not leave a server running.
-        stop = stop or run.state != "SUCCEEDED"
+        stop = stop or run.state not in STATUSES
         companion.finish(stop)
         is_running = find_server(machine.state) is not None
         if companion.started and is_running:

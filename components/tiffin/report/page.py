@@ -122,7 +122,7 @@ class Page:
 
 def tone_of(state: str) -> Tone:
     """Return the colour of a run's state."""
-    return "good" if state in ("SUCCEEDED", "PASSED") else "bad"
+    return "good" if state in ("SUCCEEDED", "PASSED", "WAITING") else "bad"
 
 
 def render(page: Page) -> str:

@@ -27,6 +27,8 @@ _OF_TIFFIN = ("", "explain", "examples")
 # Maximum of TensorFlow Serving; with more records, the version fails to load.
 _MAX_RECORDS = 1000
 _MASK_DELTA = 0xA282EAD8
+# Bytes before the message of a record: its length and the checksum of that.
+_HEADER = 12
 # Input of signatures for Classify and Regress: serialized tf.Examples.
 _EXAMPLES = "inputs"
 
@@ -152,6 +154,28 @@ def read_signatures(saved_model: str | Path) -> dict[str, Signature]:
     if not graphs:
         raise InputError(f"No graph with the tag 'serve' in '{path}'. Export the model for serving.")
     return signatures.read_signatures(graphs[0].signature_def)
+
+
+def read_request(content: bytes) -> Any | None:
+    """Return the first PredictRequest in the content of a file of warm-up requests; None if there is none.
+
+    Raises:
+        InputError: The content is not such a file.
+    """
+    place = 0
+    while place < len(content):
+        size = struct.unpack_from("<Q", content, place)[0] if len(content) >= place + _HEADER else len(content)
+        body = content[place + _HEADER : place + _HEADER + size]
+        try:
+            log = wire.PredictionLog.FromString(body)
+        except Exception as error:  # protobuf's implementations raise unrelated classes
+            raise InputError(f"The warm-up requests cannot be read: {error}. Deploy the version again.") from error
+        if len(body) < size:
+            raise InputError("The warm-up requests were cut short. Deploy the version again.")
+        if log.WhichOneof("log_type") == "predict_log":
+            return log.predict_log.request
+        place += _HEADER + size + 4
+    return None
 
 
 def frame_record(content: bytes) -> bytes:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tiffin.errors import InputError, did_you_mean
+from tiffin.governance.identity import current_user
 from tiffin.specs.rules import check_values
 from tiffin.specs.spec import Parameter, Spec
 from tiffin.specs.yaml_text import InvalidYaml, load_yaml
+from tiffin.stages import find_components
 
 # Characters of a value in an error.
 _SHOWN = 500
@@ -30,6 +32,8 @@ NO_REUSE = ("--no-reuse", "reuse=false")
 
 def gather_parameters(spec: Spec, settings: Iterable[str] = (), file: str | Path | None = None) -> dict[str, Any]:
     """Return the parameter values of a run: those of the file, overridden by the settings.
+
+    A parameter for the person who asks for the run has the name of the current user, unless it is set.
 
     Args:
         spec: Spec to run.
@@ -60,7 +64,14 @@ def gather_parameters(spec: Spec, settings: Iterable[str] = (), file: str | Path
             f"Add {' '.join(f'--set {name}=VALUE' for name in missing)}."
         )
     check_values(spec.uses, values)
-    return values
+    return _requesters(spec) | values
+
+
+def _requesters(spec: Spec) -> dict[str, Any]:
+    """Return the parameters that a component takes as the person who asks for the run, with the current user."""
+    rows = find_components()
+    names = [use.parameter for use in spec.uses if use.function in rows and rows[use.function].requester == use.name]
+    return {name: current_user() for name in names if not spec.parameters[name].default}
 
 
 def _read_file(path: str | Path) -> dict[str, Any]:

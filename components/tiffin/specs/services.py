@@ -1,4 +1,4 @@
-"""Find the services that a spec's steps need, such as a model server, and whether the run has their addresses."""
+"""What a spec's steps need of others: services, such as a model server, with their addresses, and an approval."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +22,24 @@ def find_unaddressed(spec: Spec, values: Mapping[str, Any]) -> list[Service]:
         if service.parameter and not values.get(step.inputs.get(service.parameter, ""))
     }
     return [found[name] for name in sorted(found)]
+
+
+def find_waiting(spec: Spec, values: Mapping[str, Any]) -> list[str]:
+    """Return the names of the steps whose model waits for approval once they have succeeded.
+
+    Args:
+        spec: The pipeline.
+        values: Parameter values by name.
+    """
+    rows = find_components()
+    found = []
+    for step in spec.steps:
+        name = rows[step.function].approval if step.function in rows else ""
+        parameter = step.inputs.get(name, "")
+        default = spec.parameters[parameter].default if parameter in spec.parameters else "none"
+        if name and step.constants.get(name, values.get(parameter, default)) not in ("none", "", None):
+            found.append(step.name)
+    return found
 
 
 def needs_of(function: str) -> tuple[Service, ...]:

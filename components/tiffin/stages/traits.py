@@ -114,6 +114,9 @@ class Traits:
         locations: Inputs that are paths or URIs.
         rules: Input name to a function that raises an InputError for an invalid value. Checked before a run starts.
         gate: For a component that stops a run, its input with the name of the gate; empty for any other.
+        approval: Its input with the approval that a version needs; empty without one. Of a run on a backend, it tells whether
+            the run waits for approval after it succeeded.
+        requester: Its input with the person who asks for the run, which the commands fill; empty without one.
         example: For the catalogue page: the component called before this one, and the lines of the example pipeline,
             with `{call}` for this call and `{before}` for that one if it moves. Defaults to a call after the components
             that produce its inputs.
@@ -126,6 +129,8 @@ class Traits:
     locations: Mapping[str, Location] = field(default_factory=lambda: _NONE)
     rules: Mapping[str, Callable[[Any], None]] = field(default_factory=lambda: _NONE)
     gate: str = ""
+    approval: str = ""
+    requester: str = ""
     example: tuple[str, str] = ("", "")
 
     @property

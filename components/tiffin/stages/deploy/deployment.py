@@ -1,22 +1,30 @@
-"""Deploy a registered model version and verify it with one prediction."""
+"""Deploy a registered model version: publish its files, have it approved, put it into service, and verify it."""
 
 import os
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tiffin import storage
 from tiffin.artifacts.deployment import Deployment, write_deployment
 from tiffin.artifacts.examples import read_sample_rows
-from tiffin.artifacts.model import read_training, saved_model
-from tiffin.errors import InputError, ServingError
-from tiffin.serving import Client, warmup
-from tiffin.serving.outputs import plain
+from tiffin.artifacts.logs import WARNING
+from tiffin.artifacts.model import Training, read_training, saved_model
+from tiffin.artifacts.registration import read_registration
+from tiffin.artifacts.verdict import Evaluation, read_evaluation
+from tiffin.errors import InputError, TiffinError
+from tiffin.governance import aliases
+from tiffin.governance.acceptance import accept
+from tiffin.governance.approval import find_approval, nominate
+from tiffin.governance.identity import check_person, find_account, person_or_account
+from tiffin.governance.promotion import check_newest, promoting
+from tiffin.masking import masked
+from tiffin.printing import printable
+from tiffin.serving import warmup
+from tiffin.serving.history import Author, Lineage, Rule, read_history
 from tiffin.serving.root import STABLE, ServedModel, resolve_root
-from tiffin.stages.deploy.parameters import check_deadline, check_version
+from tiffin.stages.deploy.parameters import check_deadline, check_keep_previous, check_version
+from tiffin.tracking.uri import has_uri
 
 
 def deploy(
@@ -26,15 +34,24 @@ def deploy(
     name: str,
     version: int,
     *,
+    evaluation: str | Path = "",
+    registration: str | Path = "",
     serving_root: str = "",
     address: str = "",
     deadline_seconds: float = 120.0,
     why: str = "",
     replace_newer: bool = False,
+    approval: Rule = "none",
+    requested_by: str = "",
+    keep_previous: int = 1,
+    tracking_uri: str = "",
+    run: str = "",
 ) -> Deployment:
     """Deploy a model version, wait until the server serves it, request one prediction, and return the deployment.
 
-    On failure, the configuration is restored and the version's files are removed. The history records both changes.
+    If the version needs an approval that it does not have, only its files are published, and it waits as the candidate. If
+    the server does not serve it, the configuration is restored and the version's files are removed. The history records each
+    change, and the aliases in MLflow follow it.
 
     Args:
         model: Folder of the model artifact.
@@ -42,11 +59,19 @@ def deploy(
         output: Folder of the deployment artifact.
         name: Name of the model.
         version: Version number, at least 1; the name of its folder.
+        evaluation: Folder of the evaluation artifact, for the verdict and the metrics in the history; empty for none.
+        registration: Folder of the registration artifact, for the ID of the MLflow run in the history; empty for none.
         serving_root: Path or URI; empty for the environment variable TIFFIN_SERVING_ROOT.
         address: `host:port` of the model server's gRPC API; empty for the environment variable TIFFIN_SERVING_ADDRESS.
         deadline_seconds: Time for the server to load the version and answer, in seconds, above 0. Defaults to 120.
         why: Reason recorded in the history.
         replace_newer: Allow replacing a newer version. Defaults to False.
+        approval: Approval that the version needs before it is served. Defaults to none.
+        requested_by: Person who asked for the run; empty for the service account of the pod.
+        keep_previous: Number of earlier versions that stay loaded, from 0 to 10. Defaults to 1.
+        tracking_uri: MLflow tracking URI, for the aliases; empty for the environment variable MLFLOW_TRACKING_URI. Without
+            either, there are no aliases.
+        run: Pipeline run ID; empty outside a pipeline.
 
     Raises:
         InputError: A parameter or an artifact is invalid.
@@ -65,16 +90,35 @@ def deploy(
             )
     check_version(version)
     check_deadline(deadline_seconds)
+    check_keep_previous(keep_previous)
+    check_person(requested_by)
     served = ServedModel(resolve_root(root), name)
     if not replace_newer:
-        served.check_newest(version, served.read(STABLE))
-    rows = read_sample_rows(examples, read_training(model).columns)
+        check_newest(served, version, read_history(served), served.read(STABLE))
+    record = read_training(model)
+    found = read_evaluation(evaluation) if evaluation else None
+    mlflow_run = read_registration(registration).run_id if registration else ""
+    rows = read_sample_rows(examples, record.columns)
 
     new = _publish(saved_model(model), served, version, rows)
-    with served.in_service(version, why, new=new, replace_newer=replace_newer):
-        answer = _test(address, served, version, rows[0], deadline_seconds)
-        deployment = Deployment(name, version, address, served.locate(STABLE), answer)
+    author = Author(person_or_account(requested_by), why, find_account(), run)
+    lineage = _lineage(record, found, requested_by, mlflow_run)
+    digest = found.verdict_digest if found else ""
+    nominate(served, version, author, approval, lineage, digest, keep_previous)
+    given = find_approval(read_history(served), version)
+    if not given.is_given and given.rejection is None:
+        waits_for = f"{given.missing} approvals" if given.missing > 1 else "approval"
+        deployment = Deployment(name, version, "", served.locate(STABLE), {}, f"{waits_for} ({given.rule})")
         write_deployment(output, deployment)
+    else:
+        inputs = {column: [value] for column, value in rows[0].items()}
+        with promoting(
+            served, version, author, new=new, replace_newer=replace_newer, keep_previous=keep_previous
+        ) as check:
+            answer = accept(address, served, version, inputs, deadline_seconds, check)
+            deployment = Deployment(name, version, address, served.locate(STABLE), answer)
+            write_deployment(output, deployment)
+    _move_aliases(served, tracking_uri)
     return deployment
 
 
@@ -93,34 +137,34 @@ def _publish(saved_model: Path, served: ServedModel, version: int, rows: list[di
         return served.publish(copy, version)
 
 
-def _test(
-    address: str, served: ServedModel, version: int, row: dict[str, Any], deadline_seconds: float
-) -> dict[str, Any]:
-    """Wait until the server serves the version, and return its prediction for the row."""
-    end = time.monotonic() + deadline_seconds
-    name = served.name
+def _lineage(record: Training, evaluation: Evaluation | None, requested_by: str, mlflow_run: str) -> Lineage:
+    metric = "rmse" if record.task == "regression" else "log_loss"
+    metrics = evaluation.metrics if evaluation else {}
+    return Lineage(
+        requested_by=requested_by,
+        data_version=record.data_version,
+        schema_digest=record.schema_digest,
+        spec_version=record.tiffin_version,
+        code_digest=record.own.digest if record.own else "",
+        label=record.label,
+        metric=metric if metric in metrics else "",
+        value=metrics.get(metric),
+        metrics=metrics,
+        reason=evaluation.reason if evaluation else "",
+        mlflow_run=mlflow_run,
+    )
 
-    def check() -> None:
-        served.check_in_service(version)
 
-    with Client(address) as client:
-        client.wait_until_available(name, version, timeout_seconds=deadline_seconds, check=check)
-        try:
-            found = client.predict(
-                name,
-                {column: [value] for column, value in row.items()},
-                version=version,
-                timeout_seconds=max(1.0, end - time.monotonic()),
-            )
-        except ServingError:
-            check()  # the server unloads a version that was replaced
-            raise
-    answer = {key: np.asarray(np.asarray(value)[0]) for key, value in found.items()}
-    for key, value in answer.items():
-        if np.issubdtype(value.dtype, np.number) and not np.isfinite(value).all():
-            raise ServingError(
-                f"Predictions should be finite. Received: {key}={value} from {name} version {version} at {address}. "
-                "Check the training losses: the model may have diverged.",
-                code="DATA_LOSS",
-            )
-    return {key: plain(value.tolist()) for key, value in sorted(answer.items())}
+def _move_aliases(served: ServedModel, tracking_uri: str) -> None:
+    """Move the aliases in MLflow. An error is a warning: what is served has changed, and the next change moves them."""
+    if not has_uri(tracking_uri):
+        return
+    try:
+        lines = aliases.describe(served.name, aliases.follow(served, tracking_uri))
+    except TiffinError as error:
+        lines = [
+            f"{WARNING}The aliases in MLflow were not moved. {error} They follow with the next change, or with: "
+            f"tiffin models verify {served.name} --repair"
+        ]
+    for line in lines:
+        print(printable(masked(line)), flush=True)  # noqa: T201 - the step's log

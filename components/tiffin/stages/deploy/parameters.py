@@ -15,3 +15,9 @@ def check_deadline(seconds: float) -> None:
     """Raise an InputError unless the parameter `deadline_seconds` is a positive number."""
     if not 0 < seconds < math.inf:
         raise InputError(f"deadline_seconds should be above 0. Received: deadline_seconds={seconds}.")
+
+
+def check_keep_previous(number: int) -> None:
+    """Raise an InputError unless the parameter `keep_previous` is from 0 to 10."""
+    if not 0 <= number <= 10:
+        raise InputError(f"keep_previous should be from 0 to 10. Received: keep_previous={number}.")

@@ -1,13 +1,26 @@
 """Traits of the deploy stage's component."""
 
-from tiffin.stages.deploy.parameters import check_deadline, check_version
-from tiffin.stages.traits import SERVING, Location, Traits
+from tiffin.governance.identity import check_person
+from tiffin.stages.deploy.parameters import check_deadline, check_keep_previous, check_version
+from tiffin.stages.traits import SERVING, TRACKED_RUNS, TRACKING_URI, Location, Traits
+from tiffin.tracking.uri import check_tracking_uri
 
 COMPONENTS = {
     "deploy_model": Traits(
         "model",
-        needs=(SERVING,),
-        locations={"serving_root": Location("pass the gs:// URI of the serving root")},
-        rules={"version": check_version, "deadline_seconds": check_deadline},
+        needs=(SERVING, TRACKED_RUNS),
+        locations={
+            "serving_root": Location("pass the gs:// URI of the serving root"),
+            "tracking_uri": TRACKING_URI,
+        },
+        rules={
+            "version": check_version,
+            "deadline_seconds": check_deadline,
+            "keep_previous": check_keep_previous,
+            "requested_by": check_person,
+            "tracking_uri": check_tracking_uri,
+        },
+        approval="approval",
+        requester="requested_by",
     )
 }

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from tiffin.artifacts.deployment import Deployment
 from tiffin.artifacts.logs import find_errors
 from tiffin.artifacts.notes import by_severity
 from tiffin.artifacts.summary import RegisteredModel, Step, Summary, find_reports, noted, write_summary
@@ -19,7 +20,7 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
     artifacts of a run in one folder, with a subfolder per step.
 
     A run failed if a step failed or a model did not pass its gate. Anomalies count as the reason only if no model was
-    evaluated.
+    evaluated. A run that did not fail waits if a model of it waits for approval.
 
     Args:
         output: Folder of the summary artifact.
@@ -36,7 +37,11 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
     evaluation = next(reversed(failed or evaluations), None)
     stopped_by = "evaluation" if failed else "validation" if invalid and not evaluations else None
     succeeded = status.get("state") in ("SUCCEEDED", "SUCCESS") and stopped_by is None
-    if stopped_by == "validation":
+    deployments = [found.deployment for found in steps.values() if found.deployment]
+    waiting = [found for found in deployments if found.waits_for] if succeeded else []
+    if waiting:
+        reason = " ".join(_waiting(found) for found in waiting)
+    elif stopped_by == "validation":
         reason = invalid[-1].reason
     elif evaluation and (stopped_by or succeeded):
         reason = evaluation.reason
@@ -50,23 +55,30 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
         reason = errors or message or "; ".join(unread) or _place_of_logs(output_uri, step)
     manifests = [found.examples for found in steps.values() if found.examples]
     registrations = [found.registration for found in steps.values() if found.registration]
-    deployments = [found.deployment for found in steps.values() if found.deployment]
     summary = Summary(
         pipeline=pipeline,
-        state="SUCCEEDED" if succeeded else "FAILED",
+        state="WAITING" if waiting else "SUCCEEDED" if succeeded else "FAILED",
         reason=reason or "; ".join(unread),
         stopped_by=stopped_by,
         data_version=manifests[-1].version if manifests else None,
         metrics=evaluation.metrics if evaluation else {},
         verdict=evaluation.verdict if evaluation else None,
         model=RegisteredModel(registrations[-1].name, registrations[-1].version) if registrations else None,
-        serving=deployments[-1].address if deployments else None,
+        serving=next((found.address for found in reversed(deployments) if found.address), None),
         steps=steps,
         unread=unread,
         notes=tuple(noted(name, note) for name, found in steps.items() for note in by_severity(found.notes)),
     )
     write_summary(output, summary)
     return summary
+
+
+def _waiting(deployment: Deployment) -> str:
+    model, version = deployment.model, deployment.version
+    return (
+        f"Version {version} of the model '{model}' waits for {deployment.waits_for}. See it with: tiffin models show {model} "
+        f'{version}; approve it with: tiffin models approve {model} {version} --why "..."'
+    )
 
 
 def _find_errors(output_uri: str, step: str) -> tuple[str, tuple[str, ...]]:

@@ -1,0 +1,177 @@
+"""Changes of what is served: a record of the history each, and the stable config that follows from it.
+
+Several processes may change a model at once. Each change is decided on the newest record and takes the next number, so that
+it is decided again if another process was first.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from tiffin import storage
+from tiffin.errors import Conflict, InputError
+from tiffin.serving.history import Action, Author, Config, Entry, History, Record, Standing, append, now, read_history
+from tiffin.serving.root import STABLE, ServedModel, State
+
+# Attempts to change a model while other processes change it.
+_ATTEMPTS = 20
+# Changes of the config that may be under way at the same time.
+_UNDER_WAY = 5
+
+# Returns the versions after a change; None if there is nothing to change. Raises an error if the change is not allowed.
+Decide = Callable[[History, State], Standing | None]
+
+
+def pauses() -> Iterator[float]:
+    """Yield the seconds to wait after each attempt; at random, so that processes do not wait for one another in step."""
+    return (random.uniform(0, min(0.02 * 2**attempt, 1.0)) for attempt in range(_ATTEMPTS))  # noqa: S311
+
+
+def change(
+    served: ServedModel,
+    author: Author,
+    action: Action,
+    version: int | None,
+    decide: Decide,
+    *,
+    verdict: str = "",
+    **fields: Any,
+) -> Record | None:
+    """Record a change and write the stable config that follows from it; return the record, or None without a change.
+
+    Args:
+        served: The model.
+        author: Who makes the change, and why.
+        action: What is done.
+        version: Version that the change is about; None for none.
+        decide: Returns the versions after the change. It is called again after another process made a change.
+        verdict: Digest of the verdict of the version's evaluation. Defaults to that of its candidacy.
+        fields: Other fields of the record.
+
+    Raises:
+        Conflict: Other processes made changes in all attempts, or the config was changed by hand meanwhile.
+        StorageError: The serving root cannot be read or written.
+    """
+    for pause in pauses():
+        state = served.read(STABLE)
+        history = adopt(served, read_history(served), state)
+        standing = decide(history, state)
+        if standing is None:
+            return None
+        last = history.entries[-1] if history.entries else Entry(0, "", None)
+        candidacy = history.candidacy(version) if version is not None else None
+        verdict = verdict or (candidacy.verdict if candidacy else "")
+        config = _config(served, history, state, action, standing)
+        record = Record(
+            last.number + 1, last.digest, now(), action, version, author, verdict, standing, config, **fields
+        )
+        try:
+            append(served, record)
+        except Conflict:
+            time.sleep(pause)
+            continue
+        write_config(served)
+        return record
+    raise Conflict(
+        f"The model '{served.name}' in '{served.root}' was changed by others in {_ATTEMPTS} attempts. Try again when fewer "
+        "deployments run."
+    )
+
+
+def adopt(served: ServedModel, history: History, state: State) -> History:
+    """Return the history; for a model without one, with the version of a config that was written without Tiffin."""
+    if history.entries or not served.is_own(state) or not (versions := served.versions_in(state)):
+        return history
+    return History((), Standing(max(versions), (), None, None, (), 1))
+
+
+def _config(served: ServedModel, history: History, state: State, action: Action, standing: Standing) -> Config | None:
+    """Return the change of the stable config that leads to a standing; None if it stays as it is."""
+    before = state[0].decode(errors="replace") if state else None
+    if action == "restore":
+        after = base_config(history)
+    elif action != "repair" and _loaded(standing) == _loaded(history.standing):
+        return None
+    else:
+        after = config_of(served, standing)
+    return Config(before, after)
+
+
+def config_of(served: ServedModel, standing: Standing) -> str | None:
+    """Return the content of the stable config for a standing, without versions whose files are gone."""
+    kept, aside = (filter(served.has_files, versions) for versions in (standing.kept, standing.aside))
+    content = served.make_config(standing.served, kept, aside)
+    return content.decode() if content is not None else None
+
+
+def _loaded(standing: Standing) -> tuple[object, ...]:
+    return standing.served, standing.kept, standing.aside
+
+
+def base_config(history: History) -> str | None:
+    """Return the content of the stable config before the promotion that is under way."""
+    changes = [(record.standing.incoming, record.config) for record in history.records if record.config]
+    if not changes:
+        return None
+    settled = [config.after for incoming, config in changes if incoming is None]
+    return settled[-1] if settled else changes[0][1].before
+
+
+def expected_config(history: History) -> Config | None:
+    """Return the newest change of the stable config; None if there was none."""
+    return next((record.config for record in reversed(history.records) if record.config), None)
+
+
+def write_config(served: ServedModel) -> bool:
+    """Bring the stable config in line with the newest record, and return whether it was changed.
+
+    It completes a change whose process ended after its record.
+
+    Raises:
+        Conflict: The config was changed by hand since, or by others in all attempts.
+    """
+    for pause in pauses():
+        state = served.read(STABLE)
+        history = read_history(served)
+        wanted, found = expected_config(history), state[0].decode(errors="replace") if state else None
+        if wanted is None or found == wanted.after:
+            return False
+        recent = [record.config for record in history.records if record.config][-_UNDER_WAY:]
+        if found not in {text for config in recent for text in (config.before, config.after)}:
+            raise Conflict(
+                f"'{served.locate(STABLE)}' was changed by hand: its content is that of no record in the history. Put it "
+                f"right with: tiffin models verify {served.name} --repair"
+            )
+        try:
+            if wanted.after is not None:
+                storage.compare_and_swap(served.locate(STABLE), wanted.after.encode(), state[1] if state else None)
+            elif state:
+                storage.compare_and_delete(served.locate(STABLE), state[1])
+        except Conflict:
+            time.sleep(pause)
+            continue
+        return True
+    raise Conflict(f"'{served.locate(STABLE)}' was changed by others in {_ATTEMPTS} attempts. Try again.")
+
+
+def check_files(served: ServedModel, version: int) -> None:
+    """Raise an InputError unless a version has files in the serving root."""
+    if not served.has_files(version):
+        found = served.find_versions()
+        known = f"those with files are {', '.join(map(str, found))}" if found else "no version has any"
+        raise InputError(
+            f"Version {version} of the model '{served.name}' has no files in '{served.root}': {known}. Deploy it with a "
+            "pipeline, or choose another version."
+        )
+
+
+def without_candidate(standing: Standing, version: int) -> Standing:
+    """Return a standing in which a version is no candidate."""
+    return replace(standing, candidate=None) if standing.candidate == version else standing
+
+
+def origin(record: Record) -> str:
+    """Return why, by whom and when a change was made, in parentheses."""
+    return f"({', '.join(filter(None, (record.author.why, record.author.who, record.at)))})"
