@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 
 from tiffin.errors import Conflict, StorageError
+from tiffin.governance.promotion import promoting
+from tiffin.serving.history import Author
 from tiffin.serving.root import ServedModel
 
 
@@ -28,9 +30,9 @@ def deploy(root: str, version: int, saved_model: Path, seed: int) -> str:
     looks = plan.randrange(1, 5)
     try:
         new = served.publish(saved_model, version)
-        with served.in_service(version, f"run {version}", new=new):
+        with promoting(served, version, Author("ada", f"run {version}"), new=new) as check:
             for _ in range(looks):
-                served.check_in_service(version)
+                check()
                 time.sleep(0.02)
             if fails:
                 raise NotServed

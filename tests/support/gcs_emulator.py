@@ -12,6 +12,7 @@ import json
 import os
 import re
 import threading
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -63,7 +64,8 @@ class Bucket:
     replace_before_download: list[bytes] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     address: str = ""
-    _generations: Iterator[int] = field(default_factory=lambda: itertools.count(1_700_000_000_000_001))
+    # Microseconds, so that no generation occurs twice in a process.
+    _generations: Iterator[int] = field(default_factory=lambda: itertools.count(time.time_ns() // 1000))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def put(

@@ -12,7 +12,18 @@ from typing import Any
 
 from tiffin import storage
 from tiffin.errors import Conflict, InputError
-from tiffin.serving.history import Action, Author, Config, Entry, History, Record, Standing, append, now, read_history
+from tiffin.serving.history import (
+    Action,
+    Author,
+    Config,
+    Entry,
+    History,
+    Record,
+    Standing,
+    append,
+    current_time,
+    read_history,
+)
 from tiffin.serving.root import STABLE, ServedModel, State
 
 # Attempts to change a model while other processes change it.
@@ -65,14 +76,14 @@ def change(
         verdict = verdict or (candidacy.verdict if candidacy else "")
         config = _config(served, history, state, action, standing)
         record = Record(
-            last.number + 1, last.digest, now(), action, version, author, verdict, standing, config, **fields
+            last.number + 1, last.digest, current_time(), action, version, author, verdict, standing, config, **fields
         )
         try:
             append(served, record)
         except Conflict:
             time.sleep(pause)
             continue
-        write_config(served)
+        write_config(served, history.followed_by(record))
         return record
     raise Conflict(
         f"The model '{served.name}' in '{served.root}' was changed by others in {_ATTEMPTS} attempts. Try again when fewer "
@@ -90,13 +101,12 @@ def adopt(served: ServedModel, history: History, state: State) -> History:
 def _config(served: ServedModel, history: History, state: State, action: Action, standing: Standing) -> Config | None:
     """Return the change of the stable config that leads to a standing; None if it stays as it is."""
     before = state[0].decode(errors="replace") if state else None
-    if action == "restore":
-        after = base_config(history)
-    elif action != "repair" and _loaded(standing) == _loaded(history.standing):
+    if action != "repair" and _loaded(standing) == _loaded(history.standing):
         return None
-    else:
-        after = config_of(served, standing)
-    return Config(before, after)
+    if action == "restore":
+        # A config that was written by hand meanwhile is kept.
+        return Config(before, base_config(history) if before in _recent(history) else before)
+    return Config(before, config_of(served, standing))
 
 
 def config_of(served: ServedModel, standing: Standing) -> str | None:
@@ -112,11 +122,12 @@ def _loaded(standing: Standing) -> tuple[object, ...]:
 
 def base_config(history: History) -> str | None:
     """Return the content of the stable config before the promotion that is under way."""
-    changes = [(record.standing.incoming, record.config) for record in history.records if record.config]
-    if not changes:
-        return None
-    settled = [config.after for incoming, config in changes if incoming is None]
-    return settled[-1] if settled else changes[0][1].before
+    changes = [record.config for record in history.records if record.config]
+    now = settled = changes[0].before if changes else None
+    for record in history.records:
+        now = record.config.after if record.config else now
+        settled = now if record.standing.incoming is None else settled
+    return settled
 
 
 def expected_config(history: History) -> Config | None:
@@ -124,22 +135,31 @@ def expected_config(history: History) -> Config | None:
     return next((record.config for record in reversed(history.records) if record.config), None)
 
 
-def write_config(served: ServedModel) -> bool:
+def _recent(history: History) -> set[str | None]:
+    """Return the contents of the stable config that changes under way may find."""
+    recent = [record.config for record in history.records if record.config][-_UNDER_WAY:]
+    return {text for config in recent for text in (config.before, config.after)}
+
+
+def write_config(served: ServedModel, history: History | None = None) -> bool:
     """Bring the stable config in line with the newest record, and return whether it was changed.
 
     It completes a change whose process ended after its record.
+
+    Args:
+        served: The model.
+        history: Its history, if this process has written the newest record. Defaults to that in the serving root.
 
     Raises:
         Conflict: The config was changed by hand since, or by others in all attempts.
     """
     for pause in pauses():
         state = served.read(STABLE)
-        history = read_history(served)
+        history = history or read_history(served)
         wanted, found = expected_config(history), state[0].decode(errors="replace") if state else None
         if wanted is None or found == wanted.after:
             return False
-        recent = [record.config for record in history.records if record.config][-_UNDER_WAY:]
-        if found not in {text for config in recent for text in (config.before, config.after)}:
+        if found not in _recent(history):
             raise Conflict(
                 f"'{served.locate(STABLE)}' was changed by hand: its content is that of no record in the history. Put it "
                 f"right with: tiffin models verify {served.name} --repair"
@@ -150,6 +170,7 @@ def write_config(served: ServedModel) -> bool:
             elif state:
                 storage.compare_and_delete(served.locate(STABLE), state[1])
         except Conflict:
+            history = None
             time.sleep(pause)
             continue
         return True

@@ -51,17 +51,17 @@ def promoting(
         InputError: The version has no files, or is not approved.
         Conflict: A newer version is served, or another change took this one out of service.
     """
-    start = _start(served, version, author, replace_newer, keep_previous)
     try:
+        _start(served, version, author, replace_newer, keep_previous)
         yield lambda: check_in_service(served, version)
         _confirm(served, version, author)
     except BaseException as error:
-        _withdraw(served, version, replace(author, why=f"rolled back: {error}"), start, new)
+        _withdraw(served, version, author, str(error), new)
         raise
 
 
-def _start(served: ServedModel, version: int, author: Author, replace_newer: bool, keep_previous: int | None) -> int:
-    """Put a version into service, and return the number of its promotion; 0 if it is the champion already."""
+def _start(served: ServedModel, version: int, author: Author, replace_newer: bool, keep_previous: int | None) -> None:
+    """Put a version into service, or go on with its promotion."""
     replaced: list[int | None] = []
 
     def decide(history: History, state: State) -> Standing | None:
@@ -72,22 +72,15 @@ def _start(served: ServedModel, version: int, author: Author, replace_newer: boo
         # A newer version that another process promoted meanwhile is not the one that may be replaced.
         if not (replace_newer and replaced[0] == standing.served):
             check_newest(served, version, history, state)
-        keep = standing.keep_previous if keep_previous is None else keep_previous
-        if standing.incoming == version or (standing.champion == version and standing.incoming is None):
+        if version == standing.served:
             return None
+        keep = standing.keep_previous if keep_previous is None else keep_previous
         incoming = None if standing.champion == version else version
         return replace(standing, incoming=incoming, keep_previous=keep)
 
-    made = change(served, author, "promote", version, decide)
-    if made:
-        return made.number
-    # A promotion that ended after its record.
-    write_config(served)
-    history = read_history(served)
-    if history.standing.incoming != version:
-        return 0
-    promotions = [record.number for record in history.about(version) if record.action == "promote"]
-    return promotions[-1] if promotions else 0
+    if change(served, author, "promote", version, decide) is None:
+        # Of a promotion that ended after its record.
+        write_config(served)
 
 
 def _confirm(served: ServedModel, version: int, author: Author) -> None:
@@ -105,7 +98,7 @@ def _confirm(served: ServedModel, version: int, author: Author) -> None:
     change(served, author, "confirm", version, decide)
 
 
-def _withdraw(served: ServedModel, version: int, author: Author, start: int, new: bool) -> None:
+def _withdraw(served: ServedModel, version: int, author: Author, why: str, new: bool) -> None:
     """Undo a promotion if it is still under way, and remove the files of a new version.
 
     A failure is logged, since it must not hide the error that led here.
@@ -113,14 +106,16 @@ def _withdraw(served: ServedModel, version: int, author: Author, start: int, new
 
     def decide(history: History, _state: State) -> Standing | None:
         standing = history.standing
-        promotions = [record.number for record in history.about(version) if record.action == "promote"]
-        if standing.incoming != version or promotions[-1:] != [start]:
-            return None
-        # Its files will be gone.
-        return replace(without_candidate(standing, version) if new else standing, incoming=None)
+        promotions = [record for record in history.about(version) if record.action == "promote"]
+        # Another run may promote the same version.
+        is_own = version == standing.incoming and promotions[-1].author == author
+        # A version without files is no candidate.
+        after = without_candidate(standing, version) if new else standing
+        after = replace(after, incoming=None) if is_own else after
+        return after if after != standing else None
 
     try:
-        change(served, author, "restore", version, decide)
+        change(served, replace(author, why=f"rolled back: {why}"), "restore", version, decide)
         standing = read_history(served).standing
         if new and version not in (standing.served, standing.champion, *standing.earlier):
             storage.delete(served.locate(VERSIONS, str(version)))

@@ -26,7 +26,7 @@ from tiffin.errors import InputError, StorageError
 from tiffin.local.records import list_runs, read_record
 from tiffin.local.serving import serving_root
 from tiffin.serving.model_config import read_config, specific_versions
-from tiffin.serving.root import CANDIDATE, STABLE
+from tiffin.serving.root import CANDIDATE, STABLE, model_of
 from tiffin.storage.files import explained
 
 _LOCK = ".runs.lock"
@@ -189,7 +189,7 @@ def _served(state: Path) -> set[tuple[str, int]]:
             entries = read_config(path.read_text(errors="replace")).model_config_list.config
         except InputError as error:
             raise InputError(f"Could not find out which models are served from '{path}'. {error}") from None
-        served |= {(model.name, version) for model in entries for version in specific_versions(model)}
+        served |= {(model_of(model.name), version) for model in entries for version in specific_versions(model)}
     return served
 
 

@@ -7,12 +7,13 @@ the state that it leads to. The files that follow from it, `stable.config` first
 ends in between leaves a record that the next change completes.
 """
 
+import functools
 import hashlib
 import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -176,6 +177,11 @@ class Record:
         return (json.dumps(documents.to_json(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of the file's content."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
     def time(self) -> datetime:
         """The time of the change."""
         return datetime.fromisoformat(self.at)
@@ -231,6 +237,10 @@ class History:
         """Return the history as it was at a time."""
         return History(tuple(entry for entry in self.entries if entry.record and entry.record.time <= time))
 
+    def followed_by(self, record: Record) -> "History":
+        """Return the history with one more record."""
+        return replace(self, entries=(*self.entries, Entry(record.number, record.digest, record)))
+
     def candidacy(self, version: int) -> Record | None:
         """Return the newest record that made a version a candidate; None if none did."""
         found = (record for record in reversed(self.records) if record.version == version)
@@ -253,21 +263,26 @@ def read_history(model: ServedModel) -> History:
         files = storage.list_files(model.locate(HISTORY))
     except InputError:  # no changes yet
         return History()
-    found = [match for file in files if (match := _FILE.fullmatch(file.uri.rpartition("/")[2]))]
-    numbers = sorted(int(match["number"]) for match in found)
-    if len(numbers) < _READERS:
-        return History(tuple(filter(None, (_read(model, number) for number in numbers))))
+    names = [(file, _FILE.fullmatch(file.uri.rpartition("/")[2])) for file in files]
+    found = [(int(match["number"]), file.uri, file.generation) for file, match in names if match]
     with ThreadPoolExecutor(_READERS) as readers:
-        return History(tuple(filter(None, readers.map(lambda number: _read(model, number), numbers))))
+        read = readers.map(lambda one: _read_again(*one) if one[2] else _read(*one), sorted(found))
+        return History(tuple(entry for entry in read if entry))
 
 
-def _read(model: ServedModel, number: int) -> Entry | None:
-    found = storage.read(locate(model, number))
+@functools.lru_cache(4096)
+def _read_again(number: int, uri: str, _generation: str) -> Entry | None:
+    # The generation of an object in a bucket changes with its content.
+    return _read(number, uri)
+
+
+def _read(number: int, uri: str, _generation: str = "") -> Entry | None:
+    found = storage.read(uri)
     if found is None:  # removed at this moment
         return None
     digest = hashlib.sha256(found[0]).hexdigest()
     try:
-        record = documents.parse(found[0], Record, locate(model, number))
+        record = documents.parse(found[0], Record, uri)
         record.time  # noqa: B018 - raises for a time that is none
     except (InputError, ValueError) as error:
         problem = str(error).partition("Received: ")[2].partition(". Run the step")[0] or "it is not valid JSON"
@@ -290,7 +305,7 @@ def append(model: ServedModel, record: Record) -> None:
     storage.write_new(locate(model, record.number), record.content)
 
 
-def now() -> str:
+def current_time() -> str:
     """Return the current time for a record."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
@@ -303,26 +318,22 @@ def find_faults(history: History) -> Iterator[tuple[int, str, str]]:
     """
     before, number, is_sound = "", 0, True
     for entry in history.entries:
-        follows = entry.number == number + 1
+        follows, was_sound = entry.number == number + 1, is_sound
+        is_sound = entry.is_original
         if not follows:
             missing = f"{number + 1}" if entry.number == number + 2 else f"{number + 1} to {entry.number - 1}"
             yield number + 1, "REMOVED", f"Missing: record {missing}."
-        elif entry.record and entry.record.before != before and is_sound:
-            yield (
-                max(number, 1),
-                "CHANGED",
-                (
-                    f"Record {number} was changed after record {entry.number} was written."
-                    if number
-                    else "Record 1 was changed: it names a record before it."
-                ),
-            )
-        is_sound = entry.is_original
         if entry.record and entry.record.number != entry.number:
             yield entry.number, "INSERTED", f"Record {entry.number} is a copy of record {entry.record.number}."
         elif not is_sound:
             why = f": {entry.problem}" if entry.problem else ""
             yield entry.number, "CHANGED", f"Record {entry.number} was changed after it was written{why}."
+        elif entry.record and entry.record.before != before and follows and was_sound:
+            if number:
+                yield number, "CHANGED", f"Record {number} was changed after record {entry.number} was written."
+            else:
+                yield 1, "CHANGED", "Record 1 was changed after it was written: it names a record before it."
+                is_sound = False
         before, number = entry.digest, entry.number
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from support import deploying, forks, gcs_emulator, s3_server
 from tiffin import storage
+from tiffin.governance.changes import expected_config
 from tiffin.serving import model_config
+from tiffin.serving.history import find_faults, read_history
 from tiffin.serving.root import STABLE, ServedModel
 
 RUNS_IN = ("model",)
@@ -54,8 +56,11 @@ def test_the_newest_version_that_is_served_stays_in_service(place, saved_model):
             config = model_config.read_config(state[0].decode()) if state else model_config.make_config()
             entry = model_config.find_model(config, "taxi")
             found = model_config.specific_versions(entry) if entry else []
+            history = read_history(served)
 
-            assert found == sorted(expected)[-1:], (seed, ends)
+            # The newest one, and the one before it that stays loaded.
+            assert found == sorted(expected)[-2:], (seed, ends)
+            assert history.standing.champion == max(expected, default=None), (seed, ends)
             assert kept == expected, (seed, ends)
             assert ends[4] in ("served", "failed"), (seed, ends)
             for version, end in ends.items():
@@ -65,4 +70,5 @@ def test_the_newest_version_that_is_served_stays_in_service(place, saved_model):
                     assert newer, (seed, ends)
                     assert newer[1] == newer[2] > str(version), (seed, ends)
             if state:
-                assert served.history()[-1]["to"] == state[0].decode(), seed
+                assert expected_config(history).after == state[0].decode(), seed
+            assert list(find_faults(history)) == [], seed
