@@ -1,7 +1,7 @@
 """The `tiffin` command: imports subcommands on use, and turns errors into a message and an exit status.
 
-Exit statuses: 0 success, 1 failure, 2 invalid argument, 3 a gate of the pipeline stopped the run (`tiffin run`,
-`tiffin submit --wait`), 130 interrupted.
+Exit statuses: 0 success, 1 failure, 2 invalid argument, 3 a gate of the pipeline stopped the run, 4 the model waits for
+approval (both `tiffin run`, `tiffin submit --wait`), 130 interrupted.
 """
 
 import importlib
@@ -29,6 +29,7 @@ COMMANDS = {
     "run": "Run a pipeline on this machine; no cluster needed.",
     "report": "Open the report of a local run in the browser.",
     "ui": "Show the local runs and models in MLflow.",
+    "models": "Show, approve, promote and roll back models in production.",
     "publish": "Upload pipelines to a Kubeflow Pipelines backend.",
     "submit": "Run a pipeline on a Kubeflow Pipelines backend.",
     "schedule": "Manage recurring runs on a Kubeflow Pipelines backend.",
