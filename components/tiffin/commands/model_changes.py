@@ -24,7 +24,10 @@ _newer_option = click.option("--replace-newer", is_flag=True, help="Allow replac
 _version = click.argument("version", type=click.IntRange(min=1))
 
 
-@click.command(epilog=examples('tiffin models approve model 3 --why "checked the slices"'))
+@click.command(
+    short_help="Approve a version that waits, and promote it.",
+    epilog=examples('tiffin models approve model 3 --why "checked the slices"'),
+)
 @click.argument("model")
 @_version
 @why_option
@@ -55,7 +58,10 @@ def approve(
         return _promote(served, version, by, deadline, replace_newer, place, mlflow, result, lines, as_json)
 
 
-@click.command(epilog=examples('tiffin models reject model 3 --why "worse in the north"'))
+@click.command(
+    short_help="Reject a version that waits.",
+    epilog=examples('tiffin models reject model 3 --why "worse in the north"'),
+)
 @click.argument("model")
 @_version
 @why_option
@@ -72,7 +78,10 @@ def reject(*, model: str, version: int, why: str, place: Installation, as_json: 
         return _end(served, version, {"action": "reject", "by": by.who}, lines, mlflow, as_json)
 
 
-@click.command(epilog=examples('tiffin models promote model 3 --why "the cause is fixed"'))
+@click.command(
+    short_help="Put a version into service.",
+    epilog=examples('tiffin models promote model 3 --why "the cause is fixed"'),
+)
 @click.argument("model")
 @_version
 @why_option
@@ -119,9 +128,10 @@ def _promote(
 
 
 @click.command(
+    short_help="Return to the previous version.",
     epilog=examples(
         'tiffin models rollback model --why "rejects valid rows"', 'tiffin models rollback model --to 2 --why "drift"'
-    )
+    ),
 )
 @click.argument("model", required=False, default="")
 @why_option
@@ -171,7 +181,7 @@ def rollback(
     return status
 
 
-@click.command(epilog=examples("tiffin models unload model"))
+@click.command(short_help="Unload what a rollback left loaded.", epilog=examples("tiffin models unload model"))
 @click.argument("model", required=False, default="")
 @click.option("--why", default="no longer needed", show_default=True, metavar="REASON", help="Reason, for the history.")
 @installation_options
@@ -188,7 +198,10 @@ def unload(*, model: str, why: str, place: Installation, as_json: bool) -> int:
     return 0
 
 
-@click.command(epilog=examples("tiffin models gc --dry-run", "tiffin models gc model --keep 3"))
+@click.command(
+    short_help="Remove files of versions that nothing needs.",
+    epilog=examples("tiffin models gc --dry-run", "tiffin models gc model --keep 3"),
+)
 @click.argument("model", required=False, default="")
 @click.option(
     "--keep",

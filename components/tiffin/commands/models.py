@@ -27,7 +27,11 @@ def models() -> None:
     """
 
 
-@models.command("list", epilog=examples("tiffin models list", "tiffin models list --serving-root gs://bucket/serving"))
+@models.command(
+    "list",
+    short_help="List the models in production.",
+    epilog=examples("tiffin models list", "tiffin models list --serving-root gs://bucket/serving"),
+)
 @installation_options
 def list_(*, place: Installation, as_json: bool) -> None:
     """List the models: version in production, since when, candidate, main metric and health."""
@@ -44,7 +48,10 @@ def list_(*, place: Installation, as_json: bool) -> None:
         show_models(found, place.root)
 
 
-@models.command(epilog=examples("tiffin models show model", "tiffin models show model 3"))
+@models.command(
+    short_help="Show a model, or the lineage of a version.",
+    epilog=examples("tiffin models show model", "tiffin models show model 3"),
+)
 @click.argument("model", required=False, default="")
 @click.argument("version", required=False, type=click.IntRange(min=1))
 @installation_options
@@ -67,11 +74,12 @@ def show(*, model: str, version: int | None, place: Installation, as_json: bool)
 
 
 @models.command(
+    short_help="Show who changed what, when and why.",
     epilog=examples(
         "tiffin models history model",
         "tiffin models history model --at 2026-03-01T12:00",
         "tiffin models history model --json > history.jsonl",
-    )
+    ),
 )
 @click.argument("model", required=False, default="")
 @click.option(
@@ -126,7 +134,7 @@ def _since(found: Any, champion: int | None) -> str:
     return f"{start.at}, by {start.author.who}: {start.author.why} (record {start.number})" if start else ""
 
 
-@models.command(epilog=examples("tiffin models compare model 2 3"))
+@models.command(short_help="Compare two versions.", epilog=examples("tiffin models compare model 2 3"))
 @click.argument("model")
 @click.argument("a", type=click.IntRange(min=1))
 @click.argument("b", type=click.IntRange(min=1))
@@ -150,7 +158,10 @@ def compare(*, model: str, a: int, b: int, place: Installation, as_json: bool) -
     show_comparison(served.name, a, b, rows)
 
 
-@models.command(epilog=examples("tiffin models verify", "tiffin models verify model --repair"))
+@models.command(
+    short_help="Find what was changed or interrupted.",
+    epilog=examples("tiffin models verify", "tiffin models verify model --repair"),
+)
 @click.argument("model", required=False, default="")
 @click.option("--repair", is_flag=True, help="Finish or undo what was interrupted; put config and aliases right.")
 @click.option("--no-mlflow", is_flag=True, help="Do not compare the aliases in MLflow.")

@@ -1,6 +1,6 @@
 """KFP declaration of the deploy stage."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
@@ -22,7 +22,7 @@ def deploy_model(
     deadline_seconds: float = 120.0,
     why: str = "",
     replace_newer: bool = False,
-    approval: Literal["none", "required", "four_eyes"] = "none",
+    approval: str = "none",
     requested_by: str = "",
     keep_previous: int = 1,
     tracking_uri: str = "",
@@ -48,8 +48,8 @@ def deploy_model(
         deadline_seconds: Time for the server to load the version and answer, in seconds, above 0.
         why: Reason for the deployment, recorded in the history of the serving root.
         replace_newer: Allow replacing a newer version, for example after a registry reset.
-        approval: Approval that the version needs before it is served. required: of one person. four_eyes: of a person other
-            than the one in requested_by, or of two persons if it is empty.
+        approval: Approval that the version needs before it is served: none, required (of one person), or four_eyes (of a person
+            other than the one in requested_by, or of two persons if it is empty).
         requested_by: Person who asks for the run, recorded in the history; tiffin run, submit and schedule fill it. Empty for
             the service account of the step's pod.
         keep_previous: Number of earlier versions that the servers keep loaded, so that a rollback loads nothing; from 0 to 10.

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tiffin import storage
 from tiffin.artifacts.deployment import Deployment, write_deployment
@@ -23,7 +23,7 @@ from tiffin.printing import printable
 from tiffin.serving import warmup
 from tiffin.serving.history import Author, Lineage, Rule, read_history
 from tiffin.serving.root import STABLE, ServedModel, resolve_root
-from tiffin.stages.deploy.parameters import check_deadline, check_keep_previous, check_version
+from tiffin.stages.deploy.parameters import check_approval, check_deadline, check_keep_previous, check_version
 from tiffin.tracking.uri import has_uri
 
 
@@ -41,7 +41,7 @@ def deploy(
     deadline_seconds: float = 120.0,
     why: str = "",
     replace_newer: bool = False,
-    approval: Rule = "none",
+    approval: str = "none",
     requested_by: str = "",
     keep_previous: int = 1,
     tracking_uri: str = "",
@@ -90,6 +90,7 @@ def deploy(
             )
     check_version(version)
     check_deadline(deadline_seconds)
+    check_approval(approval)
     check_keep_previous(keep_previous)
     check_person(requested_by)
     served = ServedModel(resolve_root(root), name)
@@ -104,7 +105,7 @@ def deploy(
     author = Author(person_or_account(requested_by), why, find_account(), run)
     lineage = _lineage(record, found, requested_by, mlflow_run)
     digest = found.verdict_digest if found else ""
-    nominate(served, version, author, approval, lineage, digest, keep_previous)
+    nominate(served, version, author, cast("Rule", approval), lineage, digest, keep_previous)
     given = find_approval(read_history(served), version)
     if not given.is_given and given.rejection is None:
         waits_for = f"{given.missing} approvals" if given.missing > 1 else "approval"

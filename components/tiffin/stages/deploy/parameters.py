@@ -2,7 +2,10 @@
 
 import math
 
-from tiffin.errors import InputError
+from tiffin.errors import InputError, did_you_mean
+
+# What a version needs before it is served.
+RULES = ("none", "required", "four_eyes")
 
 
 def check_version(version: int) -> None:
@@ -21,3 +24,11 @@ def check_keep_previous(number: int) -> None:
     """Raise an InputError unless the parameter `keep_previous` is from 0 to 10."""
     if not 0 <= number <= 10:
         raise InputError(f"keep_previous should be from 0 to 10. Received: keep_previous={number}.")
+
+
+def check_approval(rule: str) -> None:
+    """Raise an InputError unless the parameter `approval` is one of the rules."""
+    if rule not in RULES:
+        raise InputError(
+            f"approval should be one of: {', '.join(RULES)}. Received: approval='{rule}'.{did_you_mean(rule, RULES)}"
+        )

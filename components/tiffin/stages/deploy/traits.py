@@ -1,7 +1,7 @@
 """Traits of the deploy stage's component."""
 
 from tiffin.governance.identity import check_person
-from tiffin.stages.deploy.parameters import check_deadline, check_keep_previous, check_version
+from tiffin.stages.deploy.parameters import check_approval, check_deadline, check_keep_previous, check_version
 from tiffin.stages.traits import SERVING, TRACKED_RUNS, TRACKING_URI, Location, Traits
 from tiffin.tracking.uri import check_tracking_uri
 
@@ -16,6 +16,7 @@ COMPONENTS = {
         rules={
             "version": check_version,
             "deadline_seconds": check_deadline,
+            "approval": check_approval,
             "keep_previous": check_keep_previous,
             "requested_by": check_person,
             "tracking_uri": check_tracking_uri,
