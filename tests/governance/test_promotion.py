@@ -279,7 +279,7 @@ class TestInterrupted:
     ) -> None:
         put(taxi, saved_model, 1, 2)
         with monkeypatch.context() as patch:
-            patch.setattr(changes, "write_config", lambda _served: False)
+            patch.setattr(changes, "write_config", lambda *_: False)
             roll_back(taxi, ADA)
         assert served(taxi) == [1, 2]
         if again == "write":

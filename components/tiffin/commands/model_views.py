@@ -113,8 +113,8 @@ def _of_version(label: str, one: Version, role: str = "") -> list[tuple[str, str
         given = f"rejected by {one.rejected_by}" if one.rejected_by else given
         rows.append(("approval", f"{one.rule}: {given}{waits}"))
     if lineage:
-        asked = f", asked for by {lineage.requested_by}" if lineage.requested_by else ""
-        rows.append(("run", f"{one.run or 'unknown'}{asked}" if one.run or asked else ""))
+        rows.append(("run", one.run))
+        rows.append(("asked by", lineage.requested_by))
         rows.append(("data", lineage.data_version))
         rows.append(("verdict", lineage.reason))
     return [(name, text) for name, text in rows if text]

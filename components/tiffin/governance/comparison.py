@@ -14,7 +14,7 @@ def compare_versions(one: Version, other: Version) -> list[Row]:
     The difference is the second minus the first; None unless both are numbers.
     """
     rows: list[Row] = [
-        (name, getattr(one, name), getattr(other, name), None) for name in ("role", "since", "by", "why", "run", "rule")
+        (name, getattr(one, name), getattr(other, name), None) for name in ("role", "since", "by", "run", "rule")
     ]
     rows += [("approved_by", ", ".join(one.approved_by), ", ".join(other.approved_by), None)]
     for name in ("requested_by", "data_version", "schema_digest", "code_digest", "spec_version", "label", "reason"):

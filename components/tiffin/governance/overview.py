@@ -43,7 +43,7 @@ class Version:
         since: Time from which it has this role, in ISO 8601; empty if unknown.
         by: Who gave it this role.
         why: Reason of that change.
-        run: Pipeline run of that change.
+        run: Pipeline run that made it; empty if no run did, or if it was never a candidate.
         has_files: Whether its files are in the serving root.
         lineage: What it was made from; None if it was never a candidate.
         rule: Approval that it needs.
@@ -160,7 +160,7 @@ def describe_version(served: ServedModel, history: History, version: int) -> Ver
     role = role or ("rejected" if approval.rejection else "unused")
     return Version(
         version, role, start.at if start else "", start.author.who if start else "", start.author.why if start else "",
-        start.author.run if start else "", has_files, candidacy.lineage if candidacy else None, approval.rule,
+        candidacy.author.run if candidacy else "", has_files, candidacy.lineage if candidacy else None, approval.rule,
         approval.missing, tuple(record.author.who for record in approval.approvals),
         approval.rejection.author.who if approval.rejection else "", records[-1].verdict if records else "",
     )  # fmt: skip
