@@ -100,7 +100,7 @@ class TestApprove:
 
     def test_four_eyes_refuses_the_person_who_asked(self, taxi: ServedModel, saved_model: Path) -> None:
         wait(taxi, saved_model, 1, "four_eyes", "ada")
-        with pytest.raises(InputError, match="four_eyes.* ada"):
+        with pytest.raises(InputError, match=r"four_eyes.* ada"):
             approve(taxi, 1, ADA)
         assert missing(taxi, 1) == 1
         assert approve(taxi, 1, BOB).is_given

@@ -65,7 +65,7 @@ def test_a_person(name: str) -> None:
 
 @pytest.mark.parametrize("name", [" ", "ada ", "a\tb", "x" * 201])
 def test_no_person(name: str) -> None:
-    with pytest.raises(InputError, match="^requested_by"):
+    with pytest.raises(InputError, match=r"^requested_by"):
         check_person(name)
 
 
