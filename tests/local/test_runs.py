@@ -208,6 +208,8 @@ def test_a_stopped_server_is_not_reported_as_serving(tmp_path: Path, stop: bool)
     machine = Machine(state, tmp_path, {}, {})
     with runs._server(result, machine, stop):
         address = result.serving = machine.variables["TIFFIN_SERVING_ADDRESS"]
+        # Steps inherit the user's variable, which names the metrics of other servers.
+        assert machine.variables["TIFFIN_SERVING_METRICS"] == ""
     running = find_server(state)
     stop_server(state)
 

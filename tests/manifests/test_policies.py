@@ -9,6 +9,7 @@ import yaml
 
 from support.manifest_rendering import COMBINATIONS, ROOT, read_goldens
 from support.pod_security import find_violations
+from tiffin.serving.counters import check_url
 from tiffin.version import __version__
 
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
@@ -299,6 +300,14 @@ def test_the_config_map_has_the_steps_settings(cluster: Cluster) -> None:
 
     assert settings.keys() >= {"TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS", "MLFLOW_TRACKING_URI"}
     assert settings["TIFFIN_SERVING_ADDRESS"].removesuffix(":8500") in cluster.names("Service")
+    metrics = check_url(settings["TIFFIN_SERVING_METRICS"])
+    [pods] = [service for service in cluster.of("Service") if service["metadata"]["name"] == metrics.hostname]
+    # One address for each pod of the stable servers, at the path of their metrics.
+    assert pods["spec"]["clusterIP"] == "None"
+    [server] = cluster.matching(pods["spec"]["selector"])
+    assert server == cluster.pods()["tiffin-stable"]
+    assert metrics.port in [port["port"] for port in pods["spec"]["ports"]]
+    assert metrics.path == server["metadata"]["annotations"]["prometheus.io/path"]
     if "mlflow" in cluster.names("Deployment"):
         assert settings["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
         assert "mlflow" in cluster.names("Service")

@@ -61,7 +61,7 @@ RESULTS = from_settings("TIFFIN_RESULT_STORE")
 TRACKING = from_settings("MLFLOW_TRACKING_URI") | from_credentials(
     "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 )
-SERVING = from_settings("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS")
+SERVING = from_settings("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS", "TIFFIN_SERVING_METRICS")
 
 # Step -> title, retries, deadline in hours, and environment variable -> its source in the namespace.
 STEPS = {

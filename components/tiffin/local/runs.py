@@ -35,7 +35,7 @@ from tiffin.specs.parameters import gather_parameters
 from tiffin.specs.progress import StepProgress, shown
 from tiffin.specs.services import find_unaddressed, needs_of
 from tiffin.specs.spec import Spec, read_spec
-from tiffin.stages.traits import SERVING, SERVING_ROOT, TRACKING
+from tiffin.stages.traits import SERVING, SERVING_METRICS, SERVING_ROOT, TRACKING
 from tiffin.storage.files import write_bytes, write_json
 
 # Log of kfp in a run's folder, from the start of the first step.
@@ -149,6 +149,8 @@ def _server(run: Run, machine: Machine, stop: bool) -> Iterator[None]:
     interpreter = machine.interpreters.get("model")
     companion = accompany(machine.state, interpreter)
     machine.variables[SERVING.variable] = companion.server.address
+    # Those of other servers do not count the requests to this one.
+    machine.variables[SERVING_METRICS] = ""
     machine.problems[SERVING] = lambda: companion.problem
     try:
         yield

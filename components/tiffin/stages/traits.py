@@ -43,8 +43,10 @@ SERVING = Service(
     "serving",
     parameter="serving_address",
     variable="TIFFIN_SERVING_ADDRESS",
-    settings=("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS"),
+    settings=("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS", "TIFFIN_SERVING_METRICS"),
 )
+# The metrics of the servers at TIFFIN_SERVING_ADDRESS, and of no others.
+SERVING_METRICS = "TIFFIN_SERVING_METRICS"
 # The files of the model in production, for steps that read them without asking a server.
 SERVING_ROOT = Service("serving root", settings=("TIFFIN_SERVING_ROOT",))
 # The environment variables that tiffin.storage.s3 reads.

@@ -14,7 +14,7 @@ from tiffin.local.containers.steps import Containers
 from tiffin.local.serving import serving_root
 from tiffin.specs.services import find_unaddressed, needs_of
 from tiffin.specs.spec import Spec
-from tiffin.stages.traits import SERVING, SERVING_ROOT, TRACKED_RUNS, TRACKING
+from tiffin.stages.traits import SERVING, SERVING_METRICS, SERVING_ROOT, TRACKED_RUNS, TRACKING
 
 # Prefixes of the user's environment variables that are passed to steps.
 _PASSED = ("MLFLOW_", "TIFFIN_SERVING_", "TIFFIN_USER", "TIFFIN_DEBUG")
@@ -68,6 +68,9 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
             "TIFFIN_SERVING_ROOT": str(serving_root(state)),
             VARIABLE: str(state),
         } | given
+        if SERVING.name in own:
+            # Those of other servers do not count the requests to the run's own.
+            variables[SERVING_METRICS] = ""
         container_arguments = {
             **CLOSED,
             "user": user,
