@@ -63,6 +63,8 @@ def training(
     deadline_seconds: float,
     replace_newer: bool,
     keep_previous: int,
+    watch: str,
+    max_error_share: float,
     approval: Literal["none", "required", "four_eyes"],
     requested_by: str,
 ) -> None:
@@ -182,6 +184,8 @@ def training(
                     approval=approval,
                     requested_by=requested_by,
                     keep_previous=keep_previous,
+                    watch=watch,
+                    max_error_share=max_error_share,
                     tracking_uri=tracking_uri,
                     run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
                     why=f"pipeline run {dsl.PIPELINE_JOB_ID_PLACEHOLDER}",

@@ -70,6 +70,8 @@ def shared_variables(state: Path) -> dict[str, str]:
         "TIFFIN_SERVING_ROOT": str(serving_root(state)),
         VARIABLE: str(state),
         "MLFLOW_TRACKING_URI": database_uri(database(state)),
+        # On one machine, requests come after the run.
+        "TIFFIN_WATCH": "0",
         # Local runs send no telemetry.
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }

@@ -43,7 +43,7 @@ SERVING = Service(
     "serving",
     parameter="serving_address",
     variable="TIFFIN_SERVING_ADDRESS",
-    settings=("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS", "TIFFIN_SERVING_METRICS"),
+    settings=("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS", "TIFFIN_SERVING_METRICS", "TIFFIN_WATCH"),
 )
 # The metrics of the servers at TIFFIN_SERVING_ADDRESS, and of no others.
 SERVING_METRICS = "TIFFIN_SERVING_METRICS"

@@ -20,7 +20,9 @@ from tiffin.artifacts.deployment import read_deployment
 from tiffin.artifacts.examples import read_sample_rows
 from tiffin.artifacts.model import read_training, saved_model, write_training
 from tiffin.errors import Conflict, InputError, ServingError
+from tiffin.governance.promotion import promoting
 from tiffin.serving import Client, model_config
+from tiffin.serving.history import Author, read_history
 from tiffin.serving.root import ServedModel
 from tiffin.stages.deploy.deployment import deploy
 
@@ -63,7 +65,16 @@ def config_of(*versions, root="/root"):
 
 
 def history(root):
-    return ServedModel(str(root), NAME).history()
+    return read_history(ServedModel(str(root), NAME))
+
+
+def actions(root):
+    return [(record.action, record.version) for record in history(root).records]
+
+
+def changes(root):
+    """Return the changes of the stable config."""
+    return [(record.config.before, record.config.after) for record in history(root).records if record.config]
 
 
 def left(root):
@@ -83,6 +94,7 @@ class TestServed:
             given = {"serving_root": root, "address": address, "deadline_seconds": 60, "why": "a test", **options}
             return deploy(models.binary.model, models.binary.examples, tmp_path / "out", NAME, version, **given)
 
+        run.model = models.binary.model
         return run
 
     def test_a_version_is_served(self, deployed, server, tmp_path):
@@ -127,15 +139,18 @@ class TestServed:
         with Client(address) as client:
             states = {status.version: status.state for status in client.status(NAME)}
         assert states[2] == "AVAILABLE"
-        assert storage.read_text(f"{root}/{NAME}/stable.config") == config_of(2, root=root)
+        assert storage.read_text(f"{root}/{NAME}/stable.config") == config_of(1, 2, root=root)
 
-    def test_the_history_records_reason_and_configurations(self, deployed, server):
-        deployed(3)
+    def test_the_history_records_person_reason_and_configurations(self, deployed, server):
+        deployed(3, requested_by="ada", run="run-3")
         root = Path(server[0])
+        newest = history(root).newest
 
-        assert [record["why"] for record in history(root)] == ["a test"] * 3
-        two, three = config_of(2, root=root), config_of(3, root=root)
-        assert (history(root)[-1]["from"], history(root)[-1]["to"]) == (two, three)
+        assert {record.author.why for record in history(root).records} == {"a test"}
+        assert (newest.author.who, newest.author.run, newest.verdict) == ("ada", "run-3", "")
+        assert actions(root)[-3:] == [("candidate", 3), ("promote", 3), ("confirm", 3)]
+        assert changes(root)[-1] == (config_of(1, 2, root=root), config_of(2, 3, root=root))
+        assert history(root).candidacy(3).lineage.data_version == read_training(deployed.model).data_version
 
     def test_the_same_version_again_changes_nothing(self, deployed, server):
         root, _ = server
@@ -143,7 +158,7 @@ class TestServed:
         deployed(3)
 
         assert storage.read(f"{root}/{NAME}/stable.config") == before
-        assert len(history(Path(root))) == 3
+        assert len(history(root).records) == 9
 
     def test_an_older_version_is_refused(self, deployed, server, tmp_path):
         root = Path(server[0])
@@ -151,7 +166,7 @@ class TestServed:
         with pytest.raises(Conflict, match=rf"2 .*'{NAME}'.* 3 .*stable\.config.*replace_newer"):
             deployed(2)
 
-        assert (root / NAME / "stable.config").read_text() == config_of(3, root=root)
+        assert (root / NAME / "stable.config").read_text() == config_of(2, 3, root=root)
         assert left(root) == before
         assert not (tmp_path / "out").exists()
 
@@ -160,23 +175,22 @@ class TestServed:
         deployed(2, replace_newer=True)
         deployed(3)
 
-        changes = [(record["from"], record["to"]) for record in history(root)[-2:]]
-        two, three = config_of(2, root=root), config_of(3, root=root)
-        assert changes == [(three, two), (two, three)]
+        # Of the versions before it, a server keeps only lower ones: it answers with the highest.
+        two, three = config_of(2, root=root), config_of(2, 3, root=root)
+        assert changes(root)[-2:] == [(three, two), (two, three)]
 
     def test_a_deployment_whose_artifact_cannot_be_written_is_rolled_back(self, deployed, server, tmp_path):
         root = Path(server[0])
-        before, recorded = left(root), history(root)
+        before, recorded = left(root), changes(root)
         (tmp_path / "out").write_bytes(b"")
         with pytest.raises(OSError, match=re.escape(str(tmp_path / "out"))):
             deployed(4)
 
-        assert (root / NAME / "stable.config").read_text() == config_of(3, root=root)
+        three, four = config_of(2, 3, root=root), config_of(3, 4, root=root)
+        assert (root / NAME / "stable.config").read_text() == three
         assert left(root) == before
-        changes = [(record["from"], record["to"]) for record in history(root)[len(recorded) :]]
-        three, four = config_of(3, root=root), config_of(4, root=root)
-        assert changes == [(three, four), (four, three)]
-        assert str(tmp_path / "out") in history(root)[-1]["why"]
+        assert changes(root)[len(recorded) :] == [(three, four), (four, three)]
+        assert str(tmp_path / "out") in history(root).newest.author.why
 
     def test_a_version_that_contains_another_model_is_refused(self, deployed, server, models, tmp_path):
         root, _ = server
@@ -279,7 +293,9 @@ def test_a_first_deployment_without_a_server_is_rolled_back(models, tmp_path, un
     assert left(tmp_path / "root") == []
     assert not (tmp_path / "out").exists()
     new = config_of(1, root=tmp_path / "root")
-    assert [(record["from"], record["to"]) for record in history(tmp_path / "root")] == [(None, new), (new, None)]
+    assert changes(tmp_path / "root") == [(None, new), (new, None)]
+    assert actions(tmp_path / "root") == [("candidate", 1), ("promote", 1), ("restore", 1)]
+    assert history(tmp_path / "root").standing.candidate is None
 
 
 class TestConcurrent:
@@ -294,7 +310,7 @@ class TestConcurrent:
             while served.read("stable.config") is None:
                 time.sleep(0.02)
             served.publish(saved_model(given.model), 2)
-            with served.in_service(2, "run-17", new=True):
+            with promoting(served, 2, Author("bob", "run-17"), new=True):
                 pass
 
         other = threading.Thread(target=overtake)
@@ -311,31 +327,11 @@ class TestConcurrent:
         assert not (root / NAME / "versions" / "1").exists()
         assert not (tmp_path / "out").exists()
 
-    def test_a_newer_version_deploys_although_an_older_one_was_first(
-        self, models, tmp_path, unused_address, monkeypatch
-    ):
-        root = tmp_path / "root"
-        served = ServedModel(str(root), NAME)
-        swap, overtaken = storage.compare_and_swap, []
-
-        def overtake(uri, content, expected):
-            if uri.endswith("stable.config") and not overtaken:
-                overtaken.append(swap(uri, served.make_config(1), expected))
-            return swap(uri, content, expected)
-
-        monkeypatch.setattr(storage, "compare_and_swap", overtake)
-        with pytest.raises(ServingError):
-            deploy(
-                models.binary.model, models.binary.examples, tmp_path / "out", NAME, 2, serving_root=str(root),
-                address=unused_address, deadline_seconds=1.0,
-            )  # fmt: skip
-
-        one, two = config_of(1, root=root), config_of(2, root=root)
-        assert (history(root)[0]["from"], history(root)[0]["to"]) == (one, two)
-
     def test_the_newer_version_that_refuses_an_older_one_is_named(self, models, tmp_path, unused_address):
         served = ServedModel(str(tmp_path / "root"), NAME)
-        served.change("stable.config", 7, None, served.make_config(7), "run-17")
+        served.publish(saved_model(models.binary.model), 7)
+        with promoting(served, 7, Author("bob", "run-17")):
+            pass
         with pytest.raises(Conflict, match=rf"1 .*'{NAME}'.* 7 \(run-17, "):
             deploy(
                 models.binary.model, models.binary.examples, tmp_path / "out", NAME, 1,
@@ -371,6 +367,11 @@ class TestBadInput:
             ({"serving_root": "s3://bucket/root"}, r"^serving_root .*'s3://bucket/root'"),
             ({"address": ""}, r"serving_address=''.*TIFFIN_SERVING_ADDRESS"),
             ({"version": 0}, r"version=0\."),
+            ({"approval": "two_eyes"}, r"^approval .*'two_eyes'"),
+            ({"keep_previous": 11}, r"keep_previous=11\."),
+            ({"requested_by": "a\nb"}, r"^requested_by "),
+            ({"watch": "soon"}, r"watch='soon'\."),
+            ({"max_error_share": 1.0}, r"max_error_share .*1\.0"),
             ({"deadline_seconds": 0}, r"deadline_seconds=0\."),
             ({"deadline_seconds": math.inf}, r"deadline_seconds=inf\."),
             ({"deadline_seconds": math.nan}, r"deadline_seconds=nan\."),

@@ -17,7 +17,7 @@ from tiffin.specs.spec import Spec
 from tiffin.stages.traits import SERVING, SERVING_METRICS, SERVING_ROOT, TRACKED_RUNS, TRACKING
 
 # Prefixes of the user's environment variables that are passed to steps.
-_PASSED = ("MLFLOW_", "TIFFIN_SERVING_", "TIFFIN_USER", "TIFFIN_DEBUG")
+_PASSED = ("MLFLOW_", "TIFFIN_SERVING_", "TIFFIN_WATCH", "TIFFIN_USER", "TIFFIN_DEBUG")
 
 
 @contextlib.contextmanager
@@ -58,14 +58,17 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
             needs = needs_of(function)
             if TRACKING in needs:
                 servers.wait(TRACKING.name)
-            if TRACKING in needs or TRACKED_RUNS in needs:
-                return [mount(state / "mlflow")]
-            return [mount(serving_root(state))] if SERVING in needs or SERVING_ROOT in needs else []
+            places = {
+                state / "mlflow": {TRACKING, TRACKED_RUNS},
+                serving_root(state): {SERVING, SERVING_ROOT},
+            }
+            return [mount(place) for place, services in places.items() if services & {*needs}]
 
         variables = {
             TRACKING.variable: f"http://{TRACKING_ADDRESS}",
             SERVING.variable: SERVING_ADDRESS,
             "TIFFIN_SERVING_ROOT": str(serving_root(state)),
+            "TIFFIN_WATCH": "0",
             VARIABLE: str(state),
         } | given
         if SERVING.name in own:

@@ -25,6 +25,8 @@ def deploy_model(
     approval: str = "none",
     requested_by: str = "",
     keep_previous: int = 1,
+    watch: str = "",
+    max_error_share: float = 0.05,
     tracking_uri: str = "",
     run: str = "",
 ) -> NamedTuple("Deployed", [("address", str), ("waiting", bool)]):  # type: ignore[valid-type]
@@ -53,6 +55,10 @@ def deploy_model(
         requested_by: Person who asks for the run, recorded in the history; tiffin run, submit and schedule fill it. Empty for
             the service account of the step's pod.
         keep_previous: Number of earlier versions that the servers keep loaded, so that a rollback loads nothing; from 0 to 10.
+        watch: Time in s, m or h, such as 2m, for which the requests to the servers are watched after the change; 0 for no watch.
+            If too many fail, the version before is served again and the step fails. Empty for TIFFIN_WATCH of the step's
+            environment, else 2m; tiffin run sets it to 0.
+        max_error_share: Share of the requests, above 0 and below 1, that may fail during the watch on top of the share before.
         tracking_uri: MLflow tracking URI, for the aliases, without a password or token. Empty for MLFLOW_TRACKING_URI of the
             step's environment; without either, there are no aliases. If MLflow does not respond, the step prints a warning.
         run: Pipeline run ID, recorded in the history.

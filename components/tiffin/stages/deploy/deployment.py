@@ -12,7 +12,7 @@ from tiffin.artifacts.logs import WARNING
 from tiffin.artifacts.model import Training, read_training, saved_model
 from tiffin.artifacts.registration import read_registration
 from tiffin.artifacts.verdict import Evaluation, read_evaluation
-from tiffin.errors import InputError, TiffinError
+from tiffin.errors import InputError, ServingError, TiffinError
 from tiffin.governance import aliases
 from tiffin.governance.acceptance import accept
 from tiffin.governance.approval import find_approval, nominate
@@ -23,6 +23,7 @@ from tiffin.printing import printable
 from tiffin.serving import warmup
 from tiffin.serving.history import Author, Lineage, Rule, read_history
 from tiffin.serving.root import STABLE, ServedModel, resolve_root
+from tiffin.stages.deploy import watching
 from tiffin.stages.deploy.parameters import check_approval, check_deadline, check_keep_previous, check_version
 from tiffin.tracking.uri import has_uri
 
@@ -44,6 +45,8 @@ def deploy(
     approval: str = "none",
     requested_by: str = "",
     keep_previous: int = 1,
+    watch: str = "",
+    max_error_share: float = 0.05,
     tracking_uri: str = "",
     run: str = "",
 ) -> Deployment:
@@ -69,6 +72,9 @@ def deploy(
         approval: Approval that the version needs before it is served. Defaults to none.
         requested_by: Person who asked for the run; empty for the service account of the pod.
         keep_previous: Number of earlier versions that stay loaded, from 0 to 10. Defaults to 1.
+        watch: Time for which the servers are watched after the change, such as 2m; 0 for no watch. Empty for TIFFIN_WATCH, and
+            without it for two minutes.
+        max_error_share: Share of the requests that may fail during the watch on top of the share before, above 0 and below 1.
         tracking_uri: MLflow tracking URI, for the aliases; empty for the environment variable MLFLOW_TRACKING_URI. Without
             either, there are no aliases.
         run: Pipeline run ID; empty outside a pipeline.
@@ -76,7 +82,8 @@ def deploy(
     Raises:
         InputError: A parameter or an artifact is invalid.
         Conflict: A newer version is deployed, or replaced this one before the server had answered.
-        ServingError: The server did not serve the version in time, or the prediction is not finite.
+        ServingError: The server did not serve the version in time, the prediction is not finite, or too many requests failed
+            after the change.
     """
     root = serving_root or os.environ.get("TIFFIN_SERVING_ROOT", "")
     address = address or os.environ.get("TIFFIN_SERVING_ADDRESS", "")
@@ -94,6 +101,7 @@ def deploy(
     check_keep_previous(keep_previous)
     check_person(requested_by)
     served = ServedModel(resolve_root(root), name)
+    watched = watching.prepare(watch, max_error_share, name)
     if not replace_newer:
         check_newest(served, version, read_history(served), served.read(STABLE))
     record = read_training(model)
@@ -120,6 +128,14 @@ def deploy(
             deployment = Deployment(name, version, address, served.locate(STABLE), answer)
             write_deployment(output, deployment)
     _move_aliases(served, tracking_uri)
+    if not deployment.waits_for:
+        try:
+            line = watching.follow(served, version, author, watched)
+        except ServingError:
+            _move_aliases(served, tracking_uri)
+            raise
+        if line:
+            print(printable(line), flush=True)  # noqa: T201 - the step's log
     return deployment
 
 

@@ -1,6 +1,7 @@
 """Rules of the deploy stage's parameters. Imports nothing heavy, so they can be checked before a run starts."""
 
 import math
+import re
 
 from tiffin.errors import InputError, did_you_mean
 
@@ -31,4 +32,12 @@ def check_approval(rule: str) -> None:
     if rule not in RULES:
         raise InputError(
             f"approval should be one of: {', '.join(RULES)}. Received: approval='{rule}'.{did_you_mean(rule, RULES)}"
+        )
+
+
+def check_watch(duration: str) -> None:
+    """Raise an InputError unless the parameter `watch` is empty or a time, such as 2m."""
+    if duration and not re.fullmatch(r"\d{1,6}(\.\d+)?[smh]|0", duration):
+        raise InputError(
+            f"watch should be a time in s, m or h, such as 2m, or 0 for no watch. Received: watch='{duration[:50]}'."
         )

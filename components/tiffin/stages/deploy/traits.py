@@ -1,7 +1,14 @@
 """Traits of the deploy stage's component."""
 
 from tiffin.governance.identity import check_person
-from tiffin.stages.deploy.parameters import check_approval, check_deadline, check_keep_previous, check_version
+from tiffin.serving.watch import check_max_error_share
+from tiffin.stages.deploy.parameters import (
+    check_approval,
+    check_deadline,
+    check_keep_previous,
+    check_version,
+    check_watch,
+)
 from tiffin.stages.traits import SERVING, TRACKED_RUNS, TRACKING_URI, Location, Traits
 from tiffin.tracking.uri import check_tracking_uri
 
@@ -18,6 +25,8 @@ COMPONENTS = {
             "deadline_seconds": check_deadline,
             "approval": check_approval,
             "keep_previous": check_keep_previous,
+            "watch": check_watch,
+            "max_error_share": check_max_error_share,
             "requested_by": check_person,
             "tracking_uri": check_tracking_uri,
         },
