@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tiffin.errors import InputError, did_you_mean
+from tiffin.masking import masked
 from tiffin.specs.rules import check_values
 from tiffin.specs.spec import Parameter, Spec
 from tiffin.specs.yaml_text import InvalidYaml, load_yaml
@@ -61,6 +62,22 @@ def gather_parameters(spec: Spec, settings: Iterable[str] = (), file: str | Path
         )
     check_values(spec.uses, values)
     return values
+
+
+def with_defaults(spec: Spec, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return all parameters of a run: those that differ from their defaults, and the others."""
+    values = {name: arguments.get(name, about.default) for name, about in spec.parameters.items()}
+    different = {name: value for name, value in values.items() if value != spec.parameters[name].default}
+    return different, {name: value for name, value in values.items() if name not in different}
+
+
+def masked_value(value: Any) -> Any:
+    """Return a JSON value with the secrets in its texts masked."""
+    if isinstance(value, dict):
+        return {key: masked_value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [masked_value(item) for item in value]
+    return masked(value) if isinstance(value, str) else value
 
 
 def _read_file(path: str | Path) -> dict[str, Any]:
