@@ -21,10 +21,6 @@ def complete_runs(ctx: click.Context, _parameter: click.Parameter, incomplete: s
 
 def run_argument(*, required: bool) -> Callable[..., Any]:
     """Return the argument RUN, which is empty if it is optional and not given."""
-    return click.argument(
-        "run",
-        required=required,
-        default=None if required else "",
-        metavar="RUN" if required else "[RUN]",
-        shell_complete=complete_runs,
-    )
+    if required:
+        return click.argument("run", metavar="RUN", shell_complete=complete_runs)
+    return click.argument("run", required=False, default="", metavar="[RUN]", shell_complete=complete_runs)

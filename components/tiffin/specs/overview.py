@@ -174,15 +174,15 @@ def next_lines(run: RunOverview, ending: str) -> list[str]:
         ending: As for `show_lines`.
     """
     name = printable(run.run)
-    lines = [f"Show the whole log: tiffin runs logs {name}{ending}"]
+    lines = [f"Logs: tiffin runs logs {name}{ending}"]
     if run.facts.get("report"):
-        lines.append(f"Open the report: tiffin report {name}{ending}")
+        lines.append(f"Report: tiffin report {name}{ending}")
     if run.stopped_by:
         lines.append("A retry would have the same verdict: change data, parameters or gate, and run again.")
     elif run.state in RETRIABLE:
-        lines.append(f"Go on from the failed step: tiffin runs retry {name}{ending}")
+        lines.append(f"Go on from there: tiffin runs retry {name}{ending}")
     elif run.state in ("PENDING", "RUNNING"):
-        lines.append(f"Cancel it: tiffin runs cancel {name}{ending}")
+        lines.append(f"Cancel: tiffin runs cancel {name}{ending}")
     return lines
 
 
