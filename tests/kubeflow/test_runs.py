@@ -58,9 +58,7 @@ def test_runs_are_listed_newest_first_over_several_pages(
     assert [run.run for run in list_overviews(backend, "toy", ("FAILED",))] == ids[:1]
 
 
-def test_a_run_is_found_by_id_start_of_it_and_name(
-    server: kfp_backend.Server, backend: Backend, spec: Spec
-) -> None:
+def test_a_run_is_found_by_id_start_of_it_and_name(server: kfp_backend.Server, backend: Backend, spec: Spec) -> None:
     server.set(run={"created_at": "2026-03-01T12:00:00Z"})
     first = submit(backend, spec, "one")
     server.set(run={"created_at": "2026-03-02T12:00:00Z"})
@@ -122,9 +120,7 @@ def test_logs_are_those_of_the_failed_step_or_of_a_named_one(
         logs("")
 
 
-def test_logs_are_those_of_all_steps_if_none_failed(
-    server: kfp_backend.Server, backend: Backend, spec: Spec
-) -> None:
+def test_logs_are_those_of_all_steps_if_none_failed(server: kfp_backend.Server, backend: Backend, spec: Spec) -> None:
     server.set(pictures=[{"state": "RUNNING", "tasks": {"write-text": "RUNNING"}}], logs={"write-text": ["wrote\n"]})
     found = find_run(backend, submit(backend, spec))
 
@@ -159,9 +155,7 @@ def test_the_state_decides_what_can_be_done(
     assert len(sent(server, "retry")) == can_retry
 
 
-def test_a_run_that_a_gate_stopped_is_not_retried(
-    server: kfp_backend.Server, backend: Backend, tmp_path: Path
-) -> None:
+def test_a_run_that_a_gate_stopped_is_not_retried(server: kfp_backend.Server, backend: Backend, tmp_path: Path) -> None:
     spec = read_spec(toys.write_spec(toys.gated, tmp_path))
     gate = next(step for step in spec.steps if step.gate)
     server.set(pictures=[{"state": "FAILED", "tasks": {gate.name: "FAILED"}}])

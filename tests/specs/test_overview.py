@@ -12,7 +12,9 @@ ID = "training-20260301-120000-1a2b"
 
 
 def make(run: str = ID, **changed: Any) -> RunOverview:
-    return RunOverview(run, **{"pipeline": "training", "state": "FAILED", "started": START, "seconds": 12.34, **changed})
+    return RunOverview(
+        run, **{"pipeline": "training", "state": "FAILED", "started": START, "seconds": 12.34, **changed}
+    )
 
 
 def test_no_runs_have_no_lines() -> None:

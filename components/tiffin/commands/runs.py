@@ -119,9 +119,10 @@ def runs() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 @debug_option
 def list_(*, place: _Place, pipeline: str, states: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """List runs, newest first: ID, state, start, duration, pipeline, and why a run failed.
+    """List runs, newest first.
 
-    KILLED is the state of a local run whose process ended without a result.
+    A line has ID, state, start, duration and pipeline; the line below it says why a run failed. KILLED is the state of a
+    run on this machine whose process ended without a result. With --host, the runs of a backend are listed.
     """
     from tiffin.specs.overview import list_lines
 
@@ -153,7 +154,7 @@ def list_(*, place: _Place, pipeline: str, states: tuple[str, ...], limit: int, 
 def show(*, run: str, place: _Place, as_json: bool) -> None:
     """Show a run: the newest, or RUN.
 
-    RUN is the ID of a run or its start; on this machine also the path of its folder, on a backend also its name.
+    Its state, reason, parameters, steps and results, the last log lines of a failed step, and what to do next. RUN is the ID of a run or its start; on this machine also the path of its folder, on a backend also its name.
     """
     from tiffin.specs.overview import show_lines
 
@@ -175,9 +176,10 @@ def show(*, run: str, place: _Place, as_json: bool) -> None:
 @_json_option
 @debug_option
 def logs(*, run: str, step: str, tail: int | None, follow: bool, place: _Place, as_json: bool) -> None:
-    """Print the log of STEP: of a run's failed step by default, and of all steps if none failed.
+    """Print the logs of a run's steps.
 
-    STEP is the name or the display name of a step. Of a backend, the last 64 KiB of each log are printed.
+    RUN is as for tiffin runs show. STEP is the name or the display name of a step; by default, the log of the failed step is
+    printed, or the logs of all steps if none failed. Of a backend, the last 64 KiB of each log are printed.
     """
     if follow and (place.is_backend or as_json or tail):
         raise click.UsageError("--follow is for runs on this machine, without --tail and --json. Remove one of them.")
@@ -252,9 +254,9 @@ def cancel(*, run: str, place: _Place, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object; progress goes to stderr.")
 @debug_option
 def retry(*, run: str, cold: bool, stop_server: bool, settings: tuple[str, ...], place: _Place, as_json: bool) -> int:
-    """Go on with a run that failed, was canceled or killed, from its failed step.
+    """Go on with a run from its failed step.
 
-    The run keeps its ID, spec, parameters and options. Steps that succeeded are not run again; the exit step is. A run that
+    The run has failed, or was canceled or killed. It keeps its ID, spec, parameters and options. Steps that succeeded are not run again; the exit step is. A run that
     a gate stopped is refused: change the data, a parameter or the gate, and run again.
 
     Exit status on this machine: 0 the run succeeded, 1 it failed, 2 it cannot be retried, 3 a gate stopped it.

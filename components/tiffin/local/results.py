@@ -273,7 +273,8 @@ def show_run(run: Run, state_option: str, stream: TextIO) -> None:
     is_retriable = run.state == "FAILED" and not run.stopped_by
     hints = {
         "Go on from the failed step with": f"tiffin runs retry {run.id}" if is_retriable else None,
-        "Show the report with": "tiffin report" if run.report else None,
+        # After a retry, another run may be the newest.
+        "Show the report with": f"tiffin report{f' {run.id}' if run.attempts else ''}" if run.report else None,
         "Show the database of MLflow with": "tiffin ui" if run.tracking_uri == own_tracking_uri(run) else None,
         f"A model server is running at {run.left_server}. Stop it with": "tiffin serve --stop"
         if run.left_server
