@@ -69,7 +69,7 @@ def test_a_run_is_found_by_id_start_of_it_and_path(tmp_path: Path, monkeypatch: 
 def test_a_start_of_several_ids_is_told_with_them(tmp_path: Path) -> None:
     names = [make_run(tmp_path, f"training-2026030{day}-120000-1a2b").name for day in range(1, 8)]
 
-    with pytest.raises(InputError, match="'training'.* 7") as caught:
+    with pytest.raises(InputError, match=r"'training'.* 7") as caught:
         find_run(tmp_path, "training")
     assert [name in str(caught.value) for name in names] == [False] * 2 + [True] * 5
     # A name that others start with.

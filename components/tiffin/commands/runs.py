@@ -154,7 +154,9 @@ def list_(*, place: _Place, pipeline: str, states: tuple[str, ...], limit: int, 
 def show(*, run: str, place: _Place, as_json: bool) -> None:
     """Show a run: the newest, or RUN.
 
-    Its state, reason, parameters, steps and results, the last log lines of a failed step, and what to do next. RUN is the ID of a run or its start; on this machine also the path of its folder, on a backend also its name.
+    State, reason, parameters, steps and results are shown, with the last log lines of a failed step and what to do next.
+
+    RUN is the ID of a run or its start; on this machine also the path of its folder, on a backend also its name.
     """
     from tiffin.specs.overview import show_lines
 
@@ -256,8 +258,9 @@ def cancel(*, run: str, place: _Place, as_json: bool) -> int:
 def retry(*, run: str, cold: bool, stop_server: bool, settings: tuple[str, ...], place: _Place, as_json: bool) -> int:
     """Go on with a run from its failed step.
 
-    The run has failed, or was canceled or killed. It keeps its ID, spec, parameters and options. Steps that succeeded are not run again; the exit step is. A run that
-    a gate stopped is refused: change the data, a parameter or the gate, and run again.
+    The run has failed, or was canceled or killed. It keeps its ID, spec, parameters and options. Steps that succeeded are not
+    run again; the exit step is. A run that a gate stopped is refused: change the data, a parameter or the gate, and run
+    again.
 
     Exit status on this machine: 0 the run succeeded, 1 it failed, 2 it cannot be retried, 3 a gate stopped it.
     """

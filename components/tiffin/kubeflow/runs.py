@@ -13,6 +13,7 @@ from tiffin.kubeflow.logs import log_command, read_log
 from tiffin.kubeflow.publication import Published, pages
 from tiffin.kubeflow.submission import ENDED, Submission, conclude, take_states
 from tiffin.specs.overview import RunOverview, StepOverview
+from tiffin.specs.parameters import masked_value
 from tiffin.specs.progress import StepProgress
 from tiffin.specs.spec import Spec, read_spec
 
@@ -277,7 +278,8 @@ def _spec(pipeline: str, version: Mapping[str, Any], run: Mapping[str, Any]) -> 
 
 
 def _parameters(run: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(run.get("runtime_config", {}).get("parameters", {}))
+    values = run.get("runtime_config", {}).get("parameters", {})
+    return {name: masked_value(value) for name, value in values.items()}
 
 
 def _elapsed(run: Mapping[str, Any]) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tiffin.artifacts.summary import REPORT_PAGE
 from tiffin.errors import InputError, did_you_mean
-from tiffin.local.records import find_page, find_runner, list_runs, pipeline_of, read_state, relative
+from tiffin.local.records import find_page, find_runner, list_runs, pipeline_of, read_state, relative, start_of
 from tiffin.local.results import error_line, tail
 from tiffin.printing import printable
 from tiffin.specs.overview import RunOverview, StepOverview
@@ -48,7 +48,7 @@ def read_overview(folder: Path, *, is_complete: bool = False) -> RunOverview:
     steps = tuple(_steps(folder, record, state))
     failed = next((step for step in steps if step.state == "failed"), None)
     attempts = tuple(_list(record, "attempts", dict))
-    started = _time((attempts[0] if attempts else record).get("started")) or _start_of(folder)
+    started = _time((attempts[0] if attempts else record).get("started")) or start_of(folder)
     seconds = record.get("seconds")
     if state == "RUNNING":
         begun = _time(record.get("started")) or started
@@ -179,10 +179,6 @@ def _facts(folder: Path, record: Mapping[str, Any], *, is_complete: bool) -> dic
             "warnings": " ".join(map(printable, _list(record, "warnings", str))) or None,
         }
     return facts
-
-
-def _start_of(folder: Path) -> datetime.datetime | None:
-    return next((start for start, other in list_runs(folder.parents[1]) if other == folder), None)
 
 
 def _time(text: object) -> datetime.datetime | None:

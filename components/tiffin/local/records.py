@@ -72,6 +72,12 @@ def list_runs(state: Path) -> list[tuple[datetime.datetime, Path]]:
     return [(start, folder) for start, _, folder in sorted(filter(None, map(_started, folders)))]
 
 
+def start_of(folder: Path) -> datetime.datetime | None:
+    """Return the start in the name of a run's folder; None if it has none."""
+    found = _started(folder)
+    return found and found[0]
+
+
 def pipeline_of(folder: Path) -> str:
     """Return the name of the pipeline in the name of a run's folder."""
     match = _NAME.fullmatch(folder.name)
