@@ -148,23 +148,24 @@ def test_the_lines_of_a_log_are_read_from_the_end(failed: Path) -> None:
 
 def test_a_run_is_followed_until_its_end(failed: Path) -> None:
     log = failed / "logs" / "train.log"
+    executor = "[KFP Executor 2026-03-02]: Got executor_input:\n{\n}\n"
+    log.write_text(f"{executor}of train\nerror: no such file\nhalf a ")
     found: list[tuple[str, str]] = []
 
     def follow() -> None:
         found.extend((one.name, line) for one, line in follow_lines(failed, ""))
 
-    with taken(failed), log.open("a") as file:
+    with taken(failed):
         thread = threading.Thread(target=follow)
         thread.start()
-        file.write("half a ")
-        file.flush()
         assert until(thread.is_alive)
-        file.write("line\n")
+        # The end of a step: a line is added, and those of the executor are removed.
+        log.write_text("of train\nerror: no such file\nhalf a line\nlast")
     thread.join(60)
 
     assert found == [
         ("ingest", "of ingest"), ("ingest", "error: no such file"),
-        ("train", "of train"), ("train", "error: no such file"), ("train", "half a line"),
+        ("train", "of train"), ("train", "error: no such file"), ("train", "half a line"), ("train", "last"),
     ]  # fmt: skip
 
 

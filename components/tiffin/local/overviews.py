@@ -13,11 +13,12 @@ from tiffin.errors import InputError, did_you_mean
 from tiffin.local.records import find_page, find_runner, list_runs, pipeline_of, read_state, relative, start_of
 from tiffin.local.results import error_line, tail
 from tiffin.printing import printable
+from tiffin.specs.logs import without_noise
 from tiffin.specs.overview import RunOverview, StepOverview
 
 STATES = ("RUNNING", "SUCCEEDED", "FAILED", "CANCELED", "KILLED")
 _KILLED = "Its process ended without a result: it was killed, or the machine was restarted."
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.5
 
 
 def list_overviews(state: Path, pipeline: str = "", states: Collection[str] = ()) -> Iterator[RunOverview]:
@@ -50,7 +51,9 @@ def read_overview(folder: Path, *, is_complete: bool = False) -> RunOverview:
     attempts = tuple(_list(record, "attempts", dict))
     started = _time((attempts[0] if attempts else record).get("started")) or start_of(folder)
     seconds = record.get("seconds")
-    if state == "RUNNING":
+    # While an attempt is prepared, there is no record of it, but possibly one of the attempt before.
+    is_executing = state == "RUNNING" and record.get("state") == "RUNNING"
+    if is_executing:
         begun = _time(record.get("started")) or started
         seconds = begun and (datetime.datetime.now().astimezone() - begun).total_seconds()
     log: list[str] = []
@@ -61,10 +64,10 @@ def read_overview(folder: Path, *, is_complete: bool = False) -> RunOverview:
         pipeline=str(record.get("pipeline") or pipeline_of(folder)),
         state=state,
         version=record.get("version"),
-        reason=_reason(state, found, failed),
+        reason=_reason(state, found, failed if is_executing else None),
         stopped_by=record.get("stopped_by"),
         started=started,
-        seconds=None if state == "KILLED" else seconds,
+        seconds=seconds if is_executing or state not in ("RUNNING", "KILLED") else None,
         attempts=attempts,
         steps=steps,
         parameters=_mapping(record, "parameters"),
@@ -120,28 +123,26 @@ def follow_lines(folder: Path, step: str) -> Iterator[tuple[StepOverview, str]]:
         folder: Folder of the run.
         step: Name or display name of a step; empty for all.
     """
-    places: dict[str, int] = {}
+    counts: dict[str, int] = {}
     is_over = False
     while not is_over:
         is_over = find_runner(folder) is None
         for one in read_overview(folder).steps:
             if one.log and step in ("", one.name, one.title):
-                lines, places[one.name] = _read_on(Path(one.log), places.get(one.name, 0), is_over=is_over)
-                yield from ((one, line) for line in lines)
+                lines = _complete_lines(Path(one.log), is_over=is_over)
+                yield from ((one, line) for line in lines[counts.get(one.name, 0) :])
+                counts[one.name] = max(counts.get(one.name, 0), len(lines))
         if not is_over:
             time.sleep(_LOOK_SECONDS)
 
 
-def _read_on(log: Path, place: int, *, is_over: bool) -> tuple[list[str], int]:
-    """Return the complete lines behind a place, and the place behind them."""
+def _complete_lines(log: Path, *, is_over: bool) -> list[str]:
+    """Return the lines of a log that have ended. Those of kfp's executor are left out, since they go when the step ends."""
     try:
-        # When a step ends, its log is written anew without the executor's lines, and is shorter.
-        content = log.read_bytes()
+        text = log.read_bytes().decode(errors="replace")
     except OSError:
-        return [], place
-    new = content[place:] if len(content) >= place else b""
-    end = len(new) if is_over else new.rfind(b"\n") + 1
-    return new[:end].decode(errors="replace").splitlines(), place + end
+        return []
+    return list(without_noise((text if is_over else text[: text.rfind("\n") + 1]).splitlines()))
 
 
 def _steps(folder: Path, record: Mapping[str, Any], state: str) -> Iterator[StepOverview]:
@@ -159,9 +160,9 @@ def _steps(folder: Path, record: Mapping[str, Any], state: str) -> Iterator[Step
 def _reason(state: str, record: Mapping[str, Any] | None, failed: StepOverview | None) -> str:
     if state == "KILLED":
         return f"{_KILLED} It has no record, or one that cannot be read." if record is None else _KILLED
-    if state == "RUNNING" and failed:
-        error = error_line(Path(failed.log)) if failed.log else None
-        return error or f"The step {failed.title} failed."
+    if state == "RUNNING":
+        error = error_line(Path(failed.log)) if failed and failed.log else None
+        return error or (f"The step {failed.title} failed." if failed else "")
     return str((record or {}).get("reason") or "")
 
 

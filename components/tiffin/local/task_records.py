@@ -36,7 +36,9 @@ class TaskRecords:
         self._tasks: dict[str, dict[str, Any]] = {}
         self._fresh: set[Path] = set()
         with contextlib.suppress(OSError, ValueError):
-            self._tasks = json.loads((folder / _FILE).read_bytes())
+            found = json.loads((folder / _FILE).read_bytes())
+            entries = found.items() if isinstance(found, dict) else ()
+            self._tasks = {key: about for key, about in entries if _is_task(key, about)}
 
     def take(self, task: Path) -> str:
         """Return the name of a task's step: that of an earlier attempt, or the component's, with a number if it is taken."""
@@ -82,3 +84,9 @@ class TaskRecords:
 
     def _key(self, task: Path) -> str:
         return str(task.relative_to(self._folder))
+
+
+def _is_task(key: str, about: Any) -> bool:
+    """Return whether an entry is one that this module writes: folders are removed by it."""
+    is_below = key.startswith("artifacts/") and ".." not in Path(key).parts
+    return is_below and isinstance(about, dict) and {"step", "command"} <= about.keys()
