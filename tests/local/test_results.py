@@ -48,6 +48,7 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
         "parameters": {},
         "defaults": {},
         "options": {},
+        "directory": "",
         "tiffin": __version__,
         "attempts": [],
         "steps": [],

@@ -81,6 +81,21 @@ def test_a_retry_goes_on_from_the_failed_step(failed: Run, note: Path, file: Pat
     assert record["options"] == {"docker": False, "cold": True, "stop_server": False}
 
 
+def test_relative_paths_start_from_the_same_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    failed = run(toys.repairable, tmp_path / "state", "note=note", "file=file")
+    Path("file").touch()
+    monkeypatch.chdir(tmp_path)
+    again, _ = retry(failed)
+
+    assert again.exit_status == 0, again.reason
+    assert Path.cwd() == tmp_path
+    write_record(again.folder, {**again.to_json(), "state": "FAILED", "directory": str(tmp_path / "gone")})
+    with pytest.raises(InputError, match=f"'{tmp_path}/gone'"):
+        retry(again)
+
+
 def test_a_retry_may_fail_again(failed: Run, note: Path) -> None:
     again, _ = retry(retry(failed)[0])
 

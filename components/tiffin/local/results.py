@@ -60,6 +60,7 @@ class Run:
         parameters: Parameters whose values differ from the defaults.
         defaults: The other parameters.
         options: How the run was started: `docker`, `cold` and `stop_server`.
+        directory: Working directory, which relative paths in parameters start from.
         attempts: The attempts before this one, first to last: `started`, `state`, `reason` and `seconds` of each.
     """
 
@@ -87,6 +88,7 @@ class Run:
     parameters: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
     options: dict[str, bool] = field(default_factory=dict)
+    directory: str = ""
     attempts: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -147,6 +149,7 @@ class Run:
             "parameters": self.parameters,
             "defaults": self.defaults,
             "options": self.options,
+            "directory": self.directory,
             "tiffin": __version__,
             "attempts": list(self.attempts),
             "steps": [

@@ -57,6 +57,7 @@ def retry_run(folder: Path, *, cold: bool = False, stop_server: bool = False, st
             parameters=record["parameters"],
             defaults=record["defaults"],
             options=options,
+            directory=record["directory"],
             attempts=(*record["attempts"], _ended(record)),
         )
         if record.get("tiffin") != __version__:
@@ -66,7 +67,8 @@ def retry_run(folder: Path, *, cold: bool = False, stop_server: bool = False, st
             )
             stream.write(f"warning: {printable(run.warnings[0])}\n")
         plan = Plan(spec, dict(record["parameters"]), run)
-        with guarded_folder() as guard:
+        # Relative paths in parameters have the same meaning as before.
+        with contextlib.chdir(run.directory), guarded_folder() as guard:
             return run_planned(
                 lambda: plan, state, folder, guard, _environments(spec, record), options, stream, started
             )
@@ -124,7 +126,7 @@ def _taken(folder: Path) -> Iterator[None]:
 def _read(folder: Path) -> tuple[Spec, dict[str, Any]]:
     """Return the spec and the record of a run, or refuse the retry."""
     record = read_record(folder)
-    kinds = {"parameters": dict, "defaults": dict, "options": dict, "attempts": list, "steps": list}
+    kinds = {"parameters": dict, "defaults": dict, "options": dict, "directory": str, "attempts": list, "steps": list}
     is_complete = record is not None and all(isinstance(record.get(name), kind) for name, kind in kinds.items())
     if record is None or not is_complete or not (folder / SPEC).is_file():
         raise InputError(
@@ -145,6 +147,11 @@ def _read(folder: Path) -> tuple[Spec, dict[str, Any]]:
         raise InputError(
             f"The run '{folder.name}' cannot be retried: its parameter {masked[0]} has a secret, which a record does not "
             "keep. Run its pipeline again with tiffin run, and set the secret in the environment."
+        )
+    if not os.path.isdir(record["directory"]):
+        raise InputError(
+            f"The run '{folder.name}' cannot be retried: its working directory '{record['directory']}', which paths in "
+            "parameters may start from, is gone. Run its pipeline again with tiffin run."
         )
     return spec, record
 

@@ -194,6 +194,7 @@ def _describe(spec: Spec, arguments: Mapping[str, Any], folder: Path, options: d
         parameters={name: masked_value(value) for name, value in different.items()},
         defaults={name: masked_value(value) for name, value in same.items()},
         options=options,
+        directory=os.getcwd(),
     )
 
 
