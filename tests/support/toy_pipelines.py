@@ -357,6 +357,18 @@ def repairable_loop(folder: str):
         need_number(number=number, folder=folder)
 
 
+@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+def name_run(run: str, name: str, named: dsl.Output[dsl.Artifact]):
+    """Print the ID and the name of the run, and where its artifacts are."""
+    print("named", run, name, named.uri)
+
+
+@dsl.pipeline
+def naming():
+    """Name the run."""
+    name_run(run=dsl.PIPELINE_JOB_ID_PLACEHOLDER, name=f"run {dsl.PIPELINE_JOB_NAME_PLACEHOLDER}")
+
+
 def write_spec(pipeline: Any, folder: Path) -> Path:
     """Compile a pipeline into `folder` and return the file."""
     path = folder / f"{pipeline.name}.yaml"
