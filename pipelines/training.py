@@ -167,7 +167,7 @@ def training(
                     model_name=model_name,
                     tracking_uri=tracking_uri,
                     run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-                    run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+                    run_name=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
                 )
                 set_up(registered, "Register", retries=3).set_caching_options(False)
                 deployed = deploy_model(
@@ -201,7 +201,7 @@ def training(
                     model_name=model_name,
                     tracking_uri=tracking_uri,
                     run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-                    run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+                    run_name=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
                 )
                 set_up(stopped, "Stop: the model is not good enough").set_caching_options(False)
         with dsl.Else(name="not valid"):
@@ -212,6 +212,6 @@ def training(
                 model_name=model_name,
                 tracking_uri=tracking_uri,
                 run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-                run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+                run_name=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
             )
             set_up(stopped, "Stop: the data is not valid").set_caching_options(False)

@@ -14,7 +14,7 @@ from support.terminals import read_terminal
 from tiffin.artifacts import documents
 from tiffin.artifacts.summary import CARD_PAGE, REPORT_PAGE, write_summary
 
-OLD, NEW = "training-20260301-120000", "training-20260302-120000"
+OLD, NEW = "training-20260301-120000-1a2b", "training-20260302-120000-3c4d"
 END = {"name": "summarize-run", "title": "Summarize", "state": "succeeded", "log": "summarize-run.log"}
 
 
@@ -22,7 +22,7 @@ def make_run(state: Path, name: str, *pages: str, steps: list[dict[str, Any]] | 
     folder = state / "runs" / name
     (folder / "logs").mkdir(parents=True)
     if steps is not None:
-        documents.write(folder / "run.json", {"run": f"{name}-0123abcd", "state": "FAILED", "steps": steps})
+        documents.write(folder / "run.json", {"run": name, "state": "FAILED", "steps": steps})
     step = folder / "artifacts" / "training-1" / "summarize-run"
     if pages or steps:
         write_summary(step / "summary", make_summary())
@@ -56,7 +56,7 @@ def test_a_state_folder_without_runs_is_an_error(tmp_path: Path) -> None:
     [
         ([], NEW, REPORT_PAGE),
         ([OLD], OLD, REPORT_PAGE),
-        ([f"{OLD}-0123abcd", "--card"], OLD, CARD_PAGE),
+        ([OLD[:-4], "--card"], OLD, CARD_PAGE),
         (["--print"], NEW, REPORT_PAGE),
     ],
 )
@@ -110,7 +110,7 @@ def test_json_output_is_one_object(state: Path) -> None:
 
     assert (status, errors) == (0, "")
     assert json.loads(output) == {
-        "run": f"{OLD}-0123abcd",
+        "run": OLD,
         "state": "FAILED",
         "folder": str(state / "runs" / OLD),
         "report": str(page_of(state, OLD)),
@@ -132,7 +132,7 @@ def test_json_output_is_one_object(state: Path) -> None:
 def test_a_run_without_a_report_is_told_with_its_state_and_log(
     state: Path, steps: list[dict[str, Any]] | None, arguments: list[str], named: str
 ) -> None:
-    broken = "training-20260303-120000"
+    broken = "training-20260303-120000-5e6f"
     make_run(state, broken, steps=steps)
     status, output, errors = tiffin("report", *arguments, "--state", state)
 

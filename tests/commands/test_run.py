@@ -28,7 +28,8 @@ def test_json_output_is_one_object_and_progress_goes_to_stderr(tmp_path: Path) -
 
     assert done.returncode == 0
     assert list(summary) == [
-        *("pipeline", "version", "run", "state", "reason", "seconds", "steps"),
+        *("pipeline", "version", "run", "state", "reason", "stopped_by", "started", "seconds"),
+        *("parameters", "defaults", "options", "directory", "tiffin", "attempts", "steps"),
         *(
             "data_version",
             "metrics",

@@ -14,6 +14,7 @@ from tiffin.artifacts.examples import COMPLETE, MANIFEST, Split
 from tiffin.artifacts.results import RESULT, RESULTS, REUSED, Result
 from tiffin.errors import InputError, StorageError
 from tiffin.local.cleaning import Item, idle, in_progress, plan, remove, size_of
+from tiffin.local.records import taken
 from tiffin.serving.root import CANDIDATE, STABLE, ServedModel
 
 NOW = datetime.datetime(2026, 3, 31, 12).astimezone()
@@ -64,6 +65,19 @@ def test_runs_are_removed_by_number_and_age(tmp_path: Path, keep: int, days: flo
         make_run(tmp_path, day)
 
     assert removed(tmp_path, keep, days) == [f"training-202603{day:02d}-120000" for day in days_removed]
+
+
+def test_a_run_in_progress_is_kept_and_not_removed(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, 1)
+    before = plan(tmp_path, 0, 0, is_idle=False, now=NOW)
+    with taken(folder) as is_taken:
+        assert is_taken
+        assert removed(tmp_path, is_idle=False) == []
+        assert remove(tmp_path, before) == []
+        assert (folder / "run.json").exists()
+
+    assert [item.path for item in before] == [item.path for item in remove(tmp_path, before)] == ["runs/" + folder.name]
+    assert not folder.exists()
 
 
 def test_the_size_is_that_of_the_files(tmp_path: Path) -> None:
@@ -221,13 +235,13 @@ class TestResults:
 
     def test_that_of_a_run_that_is_kept_is_kept(self, tmp_path: Path) -> None:
         make_run(tmp_path, 1)
-        made = [self.keep(tmp_path, f"training-202603{day:02d}-120000-0a1b2c3d", day) for day in (1, 2)]
+        made = [self.keep(tmp_path, f"training-202603{day:02d}-120000", day) for day in (1, 2)]
         found = planned(tmp_path, keep=1)
 
         assert [bool(found[path]) for path in made] == [True, False]
 
     def test_one_that_a_kept_run_reused_is_kept(self, tmp_path: Path) -> None:
-        origin = "training-20260301-120000-0a1b2c3d"
+        origin = "training-20260301-120000-0a1b"
         folder = make_run(tmp_path, 20)
         note = {"step": "train-model", "code": REUSED, "column": "", "count": None, "example": origin, "text": ""}
         documents.write(folder / "run.json", {"notes": [note]})

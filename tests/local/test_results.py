@@ -13,6 +13,7 @@ from tiffin.artifacts.summary import REPORT_PAGE, RegisteredModel, Step, write_s
 from tiffin.errors import InputError
 from tiffin.local.results import Run, conclude, error_line, show_run, tail, tidy_log
 from tiffin.specs.progress import StepProgress
+from tiffin.version import __version__
 
 
 def make_run(folder: Path, *states: str) -> Run:
@@ -41,7 +42,15 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
         "run": run.id,
         "state": "SUCCEEDED",
         "reason": "",
+        "stopped_by": None,
+        "started": "",
         "seconds": 0,
+        "parameters": {},
+        "defaults": {},
+        "options": {},
+        "directory": "",
+        "tiffin": __version__,
+        "attempts": [],
         "steps": [],
         "data_version": None,
         "metrics": None,
@@ -56,7 +65,7 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
         "warnings": [],
         "notes": [],
     }
-    assert run.id.startswith(f"{run.folder.name}-")
+    assert run.id == run.folder.name
 
 
 def test_results_are_read_from_the_summary(tmp_path: Path) -> None:
@@ -262,6 +271,7 @@ def test_the_output_of_a_failed_run_has_the_last_log_lines(tmp_path: Path) -> No
         "",
         "toy 0.1.0 FAILED in 0.0 s",
         "  reason  [data] is empty.",
+        f"Go on from the failed step with: tiffin runs retry {run.id}",
     ]
 
 

@@ -201,6 +201,28 @@ def test_the_notes_of_a_step_are_shown_and_recorded(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_run_has_one_identifier(tmp_path: Path) -> None:
+    result, shown = run(toys.naming, tmp_path / "state", cold=True)
+    record = json.loads((result.folder / "run.json").read_text())
+    artifact = f"{result.folder}/artifacts/{result.id}/name-run/named"
+
+    assert re.fullmatch(r"naming-\d{8}-\d{6}-[0-9a-f]{4}", result.id)
+    assert {result.id, record["run"], result.folder.name} == {result.id}
+    assert f"named {result.id} run {result.id} {artifact}\n" in log_of(result, "name-run")
+    assert str(result.folder) in shown
+
+
+def test_a_run_keeps_its_spec_and_parameters(tmp_path: Path) -> None:
+    result, _ = run(toys.toy, tmp_path / "state", "times=1", "share=0.5", cold=True)
+    record = json.loads((result.folder / "run.json").read_text())
+
+    assert (result.folder / "spec.yaml").read_bytes() == (tmp_path / "toy.yaml").read_bytes()
+    assert record["parameters"] == {"times": 1}
+    assert record["defaults"] == {"text": "ab", "fail": "", "share": 0.5, "names": [], "about": {}}
+    assert record["options"] == {"docker": False, "cold": True, "stop_server": False}
+    assert (record["directory"], record["attempts"]) == (str(Path.cwd()), [])
+
+
 @pytest.mark.parametrize("stop", [True, False])
 def test_a_stopped_server_is_not_reported_as_serving(tmp_path: Path, stop: bool) -> None:
     state = tmp_path / "state"

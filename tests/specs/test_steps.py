@@ -74,6 +74,12 @@ def test_steps_are_in_a_valid_execution_order(pipeline: Any, names: list[str], c
     assert [step.component for step in steps] == components
 
 
+def test_the_exit_step_follows_failures() -> None:
+    names = [step.name for step in load_spec("training").steps if step.follows_failures]
+
+    assert names == ["summarize-run"]
+
+
 def test_steps_of_training_have_gates_and_memory_limits() -> None:
     steps = load_spec("training").steps
 

@@ -101,9 +101,10 @@ def list_items(items: list[dict[str, Any]], query: dict[str, str], name: str, id
     order = query.get("sort_by", "")
     assert order in {"", "created_at desc"}
     if order:
-        assert "page_token" not in query
         items = sorted(items, key=lambda item: item["created_at"], reverse=True)
-        return page | ({name: items[:size]} if items else {})
+        first = int(query.get("page_token", "0"))
+        following = {"next_page_token": str(first + size)} if items[first + size :] else {}
+        return page | ({name: items[first : first + size]} if items else {}) | following
     left = sorted((item for item in items if place(item) >= query.get("page_token", "")), key=place)
     if left:
         page[name] = left[:size]
@@ -215,6 +216,14 @@ def pod_logs(logs: dict[str, list[str]]) -> dict[str, str]:
             else:
                 found[f"{WORKFLOW}-{template}-{ids[0].rpartition('-')[2]}"] = text
     return found
+
+
+def spec_object(content: str) -> dict[str, Any]:
+    """Return a spec as the API does: the pipeline spec, in an object of its own if there is a platform spec."""
+    import yaml
+
+    pipeline, *platform = yaml.safe_load_all(content)
+    return {"pipeline_spec": pipeline, "platform_spec": platform[0]} if platform else pipeline
 
 
 def picture(run: dict[str, Any]) -> dict[str, Any]:
@@ -435,7 +444,8 @@ class Handler(BaseHTTPRequestHandler):
         self, item: str, _verb: str, query: dict[str, str], _sent: Any, version_id: str | None = None
     ) -> tuple[Any, str]:
         if version_id:
-            return found(STORE.versions, version_id, "Pipeline version"), "V2beta1PipelineVersion"
+            version = found(STORE.versions, version_id, "Pipeline version")
+            return version | {"pipeline_spec": spec_object(STORE.specs[version["name"]])}, "V2beta1PipelineVersion"
         items = [version for version in STORE.versions.values() if version["pipeline_id"] == item]
         return list_items(
             items, query, "pipeline_versions", "pipeline_version_id"
@@ -466,7 +476,10 @@ class Handler(BaseHTTPRequestHandler):
         need_namespace(sent.get("namespace", ""), "create an experiment")
         return add(STORE.experiments, sent, "experiment_id", ("display_name", "namespace")), "V2beta1Experiment"
 
-    def POST_runs(self, _item: str, _verb: str, _query: Any, sent: dict[str, Any]) -> tuple[Any, str]:  # noqa: N802
+    def POST_runs(self, item: str | None, verb: str, _query: Any, sent: dict[str, Any]) -> tuple[Any, str]:  # noqa: N802
+        if item:
+            found(STORE.runs, item, "Run")["state"] = {"terminate": "CANCELING", "retry": "RUNNING"}[verb]
+            return {}, ""
         check_against("V2beta1Run", sent)
         self.check_source(sent)
         run = add(STORE.runs, {**sent, "state": "PENDING"}, "run_id", ("run_id",))

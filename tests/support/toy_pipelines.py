@@ -301,6 +301,74 @@ def drawing():
     draw()
 
 
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def count_calls(note: str, counted: dsl.Output[dsl.Artifact]) -> int:
+    """Add a line to a file, and write and return the number of its lines."""
+    from pathlib import Path
+
+    lines = [*(Path(note).read_text().splitlines() if Path(note).exists() else []), "called"]
+    Path(note).write_text("\n".join(lines))
+    Path(counted.path).write_text(f"artifact {len(lines)}")
+    return len(lines)
+
+
+@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+def need_file(file: str, counted: dsl.Input[dsl.Artifact], number: int):
+    """Fail unless a file exists; if its content is `hang`, write another file and wait."""
+    import time
+    from pathlib import Path
+
+    from tiffin.errors import InputError, reported
+
+    with reported():
+        if not Path(file).exists():
+            raise InputError(f"No such file: '{file}'.")
+    if Path(file).read_text() == "hang":
+        Path(f"{file}.hangs").touch()
+        time.sleep(600)
+    print("got", number, Path(counted.path).read_text())
+
+
+@dsl.pipeline
+def repairable(note: str, file: str, token: str = ""):
+    """Fail until a file exists."""
+    with dsl.ExitHandler(summarize_run(gate="")):
+        counted = count_calls(note=note)
+        need_file(file=file, counted=counted.outputs["counted"], number=counted.outputs["Output"])
+
+
+@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+def need_number(number: int, folder: str):
+    """Write a file for each call, and fail for the number 2 unless a file exists."""
+    import os
+    import sys
+    from pathlib import Path
+
+    Path(folder, f"{number}-{os.getpid()}").touch()
+    print("number", number)
+    if number == 2 and not Path(folder, "repaired").exists():
+        sys.exit("error: not yet")
+
+
+@dsl.pipeline
+def repairable_loop(folder: str):
+    """Run one component three times, of which one fails until a file exists."""
+    with dsl.ParallelFor([1, 2, 3]) as number:
+        need_number(number=number, folder=folder)
+
+
+@dsl.component(base_image=images.MODEL, install_kfp_package=False)
+def name_run(run: str, name: str, named: dsl.Output[dsl.Artifact]):
+    """Print the ID and the name of the run, and where its artifacts are."""
+    print("named", run, name, named.uri)
+
+
+@dsl.pipeline
+def naming():
+    """Name the run."""
+    name_run(run=dsl.PIPELINE_JOB_ID_PLACEHOLDER, name=f"run {dsl.PIPELINE_JOB_NAME_PLACEHOLDER}")
+
+
 def write_spec(pipeline: Any, folder: Path) -> Path:
     """Compile a pipeline into `folder` and return the file."""
     path = folder / f"{pipeline.name}.yaml"

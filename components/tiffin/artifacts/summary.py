@@ -97,6 +97,7 @@ class Summary:
         steps: Name of a step to its reports, sorted by name.
         unread: One error message per report that could not be read.
         notes: What the steps dropped, converted or guessed, by step, most severe first.
+        run: ID of the pipeline run; empty if the pipeline does not pass it to the exit step.
     """
 
     pipeline: str
@@ -111,6 +112,7 @@ class Summary:
     steps: dict[str, Step]
     unread: tuple[str, ...] = ()
     notes: tuple[StepNote, ...] = ()
+    run: str = ""
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:

@@ -78,7 +78,8 @@ def clean(*, state: str, keep: int | None, days: float | None, dry_run: bool, ye
         with cleaning.idle(folder) as is_idle:
             again = cleaning.plan(folder, keep, days or 0, is_idle=is_idle, now=now)
             items = [item if item.path in removed or item.kept else replace(item, kept="it is new") for item in again]
-            cleaning.remove(folder, [item for item in items if not item.kept])
+            gone = cleaning.remove(folder, [item for item in items if not item.kept])
+            items = [item if item.kept or item in gone else replace(item, kept="it is in progress") for item in items]
         if not as_json:
             echo(f"Removed {_size(sum(item.size_bytes for item in items if not item.kept))}.")
     if as_json:

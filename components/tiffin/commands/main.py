@@ -27,6 +27,7 @@ COMMANDS = {
     "pipelines": "List the pipelines.",
     "components": "List the components.",
     "run": "Run a pipeline on this machine; no cluster needed.",
+    "runs": "List, show, cancel and retry runs, and print their logs.",
     "report": "Open the report of a local run in the browser.",
     "ui": "Show the local runs and models in MLflow.",
     "models": "Show, approve, promote and roll back models in production.",

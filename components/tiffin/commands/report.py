@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from tiffin.artifacts.summary import CARD_PAGE, REPORT_PAGE
 from tiffin.commands.browser import open_page
-from tiffin.commands.options import STATE, debug_option, examples, state_argument, state_option
+from tiffin.commands.options import debug_option, examples, state_argument, state_option
 from tiffin.commands.output import echo, echo_json
+from tiffin.commands.run_names import run_argument
 from tiffin.errors import InputError, TiffinError
-from tiffin.local.records import find_page, find_run, list_runs, read_record, relative
+from tiffin.local.records import find_page, find_run, list_runs, read_state, relative
+from tiffin.local.results import STATUSES
 from tiffin.stages import find_stages
 from tiffin.storage.files import write_bytes
 
@@ -20,18 +21,12 @@ from tiffin.storage.files import write_bytes
 _STAGE = "report"
 
 
-def _complete(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-    """Return the runs of the state folder that start with `incomplete`, newest first."""
-    names = [folder.name for _, folder in list_runs(Path(ctx.params.get("state") or STATE))]
-    return [CompletionItem(name) for name in reversed(names) if name.startswith(incomplete)]
-
-
 @click.command(
     epilog=examples(
-        "tiffin report", "tiffin report training-20260301-120000 --card", "tiffin report --output report.html"
+        "tiffin report", "tiffin report training-20260301-120000-1a2b --card", "tiffin report --output report.html"
     )
 )
-@click.argument("run", required=False, default="", metavar="[RUN]", shell_complete=_complete)
+@run_argument(required=False)
 @state_option
 @click.option("--card", is_flag=True, help="The card of the run's model instead of the report.")
 @click.option("--output", type=click.Path(), metavar="FILE", help="Copy the page to this file instead of opening it.")
@@ -41,7 +36,7 @@ def _complete(ctx: click.Context, _parameter: click.Parameter, incomplete: str) 
 def report(*, run: str, state: str, card: bool, output: str | None, only_print: bool, as_json: bool) -> int:
     """Open the report of a local run in the browser: the newest run, or RUN.
 
-    RUN is the name of a run's folder, its path, or the ID of the run. Without a display, or if standard output is not a
+    RUN is the ID of a run, its start, or the path of the run's folder. Without a display, or if standard output is not a
     terminal, the path is printed.
     """
     folder = find_run(Path(os.path.abspath(state)), run)
@@ -71,11 +66,11 @@ def report(*, run: str, state: str, card: bool, output: str | None, only_print: 
 
 
 def _to_json(folder: Path, output: str | None) -> dict[str, Any]:
-    record = read_record(folder) or {}
+    state, record = read_state(folder)
     pages = {name: find_page(folder, page) for name, page in (("report", REPORT_PAGE), ("card", CARD_PAGE))}
     return {
-        "run": record.get("run"),
-        "state": record.get("state"),
+        "run": (record or {}).get("run"),
+        "state": state,
         "folder": str(folder),
         **{name: None if page is None else str(page) for name, page in pages.items()},
         "output": None if output is None else str(Path(output).absolute()),
@@ -85,14 +80,15 @@ def _to_json(folder: Path, output: str | None) -> dict[str, Any]:
 def _explain(folder: Path, state: str, *, card: bool) -> str:
     """Return why a run has no report or no card, and what to look at instead."""
     what, name = ("model card", CARD_PAGE) if card else ("report", REPORT_PAGE)
-    record, logs = read_record(folder), relative(folder / "logs")
+    run_state, record = read_state(folder)
+    logs = relative(folder / "logs")
     steps = (record or {}).get("steps") or []
     [component] = find_stages()[_STAGE]
     ends = [step for step in steps if step["name"].partition(".")[0] == component.replace("_", "-")]
-    ended = f"its state is {(record or {}).get('state')}"
+    ended = f"its state is {run_state}"
     here = Path(state).absolute()
-    if record is None:
-        reason = f"it is running, or it was interrupted. Logs: {logs}"
+    if run_state not in (*STATUSES, "FAILED"):
+        reason = f"{ended}. Logs: {logs}"
     elif not ends:
         reason = f"{ended}, and its pipeline has no step {component}, which writes it. Logs: {logs}"
     elif ends[0]["state"] != "succeeded":

@@ -1,4 +1,4 @@
-"""The log of a failed step on a backend.
+"""The log of a step on a backend.
 
 A backend has it in one of two places: the API server has the route of `_routes` that is not part of its documented API, and
 the dashboard's server, which is the only one that Kubeflow's gateway exposes, has another. Both need the name of the pod,
@@ -6,7 +6,7 @@ which the API does not return. It returns IDs of Argo's nodes, from which the na
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from tiffin.kubeflow.connection import Backend, read_tail
@@ -18,18 +18,21 @@ SECONDS = 60.0
 _MAIN, _DRIVER = "system-container-impl", "system-container-driver"
 
 
-def read_log(backend: Backend, spec: Spec, step: str, run: Mapping[str, Any]) -> list[str]:
-    """Return the last lines of a failed step's log, of its last attempt; none if the backend does not return it.
+def read_log(
+    backend: Backend, spec: Spec, step: str, run: Mapping[str, Any], states: Collection[str] = ("FAILED",)
+) -> list[str]:
+    """Return the last lines of a step's log, at most 64 KiB, of its last attempt; none if the backend does not return it.
 
     Args:
         backend: Return value of `connect`.
         spec: Spec of the run.
         step: Name of the step.
         run: The run with its tasks, from the API.
+        states: States of the tasks to look at. Defaults to those that failed.
     """
     deadline = time.monotonic() + SECONDS
     tasks = run.get("run_details", {}).get("task_details", [])
-    for pod in _pods(spec, step, tasks):
+    for pod in _pods(spec, step, tasks, states):
         for path, query in _routes(backend, run, pod):
             if time.monotonic() >= deadline:
                 return []
@@ -52,13 +55,13 @@ def _routes(backend: Backend, run: Mapping[str, Any], pod: str) -> list[tuple[st
     return [(f"/apis/v1alpha1/runs/{run_id}/nodes/{pod}/log", {}), ("/k8s/pod/logs", dashboard)]
 
 
-def _pods(spec: Spec, step: str, tasks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the possible names of a failed step's pod, or of its driver's, most likely first."""
+def _pods(spec: Spec, step: str, tasks: Sequence[Mapping[str, Any]], states: Collection[str]) -> Iterator[str]:
+    """Yield the possible names of a step's pod, or of its driver's, most likely first."""
     known = {node for task in tasks for node in _children(task)}
     templates = {step: _templates(spec, step), f"{step}-driver": [_DRIVER]}
     for task in tasks:
         name = task.get("display_name", "")
-        if task.get("state") != "FAILED" or name not in templates:
+        if task.get("state") not in states or name not in templates:
             continue
         # The attempts of a task are its children, and the last one has the log that counts. A driver without retries has no
         # children; its own ID follows from that of the DAG that it is in.

@@ -17,7 +17,7 @@ from tiffin.specs.spec import Spec
 
 # Lines of a failed step's log that are shown, as by `tiffin run`.
 _LOG_LINES = 12
-_ENDED = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}
+ENDED = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}
 _STATES: dict[str, State] = {
     "PENDING": "waiting",
     "RUNNING": "running",
@@ -201,9 +201,9 @@ def follow_run(
             # Ten attempts, up to ten seconds apart, cover a restart of the API server.
             run = request(backend, "GET", f"/apis/v2beta1/runs/{submission.run_id}", attempts=10)
             submission.state = run.get("state", "PENDING")
-            for step in _take_states(submission.steps, run):
+            for step in take_states(submission.steps, run):
                 changed(step)
-            if submission.state in _ENDED:
+            if submission.state in ENDED:
                 break
             if timeout_seconds is not None and time.monotonic() - started > timeout_seconds:
                 raise BackendError(
@@ -215,7 +215,7 @@ def follow_run(
             if step.state in {"waiting", "running"}:
                 # A step that never started is on a branch not taken, or after the failed step.
                 step.end("skipped" if step.state == "waiting" else "interrupted")
-    _conclude(backend, submission, spec, run)
+    conclude(backend, submission, spec, run)
 
 
 def show_end(submission: Submission, stream: TextIO) -> None:
@@ -239,7 +239,7 @@ def show_end(submission: Submission, stream: TextIO) -> None:
     print(f" run     {printable(submission.url)}", file=stream)
 
 
-def _take_states(steps: list[StepProgress], run: Mapping[str, Any]) -> list[StepProgress]:
+def take_states(steps: list[StepProgress], run: Mapping[str, Any]) -> list[StepProgress]:
     """Update the steps, and return those that changed."""
     tasks: dict[str, list[Mapping[str, Any]]] = {}
     for task in run.get("run_details", {}).get("task_details", []):
@@ -268,7 +268,8 @@ def _take_states(steps: list[StepProgress], run: Mapping[str, Any]) -> list[Step
     return changed
 
 
-def _conclude(backend: Backend, submission: Submission, spec: Spec, run: Mapping[str, Any]) -> None:
+def conclude(backend: Backend, submission: Submission, spec: Spec, run: Mapping[str, Any]) -> None:
+    """Set duration, reason and the log of the failed step of a run that ended."""
     submission.seconds = _seconds(run.get("created_at"), run.get("finished_at"))
     if submission.is_waiting:
         submission.reason = "The model waits for approval. See it with: tiffin models list"

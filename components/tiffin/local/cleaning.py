@@ -1,6 +1,6 @@
 """Remove old runs, and unused data versions and results, of a state folder.
 
-    <state>/runs/<pipeline>-<start>/    a run: artifacts, logs and run.json
+    <state>/runs/<run>/                 a run: artifacts, logs and run.json
     <state>/.runs.lock                  shared lock of every run in progress
     <state>/**/<version>/complete.json  a data version, if a run's data_root is inside the state folder
     <state>/results/*/*/*/result.json   statistics or a model, for later runs to reuse
@@ -23,7 +23,7 @@ from typing import Any
 from tiffin.artifacts.examples import COMPLETE, MANIFEST
 from tiffin.artifacts.results import RESULT, RESULTS, REUSED, read_result
 from tiffin.errors import InputError, StorageError
-from tiffin.local.records import list_runs, read_record
+from tiffin.local.records import find_runner, list_runs, read_record, taken
 from tiffin.local.serving import serving_root
 from tiffin.serving.model_config import read_config, specific_versions
 from tiffin.serving.root import CANDIDATE, STABLE, model_of
@@ -115,7 +115,9 @@ def plan(state: Path, keep: int, older_than_days: float, *, is_idle: bool, now: 
         age = (now - start).total_seconds() / 86_400
         record = read_record(folder)
         live = sorted(_models(record) & served) if record else []
-        if record is None and not is_idle:
+        if find_runner(folder) is not None:
+            kept = "it is in progress"
+        elif record is None and not is_idle:
             kept = "it may be in progress"
         elif live:
             kept = "its model is served: " + ", ".join(f"{name} version {version}" for name, version in live)
@@ -134,23 +136,26 @@ def plan(state: Path, keep: int, older_than_days: float, *, is_idle: bool, now: 
         kept = "a run that is kept uses it" if used else "" if is_idle else "a run is in progress"
         items.append(Item(str(folder.relative_to(state)), "data", size_of(folder), None, kept))
     for folder in sorted((state / RESULTS).glob("*/*/*/")):
-        made_by = _maker(folder)
-        # The ID of a run is its folder's name and a random part.
-        used = bool({made_by, made_by.rpartition("-")[0]} & runs)
+        used = _maker(folder) in runs
         kept = "a run that is kept made or reused it" if used else "" if is_idle else "a run is in progress"
         items.append(Item(str(folder.relative_to(state)), "result", size_of(folder), None, kept))
     return items
 
 
-def remove(state: Path, items: Iterable[Item]) -> None:
-    """Remove runs, data versions and results.
+def remove(state: Path, items: Iterable[Item]) -> list[Item]:
+    """Remove runs, data versions and results, and return what was removed: all but runs that are being retried.
 
     Raises:
         StorageError: A file cannot be removed.
     """
+    removed = []
     for item in items:
-        with explained("remove", state / item.path):
-            shutil.rmtree(state / item.path)
+        path = state / item.path
+        with explained("remove", path), taken(path) if item.kind == "run" else contextlib.nullcontext(True) as is_taken:
+            if is_taken:
+                shutil.rmtree(path)
+                removed.append(item)
+    return removed
 
 
 def size_of(folder: Path) -> int:

@@ -2,8 +2,8 @@
 
 import contextlib
 import os
-import secrets
 import textwrap
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +16,13 @@ from tiffin.artifacts.logs import WARNING
 from tiffin.artifacts.summary import REPORT_PAGE, RegisteredModel, Summary, noted, read_summary
 from tiffin.artifacts.verdict import Evaluation, Verdict
 from tiffin.errors import InputError
-from tiffin.local.records import database, find_page, relative
+from tiffin.local.records import database, find_page, relative, write_record
 from tiffin.printing import printable
 from tiffin.specs import logs
 from tiffin.specs.progress import StepProgress, open_console
 from tiffin.stages.traits import database_uri
 from tiffin.storage.files import write_bytes
+from tiffin.version import __version__
 
 # State to exit status; a run in any other state failed.
 STATUSES = {"SUCCEEDED": 0, "WAITING": 4}
@@ -42,9 +43,10 @@ class Run:
         version: Version of the spec; None if unknown.
         folder: Folder of the run's artifacts and logs.
         steps: Steps with name, state, duration and log.
-        state: SUCCEEDED, FAILED, or WAITING if the run succeeded and its model waits for approval.
+        state: RUNNING, SUCCEEDED, FAILED, CANCELED, or WAITING if the run succeeded and its model waits for approval.
         reason: Reason of the failure, or what the run waits for; empty if it succeeded.
-        seconds: Duration of the run in seconds.
+        started: Start of this attempt, in ISO 8601 with the time zone.
+        seconds: Duration of this attempt in seconds.
         stopped_by: Gate that stopped the run, such as `evaluation`; None if no gate did.
         data_version: Digest of the data.
         metrics: Metrics of the evaluation; with several models, of one of them.
@@ -58,7 +60,11 @@ class Run:
         left_server: Address of the model server that the run started and left running; None if there is none.
         report: The report of the run, a page of the exit step; None if it was not written.
         tracking_uri: MLflow tracking URI that the run was logged to, masked; None if it was not.
-        id: ID of the run, in MLflow, in the history of deployments and for reuse: the folder's name and a random part.
+        parameters: Parameters whose values differ from the defaults.
+        defaults: The other parameters.
+        options: How the run was started: `docker`, `cold` and `stop_server`.
+        directory: Working directory, which relative paths in parameters start from.
+        attempts: The attempts before this one, first to last: `started`, `state`, `reason` and `seconds` of each.
     """
 
     pipeline: str
@@ -81,12 +87,17 @@ class Run:
     left_server: str | None = None
     report: Path | None = None
     tracking_uri: str | None = None
-    id: str = ""
+    started: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, bool] = field(default_factory=dict)
+    directory: str = ""
+    attempts: tuple[dict[str, Any], ...] = ()
 
-    def __post_init__(self) -> None:
-        """Give the run an ID."""
-        # Two state folders may have runs of the same second.
-        self.id = self.id or f"{self.folder.name}-{secrets.token_hex(4)}"
+    @property
+    def id(self) -> str:
+        """ID of the run, in MLflow, in its summary, in the history of deployments and for reuse: the folder's name."""
+        return self.folder.name
 
     @property
     def exit_status(self) -> int:
@@ -118,15 +129,32 @@ class Run:
             return path
         raise InputError(f"No artifact '{name}' of step '{step}' in '{self.folder}'.")
 
+    def save(self, started: float) -> None:
+        """Write the record of the run, with its duration up to now.
+
+        Args:
+            started: Start of this attempt, in seconds of time.monotonic.
+        """
+        self.seconds = time.monotonic() - started
+        write_record(self.folder, self.to_json())
+
     def to_json(self) -> dict[str, Any]:
-        """Return the object that `tiffin run --json` prints."""
+        """Return the object that `tiffin run --json` prints, and that is the run's record."""
         return {
             "pipeline": self.pipeline,
             "version": self.version,
             "run": self.id,
             "state": self.state,
             "reason": self.reason,
+            "stopped_by": self.stopped_by,
+            "started": self.started,
             "seconds": round(self.seconds, 3),
+            "parameters": self.parameters,
+            "defaults": self.defaults,
+            "options": self.options,
+            "directory": self.directory,
+            "tiffin": __version__,
+            "attempts": list(self.attempts),
             "steps": [
                 {
                     "name": step.name,
@@ -167,8 +195,7 @@ def conclude(run: Run, problem: str) -> None:
     # The logs of these steps are not shown.
     run.warnings += tuple(line.removeprefix(WARNING) for line in find_lines(run, WARNING))
     failed = run.failed_step
-    if not failed and not problem:
-        run.state = summary.state if summary else "SUCCEEDED"
+    run.state = "FAILED" if failed or problem else summary.state if summary else "SUCCEEDED"
     if summary:
         for name in _FROM_SUMMARY:
             setattr(run, name, getattr(summary, name))
@@ -189,7 +216,7 @@ def own_tracking_uri(run: Run) -> str:
 
 def find_lines(run: Run, start: str) -> list[str]:
     """Return the lines that start with a text in the logs of the gates that stopped a run, and of steps that succeeded."""
-    ended = [step.log for step in run.steps if step.log and (step.is_gate or step.state == "succeeded")]
+    ended = [step.log for step in run.steps if step.log and (step.is_gate or step.has_outputs)]
     return [line for log in ended for line in tail(log, 200) if line.startswith(start)]
 
 
@@ -250,8 +277,11 @@ def show_run(run: Run, state_option: str, stream: TextIO) -> None:
         lines = _wrapped(text, console.width - 12) if console.is_terminal else [text]
         for label, line in zip([name, *[""] * len(lines)], lines, strict=False):
             console.print(Text(f"  {label:<7} {line.replace(_JOINED, ' ')}"))
+    is_retriable = run.state == "FAILED" and not run.stopped_by
     hints = {
-        "Show the report with": "tiffin report" if run.report else None,
+        "Go on from the failed step with": f"tiffin runs retry {run.id}" if is_retriable else None,
+        # After a retry, another run may be the newest.
+        "Show the report with": f"tiffin report{f' {run.id}' if run.attempts else ''}" if run.report else None,
         "Show the database of MLflow with": "tiffin ui" if run.tracking_uri == own_tracking_uri(run) else None,
         f"A model server is running at {run.left_server}. Stop it with": "tiffin serve --stop"
         if run.left_server

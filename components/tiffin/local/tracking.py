@@ -63,7 +63,7 @@ def find_tracking(run: Run, spec: Spec, arguments: Mapping[str, Any]) -> str | N
     logged = {
         step.name.partition(".")[0]
         for step in run.steps
-        if step.state == "succeeded" or (step.is_gate and step.state == "failed" and is_stop_logged)
+        if step.has_outputs or (step.is_gate and step.state == "failed" and is_stop_logged)
     }
     for step in spec.steps:
         if step.component in logged and TRACKING in needs_of(step.function):

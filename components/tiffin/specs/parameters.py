@@ -7,6 +7,7 @@ from typing import Any
 
 from tiffin.errors import InputError, did_you_mean
 from tiffin.governance.identity import current_user
+from tiffin.masking import masked
 from tiffin.specs.rules import check_values
 from tiffin.specs.spec import Parameter, Spec
 from tiffin.specs.yaml_text import InvalidYaml, load_yaml
@@ -72,6 +73,22 @@ def _requesters(spec: Spec) -> dict[str, Any]:
     rows = find_components()
     names = [use.parameter for use in spec.uses if use.function in rows and rows[use.function].requester == use.name]
     return {name: current_user() for name in names if not spec.parameters[name].default}
+
+
+def with_defaults(spec: Spec, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return all parameters of a run: those that differ from their defaults, and the others."""
+    values = {name: arguments.get(name, about.default) for name, about in spec.parameters.items()}
+    different = {name: value for name, value in values.items() if value != spec.parameters[name].default}
+    return different, {name: value for name, value in values.items() if name not in different}
+
+
+def masked_value(value: Any) -> Any:
+    """Return a JSON value with the secrets in its texts masked."""
+    if isinstance(value, dict):
+        return {key: masked_value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [masked_value(item) for item in value]
+    return masked(value) if isinstance(value, str) else value
 
 
 def _read_file(path: str | Path) -> dict[str, Any]:

@@ -16,12 +16,14 @@ from rich.text import Text
 from tiffin.artifacts.notes import Note, by_severity
 from tiffin.printing import printable
 
-State = Literal["waiting", "running", "succeeded", "failed", "skipped", "interrupted"]
+State = Literal["waiting", "running", "succeeded", "kept", "failed", "skipped", "interrupted"]
 
 _MARKS: dict[State, tuple[str, str]] = {
     "waiting": ("·", "dim"),
     "running": ("▸", "bold cyan"),
     "succeeded": ("✓", "green"),
+    # In a retry: it succeeded before.
+    "kept": ("✓", "dim green"),
     "failed": ("✗", "bold red"),
     "skipped": ("-", "dim"),
     "interrupted": ("✗", "bold yellow"),
@@ -78,6 +80,11 @@ class StepProgress:
         if self.seconds is not None or self.started is None:
             return self.seconds
         return time.monotonic() - self.started
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether the step succeeded, in this attempt of the run or in one before it."""
+        return self.state in ("succeeded", "kept")
 
     @property
     def is_shown(self) -> bool:

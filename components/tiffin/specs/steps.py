@@ -23,6 +23,7 @@ class Step:
         memory_limit: Memory limit in bytes; None if the spec has none.
         constants: Component input -> the value that the pipeline passes to it in every run.
         title: Display name; with the component name if several steps have the same one.
+        follows_failures: Whether it also runs after a step that failed, as the exit step does. Defaults to False.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Step:
     memory_limit: int | None = None
     constants: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
+    follows_failures: bool = False
 
 
 def function_of(command: Sequence[str]) -> str:
@@ -59,7 +61,13 @@ def read_steps(document: Mapping[str, Any]) -> Iterator[Step]:
         yield step if count[step.title] == 1 else replace(step, title=f"{step.title} ({step.component})")
 
 
-def _walk(document: Mapping[str, Any], component: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[Step]:
+def _walk(
+    document: Mapping[str, Any],
+    component: Mapping[str, Any],
+    origins: Mapping[str, str],
+    *,
+    follows_failures: bool = False,
+) -> Iterator[Step]:
     tasks: Mapping[str, Any] = component["dag"]["tasks"]
     for name in _in_order(tasks):
         reference: str = tasks[name]["componentRef"]["name"]
@@ -70,8 +78,10 @@ def _walk(document: Mapping[str, Any], component: Mapping[str, Any], origins: Ma
             for key, source in taken.items()
             if source.get("componentInputParameter") in origins
         }
+        policy = tasks[name].get("triggerPolicy", {})
+        follows = follows_failures or policy.get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED"
         if "dag" in inner:
-            yield from _walk(document, inner, inputs)
+            yield from _walk(document, inner, inputs, follows_failures=follows)
             continue
         label = inner["executorLabel"]
         container = document["deploymentSpec"]["executors"][label].get("container")
@@ -94,6 +104,7 @@ def _walk(document: Mapping[str, Any], component: Mapping[str, Any], origins: Ma
             round(float(memory) * 1e9) if memory else None,
             {key: source["runtimeValue"].get("constant") for key, source in taken.items() if "runtimeValue" in source},
             title=tasks[name].get("taskInfo", {}).get("name") or name,
+            follows_failures=follows,
         )
 
 

@@ -16,7 +16,8 @@ from support.command_line import TIFFIN
 from tiffin.errors import TiffinError
 from tiffin.local.containers.engine import refuse_podman
 from tiffin.local.containers.runs import local_paths
-from tiffin.local.containers.steps import judge, missing_outputs
+from tiffin.local.containers.steps import judge
+from tiffin.local.tasks import missing_outputs
 
 FINE = {"ExitCode": 0, "OOMKilled": False}
 

@@ -48,9 +48,10 @@ class Run:
         folder = self.folder / step / (execution or self.execution) / "artifact"
         WRITE[type(document).__name__](folder, document)
 
-    def end(self, state="SUCCEEDED", error=""):
+    def end(self, state="SUCCEEDED", error="", run=""):
         output = self.folder / "summarize-run" / self.execution / "summary"
-        found = summarize(output, str(output), "summarize-run", "training", {"state": state, "error_message": error})
+        status = {"state": state, "error_message": error}
+        found = summarize(output, str(output), "summarize-run", "training", status, run)
         assert found == read_summary(output)
         return found
 
@@ -277,6 +278,11 @@ def test_another_runs_reports_are_not_read(run):
     write_evaluation(run.folder.parent / "other" / "evaluate-model" / "evaluation", PASSED)
 
     assert run.end().verdict is None
+
+
+def test_the_id_of_the_run(run):
+    assert run.end().run == ""
+    assert run.end("FAILED", run="training-1").run == "training-1"
 
 
 def test_an_output_that_is_not_in_a_run(tmp_path):

@@ -6,7 +6,6 @@ removes the container.
 """
 
 import contextlib
-import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -15,14 +14,11 @@ from typing import Any
 
 from tiffin.local.containers.engine import OWNER, owner
 from tiffin.local.results import tail
-from tiffin.local.tasks import RunTask, folder_of
+from tiffin.local.tasks import RunTask, folder_of, missing_outputs
 from tiffin.specs.steps import function_of
 
 # Default memory limit, for steps without one in the spec.
 _MEMORY = "4g"
-
-# Artifact types that store their content in metadata and have no file.
-_WITHOUT_FILE = {"system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics"}
 
 _REFUSED = re.compile(
     r"(?:PermissionError|OSError|FileNotFoundError|StorageError): \[Errno (?P<number>13|28|30|122)\] "
@@ -175,30 +171,6 @@ def judge(state: Mapping[str, Any], command: list[str], log: Path, memory: str) 
     if code > 128 and not any(line.startswith("error: ") for line in tail(log, 40)):
         return code, f"The container was ended by signal {code - 128}, not because of its memory limit."
     return code, ""
-
-
-def missing_outputs(command: list[str]) -> list[str]:
-    """Return the outputs that a step's command names but that do not exist, sorted."""
-    outputs = json.loads(command[command.index("--executor_input") + 1]).get("outputs", {})
-    written: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
-        written = json.loads(Path(outputs["outputFile"]).read_bytes())
-    missing = []
-    for name, about in outputs.get("parameters", {}).items():
-        if name not in written.get("parameterValues", {}) and not Path(about["outputFile"]).exists():
-            missing.append(name)
-    for name, about in outputs.get("artifacts", {}).items():
-        for artifact in about.get("artifacts", []):
-            there = artifact.get("type", {}).get("schemaTitle") in _WITHOUT_FILE and written
-            # The program may have changed the artifact's URI.
-            moved = written.get("artifacts", {}).get(name, {}).get("artifacts", [artifact])
-            if not there and not any(_exists(found.get("uri", "")) for found in moved):
-                missing.append(name)
-    return sorted(set(missing))
-
-
-def _exists(uri: str) -> bool:
-    return "://" in uri or Path(uri).exists()
 
 
 def _readable(memory: str) -> str:

@@ -27,10 +27,11 @@ def summarize_run(
         status: State and error message of the run, set by KFP.
         pipeline: Name of the pipeline.
         tracking_uri: MLflow tracking URI, as for register_model. Empty for MLFLOW_TRACKING_URI of the step's environment.
-        run: Pipeline run ID, as for stop_run. Empty to leave the MLflow run of a stopped run without a report.
+        run: Pipeline run ID, as for stop_run. Empty to leave the summary without it, and the MLflow run of a stopped run
+            without a report.
 
     Returns:
-        summary: summary.json, the run's state and reason, data version, metrics, verdict, model version,
+        summary: summary.json, the run's ID, state and reason, data version, metrics, verdict, model version,
             serving address and notes.
         report: report.html, for people: how the run ended, gate, metrics with curves, slices, fairness, explanation, training,
             validation, data, and what the steps dropped, converted or chose. It has no scripts and loads nothing.
@@ -46,7 +47,7 @@ def summarize_run(
 
         result = summarize(
             summary.path, summary.uri, "summarize-run", pipeline,
-            {"state": status.state, "error_message": status.error_message},
+            {"state": status.state, "error_message": status.error_message}, run,
         )  # fmt: skip
         # KFP's paths have no extension; viewers of files need one.
         report.path, card.path = f"{report.path}.html", f"{card.path}.md"

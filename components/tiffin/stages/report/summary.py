@@ -13,7 +13,9 @@ from tiffin.errors import InputError, StorageError
 from tiffin.printing import printable
 
 
-def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, status: Mapping[str, str]) -> Summary:
+def summarize(
+    output: str | Path, output_uri: str, step: str, pipeline: str, status: Mapping[str, str], run: str = ""
+) -> Summary:
     """Write the summary artifact of the run that `output_uri` belongs to, and return its content.
 
     KFP passes no outputs of other steps to an exit step. It finds their reports next to its own output: KFP stores the
@@ -29,6 +31,7 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
         pipeline: Name of the pipeline.
         status: `state` and `error_message` that KFP passes to an exit step. The message is the reason of a failed run if the
             logs of its steps have none.
+        run: ID of the pipeline run. Defaults to none.
     """
     steps, unread = _read_steps(output_uri, step)
     evaluations = [found.evaluation for found in steps.values() if found.evaluation]
@@ -68,6 +71,7 @@ def summarize(output: str | Path, output_uri: str, step: str, pipeline: str, sta
         steps=steps,
         unread=unread,
         notes=tuple(noted(name, note) for name, found in steps.items() for note in by_severity(found.notes)),
+        run=run,
     )
     write_summary(output, summary)
     return summary
