@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.documents import make_manifest
+from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.artifacts.examples import COMPLETE, MANIFEST, Split
 from tiffin.artifacts.results import RESULT, RESULTS, REUSED, Result
@@ -102,7 +103,7 @@ def test_the_run_of_the_served_model_is_kept(tmp_path: Path, file: str) -> None:
     for version in (1, 2):
         make_run(tmp_path, version, model=version)
     served = ServedModel(str(tmp_path / "serving"), "taxi")
-    served.change(file, 1, None, served.make_config(1), "test")
+    storage.write_new(served.locate(file), served.make_config(1, aside=[7]) or b"")
 
     assert removed(tmp_path) == ["training-20260302-120000"]
     assert "taxi" in planned(tmp_path)["runs/training-20260301-120000"]

@@ -1,4 +1,9 @@
-"""An MLflow server over HTTP, and a proxy in front of it that fails requests."""
+"""An MLflow server over HTTP, and a proxy in front of it that fails requests.
+
+In an environment without MLflow, run it as a program of one that has it; it serves until its standard input is closed:
+
+    python -m support.mlflow_server <folder> sqlite|postgresql
+"""
 
 import contextlib
 import http.client
@@ -108,3 +113,19 @@ def proxy(address: str, fault: Callable[[str, str], str]) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def main(folder: str, kind: str) -> None:
+    """Serve on a new database, print the address, and end with standard input."""
+    from support.postgres import postgres
+
+    with contextlib.ExitStack() as stack:
+        database = stack.enter_context(postgres()).uri if kind == "postgresql" else ""
+        address = stack.enter_context(mlflow_server(Path(folder), database))
+        sys.stdout.write(f"{address}\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

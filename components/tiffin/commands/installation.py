@@ -14,7 +14,6 @@ import click
 from tiffin.commands.options import debug_option, state_option
 from tiffin.errors import InputError
 from tiffin.governance.identity import current_user
-from tiffin.governance.overview import find_model
 from tiffin.local.records import database
 from tiffin.local.serving import find_server, serving_root
 from tiffin.serving.history import Author
@@ -45,6 +44,8 @@ class Installation:
         Raises:
             InputError: There is no such model.
         """
+        from tiffin.governance.overview import find_model
+
         if model:
             return find_model(self.root, model)
         known = self.models

@@ -218,7 +218,7 @@ def gc(*, model: str, keep: int, dry_run: bool, place: Installation, as_json: bo
 
     Without MODEL, for all models. The registered versions in MLflow stay.
     """
-    from tiffin.commands.model_views import show_collection
+    from tiffin.commands.model_views import collection_lines
     from tiffin.governance.collection import collect, plan
 
     for served in [place.find(model)] if model else [place.find(name) for name in place.models]:
@@ -227,7 +227,8 @@ def gc(*, model: str, keep: int, dry_run: bool, place: Installation, as_json: bo
             about = [{"version": item.version, "bytes": item.size_bytes, "kept": item.why} for item in items]
             echo_json({"model": served.name, "dry_run": dry_run, "versions": about})
         else:
-            show_collection(served.name, items, dry_run=dry_run)
+            for line in collection_lines(served.name, items, dry_run=dry_run):
+                echo(line)
     return 0
 
 

@@ -1,9 +1,11 @@
 """What `tiffin models` prints: one table of models, and the details of a model, a version, a history."""
 
 import datetime
+import io
+import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -15,26 +17,24 @@ from tiffin.governance.overview import Health, Overview, Version
 from tiffin.governance.verification import Finding
 from tiffin.printing import printable
 from tiffin.serving.history import History, Record
-from tiffin.specs.progress import open_console
 
 _LABEL = 11
 
 
-def show_models(overviews: Sequence[Overview], root: str) -> None:
-    """Print a table with one row per model, and the findings below it."""
-    console = open_console(sys.stdout)
+def model_lines(overviews: Sequence[Overview], root: str) -> Iterator[str]:
+    """Yield a table with one row per model, and the findings below it."""
     if not overviews:
-        console.print(Text(f"No models in {printable(root)}."))
+        yield f"No models in {root}."
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("model", "champion", "since (UTC)", "candidate", "main metric", "health"):
         table.add_column(name, overflow="fold")
     for one in overviews:
         table.add_row(*map(Text, _row(one)))
-    console.print(table)
+    yield from _rendered(table)
     for one in overviews:
         for finding in one.findings:
-            _print(console, "!", f"{one.name}: {finding.text}", "yellow")
+            yield from _hung("!", f"{one.name}: {finding.text}")
 
 
 def _row(one: Overview) -> list[str]:
@@ -54,10 +54,9 @@ def _short(health: Health) -> str:
     return f"serves {health.serves}" if not health.problem else f"! {printable(health.problem)}"
 
 
-def show_model(one: Overview) -> None:
-    """Print what is in production of a model."""
-    console = open_console(sys.stdout)
-    console.print(Text(printable(one.name), style="bold"))
+def overview_lines(one: Overview) -> Iterator[str]:
+    """Yield what is in production of a model."""
+    yield one.name
     rows = []
     if one.champion:
         rows += _of_version("champion", one.champion)
@@ -76,17 +75,16 @@ def show_model(one: Overview) -> None:
     loaded = f"; loaded: {', '.join(map(str, one.health.loaded))}" if one.health.loaded else ""
     rows.append(("health", _short(one.health) + loaded))
     for label, text in rows:
-        _print(console, label, text)
+        yield from _hung(label, text)
     for finding in one.findings:
-        _print(console, "!", finding.text, "yellow")
+        yield from _hung("!", finding.text)
 
 
-def show_version(name: str, version: Version) -> None:
-    """Print the lineage and the approvals of a version."""
-    console = open_console(sys.stdout)
-    console.print(Text(printable(f"{name} version {version.version}"), style="bold"))
+def version_lines(name: str, version: Version) -> Iterator[str]:
+    """Yield the lineage and the approvals of a version."""
+    yield f"{name} version {version.version}"
     for label, text in _of_version("role", version, version.role):
-        _print(console, label, text)
+        yield from _hung(label, text)
     lineage = version.lineage
     for label, found in (
         ("schema", lineage and lineage.schema_digest),
@@ -99,7 +97,7 @@ def show_version(name: str, version: Version) -> None:
         ("files", "in the serving root" if version.has_files else "none in the serving root"),
     ):
         if found:
-            _print(console, label, found)
+            yield from _hung(label, found)
 
 
 def _of_version(label: str, one: Version, role: str = "") -> list[tuple[str, str]]:
@@ -129,16 +127,15 @@ def _metrics(metrics: dict[str, float | None]) -> str:
     return ", ".join(f"{name} {value:.6g}" for name, value in metrics.items() if value is not None)
 
 
-def show_history(name: str, history: History, limit: int | None, width_of: Console | None = None) -> None:
-    """Print the records of a model, newest first."""
-    console = width_of or open_console(sys.stdout)
+def history_lines(name: str, history: History, limit: int) -> Iterator[str]:
+    """Yield the records of a model, newest first."""
     records = list(reversed(history.records))
     for record in records[:limit]:
-        _print(console, f"#{record.number}", _record(record))
-    if limit is not None and len(records) > limit:
-        console.print(Text(f"{len(records) - limit} older records: --limit {len(records)} shows them."))
+        yield from _hung(f"#{record.number}", _record(record))
+    if len(records) > limit:
+        yield f"{len(records) - limit} older records: --limit {len(records)} shows them."
     if not records:
-        console.print(Text(printable(f"{name} has no history.")))
+        yield f"{name} has no history."
 
 
 def _record(record: Record) -> str:
@@ -151,23 +148,31 @@ def _record(record: Record) -> str:
     return f"{_second(record.at)} {record.action}{version}{removed}{rule} by {record.author.who}{account}{why}{run}"
 
 
-def show_findings(findings: Sequence[Finding], name: str, records: int) -> None:
-    """Print what is not as it should be, or that all is."""
-    console = open_console(sys.stdout)
+def finding_lines(findings: Sequence[Finding], name: str, records: int) -> Iterator[str]:
+    """Yield what is not as it should be, or that all is."""
     if not findings:
-        console.print(Text(printable(f"{name}: all is as it should be; {records} records.")))
+        yield f"{name}: all is as it should be; {records} records."
     for finding in findings:
         done = f" Repaired: {finding.repaired}." if finding.repaired else ""
-        _print(console, finding.code, f"{name}: {finding.text}{done}", "green" if finding.repaired else "bold red")
+        yield from _hung(finding.code, f"{name}: {finding.text}{done}")
 
 
-def _print(console: Console, label: str, text: str, style: str = "") -> None:
-    """Print a label and a text, which is wrapped on a terminal."""
-    text, width = printable(text), console.width - _LABEL - 3
-    lines = textwrap.wrap(text, max(width, 20), break_on_hyphens=False) if console.is_terminal else [text]
+def _hung(label: str, text: str) -> Iterator[str]:
+    """Yield a label and a text, which is wrapped on a terminal."""
+    text, width = printable(text), _width() - _LABEL - 4
+    lines = textwrap.wrap(text, max(width, 20), break_on_hyphens=False) if sys.stdout.isatty() else [text]
     for number, line in enumerate(lines or [""]):
-        head = f"  {'' if number else label:<{_LABEL}} "
-        console.print(Text.assemble((head, style or "dim"), line))
+        yield f"  {'' if number else label:<{_LABEL}} {line}"
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def _rendered(table: Table) -> list[str]:
+    """Return the lines of a table, as wide as the terminal."""
+    console = Console(file=io.StringIO(), width=_width(), color_system=None)
+    return ["".join(part.text for part in line).rstrip() for line in console.render_lines(table, pad=False)]
 
 
 def _minute(at: str) -> str:
@@ -178,9 +183,8 @@ def _second(at: str) -> str:
     return f"{datetime.datetime.fromisoformat(at):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def show_comparison(name: str, a: int, b: int, rows: Sequence[Row]) -> None:
-    """Print two versions beside each other; rows that are empty for both are left out."""
-    console = open_console(sys.stdout)
+def comparison_lines(name: str, a: int, b: int, rows: Sequence[Row]) -> list[str]:
+    """Return two versions beside each other; rows that are empty for both are left out."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for title in (printable(name), f"version {a}", f"version {b}", "difference"):
         table.add_column(title, overflow="fold")
@@ -189,20 +193,19 @@ def show_comparison(name: str, a: int, b: int, rows: Sequence[Row]) -> None:
             continue
         change = f"{difference:+.4g}" if difference is not None else "" if left == right else "≠"
         table.add_row(*map(Text, (label, _cell(left), _cell(right), change)))
-    console.print(table)
+    return _rendered(table)
 
 
 def _cell(value: object) -> str:
     return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else printable(value)
 
 
-def show_collection(name: str, items: Sequence[Kept], *, dry_run: bool) -> None:
-    """Print which versions were removed and which are kept, with the reason."""
-    console = open_console(sys.stdout)
+def collection_lines(name: str, items: Sequence[Kept], *, dry_run: bool) -> Iterator[str]:
+    """Yield which versions were removed and which are kept, with the reason."""
     removed = [item for item in items if not item.why]
     for item in items:
         done = item.why or ("would be removed" if dry_run else "removed")
-        _print(console, f"version {item.version}", f"{item.size_bytes / 1e6:.1f} MB, {done}")
+        yield from _hung(f"version {item.version}", f"{item.size_bytes / 1e6:.1f} MB, {done}")
     total = sum(item.size_bytes for item in removed) / 1e6
     verb = "would remove" if dry_run else "removed"
-    console.print(Text(printable(f"{name}: {verb} {len(removed)} of {len(items)} versions, {total:.1f} MB.")))
+    yield f"{name}: {verb} {len(removed)} of {len(items)} versions, {total:.1f} MB."

@@ -1,13 +1,14 @@
 """`tiffin models`: what is in production, since when, who decided it, and how to go back."""
 
 import datetime
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from tiffin.commands.installation import Installation, Time, author, installation_options
 from tiffin.commands.model_changes import CHANGES
-from tiffin.commands.options import examples
+from tiffin.commands.options import debug_option, examples
 from tiffin.commands.output import echo, echo_json
 from tiffin.errors import InputError, StorageError
 
@@ -19,6 +20,7 @@ from tiffin.errors import InputError, StorageError
         'tiffin models rollback model --why "rejects valid rows"',
     )
 )
+@debug_option
 def models() -> None:
     """Show, approve, promote and roll back the models in production.
 
@@ -36,7 +38,7 @@ def models() -> None:
 def list_(*, place: Installation, as_json: bool) -> None:
     """List the models: version in production, since when, candidate, main metric and health."""
     from tiffin.artifacts.documents import to_json
-    from tiffin.commands.model_views import show_models
+    from tiffin.commands.model_views import model_lines
     from tiffin.governance.overview import overview
     from tiffin.serving.root import ServedModel
 
@@ -45,7 +47,7 @@ def list_(*, place: Installation, as_json: bool) -> None:
         for one in found:
             echo_json(to_json(one))
     else:
-        show_models(found, place.root)
+        _echo(model_lines(found, place.root))
 
 
 @models.command(
@@ -61,16 +63,16 @@ def show(*, model: str, version: int | None, place: Installation, as_json: bool)
     MODEL may be omitted if there is only one.
     """
     from tiffin.artifacts.documents import to_json
-    from tiffin.commands.model_views import show_model, show_version
+    from tiffin.commands.model_views import overview_lines, version_lines
     from tiffin.governance.overview import describe_version, load_history, overview
 
     served = place.find(model)
     if version is None:
         found = overview(served, place.address)
-        echo_json(to_json(found)) if as_json else show_model(found)
+        echo_json(to_json(found)) if as_json else _echo(overview_lines(found))
     else:
         one = describe_version(served, load_history(served), version)
-        echo_json(to_json(one)) if as_json else show_version(served.name, one)
+        echo_json(to_json(one)) if as_json else _echo(version_lines(served.name, one))
 
 
 @models.command(
@@ -78,7 +80,7 @@ def show(*, model: str, version: int | None, place: Installation, as_json: bool)
     epilog=examples(
         "tiffin models history model",
         "tiffin models history model --at 2026-03-01T12:00",
-        "tiffin models history model --json > history.jsonl",
+        "tiffin models history model --json",
     ),
 )
 @click.argument("model", required=False, default="")
@@ -101,7 +103,7 @@ def history(
 ) -> None:
     """Show who changed what, when and why, newest first; --json exports the records as JSON lines, oldest first."""
     from tiffin.artifacts.documents import to_json
-    from tiffin.commands.model_views import show_history
+    from tiffin.commands.model_views import history_lines
     from tiffin.governance.overview import at_time, load_history
     from tiffin.serving.history import History
 
@@ -124,7 +126,7 @@ def history(
         for record in found.records[-limit:] if limit else found.records:
             echo_json(to_json(record))
     else:
-        show_history(served.name, found, limit or 20)
+        _echo(history_lines(served.name, found, limit or 20))
 
 
 def _since(found: Any, champion: int | None) -> str:
@@ -153,9 +155,9 @@ def compare(*, model: str, a: int, b: int, place: Installation, as_json: bool) -
             {name: {str(a): left, str(b): right, "difference": difference} for name, left, right, difference in rows}
         )
         return
-    from tiffin.commands.model_views import show_comparison
+    from tiffin.commands.model_views import comparison_lines
 
-    show_comparison(served.name, a, b, rows)
+    _echo(comparison_lines(served.name, a, b, rows))
 
 
 @models.command(
@@ -172,7 +174,7 @@ def verify(*, model: str, repair: bool, no_mlflow: bool, place: Installation, as
     Without MODEL, all models are checked. Exit status: 0 all is right or was repaired, 1 something is not.
     """
     from tiffin.artifacts import documents
-    from tiffin.commands.model_views import show_findings
+    from tiffin.commands.model_views import finding_lines
     from tiffin.governance.overview import load_history
     from tiffin.governance.verification import Finding, repair_config, verify_history
     from tiffin.local.registry import registry
@@ -200,10 +202,15 @@ def verify(*, model: str, repair: bool, no_mlflow: bool, place: Installation, as
         if as_json:
             echo_json({"model": one.name, "records": len(found.entries), "findings": documents.to_json(findings)})
         else:
-            show_findings(findings, one.name, len(found.entries))
+            _echo(finding_lines(findings, one.name, len(found.entries)))
             if not uri and not no_mlflow:
                 echo("The aliases were not compared: no MLflow. Pass --tracking-uri.", err=True)
     return status
+
+
+def _echo(lines: Iterable[str]) -> None:
+    for line in lines:
+        echo(line)
 
 
 for _command in CHANGES:

@@ -12,8 +12,7 @@ from tiffin.commands.options import debug_option, examples, state_argument, stat
 from tiffin.commands.output import echo, echo_json
 from tiffin.commands.run_names import run_argument
 from tiffin.errors import InputError, TiffinError
-from tiffin.local.records import find_page, find_run, list_runs, read_state, relative
-from tiffin.local.results import STATUSES
+from tiffin.local.records import STATUSES, find_page, find_run, list_runs, read_state, relative
 from tiffin.stages import find_stages
 from tiffin.storage.files import write_bytes
 

@@ -167,7 +167,7 @@ def show(*, run: str, place: _Place, as_json: bool) -> None:
         echo("\n".join(show_lines(found, place.ending, _columns())))
 
 
-@runs.command(epilog=examples("tiffin runs logs", "tiffin runs logs training-20260301 train-model --tail 50"))
+@runs.command(epilog=examples("tiffin runs logs", "tiffin runs logs training-20260301 Train --tail 50"))
 @run_argument(required=False)
 @click.argument("step", required=False, default="", metavar="[STEP]")
 @click.option("--tail", type=click.IntRange(min=1), metavar="N", help="Only the last lines of each log.")

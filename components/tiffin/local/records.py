@@ -25,6 +25,8 @@ from tiffin.errors import InputError, did_you_mean
 from tiffin.storage.files import write_bytes
 
 RECORD = "run.json"
+# State to exit status; a run in any other state failed.
+STATUSES = {"SUCCEEDED": 0, "WAITING": 4}
 SPEC = "spec.yaml"
 _LOCK = "lock"
 # Earlier versions had no random part, but the number of the attempt to find a free name.

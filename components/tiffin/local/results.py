@@ -16,7 +16,7 @@ from tiffin.artifacts.logs import WARNING
 from tiffin.artifacts.summary import REPORT_PAGE, RegisteredModel, Summary, noted, read_summary
 from tiffin.artifacts.verdict import Evaluation, Verdict
 from tiffin.errors import InputError
-from tiffin.local.records import database, find_page, relative, write_record
+from tiffin.local.records import STATUSES, database, find_page, relative, write_record
 from tiffin.printing import printable
 from tiffin.specs import logs
 from tiffin.specs.progress import StepProgress, open_console
@@ -24,8 +24,6 @@ from tiffin.stages.traits import database_uri
 from tiffin.storage.files import write_bytes
 from tiffin.version import __version__
 
-# State to exit status; a run in any other state failed.
-STATUSES = {"SUCCEEDED": 0, "WAITING": 4}
 _STYLES = {"SUCCEEDED": "bold green", "WAITING": "bold yellow"}
 # Stands for the space inside a pair that must stay on one line.
 _JOINED = "\N{NO-BREAK SPACE}"

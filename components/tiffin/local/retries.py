@@ -14,8 +14,8 @@ from tiffin import images
 from tiffin.errors import InputError, TiffinError
 from tiffin.local.cleaning import in_progress
 from tiffin.local.guarding import guarded_folder
-from tiffin.local.records import SPEC, find_runner, read_record, read_state, taken
-from tiffin.local.results import STATUSES, Run
+from tiffin.local.records import SPEC, STATUSES, find_runner, read_record, read_state, taken
+from tiffin.local.results import Run
 from tiffin.masking import MASK
 from tiffin.printing import printable
 from tiffin.specs.spec import Spec, read_spec

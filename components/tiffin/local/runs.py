@@ -21,8 +21,8 @@ from tiffin.local.execution import KFP_LOG, execute
 from tiffin.local.guarding import Guard, guarded_folder
 from tiffin.local.interpreters import Interpreter, warm_interpreters
 from tiffin.local.processes import Processes
-from tiffin.local.records import SPEC, make_folder, taken, write_record
-from tiffin.local.results import STATUSES, Run
+from tiffin.local.records import SPEC, STATUSES, make_folder, taken, write_record
+from tiffin.local.results import Run
 from tiffin.local.serving import find_server, serving_root
 from tiffin.local.tracking import preparing
 from tiffin.local.virtualenvs import Machine, Place, Virtualenvs, shared_variables
