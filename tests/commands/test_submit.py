@@ -181,6 +181,26 @@ def test_a_run_that_a_gate_stops_exits_with_3_and_the_gate(backend: kfp_backend.
 
 
 @pytest.mark.parametrize(
+    ("approval", "deployed", "status"), [("none", "SUCCEEDED", 0), ("required", "SUCCEEDED", 4), ("four_eyes", "SKIPPED", 0)]
+)  # fmt: skip
+def test_a_run_whose_model_waits_for_approval_exits_with_4(
+    backend: kfp_backend.Server, approval: str, deployed: str, status: int
+) -> None:
+    tasks = {"evaluate-model": "SUCCEEDED", "deploy-model": deployed, "summarize-run": "SUCCEEDED"}
+    backend.set(pictures=[{"state": "SUCCEEDED", "tasks": tasks}])
+    ended, output, _ = tiffin(
+        "submit", "training", *QUICK, "--set", f"approval={approval}", "--json", "--host", backend.address,
+        TIFFIN_USER="ada",
+    )  # fmt: skip
+    result = json.loads(output)
+
+    assert (ended, result["waiting"], result["state"]) == (status, status == 4, "SUCCEEDED")
+    # Who asked for the run travels with it.
+    [sent] = backend.state()["runs"].values()
+    assert sent["runtime_config"]["parameters"]["requested_by"] == "ada"
+
+
+@pytest.mark.parametrize(
     ("picture", "reason"),
     [
         ({"state": "FAILED", "tasks": {"write-text": "FAILED"}}, "write-text"),

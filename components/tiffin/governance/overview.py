@@ -27,7 +27,7 @@ class Health:
     """
 
     address: str
-    serves: int | None = None
+    serves: int | None
     loaded: tuple[int, ...] = ()
     problem: str = ""
 
@@ -197,12 +197,12 @@ def ask(address: str, name: str, wanted: int | None) -> Health:
         wanted: Version in production; None if there is none.
     """
     if not address or wanted is None:
-        return Health(address)
+        return Health(address, None)
     try:
         with Client(address, timeout_seconds=_ASK_SECONDS) as client:
             states = client.status(name)
     except ServingError as error:
-        return Health(address, problem=f"the server at {address} does not answer: {error.code}")
+        return Health(address, None, problem=f"the server at {address} does not answer: {error.code}")
     loaded = tuple(sorted(one.version for one in states if one.state == "AVAILABLE"))
     serves = loaded[-1] if loaded else None
     problem = ""
