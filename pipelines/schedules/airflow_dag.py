@@ -1,8 +1,8 @@
 """Submit the training pipeline nightly from Airflow 3, and wait for the run to finish.
 
 Copy this file and training.yaml to Airflow's dags folder, and install `tiffin[sdk]` in the workers' environment. Set
-KF_PIPELINES_ENDPOINT, TIFFIN_NAMESPACE and TIFFIN_KFP_TOKEN there. If a gate stops the run (exit status 3), the task is
-skipped, not failed, and the deployed model stays in service.
+KF_PIPELINES_ENDPOINT, TIFFIN_NAMESPACE and TIFFIN_KFP_TOKEN there. If a gate stops the run (exit status 3), or its
+model waits for approval (4), the task is skipped, not failed, and the deployed model stays in service.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -25,9 +25,11 @@ with DAG(
         append_env=True,
         # The names in manifests/. Remove TIFFIN_MOUNT if the serving root is on gs://, as in the overlay gcp.
         env={
-            "TIFFIN_MOUNT": "deploy-model=tiffin-serving-root:/serving",
+            "TIFFIN_MOUNT": "evaluate-model=tiffin-serving-root:/serving deploy-model=tiffin-serving-root:/serving",
             "TIFFIN_SERVICE_ACCOUNT": "tiffin-pipeline",
+            # Who asks for the run, in the history of deployments.
+            "TIFFIN_USER": "airflow",
         },
-        skip_on_exit_code=3,
+        skip_on_exit_code=[3, 4],
         execution_timeout=timedelta(hours=5),
     )

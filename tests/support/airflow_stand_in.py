@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import types
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,7 @@ class BashOperator:
     bash_command: str
     env: dict[str, str] | None = None
     append_env: bool = False
-    skip_on_exit_code: int = 99
+    skip_on_exit_code: int | Sequence[int] = 99
     cwd: str | None = None
     execution_timeout: datetime.timedelta | None = None
 
@@ -71,7 +72,8 @@ class BashOperator:
             cwd=self.cwd,
             timeout=self.execution_timeout.total_seconds() if self.execution_timeout else None,
         )
-        if done.returncode == self.skip_on_exit_code:
+        skipped = self.skip_on_exit_code
+        if done.returncode in ([skipped] if isinstance(skipped, int) else skipped):
             raise AirflowSkipException
         if done.returncode:
             raise AirflowException(f"Bash command failed. The command returned a non-zero exit code {done.returncode}.")

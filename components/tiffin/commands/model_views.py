@@ -192,7 +192,8 @@ def comparison_lines(name: str, a: int, b: int, rows: Sequence[Row]) -> list[str
         if left in (None, "") and right in (None, ""):
             continue
         change = f"{difference:+.4g}" if difference is not None else "" if left == right else "≠"
-        table.add_row(*map(Text, (label, _cell(left), _cell(right), change)))
+        shown = map(_minute, (left, right)) if label == "since" else map(_cell, (left, right))
+        table.add_row(*map(Text, (label, *shown, change)))
     return _rendered(table)
 
 
