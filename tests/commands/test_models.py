@@ -229,6 +229,16 @@ class TestChanges:
         assert "DEADLINE_EXCEEDED" in errors + output or "127.0.0.1:1" in errors
         assert read_history(served).standing.champion == 2
 
+    def test_mlflow_that_is_down_does_not_hold_up_a_rollback(self, state: Path) -> None:
+        documents.write(of(state).locate("aliases.json"), Cursor(7, "", {"champion": 3, "previous": 2, "candidate": 4}))
+        down = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+        found = read(state, "rollback", "taxi", *WHY, **down)
+
+        assert (found["version"], found["aliases"]) == (2, [])
+        assert "tiffin models verify taxi --repair" in found["warning"]
+        assert read_history(of(state)).standing.champion == 2
+        assert [finding["code"] for finding in read(state, "show", "taxi")["findings"]] == ["BEHIND"]
+
     def test_files_of_old_versions(self, state: Path, tmp_path: Path) -> None:
         found = read(state, "gc", "--keep", 1, "--dry-run")
         assert [one["version"] for one in found["versions"] if not one["kept"]] == [1]

@@ -18,7 +18,7 @@ from tiffin.tracking.log import print_line
 
 # Seconds before each retry, and the time after which no other retry starts. One attempt takes several requests, each of
 # which MLflow's client repeats, as registry.py sets it up.
-WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
+WAITS: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
 LAST_START_SECONDS = 180.0
 
 # MLflow's codes of HTTP 408, 429 and 5xx, and of a lost connection.
