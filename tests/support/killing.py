@@ -20,7 +20,8 @@ from tiffin.governance.verification import repair_config
 from tiffin.serving.history import read_history
 from tiffin.serving.root import ServedModel
 
-_WRITES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}
+# A file is written under another name, and then renamed.
+_WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 
 
 class _NotServedError(Exception):
@@ -58,12 +59,7 @@ def kill_at_write(root: str, name: str, version: int, number: int) -> bool:
     """Make a change in a process that is killed before its n-th write in the serving root; return whether it was killed."""
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _WRITES or not str(arguments[0]).startswith(root):
-            return
-        # Arguments of `open`: path, mode, flags.
-        if event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
-            return
-        if next(writes) == number:
+        if event in _WRITES and str(arguments[0]).startswith(root) and next(writes) == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
     writes = itertools.count(1)

@@ -106,9 +106,7 @@ def _change(served: ServedModel, client: Client, number: int) -> Change:
     if number % 2:
         action, version = "rollback", read_history(served).standing.previous or 0
         roll_back(served, _AUTHOR)
-        accept(
-            client.address, served, version, None, _DEADLINE_SECONDS, lambda: check_in_service(served, version)
-        )
+        accept(client.address, served, version, None, _DEADLINE_SECONDS, lambda: check_in_service(served, version))
     else:
         action, version = "promote", VERSIONS[1 + number // 2 % 2]
         with promoting(served, version, _AUTHOR) as check:
