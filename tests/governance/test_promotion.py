@@ -127,6 +127,17 @@ class TestPromoting:
 
         assert served(taxi) == loaded
 
+    def test_a_failed_promotion_keeps_the_number_of_versions_that_stay_loaded(
+        self, taxi: ServedModel, saved_model: Path
+    ) -> None:
+        put(taxi, saved_model, 1, 2, 3)
+        taxi.publish(saved_model, 4)
+        with pytest.raises(Broken), promoting(taxi, 4, ADA, keep_previous=2):
+            raise Broken
+
+        assert served(taxi) == [2, 3]
+        assert standing(taxi).keep_previous == 1
+
     def test_a_version_whose_files_were_removed_is_not_kept(self, taxi: ServedModel, saved_model: Path) -> None:
         put(taxi, saved_model, 1)
         storage.delete(taxi.locate("versions", "1"))

@@ -92,6 +92,20 @@ def test_a_config_that_was_not_written(taxi: ServedModel, saved_model: Path, mon
     assert newest(taxi).action == "rollback"
 
 
+def test_a_rollback_whose_config_was_not_written_is_completed_by_the_next_one(
+    taxi: ServedModel, saved_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(taxi, saved_model, 1, 2, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "write_config", lambda *_: False)
+        first = roll_back(taxi, ADA)
+    assert roll_back(taxi, BOB, leaving=3) == first
+
+    assert codes(taxi) == []
+    assert read_history(taxi).standing.champion == 2
+    assert roll_back(taxi, BOB).standing.champion == 1
+
+
 def test_a_promotion_that_was_not_confirmed_is_undone(taxi: ServedModel, saved_model: Path) -> None:
     put(taxi, saved_model, 1)
     taxi.publish(saved_model, 2)

@@ -2,6 +2,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from support import counting, forks, gcs_emulator
 from tiffin import storage
 from tiffin.errors import Conflict, InputError, StorageError
+from tiffin.storage import objects
 
 
 @pytest.fixture
@@ -34,6 +36,10 @@ def root(request, tmp_path):
 def put(root, *names):
     for name in names:
         storage.write_new(f"{root}/{name}", name.encode())
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def listed(root, location):
@@ -490,6 +496,26 @@ class TestFindAndDelete:
         assert [storage.exists(f"{root}/{name}") for name in ("a", "ab", "d", "d/e/y", "d2", "d2/z")] == [
             *(False, True, False, False, True, True)
         ]
+
+    def test_an_interrupted_deletion_leaves_no_part_of_a_folder(self, tmp_path, monkeypatch):
+        put(str(tmp_path / "source"), "saved_model.pb", "variables/x")
+        folder = tmp_path / "versions" / "1"
+        storage.publish_folder(tmp_path / "source", str(folder))
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "rmtree", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                storage.delete(str(folder))
+        assert not folder.exists()
+        assert storage.find(str(folder.parent), {"x"}) == []
+        storage.publish_folder(tmp_path / "source", str(folder.with_name("2")))
+
+        # The next publication removes the rest.
+        assert sorted(os.listdir(folder.parent)) == [".lock", "2"]
+
+    def test_a_folder_in_a_bucket_is_deleted_from_the_top(self):
+        names = ["v/1", "v/1/assets/a", "v/1/saved_model.pb", "v/1/variables/x/y"]
+
+        assert objects.from_the_top(reversed(names)) == [names[0], names[2], names[1], names[3]]
 
     @pytest.mark.parametrize("uri", ["/", "gs://bucket", "gs://bucket/", "file:///"])
     def test_a_root_is_not_deleted(self, uri):

@@ -36,6 +36,7 @@ class Sent:
         per_second: Requests per second that were due while they were sent.
         p50_seconds: Median latency of successful requests; NaN without one.
         p99_seconds: 99th percentile of these.
+        latencies: Of each successful request, the monotonic time when it was due, and its latency, in seconds.
     """
 
     codes: dict[str, int]
@@ -44,6 +45,7 @@ class Sent:
     per_second: float
     p50_seconds: float
     p99_seconds: float
+    latencies: list[tuple[float, float]]
 
     @property
     def requests(self) -> int:
@@ -131,7 +133,7 @@ async def _send(
 
     codes: collections.Counter[str] = collections.Counter()
     failures: collections.Counter[str] = collections.Counter()
-    latencies: list[float] = []
+    latencies: list[tuple[float, float]] = []
     running: set[asyncio.Task[None]] = set()
 
     async with AsyncClient(address, timeout_seconds=timeout_seconds) as client:
@@ -145,34 +147,36 @@ async def _send(
                     failures[str(error)] += 1
             else:
                 codes["OK"] += 1
-                latencies.append(time.perf_counter() - due)
+                latencies.append((due, time.monotonic() - due))
 
         await client.predict(model, inputs, signature)  # connects, and fetches the metadata
         _write("started")
-        begun = time.perf_counter()
+        begun = time.monotonic()
         number = 0
         while not stopped.is_set() and (seconds is None or number < seconds * per_second):
             due = begun + number / per_second
             # Also without a delay, so that answers are read.
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
             task = asyncio.create_task(request(due))
             running.add(task)
             task.add_done_callback(running.discard)
             number += 1
-        sending = max(time.perf_counter() - begun, number / per_second)
+        sending = max(time.monotonic() - begun, number / per_second)
         await asyncio.gather(*running)
-    latencies.sort()
+    ordered = sorted(seconds for _, seconds in latencies)
     return {
         "codes": codes,
         "failures": failures,
-        "seconds": time.perf_counter() - begun,
+        "seconds": time.monotonic() - begun,
         "per_second": number / sending,
-        "p50_seconds": _percentile(latencies, 0.50),
-        "p99_seconds": _percentile(latencies, 0.99),
+        "p50_seconds": percentile(ordered, 0.50),
+        "p99_seconds": percentile(ordered, 0.99),
+        "latencies": latencies,
     }
 
 
-def _percentile(ordered: list[float], share: float) -> float:
+def percentile(ordered: list[float], share: float) -> float:
+    """Return a percentile of sorted values; NaN without one."""
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 

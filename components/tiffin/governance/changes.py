@@ -177,6 +177,13 @@ def write_config(served: ServedModel, history: History | None = None) -> bool:
     raise Conflict(f"'{served.locate(STABLE)}' was changed by others in {_ATTEMPTS} attempts. Try again.")
 
 
+def finish_change(served: ServedModel) -> bool:
+    """Write the stable config if the process of the last change ended after its record; return whether it was written."""
+    state, wanted = served.read(STABLE), expected_config(read_history(served))
+    found = state[0].decode(errors="replace") if state else None
+    return wanted is not None and found == wanted.before and write_config(served)
+
+
 def check_files(served: ServedModel, version: int) -> None:
     """Raise an InputError unless a version has files in the serving root."""
     if not served.has_files(version):

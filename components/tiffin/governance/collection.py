@@ -99,8 +99,6 @@ def collect(served: ServedModel, author: Author, keep: int = KEEP) -> list[Kept]
 
     change(served, author, "collect", None, decide, collected=removed)
     for version in removed:
-        # Without this file, a version has no files.
-        storage.delete(served.locate(VERSIONS, str(version), "saved_model.pb"))
         storage.delete(served.locate(VERSIONS, str(version)))
     return items
 

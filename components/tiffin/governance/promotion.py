@@ -15,9 +15,17 @@ from dataclasses import replace
 from tiffin import storage
 from tiffin.errors import Conflict, InputError, StorageError
 from tiffin.governance.approval import check_approved
-from tiffin.governance.changes import adopt, change, check_files, origin, without_candidate, write_config
+from tiffin.governance.changes import (
+    adopt,
+    change,
+    check_files,
+    finish_change,
+    origin,
+    without_candidate,
+    write_config,
+)
 from tiffin.printing import printable
-from tiffin.serving.history import Author, History, Record, Standing, read_history
+from tiffin.serving.history import Action, Author, History, Record, Standing, read_history
 from tiffin.serving.root import STABLE, VERSIONS, ServedModel, State
 
 # Earlier champions that a record keeps.
@@ -111,7 +119,10 @@ def _withdraw(served: ServedModel, version: int, author: Author, why: str, new: 
         is_own = version == standing.incoming and promotions[-1].author == author
         # A version without files is no candidate.
         after = without_candidate(standing, version) if new else standing
-        after = replace(after, incoming=None) if is_own else after
+        if is_own:
+            before = (record.standing for record in reversed(history.records) if record.standing.incoming is None)
+            keep = next(before, history.adopted).keep_previous
+            after = replace(after, incoming=None, keep_previous=keep)
         return after if after != standing else None
 
     try:
@@ -167,7 +178,8 @@ def roll_back(served: ServedModel, author: Author, to: int | None = None, leavin
     """Return to the previous champion, and return the record.
 
     The version that it leaves stays loaded under the name `<model>@<version>` until `unload`, or until another version is
-    promoted. A promotion that is under way is abandoned: the champion is served again.
+    promoted. A promotion that is under way is abandoned: the champion is served again. A rollback whose process ended before
+    it wrote the config is completed instead of going back one more version.
 
     Args:
         served: The model.
@@ -179,6 +191,9 @@ def roll_back(served: ServedModel, author: Author, to: int | None = None, leavin
         InputError: There is no earlier champion, it has no files, or the version in service is not `leaving`.
         Conflict: Another change was first.
     """
+    done = _finish(served, "rollback")
+    if done and to in (None, done.version) and leaving in (None, *done.standing.aside):
+        return done
     found = adopt(served, read_history(served), served.read(STABLE)).standing
     target = _target(served, found, to)
     if leaving is not None and leaving != found.served:
@@ -207,6 +222,12 @@ def roll_back(served: ServedModel, author: Author, to: int | None = None, leavin
     return made
 
 
+def _finish(served: ServedModel, action: Action) -> Record | None:
+    """Complete a change whose process ended before it wrote the config; return its record if it was this action."""
+    newest = read_history(served).newest if finish_change(served) else None
+    return newest if newest and newest.action == action else None
+
+
 def _target(served: ServedModel, standing: Standing, to: int | None) -> int:
     """Return the version that a rollback returns to."""
     places = standing.earlier
@@ -231,4 +252,4 @@ def unload(served: ServedModel, author: Author) -> Record | None:
     def decide(history: History, _state: State) -> Standing | None:
         return replace(history.standing, aside=()) if history.standing.aside else None
 
-    return change(served, author, "unload", None, decide)
+    return _finish(served, "unload") or change(served, author, "unload", None, decide)

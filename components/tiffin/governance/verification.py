@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from tiffin.errors import StorageError
 from tiffin.governance.aliases import TAG, expected_aliases, find_aliases, follow, is_behind, read_cursor
-from tiffin.governance.changes import change, config_of, expected_config, write_config
+from tiffin.governance.changes import change, config_of, expected_config, finish_change
 from tiffin.serving.history import Author, History, Standing, find_faults, find_record, read_history
 from tiffin.serving.root import STABLE, ServedModel, State
 
@@ -40,10 +40,11 @@ def verify_history(served: ServedModel, history: History) -> list[Finding]:
         found.append(Finding("CONFIG", 0, f"{STABLE} does not have what the history says."))
     if standing.incoming is not None:
         promotion = [record for record in history.about(standing.incoming) if record.action == "promote"][-1]
+        undo = "rollback" if standing.champion else "verify --repair"
         text = (
             f"The promotion of version {standing.incoming} by {promotion.author.who} at {promotion.at} has not ended, or its "
             f"process was killed. Finish it with: tiffin models promote {served.name} {standing.incoming}; undo it with: tiffin "
-            f"models rollback {served.name}"
+            f"models {undo} {served.name}"
         )
         found.append(Finding("UNFINISHED", promotion.number, text))
     named = {standing.champion, standing.previous, standing.candidate, *standing.aside} - {None}
@@ -62,7 +63,7 @@ def repair_config(served: ServedModel, author: Author) -> list[Finding]:
         What was repaired.
     """
     done = []
-    if _is_unfinished(served) and write_config(served):
+    if finish_change(served):
         done.append(Finding("UNFINISHED", 0, f"{STABLE} was not written after its record.", "written"))
 
     def decide(history: History, state: State) -> Standing | None:
@@ -79,11 +80,6 @@ def repair_config(served: ServedModel, author: Author) -> list[Finding]:
     elif made:
         done.append(Finding("CONFIG", made.number, f"{STABLE} was not as the history says.", "written again"))
     return done
-
-
-def _is_unfinished(served: ServedModel) -> bool:
-    state, wanted = served.read(STABLE), expected_config(read_history(served))
-    return bool(wanted) and (state[0].decode(errors="replace") if state else None) == wanted.before  # type: ignore[union-attr]
 
 
 def verify_aliases(served: ServedModel, tracking_uri: str, *, repair: bool) -> list[Finding]:

@@ -21,7 +21,7 @@ from tiffin.errors import Conflict, InputError, StorageError, did_you_mean, expl
 _CHUNK_BYTES = 1 << 20
 # One lock per folder, held while a file in it changes. Never removed: removing a lock file races with its next holder.
 _LOCK = ".lock"
-# Marks the temporary folder of a running or interrupted publication.
+# Marks the temporary folder of a running or interrupted publication or deletion.
 _UNFINISHED = ".unfinished-"
 
 
@@ -214,9 +214,9 @@ def publish_folder(local: Path, path: str) -> None:
     parent, name = os.path.split(path)
     with explained("publish", path), _locked(parent):
         for sibling in os.listdir(parent):
-            # This process holds the lock, so an unfinished publication was interrupted.
-            if sibling.startswith(f".{name}{_UNFINISHED}"):
-                shutil.rmtree(os.path.join(parent, sibling))
+            # This process holds the lock, so an unfinished publication was interrupted. A deletion may go on meanwhile.
+            if sibling.startswith(".") and _UNFINISHED in sibling:
+                shutil.rmtree(os.path.join(parent, sibling), ignore_errors=True)
         if os.path.lexists(path):
             if _same_content(local, Path(path)):
                 return
@@ -272,10 +272,18 @@ def _same_content(one: Path, other: Path) -> bool:
 
 
 def delete(path: str) -> None:
-    """Delete a file, or a folder recursively; do nothing if it does not exist."""
+    """Delete a file, or a folder recursively; do nothing if it does not exist.
+
+    A folder is renamed first: an interrupted deletion leaves no part of it at `path`.
+    """
     with explained("delete", path):
         if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
+            parent, name = os.path.split(os.path.abspath(path))
+            temporary = os.path.join(parent, f".{name}{_UNFINISHED}{uuid.uuid4().hex}")
+            # A publication in the same folder may remove it meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(path, temporary)
+                shutil.rmtree(temporary)
         else:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 os.unlink(path)

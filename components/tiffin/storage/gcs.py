@@ -273,11 +273,11 @@ def exists(uri: str) -> bool:
 
 
 def delete(uri: str) -> None:
-    """Delete an object and all objects below it; do nothing if there are none."""
+    """Delete an object and all objects below it, those at the top first; do nothing if there are none."""
     name = objects.split(uri)[1].rstrip("/")
     with _explained("delete", uri):
         bucket = _bucket(uri)
-        for found in [name, *(blob.name for blob in _list(uri, name + "/"))]:
+        for found in objects.from_the_top([name, *(blob.name for blob in _list(uri, name + "/"))]):
             with contextlib.suppress(exceptions.NotFound):
                 bucket.blob(found).delete(retry=_retry())
 

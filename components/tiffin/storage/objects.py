@@ -93,3 +93,8 @@ def nothing(location: str, siblings: Callable[[str], Iterable[str]]) -> InputErr
     folder, _, last = name.rstrip("/").rpartition("/")
     hint = did_you_mean(last, siblings(folder + "/" if folder else "")) or " Check the name."
     return InputError(f"No such object or folder: '{location}'.{hint}")
+
+
+def from_the_top(names: Iterable[str]) -> list[str]:
+    """Return names in the order to delete them: a folder whose deletion is interrupted has none of the files at its top."""
+    return sorted(names, key=lambda name: name.count("/"))

@@ -154,10 +154,10 @@ def exists(uri: str) -> bool:
 
 
 def delete(uri: str) -> None:
-    """Delete an object and all objects below it; do nothing if there are none."""
+    """Delete an object and all objects below it, those at the top first; do nothing if there are none."""
     bucket, name = objects.split(uri.rstrip("/"))
     with explained("delete", uri):
-        for found in [name, *(entry.name for entry in _list(uri, name + "/"))]:
+        for found in objects.from_the_top([name, *(entry.name for entry in _list(uri, name + "/"))]):
             connect(uri).delete_object(Bucket=bucket, Key=found)
 
 
