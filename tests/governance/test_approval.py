@@ -10,7 +10,7 @@ from tiffin.errors import InputError
 from tiffin.governance.approval import approve, find_approval, nominate, reject
 from tiffin.governance.promotion import promoting
 from tiffin.serving.history import Author, read_history
-from tiffin.serving.root import ServedModel
+from tiffin.serving.root import STABLE, ServedModel
 
 
 @pytest.fixture
@@ -63,6 +63,14 @@ class TestNominate:
         wait(taxi, saved_model, 1, "required")
 
         assert len(actions(taxi)) == 4
+
+    def test_what_stays_loaded_changes_with_the_promotion(self, taxi: ServedModel, saved_model: Path) -> None:
+        put(taxi, saved_model, 1, 2)
+        wait(taxi, saved_model, 3, "none", keep_previous=0)
+        assert taxi.versions_in(taxi.read(STABLE)) == [1, 2]
+        promote(taxi, 3)
+
+        assert taxi.versions_in(taxi.read(STABLE)) == [3]
 
     def test_a_retry_does_not_undo_a_rejection(self, taxi: ServedModel, saved_model: Path) -> None:
         wait(taxi, saved_model, 1, "required")

@@ -219,6 +219,26 @@ class TestFailure:
         assert served(taxi) == [1]
         assert taxi.find_versions() == [1, 2]
 
+    def test_a_promotion_of_another_person_that_was_killed_is_undone(
+        self, taxi: ServedModel, saved_model: Path
+    ) -> None:
+        put(taxi, saved_model, 1)
+        begin(taxi, saved_model, 2)
+        with pytest.raises(Broken), promoting(taxi, 2, BOB):
+            raise Broken("no answer")
+
+        assert standing(taxi) == Standing(1, (), None, None, (), 1)
+        assert served(taxi) == [1]
+
+    def test_the_number_of_versions_that_stay_loaded_is_undone(self, taxi: ServedModel, saved_model: Path) -> None:
+        put(taxi, saved_model, 1, 2)
+        taxi.publish(saved_model, 3)
+        promotion._start(taxi, 3, ADA, replace_newer=False, keep_previous=0)
+        assert served(taxi) == [3]
+        roll_back(taxi, BOB)
+
+        assert standing(taxi) == Standing(2, (1,), None, None, (3,), 1)
+
     def test_a_config_without_tiffin_is_restored(self, anywhere: ServedModel, saved_model: Path) -> None:
         entry = model_config.make_model("taxi", "/elsewhere", [1])
         content = model_config.format_config(model_config.make_config([entry])).encode()

@@ -31,10 +31,12 @@ def put(served: ServedModel, saved_model: Path, *versions: int, author: Author =
             pass
 
 
-def wait(served: ServedModel, saved_model: Path, version: int, rule: Rule, requested_by: str = "ada") -> None:
+def wait(
+    served: ServedModel, saved_model: Path, version: int, rule: Rule, requested_by: str = "ada", keep_previous: int = 1
+) -> None:
     """Publish a version and let it wait for approval."""
     served.publish(saved_model, version)
-    nominate(served, version, ADA, rule, lineage(requested_by), "v1", 1)
+    nominate(served, version, ADA, rule, lineage(requested_by), "v1", keep_previous)
 
 
 def newest(served: ServedModel) -> Record:

@@ -33,6 +33,8 @@ def model_lines(overviews: Sequence[Overview], root: str) -> Iterator[str]:
         table.add_row(*map(Text, _row(one)))
     yield from _rendered(table)
     for one in overviews:
+        data = one.champion.lineage.data_version if one.champion and one.champion.lineage else "-"
+        yield f"{one.name}: data {data}, traffic {_traffic(one)}"
         for finding in one.findings:
             yield from _hung("!", f"{one.name}: {finding.text}")
 
@@ -46,6 +48,10 @@ def _row(one: Overview) -> list[str]:
     waits = f"{candidate.version}{' waits' if candidate.missing else ''}" if candidate else "-"
     since = _minute(champion.since) if champion else "-"
     return [printable(one.name), served, since, waits, metric, _short(one.health)]
+
+
+def _traffic(one: Overview) -> str:
+    return ", ".join(f"{share:g} % version {version}" for version, share in one.traffic.items()) or "none"
 
 
 def _short(health: Health) -> str:
@@ -71,7 +77,7 @@ def overview_lines(one: Overview) -> Iterator[str]:
         rows.append(("aside", ", ".join(f"version {version} as {one.name}@{version}" for version in one.aside)))
     if one.candidate:
         rows += _of_version("candidate", one.candidate)
-    rows.append(("traffic", ", ".join(f"{share:g} % version {name}" for name, share in one.traffic.items()) or "none"))
+    rows.append(("traffic", _traffic(one)))
     loaded = f"; loaded: {', '.join(map(str, one.health.loaded))}" if one.health.loaded else ""
     rows.append(("health", _short(one.health) + loaded))
     for label, text in rows:

@@ -68,7 +68,7 @@ def nominate(
         rule: Approval that it needs.
         lineage: What it was made from.
         verdict: Digest of the verdict of its evaluation.
-        keep_previous: Number of earlier champions that stay loaded from now on.
+        keep_previous: Number of earlier champions that stay loaded once the version is promoted.
     """
     check_files(served, version)
 
@@ -79,9 +79,10 @@ def nominate(
         is_over = version == standing.incoming or find_approval(history, version).rejection
         if version == standing.champion or (is_known and (version == standing.candidate or is_over)):
             return None
-        return replace(history.standing, candidate=version, keep_previous=keep_previous)
+        return replace(standing, candidate=version)
 
-    return change(served, author, "candidate", version, decide, verdict=verdict, rule=rule, lineage=lineage)
+    about = {"rule": rule, "lineage": lineage, "keep_previous": keep_previous}
+    return change(served, author, "candidate", version, decide, verdict=verdict, **about)
 
 
 def approve(served: ServedModel, version: int, author: Author) -> Approval:

@@ -195,6 +195,13 @@ def check_files(served: ServedModel, version: int) -> None:
         )
 
 
+def without_incoming(history: History) -> Standing:
+    """Return the versions as if the promotion that is under way had not begun."""
+    before = (record.standing for record in reversed(history.records) if record.standing.incoming is None)
+    keep = next(before, history.adopted).keep_previous
+    return replace(history.standing, incoming=None, keep_previous=keep)
+
+
 def without_candidate(standing: Standing, version: int) -> Standing:
     """Return a standing in which a version is no candidate."""
     return replace(standing, candidate=None) if standing.candidate == version else standing

@@ -22,6 +22,7 @@ from tiffin.governance.changes import (
     finish_change,
     origin,
     without_candidate,
+    without_incoming,
     write_config,
 )
 from tiffin.printing import printable
@@ -50,7 +51,8 @@ def promoting(
         author: Who promotes it, and why.
         new: Whether its files were published for this promotion; they are then removed if the block fails.
         replace_newer: Allow replacing a newer version. Defaults to False.
-        keep_previous: Number of earlier champions that stay loaded from now on. Defaults to the number so far.
+        keep_previous: Number of earlier champions that stay loaded from now on. Defaults to that of the candidacy, or to the
+            number so far.
 
     Yields:
         A function that raises a Conflict if another change took the version out of service meanwhile.
@@ -82,7 +84,9 @@ def _start(served: ServedModel, version: int, author: Author, replace_newer: boo
             check_newest(served, version, history, state)
         if version == standing.served:
             return None
-        keep = standing.keep_previous if keep_previous is None else keep_previous
+        candidacy = history.candidacy(version)
+        chosen = (keep_previous, candidacy.keep_previous if candidacy else None, standing.keep_previous)
+        keep = next(number for number in chosen if number is not None)
         incoming = None if standing.champion == version else version
         return replace(standing, incoming=incoming, keep_previous=keep)
 
@@ -114,15 +118,10 @@ def _withdraw(served: ServedModel, version: int, author: Author, why: str, new: 
 
     def decide(history: History, _state: State) -> Standing | None:
         standing = history.standing
-        promotions = [record for record in history.about(version) if record.action == "promote"]
-        # Another run may promote the same version.
-        is_own = version == standing.incoming and promotions[-1].author == author
+        # Also if another process began the promotion: it was killed, or its version does not answer either.
+        after = without_incoming(history) if version == standing.incoming else standing
         # A version without files is no candidate.
-        after = without_candidate(standing, version) if new else standing
-        if is_own:
-            before = (record.standing for record in reversed(history.records) if record.standing.incoming is None)
-            keep = next(before, history.adopted).keep_previous
-            after = replace(after, incoming=None, keep_previous=keep)
+        after = without_candidate(after, version) if new else after
         return after if after != standing else None
 
     try:
@@ -215,7 +214,8 @@ def roll_back(served: ServedModel, author: Author, to: int | None = None, leavin
         if target in earlier:
             earlier = earlier[earlier.index(target) + 1 :]
         aside = tuple(version for version in (standing.served,) if version and served.has_files(version))
-        return replace(standing, champion=target, earlier=earlier, incoming=None, aside=aside)
+        before = without_incoming(history) if standing.incoming else standing
+        return replace(before, champion=target, earlier=earlier, aside=aside)
 
     made = change(served, author, "rollback", target, decide)
     assert made is not None  # noqa: S101 - decide returns a standing

@@ -1,10 +1,10 @@
 """Verify the governance of a model: its history, its config and its aliases; and put right what can be put right."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tiffin.errors import StorageError
 from tiffin.governance.aliases import TAG, expected_aliases, find_aliases, follow, is_behind, read_cursor
-from tiffin.governance.changes import change, config_of, expected_config, finish_change
+from tiffin.governance.changes import change, config_of, expected_config, finish_change, without_incoming
 from tiffin.serving.history import Author, History, Standing, find_faults, find_record, read_history
 from tiffin.serving.root import STABLE, ServedModel, State
 
@@ -70,7 +70,7 @@ def repair_config(served: ServedModel, author: Author) -> list[Finding]:
         standing = history.standing
         text = state[0].decode(errors="replace") if state else None
         is_right = not history.records or (text == config_of(served, standing) and standing.incoming is None)
-        return None if is_right else replace(standing, incoming=None)
+        return None if is_right else without_incoming(history) if standing.incoming else standing
 
     incoming = read_history(served).standing.incoming
     made = change(served, author, "repair", incoming, decide)

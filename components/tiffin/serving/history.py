@@ -155,6 +155,7 @@ class Record:
         config: The change of `stable.config`; None if it stays as it is.
         rule: For a candidate, the approval that it needs.
         lineage: For a candidate, what it was made from.
+        keep_previous: For a candidate, the number of earlier champions that stay loaded once it is promoted.
         collected: Versions whose files were removed.
     """
 
@@ -169,6 +170,7 @@ class Record:
     config: Config | None = None
     rule: Rule = "none"
     lineage: Lineage | None = None
+    keep_previous: int | None = None
     collected: tuple[int, ...] = ()
 
     @property
