@@ -7,11 +7,13 @@ import pytest
 
 from support import kfp_backend
 from support import toy_pipelines as toys
+from tiffin.authoring.compilation import load_spec
 from tiffin.errors import BackendError, InputError
 from tiffin.kubeflow.connection import Backend
 from tiffin.kubeflow.publication import publish_spec
 from tiffin.kubeflow.runs import cancel_run, find_run, list_overviews, read_logs, retry_run
 from tiffin.kubeflow.submission import find_experiment, run_settings, submit_run
+from tiffin.specs.adjustments import Adjustments
 from tiffin.specs.spec import Spec, read_spec
 
 ERROR = "error: text should be short. Received: 'a b'.\n"
@@ -88,6 +90,17 @@ def test_a_failed_run_is_shown_with_its_parameters_steps_and_log(
     assert (found.parameters, found.defaults["times"]) == ({"text": "a b"}, 2)
     assert [(step.name, step.state) for step in found.steps] == [("write-text", "failed"), ("read-text", "skipped")]
     assert found.facts["url"] == backend.run_url(run)
+
+
+@pytest.mark.parametrize(("approval", "state"), [("none", "SUCCEEDED"), ("required", "WAITING")])
+def test_a_run_whose_model_waits_for_approval_is_told(
+    server: kfp_backend.Server, backend: Backend, approval: str, state: str
+) -> None:
+    training = load_spec("training", Adjustments())
+    server.set(pictures=[{"state": "SUCCEEDED", "tasks": {"deploy-model": "SUCCEEDED"}}])
+    run = submit(backend, training, approval=approval)
+
+    assert find_run(backend, run).overview.state == state
 
 
 def test_a_run_whose_version_was_deleted_is_shown_without_steps(

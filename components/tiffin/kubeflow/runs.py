@@ -15,6 +15,7 @@ from tiffin.kubeflow.submission import ENDED, Submission, conclude, take_states
 from tiffin.specs.overview import RunOverview, StepOverview
 from tiffin.specs.parameters import masked_value
 from tiffin.specs.progress import StepProgress
+from tiffin.specs.services import find_waiting
 from tiffin.specs.spec import Spec, read_spec
 
 STATES = ("PENDING", "RUNNING", "SUCCEEDED", "SKIPPED", "FAILED", "CANCELING", "CANCELED", "PAUSED")
@@ -55,7 +56,7 @@ class BackendRun:
             name=str(self.run.get("display_name", "")),
             pipeline=found.published.pipeline,
             version=self.spec.version,
-            state=found.state,
+            state="WAITING" if found.is_waiting else found.state,
             reason=found.reason,
             stopped_by=found.stopped_by,
             started=_time(self.run.get("created_at")),
@@ -130,6 +131,7 @@ def find_run(backend: Backend, run: str) -> BackendRun:
     steps = [StepProgress(step.name, title=step.title, is_gate=step.gate is not None) for step in spec.steps]
     submission = Submission(published, found["run_id"], "", backend.run_url(found["run_id"]), steps)
     submission.state = found.get("state", "PENDING")
+    submission.waits = tuple(find_waiting(spec, _parameters(found)))
     take_states(submission.steps, found)
     if submission.state in ENDED:
         for step in submission.steps:
