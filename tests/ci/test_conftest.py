@@ -23,5 +23,5 @@ def test_environment_variables_do_not_affect_the_tests() -> None:
         text=True,
     )
 
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout

@@ -61,7 +61,7 @@ RESULTS = from_settings("TIFFIN_RESULT_STORE")
 TRACKING = from_settings("MLFLOW_TRACKING_URI") | from_credentials(
     "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 )
-SERVING = from_settings("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS", "TIFFIN_SERVING_METRICS")
+SERVING = from_settings("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS", "TIFFIN_SERVING_METRICS", "TIFFIN_WATCH")
 
 # Step -> title, retries, deadline in hours, and environment variable -> its source in the namespace.
 STEPS = {
@@ -70,7 +70,7 @@ STEPS = {
     "train-model": ("Train", 2, 48, STORE | RESULTS),
     "evaluate-model": ("Evaluate", 2, 6, STORE | from_settings("TIFFIN_SERVING_ROOT")),
     "register-model": ("Register", 3, 1, TRACKING),
-    "deploy-model": ("Deploy", 3, 1, SERVING),
+    "deploy-model": ("Deploy", 3, 1, SERVING | TRACKING),
     "stop-run": ("Stop: the model is not good enough", 0, 1, TRACKING),
     "stop-run-2": ("Stop: the data is not valid", 0, 1, TRACKING),
     "summarize-run": ("Summarize", 0, 1, STORE | TRACKING),

@@ -16,6 +16,8 @@ from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.model import saved_model
 from tiffin.artifacts.recipe import RECIPE, ModelRecipe, Recipe, write_recipe
 from tiffin.errors import InputError
+from tiffin.governance.promotion import promoting
+from tiffin.serving.history import Author
 from tiffin.serving.root import STABLE, ServedModel
 from tiffin.stages.evaluate.evaluation import evaluate
 
@@ -60,7 +62,8 @@ def deploy(root, folder, version=1, name="model"):
     """Put a SavedModel in production."""
     served = ServedModel(str(root), name)
     served.publish(Path(folder), version)
-    served.change(STABLE, version, served.read(STABLE), served.make_config(version), "test")
+    with promoting(served, version, Author("ada", "a test")):
+        pass
     return served
 
 
