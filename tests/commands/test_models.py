@@ -10,9 +10,11 @@ import pytest
 
 from support import serving_roots
 from support.command_line import tiffin
-from support.serving_roots import ADA, actions, newest, put, wait
+from support.serving_roots import ADA, BOB, actions, newest, put, wait
 from tiffin.artifacts import documents
+from tiffin.governance import promotion
 from tiffin.governance.aliases import Cursor
+from tiffin.governance.approval import approve
 from tiffin.serving.history import read_history
 from tiffin.serving.root import ServedModel
 
@@ -117,9 +119,21 @@ class TestShown:
         assert "UNAVAILABLE" in found["health"]["problem"]
 
     def test_aliases_that_are_behind_are_told(self, state: Path) -> None:
-        documents.write(of(state).locate("aliases.json"), Cursor(4, "", {"champion": 2}))
-
+        told = read_history(of(state)).entries[3]
+        documents.write(of(state).locate("aliases.json"), Cursor(4, told.digest, {"champion": 2}))
         assert [finding["code"] for finding in read(state, "show", "taxi")["findings"]] == ["BEHIND"]
+        documents.write(of(state).locate("aliases.json"), Cursor(4, "0" * 64, {"champion": 2}))
+
+        assert [finding["code"] for finding in read(state, "show", "taxi")["findings"]] == ["REMOVED", "BEHIND"]
+
+    def test_a_promotion_whose_record_cannot_be_read_is_told(self, state: Path, tmp_path: Path) -> None:
+        of(state).publish(tmp_path / "saved_model", 5)
+        promotion._start(of(state), 5, ADA, replace_newer=False, keep_previous=None)
+        approve(of(state), 4, BOB)
+        Path(of(state).locate("history", "00000008.json")).write_text("{")
+        found = read(state, "show", "taxi")["findings"]
+
+        assert [(finding["code"], finding["record"]) for finding in found] == [("CHANGED", 8), ("UNFINISHED", 0)]
 
     def test_two_versions_are_compared(self, state: Path) -> None:
         found = read(state, "compare", "taxi", 3, 4)
@@ -153,7 +167,7 @@ class TestHistory:
         assert status == 2
         assert f"{read_history(of(state)).records[0].at}." in errors
 
-    @pytest.mark.parametrize("time", ["yesterday", "", "2020-13-01"])
+    @pytest.mark.parametrize("time", ["yesterday", "", "2020-13-01", "999999w"])
     def test_a_time_that_is_none(self, state: Path, time: str) -> None:
         status, _, errors = run(state, "history", "--at", time)
 
@@ -230,7 +244,8 @@ class TestChanges:
         assert read_history(served).standing.champion == 2
 
     def test_mlflow_that_is_down_does_not_hold_up_a_rollback(self, state: Path) -> None:
-        documents.write(of(state).locate("aliases.json"), Cursor(7, "", {"champion": 3, "previous": 2, "candidate": 4}))
+        told = read_history(of(state)).entries[6]
+        documents.write(of(state).locate("aliases.json"), Cursor(7, told.digest, {"champion": 3, "previous": 2}))
         down = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
         found = read(state, "rollback", "taxi", *WHY, **down)
 

@@ -132,6 +132,10 @@ class TestFollow:
         made = follow(taxi, database)
 
         assert (made.absent, found(client)) == ((9,), {"previous": 2})
+        # Nothing else can be done: the aliases are not behind, and a repair does not claim to have moved one.
+        assert not is_behind(read_history(taxi), read_cursor(taxi))
+        [finding] = verify_aliases(taxi, database, repair=True)
+        assert (finding.code, finding.repaired) == ("ALIAS", "")
 
     def test_a_model_that_mlflow_does_not_have(self, tmp_path, saved_model, database):
         other = ServedModel(str(tmp_path / "root"), "bus")
@@ -187,8 +191,11 @@ class TestVerify:
         follow(taxi, database)
         os.unlink(taxi.locate("history", "00000004.json"))
         assert "HISTORY_TAG" in self.codes(taxi, database)
-        # The trace stays.
-        assert "HISTORY_TAG" in self.codes(taxi, database, repair=True)
+        # The trace stays, and nothing is claimed to be repaired.
+        client.set_registered_model_alias(NAME, "champion", "3")
+        findings = verify_aliases(taxi, database, repair=True)
+        assert [finding.repaired for finding in findings] == [""] * len(findings)
+        assert found(client)["champion"] == 3
         assert "HISTORY_TAG" in self.codes(taxi, database)
 
     def test_a_server_that_is_down(self, taxi, saved_model, monkeypatch):

@@ -165,11 +165,11 @@ class Time(click.ParamType[datetime.datetime]):
         if isinstance(value, datetime.datetime):
             return value
         now = datetime.datetime.now(datetime.UTC)
-        if match := re.fullmatch(r"(\d{1,6})([smhdw])", value):
-            return now - datetime.timedelta(**{_AGES[match[2]]: int(match[1])})
         try:
+            if match := re.fullmatch(r"(\d{1,6})([smhdw])", value):
+                return now - datetime.timedelta(**{_AGES[match[2]]: int(match[1])})
             found = datetime.datetime.fromisoformat(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.fail(
                 f"should be a time such as 2026-03-01T12:00, in UTC, or an age such as 2h. Received: '{value}'.",
                 param,

@@ -2,7 +2,6 @@
 
 import datetime
 from collections.abc import Iterable
-from typing import Any
 
 import click
 
@@ -104,36 +103,32 @@ def history(
     """Show who changed what, when and why, newest first; --json exports the records as JSON lines, oldest first."""
     from tiffin.artifacts.documents import to_json
     from tiffin.commands.model_views import history_lines
-    from tiffin.governance.overview import at_time, load_history
+    from tiffin.governance.overview import at_time, find_start, load_history
     from tiffin.serving.history import History
 
     served = place.find(model)
     found = load_history(served)
-    if at is not None:
-        found = at_time(found, at)
-    if version is not None:
-        found = History(tuple(entry for entry in found.entries if entry.record and entry.record.version == version))
     for entry in found.entries:
         if entry.record is None:
             echo(f"warning: Record {entry.number} cannot be read: {entry.problem}.", err=True)
+    if at is not None:
+        found = at_time(found, at)
     if at is not None and not as_json:
         champion = found.standing.champion
         echo(f"{served.name} at {at.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC: version {champion or 'none'}")
-        since = _since(found, champion)
-        echo(f"since {since}" if since else "since before the first record")
+        start = find_start(found, champion, "champion") if champion else None
+        if start:
+            echo(f"since {start.at}, by {start.author.who}: {start.author.why} (record {start.number})")
+        elif champion:
+            echo("since before the first record")
         return
+    if version is not None:
+        found = History(tuple(entry for entry in found.entries if entry.record and entry.record.version == version))
     if as_json:
         for record in found.records[-limit:] if limit else found.records:
             echo_json(to_json(record))
     else:
         _echo(history_lines(served.name, found, limit or 20))
-
-
-def _since(found: Any, champion: int | None) -> str:
-    start = None
-    for record in found.records:
-        start = (start or record) if record.standing.champion == champion else None
-    return f"{start.at}, by {start.author.who}: {start.author.why} (record {start.number})" if start else ""
 
 
 @models.command(short_help="Compare two versions.", epilog=examples("tiffin models compare model 2 3"))

@@ -73,8 +73,9 @@ def read_cursor(served: ServedModel) -> Cursor | None:
 
 
 def is_behind(history: History, cursor: Cursor | None) -> bool:
-    """Return whether MLflow's aliases are not those of the history."""
-    return bool(cursor) and cursor.aliases != expected_aliases(history.standing)  # type: ignore[union-attr]
+    """Return whether the aliases have changed since the record that MLflow was last told."""
+    told = next((record for record in history.records if cursor and record.number == cursor.record), None)
+    return told is not None and expected_aliases(told.standing) != expected_aliases(history.standing)
 
 
 def follow(served: ServedModel, tracking_uri: str) -> Followed:

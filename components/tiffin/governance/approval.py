@@ -161,7 +161,7 @@ def _waiting(served: ServedModel, history: History, version: int) -> Approval:
     elif not found.missing:
         problem = f"it was approved {origin(found.approvals[-1])}"
         if any(True for _ in found.approvals):
-            problem += f". Promote it with: tiffin models promote {served.name} {version}"
+            problem += f'. Promote it with: tiffin models promote {served.name} {version} --why "..."'
     else:
         return found
     raise InputError(f"Version {version} of the model '{served.name}' does not wait for approval: {problem}.")

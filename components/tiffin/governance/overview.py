@@ -156,7 +156,7 @@ def describe_version(served: ServedModel, history: History, version: int) -> Ver
         raise InputError(f"VERSION should be a version of the model '{served.name}': {listed}. Received: {version}.")
     approval, candidacy = find_approval(history, version), history.candidacy(version)
     role = _role(standing, version)
-    start = _start(history, version, role) if role else approval.rejection
+    start = find_start(history, version, role) if role else approval.rejection
     role = role or ("rejected" if approval.rejection else "unused")
     return Version(
         version, role, start.at if start else "", start.author.who if start else "", start.author.why if start else "",
@@ -179,7 +179,7 @@ def _role(standing: Standing, version: int) -> str:
     return next((role for role, versions in places.items() if version in versions), "")
 
 
-def _start(history: History, version: int, role: str) -> Record | None:
+def find_start(history: History, version: int, role: str) -> Record | None:
     """Return the record from which on a version has its role without a break; None if it was before the first."""
     start = None
     for record in history.records:

@@ -241,7 +241,7 @@ def _target(served: ServedModel, standing: Standing, to: int | None) -> int:
     if to is not None and to not in places:
         raise InputError(
             f"--to should be an earlier champion of the model '{served.name}': {', '.join(map(str, places))}. "
-            f"Received: {to}. For any other version, use: tiffin models promote {served.name} {to}"
+            f'Received: {to}. For any other version, use: tiffin models promote {served.name} {to} --replace-newer --why "..."'
         )
     return places[0] if to is None else to
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tiffin.errors import StorageError
-from tiffin.governance.aliases import TAG, expected_aliases, find_aliases, follow, is_behind, read_cursor
+from tiffin.governance.aliases import ALIASES, TAG, expected_aliases, find_aliases, follow, is_behind, read_cursor
 from tiffin.governance.changes import change, config_of, expected_config, finish_change, without_incoming
 from tiffin.serving.history import Author, History, Standing, find_faults, find_record, read_history
 from tiffin.serving.root import STABLE, ServedModel, State
@@ -39,19 +39,25 @@ def verify_history(served: ServedModel, history: History) -> list[Finding]:
     elif wanted and text != config_of(served, standing) and served.is_own(state):
         found.append(Finding("CONFIG", 0, f"{STABLE} does not have what the history says."))
     if standing.incoming is not None:
-        promotion = [record for record in history.about(standing.incoming) if record.action == "promote"][-1]
-        undo = "rollback" if standing.champion else "verify --repair"
+        promotions = (record for record in reversed(history.about(standing.incoming)) if record.action == "promote")
+        # Its record may have been changed, so that it cannot be read.
+        promotion = next(promotions, None)
+        origin = f" by {promotion.author.who} at {promotion.at}" if promotion else ""
+        undo = 'rollback --why "..."' if standing.champion else "verify --repair"
         text = (
-            f"The promotion of version {standing.incoming} by {promotion.author.who} at {promotion.at} has not ended, or its "
-            f"process was killed. Finish it with: tiffin models promote {served.name} {standing.incoming}; undo it with: tiffin "
-            f"models {undo} {served.name}"
+            f"The promotion of version {standing.incoming}{origin} has not ended, or its process was killed. Finish it with: "
+            f'tiffin models promote {served.name} {standing.incoming} --why "..."; undo it with: tiffin models {undo} {served.name}'
         )
-        found.append(Finding("UNFINISHED", promotion.number, text))
+        found.append(Finding("UNFINISHED", promotion.number if promotion else 0, text))
     named = {standing.champion, standing.previous, standing.candidate, *standing.aside} - {None}
     for version in sorted(v for v in named if v is not None):
         if not served.has_files(version):
             found.append(Finding("FILES", 0, f"Version {version} has no files in the serving root."))
-    if is_behind(history, read_cursor(served)):
+    cursor = read_cursor(served)
+    if cursor and not find_record(history, cursor.record, cursor.digest):
+        text = f"Record {cursor.record}, whose digest {ALIASES} has, was changed or removed."
+        found.append(Finding("REMOVED", cursor.record, text))
+    if is_behind(history, cursor):
         found.append(Finding("BEHIND", 0, "The aliases in MLflow are behind: the last change could not move them."))
     return found
 
@@ -113,17 +119,17 @@ def verify_aliases(served: ServedModel, tracking_uri: str, *, repair: bool) -> l
         return [Finding("NO_ANSWER", 0, f"The aliases were not compared. {error}")]
     if model is None:
         return [Finding("ALIAS", 0, f"MLflow does not have the model '{served.name}'.")] if wanted else []
-    findings = []
+    findings: list[Finding] = []
     number, _, digest = model.tags.get(TAG, "").partition(":")
     if number.isdecimal() and not find_record(history, int(number), digest):
         findings.append(
             Finding("HISTORY_TAG", int(number), f"Record {number}, whose digest MLflow has, was changed or removed.")
         )
+    # A tag of another history is kept as it is, and so are the aliases.
+    now = follow(served, tracking_uri).aliases if repair and not findings else found
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):
             has, should = (f"version {one}" if one else "no version" for one in (found.get(name), wanted.get(name)))
-            done = f"moved to {should}" if repair else ""
+            done = f"moved to {should}" if now.get(name) == wanted.get(name) else ""
             findings.append(Finding("ALIAS", 0, f"The alias {name} in MLflow is of {has}, and not of {should}.", done))
-    if repair and not any(finding.code == "HISTORY_TAG" for finding in findings):
-        follow(served, tracking_uri)
     return findings
