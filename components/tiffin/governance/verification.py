@@ -46,7 +46,8 @@ def verify_history(served: ServedModel, history: History) -> list[Finding]:
         undo = 'rollback --why "..."' if standing.champion else "verify --repair"
         text = (
             f"The promotion of version {standing.incoming}{origin} has not ended, or its process was killed. Finish it with: "
-            f'tiffin models promote {served.name} {standing.incoming} --why "..."; undo it with: tiffin models {undo} {served.name}'
+            f'tiffin models promote {served.name} {standing.incoming} --why "..."; undo it with: tiffin models {undo} '
+            f"{served.name}"
         )
         found.append(Finding("UNFINISHED", promotion.number if promotion else 0, text))
     named = {standing.champion, standing.previous, standing.candidate, *standing.aside} - {None}
