@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from support import deploying, forks, gcs_emulator, s3_server
+from support import deploying, forks, gcs_emulator, s3_server, serving_roots
 from tiffin import storage
 from tiffin.governance.changes import expected_config
 from tiffin.serving import model_config
@@ -22,10 +22,7 @@ VERSIONS = (1, 2, 3, 4)
 
 @pytest.fixture
 def saved_model(tmp_path):
-    (tmp_path / "saved_model" / "variables").mkdir(parents=True)
-    (tmp_path / "saved_model" / "saved_model.pb").write_bytes(b"graph")
-    (tmp_path / "saved_model" / "variables" / "variables.index").write_bytes(b"weights")
-    return tmp_path / "saved_model"
+    return serving_roots.make_saved_model(tmp_path)
 
 
 @pytest.fixture(params=["disk", "gs", "s3"])

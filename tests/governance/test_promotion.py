@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support import gcs_emulator, serving_roots
+from support import serving_roots
 from support.serving_roots import ADA, BOB, actions, newest, put, wait
 from tiffin import storage
 from tiffin.errors import Conflict, InputError, StorageError
@@ -24,11 +24,8 @@ class Broken(Exception):
 @pytest.fixture(params=["disk", "bucket"])
 def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedModel]:
     """A model on local disk, and one on Cloud Storage."""
-    if request.param == "disk":
-        yield ServedModel(str(tmp_path / "root"), "taxi")
-    else:
-        with gcs_emulator.serve() as bucket:
-            yield ServedModel(f"gs://{bucket.name}/root", "taxi")
+    with serving_roots.model_on(request.param, tmp_path) as model:
+        yield model
 
 
 @pytest.fixture
@@ -177,6 +174,17 @@ class TestPromoting:
             pytest.fail("The change was made")
 
         assert standing(taxi).champion == 9
+
+    def test_a_config_that_cannot_be_read_is_named(self, taxi: ServedModel, saved_model: Path) -> None:
+        put(taxi, saved_model, 1, 2)
+        write_by_hand(taxi, b"model_config_list {")
+        taxi.publish(saved_model, 3)
+        with pytest.raises(InputError, match=f"'{taxi.locate()}'"), promoting(taxi, 3, ADA):
+            pytest.fail("The change was made")
+        # A rollback needs nothing of it.
+        roll_back(taxi, BOB)
+
+        assert served(taxi) == [1]
 
 
 class TestFailure:

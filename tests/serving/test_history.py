@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support import gcs_emulator, serving_roots
+from support import serving_roots
 from support.serving_roots import ADA, actions, newest, put
 from tiffin import storage
 from tiffin.errors import Conflict
@@ -21,11 +21,8 @@ from tiffin.serving.root import ServedModel
 @pytest.fixture(params=["disk", "bucket"])
 def taxi(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedModel]:
     """A model on local disk, and one on Cloud Storage."""
-    if request.param == "disk":
-        yield ServedModel(str(tmp_path / "root"), "taxi")
-    else:
-        with gcs_emulator.serve() as bucket:
-            yield ServedModel(f"gs://{bucket.name}/root", "taxi")
+    with serving_roots.model_on(request.param, tmp_path) as model:
+        yield model
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support import gcs_emulator
+from support import serving_roots
 from tiffin import storage
 from tiffin.errors import Conflict, InputError
 from tiffin.serving import model_config
@@ -23,19 +23,13 @@ from tiffin.serving.root import (
 @pytest.fixture(params=["disk", "bucket"])
 def taxi(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedModel]:
     """A model on local disk, and one on Cloud Storage."""
-    if request.param == "disk":
-        yield ServedModel(str(tmp_path / "root"), "taxi")
-    else:
-        with gcs_emulator.serve() as bucket:
-            yield ServedModel(f"gs://{bucket.name}/root", "taxi")
+    with serving_roots.model_on(request.param, tmp_path) as model:
+        yield model
 
 
 @pytest.fixture
 def saved_model(tmp_path: Path) -> Path:
-    (tmp_path / "saved_model" / "variables").mkdir(parents=True)
-    (tmp_path / "saved_model" / "saved_model.pb").write_bytes(b"graph")
-    (tmp_path / "saved_model" / "variables" / "variables.index").write_bytes(b"weights")
-    return tmp_path / "saved_model"
+    return serving_roots.make_saved_model(tmp_path)
 
 
 def left(model: ServedModel) -> list[str]:

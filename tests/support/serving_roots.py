@@ -1,13 +1,31 @@
 """Models in serving roots for tests: versions with small files, and changes."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
+from support import gcs_emulator
 from tiffin.governance.approval import nominate
 from tiffin.governance.promotion import promoting
 from tiffin.serving.history import Author, Lineage, Record, Rule, read_history
 from tiffin.serving.root import ServedModel
 
 ADA, BOB, EVE = (Author(name, "a test") for name in ("ada", "bob", "eve"))
+
+
+@contextlib.contextmanager
+def model_on(place: str, folder: Path) -> Iterator[ServedModel]:
+    """Yield a model without files on local disk, below a folder, or on Cloud Storage.
+
+    Args:
+        place: `disk` or `bucket`.
+        folder: Folder on local disk.
+    """
+    if place == "disk":
+        yield ServedModel(str(folder / "root"), "taxi")
+    else:
+        with gcs_emulator.serve() as bucket:
+            yield ServedModel(f"gs://{bucket.name}/root", "taxi")
 
 
 def make_saved_model(folder: Path) -> Path:

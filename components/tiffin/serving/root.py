@@ -134,7 +134,11 @@ class ServedModel:
     def _entry(self, state: State) -> Any | None:
         if not state:
             return None
-        return model_config.find_model(model_config.read_config(state[0].decode(errors="replace")), self.name)
+        try:
+            config = model_config.read_config(state[0].decode(errors="replace"))
+        except InputError as error:
+            raise InputError(f"A config in '{self.locate()}' cannot be read. {error}") from None
+        return model_config.find_model(config, self.name)
 
     def publish(self, saved_model: Path, version: int) -> bool:
         """Copy the SavedModel of a version into the serving root, and return whether the version is new.
