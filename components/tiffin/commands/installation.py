@@ -13,7 +13,7 @@ import click
 
 from tiffin.commands.options import debug_option, state_option
 from tiffin.errors import InputError
-from tiffin.governance.identity import current_user
+from tiffin.governance.identity import check_reason, current_user
 from tiffin.local.records import database
 from tiffin.local.serving import find_server, serving_root
 from tiffin.serving.history import Author
@@ -147,12 +147,8 @@ def author(why: str) -> Author:
     Raises:
         InputError: The reason is empty or not printable.
     """
-    why = why.strip()
-    if not why or not why.isprintable() or len(why) > 1000:
-        raise InputError(
-            f"--why should be the reason in one line, up to 1000 printable characters. Received: {why[:100]!r}."
-        )
-    return Author(current_user(), why)
+    check_reason(why)
+    return Author(current_user(), why.strip())
 
 
 class Time(click.ParamType[datetime.datetime]):

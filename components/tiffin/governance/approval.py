@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from tiffin.errors import InputError
 from tiffin.governance.changes import change, check_files, origin
-from tiffin.governance.identity import check_person
+from tiffin.governance.identity import check_person, check_reason
 from tiffin.serving.history import Author, History, Lineage, Record, Rule, Standing, read_history
 from tiffin.serving.root import ServedModel, State
 
@@ -159,9 +159,10 @@ def _waiting(served: ServedModel, history: History, version: int) -> Approval:
     elif found.rule == "none":
         problem = "it needs no approval"
     elif not found.missing:
-        problem = f"it was approved {origin(found.approvals[-1])}"
-        if any(True for _ in found.approvals):
-            problem += f'. Promote it with: tiffin models promote {served.name} {version} --why "..."'
+        problem = (
+            f"it was approved {origin(found.approvals[-1])}. Promote it with: tiffin models promote {served.name} {version} "
+            '--why "..."'
+        )
     else:
         return found
     raise InputError(f"Version {version} of the model '{served.name}' does not wait for approval: {problem}.")
@@ -169,7 +170,4 @@ def _waiting(served: ServedModel, history: History, version: int) -> Approval:
 
 def _check_author(author: Author) -> None:
     check_person(author.who, "TIFFIN_USER")
-    if not author.why.strip():
-        raise InputError(
-            '--why should be the reason, for those who read the history. Received: "". Write one sentence.'
-        )
+    check_reason(author.why)

@@ -11,6 +11,7 @@ from tiffin.errors import InputError
 # Kubernetes mounts the token of a pod's service account here.
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _LONGEST = 200
+_LONGEST_REASON = 1000
 
 
 def current_user() -> str:
@@ -43,6 +44,14 @@ def check_person(name: str, what: str = "requested_by") -> None:
         raise InputError(
             f"{what} should be the name of a person: up to {_LONGEST} printable characters, without spaces around it. "
             f"Received: {name[:_LONGEST]!r}."
+        )
+
+
+def check_reason(why: str) -> None:
+    """Raise an InputError unless a text can be the reason of a change: one line, which is not empty."""
+    if not why.strip() or not why.isprintable() or len(why) > _LONGEST_REASON:
+        raise InputError(
+            f"--why should be the reason in one line, up to {_LONGEST_REASON} printable characters. Received: {why[:100]!r}."
         )
 
 
