@@ -3,8 +3,8 @@
 UV_VERSION := 0.13.9
 # Python of all environments; defaults to a Python 3.11 to 3.13 found here, or else downloaded by uv.
 export PYTHON ?=
-ENVS       := sdk data model dev notebooks
-TESTED     := data model
+ENVS       := sdk data model gateway dev notebooks
+TESTED     := data model gateway
 UV         := .venvs/uv/bin/uv
 SYNC       := .venvs/uv/bin/python locks/sync.py
 STATE      ?= .tiffin
@@ -33,7 +33,7 @@ endif
 help: ## List the targets.
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venvs/sdk/.ready .venvs/data/.ready .venvs/model/.ready ## Create the virtualenvs of the suite in .venvs/.
+setup: .venvs/sdk/.ready .venvs/data/.ready .venvs/model/.ready .venvs/gateway/.ready ## Create the virtualenvs of the suite in .venvs/.
 	@$(if $(filter setup,$(MAKECMDGOALS)),$(SYNC) --list)
 
 run: setup ## Train on generated data, deploy the model, and get a prediction by gRPC.
@@ -102,8 +102,8 @@ test-newest: test-bounds-newest ## Install the newest packages that pyproject.to
 test-lowest: RESOLUTION := lowest-direct
 test-lowest: test-bounds-lowest ## Install the lowest versions of the requirements in pyproject.toml, and run the tests.
 test-bounds-%: $(UV) setup
-	@python=$$($(SYNC) --python) && for env in dev data model; do \
-	  case $$env in dev) config=--no-config tests=;; *) config="--config-file locks/$$env.toml" tests=.[test,test-s3];; esac; \
+	@python=$$($(SYNC) --python) && for env in dev data model gateway; do \
+	  case $$env in dev) config=--no-config tests=;; gateway) config=--no-config tests=.[test,test-s3];; *) config="--config-file locks/$$env.toml" tests=.[test,test-s3];; esac; \
 	  if [ $$env = model ]; then tests=.[test,test-s3,test-mlflow]; fi; \
 	  echo "Installing the $* packages of $$env in .venvs/$*/$$env"; \
 	  $(UV) venv --quiet --clear --python $$python .venvs/$*/$$env || exit 1; \
@@ -112,7 +112,7 @@ test-bounds-%: $(UV) setup
 	  if [ -n "$$tests" ]; then $$install "$$tests" --no-config || exit 1; fi; \
 	  $(UV) pip freeze --exclude-editable --python .venvs/$*/$$env/bin/python >.venvs/$*/$$env.txt || exit 1; \
 	done
-	@status=0; for env in dev data model; do \
+	@status=0; for env in dev data model gateway; do \
 	  .venvs/$*/$$env/bin/python -m pytest $(PYTEST) --ignore=$(IMAGE_TESTS) --ignore=tests/ci || status=1; \
 	done; exit $$status
 
@@ -154,7 +154,7 @@ format: .venvs/dev/.ready ## Format the code and apply the fixes of ruff.
 	@.venvs/dev/bin/python notebooks/strip.py notebooks/*.ipynb
 
 lock: $(UV) ## Resolve the environments into locks/, without URLs.
-	@for env in sdk dev notebooks docs data model; do \
+	@for env in sdk dev notebooks docs data model gateway; do \
 	  case $$env in data|model) config="--config-file locks/$$env.toml";; *) config=--no-config;; esac; \
 	  echo "locks/$$env.txt"; \
 	  $(COMPILE) $$config $(EVERYWHERE) --extra $$env -o locks/$$env.txt || exit 1; \

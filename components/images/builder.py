@@ -21,7 +21,7 @@ SBOM = "/opt/tiffin/sbom.cdx.json"
 
 def image_names() -> dict[str, str]:
     """Return environment -> name of its image, without a digest."""
-    return {name: image.partition("@")[0] for name, image in (("data", images.DATA), ("model", images.MODEL))}
+    return {name: image.partition("@")[0] for name, image in images.NAMES.items()}
 
 
 def find_program() -> list[str]:
@@ -60,7 +60,7 @@ def build(program: Sequence[str], root: Path, environment: str, base: str = BASE
     Args:
         program: From `find_program`.
         root: The checkout.
-        environment: `data` or `model`.
+        environment: `data`, `model` or `gateway`.
         base: Image to start from.
         digest: Digest of the base, `sha256:…`; empty to use its tag.
 

@@ -1,6 +1,6 @@
 """Writes the bill of materials of an image in CycloneDX JSON. Runs inside the build, with the standard library only.
 
-    python materials.py data|model LOCK STATUS OUTPUT
+    python materials.py data|model|gateway LOCK STATUS OUTPUT
 
 It lists the Python packages with the digests that the lock allows, the Debian packages, and the base's own Python with its
 packages if Debian did not install it, as in the official Python images.

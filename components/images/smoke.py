@@ -1,7 +1,8 @@
-"""Checks that an image works without the removed packages. Runs inside the build: `python smoke.py data|model`."""
+"""Checks that an image works without the removed packages. Runs inside the build: `python smoke.py data|model|gateway`."""
 
 import importlib
 import pkgutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,12 +26,14 @@ def main() -> int:
 
 
 def packages(environment: str) -> Iterator[str]:
-    """Yield the packages of Tiffin that run in an image: its stages, and in `model` the client and the model server."""
+    """Yield the packages of Tiffin that run in an image: its stages, and in `model` the client and the model server; in `gateway` the recorder."""
     for stage, components in tiffin.stages.find_stages().items():
         if any(row.environment == environment for row in components.values()):
             yield f"tiffin.stages.{stage}"
     if environment == "model":
         yield from ("tiffin.serving", "tiffin.model_server")
+    if environment == "gateway":
+        yield from ("tiffin.gateway", "tiffin.recorder")
 
 
 def check_data() -> None:
@@ -80,7 +83,23 @@ def check_model() -> None:
     metrics.roc_auc_score(labels, scores)
 
 
-CHECKS: dict[str, Callable[[], None]] = {"data": check_data, "model": check_model}
+def check_gateway() -> None:
+    """Start the binary of Envoy, import its services, and write Parquet."""
+    import envoy
+    import pyarrow as pa
+    import pyarrow.parquet
+    from envoy.service.accesslog.v3 import als_pb2
+
+    program = Path(envoy.__path__[0], "_bin", "envoy")
+    version = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
+    if "/RELEASE/" not in version:
+        raise SystemExit(f"Envoy does not start: {version}")
+    als_pb2.StreamAccessLogsMessage()
+    with tempfile.TemporaryDirectory() as folder:
+        pyarrow.parquet.write_table(pa.table({"a": [1]}), Path(folder, "rows.parquet"))
+
+
+CHECKS: dict[str, Callable[[], None]] = {"data": check_data, "model": check_model, "gateway": check_gateway}
 
 if __name__ == "__main__":
     sys.exit(main())

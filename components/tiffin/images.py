@@ -31,11 +31,12 @@ def _name(environment: str) -> str:
 
 
 # Environment to image. The last part of an image's name is the environment (extra and lock file) that it is built from.
-NAMES = {environment: _name(environment) for environment in ("data", "model")}
-DATA, MODEL = NAMES["data"], NAMES["model"]
-ENVIRONMENTS = tuple(NAMES)
+NAMES = {environment: _name(environment) for environment in ("data", "model", "gateway")}
+DATA, MODEL, GATEWAY = NAMES.values()
+# Those that steps run in.
+ENVIRONMENTS = ("data", "model")
 
-# uid and gid that both images run as. A cluster may set others: no file in the images belongs to this user.
+# uid and gid that the images run as. A cluster may set others: no file in the images belongs to this user.
 USER = 10001
 
 

@@ -16,7 +16,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "locks", folder / "locks")
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
-    for environment in ("sdk", "data", "model", "dev", "notebooks"):
+    for environment in ("sdk", "data", "model", "gateway", "dev", "notebooks"):
         made = folder / ".venvs" / environment
         made.mkdir(parents=True)
         (made / "bin").symlink_to(ROOT / ".venvs" / environment / "bin")
@@ -111,8 +111,8 @@ def test_the_bounds_are_tested_in_every_environment(checkout: Path, target: str,
 
     # The tests of `data` fail in this test: those of `model` run nevertheless, and make fails.
     assert done.returncode == 2, done.stdout + done.stderr
-    assert [call.split("/")[-3] for call in calls if call.startswith("tests ")] == ["dev", "data", "model"]
-    for name in ("dev", "data", "model"):
+    assert [call.split("/")[-3] for call in calls if call.startswith("tests ")] == ["dev", "data", "model", "gateway"]
+    for name in ("dev", "data", "model", "gateway"):
         [install] = [call.split() for call in calls if f" .[{name}] " in call]
         assert install[install.index("--resolution") + 1] == resolution
         assert f".venvs/{target}/{name}/bin/python" in install

@@ -47,7 +47,7 @@ LOCKS = sorted(str(path.relative_to(ROOT / "locks").with_suffix("")) for path in
 
 
 def test_every_environment_has_a_lock():
-    assert {"compatibility/data", "data", "dev", "docs", "model", "notebooks", "sdk"} <= set(LOCKS)
+    assert {"compatibility/data", "data", "dev", "docs", "gateway", "model", "notebooks", "sdk"} <= set(LOCKS)
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -80,7 +80,7 @@ def test_a_requirement_is_pinned_or_bounded_on_both_sides(extra, requirement):
 
 @pytest.mark.parametrize(("extra", "requirement"), REQUIREMENTS, ids=str)
 def test_a_lock_holds_a_version_that_the_bounds_allow(extra, requirement):
-    of_tests = ["test-data", "test-model", "compatibility/test-data"]
+    of_tests = ["test-data", "test-model", "test-gateway", "compatibility/test-data"]
     files = {
         "client": ["sdk"], "data": ["data", "compatibility/data"], "test": ["dev", "notebooks", *of_tests], "test-s3": of_tests,
         "test-mlflow": ["test-model"],
@@ -128,7 +128,7 @@ def test_the_images_have_a_pyarrow_without_the_hole_and_older_machines_the_patch
     assert re.search(r"^pyarrow-hotfix==", (ROOT / "locks/compatibility/data.txt").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("environment", ["data", "model"])
+@pytest.mark.parametrize("environment", ["data", "model", "gateway"])
 def test_excluded_packages_are_in_no_lock(environment):
     excluded = tomllib.loads((ROOT / "locks" / f"{environment}.toml").read_text())["exclude-dependencies"]
     text = (ROOT / "locks" / f"{environment}.txt").read_text()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 SOURCE = TESTS.parent / "components" / "tiffin"
-ENVIRONMENTS = ("dev", "data", "model", "notebooks")
+ENVIRONMENTS = ("dev", "data", "model", "gateway", "notebooks")
 # .venvs/<environment>
 HERE = Path(sys.prefix).name if Path(sys.prefix).name in ENVIRONMENTS else "dev"
 

@@ -27,7 +27,7 @@ _TEMPLATES = {
     ".gitignore": "gitignore.in",
 }
 # Virtualenvs of a project: one per image, and that of the command line.
-ENVIRONMENTS = ("sdk", "data", "model")
+ENVIRONMENTS = ("sdk", "data", "model", "gateway")
 _NAME = r"[a-z]([a-z0-9-]{0,48}[a-z0-9])?"
 
 
