@@ -8,7 +8,7 @@ import pytest
 
 from tiffin import __version__
 
-PROGRAM = "from tiffin import images; print(images.DATA, images.MODEL)"
+PROGRAM = "from tiffin import images; print(images.DATA, images.MODEL, images.GATEWAY)"
 DIGESTS = {f"registry.example/t/{name}:{__version__}": f"sha256:{name[0] * 64}" for name in ("data", "model", "gateway")}
 
 

@@ -128,7 +128,7 @@ def test_the_images_have_a_pyarrow_without_the_hole_and_older_machines_the_patch
     assert re.search(r"^pyarrow-hotfix==", (ROOT / "locks/compatibility/data.txt").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("environment", ["data", "model", "gateway"])
+@pytest.mark.parametrize("environment", ["data", "model"])
 def test_excluded_packages_are_in_no_lock(environment):
     excluded = tomllib.loads((ROOT / "locks" / f"{environment}.toml").read_text())["exclude-dependencies"]
     text = (ROOT / "locks" / f"{environment}.txt").read_text()
