@@ -9,7 +9,9 @@ import pytest
 from tiffin import __version__
 
 PROGRAM = "from tiffin import images; print(images.DATA, images.MODEL, images.GATEWAY)"
-DIGESTS = {f"registry.example/t/{name}:{__version__}": f"sha256:{name[0] * 64}" for name in ("data", "model", "gateway")}
+DIGESTS = {
+    f"registry.example/t/{name}:{__version__}": f"sha256:{name[0] * 64}" for name in ("data", "model", "gateway")
+}
 
 
 def names(**variables: str) -> subprocess.CompletedProcess[str]:
@@ -21,7 +23,9 @@ def names(**variables: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("variables", [{}, {"TIFFIN_IMAGE_PREFIX": ""}])
 def test_tags_are_the_packages_version(variables: dict[str, str]) -> None:
-    assert names(**variables).stdout.split() == [f"tiffin/{name}:{__version__}" for name in ("data", "model", "gateway")]
+    assert names(**variables).stdout.split() == [
+        f"tiffin/{name}:{__version__}" for name in ("data", "model", "gateway")
+    ]
 
 
 def test_a_digests_file_pins_the_names(tmp_path: Path) -> None:

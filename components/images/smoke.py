@@ -26,7 +26,7 @@ def main() -> int:
 
 
 def packages(environment: str) -> Iterator[str]:
-    """Yield the packages of Tiffin that run in an image: its stages, and in `model` the client and the model server; in `gateway` the recorder."""
+    """Yield the packages of Tiffin that run in an image: its stages, and the programs that are in no stage."""
     for stage, components in tiffin.stages.find_stages().items():
         if any(row.environment == environment for row in components.values()):
             yield f"tiffin.stages.{stage}"

@@ -24,6 +24,11 @@ def write(path: str | Path, document: Any) -> None:
     write_json(path, to_json(document))
 
 
+def format_document(document: Any) -> bytes:
+    """Return a dataclass as the bytes of a JSON file: equal documents give equal bytes."""
+    return (json.dumps(to_json(document), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
 def read(path: str | Path, kind: type[_Document]) -> _Document:
     """Read a document that `write` wrote.
 

@@ -7,7 +7,6 @@ next change, or `tiffin models verify --repair`. Each time, the number and the d
 tag `tiffin.history` of the registered model, so that records removed from the serving root are noticed.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -179,7 +178,7 @@ def _absent(client: Any, name: str, versions: set[int]) -> set[int]:
 
 def _write_cursor(served: ServedModel, cursor: Cursor) -> None:
     """Write what MLflow was told, unless another process wrote a later one."""
-    content = (json.dumps(documents.to_json(cursor), indent=2, sort_keys=True) + "\n").encode()
+    content = documents.format_document(cursor)
     state = served.read(ALIASES)
     try:
         if state is None or state[0] != content:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tiffin import storage
 from tiffin.errors import Conflict, InputError
+from tiffin.governance.merging import merge
 from tiffin.serving.history import (
     Action,
     Author,
@@ -142,7 +143,7 @@ def _recent(history: History) -> set[str | None]:
 
 
 def write_config(served: ServedModel, history: History | None = None) -> bool:
-    """Bring the stable config in line with the newest record, and return whether it was changed.
+    """Bring the stable config in line with the newest record, and the configs of all models; return whether it was changed.
 
     It completes a change whose process ended after its record.
 
@@ -158,6 +159,7 @@ def write_config(served: ServedModel, history: History | None = None) -> bool:
         history = history or read_history(served)
         wanted, found = expected_config(history), state[0].decode(errors="replace") if state else None
         if wanted is None or found == wanted.after:
+            merge(served.root)
             return False
         if found not in _recent(history):
             raise Conflict(
@@ -173,15 +175,18 @@ def write_config(served: ServedModel, history: History | None = None) -> bool:
             history = None
             time.sleep(pause)
             continue
+        merge(served.root)
         return True
     raise Conflict(f"'{served.locate(STABLE)}' was changed by others in {_ATTEMPTS} attempts. Try again.")
 
 
 def finish_change(served: ServedModel) -> bool:
-    """Write the stable config if the process of the last change ended after its record; return whether it was written."""
+    """Write the configs if the process of the last change ended after its record; return whether one was written."""
     state, wanted = served.read(STABLE), expected_config(read_history(served))
     found = state[0].decode(errors="replace") if state else None
-    return wanted is not None and found == wanted.before and write_config(served)
+    if wanted is not None and found == wanted.before:
+        return write_config(served)
+    return bool(merge(served.root))
 
 
 def check_files(served: ServedModel, version: int) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tiffin.errors import StorageError
 from tiffin.governance.aliases import ALIASES, TAG, expected_aliases, find_aliases, follow, is_behind, read_cursor
 from tiffin.governance.changes import change, config_of, expected_config, finish_change, without_incoming
+from tiffin.governance.merging import find_stale
 from tiffin.serving.history import Author, History, Standing, find_faults, find_record, read_history
 from tiffin.serving.root import STABLE, ServedModel, State
 
@@ -38,6 +39,9 @@ def verify_history(served: ServedModel, history: History) -> list[Finding]:
         found.append(Finding("CONFIG", 0, f"{STABLE} was changed by hand: its content is that of no record."))
     elif wanted and text != config_of(served, standing) and served.is_own(state):
         found.append(Finding("CONFIG", 0, f"{STABLE} does not have what the history says."))
+    if history.records and (stale := find_stale(served.root)):
+        names = " and ".join(stale)
+        found.append(Finding("UNFINISHED", 0, f"The serving root's {names} do not have what the models' files say."))
     if standing.incoming is not None:
         promotions = (record for record in reversed(history.about(standing.incoming)) if record.action == "promote")
         # Its record may have been changed, so that it cannot be read.

@@ -9,7 +9,6 @@ ends in between leaves a record that the next change completes.
 
 import functools
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -176,7 +175,7 @@ class Record:
     @property
     def content(self) -> bytes:
         """The file's content: equal records give equal bytes."""
-        return (json.dumps(documents.to_json(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+        return documents.format_document(self)
 
     @property
     def digest(self) -> str:

@@ -3,9 +3,15 @@
     <serving root>/<model>/versions/<N>/     SavedModel of a version; written once, complete before a config refers to it
     <serving root>/<model>/stable.config     ModelServerConfig of the stable servers
     <serving root>/<model>/candidate.config  ModelServerConfig of the candidate servers
+    <serving root>/<model>/traffic.json      where requests go, see `tiffin.gateway.traffic`
     <serving root>/<model>/history/          one record per change, see `tiffin.serving.history`
     <serving root>/<model>/aliases.json      what MLflow was last told, see `tiffin.governance.aliases`
 
+    <serving root>/stable.config             the stable configs of all models, which the stable servers read
+    <serving root>/candidate.config          the same of the candidate servers
+    <serving root>/gateway.json              where the requests for all models go, which the gateway reads
+
+The files of all models follow from those of the models, see `tiffin.governance.merging`.
 Configs are changed by compare-and-swap, so that concurrent changes cannot overwrite each other.
 """
 
@@ -22,6 +28,8 @@ from tiffin.serving import model_config
 VERSIONS = "versions"
 STABLE = "stable.config"
 CANDIDATE = "candidate.config"
+TRAFFIC = "traffic.json"
+GATEWAY = "gateway.json"
 HISTORY = "history"
 FIRST_RECORD = "00000001.json"
 

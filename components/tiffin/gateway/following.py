@@ -1,0 +1,90 @@
+"""Follow a serving root: bring Envoy's clusters and routes in line with `gateway.json`."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tiffin import storage
+from tiffin.errors import TiffinError
+from tiffin.gateway import admin
+from tiffin.gateway.clusters import Upstreams, make_clusters
+from tiffin.gateway.envoy import CLUSTERS, ROUTES
+from tiffin.gateway.routes import make_routes
+from tiffin.gateway.table import Table, parse_table
+from tiffin.serving.root import GATEWAY
+from tiffin.storage.files import write_bytes
+
+
+@dataclass
+class Follower:
+    """A gateway that follows a serving root.
+
+    Attributes:
+        root: The serving root.
+        folder: Folder of Envoy's files.
+        upstreams: The model servers.
+        admin: Socket of Envoy's admin interface.
+        log: Receives a line for what could not be done.
+        table: The models as last read.
+        digest: Digest of the routes as last written; empty before the first.
+    """
+
+    root: str
+    folder: Path
+    upstreams: Upstreams
+    admin: Path
+    log: Callable[[str], None]
+    table: Table = field(default_factory=lambda: Table({}))
+    digest: str = ""
+    _problem: str = ""
+    _clusters: list[dict[str, Any]] = field(default_factory=list)
+
+    def follow(self) -> bool:
+        """Read the file, and write what follows from it; return whether the routes changed.
+
+        A file that cannot be read counts as what it was.
+        """
+        try:
+            self.table = parse_table(storage.read(storage.join(self.root, GATEWAY)), self.root)
+            self._problem = ""
+        except TiffinError as error:
+            # Once: it is read again and again.
+            if str(error) != self._problem:
+                self.log(f"The gateway keeps the traffic as it was. {error}")
+            self._problem = str(error)
+        clusters = make_clusters(self.table, self.upstreams)
+        has_rest = bool(self.upstreams.stable_rest)
+        digest = digest_of([clusters, make_routes(self.table, has_rest=has_rest)])
+        if digest == self.digest:
+            # The routes of Envoy's other threads may have named them a moment longer.
+            self._write_clusters(clusters)
+            return False
+        # Routes may name a cluster only once Envoy has it, and no cluster may go before its routes have.
+        names = {one["name"] for one in clusters}
+        self._write_clusters([*clusters, *(one for one in self._clusters if one["name"] not in names)])
+        write_resources(self.folder / ROUTES, digest, make_routes(self.table, has_rest=has_rest, digest=digest))
+        self.digest = digest
+        return True
+
+    def _write_clusters(self, clusters: list[dict[str, Any]]) -> None:
+        if clusters == self._clusters:
+            return
+        version = digest_of(clusters)
+        write_resources(self.folder / CLUSTERS, version, clusters)
+        self._clusters = clusters
+        if self.admin.exists() and not admin.wait_for_clusters(self.admin, version):
+            self.log("Envoy has not taken over the clusters within 5 s.")
+
+
+def write_resources(path: Path, version: str, resources: list[dict[str, Any]]) -> None:
+    """Write a file that Envoy watches, atomically."""
+    document = {"version_info": version, "resources": resources}
+    write_bytes(path, (json.dumps(document, indent=1) + "\n").encode())
+
+
+def digest_of(value: Any) -> str:
+    """Return a digest of a JSON value: equal values give equal digests."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
