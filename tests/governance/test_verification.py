@@ -57,7 +57,7 @@ def test_changes_leave_nothing_to_find(taxi: ServedModel, saved_model: Path) -> 
 def test_a_record_that_was_edited(taxi: ServedModel, saved_model: Path) -> None:
     put(taxi, saved_model, 1, 2)
     path = Path(taxi.locate("history", "00000002.json"))
-    path.write_text(path.read_text().replace("ada", "eve"))
+    path.write_text(path.read_text().replace('"ada"', '"eve"'))
 
     assert codes(taxi) == [("CHANGED", 2)]
     assert repair_config(taxi, BOB) == []

@@ -186,7 +186,8 @@ def finish_change(served: ServedModel) -> bool:
     found = state[0].decode(errors="replace") if state else None
     if wanted is not None and found == wanted.before:
         return write_config(served)
-    return bool(merge(served.root))
+    # A config that was changed by hand is not passed on.
+    return (wanted is None or found == wanted.after) and bool(merge(served.root))
 
 
 def check_files(served: ServedModel, version: int) -> None:

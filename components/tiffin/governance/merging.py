@@ -62,6 +62,9 @@ def _wanted(root: str, states: dict[str, State]) -> dict[str, bytes]:
         CANDIDATE: _merge_configs(candidate, states[CANDIDATE]),
         GATEWAY: _merge_traffic(models, stable, states[GATEWAY], root),
     }
+    if not models:
+        # Files that do not exist say the same as empty ones.
+        wanted = {name: content for name, content in wanted.items() if states[name]}
     return {name: content for name, content in wanted.items() if (states[name] or (None,))[0] != content}
 
 

@@ -39,9 +39,9 @@ def verify_history(served: ServedModel, history: History) -> list[Finding]:
         found.append(Finding("CONFIG", 0, f"{STABLE} was changed by hand: its content is that of no record."))
     elif wanted and text != config_of(served, standing) and served.is_own(state):
         found.append(Finding("CONFIG", 0, f"{STABLE} does not have what the history says."))
-    if history.records and (stale := find_stale(served.root)):
-        names = " and ".join(stale)
-        found.append(Finding("UNFINISHED", 0, f"The serving root's {names} do not have what the models' files say."))
+    if history.records and not found and (stale := find_stale(served.root)):
+        names = ", ".join(stale)
+        found.append(Finding("UNFINISHED", 0, f"Not yet written in '{served.root}' after a change: {names}."))
     if standing.incoming is not None:
         promotions = (record for record in reversed(history.about(standing.incoming)) if record.action == "promote")
         # Its record may have been changed, so that it cannot be read.
@@ -75,7 +75,7 @@ def repair_config(served: ServedModel, author: Author) -> list[Finding]:
     """
     done = []
     if finish_change(served):
-        done.append(Finding("UNFINISHED", 0, f"{STABLE} was not written after its record.", "written"))
+        done.append(Finding("UNFINISHED", 0, "The configs were not written after the record.", "written"))
 
     def decide(history: History, state: State) -> Standing | None:
         standing = history.standing
