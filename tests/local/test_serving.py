@@ -14,7 +14,7 @@ import pytest
 
 from support.waiting import until
 from tiffin.errors import ServingError, TiffinError
-from tiffin.local import interpreters, serving
+from tiffin.local import interpreters, programs, serving
 from tiffin.local.companion import accompany, running_server, stop_unless_needed
 from tiffin.local.guarding import guarded_folder
 from tiffin.local.interpreters import warm_interpreters
@@ -57,7 +57,7 @@ def test_a_server_that_has_removed_its_record_is_gone_when_it_ends(
         if len(waits) == 1:
             os.close(lock)
 
-    monkeypatch.setattr(serving.time, "sleep", end)
+    monkeypatch.setattr(programs.time, "sleep", end)
 
     assert serving.find_server(state) is None
     assert len(waits) == 1

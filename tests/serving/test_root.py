@@ -13,8 +13,8 @@ from tiffin.serving.root import (
     CANDIDATE,
     STABLE,
     ServedModel,
+    find_configs,
     find_models,
-    find_stable_configs,
     model_of,
     resolve_root,
 )
@@ -108,11 +108,11 @@ class TestLayout:
             ServedModel("/root", name).read(STABLE)
 
     def test_the_stable_configs_of_all_models(self, tmp_path: Path) -> None:
-        assert find_stable_configs(tmp_path) == []
+        assert find_configs(tmp_path) == []
         for name in ("b/stable.config", "a/stable.config", "a/candidate.config", "a/versions/1/stable.config"):
             storage.write_new(str(tmp_path / name), b"")
 
-        assert find_stable_configs(tmp_path) == [tmp_path / "a" / STABLE, tmp_path / "b" / STABLE]
+        assert find_configs(tmp_path) == [tmp_path / "a" / STABLE, tmp_path / "b" / STABLE]
 
 
 class TestPublish:

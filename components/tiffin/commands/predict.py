@@ -19,7 +19,7 @@ from tiffin.recipe.rows import RowReader
 from tiffin.serving import recipes
 from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.outputs import split_rows
-from tiffin.serving.root import find_stable_configs
+from tiffin.serving.root import find_configs
 from tiffin.serving.row_files import is_json, open_rows
 from tiffin.serving.rows import Source
 from tiffin.serving.signatures import Signature
@@ -176,7 +176,7 @@ def _only_model(address: str | None, state: str) -> str:
         raise click.UsageError("--model requires a name with --address: TensorFlow Serving does not list its models.")
     from tiffin.local.serving import serving_root
 
-    names = [path.parent.name for path in find_stable_configs(serving_root(state))]
+    names = [path.parent.name for path in find_configs(serving_root(state))]
     if len(names) != 1:
         known = f"{', '.join(names)}" if names else f"no model in '{state}'"
         advice = "Choose one" if names else "Train and deploy one first, with tiffin run training"

@@ -57,7 +57,7 @@ def serve(*, state: str, port: int, host: str, allow_reload_config: bool, stop: 
                     "--allow-reload-config applies to a new server. Stop the running one with --stop first."
                 )
             return 0
-        process = serving.spawn(server, locks, host, allow_reload_config)
+        process = serving.spawn(server, locks, host, ["--allow-reload-config"] * allow_reload_config)
     return _wait(server, process)
 
 

@@ -21,6 +21,7 @@ _MOST = 1 << 20
 Protocol = Literal["grpc", "rest"]
 Route = Literal["stable", "candidate", "mirror"]
 
+_CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -51,7 +52,7 @@ def cluster_name(model: str, route: Route, protocol: Protocol) -> str:
 def make_clusters(table: Table, upstreams: Upstreams) -> list[dict[str, Any]]:
     """Return the clusters for the traffic of the models, without those whose servers have no address."""
     models = [OTHERS, *(name for name, one in sorted(table.models.items()) if one.traffic.candidate is not None)]
-    return list(_clusters(models, upstreams))
+    return [{"@type": _CLUSTER, **cluster} for cluster in _clusters(models, upstreams)]
 
 
 def _clusters(models: Iterable[str], upstreams: Upstreams) -> Iterable[dict[str, Any]]:
@@ -82,7 +83,6 @@ def make_cluster(name: str, addresses: list[str], protocol: Protocol, most: int 
     limits = {"max_connections": _MOST, "max_pending_requests": most, "max_requests": most, "max_retries": _MOST}
     is_name = any(not address.startswith("/") and address[:1].isalpha() for address in addresses)
     return {
-        "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
         "name": name,
         "connect_timeout": "2s",
         # A host name is resolved again, and each of its addresses is a server: requests are spread over the servers.

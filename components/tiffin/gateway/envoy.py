@@ -2,7 +2,8 @@
 
     <folder>/bootstrap.json   this module
     <folder>/clusters.json    `tiffin.gateway.clusters`
-    <folder>/routes.json      `tiffin.gateway.routes`
+    <folder>/clients.json     `tiffin.gateway.routes`: routes of the clients' requests
+<folder>/mirror.json      the same of the copies of requests
 
 The fields are those of Envoy's API version 3: https://www.envoyproxy.io/docs/envoy/latest/api-v3/api
 """
@@ -19,7 +20,7 @@ MAX_BODY_BYTES = 256 << 20
 # Largest body of which the prediction log has the values.
 MAX_LOGGED_BYTES = 1 << 20
 
-CLUSTERS, ROUTES, BOOTSTRAP = "clusters.json", "routes.json", "bootstrap.json"
+CLUSTERS, BOOTSTRAP = "clusters.json", "bootstrap.json"
 # The listeners, each with a route table of its name: clients, and copies of their requests.
 CLIENTS, MIRROR = "clients", "mirror"
 
@@ -29,7 +30,6 @@ _GRPC_STATS = "type.googleapis.com/envoy.extensions.filters.http.grpc_stats.v3.F
 _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 _ACCESS_LOG = "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig"
 _UUID = "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"
-_METHODS = ["Predict", "Classify", "Regress", "MultiInference"]
 # In milliseconds. Envoy's own are too coarse for models that answer in a few.
 _BUCKETS = [
     0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12.5, 15, 20, 25, 30, 40, 50, 65, 80, 100, 125, 150, 200, 250, 300, 400, 500,
@@ -100,7 +100,6 @@ def make_bootstrap(places: Places) -> dict[str, Any]:
             "stats_tags": [
                 *({"tag_name": name, "regex": regex} for name, regex in _TAGS.items()),
                 *({"tag_name": f"envoy.{name}"} for name in ("response_code", "response_code_class")),
-                *({"tag_name": f"envoy.grpc_bridge_{name}"} for name in ("service", "method")),
             ],
             "histogram_bucket_settings": [{"match": {"prefix": "cluster."}, "buckets": _BUCKETS}],
         },
@@ -108,9 +107,8 @@ def make_bootstrap(places: Places) -> dict[str, Any]:
 
 
 def _listener(name: str, address: dict[str, Any], places: Places) -> dict[str, Any]:
-    source = {
-        "path_config_source": {"path": str(places.folder / ROUTES), "watched_directory": {"path": str(places.folder)}}
-    }
+    folder = {"path": str(places.folder)}
+    source = {"path_config_source": {"path": str(places.folder / f"{name}.json"), "watched_directory": folder}}
     return {
         "name": name,
         "address": address,
@@ -140,12 +138,7 @@ def _filters(places: Places) -> list[dict[str, Any]]:
     return [
         {"name": "envoy.filters.http.lua",
          "typed_config": {"@type": _LUA, "default_source_code": {"inline_string": settings + source}}},
-        {"name": "grpc_stats", "typed_config": {
-            "@type": _GRPC_STATS,
-            "individual_method_stats_allowlist": {
-                "services": [{"name": "tensorflow.serving.PredictionService", "method_names": _METHODS}]
-            },
-        }},
+        {"name": "grpc_stats", "typed_config": {"@type": _GRPC_STATS, "stats_for_all_methods": False}},
         {"name": "router", "typed_config": {"@type": _ROUTER}},
     ]  # fmt: skip
 

@@ -11,7 +11,7 @@ from tiffin import storage
 from tiffin.errors import TiffinError
 from tiffin.gateway import admin
 from tiffin.gateway.clusters import Upstreams, make_clusters
-from tiffin.gateway.envoy import CLUSTERS, ROUTES
+from tiffin.gateway.envoy import CLUSTERS
 from tiffin.gateway.routes import make_routes
 from tiffin.gateway.table import Table, parse_table
 from tiffin.serving.root import GATEWAY
@@ -65,7 +65,8 @@ class Follower:
         # Routes may name a cluster only once Envoy has it, and no cluster may go before its routes have.
         names = {one["name"] for one in clusters}
         self._write_clusters([*clusters, *(one for one in self._clusters if one["name"] not in names)])
-        write_resources(self.folder / ROUTES, digest, make_routes(self.table, has_rest=has_rest, digest=digest))
+        for name, table in make_routes(self.table, has_rest=has_rest, digest=digest).items():
+            write_resources(self.folder / f"{name}.json", digest, [table])
         self.digest = digest
         return True
 

@@ -28,8 +28,8 @@ _RETRIES = {
 }
 
 
-def make_routes(table: Table, *, has_rest: bool, digest: str = "") -> list[dict[str, Any]]:
-    """Return the route tables of the clients' requests and of their copies.
+def make_routes(table: Table, *, has_rest: bool, digest: str = "") -> dict[str, dict[str, Any]]:
+    """Return the route table of each listener: of the clients' requests and of their copies.
 
     Args:
         table: Where the requests for each model go.
@@ -59,7 +59,7 @@ def make_routes(table: Table, *, has_rest: bool, digest: str = "") -> list[dict[
         for kind, prefix in (("grpc", _PREDICTIONS), ("rest", _REST))
         if kind in protocols
     ]
-    return [_table(CLIENTS, clients), _table(MIRROR, copies)]
+    return {CLIENTS: _table(CLIENTS, clients), MIRROR: _table(MIRROR, copies)}
 
 
 def _of_model(name: str, served: Served, protocol: Protocol) -> Iterator[dict[str, Any]]:

@@ -150,6 +150,16 @@ def stop_unless_needed(state: str | Path) -> None:
         os.close(users)
 
 
+@contextlib.contextmanager
+def needing(state: str | Path) -> Iterator[None]:
+    """Prevent others from stopping the server of the state folder during the block."""
+    users = _need(state)
+    try:
+        yield
+    finally:
+        os.close(users)
+
+
 def _need(state: str | Path) -> int:
     """Return the descriptor of a lock that prevents others from stopping the server until it is closed."""
     users = _open_users(state)

@@ -3,7 +3,8 @@
     python -m tiffin.local.server_process --state=.tiffin --host=127.0.0.1 --port=8500
 
 TensorFlow Serving reads one config file. In the serving root every model has its own, so that deployments of different
-models do not conflict; this process merges them whenever one changes.
+models do not conflict; this process merges them whenever one changes. With `--track=candidate`, it is the candidate server
+of a gateway, which serves the candidates of the models.
 """
 
 import argparse
@@ -16,9 +17,10 @@ import time
 from pathlib import Path
 
 from tiffin.errors import TiffinError, explain
-from tiffin.local import serving
+from tiffin.local import gateway, serving
+from tiffin.local.ports import find_port
 from tiffin.serving.model_config import format_config, read_config
-from tiffin.serving.root import find_stable_configs
+from tiffin.serving.root import CANDIDATE, STABLE, find_configs
 from tiffin.storage.files import write_bytes
 
 _POLL_SECONDS = 0.2
@@ -30,6 +32,8 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--rest-port", type=int, help="0 for any free port; without it, there is no REST API")
+    parser.add_argument("--track", choices=["stable", "candidate"], default="stable")
     parser.add_argument("--allow-reload-config", action="store_true")
     options = parser.parse_args()
     # Imports TensorFlow, which `merge_configs` does not need.
@@ -37,16 +41,25 @@ def main() -> int:
 
     # A background server should not keep the working directory in use.
     os.chdir("/")
-    config = serving.server_folder(options.state) / "models.config"
+    is_stable = options.track == "stable"
+    folder = serving.server_folder(options.state) if is_stable else gateway.gateway_folder(options.state)
+    config = folder / ("models.config" if is_stable else CANDIDATE)
+    name = STABLE if is_stable else CANDIDATE
+    rest = find_port(options.host, options.rest_port) if options.rest_port is not None else 0
     sources: dict[Path, tuple[int, bytes]] = {}
-    merge_configs(options.state, config, sources)
+    merge_configs(options.state, config, sources, name)
     changed = threading.Event()
-    threading.Thread(target=_follow, args=(options.state, config, sources, changed), daemon=True).start()
+    if is_stable:
+        serving.rest_path(options.state).unlink(missing_ok=True)
+        if rest:
+            write_bytes(serving.rest_path(options.state), f"{options.host}:{rest}".encode())
+    threading.Thread(target=_follow, args=(options.state, config, sources, changed, name), daemon=True).start()
     try:
         return serve(
             [
                 f"--port={options.port}",
                 f"--host={options.host}",
+                f"--rest_api_port={rest}",
                 f"--model_config_file={config}",
                 # The merged file is the only way to change the models. It is in a folder of the user, whereas the port is open
                 # to every user of the machine.
@@ -59,14 +72,17 @@ def main() -> int:
             changed,
         )
     finally:
-        serving.record_path(options.state).unlink(missing_ok=True)
+        if is_stable:
+            serving.record_path(options.state).unlink(missing_ok=True)
 
 
-def _follow(state: Path, config: Path, sources: dict[Path, tuple[int, bytes]], changed: threading.Event) -> None:
+def _follow(
+    state: Path, config: Path, sources: dict[Path, tuple[int, bytes]], changed: threading.Event, name: str
+) -> None:
     """Merge the configs whenever one changes, and set `changed`; end the process when its folder is removed."""
     while config.parent.is_dir():
         try:
-            if merge_configs(state, config, sources):
+            if merge_configs(state, config, sources, name):
                 changed.set()
         except Exception as error:  # noqa: BLE001 - keep serving; the next attempt may succeed
             _log(f"could not merge the model configs: {explain(error) or repr(error)}")
@@ -75,7 +91,7 @@ def _follow(state: Path, config: Path, sources: dict[Path, tuple[int, bytes]], c
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def merge_configs(state: Path, config: Path, sources: dict[Path, tuple[int, bytes]]) -> bool:
+def merge_configs(state: Path, config: Path, sources: dict[Path, tuple[int, bytes]], name: str = STABLE) -> bool:
     """Merge the configs of all models into one file, if any of them changed.
 
     For a config that cannot be read, for example because it is being written, the last valid content is used.
@@ -84,12 +100,13 @@ def merge_configs(state: Path, config: Path, sources: dict[Path, tuple[int, byte
         state: The state folder.
         config: File to write.
         sources: Path -> modification time and content of each config when last read; updated.
+        name: Name of the config of each model. Defaults to that of the stable servers.
 
     Returns:
         Whether the file was written.
     """
     changed = not config.exists()
-    found = find_stable_configs(serving.serving_root(state))
+    found = find_configs(serving.serving_root(state), name)
     for path in [path for path in sources if path not in found]:
         del sources[path]
         changed = True

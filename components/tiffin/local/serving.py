@@ -1,322 +1,46 @@
-"""Find, start and stop the model server of a state folder.
+"""The model server of a state folder.
 
-    <state>/serving/                 the serving root, written by deployments
-    <state>/server/server.json       {"address", "pid", "started", "state"} of the running server
-    <state>/server/lock              locked by the server until it ends
-    <state>/server/server.log        its log
-    <state>/server/models.config     its model config, merged from the serving root
-
-The lock decides whether a server is running. The kernel releases it however the server ends, so that the record of a
-killed server, whose process id may belong to another process by now, is recognised as stale.
+<state>/serving/                 the serving root, written by deployments
+<state>/server/                  its files, see `tiffin.local.programs`
+<state>/server/models.config     its model config, merged from the serving root
+<state>/server/rest              address of its REST API, if it has one
 """
 
-import contextlib
-import datetime
-import errno
-import fcntl
-import json
-import os
-import signal
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from tiffin.errors import ServingError, TiffinError
-from tiffin.local.environments import find_python
-from tiffin.local.interpreters import Interpreter, fork_detached
-from tiffin.local.ports import find_port
-from tiffin.storage.files import write_json
+from tiffin.local import programs
+from tiffin.local.programs import Program, Server, is_open, launch, spawn, wait_until_open
+
+__all__ = ["DEFAULT_PORT", "MODEL_SERVER", "Server", "is_open", "launch", "spawn", "wait_until_open"]
 
 DEFAULT_PORT = 8500
+MODEL_SERVER = Program("model server", "server", "tiffin.local.server_process", "model", DEFAULT_PORT)
 
-_MODULE = "tiffin.local.server_process"
-_BACKGROUND: list[subprocess.Popen[bytes]] = []
+# The functions of `programs`, for the model server.
+server_folder = partial(programs.find_folder, MODEL_SERVER)
+make_server_folder = partial(programs.make_folder, MODEL_SERVER)
+record_path = partial(programs.record_path, MODEL_SERVER)
+find_server = partial(programs.find, MODEL_SERVER)
+is_running = partial(programs.is_running, MODEL_SERVER)
+starting_server = partial(programs.starting, MODEL_SERVER)
+start_server = partial(programs.start, MODEL_SERVER)
+stop_server = partial(programs.stop, MODEL_SERVER)
 
 
-@dataclass(frozen=True)
-class Server:
-    """The model server of a state folder.
+def rest_path(state: str | Path) -> Path:
+    """Return the path of the file with the address of the server's REST API."""
+    return server_folder(state) / "rest"
 
-    Attributes:
-        state: The state folder.
-        address: Address as host:port.
-        pid: Process id; None while it starts.
-    """
 
-    state: Path
-    address: str
-    pid: int | None
-
-    @property
-    def log(self) -> Path:
-        """Its log file."""
-        return server_folder(self.state) / "server.log"
+def rest_address(state: str | Path) -> str:
+    """Return the address of the running server's REST API as host:port; empty if it has none."""
+    try:
+        return rest_path(state).read_text().strip() if is_running(state) else ""
+    except FileNotFoundError:
+        return ""
 
 
 def serving_root(state: str | Path) -> Path:
     """Return the serving root of a state folder."""
     return Path(state).absolute() / "serving"
-
-
-def server_folder(state: str | Path) -> Path:
-    """Return the folder for the files of the model server."""
-    return Path(state).absolute() / "server"
-
-
-def make_server_folder(state: str | Path) -> Path:
-    """Create and return the folder for the files of the model server, which only its user may read and change.
-
-    Whoever can write the model config there can load a model that reads and writes the user's files.
-    """
-    folder = server_folder(state)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid == os.geteuid():
-        folder.chmod(0o700)
-    return folder
-
-
-def record_path(state: str | Path) -> Path:
-    """Return the path of the record of the running server."""
-    return server_folder(state) / "server.json"
-
-
-def find_server(state: str | Path) -> Server | None:
-    """Return the running or starting server of the state folder; None if there is none."""
-    # A process that holds the lock without a record is about to write it, or has removed it and is about to end.
-    for _ in range(40):
-        if not is_running(state):
-            return None
-        with contextlib.suppress(OSError, ValueError):
-            record: dict[str, Any] = json.loads(record_path(state).read_bytes())
-            return Server(Path(state).absolute(), record["address"], record["pid"])
-        time.sleep(0.05)
-    return None
-
-
-def is_running(state: str | Path) -> bool:
-    """Return whether a server of the state folder runs or starts."""
-    try:
-        lock = os.open(server_folder(state) / "lock", os.O_RDWR)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    try:
-        return not _take(lock)
-    finally:
-        os.close(lock)
-
-
-@contextlib.contextmanager
-def starting_server(
-    state: str | Path, host: str = "127.0.0.1", port: int | None = None
-) -> Iterator[tuple[Server, tuple[int, ...]]]:
-    """Reserve the server of a state folder, so that no other process can start one during the block.
-
-    Args:
-        state: The state folder.
-        host: Address to listen on. Defaults to `127.0.0.1`.
-        port: Port to listen on. Defaults to 8500, or a free port if 8500 is taken.
-
-    Yields:
-        The server, and the descriptors of the locks on the state folder and the port, which the server's process must
-        inherit; no descriptors if a server is already running.
-
-    Raises:
-        TiffinError: The requested port is taken.
-    """
-    folder = make_server_folder(state)
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    with contextlib.ExitStack() as stack:
-        stack.callback(os.close, lock)
-        # `find_server` of another process holds the lock for a moment.
-        for _ in range(10):
-            if _take(lock):
-                break
-            running = find_server(state)
-            if running:
-                yield running, ()
-                return
-            time.sleep(0.02)
-        number, hold = _choose_port(host, port)
-        stack.enter_context(hold)
-        server = Server(Path(state).absolute(), f"{_reachable(host)}:{number}", None)
-        yield _write_record(server), (lock, hold.fileno())
-
-
-def start_server(state: str | Path) -> tuple[Server, bool]:
-    """Start a server in the background unless one is running.
-
-    Returns:
-        The server, which may not answer yet, and whether this call started it.
-    """
-    with starting_server(state) as (server, locks):
-        if not locks:
-            return server, False
-        return launch(server, locks), True
-
-
-def launch(server: Server, locks: tuple[int, ...], interpreter: Interpreter | None = None) -> Server:
-    """Start the process of a reserved server, which outlives this process.
-
-    Args:
-        server: The server that `starting_server` yields.
-        locks: The descriptors that `starting_server` yields. The caller may close them afterwards.
-        interpreter: A warm interpreter of `model` to fork once it is ready. Defaults to a new process.
-
-    Raises:
-        OSError: The interpreter did not start.
-    """
-    if interpreter is None:
-        process = spawn(server, locks)
-        # A reference prevents Python's ResourceWarning about a process that nobody waits for.
-        _BACKGROUND.append(process)
-        return replace(server, pid=process.pid)
-    with server.log.open("ab") as log, open(os.devnull, "rb") as nothing:
-        pid = fork_detached(interpreter, _command(server), (nothing.fileno(), log.fileno(), log.fileno(), *locks))
-    return _write_record(replace(server, pid=pid))
-
-
-def spawn(
-    server: Server, locks: tuple[int, ...], host: str = "127.0.0.1", allow_reload_config: bool = False
-) -> subprocess.Popen[bytes]:
-    """Start a new process for a reserved server, and return it.
-
-    Args:
-        server: The server that `starting_server` yields.
-        locks: The descriptors that `starting_server` yields. The caller may close them afterwards.
-        host: Address to listen on. Defaults to `127.0.0.1`.
-        allow_reload_config: Whether clients may change the models. Defaults to False.
-    """
-    with server.log.open("ab") as log:
-        process = subprocess.Popen(
-            [find_python("model"), "-m", *_command(server, host), *["--allow-reload-config"] * allow_reload_config],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=locks,
-            # Ctrl-C in a terminal should not end it.
-            start_new_session=True,
-        )
-    _write_record(replace(server, pid=process.pid))
-    return process
-
-
-def _command(server: Server, host: str = "127.0.0.1") -> list[str]:
-    """Return the module and arguments of the server's process."""
-    port = server.address.rpartition(":")[2]
-    return [_MODULE, f"--state={server.state}", f"--host={host}", f"--port={port}"]
-
-
-def _write_record(server: Server) -> Server:
-    """Write the record of the running server, and return the server."""
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    write_json(
-        record_path(server.state),
-        {"address": server.address, "pid": server.pid, "started": now, "state": str(server.state)},
-    )
-    return server
-
-
-def stop_server(state: str | Path, timeout: float = 30) -> Server | None:
-    """Stop the server of the state folder and return it; return None if none is running.
-
-    Args:
-        state: The state folder.
-        timeout: Seconds to wait; after half of them the server is killed. Defaults to 30.
-
-    Raises:
-        ServingError: The server did not end within `timeout` seconds.
-    """
-    server = find_server(state)
-    deadline = time.monotonic() + timeout
-    number = signal.SIGTERM
-    while (running := find_server(state)) is not None:
-        if running.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(running.pid, number)
-        if time.monotonic() > deadline:
-            raise ServingError(
-                f"The model server of '{state}' did not end within {timeout:g} s. Kill its process {running.pid}; "
-                f"see {running.log}."
-            )
-        if time.monotonic() > deadline - timeout / 2:
-            number = signal.SIGKILL
-        time.sleep(0.05)
-    record_path(state).unlink(missing_ok=True)
-    # Reap the server if it was a child of this process.
-    _BACKGROUND[:] = [process for process in _BACKGROUND if process.poll() is None]
-    return server
-
-
-def wait_until_open(server: Server, timeout: float = 90) -> None:
-    """Wait until the server accepts connections, which it does once its models are loaded.
-
-    Args:
-        server: The server.
-        timeout: Seconds to wait. Defaults to 90.
-
-    Raises:
-        ServingError: The server ended, or did not answer within `timeout` seconds.
-    """
-    deadline = time.monotonic() + timeout
-    while not is_open(server.address):
-        if find_server(server.state) is None:
-            raise ServingError(f"The model server at {server.address} ended before it answered. See {server.log}.")
-        if time.monotonic() > deadline:
-            raise ServingError(
-                f"No response from the model server at {server.address} within {timeout:g} s. See {server.log}."
-            )
-        time.sleep(0.05)
-
-
-def is_open(address: str) -> bool:
-    """Return whether host:port accepts connections."""
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=1):
-            return True
-    except OSError:
-        return False
-
-
-def _take(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            raise
-        return False
-    return True
-
-
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - an address to connect to
-
-
-def _choose_port(host: str, port: int | None) -> tuple[int, socket.socket]:
-    """Return a free port, and a socket that reserves it among the model servers of this module.
-
-    A server binds its port only after importing TensorFlow. Until it ends, a Unix socket with an abstract name that
-    contains the port number reserves the port: such names are unique in a network namespace, like ports.
-    """
-    reason = "used by another local model server"
-    for wanted in [DEFAULT_PORT, *[0] * 20] if port is None else [port]:
-        try:
-            number = find_port(host, wanted)
-        except OSError as error:
-            reason = str(error.strerror)
-            continue
-        hold = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            hold.bind(f"\0tiffin-model-server-{number}")
-        except OSError:
-            hold.close()
-            continue
-        return number, hold
-    raise TiffinError(
-        f"Port {port} on {host} is not available: {reason}. Choose another port with --port, or stop its server."
-    )

@@ -57,9 +57,9 @@ def resolve_root(location: str) -> str:
     return location if "://" in location else str(Path(location).resolve())
 
 
-def find_stable_configs(root: Path) -> list[Path]:
-    """Return the sorted paths of all models' stable configs in a serving root on local disk."""
-    return sorted(root.glob(f"*/{STABLE}"))
+def find_configs(root: Path, name: str = STABLE) -> list[Path]:
+    """Return the sorted paths of all models' configs of this name in a serving root on local disk."""
+    return sorted(root.glob(f"*/{name}"))
 
 
 def find_models(root: str) -> list[str]:
