@@ -1,10 +1,8 @@
 """`tiffin serve`."""
 
-import signal
-import subprocess
-
 import click
 
+from tiffin.commands.foreground import describe, wait_for_end
 from tiffin.commands.options import debug_option, examples, state_option
 from tiffin.commands.output import echo
 from tiffin.errors import TiffinError
@@ -47,40 +45,15 @@ def serve(*, state: str, port: int, host: str, allow_reload_config: bool, stop: 
         return 0
     if status:
         running = serving.find_server(state)
-        echo(_describe(running) if running else nothing)
+        echo(describe(running) if running else nothing)
         return 0 if running else 1
     with serving.starting_server(state, host, port) as (server, locks):
         if not locks:
-            echo(_describe(server))
+            echo(describe(server))
             if allow_reload_config:
                 raise TiffinError(
                     "--allow-reload-config applies to a new server. Stop the running one with --stop first."
                 )
             return 0
         process = serving.spawn(server, locks, host, ["--allow-reload-config"] * allow_reload_config)
-    return _wait(server, process)
-
-
-def _describe(server: serving.Server) -> str:
-    return f"A server is running for {server.state} at {server.address}, process {server.pid}. Log: {server.log}"
-
-
-def _wait(server: serving.Server, process: subprocess.Popen[bytes]) -> int:
-    """Wait until the process ends, or end it on a signal."""
-    # Shells start background jobs with SIGINT ignored; handle it anyway.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        serving.wait_until_open(server)
-        echo(f"Serving {serving.serving_root(server.state)} at {server.address}. Press Ctrl-C to stop.")
-        echo(f"Log: {server.log}")
-        return 1 if process.wait() else 0
-    except KeyboardInterrupt:
-        echo("\nStopping the server.", err=True)
-        return 0
-    finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return wait_for_end(server, process, f"Serving {serving.serving_root(server.state)} at {server.address}.")

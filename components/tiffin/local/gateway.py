@@ -6,15 +6,20 @@
 <state>/predictions/             the prediction log
 """
 
-import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.errors import InputError
+from tiffin.gateway.table import Served, parse_table
 from tiffin.local import programs
-from tiffin.local.programs import Program
+from tiffin.local.programs import Program, spawn
+from tiffin.local.serving import serving_root
+from tiffin.serving.root import GATEWAY as GATEWAY_FILE
+
+__all__ = ["DEFAULT_PORT", "GATEWAY", "spawn"]
 
 DEFAULT_PORT = 8600
 GATEWAY = Program("gateway", "gateway", "tiffin.local.gateway_process", "gateway", DEFAULT_PORT)
@@ -68,6 +73,24 @@ def read_status(state: str | Path) -> Status | None:
         return None
 
 
-def show(status: Status) -> str:
-    """Return a status as text of JSON."""
-    return json.dumps(documents.to_json(status))
+def read_traffic(state: str | Path) -> dict[str, Served]:
+    """Return where the requests for each model of a state folder go.
+
+    Raises:
+        InputError: The file of the serving root is invalid.
+    """
+    root = str(serving_root(state))
+    return dict(sorted(parse_table(storage.read(storage.join(root, GATEWAY_FILE)), root).models.items()))
+
+
+def describe_traffic(served: Served) -> str:
+    """Return where the requests for a model go, such as `80 % to version 1, 20 % to the candidate, version 2`."""
+    stable = "no version" if served.version is None else f"version {served.version}"
+    traffic = served.traffic
+    if traffic.candidate is None:
+        return f"all requests to {stable}"
+    candidate = f"the candidate, version {traffic.candidate}"
+    if traffic.mirror:
+        return f"all requests to {stable}, copies of {traffic.mirror:g} % to {candidate}"
+    sticky = f", by the header {traffic.sticky}" if traffic.sticky else ""
+    return f"{100 - traffic.weight:g} % to {stable}, {traffic.weight:g} % to {candidate}{sticky}"

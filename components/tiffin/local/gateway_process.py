@@ -37,6 +37,8 @@ _LOOK_SECONDS = 0.2
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 # Time that a part runs after which the next pause is the shortest again.
 _STEADY_SECONDS = 30.0
+# Attempts to start Envoy.
+_MOST_FAILURES = 3
 # The candidate server stays for this long without a candidate, so that requests under way are answered.
 _IDLE_SECONDS = 10.0
 _STOP_SECONDS = 10.0
@@ -101,7 +103,7 @@ class Gateway:
         state: The state folder.
         places: Where Envoy listens.
         guard: Ends the parts if this process is killed.
-        stable_rest: Port of the stable server's REST API, if this process starts it.
+        recorder_metrics: URL of the recorder's metrics; empty if requests are not recorded.
     """
 
     state: Path
@@ -112,6 +114,7 @@ class Gateway:
     _candidate: Part | None = None
     _candidate_ports: tuple[int, int] = (0, 0)
     _needed: float = 0.0
+    _is_ready: bool = False
     _status: gateway.Status | None = None
 
     def run(self, stopped: threading.Event) -> None:
@@ -128,12 +131,20 @@ class Gateway:
                     for part in self._parts:
                         part.keep_running(folder, self.guard)
                     self._write_status()
+                    self._check_start()
                 except (TiffinError, OSError) as error:
                     _log(explain(error) or repr(error))
                 stopped.wait(_LOOK_SECONDS)
         finally:
             for part in [*self._parts, *([self._candidate] if self._candidate else [])]:
                 part.stop(self.guard)
+
+    def _check_start(self) -> None:
+        """End this process if Envoy has never answered and does not start."""
+        self._is_ready = self._is_ready or self.places.admin.exists()
+        failed = next((part for part in self._parts if part.name == "envoy" and part.restarts >= _MOST_FAILURES), None)
+        if failed and not self._is_ready:
+            raise SystemExit(f"error: Envoy did not start. See {gateway.gateway_folder(self.state) / 'envoy.log'}.")
 
     def add(self, name: str, command: Sequence[str]) -> None:
         """Add a part that runs as long as the gateway."""

@@ -1,0 +1,93 @@
+"""`tiffin gateway`."""
+
+import click
+
+from tiffin.artifacts import documents
+from tiffin.commands.foreground import describe, wait_for_end
+from tiffin.commands.options import debug_option, examples, state_option
+from tiffin.commands.output import echo, echo_json
+from tiffin.errors import TiffinError
+from tiffin.local import gateway as local
+from tiffin.local.programs import Server
+from tiffin.local.serving import serving_root
+
+_USAGE = ("tiffin gateway", "tiffin predict rows.csv --address 127.0.0.1:8600", "tiffin gateway --status")
+
+
+@click.command(epilog=examples(*_USAGE))
+@state_option
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=local.DEFAULT_PORT,
+    show_default=True,
+    metavar="PORT",
+    help="Port for clients, by gRPC and by REST.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Address to listen on; 0.0.0.0 for all interfaces.",
+)
+@click.option("--no-record", is_flag=True, help="Write no prediction log.")
+@click.option("--stop", is_flag=True, help="Stop the gateway of --state.")
+@click.option("--status", is_flag=True, help="Show the gateway of --state; exit with status 1 if none is running.")
+@click.option("--json", "as_json", is_flag=True, help="With --status, write JSON.")
+@debug_option
+def gateway(*, state: str, port: int, host: str, no_record: bool, stop: bool, status: bool, as_json: bool) -> int:
+    """Run Envoy in front of the model servers of --state, until Ctrl-C.
+
+    Clients of the gateway notice nothing of a rollout: it divides the requests for a model between the version in production
+    and its candidate, and writes the prediction log. It starts the model server unless one is running.
+    """
+    if stop and status:
+        raise click.UsageError("--stop and --status should not be used together.")
+    if as_json and not status:
+        raise click.UsageError("--json should be used with --status.")
+    nothing = f"No gateway is running for {state}."
+    if stop:
+        stopped = local.stop_gateway(state)
+        echo(f"Stopped the gateway at {stopped.address}." if stopped else nothing)
+        return 0
+    if status:
+        running = local.find_gateway(state)
+        _show(state, running, as_json)
+        return 0 if running else 1
+    with local.starting_gateway(state, host, port) as (server, locks):
+        if not locks:
+            echo(describe(server))
+            if no_record:
+                raise TiffinError("--no-record applies to a new gateway. Stop the running one with --stop first.")
+            return 0
+        process = local.spawn(server, locks, host, ["--no-record"] * no_record)
+    return wait_for_end(server, process, f"Gateway of {serving_root(server.state)} at {server.address}, gRPC and REST.")
+
+
+def _show(state: str, running: Server | None, as_json: bool) -> None:
+    found = local.read_status(state) if running else None
+    traffic = local.read_traffic(state) if running else {}
+    if as_json:
+        address = running.address if running else None
+        echo_json(documents.to_json({"address": address, "parts": found, "traffic": traffic}))
+        return
+    if running is None:
+        echo(f"No gateway is running for {state}.")
+        return
+    echo(describe(running))
+    if found is None:
+        echo("It is still starting.")
+        return
+    rows = {
+        "stable server": found.stable,
+        "candidate server": found.candidate or "not running: no model has a candidate",
+        "metrics": found.metrics,
+        "prediction log": found.log_root or "none",
+        "recorder": found.recorder_metrics or "none",
+        "restarted": ", ".join(f"{name} {number} times" for name, number in found.restarts.items()) or "nothing",
+    }
+    for name, value in rows.items():
+        echo(f"  {name:<16}  {value}")
+    for model, one in traffic.items():
+        echo(f"  {model:<16}  {local.describe_traffic(one)}")
