@@ -6,8 +6,11 @@
 
 -- LIMIT, bytes of a body that is logged, and RECORDS, whether there is a recorder, are set above.
 local GRPC = "/tensorflow.serving."
--- Messages around ModelSpec: each of these is field 1 of the one before.
-local DEPTH = {["PredictionService/MultiInference"] = 2}
+-- Methods that predict. In the message of each, ModelSpec is field 1, or field 1 of field 1.
+local DEPTH = {
+  ["PredictionService/Predict"] = 1, ["PredictionService/Classify"] = 1, ["PredictionService/Regress"] = 1,
+  ["PredictionService/MultiInference"] = 2,
+}
 
 -- Protocol buffers: https://protobuf.dev/programming-guides/encoding/
 local function varint(text, at)
@@ -85,9 +88,10 @@ end
 local function is_sampled(handle, id)
   local share = handle:metadata():get("share") or 1
   if share >= 1 then return true end
-  local hash = 5381
-  for index = 1, #id do hash = (hash * 33 + id:byte(index)) % 4294967296 end
-  return hash < share * 4294967296
+  -- The generator of Park and Miller (1988), with the bytes as its seeds; a few more steps spread IDs that are alike.
+  local hash = 1
+  for index = 1, #id + 4 do hash = ((hash + (id:byte(index) or 0)) * 48271) % 2147483647 end
+  return hash < share * 2147483647
 end
 
 local function keep(handle, name, body)
@@ -101,11 +105,12 @@ function envoy_on_request(handle)
   local headers = handle:headers()
   local path, kind = headers:get(":path") or "", headers:get("content-type") or ""
   headers:remove("x-tiffin-pinned")
-  local name, pinned
+  local name, pinned, predicts
   local method = path:sub(1, #GRPC) == GRPC and path:sub(#GRPC + 1) or nil
   local body
   if method and kind:find("^application/grpc") then
     body = handle:body()
+    predicts = DEPTH[method] ~= nil
     if body then
       local depth = DEPTH[method] or 1
       -- The specification of the model is the first field that clients write; a larger start is read only if it is not.
@@ -115,13 +120,14 @@ function envoy_on_request(handle)
     end
   else
     name, pinned = read_path(path)
-    if headers:get(":method") == "POST" then body = handle:body() end
+    predicts = headers:get(":method") == "POST" and path:find(":[%a]+$") ~= nil
+    if predicts then body = handle:body() end
   end
   headers = handle:headers()
   if name and #name <= 256 and not name:find("[%c]") then headers:replace("x-tiffin-model", name)
   elseif method or name then headers:remove("x-tiffin-model") end
   if pinned then headers:add("x-tiffin-pinned", pinned) end
-  if RECORDS and body and is_sampled(handle, headers:get("x-request-id") or "") then
+  if RECORDS and predicts and body and is_sampled(handle, headers:get("x-request-id") or "") then
     handle:streamInfo():dynamicMetadata():set("tiffin", "logged", true)
     keep(handle, "request", body)
   end

@@ -252,4 +252,6 @@ def _log(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    # A second signal, while Python ends, would give another exit status.
+    os._exit(status)

@@ -1,0 +1,1 @@
+RUNS_IN = ("gateway",)
