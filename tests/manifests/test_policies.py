@@ -185,6 +185,7 @@ def open_ports(cluster: Cluster, server: dict[str, Any], pod: dict[str, str], na
 
 def test_only_those_who_deploy_reach_the_grpc_port(cluster: Cluster) -> None:
     """TensorFlow Serving takes HandleReloadConfigRequest, which loads any SavedModel, on the port of predictions."""
+    envoy = "tiffin-gateway" in cluster.names("Deployment")
     gateway = "tiffin-allow-gateway" in cluster.names("NetworkPolicy")
     for name in ("tiffin-stable", "tiffin-candidate"):
         server = cluster.pods()[name]
@@ -198,6 +199,9 @@ def test_only_those_who_deploy_reach_the_grpc_port(cluster: Cluster) -> None:
             assert open_ports(cluster, server, labels, "elsewhere") == set()
             reached = open_ports(cluster, server, labels, "envoy-gateway-system")
             assert reached == ({"grpc"} if gateway else set())
+        if envoy:
+            labels = cluster.pods()["tiffin-gateway"]["metadata"]["labels"]
+            assert open_ports(cluster, server, labels) == {"grpc", "http"}
 
 
 def test_gateways_route_predictions_and_status_only(cluster: Cluster) -> None:
@@ -354,8 +358,8 @@ def test_the_gpu_image_has_the_same_version() -> None:
 
 def test_a_rollout_needs_no_spare_gpu(cluster: Cluster) -> None:
     for workload in cluster.of("Deployment"):
-        [container] = workload["spec"]["template"]["spec"]["containers"]
-        if "nvidia.com/gpu" in container["resources"]["limits"]:
+        containers = workload["spec"]["template"]["spec"]["containers"]
+        if any("nvidia.com/gpu" in container["resources"]["limits"] for container in containers):
             assert workload["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
 
 

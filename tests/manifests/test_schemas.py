@@ -16,7 +16,7 @@ from support.manifest_rendering import read_goldens
 RELEASES = ("1.30", "1.37")
 # Schemas of the custom resources used; any other custom resource fails.
 CUSTOM = {path.stem: json.loads(path.read_text()) for path in Path(__file__).with_name("schemas").iterdir()}
-CUSTOM_GROUPS = ("gateway.networking.k8s.io/", "networking.istio.io/")
+CUSTOM_GROUPS = ("gateway.networking.k8s.io/", "networking.istio.io/", "monitoring.coreos.com/")
 
 
 @functools.cache

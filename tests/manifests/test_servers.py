@@ -14,7 +14,6 @@ import yaml
 
 from support.manifest_rendering import OVERLAYS, render
 from support.waiting import free_port
-from tiffin import storage
 from tiffin.local.environments import find_environment
 from tiffin.serving import model_config
 from tiffin.serving.root import CANDIDATE, STABLE, ServedModel
@@ -30,7 +29,7 @@ def container(key: str, overlay: str = "local") -> dict[str, Any]:
 def seed(root: Path, overlay: str = "local") -> None:
     job = container("Job/tiffin-seed", overlay)
     assert job["command"][0] == "python"
-    environment = os.environ | {"TIFFIN_SERVING_ROOT": str(root), "TIFFIN_MODEL": "taxi"}
+    environment = os.environ | {"TIFFIN_SERVING_ROOT": str(root)}
     subprocess.run([sys.executable, *job["command"][1:], *job["args"]], env=environment, check=True)
 
 
@@ -38,21 +37,20 @@ def seed(root: Path, overlay: str = "local") -> None:
 def test_the_seed_writes_empty_configurations(tmp_path: Path, overlay: str) -> None:
     seed(tmp_path, overlay)
 
-    taxi = ServedModel(str(tmp_path), "taxi")
-    assert {str(path) for path in tmp_path.rglob("*.config")} == {taxi.locate(STABLE), taxi.locate(CANDIDATE)}
+    assert set(tmp_path.rglob("*.config")) == {tmp_path / STABLE, tmp_path / CANDIDATE}
     for config in (STABLE, CANDIDATE):
-        text = storage.read_text(taxi.locate(config))
+        text = (tmp_path / config).read_text()
         assert text, "TensorFlow Serving cannot map an empty file into memory"
         assert model_config.read_config(text) == model_config.make_config()
 
 
 def test_the_seed_keeps_existing_configurations(tmp_path: Path) -> None:
-    taxi = ServedModel(str(tmp_path), "taxi")
-    storage.write_new(taxi.locate(STABLE), taxi.make_config(3))
+    config = ServedModel(str(tmp_path), "taxi").make_config(3)
+    (tmp_path / STABLE).write_bytes(config)
 
     seed(tmp_path)
 
-    assert storage.read_text(taxi.locate(STABLE)).encode() == taxi.make_config(3)
+    assert (tmp_path / STABLE).read_bytes() == config
 
 
 def expand(argument: str, values: dict[str, str]) -> str:
@@ -76,8 +74,7 @@ def test_a_server_reads_its_own_configuration(track: str, config: str) -> None:
 
     args = [expand(argument, values) for argument in pod["spec"]["containers"][0]["args"]]
 
-    uri = ServedModel(settings["TIFFIN_SERVING_ROOT"], settings["TIFFIN_MODEL"]).locate(config)
-    assert f"--model_config_file={uri}" in args
+    assert f"--model_config_file={settings['TIFFIN_SERVING_ROOT']}/{config}" in args
 
 
 def test_a_server_answers_its_probes_before_the_first_deployment(tmp_path: Path) -> None:
@@ -86,7 +83,7 @@ def test_a_server_answers_its_probes_before_the_first_deployment(tmp_path: Path)
     port = free_port()
     monitoring = tmp_path / "monitoring.config"
     monitoring.write_text(yaml.safe_load(render("local")["ConfigMap/tiffin-monitoring"])["data"][monitoring.name])
-    values = {"TIFFIN_SERVING_ROOT": str(tmp_path), "TIFFIN_MODEL": "taxi", "TIFFIN_TRACK": "stable"}
+    values = {"TIFFIN_SERVING_ROOT": str(tmp_path), "TIFFIN_TRACK": "stable"}
     args = [expand(argument, values) for argument in serving["args"]]
     args = [argument.replace("/etc/tiffin/", f"{tmp_path}/") for argument in args]
     args = [f"--port={port}" if argument == "--port=8500" else argument for argument in args]

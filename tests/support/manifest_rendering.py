@@ -20,11 +20,15 @@ KUBECTL = Path(sys.executable).parent / "kubectl"
 
 OVERLAYS = ("local", "kubeflow", "gcp")
 # Mutually exclusive options.
-ROUTES = ("gateway", "istio")
+ROUTES = ("envoy", "gateway", "istio")
+CHOICES = (
+    *itertools.product(("", "mlflow"), ("", *ROUTES), ("",), ("", "gpu")),
+    # It adds resources of its own.
+    ("", "", "prometheus", ""),
+    ("mlflow", "envoy", "prometheus", "gpu"),
+)
 COMBINATIONS = tuple(
-    (overlay, tuple(option for option in chosen if option))
-    for overlay in OVERLAYS
-    for chosen in itertools.product(("", "mlflow"), ("", *ROUTES), ("", "gpu"))
+    (overlay, tuple(option for option in chosen if option)) for overlay in OVERLAYS for chosen in CHOICES
 )
 SINGLE = tuple((overlay, options) for overlay, options in COMBINATIONS if len(options) == 1)
 
