@@ -19,7 +19,7 @@ class Kept(als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]
         self.address = f"127.0.0.1:{free_port()}"
         self.entries: list[Any] = []
 
-    def StreamAccessLogs(self, messages: Iterator[Any], _context: Any) -> Any:
+    def StreamAccessLogs(self, messages: Iterator[Any], _context: Any) -> Any:  # noqa: N802 - the name of the call
         for message in messages:
             self.entries += message.http_logs.log_entry
         return als_pb2.StreamAccessLogsResponse()

@@ -13,7 +13,7 @@ from tiffin.errors import Conflict, InputError
 from tiffin.gateway.table import Served, Table, parse_table
 from tiffin.gateway.traffic import parse_traffic
 from tiffin.serving import model_config
-from tiffin.serving.root import CANDIDATE, GATEWAY, STABLE, TRAFFIC, ServedModel, State, find_models
+from tiffin.serving.root import CANDIDATE, GATEWAY, STABLE, TRAFFIC, ServedModel, State, find_models, model_of
 
 _ATTEMPTS = 20
 
@@ -70,7 +70,8 @@ def _wanted(root: str, states: dict[str, State]) -> dict[str, bytes]:
 
 def _merge_configs(configs: dict[str, State], state: State) -> bytes:
     before = model_config.read_config(state[0].decode(errors="replace")) if state else model_config.make_config()
-    entries: dict[str, Any] = {}
+    own: dict[str, Any] = {}
+    others: dict[str, Any] = {}
     for name, found in configs.items():
         try:
             config = (
@@ -79,9 +80,11 @@ def _merge_configs(configs: dict[str, State], state: State) -> bytes:
             models = config.model_config_list.config
         except InputError:
             models = [one for one in before.model_config_list.config if one.name == name]
-        # TensorFlow Serving refuses a config that lists a name twice, with all models in it.
-        entries |= {one.name: one for one in models if one.name not in entries}
-    return model_config.format_config(model_config.make_config(entries.values())).encode()
+        for one in models:
+            (own if model_of(one.name) == name else others)[one.name] = one
+    # TensorFlow Serving refuses a config that lists a name twice, with all models in it. That of the model's own file counts.
+    entries = [one for _, one in sorted((others | own).items())]
+    return model_config.format_config(model_config.make_config(entries)).encode()
 
 
 def _merge_traffic(models: list[ServedModel], stable: dict[str, State], state: State, root: str) -> bytes:
