@@ -38,7 +38,7 @@ def clusters(folder: Path) -> set[str]:
 def test_a_serving_root_without_models(tmp_path: Path) -> None:
     folder = tmp_path / "envoy"
     with following(tmp_path / "none", folder) as process:
-        assert until(lambda: (folder / "followed").exists())
+        assert until((folder / "followed").exists)
         assert {path.name for path in folder.iterdir()} >= {BOOTSTRAP, CLUSTERS, f"{CLIENTS}.json", f"{MIRROR}.json"}
         assert clusters(folder) == {"copies", "copies/rest", "*/stable/grpc", "*/stable/rest"}
         process.send_signal(signal.SIGTERM)
@@ -50,7 +50,7 @@ def test_the_files_follow_the_table(tmp_path: Path) -> None:
     folder, table = tmp_path / "envoy", tmp_path / "root" / GATEWAY
     table.parent.mkdir()
     with following(table.parent, folder) as process:
-        assert until(lambda: (folder / "followed").exists())
+        assert until((folder / "followed").exists)
         table.write_bytes(Table({"taxi": Served(1, Traffic(2, 5))}).content)
         assert until(lambda: "taxi/candidate/grpc" in clusters(folder))
         routes = (folder / f"{CLIENTS}.json").read_text()

@@ -57,9 +57,8 @@ class Change:
     seconds: float
 
 
-@contextlib.contextmanager
-def serve(folder: Path) -> Iterator[tuple[ServedModel, serving.Server]]:
-    """Publish the versions in a state folder, promote the first one, and run the model server of the folder."""
+def publish(folder: Path) -> ServedModel:
+    """Publish the versions in the state folder `state` of a folder, and promote the first one."""
     tests = Path(__file__).parents[1]
     saved, state = folder / "models", folder / "state"
     arguments = json.dumps([str(saved), VERSIONS, INPUTS])
@@ -71,6 +70,13 @@ def serve(folder: Path) -> Iterator[tuple[ServedModel, serving.Server]]:
         served.publish(saved / str(version), version)
     with promoting(served, VERSIONS[0], _AUTHOR):
         pass
+    return served
+
+
+@contextlib.contextmanager
+def serve(folder: Path) -> Iterator[tuple[ServedModel, serving.Server]]:
+    """Publish the versions in a state folder, promote the first one, and run the model server of the folder."""
+    served, state = publish(folder), folder / "state"
     server, _ = serving.start_server(state)
     try:
         serving.wait_until_open(server)

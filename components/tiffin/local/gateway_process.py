@@ -32,9 +32,9 @@ from tiffin.serving import model_config
 from tiffin.serving.root import CANDIDATE, find_configs
 from tiffin.storage.files import write_json
 
-_LOOK_SECONDS = 0.2
-# A part that ended is started again after a pause that grows.
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+_LOOK_SECONDS = 0.1
+# A part that ended is started again at once, and after a pause that grows if it ends again soon.
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0, 10.0
 # Time that a part runs after which the next pause is the shortest again.
 _STEADY_SECONDS = 30.0
 # Attempts to start Envoy.
@@ -70,7 +70,11 @@ class Part:
             guard.remove(self._process.pid)
             _log(f"{self.name} ended with status {self._process.returncode}")
             ran, self._process = time.monotonic() - self._started, None
-            self._pause = _SHORTEST_PAUSE if ran > _STEADY_SECONDS else min(2 * self._pause, _LONGEST_PAUSE)
+            self._pause = (
+                _SHORTEST_PAUSE
+                if ran > _STEADY_SECONDS or not self.restarts
+                else min(2 * self._pause + 0.1, _LONGEST_PAUSE)
+            )
             self.restarts += 1
         if self.restarts and time.monotonic() < self._started + self._pause:
             return
