@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import datetime
 import errno
 import inspect
@@ -424,6 +425,12 @@ class TestConnection:
         with connect(server.address, metadata={"Authorization": "Bearer x"}) as client:
             client.status("taxi")
         assert server.headers["authorization"] == "Bearer x"
+
+    @pytest.mark.parametrize(("model", "sent"), [("taxi", "taxi"), ("ü", None), ("a\nb", None)])
+    def test_the_models_name_is_a_header(self, server, connect, model, sent):
+        with connect(server.address) as client, contextlib.suppress(ServingError):
+            client.status(model)
+        assert server.headers.get("x-tiffin-model") == sent
 
     def test_unix_socket(self, tmp_path, connect):
         with model_servers.serve(f"unix:{tmp_path}/s") as served, connect(served.address) as client:

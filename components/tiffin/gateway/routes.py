@@ -11,8 +11,9 @@ from tiffin.gateway.clusters import OTHERS, Protocol, Route, cluster_name
 from tiffin.gateway.envoy import CLIENTS, MAX_BODY_BYTES, MIRROR
 from tiffin.gateway.table import Served, Table
 from tiffin.gateway.traffic import PARTS
+from tiffin.serving.connection import MODEL_HEADER
 
-MODEL, PINNED, CHOSEN = "x-tiffin-model", "x-tiffin-pinned", "x-tiffin-version"
+MODEL, PINNED, CHOSEN = MODEL_HEADER, "x-tiffin-pinned", "x-tiffin-version"
 # Page of the gateway with the digest of its routes.
 APPLIED = "/tiffin/traffic"
 

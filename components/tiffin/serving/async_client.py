@@ -304,8 +304,9 @@ class AsyncClient:
         self, method: str, request: Any, model: str, timeout_seconds: float | None, *, is_examined: bool = True
     ) -> Any:
         timeout = self.timeout_seconds if timeout_seconds is None else timeout_seconds
+        headers = connection.call_headers(self._headers, model)
         try:
-            response = await self._calls[method](request, timeout=timeout, metadata=self._headers)
+            response = await self._calls[method](request, timeout=timeout, metadata=headers)
         except grpc.RpcError as error:
             raise await asyncio.to_thread(
                 connection.explain, error, method, model, self.address, self._tls, is_examined

@@ -384,8 +384,9 @@ class Client:
         self, method: str, request: Any, model: str, timeout_seconds: float | None, *, is_examined: bool = True
     ) -> Any:
         timeout = self.timeout_seconds if timeout_seconds is None else timeout_seconds
+        headers = connection.call_headers(self._headers, model)
         try:
-            return self._calls[method](request, timeout=timeout, metadata=self._headers)
+            return self._calls[method](request, timeout=timeout, metadata=headers)
         except grpc.RpcError as error:
             raise connection.explain(error, method, model, self.address, self._tls, is_examined) from None
         except ValueError as error:  # raised by grpc on a closed channel

@@ -14,6 +14,8 @@ from tiffin.errors import InputError, ServingError
 from tiffin.serving import failures, wire
 
 DEFAULT_PORT = 8500
+MODEL_HEADER = "x-tiffin-model"
+
 # Read-only calls, which are safe to retry. Reloading a config is not: it waits for models to load, and a second call may
 # find another state.
 _SAFE_TO_REPEAT = {
@@ -164,6 +166,14 @@ def headers(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
                 f"The value of header '{name}' should be printable ASCII text. Received: {type(value).__name__}."
             )
     return tuple((name.lower(), value) for name, value in metadata.items())
+
+
+def call_headers(own: tuple[tuple[str, str], ...], model: str) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a call: the client's own, and the name of the model.
+
+    Gateways that cannot read the message choose a route by it.
+    """
+    return (*own, (MODEL_HEADER, model)) if model and model.isascii() and model.isprintable() else own
 
 
 def explain(
