@@ -76,7 +76,8 @@ def test_requests_by_rest(gateway: Gateway, log: Kept) -> None:
     request = urllib.request.Request(
         f"http://{gateway.address}/v1/models/taxi:predict", b'{"instances": [1]}', {"x-request-id": "rest"}
     )
-    urllib.request.urlopen(request, timeout=20).close()
+    with urllib.request.urlopen(request, timeout=20) as response:
+        response.read()
     assert until(lambda: log.of("rest"))
     [entry] = log.of("rest")
 

@@ -52,7 +52,9 @@ def test_the_files_follow_the_table(tmp_path: Path) -> None:
     with following(table.parent, folder) as process:
         assert until((folder / "followed").exists)
         table.write_bytes(Table({"taxi": Served(1, Traffic(2, 5))}).content)
-        assert until(lambda: "taxi/candidate/grpc" in clusters(folder))
+        # The routes come after the clusters.
+        assert until(lambda: "taxi/candidate/grpc" in (folder / f"{CLIENTS}.json").read_text())
+        assert "taxi/candidate/grpc" in clusters(folder)
         routes = (folder / f"{CLIENTS}.json").read_text()
 
         # An invalid table changes nothing, and is told once.
