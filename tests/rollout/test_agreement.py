@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tiffin.artifacts import documents
@@ -111,6 +111,7 @@ def test_several_outputs_agree_together() -> None:
 VALUES = st.one_of(st.floats(-1e6, 1e6), st.sampled_from([math.nan, math.inf, -math.inf, 0.0]))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=40), st.integers(1, 7), st.integers(1, 5))
 def test_batches_and_processes_add_up(rows: list[tuple[float, float]], size: int, largest: int) -> None:
     ours, theirs = ([row[side] for row in rows] for side in (0, 1))

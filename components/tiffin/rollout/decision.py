@@ -4,7 +4,7 @@ Each test has a weight, fixed when the rollout starts. The evidence against the 
 e-values: its expectation is at most 1 too, if the candidate is worse in none, so that it reaches `1 / level` at any look with
 a probability of at most `level`, however the tests depend on one another (Vovk and Wang 2021, Annals of Statistics 49,
 1736-1754). A single test decides if its own evidence reaches `1 / (level * weight)`, as by Bonferroni's inequality; several
-tests with less evidence may decide together.
+tests with less evidence may decide together. The evidence of all tests should come from the same looks.
 
 Errors have most of the weight: they are the test that needs it, since 2 points more of them are hard to find in 2,000 requests.
 """
