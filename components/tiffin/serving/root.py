@@ -5,6 +5,7 @@
     <serving root>/<model>/candidate.config  ModelServerConfig of the candidate servers
     <serving root>/<model>/history/          one record per change, see `tiffin.serving.history`
     <serving root>/<model>/aliases.json      what MLflow was last told, see `tiffin.governance.aliases`
+    <serving root>/<model>/recording.json    what the prediction log keeps, see `tiffin.serving.recording`
 
 Configs are changed by compare-and-swap, so that concurrent changes cannot overwrite each other.
 """
@@ -23,6 +24,7 @@ VERSIONS = "versions"
 STABLE = "stable.config"
 CANDIDATE = "candidate.config"
 HISTORY = "history"
+RECORDING = "recording.json"
 FIRST_RECORD = "00000001.json"
 
 # What a folder of a serving root has if it is a model's.
