@@ -6,7 +6,8 @@ from typing import Any
 from tiffin.errors import InputError
 from tiffin.recorder.bodies import Unreadable
 from tiffin.recorder.messages import Rows
-from tiffin.recorder.values import MAX_VALUES, Column, Texts, as_text, make_column
+from tiffin.recorder.tensors import MAX_VALUES
+from tiffin.recorder.values import Column, Texts, as_text, make_column
 from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.prediction_log import INPUT, OUTPUT, UNNAMED_INPUT, UNNAMED_OUTPUT
 from tiffin.serving.rows import decode_bytes

@@ -1,14 +1,15 @@
 """Calls of the gRPC API as columns."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from tiffin.errors import ServingError
 from tiffin.recorder.bodies import Unreadable
-from tiffin.recorder.values import MAX_VALUES, Column, Tensor, Texts, make_column, split_tensors
-from tiffin.serving import tensors, wire
+from tiffin.recorder.tensors import MAX_VALUES, METHODS, Tensor, read_tensor
+from tiffin.recorder.values import Column, Texts, make_column, split_tensors
+from tiffin.serving import wire
 from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.prediction_log import INPUT, OUTPUT
 
@@ -44,7 +45,7 @@ def read_messages(method: str, request: bytes, response: bytes | None, texts: Te
     Raises:
         Unreadable: A message cannot be parsed, or has too many values.
     """
-    found = wire.METHODS[method]
+    found = METHODS[method]
     try:
         asked = found.request.FromString(request)
         answer = None if response is None else found.response.FromString(response)
@@ -54,22 +55,17 @@ def read_messages(method: str, request: bytes, response: bytes | None, texts: Te
 
 
 def _predict(request: Any, response: Any, texts: Texts) -> Rows:
-    inputs, encoded = request.inputs, None
-    if _SERIALIZED in inputs:
-        encoded = _parse_examples(inputs[_SERIALIZED])
-    given = [
-        tensor for tensor in _tensors(inputs, INPUT) if encoded is None or tensor.column != f"{INPUT}{_SERIALIZED}"
-    ]
-    answered = list(_tensors(response.outputs, OUTPUT)) if response is not None else []
-    if encoded is not None:
-        given.append(Tensor("", "bool", (len(encoded),), [True] * len(encoded)))  # stands for the rows of the Examples
-    rows, columns = split_tensors([*given, *answered], texts)
-    if encoded is not None:
-        columns.pop("", None)
-        features = read_examples(encoded, (), texts)
-        columns.update(
-            features if rows == len(encoded) else {name: _whole(column) for name, column in features.items()}
-        )
+    found = [read_tensor(INPUT + name, proto) for name, proto in request.inputs.items()]
+    if response is not None:
+        found += [read_tensor(OUTPUT + name, proto) for name, proto in response.outputs.items()]
+    encoded = _parse_examples(found) if _SERIALIZED in request.inputs else None
+    if encoded is None:
+        rows, columns = split_tensors(found, texts)
+        return Rows(rows, columns, *_spec(request, response))
+    rows, columns = split_tensors(found, Texts())
+    columns.pop(INPUT + _SERIALIZED, None)
+    features = read_examples(encoded, (), texts)
+    columns |= features if rows == len(encoded) else {name: _whole(column) for name, column in features.items()}
     return Rows(rows, columns, *_spec(request, response))
 
 
@@ -77,26 +73,16 @@ def _whole(column: Column) -> Column:
     return make_column([[item for value in column.values for item in (value if isinstance(value, list) else [value])]])
 
 
-def _tensors(protos: Mapping[str, Any], prefix: str) -> Iterator[Tensor]:
-    for name, proto in protos.items():
-        count = 1
-        for dim in proto.tensor_shape.dim if len(proto.tensor_content) == 0 else ():
-            count *= dim.size
-        # A single value may stand for any number of equal ones.
-        if count > MAX_VALUES:
-            raise Unreadable("too_large")
-        yield Tensor(prefix + name, *tensors.to_list(proto))
-
-
-def _parse_examples(proto: Any) -> list[Any] | None:
-    """Return the tf.Examples of a tensor; None if its values are something else."""
-    if len(proto.tensor_shape.dim) != 1 or proto.tensor_shape.dim[0].size != len(proto.string_val):
+def _parse_examples(found: Iterable[Tensor]) -> list[Any] | None:
+    """Return the tf.Examples of the input `examples`; None if its values are something else."""
+    [tensor] = [tensor for tensor in found if tensor.column == INPUT + _SERIALIZED]
+    if tensor.dtype != "string" or len(tensor.shape) != 1:
         return None
     try:
-        found = [wire.Example.FromString(value) for value in proto.string_val]
+        examples = [wire.Example.FromString(value) for value in tensor.values]
     except DecodeError:
         return None
-    return found if all(example.HasField("features") for example in found) else None
+    return examples if all(example.HasField("features") for example in examples) else None
 
 
 def read_examples(examples: Iterable[Any], context: Iterable[Any], texts: Texts) -> dict[str, Column]:

@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tiffin.recorder.bodies import Unreadable
+from tiffin.recorder.tensors import MAX_VALUES, Tensor
 from tiffin.serving.prediction_log import is_list, item_of, list_of, widen
 
-# Values of one request, of which a body of 1 MiB has far fewer unless it makes use of a gap in the format.
-MAX_VALUES = 1 << 20
 _INT64 = range(-(1 << 63), 1 << 63)
 # numpy's types, to the kinds that have their values.
 _KINDS = {
@@ -27,22 +26,6 @@ class Column(NamedTuple):
     """Values of a column, one for each row of a request, None for missing ones."""
 
     kind: str
-    values: list[Any]
-
-
-class Tensor(NamedTuple):
-    """A tensor of a request or an answer.
-
-    Attributes:
-        column: Name of its column, such as `input.fare`.
-        dtype: numpy's name of its type, or `string`.
-        shape: Its shape.
-        values: Its values, in row-major order.
-    """
-
-    column: str
-    dtype: str
-    shape: tuple[int, ...]
     values: list[Any]
 
 
@@ -85,28 +68,31 @@ def split_tensors(tensors: Sequence[Tensor], texts: Texts) -> tuple[int, dict[st
     if rows == 0:
         return 0, {}
     columns = {}
-    for name, dtype, shape, values in tensors:
-        kind, converted = _convert(dtype, values, texts)
-        if not shape:
-            converted = converted * rows
-        elif len(converted) != rows:
-            kind, converted = list_of(kind), _cut(converted, rows)
-        columns[name] = Column(kind, converted)
+    for name, dtype, shape, flat in tensors:
+        kind, values = _KINDS.get(dtype, ""), flat
+        if kind == "string":
+            values = texts.decode(flat)
+        elif not kind or dtype == "uint64":
+            kind, values = _convert(kind, flat)
+        if len(values) != rows or not shape:
+            kind, values = _spread(kind, values, rows, shape)
+        columns[name] = Column(kind, values)
     return rows, columns
 
 
-def _cut(values: list[Any], rows: int) -> list[list[Any]]:
+def _convert(kind: str, values: list[Any]) -> tuple[str, list[Any]]:
+    """Return integers above int64 and complex numbers as text."""
+    if kind and (not values or max(values) in _INT64):
+        return kind, values
+    return "string", [str(value).strip("()") for value in values]
+
+
+def _spread(kind: str, values: list[Any], rows: int, shape: tuple[int, ...]) -> tuple[str, list[Any]]:
+    """Return the values of each row of a tensor that does not have one for each."""
+    if not shape:
+        return kind, values * rows
     width = len(values) // rows
-    return [values[start * width : (start + 1) * width] for start in range(rows)]
-
-
-def _convert(dtype: str, values: list[Any], texts: Texts) -> tuple[str, list[Any]]:
-    kind = _KINDS.get(dtype)
-    if kind == "string":
-        return kind, texts.decode(values)
-    if kind is None or (dtype == "uint64" and values and max(values) not in _INT64):
-        return "string", [str(value).strip("()") for value in values]  # complex numbers, and integers above int64
-    return kind, values
+    return list_of(kind), [values[start * width : (start + 1) * width] for start in range(rows)]
 
 
 def make_column(values: list[Any], floats: str = "float64") -> Column:

@@ -1,7 +1,6 @@
 """Conversion between numpy arrays and TensorFlow's TensorProto, without a Python loop over numbers."""
 
 import math
-import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy.typing as npt
 
 from tiffin.errors import InputError, ServingError
 from tiffin.serving import wire
-from tiffin.serving.bfloat16 import BFLOAT16, is_bfloat16, widen
+from tiffin.serving.bfloat16 import BFLOAT16, widen
 
 Array = npt.NDArray[Any]
 
@@ -43,15 +42,6 @@ _BY_NUMBER = {_NUMBERS[name]: kind for name, kind in _KINDS.items()}
 _TO_NUMBER = {kind: _NUMBERS[name] for name, (kind, _) in _KINDS.items() if not name.startswith("DT_Q")}
 # A single value may fill all elements, so that a few bytes can declare any size. Larger tensors are rejected.
 _MAX_FILLED_ELEMENTS = 1 << 24
-# Types whose values `to_list` reads without numpy, to their field and their code in `struct`.
-_PLAIN = {
-    _NUMBERS["DT_FLOAT"]: ("float32", "float_val", "f"),
-    _NUMBERS["DT_DOUBLE"]: ("float64", "double_val", "d"),
-    _NUMBERS["DT_INT32"]: ("int32", "int_val", "i"),
-    _NUMBERS["DT_INT64"]: ("int64", "int64_val", "q"),
-    _NUMBERS["DT_BOOL"]: ("bool", "bool_val", "?"),
-    _NUMBERS["DT_STRING"]: ("string", "string_val", ""),
-}
 # Below this size, reading the field is faster than serializing and cutting the message.
 _MIN_CUT_ELEMENTS = 256
 
@@ -136,35 +126,6 @@ def from_proto(proto: Any) -> Array:
     else:
         array = _fill(_values(proto, field, stored), count, shape)
     return _reinterpret(array, kind).reshape(shape)
-
-
-def to_list(proto: Any) -> tuple[str, tuple[int, ...], list[Any]]:
-    """Convert a TensorProto to its type, its shape and its values in row-major order.
-
-    For a few values it takes a tenth of the time of `from_proto`.
-
-    Returns:
-        numpy's name of the type or `string`, the shape, and Python's numbers, booleans or bytes.
-
-    Raises:
-        ServingError: The message is inconsistent, or numpy does not support its type.
-    """
-    dims = proto.tensor_shape.dim
-    # Iterating over dimensions takes longer than everything else.
-    shape = (dims[0].size,) if len(dims) == 1 else tuple([dims[index].size for index in range(len(dims))])
-    kind, field, code = _PLAIN.get(proto.dtype, ("", "", ""))
-    count = math.prod(shape)
-    if kind and not proto.tensor_shape.unknown_rank and (not shape or min(shape) >= 0):
-        content = proto.tensor_content
-        if content:
-            if code and len(content) == count * struct.calcsize("<" + code):
-                return kind, shape, list(struct.unpack(f"<{count}{code}", content))
-        elif len(getattr(proto, field)) == count:
-            return kind, shape, list(getattr(proto, field))
-    array = from_proto(proto)
-    if is_bfloat16(array):
-        array = widen(array)
-    return array.dtype.name if array.dtype != object else "string", shape, array.ravel().tolist()
 
 
 def _broken(reason: str) -> ServingError:
