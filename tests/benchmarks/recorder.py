@@ -29,6 +29,7 @@ import numpy as np
 from envoy.service.accesslog.v3 import als_pb2
 from envoy.service.ext_proc.v3 import external_processor_pb2 as proc
 from envoy.service.ext_proc.v3 import external_processor_pb2_grpc as proc_grpc
+
 from support import access_log
 
 DISTINCT = 2000

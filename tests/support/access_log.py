@@ -7,6 +7,7 @@ with access_log.recorder(tmp_path / "log") as place:
 
 import base64
 import contextlib
+import io
 import json
 import os
 import re
@@ -15,20 +16,25 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
+import pyarrow.parquet as pq
 from envoy.config.core.v3 import base_pb2
 from envoy.data.accesslog.v3 import accesslog_pb2
 from envoy.service.accesslog.v3 import als_pb2, als_pb2_grpc
 
+from tiffin.recorder.calls import Policy, protect_key, read_call
+from tiffin.recorder.entries import read_entry
+from tiffin.recorder.files import OpenFile
 from tiffin.serving import messages, tensors, wire
 
-# 2026-03-01T12:00:00Z
-NOON = 1_772_366_400.0
+# Of yesterday, in UTC: the recorder removes what is old.
+NOON = (time.time() // 86_400 - 0.5) * 86_400
 _BATCH_BYTES = 64 << 10
 _LARGEST_BYTES = 1 << 20
 
@@ -109,6 +115,24 @@ def rest(request: Any, response: Any, *, call: str = "predict", **options: Any) 
     path = f"/v1/models/{options.get('model', 'taxi')}:{call}"
     bodies = {"request": json.dumps(request).encode(), "response": json.dumps(response).encode()}
     return entry(**{"path": path, **bodies, "version": "3", **options})
+
+
+def write(entries: Iterable[Any], policy: Policy | None = None) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """Return the rows that the recorder writes for entries, without a process, and the problems that it counts."""
+    problems: Counter[str] = Counter()
+    file = OpenFile("taxi", problems)
+    policy = policy or Policy()
+    for one in entries:
+        call = read_entry(one)
+        assert call is not None
+        file.add(call, protect_key(call.key, policy), read_call(call, policy, problems))
+    tables = [pq.read_table(io.BytesIO(content)) for content, _ in file.close()]
+    return [row for table in tables for row in table.to_pylist()], problems
+
+
+def values(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs and outputs of a row."""
+    return {name: value for name, value in row.items() if name.startswith(("input.", "output."))}
 
 
 def _batches(entries: Iterable[Any]) -> Iterator[Any]:

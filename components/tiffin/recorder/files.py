@@ -16,7 +16,7 @@ from tiffin.recorder.entries import Call
 from tiffin.recorder.messages import Rows
 from tiffin.recorder.values import Column, fit
 from tiffin.serving import prediction_log
-from tiffin.serving.prediction_log import COLUMNS, widen
+from tiffin.serving.prediction_log import COLUMNS, item_of, widen
 
 # Most inputs and outputs of a file; others are left out.
 MAX_COLUMNS = 2000
@@ -135,7 +135,7 @@ class OpenFile:
         """
         if not self._count:
             return []
-        kinds = {name: kind for name, values in self._columns.items() if (kind := _kind_of(values)) != "null"}
+        kinds = {name: kind for name, values in self._columns.items() if item_of(kind := _kind_of(values)) != "null"}
         done = []
         if self._writer is not None and not _have(self._kinds, kinds):
             done.append(self._finish(self.rows - self._count))
@@ -161,9 +161,9 @@ class OpenFile:
         found.extend([None] * (self._count - len(found)))
         if values.is_mixed or _kind_of(values) != kind:
             fitted = [fit(value, kind) for value in found]
-            self._problems["kind"] += sum(
-                one is None and value is not None for one, value in zip(fitted, found, strict=True)
-            )
+            lost = sum(one is None and value is not None for one, value in zip(fitted, found, strict=True))
+            if lost:
+                self._problems["kind"] += lost
             found = fitted
         return pa.array(found, arrow)
 
