@@ -138,6 +138,7 @@ bench: setup ## Run the benchmarks and compare with other tools. LONG=--long for
 	@TF_CPP_MIN_LOG_LEVEL=3 .venvs/model/bin/python tests/benchmarks/memory.py
 	@.venvs/model/bin/python tests/benchmarks/serving.py
 	@.venvs/sdk/bin/python tests/benchmarks/rollout_load.py
+	@.venvs/gateway/bin/python tests/benchmarks/recorder.py
 
 docs: .venvs/docs/.ready ## Build the documentation into build/docs; check links, anchors and offline use.
 	@rm -rf build/pages

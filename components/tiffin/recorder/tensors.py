@@ -55,7 +55,24 @@ _PLAIN = {
         "DT_STRING": ("string", "string_val", ""),
     }.items()
 }
-_NOT_PLAIN = ("", "", "")
+
+
+class _Form(NamedTuple):
+    """How to read the tensors of a type and a shape.
+
+    Attributes:
+        dtype: numpy's name of the type, or `string`; empty if it is not one of `_PLAIN`.
+        field: Repeated field of the values.
+        shape: The shape.
+        size: Number of values; -1 if the shape is not known.
+        format: Format of the values in `tensor_content`; None of text.
+    """
+
+    dtype: str
+    field: str
+    shape: tuple[int, ...]
+    size: int
+    format: struct.Struct | None
 
 
 def read_tensor(column: str, proto: Any) -> Tensor:
@@ -65,12 +82,11 @@ def read_tensor(column: str, proto: Any) -> Tensor:
         Unreadable: It has too many values.
         ServingError: The message is inconsistent, or numpy does not support its type.
     """
-    shape, count = _read_shape(proto.tensor_shape)
-    dtype, field, code = _PLAIN.get(proto.dtype, _NOT_PLAIN)
-    if code and (content := proto.tensor_content):
-        if len(content) == count * struct.calcsize("<" + code):
-            return Tensor(column, dtype, shape, list(struct.unpack(f"<{count}{code}", content)))
-    elif dtype and len(values := getattr(proto, field)) == count:
+    dtype, field, shape, count, form = _read_form(proto.dtype, proto.tensor_shape)
+    if form is not None and (content := proto.tensor_content):
+        if len(content) == form.size:
+            return Tensor(column, dtype, shape, list(form.unpack(content)))
+    elif field and len(values := getattr(proto, field)) == count:
         return Tensor(column, dtype, shape, [values[0]] if count == 1 else list(values))
     array = tensors.from_proto(wire.TensorProto.FromString(proto.SerializeToString()))
     array = widen(array) if is_bfloat16(array) else array
@@ -78,11 +94,12 @@ def read_tensor(column: str, proto: Any) -> Tensor:
 
 
 @functools.lru_cache(maxsize=4096)
-def _read_shape(content: bytes) -> tuple[tuple[int, ...], int]:
-    """Return a shape and its number of values."""
+def _read_form(number: int, content: bytes) -> _Form:
+    """Return the form of tensors with the number of a type and a serialized shape."""
     shape = tuple(dim.size for dim in wire.TensorShapeProto.FromString(content).dim)
     # `serving.tensors` rejects a shape that is not known.
     count = math.prod(shape) if min(shape, default=0) >= 0 else -1
     if count > MAX_VALUES:
         raise Unreadable("too_large")
-    return shape, count
+    dtype, field, code = _PLAIN.get(number, ("", "", ""))
+    return _Form(dtype, field, shape, count, struct.Struct(f"<{count}{code}") if code and count > 0 else None)
