@@ -142,7 +142,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from(["instances", "inputs", "examples"]), VALUES, VALUES)
 def test_any_json_gives_rows(key: str, asked: Any, answered: Any) -> None:
     body = json.dumps({key: asked}).encode()

@@ -218,7 +218,7 @@ def batches(draw: st.DrawFn) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(batches(), batches())
 def test_rows_have_the_values_of_their_tensors(inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
     sizes = {len(array) for array in [*inputs.values(), *outputs.values()]}

@@ -16,6 +16,9 @@ import pytest
 
 from support import access_log, gcs_emulator, s3_server, small_disks
 from support.access_log import NOON, Recorder, predict, rest
+from tiffin.errors import StorageError
+from tiffin.recorder import program
+from tiffin.recorder.writer import Limits
 from tiffin.serving.log_reading import Log, open_log
 from tiffin.serving.recording import change_recording
 from tiffin.serving.root import ServedModel
@@ -228,13 +231,6 @@ def test_the_priority_is_lowered(place: Recorder, tmp_path: Path) -> None:
     assert os.getpriority(os.PRIO_PROCESS, place.process.pid) == min(mine + 10, 19)
 
 
-def run(*arguments: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "tiffin.recorder", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert ended.stdout == ""
-    return ended.returncode, ended.stderr
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -246,29 +242,34 @@ def run(*arguments: str) -> tuple[int, str]:
         ("--unknown",),
     ],
 )
-def test_options_that_are_not_valid(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    status, errors = run("--log-root", str(tmp_path), *arguments)
+def test_options_that_are_not_valid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        program.main(["--log-root", str(tmp_path), *arguments])
 
-    assert status == 2
-    assert arguments[0] in errors
+    assert caught.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
 
 
 def test_a_log_root_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    status, errors = run("--log-root", str(tmp_path / "file"))
 
-    assert status == 65
-    assert f"'{tmp_path / 'file'}'" in errors
+    options = program.Options(str(tmp_path / "file"), "", "127.0.0.1", 0, 0, Limits(1, 1), 1)
+
+    with pytest.raises(StorageError, match=f"'{tmp_path / 'file'}'"):
+        program.start(options)
 
 
 @pytest.mark.parametrize("option", ["--port", "--metrics-port"])
 def test_a_port_that_is_taken(tmp_path: Path, option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        status, errors = run("--log-root", str(tmp_path), option, str(port))
+        command = [sys.executable, "-m", "tiffin.recorder", "--log-root", str(tmp_path), option, str(port)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
-    assert status == 65
-    assert f"127.0.0.1:{port}" in errors
+    assert (ended.returncode, ended.stdout) == (65, "")
+    assert f"127.0.0.1:{port}" in ended.stderr
 
 
 def test_the_line_that_a_supervisor_reads(tmp_path: Path) -> None:
