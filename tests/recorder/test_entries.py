@@ -96,6 +96,7 @@ def test_a_rest_path_is_only_a_call_if_it_is_posted() -> None:
         ("/v1/models/taxi:classify?x=1", "Classify"),
         ("/v1/models/taxi/versions/3:regress", "Regress"),
         ("/v1/models/taxi/labels/canary:predict", "Predict"),
+        ("/V1/Models/taxi:Predict", "Predict"),
     ],
 )
 def test_paths_of_rest(path: str, method: str) -> None:

@@ -81,8 +81,10 @@ def test_the_metrics_count_requests_and_problems(place: Recorder) -> None:
 
 
 def test_a_file_is_closed_by_age(tmp_path: Path) -> None:
-    with access_log.recorder(tmp_path / "log", "--max-file-age", "0.1s", errors=tmp_path / "errors") as place:
+    options = ("--max-file-age", "0.1s", "--metrics-host", "0.0.0.0")
+    with access_log.recorder(tmp_path / "log", *options, errors=tmp_path / "errors") as place:
         place.send([one(1.0)])
+        assert place.metrics_address.startswith("0.0.0.0:")
         assert place.wait_for("files_total", 1, model="taxi")
 
         assert place.metric("rows_total") == 1
@@ -255,7 +257,7 @@ def test_options_that_are_not_valid(
 def test_a_log_root_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    options = program.Options(str(tmp_path / "file"), "", "127.0.0.1", 0, 0, Limits(1, 1), 1)
+    options = program.Options(str(tmp_path / "file"), "", "127.0.0.1", 0, "127.0.0.1", 0, Limits(1, 1), 1)
 
     with pytest.raises(StorageError, match=f"'{tmp_path / 'file'}'"):
         program.start(options)

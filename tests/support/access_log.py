@@ -64,7 +64,7 @@ def entry(
     """Return an entry of a gRPC or a REST call, by its path; a body that is None or above 1 MiB is missing."""
     found = accesslog_pb2.HTTPAccessLogEntry()
     common = found.common_properties
-    is_rest = path.startswith("/v1/")
+    is_rest = path.lower().startswith("/v1/")
     common.upstream_cluster = f"{model}/{route}/{'rest' if is_rest else 'grpc'}"
     common.start_time.FromNanoseconds(round(time * 1e6) * 1000)
     common.time_to_first_upstream_tx_byte.FromMicroseconds(1000)

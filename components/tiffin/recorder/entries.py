@@ -19,7 +19,8 @@ _NAMESPACE = "tiffin"
 _PREDICTION_SERVICE = "/tensorflow.serving.PredictionService/"
 _GRPC_METHODS = {_PREDICTION_SERVICE + name: name for name in ("Predict", "Classify", "Regress", "MultiInference")}
 _REST_METHODS = {"predict": "Predict", "classify": "Classify", "regress": "Regress"}
-_REST = re.compile(r"/v1/models/([^/:]+)(?:/versions/\d+|/labels/[^/:]+)?:(predict|classify|regress)")
+# TensorFlow Serving takes capital letters too.
+_REST = re.compile(r"/v1/models/([^/:]+)(?:/versions/\d+|/labels/[^/:]+)?:(predict|classify|regress)", re.IGNORECASE)
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
@@ -70,7 +71,7 @@ def read_entry(entry: Any) -> Call | None:
         rest = _REST.fullmatch(path)
         if rest is None or request.request_method != base_pb2.POST:
             return None
-        method = _REST_METHODS[rest[2]]
+        method = _REST_METHODS[rest[2].lower()]
     cluster, route, _ = _split(common.upstream_cluster)
     sent, answered = request.request_headers, response.response_headers
     model = sent.get("x-tiffin-model", "") or (urllib.parse.unquote(rest[1]) if rest else cluster)

@@ -50,6 +50,7 @@ class Options:
         serving_root: Serving root; empty for none.
         host: Address to listen on.
         port: Port; 0 for a free one.
+        metrics_host: Address of the metrics.
         metrics_port: Port of the metrics; 0 for a free one.
         limits: When a file is closed.
         queue: Most entries in the queue.
@@ -59,6 +60,7 @@ class Options:
     serving_root: str
     host: str
     port: int
+    metrics_host: str
     metrics_port: int
     limits: Limits
     queue: int
@@ -104,10 +106,10 @@ def start(options: Options) -> Callable[[], None]:
     server, port = receiver.start(_address(options.host, options.port), inbox, metrics)
     try:
         pages, pages_thread = prometheus_client.start_http_server(
-            options.metrics_port, options.host, registry=metrics.registry
+            options.metrics_port, options.metrics_host, registry=metrics.registry
         )
     except OSError as error:
-        address = _address(options.host, options.metrics_port)
+        address = _address(options.metrics_host, options.metrics_port)
         raise ServingError(f"Could not open {address}: {error.strerror}. Choose another port.", "UNAVAILABLE") from None
     ended = threading.Event()
 
@@ -122,7 +124,7 @@ def start(options: Options) -> Callable[[], None]:
             settings.refresh()
 
     threading.Thread(target=keep_house, name="housekeeping", daemon=True).start()
-    ready = {"address": _address(options.host, port), "metrics": _address(options.host, pages.server_port)}
+    ready = {"address": _address(options.host, port), "metrics": _address(options.metrics_host, pages.server_port)}
     print(f"READY {json.dumps(ready)}", flush=True)  # noqa: T201 - for the supervisor
 
     def stop() -> None:
@@ -162,6 +164,7 @@ def _parse(arguments: list[str] | None) -> tuple[Options, bool]:
     parser.add_argument("--serving-root", default="", help="path or gs:// with recording.json of the models")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=0, help="port of the access log service (default: a free one)")
+    parser.add_argument("--metrics-host", default="127.0.0.1", help="address of the metrics (default: %(default)s)")
     parser.add_argument("--metrics-port", type=_port, default=0, help="port of the metrics (default: a free one)")
     parser.add_argument(
         "--max-file-bytes", type=_bytes, default="64MiB", help="size to close a file at (default: 64MiB)"
@@ -175,6 +178,7 @@ def _parse(arguments: list[str] | None) -> tuple[Options, bool]:
         resolve_root(found.serving_root) if found.serving_root else "",
         found.host,
         found.port,
+        found.metrics_host,
         found.metrics_port,
         Limits(found.max_file_bytes, found.max_file_age),
         found.queue,
