@@ -135,6 +135,13 @@ def test_more_values_than_a_request_may_have() -> None:
     assert write([rest({"instances": instances}, {})])[1] == {"too_large": 1}
 
 
+def test_more_names_than_a_request_may_have() -> None:
+    names = {f"c{number}": 1 for number in range(10_001)}
+
+    for request in ({"instances": [names]}, {"inputs": names}, {"inputs": {**names, "x": [1], "y": [1, 2]}}):
+        assert write([rest(request, {})])[1] == {"too_large": 1}
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),

@@ -4,6 +4,7 @@ import io
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -73,8 +74,6 @@ def test_failed_requests_alone_have_their_values() -> None:
 
 
 def test_float32_stays_unless_other_numbers_come() -> None:
-    import numpy as np
-
     half = [predict({"x": np.array([0.5], np.float32)}, {})]
 
     assert [row["input.x"] for row in write([*half, *sent(1)])[0]] == [0.5, 1.0]
@@ -121,6 +120,13 @@ def test_a_long_name_of_a_column() -> None:
     [row], problems = write([rest({"instances": [{"é" * 300: 1, "x": 2}]}, {})])
 
     assert (values(row), problems) == ({"input.x": 2}, {"columns": 1})
+
+
+def test_the_memory_of_lists_is_that_of_their_values() -> None:
+    file = OpenFile("taxi", Counter())
+    add(file, [predict({"x": np.zeros((1, 100_000), bool)}, {})])
+
+    assert file.memory > 4_000_000
 
 
 def test_one_file_may_have_requests_of_one_row_and_of_many() -> None:

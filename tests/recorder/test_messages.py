@@ -130,6 +130,13 @@ class TestPredict:
 
         assert write([predict(inputs, {})])[1] == {"too_large": 1}
 
+    def test_more_names_than_a_request_may_have(self) -> None:
+        request = wire.PredictRequest()
+        for number in range(10_001):
+            request.inputs[str(number)].dtype = 1
+
+        assert write([entry(request=framed(request))])[1] == {"too_large": 1}
+
     @pytest.mark.parametrize("size", [-1, 3])
     def test_a_tensor_that_contradicts_itself(self, size: int) -> None:
         request = messages.predict_request(("taxi", None, None), {"x": np.zeros(4, np.float32)})

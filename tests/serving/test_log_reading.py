@@ -1,4 +1,7 @@
-"""Reading the prediction log: files with different columns, and files that are damaged or of others."""
+"""Reading the prediction log: files with different columns, and files that are damaged or of others.
+
+The environment `data` may have pyarrow 10.
+"""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -16,7 +19,7 @@ from tiffin.errors import InputError, StorageError
 from tiffin.serving.log_reading import Log, open_log
 from tiffin.serving.prediction_log import COLUMNS, arrow_type, hour_folder
 
-RUNS_IN = ("gateway",)
+RUNS_IN = ("gateway", "data")
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from tiffin.errors import InputError
 from tiffin.serving import prediction_log
 from tiffin.serving.prediction_log import COLUMNS, arrow_type, find_files, find_hours, hour_folder, kind_of, widen
 
-RUNS_IN = ("gateway",)
+RUNS_IN = ("gateway", "data")
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KINDS = ("int64", "float32", "float64", "bool", "string")

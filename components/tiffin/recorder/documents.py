@@ -6,7 +6,7 @@ from typing import Any
 from tiffin.errors import InputError
 from tiffin.recorder.bodies import Unreadable
 from tiffin.recorder.messages import Rows
-from tiffin.recorder.tensors import MAX_VALUES
+from tiffin.recorder.tensors import check_size
 from tiffin.recorder.values import Column, Texts, as_text, make_column
 from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.prediction_log import INPUT, OUTPUT, UNNAMED_INPUT, UNNAMED_OUTPUT
@@ -78,8 +78,7 @@ def _by_row(rows: Any, prefix: str, unnamed: str) -> tuple[int, dict[str, list[A
         raise Unreadable("message")
     named = [row if _is_object(row) else {"": row} for row in rows]
     names = dict.fromkeys(name for row in named for name in row)
-    if len(rows) * len(names) > MAX_VALUES:
-        raise Unreadable("too_large")
+    check_size(len(names), len(rows) * len(names))
     return len(rows), {prefix + name if name else unnamed: [row.get(name) for row in named] for name in names}
 
 
@@ -88,11 +87,10 @@ def _by_column(columns: Any, prefix: str, unnamed: str) -> tuple[int, dict[str, 
     named = columns if _is_object(columns) else {"": columns}
     named = {prefix + name if name else unnamed: values for name, values in named.items()}
     lengths = {len(values) for values in named.values() if isinstance(values, list)}
+    count = next(iter(lengths), 1) if len(lengths) < 2 else 1
+    check_size(len(named), count * len(named))
     if len(lengths) > 1:
         return 1, {name: [values] for name, values in named.items()}
-    count = next(iter(lengths), 1)
-    if count * len(named) > MAX_VALUES:
-        raise Unreadable("too_large")
     return count, {name: values if isinstance(values, list) else [values] * count for name, values in named.items()}
 
 

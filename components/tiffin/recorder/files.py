@@ -16,7 +16,7 @@ from tiffin.recorder.entries import Call
 from tiffin.recorder.messages import Rows
 from tiffin.recorder.values import Column, fit
 from tiffin.serving import prediction_log
-from tiffin.serving.prediction_log import COLUMNS, item_of, widen
+from tiffin.serving.prediction_log import COLUMNS, is_list, item_of, widen
 
 # Most inputs and outputs of a file; others are left out.
 MAX_COLUMNS = 2000
@@ -26,6 +26,8 @@ MAX_NAME_BYTES = 512
 GROUP_BYTES = 16 << 20
 # Memory of a value in a list, and of a row without its values.
 _VALUE_BYTES, _ROW_BYTES = 40, 200
+# Bodies below this size are counted as they are.
+_SMALL_BYTES = 8 << 10
 
 
 class Content(NamedTuple):
@@ -119,7 +121,7 @@ class OpenFile:
                 values.add(self._count, column, is_ok=is_ok)
         self._count += count
         self.rows += count
-        self._bytes += count * (_ROW_BYTES + _VALUE_BYTES * len(rows.columns)) + len(call.request or "")
+        self._bytes += count * (_ROW_BYTES + _VALUE_BYTES * len(rows.columns)) + _body_memory(call, rows)
 
     def _new_column(self, name: str) -> _Values | None:
         if len(self._columns) >= MAX_COLUMNS or len(name.encode()) > MAX_NAME_BYTES:
@@ -179,6 +181,15 @@ class OpenFile:
         self.rows -= rows
         self.opened = time.monotonic()
         return Content(content, rows)
+
+
+def _body_memory(call: Call, rows: Rows) -> int:
+    """Return the memory of texts and of the values in lists, about."""
+    size = len(call.request or "") + len(call.response or "")
+    if size < _SMALL_BYTES:
+        return size
+    lists = (value for column in rows.columns.values() if is_list(column.kind) for value in column.values if value)
+    return size + _VALUE_BYTES * sum(map(len, lists))
 
 
 def _kind_of(values: _Values) -> str:

@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 
 from tiffin.errors import ServingError
 from tiffin.recorder.bodies import Unreadable
-from tiffin.recorder.tensors import MAX_VALUES, METHODS, Tensor, read_tensor
+from tiffin.recorder.tensors import METHODS, Tensor, check_size, read_tensor
 from tiffin.recorder.values import Column, Texts, make_column, split_tensors
 from tiffin.serving import wire
 from tiffin.serving.messages import DEFAULT_SIGNATURE
@@ -55,6 +55,8 @@ def read_messages(method: str, request: bytes, response: bytes | None, texts: Te
 
 
 def _predict(request: Any, response: Any, texts: Texts) -> Rows:
+    # Before they are read, which takes most of the time.
+    check_size(len(request.inputs), 0)
     found = [read_tensor(INPUT + name, proto) for name, proto in request.inputs.items()]
     if response is not None:
         found += [read_tensor(OUTPUT + name, proto) for name, proto in response.outputs.items()]
@@ -95,8 +97,7 @@ def read_examples(examples: Iterable[Any], context: Iterable[Any], texts: Texts)
     """
     rows = [_features([*context, example], texts) for example in examples]
     names = dict.fromkeys(name for row in rows for name in row)
-    if len(rows) * len(names) > MAX_VALUES:
-        raise Unreadable("too_large")
+    check_size(len(names), len(rows) * len(names))
     return {INPUT + name: make_column([row.get(name) for row in rows], "float32") for name in names}
 
 

@@ -116,12 +116,15 @@ def start(options: Options) -> Callable[[], None]:
     def keep_house() -> None:
         next_clean = time.monotonic()
         while True:
-            if time.monotonic() >= next_clean:
-                next_clean += _CLEAN_SECONDS
-                retention.clean(options.log_root, host, settings.models, settings.keep_days, metrics)
+            try:
+                if time.monotonic() >= next_clean:
+                    next_clean += _CLEAN_SECONDS
+                    retention.clean(options.log_root, host, settings.models, settings.keep_days, metrics)
+                settings.refresh()
+            except Exception as error:  # noqa: BLE001 - a fault of one store may not end it for all models
+                metrics.report("housekeeping", f"{type(error).__name__}: {error}")
             if ended.wait(_REFRESH_SECONDS):
                 return
-            settings.refresh()
 
     threading.Thread(target=keep_house, name="housekeeping", daemon=True).start()
     ready = {"address": _address(options.host, port), "metrics": _address(options.metrics_host, pages.server_port)}

@@ -16,6 +16,14 @@ from tiffin.serving.bfloat16 import is_bfloat16, widen
 # Values of one request, of which a body of 1 MiB has far fewer unless it makes use of a gap in the format: a single value may
 # stand for any number of equal ones.
 MAX_VALUES = 1 << 20
+# Names of one request, of inputs and outputs or features: a client may invent them.
+_MAX_NAMES = 10_000
+
+
+def check_size(names: int, values: int) -> None:
+    """Raise an Unreadable if a request has too many names of inputs and outputs, or too many values."""
+    if names > _MAX_NAMES or values > MAX_VALUES:
+        raise Unreadable("too_large")
 
 
 class Tensor(NamedTuple):

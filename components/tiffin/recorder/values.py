@@ -9,8 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tiffin.recorder.bodies import Unreadable
-from tiffin.recorder.tensors import MAX_VALUES, Tensor
+from tiffin.recorder.tensors import Tensor, check_size
 from tiffin.serving.prediction_log import is_list, item_of, list_of, widen
 
 _INT64 = range(-(1 << 63), 1 << 63)
@@ -63,8 +62,7 @@ def split_tensors(tensors: Sequence[Tensor], texts: Texts) -> tuple[int, dict[st
     """
     sizes = {tensor.shape[0] for tensor in tensors if tensor.shape}
     rows = sizes.pop() if len(sizes) == 1 else 1
-    if rows * len(tensors) + sum(len(tensor.values) for tensor in tensors) > MAX_VALUES:
-        raise Unreadable("too_large")
+    check_size(len(tensors), rows * len(tensors) + sum(len(tensor.values) for tensor in tensors))
     if rows == 0:
         return 0, {}
     columns = {}
