@@ -101,6 +101,11 @@ class TestPredict:
 
         assert (row["input.x"], problems) == ("a\\xff", {"text": 1})
 
+    def test_text_of_a_request_of_another_form_is_counted_once(self) -> None:
+        [row], problems = write([predict({"x": np.array([b"\xff"], object)}, {"y": [1.0, 2.0]})])
+
+        assert (values(row), problems) == ({"input.x": "\\xff", "output.y": [1.0, 2.0]}, {"text": 1})
+
     def test_serialized_examples_are_features(self) -> None:
         examples = make_examples({"fare": [1.5, 2.0], "city": ["Ulm", "Bonn"], "days": [[1, 2], [3]]})
         sent = np.array([example.SerializeToString() for example in examples], object)

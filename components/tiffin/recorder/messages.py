@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 from tiffin.errors import ServingError
 from tiffin.recorder.bodies import Unreadable
 from tiffin.recorder.tensors import METHODS, Tensor, check_size, read_tensor
-from tiffin.recorder.values import Column, Texts, make_column, split_tensors
+from tiffin.recorder.values import Column, Texts, make_column, read_row, split_tensors
 from tiffin.serving import wire
 from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.prediction_log import INPUT, OUTPUT
@@ -57,6 +57,8 @@ def read_messages(method: str, request: bytes, response: bytes | None, texts: Te
 def _predict(request: Any, response: Any, texts: Texts) -> Rows:
     # Before they are read, which takes most of the time.
     check_size(len(request.inputs), 0)
+    if _SERIALIZED not in request.inputs and (columns := _read_row(request, response, texts)) is not None:
+        return Rows(1, columns, *_spec(request, response))
     found = [read_tensor(INPUT + name, proto) for name, proto in request.inputs.items()]
     if response is not None:
         found += [read_tensor(OUTPUT + name, proto) for name, proto in response.outputs.items()]
@@ -69,6 +71,17 @@ def _predict(request: Any, response: Any, texts: Texts) -> Rows:
     features = read_examples(encoded, (), texts)
     columns |= features if rows == len(encoded) else {name: _whole(column) for name, column in features.items()}
     return Rows(rows, columns, *_spec(request, response))
+
+
+def _read_row(request: Any, response: Any, texts: Texts) -> dict[str, Column] | None:
+    """Return the columns of a request of one row; None if it has another form."""
+    replaced = texts.replaced
+    columns = read_row(request.inputs, INPUT, texts)
+    answered = read_row(response.outputs, OUTPUT, texts) if response is not None else {}
+    if columns and answered is not None:
+        return columns | answered
+    texts.replaced = replaced  # they are read again
+    return None
 
 
 def _whole(column: Column) -> Column:

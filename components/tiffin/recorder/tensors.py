@@ -65,8 +65,8 @@ _PLAIN = {
 }
 
 
-class _Form(NamedTuple):
-    """How to read the tensors of a type and a shape.
+class Form(NamedTuple):
+    """How to read the tensors with a type and a shape.
 
     Attributes:
         dtype: numpy's name of the type, or `string`; empty if it is not one of `_PLAIN`.
@@ -90,7 +90,7 @@ def read_tensor(column: str, proto: Any) -> Tensor:
         Unreadable: It has too many values.
         ServingError: The message is inconsistent, or numpy does not support its type.
     """
-    dtype, field, shape, count, form = _read_form(proto.dtype, proto.tensor_shape)
+    dtype, field, shape, count, form = read_form(proto.dtype, proto.tensor_shape)
     if form is not None and (content := proto.tensor_content):
         if len(content) == form.size:
             return Tensor(column, dtype, shape, list(form.unpack(content)))
@@ -102,12 +102,16 @@ def read_tensor(column: str, proto: Any) -> Tensor:
 
 
 @functools.lru_cache(maxsize=4096)
-def _read_form(number: int, content: bytes) -> _Form:
-    """Return the form of tensors with the number of a type and a serialized shape."""
+def read_form(number: int, content: bytes) -> Form:
+    """Return the form of tensors with the number of a type and a serialized shape.
+
+    Raises:
+        Unreadable: It has too many values.
+    """
     shape = tuple(dim.size for dim in wire.TensorShapeProto.FromString(content).dim)
     # `serving.tensors` rejects a shape that is not known.
     count = math.prod(shape) if min(shape, default=0) >= 0 else -1
     if count > MAX_VALUES:
         raise Unreadable("too_large")
     dtype, field, code = _PLAIN.get(number, ("", "", ""))
-    return _Form(dtype, field, shape, count, struct.Struct(f"<{count}{code}") if code and count > 0 else None)
+    return Form(dtype, field, shape, count, struct.Struct(f"<{count}{code}") if code and count > 0 else None)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tiffin.recorder.tensors import Tensor, check_size
+from tiffin.recorder.tensors import Tensor, check_size, read_form
 from tiffin.serving.prediction_log import is_list, item_of, list_of, widen
 
 _INT64 = range(-(1 << 63), 1 << 63)
@@ -19,6 +19,7 @@ _KINDS = {
     **dict.fromkeys(("float16", "bfloat16", "float32"), "float32"),
     **{name: name for name in ("float64", "bool", "string")},
 }
+_LISTS = {dtype: list_of(kind) for dtype, kind in _KINDS.items()}
 
 
 class Column(NamedTuple):
@@ -47,6 +48,40 @@ class Texts:
         except UnicodeDecodeError:
             self.replaced += 1
             return value.decode(errors="backslashreplace")
+
+
+def read_row(protos: Mapping[str, Any], prefix: str, texts: Texts) -> dict[str, Column] | None:
+    """Return the columns of the tensors of a single row, as `split_tensors` does in a third of the time.
+
+    Args:
+        protos: Tensors of a message of `tensors.METHODS`, by name.
+        prefix: Start of the names of columns.
+        texts: Converts bytes.
+
+    Returns:
+        The columns; None if a tensor has another number of rows, or not one of the usual forms.
+    """
+    columns = {}
+    for name, proto in protos.items():
+        dtype, field, shape, size, form = read_form(proto.dtype, proto.tensor_shape)
+        if not shape or shape[0] != 1 or size < 1 or not field:
+            return None
+        values: Any
+        if form is not None and (content := proto.tensor_content):
+            if len(content) != form.size:
+                return None
+            values = form.unpack(content)
+        else:
+            values = getattr(proto, field)
+            if len(values) != size:
+                return None
+            if form is None:
+                values = texts.decode(values)
+        if size == 1:
+            columns[prefix + name] = Column(_KINDS[dtype], [values[0]])
+        else:
+            columns[prefix + name] = Column(_LISTS[dtype], [list(values)])
+    return columns
 
 
 def split_tensors(tensors: Sequence[Tensor], texts: Texts) -> tuple[int, dict[str, Column]]:
