@@ -140,6 +140,7 @@ bench: setup ## Run the benchmarks and compare with other tools. LONG=--long for
 	@.venvs/sdk/bin/python tests/benchmarks/rollout_load.py
 	@.venvs/model/bin/python tests/benchmarks/gateway.py
 	@.venvs/sdk/bin/python tests/benchmarks/rollout_tests.py --draws 400
+	@.venvs/gateway/bin/python tests/benchmarks/recorder.py
 
 docs: .venvs/docs/.ready ## Build the documentation into build/docs; check links, anchors and offline use.
 	@rm -rf build/pages

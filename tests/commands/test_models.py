@@ -4,7 +4,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -261,6 +261,39 @@ class TestChanges:
         assert run(state, "gc", "--keep", 1)[0] == 0
 
         assert of(state).find_versions() == [2, 3, 4]
+
+
+class TestRecord:
+    DEFAULTS: ClassVar[dict[str, Any]] = {"model": "taxi", "share": 1.0, "omit": [], "hash": [], "keep_days": 30}
+
+    def test_the_defaults(self, state: Path) -> None:
+        assert read(state, "record") == self.DEFAULTS
+        assert not Path(of(state).locate("recording.json")).exists()
+
+    def test_changes_keep_the_rest(self, state: Path) -> None:
+        read(state, "record", "taxi", "--omit", "input.name", "--omit", "output.y", "--keep-days", 0)
+        found = read(state, "record", "taxi", "--share", 0.25, "--hash", "key")
+
+        assert found == self.DEFAULTS | {
+            "share": 0.25, "omit": ["input.name", "output.y"], "hash": ["key"], "keep_days": 0
+        }  # fmt: skip
+        assert read(state, "record", "--omit", "")["omit"] == []
+
+    @pytest.mark.parametrize(
+        ("options", "received"), [(("--share", 2), "2.0"), (("--keep-days", -1), "-1"), (("--omit", "name"), "'name'")]
+    )
+    def test_settings_that_are_not_valid(self, state: Path, options: tuple[Any, ...], received: str) -> None:
+        status, output, errors = run(state, "record", "taxi", *options)
+
+        assert (status, output) == (2, "")
+        assert f"Received: {received}" in errors
+
+    def test_what_is_shown_fits_80_columns(self, state: Path) -> None:
+        status, output, _ = run(state, "record", "--keep-days", 7)
+
+        assert status == 0
+        assert "7" in output
+        assert all(len(line) <= 80 for line in output.splitlines())
 
 
 class TestVerify:

@@ -7,6 +7,7 @@ import click
 
 from tiffin.commands.installation import Installation, Time, author, installation_options
 from tiffin.commands.model_changes import CHANGES
+from tiffin.commands.model_recording import record
 from tiffin.commands.options import debug_option, examples
 from tiffin.commands.output import echo, echo_json
 from tiffin.errors import InputError, StorageError
@@ -208,5 +209,5 @@ def _echo(lines: Iterable[str]) -> None:
         echo(line)
 
 
-for _command in CHANGES:
+for _command in (*CHANGES, record):
     models.add_command(_command)

@@ -6,6 +6,7 @@
     <serving root>/<model>/traffic.json      where requests go, see `tiffin.gateway.traffic`
     <serving root>/<model>/history/          one record per change, see `tiffin.serving.history`
     <serving root>/<model>/aliases.json      what MLflow was last told, see `tiffin.governance.aliases`
+    <serving root>/<model>/recording.json    what the prediction log keeps, see `tiffin.serving.recording`
 
     <serving root>/stable.config             the stable configs of all models, which the stable servers read
     <serving root>/candidate.config          the same of the candidate servers
@@ -31,6 +32,7 @@ CANDIDATE = "candidate.config"
 TRAFFIC = "traffic.json"
 GATEWAY = "gateway.json"
 HISTORY = "history"
+RECORDING = "recording.json"
 FIRST_RECORD = "00000001.json"
 
 # What a folder of a serving root has if it is a model's.
