@@ -8,7 +8,8 @@ from tiffin.gateway.traffic import Traffic, write_traffic
 from tiffin.governance.merging import find_stale, merge
 from tiffin.governance.promotion import roll_back
 from tiffin.serving import model_config
-from tiffin.serving.root import CANDIDATE, GATEWAY, STABLE, TRAFFIC, ServedModel
+from tiffin.serving.recording import change_recording
+from tiffin.serving.root import CANDIDATE, GATEWAY, RECORDING, STABLE, TRAFFIC, ServedModel
 
 
 @pytest.fixture
@@ -75,7 +76,15 @@ def test_candidates_and_traffic(taxi: ServedModel, root: Path, saved_model: Path
     assert table(root).models == {"taxi": Served(1, Traffic(2, 5))}
 
 
-@pytest.mark.parametrize("file", [STABLE, TRAFFIC])
+def test_the_share_of_the_prediction_log(taxi: ServedModel, root: Path, saved_model: Path) -> None:
+    put(taxi, saved_model, 1)
+    change_recording(taxi, share=0.25)
+
+    assert merge(taxi.root) == [GATEWAY]
+    assert table(root).models == {"taxi": Served(1, Traffic(), 0.25)}
+
+
+@pytest.mark.parametrize("file", [STABLE, TRAFFIC, RECORDING])
 def test_a_model_whose_file_cannot_be_read_stays_as_it_was(
     taxi: ServedModel, root: Path, saved_model: Path, file: str
 ) -> None:

@@ -48,12 +48,16 @@ def record(
     log stays as it is. It hashes with the secret in its variable TIFFIN_LOG_KEY; without one, it leaves these columns out.
     """
     from tiffin.artifacts.documents import to_json
+    from tiffin.governance.merging import merge
     from tiffin.serving.recording import change_recording, read_recording
 
     served = place.find(model)
     changes: dict[str, Any] = {"share": share, "keep_days": keep_days, "omit": _columns(omit), "hash": _columns(hashed)}
     changes = {name: value for name, value in changes.items() if value is not None}
-    found = change_recording(served, **changes) if changes else read_recording(served)[0]
+    if changes:
+        change_recording(served, **changes)
+        merge(served.root)
+    found = read_recording(served)[0]
     if as_json:
         echo_json({"model": served.name, **to_json(found)})
         return 0

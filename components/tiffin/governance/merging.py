@@ -13,6 +13,7 @@ from tiffin.errors import Conflict, InputError
 from tiffin.gateway.table import Served, Table, parse_table
 from tiffin.gateway.traffic import parse_traffic
 from tiffin.serving import model_config
+from tiffin.serving.recording import read_recording
 from tiffin.serving.root import CANDIDATE, GATEWAY, STABLE, TRAFFIC, ServedModel, State, find_models, model_of
 
 _ATTEMPTS = 20
@@ -96,7 +97,8 @@ def _merge_traffic(models: list[ServedModel], stable: dict[str, State], state: S
     for served in models:
         try:
             version = max(served.versions_in(stable[served.name]), default=None)
-            table[served.name] = Served(version, parse_traffic(served.read(TRAFFIC), served.locate(TRAFFIC)))
+            traffic = parse_traffic(served.read(TRAFFIC), served.locate(TRAFFIC))
+            table[served.name] = Served(version, traffic, read_recording(served)[0].share)
         except InputError:
             if served.name in before:
                 table[served.name] = before[served.name]
