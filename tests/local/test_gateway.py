@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from support import rollouts
@@ -122,21 +123,22 @@ def test_the_candidate_server_runs_while_there_is_a_candidate(
     assert not programs.is_open(status.candidate)
 
 
-@pytest.mark.parametrize("part", ["envoy", "server"])
+@pytest.mark.parametrize("part", ["envoy", "recorder", "server"])
 def test_a_part_that_is_killed_is_started_again(state: Path, running: programs.Server, part: str) -> None:
-    gateway_pid, server = running.pid, serving.find_server(state)
+    server, before = serving.find_server(state), gateway.read_status(state)
     assert server
-    pid = child(gateway_pid, "envoy") if part == "envoy" else server.pid
+    assert before
+    pid = server.pid if part == "server" else child(running.pid, f"tiffin.{part}" if part == "recorder" else part)
     assert pid
     os.kill(pid, signal.SIGKILL)
     assert until(lambda: not is_alive(pid))
 
     # The client repeats calls while Envoy is away; Envoy keeps requests while the server is.
     assert until(lambda: is_answered(running.address))
-    if part == "envoy":
-        assert until(lambda: gateway.read_status(state).restarts == {"envoy": 1})
-    else:
+    if part == "server":
         assert serving.find_server(state).pid != pid
+    else:
+        assert until(lambda: gateway.read_status(state).restarts == before.restarts | {part: 1})
 
 
 def test_no_request_is_lost_while_the_server_restarts(state: Path, running: programs.Server) -> None:
@@ -176,3 +178,13 @@ def test_a_stopped_gateway_stops_the_server_that_it_started(state: Path) -> None
     assert gateway.find_gateway(state) is None
     assert gateway.read_status(state) is None
     assert not gateway.status_path(state).exists()
+
+
+def test_the_prediction_log_has_the_requests(state: Path) -> None:
+    """Also those before a part was killed, except for the files that were open."""
+    files = str(gateway.prediction_log(state) / "taxi" / "date=*" / "hour=*" / "*.parquet")
+    rows = duckdb.sql(f"""SELECT DISTINCT route, version, "output.y" FROM read_parquet('{files}', union_by_name = true)
+        WHERE protocol = 'grpc' AND code = 'OK'""").fetchall()
+
+    assert set(rows) <= {("stable", 1, 7.0), ("candidate", 2, 8.0)}
+    assert ("stable", 1, 7.0) in rows
