@@ -7,6 +7,7 @@ has, and ends it.
 """
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -74,6 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
         logging.getLogger("tiffin").setLevel(logging.DEBUG)
     if not keep_priority:
         os.nice(_NICENESS)  # serving comes first
+    # Values of requests have no cycles. The collector looks for them after every 700 new lists, which took a quarter of the time.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
