@@ -49,22 +49,26 @@ def test_a_gateway_in_the_foreground(state: Path) -> None:
     port = free_port()
     command = [TIFFIN, "gateway", "--state", str(state), "--port", str(port), "--no-record"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        assert f"{state}/serving at 127.0.0.1:{port}" in process.stdout.readline()
-        body = json.dumps({"inputs": rollouts.INPUTS}).encode()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models/taxi:predict", body, timeout=60) as response:
-            assert json.load(response) == {"outputs": [[7.0]]}
+        try:
+            assert process.stdout
+            assert f"{state}/serving at 127.0.0.1:{port}" in process.stdout.readline()
+            body = json.dumps({"inputs": rollouts.INPUTS}).encode()
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{port}/v1/models/taxi:predict", body, timeout=60
+            ) as response:
+                assert json.load(response) == {"outputs": [[7.0]]}
 
-        status, output = run(state, "--status")
-        assert status == 0
-        assert re.search(r"^  taxi +all requests to version 1$", output, re.MULTILINE)
-        found = json.loads(run(state, "--status", "--json")[1])
-        assert found["address"] == f"127.0.0.1:{port}"
-        assert found["parts"]["log_root"] == ""
-        assert found["traffic"]["taxi"]["version"] == 1
-        assert (run(state)[0], run(state, "--no-record")[0]) == (0, 1)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+            status, output = run(state, "--status")
+            assert status == 0
+            assert re.search(r"^  taxi +all requests to version 1$", output, re.MULTILINE)
+            found = json.loads(run(state, "--status", "--json")[1])
+            assert found["address"] == f"127.0.0.1:{port}"
+            assert found["parts"]["log_root"] == ""
+            assert found["traffic"]["taxi"]["version"] == 1
+            assert (run(state)[0], run(state, "--no-record")[0]) == (0, 1)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
 
     assert process.returncode == 0
     assert gateway.find_gateway(state) is None

@@ -58,8 +58,14 @@ def is_answered(address: str) -> bool:
     return False
 
 
-def route(taxi: ServedModel, candidate: int | None, traffic: Traffic) -> None:
-    """Change the candidate's version and the traffic."""
+def route(taxi: ServedModel, traffic: Traffic) -> None:
+    """Change where requests go."""
+    write_traffic(taxi, traffic, taxi.read(TRAFFIC))
+    merge(taxi.root)
+
+
+def load(taxi: ServedModel, candidate: int | None) -> None:
+    """Change the candidate's version."""
     state = taxi.read(CANDIDATE)
     if candidate is not None:
         storage.compare_and_swap(
@@ -67,7 +73,6 @@ def route(taxi: ServedModel, candidate: int | None, traffic: Traffic) -> None:
         )
     elif state:
         storage.compare_and_delete(taxi.locate(CANDIDATE), state[1])
-    write_traffic(taxi, traffic, taxi.read(TRAFFIC))
     merge(taxi.root)
 
 
@@ -109,7 +114,8 @@ def test_its_files_are_for_its_user_only(state: Path, running: programs.Server) 
 def test_the_candidate_server_runs_while_there_is_a_candidate(
     taxi: ServedModel, state: Path, running: programs.Server
 ) -> None:
-    route(taxi, 2, Traffic(2, weight=100))
+    load(taxi, 2)
+    route(taxi, Traffic(2, weight=100))
     # Requests wait until the server has loaded the version.
     assert until(lambda: ask(running.address) == 8)
     status = gateway.read_status(state)
@@ -117,8 +123,9 @@ def test_the_candidate_server_runs_while_there_is_a_candidate(
     assert ask(status.candidate) == 8
     assert gateway.read_traffic(state)["taxi"].traffic == Traffic(2, weight=100)
 
-    route(taxi, None, Traffic())
+    route(taxi, Traffic())
     assert until(lambda: ask(running.address) == 7)
+    load(taxi, None)
     assert until(lambda: gateway.read_status(state).candidate == "")
     assert not programs.is_open(status.candidate)
 

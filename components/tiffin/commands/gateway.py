@@ -80,7 +80,7 @@ def _show(state: str, running: Server | None, as_json: bool) -> None:
         echo("It is still starting.")
         return
     rows = {
-        "stable server": found.stable,
+        "stable server": f"{found.stable}, REST {found.stable_rest or 'off: stop the server to have it'}",
         "candidate server": found.candidate or "not running: no model has a candidate",
         "metrics": found.metrics,
         "prediction log": found.log_root or "none",

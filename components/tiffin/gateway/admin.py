@@ -7,14 +7,16 @@ import time
 from pathlib import Path
 
 from tiffin.errors import ServingError
+from tiffin.gateway.envoy import FLUSH_SECONDS
 
 
-def ask(path: Path, page: str, timeout_seconds: float = 5.0) -> str:
+def ask(path: Path, page: str, method: str = "GET", timeout_seconds: float = 5.0) -> str:
     """Return a page of the admin interface.
 
     Args:
         path: Path of the socket.
         page: Path and query, such as `/stats`.
+        method: HTTP method; `POST` for pages that change something. Defaults to `GET`.
         timeout_seconds: Time for the answer, in seconds. Defaults to 5.
 
     Raises:
@@ -26,7 +28,7 @@ def ask(path: Path, page: str, timeout_seconds: float = 5.0) -> str:
             connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             connection.sock.settimeout(timeout_seconds)
             connection.sock.connect(str(path))
-            connection.request("GET", page)
+            connection.request(method, page)
             response = connection.getresponse()
             content = response.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
@@ -34,6 +36,16 @@ def ask(path: Path, page: str, timeout_seconds: float = 5.0) -> str:
     if response.status != http.HTTPStatus.OK:
         raise ServingError(f"Envoy at '{path}' answered HTTP {response.status} to {page}: {content[:200]}")
     return content
+
+
+def drain(path: Path) -> None:
+    """Have Envoy take no new connections, answer what is under way, and send the rest of its access log.
+
+    Raises:
+        ServingError: Envoy does not answer.
+    """
+    ask(path, "/drain_listeners", "POST")
+    time.sleep(2 * FLUSH_SECONDS)
 
 
 def has_clusters(path: Path, version: str) -> bool:

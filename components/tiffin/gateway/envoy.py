@@ -20,6 +20,9 @@ MAX_BODY_BYTES = 256 << 20
 # Largest body of which the prediction log has the values.
 MAX_LOGGED_BYTES = 1 << 20
 
+# Time for which Envoy collects entries of the access log.
+FLUSH_SECONDS = 0.5
+
 CLUSTERS, BOOTSTRAP = "clusters.json", "bootstrap.json"
 # The listeners, each with a route table of its name: clients, and copies of their requests.
 CLIENTS, MIRROR = "clients", "mirror"
@@ -157,7 +160,7 @@ def _access_log(places: Places) -> list[dict[str, Any]]:
                 "log_name": "predictions",
                 "transport_api_version": "V3",
                 "grpc_service": {"envoy_grpc": {"cluster_name": RECORDER}},
-                "buffer_flush_interval": "0.5s",
+                "buffer_flush_interval": f"{FLUSH_SECONDS}s",
                 "buffer_size_bytes": 1 << 18,
             },
             "additional_request_headers_to_log": [

@@ -38,6 +38,7 @@ class Status:
 
     Attributes:
         stable: `host:port` of the stable server's gRPC API.
+        stable_rest: The same of its REST API; empty if it has none, because a run started it.
         metrics: URL of Envoy's metrics.
         log_root: Folder of the prediction log; empty if requests are not recorded.
         recorder_metrics: URL of the recorder's metrics; empty if requests are not recorded.
@@ -46,6 +47,7 @@ class Status:
     """
 
     stable: str
+    stable_rest: str
     metrics: str
     log_root: str
     recorder_metrics: str

@@ -21,6 +21,7 @@ import envoy
 
 from tiffin.artifacts import documents
 from tiffin.errors import TiffinError, explain
+from tiffin.gateway import admin
 from tiffin.gateway.clusters import Upstreams
 from tiffin.gateway.envoy import BOOTSTRAP, Places, make_bootstrap
 from tiffin.gateway.following import Follower
@@ -117,6 +118,7 @@ class Gateway:
     _parts: list[Part] = field(default_factory=list)
     _candidate: Part | None = None
     _candidate_ports: tuple[int, int] = (0, 0)
+    _rest: str = ""
     _needed: float = 0.0
     _is_ready: bool = False
     _status: gateway.Status | None = None
@@ -140,7 +142,10 @@ class Gateway:
                     _log(explain(error) or repr(error))
                 stopped.wait(_LOOK_SECONDS)
         finally:
-            for part in [*self._parts, *([self._candidate] if self._candidate else [])]:
+            with contextlib.suppress(TiffinError):
+                admin.drain(self.places.admin)
+            # Envoy, which was added last, is stopped first.
+            for part in reversed([*self._parts, *([self._candidate] if self._candidate else [])]):
                 part.stop(self.guard)
 
     def _check_start(self) -> None:
@@ -158,9 +163,13 @@ class Gateway:
         running = serving.find_server(self.state)
         if running is None:
             # Also after the server of a run ended with the run.
-            running, _ = serving.start_server(self.state, ["--rest-port=0"])
+            port = find_port(_LOCAL, 0)
+            running, started = serving.start_server(self.state, [f"--rest-port={port}"])
+            # The server itself tells it later.
+            self._rest = f"{_LOCAL}:{port}" if started else ""
+        self._rest = serving.rest_address(self.state) or self._rest
         grpc, rest = (f"{_LOCAL}:{port}" if self._candidate else "" for port in self._candidate_ports)
-        return Upstreams(running.address, serving.rest_address(self.state), grpc, rest, str(self.places.mirror))
+        return Upstreams(running.address, self._rest, grpc, rest, str(self.places.mirror))
 
     def _keep_candidate(self, folder: Path) -> None:
         """Run the candidate server while a model has a candidate, as a cluster scales it from zero."""
@@ -184,6 +193,7 @@ class Gateway:
         running = serving.find_server(self.state)
         status = gateway.Status(
             stable=running.address if running else "",
+            stable_rest=self._rest,
             metrics=f"http://{self.places.metrics_host}:{self.places.metrics_port}/metrics",
             log_root=str(gateway.prediction_log(self.state)) if self.places.recorder else "",
             recorder_metrics=self.recorder_metrics,

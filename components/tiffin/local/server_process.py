@@ -36,9 +36,6 @@ def main() -> int:
     parser.add_argument("--track", choices=["stable", "candidate"], default="stable")
     parser.add_argument("--allow-reload-config", action="store_true")
     options = parser.parse_args()
-    # Imports TensorFlow, which `merge_configs` does not need.
-    from tiffin.model_server import main as serve
-
     # A background server should not keep the working directory in use.
     os.chdir("/")
     is_stable = options.track == "stable"
@@ -53,6 +50,9 @@ def main() -> int:
         serving.rest_path(options.state).unlink(missing_ok=True)
         if rest:
             write_bytes(serving.rest_path(options.state), f"{options.host}:{rest}".encode())
+    # Imports TensorFlow, which `merge_configs` does not need.
+    from tiffin.model_server import main as serve
+
     threading.Thread(target=_follow, args=(options.state, config, sources, changed, name), daemon=True).start()
     try:
         return serve(
