@@ -29,6 +29,7 @@ from tiffin.local import companion, gateway, serving
 from tiffin.local.environments import find_python
 from tiffin.local.guarding import Guard, guarded_folder
 from tiffin.local.ports import find_port
+from tiffin.local.programs import is_open
 from tiffin.serving import model_config
 from tiffin.serving.root import CANDIDATE, find_configs
 from tiffin.storage.files import write_json
@@ -38,6 +39,8 @@ _LOOK_SECONDS = 0.1
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0, 10.0
 # Time that a part runs after which the next pause is the shortest again.
 _STEADY_SECONDS = 30.0
+# Time for which Envoy waits for the recorder at the start.
+_RECORDER_SECONDS = 10.0
 # Attempts to start Envoy.
 _MOST_FAILURES = 3
 # The candidate server stays for this long without a candidate, so that requests under way are answered.
@@ -121,6 +124,8 @@ class Gateway:
     _rest: str = ""
     _needed: float = 0.0
     _is_ready: bool = False
+    _has_recorder: bool = False
+    _begun: float = field(default_factory=time.monotonic)
     _status: gateway.Status | None = None
 
     def run(self, stopped: threading.Event) -> None:
@@ -135,7 +140,8 @@ class Gateway:
                     follower.upstreams = self._upstreams()
                     follower.follow()
                     for part in self._parts:
-                        part.keep_running(folder, self.guard)
+                        if part.name != "envoy" or self._is_recorder_open():
+                            part.keep_running(folder, self.guard)
                     self._write_status()
                     self._check_start()
                 except (TiffinError, OSError) as error:
@@ -147,6 +153,16 @@ class Gateway:
             # Envoy, which was added last, is stopped first.
             for part in reversed([*self._parts, *([self._candidate] if self._candidate else [])]):
                 part.stop(self.guard)
+
+    def _is_recorder_open(self) -> bool:
+        """Return whether the recorder takes the first requests, or is too late for them."""
+        self._has_recorder = (
+            self._has_recorder
+            or not self.places.recorder
+            or is_open(self.places.recorder)
+            or time.monotonic() > self._begun + _RECORDER_SECONDS
+        )
+        return self._has_recorder
 
     def _check_start(self) -> None:
         """End this process if Envoy has never answered and does not start."""
