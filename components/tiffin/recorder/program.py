@@ -24,6 +24,7 @@ from pathlib import Path
 import prometheus_client
 
 from tiffin.errors import ServingError, StorageError
+from tiffin.printing import printable
 from tiffin.recorder import receiver, retention
 from tiffin.recorder.delivery import Delivery
 from tiffin.recorder.inbox import Inbox
@@ -132,7 +133,7 @@ def start(options: Options) -> Callable[[], None]:
 
     threading.Thread(target=keep_house, name="housekeeping", daemon=True).start()
     ready = {"address": _address(options.host, port), "metrics": _address(options.metrics_host, pages.server_port)}
-    print(f"READY {json.dumps(ready)}", flush=True)  # noqa: T201 - for the supervisor
+    print(printable(f"READY {json.dumps(ready)}"), flush=True)  # noqa: T201 - for the supervisor
 
     def stop() -> None:
         ended.set()
