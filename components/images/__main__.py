@@ -36,7 +36,7 @@ def main() -> int:
             return 0
         names = builder.image_names()
         if options.action == "push":
-            # A core compresses one layer: two images, two cores.
+            # A core compresses one layer.
             with ThreadPoolExecutor() as pool:
                 digests = dict(
                     zip(names.values(), pool.map(partial(builder.push, program), names.values()), strict=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from support.access_logs import Kept, body_of
+from support.envoy_log import Kept, body_of
 from support.gateways import PREDICT, Backend, Caller, Gateway, request_of, running_envoy
 from support.waiting import until
 from tiffin.gateway.table import Served, Table
