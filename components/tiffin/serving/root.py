@@ -3,6 +3,7 @@
     <serving root>/<model>/versions/<N>/     SavedModel of a version; written once, complete before a config refers to it
     <serving root>/<model>/stable.config     ModelServerConfig of the stable servers
     <serving root>/<model>/candidate.config  ModelServerConfig of the candidate servers
+    <serving root>/<model>/rollout.json      the rollout under way, or the last one, see `tiffin.rollout.document`
     <serving root>/<model>/traffic.json      where requests go, see `tiffin.gateway.traffic`
     <serving root>/<model>/history/          one record per change, see `tiffin.serving.history`
     <serving root>/<model>/aliases.json      what MLflow was last told, see `tiffin.governance.aliases`
@@ -29,6 +30,7 @@ from tiffin.serving import model_config
 VERSIONS = "versions"
 STABLE = "stable.config"
 CANDIDATE = "candidate.config"
+ROLLOUT = "rollout.json"
 TRAFFIC = "traffic.json"
 GATEWAY = "gateway.json"
 HISTORY = "history"
