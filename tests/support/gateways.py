@@ -137,10 +137,10 @@ class Gateway:
         """Change where requests go, and wait until Envoy does so."""
         (self.root / GATEWAY).write_bytes(table.content)
         self.follower.follow()
-        assert until(lambda: self.applied() == self.follower.digest)
+        assert until(lambda: self.applied() == self.follower.table.digest)
 
     def applied(self) -> str:
-        """Return the digest of the routes that Envoy has."""
+        """Return the digest of the table whose routes Envoy has."""
         connection = http.client.HTTPConnection(self.address)
         with contextlib.closing(connection):
             connection.request("GET", "/tiffin/traffic")
@@ -199,7 +199,7 @@ def _ports(stable: Backend, candidate: Backend) -> Sequence[int]:
 
 def _answers(gateway: Gateway) -> bool:
     with contextlib.suppress(OSError):
-        return gateway.applied() == gateway.follower.digest
+        return gateway.applied() == gateway.follower.table.digest
     return False
 
 

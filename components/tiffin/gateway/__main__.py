@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     while True:
         try:
             if follower.follow():
-                _log(f"traffic {follower.digest}: {', '.join(follower.table.models) or 'no models'}")
+                _log(f"traffic {follower.table.digest}: {', '.join(follower.table.models) or 'no models'}")
             # Last, since Envoy starts when the file is there. Its time shows that this program works.
             if not (options.folder / BOOTSTRAP).exists():
                 write_json(options.folder / BOOTSTRAP, make_bootstrap(places))

@@ -29,7 +29,6 @@ class Follower:
         admin: Socket of Envoy's admin interface.
         log: Receives a line for what could not be done.
         table: The models as last read.
-        digest: Digest of the routes as last written; empty before the first.
     """
 
     root: str
@@ -38,8 +37,8 @@ class Follower:
     admin: Path
     log: Callable[[str], None]
     table: Table = field(default_factory=lambda: Table({}))
-    digest: str = ""
     _problem: str = ""
+    _routes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _clusters: list[dict[str, Any]] = field(default_factory=list)
 
     def follow(self) -> bool:
@@ -56,18 +55,17 @@ class Follower:
                 self.log(f"The gateway keeps the traffic as it was. {error}")
             self._problem = str(error)
         clusters = make_clusters(self.table, self.upstreams)
-        has_rest = bool(self.upstreams.stable_rest)
-        digest = digest_of([clusters, make_routes(self.table, has_rest=has_rest)])
-        if digest == self.digest:
-            # The routes of Envoy's other threads may have named them a moment longer.
+        routes = make_routes(self.table, has_rest=bool(self.upstreams.stable_rest))
+        if routes == self._routes:
+            # Those that no route names any more go at the next look. Requests under way are answered.
             self._write_clusters(clusters)
             return False
         # Routes may name a cluster only once Envoy has it, and no cluster may go before its routes have.
         names = {one["name"] for one in clusters}
         self._write_clusters([*clusters, *(one for one in self._clusters if one["name"] not in names)])
-        for name, table in make_routes(self.table, has_rest=has_rest, digest=digest).items():
-            write_resources(self.folder / f"{name}.json", digest, [table])
-        self.digest = digest
+        for name, table in routes.items():
+            write_resources(self.folder / f"{name}.json", digest_of(table), [table])
+        self._routes = routes
         return True
 
     def _write_clusters(self, clusters: list[dict[str, Any]]) -> None:

@@ -14,7 +14,7 @@ from tiffin.gateway.traffic import PARTS
 from tiffin.serving.connection import MODEL_HEADER
 
 MODEL, PINNED, CHOSEN = MODEL_HEADER, "x-tiffin-pinned", "x-tiffin-version"
-# Page of the gateway with the digest of its routes.
+# Page of the gateway with the digest of the table that it follows.
 APPLIED = "/tiffin/traffic"
 
 _ROUTE_TABLE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
@@ -29,18 +29,17 @@ _RETRIES = {
 }
 
 
-def make_routes(table: Table, *, has_rest: bool, digest: str = "") -> dict[str, dict[str, Any]]:
+def make_routes(table: Table, *, has_rest: bool) -> dict[str, dict[str, Any]]:
     """Return the route table of each listener: of the clients' requests and of their copies.
 
     Args:
         table: Where the requests for each model go.
         has_rest: Whether the servers have a REST API.
-        digest: Digest that the page `APPLIED` shows.
     """
     protocols: tuple[Protocol, ...] = ("grpc", "rest") if has_rest else ("grpc",)
     models = sorted(table.models.items())
     clients = [
-        {"match": {"path": APPLIED}, "direct_response": {"status": 200, "body": {"inline_string": digest}}},
+        {"match": {"path": APPLIED}, "direct_response": {"status": 200, "body": {"inline_string": table.digest}}},
         *(route for name, one in models for kind in protocols for route in _of_model(name, one, kind)),
         _route(_match(_PREDICTIONS), _to(OTHERS, "stable", "grpc")),
         # Reading is allowed, replacing the models is not.

@@ -5,6 +5,7 @@
 It follows from the files of the models, see `tiffin.governance.merging`.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from tiffin.artifacts import documents
@@ -42,6 +43,11 @@ class Table:
     def content(self) -> bytes:
         """The file's content: equal tables give equal bytes."""
         return documents.format_document(self)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the content, which a gateway shows once it sends requests accordingly."""
+        return hashlib.sha256(self.content).hexdigest()[:16]
 
 
 def parse_table(state: State, root: str) -> Table:
