@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tiffin.gateway.clusters import RECORDER, make_cluster
+from tiffin.gateway.stats import PAGE
 
 # Largest request body. Envoy holds a request until it is complete, since the name of the model is in its body.
 MAX_BODY_BYTES = 256 << 20
@@ -38,6 +39,8 @@ _BUCKETS = [
     0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12.5, 15, 20, 25, 30, 40, 50, 65, 80, 100, 125, 150, 200, 250, 300, 400, 500,
     750, 1000, 1500, 2000, 3000, 5000, 10000, 30000,
 ]  # fmt: skip
+# The statistics of the models, see `tiffin.gateway.stats`.
+_STATS = r"/stats?format=json&usedonly&histogram_buckets=cumulative&filter=^cluster\.[^/]+/(stable|candidate|mirror)/"
 # Name of a label to the part of the metric's name that it is taken from: `cluster.<model>/<route>/<protocol>.…`.
 _TAGS = {
     "model": r"^cluster\.(([^/]+)/)(?:stable|candidate|mirror)/",
@@ -98,6 +101,8 @@ def make_bootstrap(places: Places) -> dict[str, Any]:
             ],
             "clusters": clusters,
         },
+        # Latencies of the threads are added up so often.
+        "stats_flush_interval": "1s",
         "stats_config": {
             "use_all_default_tags": False,
             "stats_tags": [
@@ -175,10 +180,10 @@ def _access_log(places: Places) -> list[dict[str, Any]]:
 
 
 def _metrics_listener(places: Places) -> dict[str, Any]:
-    """Return the listener of the metrics: only these two pages of the admin interface."""
+    """Return the listener of the metrics: only these pages of the admin interface."""
     routes = [
         {"match": {"path": path}, "route": {"cluster": "admin", "prefix_rewrite": page}}
-        for path, page in (("/metrics", "/stats/prometheus?usedonly"), ("/ready", "/ready"))
+        for path, page in (("/metrics", "/stats/prometheus?usedonly"), (PAGE, _STATS), ("/ready", "/ready"))
     ]
     return {
         "name": "metrics",
