@@ -81,11 +81,19 @@ def test_errors_and_requests_that_clients_give_up(gateway: Gateway, candidate: B
 
 def test_copies(gateway: Gateway) -> None:
     route(gateway, "copied", Traffic(2, mirror=100))
+
+    def counted() -> tuple[int, int]:
+        found = read(gateway, "copied")
+        return tuple(found[name].requests if name in found else 0 for name in ("stable", "mirror"))  # type: ignore[return-value]
+
     with Caller(gateway.address) as caller:
+        # Until Envoy has the routes of the copies too.
+        assert until(lambda: caller.call(request_of("copied"))[0] == 1 and counted()[1] > 0)
+        assert until(lambda: counted() == counted())
+        stable, copies = counted()
         caller.count(request_of("copied"), 5)
 
-    assert until(lambda: read(gateway, "copied")["mirror"].requests == 5)
-    assert read(gateway, "copied")["stable"].requests == 5
+    assert until(lambda: counted() == (stable + 5, copies + 5))
 
 
 @pytest.mark.parametrize("url", ["", "https://h:1", "http://h", "h:1"])

@@ -59,7 +59,8 @@ def make_routes(table: Table, *, has_rest: bool) -> dict[str, dict[str, Any]]:
         for kind, prefix in (("grpc", _PREDICTIONS), ("rest", _REST))
         if kind in protocols
     ]
-    return {CLIENTS: _table(CLIENTS, clients), MIRROR: _table(MIRROR, copies)}
+    # Copies have their routes before clients' requests are copied.
+    return {MIRROR: _table(MIRROR, copies), CLIENTS: _table(CLIENTS, clients)}
 
 
 def _of_model(name: str, served: Served, protocol: Protocol) -> Iterator[dict[str, Any]]:

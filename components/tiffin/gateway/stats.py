@@ -21,6 +21,11 @@ _NAME = re.compile(
 )
 # Requests that the client gave up, before and after they were sent to a server. Envoy counts no status for them.
 _GIVEN_UP = ("upstream_rq_cancelled", "upstream_rq_tx_reset")
+# Counter of the requests that succeeded, and those of the ones that failed.
+_STATUSES = {
+    "grpc": ("grpc.success", ("grpc.failure",)),
+    "rest": ("upstream_rq_2xx", ("upstream_rq_1xx", "upstream_rq_3xx", "upstream_rq_4xx", "upstream_rq_5xx")),
+}
 _TIME = "upstream_rq_time"
 _MOST_BYTES = 64 << 20
 
@@ -107,11 +112,10 @@ def parse_stats(content: bytes, model: str) -> dict[str, Side]:
 
 
 def _count(stats: dict[str, int], protocol: str) -> tuple[int, int]:
-    """Return requests and errors."""
-    ended, good = ("grpc.total", "grpc.success") if protocol == "grpc" else ("upstream_rq_completed", "upstream_rq_2xx")
-    given_up = sum(stats.get(name, 0) for name in _GIVEN_UP)
-    requests = stats.get(ended, 0)
-    return requests + given_up, requests - stats.get(good, 0) + given_up
+    """Return requests and errors, as sums of counters: a difference of two may fall, since they are not read at once."""
+    good, bad = _STATUSES[protocol]
+    failed = sum(stats.get(name, 0) for name in (*bad, *_GIVEN_UP))
+    return stats.get(good, 0) + failed, failed
 
 
 def _side(counts: Iterable[tuple[int, int]], times: list[tuple[tuple[float, ...], tuple[int, ...]]]) -> Side:
