@@ -18,7 +18,7 @@ from tiffin.version import __version__
 ROOT = Path(__file__).parents[2]
 FILES = [
     ".github/workflows/ci.yml", ".gitignore", "Makefile", "README.md", "model.py", "params.yaml", "pipeline.py",
-    "requirements/data.txt", "requirements/model.txt", "requirements/sdk.txt", "tests/test_model.py",
+    "requirements/data.txt", "requirements/gateway.txt", "requirements/model.txt", "requirements/sdk.txt", "tests/test_model.py",
     "tests/test_pipeline.py",
 ]  # fmt: skip
 

@@ -191,5 +191,7 @@ def test_local_images_of_a_spec_are_named_in_one_warning(training: Spec) -> None
     (warning,) = image_warnings(training)
     pushed = read_spec("x", training.content.replace(b"image: tiffin/", b"image: registry.example/team/"))
 
-    assert all(name in warning for name in (*images.NAMES.values(), "TIFFIN_IMAGE_PREFIX", "make images images-push"))
+    assert all(
+        name in warning for name in (images.DATA, images.MODEL, "TIFFIN_IMAGE_PREFIX", "make images images-push")
+    )
     assert image_warnings(pushed) == []

@@ -33,9 +33,9 @@ from pathlib import Path
 from support.tiny_models import save_score
 from tiffin.serving.warmup import write_warmup
 
-folder, versions, inputs = json.loads(sys.argv[1])
+folder, versions, inputs, fails_above = json.loads(sys.argv[1])
 for version in versions:
-    save_score(Path(folder, str(version)), float(version))
+    save_score(Path(folder, str(version)), float(version), fails_above)
     write_warmup(Path(folder, str(version)), "taxi", inputs)
 """
 
@@ -57,17 +57,22 @@ class Change:
     seconds: float
 
 
+def publish_versions(
+    served: ServedModel, saved: Path, versions: Sequence[int], fails_above: float | None = None
+) -> None:
+    """Publish versions; with `fails_above`, they fail for larger inputs."""
+    arguments = json.dumps([str(saved), versions, INPUTS, fails_above])
+    command = [find_python("model"), "-W", "ignore", "-c", _SAVE, arguments]
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    for version in versions:
+        served.publish(saved / str(version), version)
+
+
 def publish(folder: Path) -> ServedModel:
     """Publish the versions in the state folder `state` of a folder, and promote the first one."""
-    tests = Path(__file__).parents[1]
-    saved, state = folder / "models", folder / "state"
-    arguments = json.dumps([str(saved), VERSIONS, INPUTS])
-    command = [find_python("model"), "-W", "ignore", "-c", _SAVE, arguments]
-    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, cwd=tests)
-    assert ended.returncode == 0, ended.stderr[-2000:]
-    served = ServedModel(str(serving.serving_root(state)), "taxi")
-    for version in VERSIONS:
-        served.publish(saved / str(version), version)
+    served = ServedModel(str(serving.serving_root(folder / "state")), "taxi")
+    publish_versions(served, folder / "models", VERSIONS)
     with promoting(served, VERSIONS[0], _AUTHOR):
         pass
     return served

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 
-def save_score(path: pathlib.Path, bias: float) -> None:
-    """Save y = x · (1, 2, 3) + bias; `two` adds and subtracts; `defaults` does so with a default for b."""
+def save_score(path: pathlib.Path, bias: float, fails_above: float | None = None) -> None:
+    """Save y = x · (1, 2, 3) + bias; `two` adds and subtracts; `defaults` does so with a default for b.
+
+    With `fails_above`, requests with a larger x are errors.
+    """
     import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -17,7 +20,9 @@ def save_score(path: pathlib.Path, bias: float) -> None:
 
     @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, name="x")])
     def score(x: Any) -> dict[str, Any]:
-        return {"y": tf.matmul(x, module.weights) + module.bias}
+        checks = [] if fails_above is None else [tf.debugging.assert_less_equal(x, fails_above)]
+        with tf.control_dependencies(checks):
+            return {"y": tf.matmul(x, module.weights) + module.bias}
 
     @tf.function(input_signature=[numbers, numbers])
     def two(a: Any, b: Any) -> dict[str, Any]:

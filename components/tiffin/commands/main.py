@@ -35,6 +35,7 @@ COMMANDS = {
     "submit": "Run a pipeline on a Kubeflow Pipelines backend.",
     "schedule": "Manage recurring runs on a Kubeflow Pipelines backend.",
     "serve": "Serve the models of local runs over gRPC.",
+    "rollout": "Give a version its share of requests, step by step.",
     "gateway": "Divide requests between two versions, and log them.",
     "predict": "Get predictions from a model server.",
     "sample": "Write sample data, generated deliveries, to a CSV file.",

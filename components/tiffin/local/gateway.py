@@ -12,11 +12,12 @@ from pathlib import Path
 
 from tiffin import storage
 from tiffin.artifacts import documents
-from tiffin.errors import InputError
+from tiffin.errors import InputError, ServingError
 from tiffin.gateway.table import Served, parse_table
 from tiffin.local import programs
 from tiffin.local.programs import Program, spawn
 from tiffin.local.serving import serving_root
+from tiffin.rollout.driving import Places
 from tiffin.serving.root import GATEWAY as GATEWAY_FILE
 
 __all__ = ["DEFAULT_PORT", "GATEWAY", "spawn"]
@@ -73,6 +74,21 @@ def read_status(state: str | Path) -> Status | None:
         return documents.read(status_path(state), Status)
     except InputError:
         return None
+
+
+def find_places(state: str | Path) -> Places:
+    """Return the servers and the gateway of a state folder, for a rollout.
+
+    Raises:
+        ServingError: No gateway is running.
+    """
+    running, status = find_gateway(state), read_status(state)
+    if running is None or status is None:
+        raise ServingError(
+            f"A rollout needs the gateway of '{state}'. Received: none is running. Start it with: tiffin gateway",
+            "UNAVAILABLE",
+        )
+    return Places(status.stable, status.candidate, running.address, status.metrics.removesuffix("/metrics"))
 
 
 def read_traffic(state: str | Path) -> dict[str, Served]:

@@ -14,6 +14,7 @@ from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.errors import InputError
 from tiffin.gateway.traffic import Traffic
+from tiffin.rollout.evidence import Progress
 from tiffin.rollout.plan import Limits, Step, Strategy
 from tiffin.serving.history import Author
 from tiffin.serving.root import ROLLOUT, ServedModel, State
@@ -45,6 +46,7 @@ class Rollout:
         since: Time at which the phase or the step began.
         reason: Why it was paused or ends; empty otherwise.
         by: Who decided that: a person, or `analysis`.
+        progress: What the looks have found; None before the first.
     """
 
     id: str
@@ -62,6 +64,7 @@ class Rollout:
     since: str
     reason: str
     by: str
+    progress: Progress | None = None
 
     @property
     def is_over(self) -> bool:

@@ -1,0 +1,242 @@
+"""Drive a rollout from its start to its end: load, look, go on, promote or abort.
+
+Whoever drives may be killed at any moment. Another process goes on from `rollout.json`: every state is written before what
+follows from it, and what follows from it can be done again.
+"""
+
+import http.client
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from tiffin import storage
+from tiffin.errors import Conflict, InputError, ServingError, TiffinError
+from tiffin.gateway.routes import APPLIED
+from tiffin.gateway.stats import read_stats
+from tiffin.gateway.table import parse_table
+from tiffin.governance.acceptance import accept
+from tiffin.governance.promotion import promoting
+from tiffin.rollout import course, histograms
+from tiffin.rollout.document import Rollout
+from tiffin.rollout.evidence import Progress, begin_step, look
+from tiffin.rollout.settling import settle
+from tiffin.serving.history import read_history
+from tiffin.serving.root import GATEWAY, ServedModel
+
+# Time for which requests that went to the candidate are answered, before its servers are emptied.
+_DRAIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Places:
+    """The servers and the gateway of a rollout.
+
+    Attributes:
+        stable: `host:port` of the stable servers' gRPC API.
+        candidate: `host:port` of the candidate servers' gRPC API; empty while there are none.
+        gateway: `host:port` of the gateway.
+        metrics: `http://host:port` of the gateways' metrics.
+    """
+
+    stable: str
+    candidate: str
+    gateway: str
+    metrics: str
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The times of a rollout, in seconds.
+
+    Attributes:
+        look: Time between looks.
+        load: Time for servers to load the version and answer.
+        traffic: Time after a step's least duration for its least number of requests; the rollout is then inconclusive.
+    """
+
+    look: float = 5.0
+    load: float = 120.0
+    traffic: float = 1800.0
+
+
+def drive(
+    served: ServedModel,
+    identifier: str,
+    find_places: Callable[[], Places],
+    pace: Pace | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Rollout:
+    """Drive a rollout until it is over, and return it.
+
+    Args:
+        served: The model.
+        identifier: ID of the rollout.
+        find_places: Returns its servers and the gateway. Candidate servers may start, and move, during a rollout.
+        pace: Its times. Defaults to `Pace()`.
+        tell: Receives a line at each change.
+
+    Raises:
+        InputError: Another rollout has taken its place.
+        StorageError: The serving root cannot be read or written.
+    """
+    pace = pace or Pace()
+    told = ""
+    while True:
+        rollout = settle(served)
+        if rollout is None or rollout.id != identifier:
+            raise InputError(f"The rollout '{identifier}' of the model '{served.name}' was replaced by another one.")
+        if (line := describe(rollout)) != told:
+            tell(line)
+            told = line
+        if rollout.is_over:
+            return rollout
+        places = find_places()
+        if rollout.phase in ("starting", "running", "paused") and (why := _is_obsolete(served, rollout)):
+            course.stop(served, identifier, "aborted", why)
+        elif rollout.phase == "starting":
+            _load(served, rollout, places, pace)
+        elif rollout.phase == "running":
+            _look(served, rollout, places, pace, tell)
+            time.sleep(pace.look)
+        elif rollout.phase == "paused":
+            time.sleep(pace.look)
+        elif rollout.phase == "promoting":
+            _promote(served, rollout, places, pace)
+        else:
+            if not wait_for_gateway(served, places.gateway, pace.load):
+                # Its requests would find no version.
+                tell(
+                    f"the gateway at {places.gateway} has not taken over the traffic: the candidate servers stay as they are"
+                )
+                continue
+            time.sleep(_DRAIN_SECONDS)
+            course.close(served, identifier)
+
+
+def describe(rollout: Rollout) -> str:
+    """Return where a rollout is, as a clause."""
+    about = f"version {rollout.version}"
+    if rollout.phase == "over":
+        return f"{about} was {rollout.outcome}" if rollout.outcome != "inconclusive" else f"{about}: inconclusive"
+    if rollout.phase in ("running", "paused"):
+        step = rollout.steps[rollout.step]
+        share = f"copies of {step.mirror:g} %" if step.mirror else f"{step.weight:g} % of the requests"
+        number = f"step {rollout.step + 1} of {len(rollout.steps)}"
+        return f"{about} gets {share}, {number}{', paused' if rollout.phase == 'paused' else ''}"
+    if rollout.phase == "ending":
+        return f"{about} gets no requests any more: {rollout.outcome}{f', {rollout.reason}' if rollout.reason else ''}"
+    return f"{about}: {rollout.phase}"
+
+
+def _is_obsolete(served: ServedModel, rollout: Rollout) -> str:
+    """Return why the candidate is compared with a version that is not in production any more; empty if it is."""
+    history = read_history(served)
+    now = history.standing.served
+    if not history.entries or now == rollout.stable:
+        return ""
+    by = f" by {history.newest.author.who}" if history.newest else ""
+    return f"version {now} was put into production{by}, in place of version {rollout.stable}"
+
+
+def _load(served: ServedModel, rollout: Rollout, places: Places, pace: Pace) -> None:
+    """Wait until a candidate server answers with the version."""
+
+    def check() -> None:
+        now = course.find_active(served)
+        if (now.id, now.phase) != (rollout.id, "starting"):
+            raise Conflict("The rollout was changed meanwhile.")
+
+    if not places.candidate:
+        if _seconds_since(rollout.since) > pace.load:
+            course.stop(served, rollout.id, "aborted", f"no candidate server has started within {pace.load:g} s")
+        time.sleep(0.2)
+        return
+    try:
+        accept(places.candidate, served, rollout.version, None, pace.load, check)
+    except (Conflict, InputError):
+        return
+    except ServingError as error:
+        course.stop(served, rollout.id, "aborted", f"the candidate servers do not answer with it: {error}")
+        return
+    course.begin(served, rollout.id)
+
+
+def _look(served: ServedModel, rollout: Rollout, places: Places, pace: Pace, tell: Callable[[str], None]) -> None:
+    """Look at what the gateways have counted, and go on with the rollout, end it, or wait."""
+    try:
+        reading = read_stats(places.metrics, served.name)
+    except ServingError as error:
+        tell(f"no look was possible: {error}")
+        reading = {}
+    progress = look(rollout.progress or Progress(), reading, rollout.limits)
+    step, seconds = rollout.steps[rollout.step], _seconds_since(rollout.since)
+    if progress.decision.is_worse:
+        _keep(served, rollout, progress)
+        course.stop(served, rollout.id, "aborted", explain(progress))
+    elif seconds >= 60 * step.minutes and progress.requests >= step.min_requests:
+        _keep(served, rollout, begin_step(progress))
+        course.advance(served, rollout.id, rollout.step)
+    elif seconds >= 60 * step.minutes + pace.traffic:
+        _keep(served, rollout, progress)
+        why = f"{progress.requests} requests within {seconds / 60:.0f} minutes, and not {step.min_requests}"
+        course.stop(served, rollout.id, "inconclusive", why)
+    else:
+        _keep(served, rollout, progress)
+
+
+def _keep(served: ServedModel, rollout: Rollout, progress: Progress) -> None:
+    def decide(now: Rollout) -> Rollout:
+        # Another process that drives the rollout as well has looked meanwhile: its look counts.
+        is_same = (now.phase, now.step, now.progress) == (rollout.phase, rollout.step, rollout.progress)
+        return replace(now, progress=progress) if is_same else now
+
+    course.change(served, rollout.id, decide)
+
+
+def explain(progress: Progress) -> str:
+    """Return why a candidate is worse."""
+    decision, stable, candidate = progress.decision, progress.stable, progress.candidate
+    chance = f"p = {decision.p_value:.2g}"
+    if decision.leading.startswith("latency"):
+        share = 0.5 if decision.leading.endswith("50") else 0.99
+        times = (histograms.quantile(one.latency, share) for one in (candidate, stable))
+        found, usual = (f"{time:.3g} ms" if time is not None else "unknown" for time in times)
+        return f"its p{100 * share:.0f} is {found}, and that of the version in production {usual} ({chance})"
+    return (
+        f"{candidate.tally.errors:,} of its {candidate.tally.requests:,} requests failed, and {stable.tally.errors:,} of "
+        f"{stable.tally.requests:,} of the version in production ({chance})"
+    )
+
+
+def _promote(served: ServedModel, rollout: Rollout, places: Places, pace: Pace) -> None:
+    """Put the version into production: the stable servers load it, while requests stay divided."""
+    try:
+        with promoting(served, rollout.version, rollout.author, replace_newer=True) as check:
+            accept(places.stable, served, rollout.version, None, pace.load, check)
+    except (ServingError, Conflict, InputError) as error:
+        course.stop(served, rollout.id, "aborted", f"it could not be promoted: {error}")
+        return
+    course.stop(served, rollout.id, "promoted", "")
+
+
+def wait_for_gateway(served: ServedModel, address: str, timeout_seconds: float) -> bool:
+    """Wait until the gateway sends requests as the serving root says; return False if it does not within the time."""
+    deadline = time.monotonic() + timeout_seconds
+    while time.monotonic() < deadline:
+        wanted = parse_table(storage.read(storage.join(served.root, GATEWAY)), served.root).digest
+        connection = http.client.HTTPConnection(address, timeout=5)
+        try:
+            connection.request("GET", APPLIED)
+            if connection.getresponse().read().decode() == wanted:
+                return True
+        except (OSError, http.client.HTTPException, TiffinError):
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.1)
+    return False
+
+
+def _seconds_since(moment: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()

@@ -1,0 +1,127 @@
+"""Rollouts with the real gateway and model servers of a state folder, under load."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import rollouts
+from support.serving_roots import ADA, actions
+from tiffin.errors import ServingError
+from tiffin.governance.verification import verify_history
+from tiffin.local import gateway, programs, serving
+from tiffin.local.gateway import find_places
+from tiffin.rollout import course, driving
+from tiffin.rollout.document import Rollout
+from tiffin.rollout.driving import Pace
+from tiffin.rollout.plan import Limits, Step
+from tiffin.serving import Client
+from tiffin.serving.history import read_history
+from tiffin.serving.root import CANDIDATE, ServedModel
+
+pytestmark = pytest.mark.runs
+
+PACE = Pace(look=0.3, load=60, traffic=60)
+SHADOW, CANARY = Step(mirror=100.0, minutes=0.02, min_requests=50), Step(weight=50.0, minutes=0.02, min_requests=50)
+# Latencies of a busy machine say nothing.
+LIMITS = Limits(max_latency_ratio=1000.0)
+BAD = 4
+
+
+@pytest.fixture(scope="module")
+def taxi(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
+    """A model with three versions, of which the answer is the number plus 6, and one that fails for large inputs."""
+    folder = tmp_path_factory.mktemp("r")
+    served = rollouts.publish(folder)
+    rollouts.publish_versions(served, folder / "models", [BAD], fails_above=1.5)
+    return served
+
+
+@pytest.fixture(scope="module")
+def address(taxi: ServedModel) -> Iterator[str]:
+    state = Path(taxi.root).parent
+    server, _ = gateway.start_gateway(state)
+    try:
+        programs.wait_until_open(server)
+        with Client(server.address) as client:
+            client.predict("taxi", rollouts.INPUTS, timeout_seconds=90)
+        yield server.address
+    finally:
+        gateway.stop_gateway(state)
+        serving.stop_server(state)
+
+
+class Load:
+    """Requests of several clients, half of them with large inputs, which are counted by answer or code."""
+
+    def __init__(self, address: str) -> None:
+        self.counted: Counter[float | str] = Counter()
+        self._address, self._over = address, threading.Event()
+        self._threads = [threading.Thread(target=self._send, args=(value,)) for value in (1.0, 1.0, 2.0, 2.0)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _send(self, value: float) -> None:
+        with Client(self._address) as client:
+            while not self._over.wait(0.01):
+                try:
+                    answer = client.predict("taxi", {"x": [[value] * 3]}, timeout_seconds=60)["y"][0][0]
+                    self.counted[float(answer) - 6 * value] += 1
+                except ServingError as error:
+                    self.counted[error.code] += 1
+
+
+def roll_out(
+    taxi: ServedModel, address: str, version: int, steps: tuple[Step, ...]
+) -> tuple[Rollout, Counter[float | str]]:
+    """Roll a version out under load; return the rollout, and the versions that answered."""
+    started = course.start(taxi, version, ADA, strategy="shadow_canary", steps=steps, limits=LIMITS)
+    lines: list[str] = []
+    with Load(address) as load:
+        ended = driving.drive(taxi, started.id, lambda: find_places(Path(taxi.root).parent), PACE, lines.append)
+    assert lines
+    return ended, load.counted
+
+
+def test_a_good_version_is_promoted_and_no_request_fails(taxi: ServedModel, address: str) -> None:
+    ended, counted = roll_out(taxi, address, 2, (SHADOW, CANARY))
+
+    assert (ended.phase, ended.outcome) == ("over", "promoted"), ended.reason
+    assert set(counted) == {1, 2}
+    assert read_history(taxi).standing.champion == 2
+    assert actions(taxi)[-2:] == [("promote", 2), ("confirm", 2)]
+    assert ended.progress
+    assert ended.progress.candidate.tally.errors == 0
+    assert taxi.read(CANDIDATE) is None
+    assert verify_history(taxi, read_history(taxi)) == []
+
+
+def test_a_version_that_fails_is_aborted(taxi: ServedModel, address: str) -> None:
+    ended, counted = roll_out(taxi, address, BAD, (CANARY,))
+
+    assert (ended.phase, ended.outcome, ended.by) == ("over", "aborted", course.ANALYSIS), ended.reason
+    assert ended.progress
+    assert ended.progress.decision.leading == "errors"
+    assert set(counted) == {2, BAD, "INVALID_ARGUMENT"}
+    # Half of the requests are large, and half of these went to the candidate.
+    assert counted["INVALID_ARGUMENT"] >= ended.progress.candidate.tally.errors >= 3
+    assert read_history(taxi).standing.champion == 2
+    with Client(address) as client:
+        assert {float(client.predict("taxi", rollouts.INPUTS)["y"][0][0]) for _ in range(20)} == {8.0}
+
+
+def test_clients_notice_nothing_of_copies_that_fail(taxi: ServedModel, address: str) -> None:
+    ended, counted = roll_out(taxi, address, BAD, (SHADOW,))
+
+    assert (ended.phase, ended.outcome) == ("over", "aborted"), ended.reason
+    assert set(counted) == {2}
