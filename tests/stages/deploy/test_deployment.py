@@ -20,6 +20,7 @@ from tiffin.artifacts.deployment import read_deployment
 from tiffin.artifacts.examples import read_sample_rows
 from tiffin.artifacts.model import read_training, saved_model, write_training
 from tiffin.errors import Conflict, InputError, ServingError
+from tiffin.governance.merging import find_stale
 from tiffin.governance.promotion import promoting
 from tiffin.serving import Client, model_config
 from tiffin.serving.history import Author, read_history
@@ -78,9 +79,10 @@ def changes(root):
 
 
 def left(root):
-    """Return the files in a serving root, without locks and history."""
+    """Return the files of the models in a serving root, without locks and history; those of all models say the same."""
+    assert find_stale(str(root)) == []
     files = [path.relative_to(root) for path in root.rglob("*") if path.is_file() and path.name != ".lock"]
-    return sorted(str(path) for path in files if "history" not in path.parts)
+    return sorted(str(path) for path in files if "history" not in path.parts and len(path.parts) > 1)
 
 
 class TestServed:
