@@ -9,6 +9,7 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tiffin import storage
 from tiffin.artifacts import documents
@@ -17,8 +18,10 @@ from tiffin.gateway.table import Served, parse_table
 from tiffin.local import programs
 from tiffin.local.programs import Program, spawn
 from tiffin.local.serving import serving_root
-from tiffin.rollout.driving import Places
 from tiffin.serving.root import GATEWAY as GATEWAY_FILE
+
+if TYPE_CHECKING:
+    from tiffin.rollout.driving import Places
 
 __all__ = ["DEFAULT_PORT", "GATEWAY", "spawn"]
 
@@ -76,12 +79,15 @@ def read_status(state: str | Path) -> Status | None:
         return None
 
 
-def find_places(state: str | Path) -> Places:
+def find_places(state: str | Path) -> "Places":
     """Return the servers and the gateway of a state folder, for a rollout.
 
     Raises:
         ServingError: No gateway is running.
     """
+    # Imports numpy, which the command `gateway` does not need.
+    from tiffin.rollout.driving import Places
+
     running, status = find_gateway(state), read_status(state)
     if running is None or status is None:
         raise ServingError(

@@ -1,7 +1,15 @@
-"""The statistics of a rollout: whether the candidate version of a model is worse than the stable one.
+"""Rollouts: a version gets its share of the requests step by step, and is promoted or aborted by what is found.
 
-Plain functions from counts and arrays to results, which stay valid however often a rollout is looked at. The state between
-two looks is a frozen dataclass that `tiffin.artifacts.documents` writes as JSON, so that another process can go on.
+    plan           strategy, steps and limits
+    document       the state, rollout.json
+    course         changes of the state
+    settling       the files that follow from it
+    driving        from the start to the end
+    evidence       the looks so far
+
+The statistics are plain functions from counts and arrays to results, which stay valid however often a rollout is looked at.
+The state between two looks is a frozen dataclass that `tiffin.artifacts.documents` writes as JSON, so that another process
+can go on.
 
     shares         test of two shares of requests, such as errors
     latencies      the same test for requests slower than a quantile of the stable version
