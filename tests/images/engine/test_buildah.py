@@ -60,10 +60,10 @@ def test_buildah_builds_pushes_and_pins(checkout: Path, registry: str, tmp_path:
         subprocess.run([sys.executable, "-m", "images", action], cwd=checkout, env=settings, check=True)
 
     output = checkout / "build" / "images"
-    for environment in ("data", "model", "gateway"):
+    for environment in ("data", "gateway", "model"):
         assert json.loads((output / f"{environment}.cdx.json").read_text()) == {"bomFormat": "CycloneDX"}
     digests = json.loads((output / "digests.json").read_text())
-    assert list(digests) == [f"{registry}/buildah/{name}:{__version__}" for name in ("data", "model", "gateway")]
+    assert list(digests) == [f"{registry}/buildah/{name}:{__version__}" for name in ("data", "gateway", "model")]
     for name, digest in digests.items():
         about = json.loads(
             subprocess.run(

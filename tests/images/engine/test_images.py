@@ -18,7 +18,7 @@ from support.docker_engine import find_client
 from tiffin import __version__
 from tiffin.images import USER
 
-ENVIRONMENTS = ["data", "model", "gateway"]
+ENVIRONMENTS = ["data", "gateway", "model"]
 # First imports of each image's components.
 IMPORTS = {
     "data": (
