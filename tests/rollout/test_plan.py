@@ -70,9 +70,7 @@ def test_a_header_that_is_none() -> None:
         Limits(max_error_share=-0.1),
         Limits(max_latency_ratio=0.9),
         Limits(max_latency_ratio=math.inf),
-        Limits(max_prediction_distance=0),
-        Limits(min_agreement=1.1),
-        Limits(min_agreement=math.nan),
+        Limits(max_error_share=math.nan),
     ],
 )
 def test_limits_out_of_range(limits: Limits) -> None:

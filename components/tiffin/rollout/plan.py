@@ -51,15 +51,10 @@ class Limits:
     Attributes:
         max_error_share: Share of the requests that may fail although the stable version answers them, from 0 and below 1.
         max_latency_ratio: Ratio of the candidate's p50 and p99 to those of the stable version, at least 1.
-        max_prediction_distance: Largest difference between the shares of predictions up to any value, above 0 and up to 1;
-            1 allows any.
-        min_agreement: For copies of requests, least share of rows for which both versions agree, from 0 to 1; 0 allows any.
     """
 
     max_error_share: float = 0.0
     max_latency_ratio: float = 1.5
-    max_prediction_distance: float = 1.0
-    min_agreement: float = 0.0
 
 
 def check_strategy(strategy: str) -> None:
@@ -152,8 +147,6 @@ def check_limits(limits: Limits) -> None:
     rules = (
         ("max_error_share", "from 0 and below 1", 0 <= limits.max_error_share < 1),
         ("max_latency_ratio", "at least 1", 1 <= limits.max_latency_ratio < math.inf),
-        ("max_prediction_distance", "above 0 and up to 1", 0 < limits.max_prediction_distance <= 1),
-        ("min_agreement", "from 0 to 1", 0 <= limits.min_agreement <= 1),
     )
     for name, rule, is_met in rules:
         if not is_met:
