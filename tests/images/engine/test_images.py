@@ -172,7 +172,9 @@ def test_pushed_images_are_pinned_by_digest(images: dict[str, str], registry: st
     assert tiffin("compile", "--output", "specs", cwd=tmp_path, **pinned).returncode == 0
     spec = yaml.safe_load((tmp_path / "specs" / f"training-{__version__}.yaml").read_text().split("\n---\n")[0])
     executors = spec["deploymentSpec"]["executors"].values()
-    assert {executor["container"]["image"] for executor in executors} == {f"{n}@{d}" for n, d in digests.items()}
+    # No step runs in the image of the gateway.
+    steps = {f"{one}@{its}" for one, its in digests.items() if "/gateway:" not in one}
+    assert {executor["container"]["image"] for executor in executors} == steps
 
     name, digest = next(iter(digests.items()))
     faulty.write_spec(faulty.fail_or_report, tmp_path, image=f"{name}@{digest}")
