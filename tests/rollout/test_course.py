@@ -5,8 +5,9 @@ import pytest
 
 from support.serving_roots import ADA, BOB, EVE, make_saved_model, put, wait
 from tiffin.errors import Conflict, InputError
-from tiffin.gateway.table import parse_table
+from tiffin.gateway.table import Served, Table, parse_table
 from tiffin.gateway.traffic import Traffic, read_traffic
+from tiffin.governance.promotion import roll_back
 from tiffin.rollout import course
 from tiffin.rollout.document import Rollout, read_rollout
 from tiffin.rollout.plan import Limits, Step, make_steps
@@ -34,11 +35,14 @@ def begin(taxi: ServedModel, steps: tuple[Step, ...] = STEPS) -> Rollout:
     return course.start(taxi, 2, ADA, strategy="shadow_canary", steps=steps)
 
 
+def table(taxi: ServedModel) -> Table:
+    return parse_table(((Path(taxi.root) / GATEWAY).read_bytes(), ""), taxi.root)
+
+
 def files(taxi: ServedModel) -> tuple[list[int], Traffic]:
     """Return the versions of the candidate servers, and the traffic, as the servers and the gateway read them."""
     merged = (Path(taxi.root) / CANDIDATE).read_bytes()
-    table = parse_table(((Path(taxi.root) / GATEWAY).read_bytes(), ""), taxi.root)
-    assert table.models["taxi"].traffic == read_traffic(taxi)
+    assert table(taxi).models["taxi"].traffic == read_traffic(taxi)
     return taxi.versions_in((merged, "")), read_traffic(taxi)
 
 
@@ -60,12 +64,16 @@ def test_a_rollout_from_start_to_promotion(taxi: ServedModel) -> None:
     for step in range(3):
         seen.append(files(taxi))
         course.advance(taxi, rollout.id, step)
-    assert seen == [([2], Traffic(2, mirror=100)), ([2], Traffic(2, 5)), ([2], Traffic(2, 50))]
+    assert seen == [
+        ([2], Traffic(2, mirror=100, stable=1)),
+        ([2], Traffic(2, 5, stable=1)),
+        ([2], Traffic(2, 50, stable=1)),
+    ]
     promoting, _ = read_rollout(taxi)
     assert promoting
     assert promoting.phase == "promoting"
     # Requests stay divided until the stable servers have the version.
-    assert files(taxi) == ([2], Traffic(2, 50))
+    assert files(taxi) == ([2], Traffic(2, 50, stable=1))
 
     course.stop(taxi, rollout.id, "promoted", "")
     assert files(taxi) == ([2], Traffic())
@@ -78,7 +86,7 @@ def test_a_direct_rollout_is_promoted_at_once(taxi: ServedModel) -> None:
     rollout = course.start(taxi, 2, ADA, strategy="direct", steps=make_steps("direct"))
 
     assert course.begin(taxi, rollout.id).phase == "promoting"
-    assert files(taxi) == ([2], Traffic(2))
+    assert files(taxi) == ([2], Traffic(2, stable=1))
 
 
 def test_pause_and_resume(taxi: ServedModel) -> None:
@@ -87,13 +95,33 @@ def test_pause_and_resume(taxi: ServedModel) -> None:
     course.advance(taxi, rollout.id, 0)
     paused = course.pause(taxi, BOB)
     assert (paused.phase, paused.by, paused.reason) == ("paused", "bob", BOB.why)
-    assert files(taxi) == ([2], Traffic(2, 5))
+    assert files(taxi) == ([2], Traffic(2, 5, stable=1))
     # The analysis does not go on meanwhile.
     assert course.advance(taxi, rollout.id, 1) == paused
 
     assert (course.resume(taxi, EVE).phase, course.resume) == ("running", course.resume)
     with pytest.raises(InputError):
         course.resume(taxi, EVE)
+
+
+def test_a_rollback_takes_the_requests_from_the_candidate_at_once(taxi: ServedModel, saved_model: Path) -> None:
+    """Also while nobody drives the rollout."""
+    put(taxi, saved_model, 3)
+    taxi.publish(saved_model, 4)
+    rollout = course.start(taxi, 4, ADA, strategy="canary", steps=STEPS[1:])
+    course.begin(taxi, rollout.id)
+    assert table(taxi).models["taxi"] == Served(3, Traffic(4, 5, stable=3))
+
+    roll_back(taxi, BOB)
+    assert table(taxi).models["taxi"] == Served(1, Traffic())
+
+
+def test_the_promotion_of_the_candidate_itself_keeps_its_requests(taxi: ServedModel, saved_model: Path) -> None:
+    rollout = begin(taxi, STEPS[1:])
+    course.begin(taxi, rollout.id)
+    put(taxi, saved_model, 2)
+
+    assert table(taxi).models["taxi"] == Served(2, Traffic(2, 5, stable=1))
 
 
 @pytest.mark.parametrize("after", ["starting", "running", "paused"])
@@ -171,7 +199,7 @@ def test_what_a_killed_process_left_is_settled(taxi: ServedModel, file: str) -> 
 
     assert settle(taxi) == rollout
     assert is_settled(taxi, rollout)
-    assert files(taxi) == ([2], Traffic(2, mirror=100))
+    assert files(taxi) == ([2], Traffic(2, mirror=100, stable=1))
 
 
 @pytest.mark.parametrize("content", [b"", b"{}"])

@@ -29,6 +29,8 @@ class Traffic:
         candidate: Version that the candidate servers have; None if there is no candidate.
         weight: Share of the requests that the candidate answers, in percent, from 0 to 100.
         mirror: Share of the requests that are sent to the candidate as well, in percent. Clients do not get its answers.
+        stable: Version that the stable servers should have meanwhile. If they get another one, other than the candidate, such as
+            by a rollback, all requests go to them. None for any.
         sticky: Name of a header in lower case. Requests with the same value of it go to the same side; empty to choose a side
             for each request.
     """
@@ -37,6 +39,12 @@ class Traffic:
     weight: float = 0.0
     mirror: float = 0.0
     sticky: str = ""
+    stable: int | None = None
+
+    def with_stable(self, version: int | None) -> "Traffic":
+        """Return where requests go while the stable servers have a version."""
+        is_other = self.stable is not None and version not in (self.stable, self.candidate)
+        return Traffic() if is_other else self
 
     @property
     def parts(self) -> tuple[int, int]:

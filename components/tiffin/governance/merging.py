@@ -98,6 +98,8 @@ def _merge_traffic(models: list[ServedModel], stable: dict[str, State], state: S
         try:
             version = max(served.versions_in(stable[served.name]), default=None)
             traffic = parse_traffic(served.read(TRAFFIC), served.locate(TRAFFIC))
+            # A candidate is compared with one version, and has no part in what replaces that.
+            traffic = traffic.with_stable(version)
             table[served.name] = Served(version, traffic, read_recording(served)[0].share)
         except InputError:
             if served.name in before:

@@ -78,7 +78,7 @@ class Rollout:
             return Traffic()
         # A direct rollout has no steps.
         step = self.steps[self.step] if self.steps else Step()
-        return Traffic(self.version, step.weight, step.mirror, self.sticky)
+        return Traffic(self.version, step.weight, step.mirror, self.sticky, self.stable)
 
     @property
     def content(self) -> bytes:
