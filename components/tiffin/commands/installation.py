@@ -29,11 +29,13 @@ class Installation:
     """What a command works on.
 
     Attributes:
+        state: The state folder.
         root: Serving root, as `resolve_root` returns it.
         address: `host:port` of the model server; empty if none is known.
         tracking_uri: MLflow tracking URI; empty if none is known.
     """
 
+    state: str
     root: str
     address: str
     tracking_uri: str
@@ -86,7 +88,7 @@ def find_installation(state: str, root: str, address: str, tracking_uri: str) ->
             f"The serving root should be a folder or a gs:// URI. Received: '{root}', which does not exist. Run a pipeline that "
             "deploys a model, or pass --state or --serving-root."
         )
-    return Installation(root, address, tracking_uri)
+    return Installation(state, root, address, tracking_uri)
 
 
 _OPTIONS = (

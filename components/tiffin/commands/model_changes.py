@@ -33,9 +33,18 @@ _version = click.argument("version", type=click.IntRange(min=1))
 @why_option
 @_deadline_option
 @_newer_option
+@click.option("--no-promote", is_flag=True, help="Only approve it, such as for tiffin rollout start.")
 @installation_options
 def approve(
-    *, model: str, version: int, why: str, deadline: float, replace_newer: bool, place: Installation, as_json: bool
+    *,
+    model: str,
+    version: int,
+    why: str,
+    deadline: float,
+    replace_newer: bool,
+    no_promote: bool,
+    place: Installation,
+    as_json: bool,
 ) -> int:
     """Approve VERSION of MODEL, which waits, in the name of the current user (TIFFIN_USER), and put it into service.
 
@@ -52,6 +61,7 @@ def approve(
         result: dict[str, Any] = {"action": "approve", "by": by.who, "missing": found.missing}
         if found.missing:
             lines.append(f"It needs {found.missing} more (four_eyes).")
+        if found.missing or no_promote:
             return _end(served, version, result, lines, mlflow, as_json)
         if not as_json:
             echo(lines.pop())
@@ -239,6 +249,17 @@ def _unasked(place: Installation) -> list[str]:
     return [] if place.address else ["No server was asked: none is known. Pass --address, or start one: tiffin serve"]
 
 
+def move_aliases(mlflow: Any, name: str) -> tuple[list[str], str]:
+    """Move the aliases of a model in MLflow; return lines about them, and why they were not moved, empty if they were."""
+    try:
+        return mlflow.run().get("lines", []), ""
+    except StorageError as error:
+        return [], (
+            f"The aliases in MLflow were not moved. {error} They follow with the next change, or with: tiffin models verify "
+            f"{name} --repair"
+        )
+
+
 def _end(
     served: ServedModel, version: int, result: dict[str, Any], lines: list[str], mlflow: Any, as_json: bool
 ) -> int:
@@ -247,14 +268,7 @@ def _end(
         # What is served has changed: nobody should wait for MLflow to read it.
         for line in lines:
             echo(line)
-    problem, moved = "", []
-    try:
-        moved = mlflow.run().get("lines", [])
-    except StorageError as error:
-        problem = (
-            f"The aliases in MLflow were not moved. {error} They follow with the next change, or with: tiffin models verify "
-            f"{served.name} --repair"
-        )
+    moved, problem = move_aliases(mlflow, served.name)
     if as_json:
         echo_json({"model": served.name, "version": version, **result, "aliases": moved, "warning": problem})
     for line in [] if as_json else moved:

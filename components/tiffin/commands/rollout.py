@@ -1,17 +1,18 @@
 """`tiffin rollout`: give a version its share of the requests step by step, and promote or abort it by what is found."""
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 from tiffin.commands.installation import Installation, author, installation_options, why_option
+from tiffin.commands.model_changes import move_aliases
 from tiffin.commands.options import debug_option, examples
 from tiffin.commands.output import echo, echo_json
 from tiffin.commands.rollout_views import status_lines
-from tiffin.errors import InputError, StorageError
+from tiffin.errors import InputError
+from tiffin.rollout.plan import STRATEGIES
+from tiffin.serving.root import ServedModel
 
-STRATEGIES = ("direct", "shadow", "canary", "ab", "shadow_canary")
 # The candidate is worse, or nothing is known about it.
 _NOT_PROMOTED = 3
 
@@ -76,9 +77,7 @@ def rollout() -> None:
 )
 @click.option("--look", type=click.FloatRange(0.1), default=5.0, show_default=True, help="Seconds between looks.")
 @installation_options
-@click.pass_context
 def start(
-    context: click.Context,
     *,
     model: str,
     version: int,
@@ -103,11 +102,11 @@ def start(
     planned = make_steps(strategy, [_parse_step(one) for one in steps], sticky=sticky)
     limits = Limits(max_error_share=max_error_share, max_latency_ratio=max_latency_ratio)
     check_limits(limits)
-    _find_places(context)()
+    find_places(place)
     started = course.start(
         served, version, by, strategy=strategy, steps=planned, limits=limits, sticky=sticky  # type: ignore[arg-type]
     )  # fmt: skip
-    return _drive(context, served, started.id, place, as_json, look)
+    return _drive(served, started.id, place, as_json, look)
 
 
 @rollout.command(epilog=examples("tiffin rollout status", "tiffin rollout status model --json"))
@@ -115,39 +114,42 @@ def start(
 @installation_options
 def status(*, model: str, place: Installation, as_json: bool) -> int:
     """Show the rollout of MODEL that is under way, or its last one; exit with status 1 if there was none."""
-    from tiffin.artifacts.documents import to_json
     from tiffin.rollout.document import read_rollout
 
     served = place.find(model)
     found, _ = read_rollout(served)
-    if as_json:
-        echo_json({"model": served.name, "rollout": to_json(found) if found else None})
-    else:
-        for line in status_lines(served.name, found):
-            echo(line)
+    _show(served.name, found, as_json)
     return 0 if found else 1
 
 
-def _changing(name: str, text: str) -> None:
-    """Add a command that changes the rollout under way, and drives it to its end."""
+@rollout.command(epilog=examples('tiffin rollout promote model --why "good enough"'))
+@click.argument("model", required=False, default="")
+@why_option
+@installation_options
+def promote(*, model: str, why: str, place: Installation, as_json: bool) -> int:
+    """Promote the version of MODEL's rollout without the remaining steps."""
+    from tiffin.rollout import course
 
-    @rollout.command(name, help=text, epilog=examples(f'tiffin rollout {name} model --why "..."'))
-    @click.argument("model", required=False, default="")
-    @why_option
-    @installation_options
-    @click.pass_context
-    def changed(context: click.Context, *, model: str, why: str, place: Installation, as_json: bool) -> int:
-        from tiffin.rollout import course
-
-        served, by = place.find(model), author(why)
-        _find_places(context)()
-        made = getattr(course, name)(served, by)
-        found = _drive(context, served, made.id, place, as_json, 5.0)
-        return 0 if name == "abort" else found
+    served, by = place.find(model), author(why)
+    find_places(place)
+    return _drive(served, course.promote(served, by).id, place, as_json)
 
 
-_changing("promote", "Promote the version of MODEL without the remaining steps.")
-_changing("abort", "End the rollout of MODEL: the version in production answers all requests.")
+@rollout.command(epilog=examples('tiffin rollout abort model --why "complaints"'))
+@click.argument("model", required=False, default="")
+@why_option
+@installation_options
+def abort(*, model: str, why: str, place: Installation, as_json: bool) -> int:
+    """End the rollout of MODEL: the version in production answers all requests.
+
+    It takes effect at once; the command then waits until the candidate servers are empty.
+    """
+    from tiffin.rollout import course
+
+    # Also without a gateway: when it is back, it sends all requests to the version in production.
+    served = place.find(model)
+    _drive(served, course.abort(served, author(why)).id, place, as_json)
+    return 0
 
 
 @rollout.command(epilog=examples('tiffin rollout pause model --why "lunch"'))
@@ -168,67 +170,65 @@ def pause(*, model: str, why: str, place: Installation, as_json: bool) -> int:
 @click.argument("model", required=False, default="")
 @why_option
 @installation_options
-@click.pass_context
-def resume(context: click.Context, *, model: str, why: str, place: Installation, as_json: bool) -> int:
+def resume(*, model: str, why: str, place: Installation, as_json: bool) -> int:
     """Go on with the rollout of MODEL, after a pause or after the process that drove it has ended."""
     from tiffin.rollout import course
 
     served, by = place.find(model), author(why)
-    _find_places(context)()
+    find_places(place)
     found = course.find_active(served)
     if found.phase == "paused":
         course.resume(served, by)
-    return _drive(context, served, found.id, place, as_json, 5.0)
+    return _drive(served, found.id, place, as_json)
 
 
-def _drive(
-    context: click.Context, served: Any, identifier: str, place: Installation, as_json: bool, look: float
-) -> int:
+def _drive(served: ServedModel, identifier: str, place: Installation, as_json: bool, look: float | None = None) -> int:
     """Drive a rollout to its end, print the result, and return the exit status."""
+    from tiffin.artifacts.documents import to_json
     from tiffin.local.registry import registry
     from tiffin.rollout.driving import Pace, drive
 
-    problem, moved = "", []
+    def tell(line: str) -> None:
+        if not as_json:
+            echo(f"{served.name}: {line}")
+
+    pace = Pace() if look is None else Pace(look=look)
     with registry("follow", served, place.tracking_uri) as mlflow:
-        ended = drive(
-            served, identifier, _find_places(context), Pace(look=look),
-            (lambda _: None) if as_json else lambda line: echo(f"{served.name}: {line}"),
-        )  # fmt: skip
-        try:
-            moved = mlflow.run().get("lines", [])
-        except StorageError as error:
-            problem = (
-                f"The aliases in MLflow were not moved. {error} They follow with the next change, or with: tiffin models verify "
-                f"{served.name} --repair"
-            )
+        ended = drive(served, identifier, lambda: find_places(place), pace, tell)
+        moved, problem = move_aliases(mlflow, served.name)
     if as_json:
-        from tiffin.artifacts.documents import to_json
-
         echo_json({"model": served.name, "rollout": to_json(ended), "aliases": moved, "warning": problem})
-        return _status(ended)
-    for line in moved:
-        echo(line)
-    if problem:
-        echo(f"warning: {problem}", err=True)
-    return _status(ended)
-
-
-def _status(ended: Any) -> int:
+    else:
+        for line in moved:
+            echo(line)
+        if problem:
+            echo(f"warning: {problem}", err=True)
     return 0 if ended.outcome == "promoted" else _NOT_PROMOTED
 
 
-def _find_places(context: click.Context) -> Callable[[], Any]:
-    from tiffin.local.gateway import find_places
+def find_places(place: Installation) -> Any:
+    """Return the servers and the gateway of the state folder.
 
-    state = context.params["state"]
-    return lambda: find_places(state)
+    Raises:
+        InputError: The serving root is another one.
+        ServingError: No gateway is running.
+    """
+    from tiffin.local import gateway
+    from tiffin.local.serving import serving_root
+
+    if place.root != str(serving_root(place.state)):
+        raise InputError(
+            f"A rollout works with the gateway of --state, which follows '{serving_root(place.state)}'. Received: "
+            f"--serving-root '{place.root}'. Leave out --serving-root, or pass the --state that it belongs to."
+        )
+    return gateway.find_places(place.state)
 
 
 def _show(name: str, found: Any, as_json: bool) -> None:
     from tiffin.artifacts.documents import to_json
 
     if as_json:
-        echo_json({"model": name, "rollout": to_json(found)})
+        echo_json({"model": name, "rollout": to_json(found) if found else None})
     else:
         for line in status_lines(name, found):
             echo(line)

@@ -174,7 +174,7 @@ def _look(served: ServedModel, rollout: Rollout, places: Places, pace: Pace, tel
     if progress.decision.is_worse:
         _keep(served, rollout, progress)
         course.stop(served, rollout.id, "aborted", explain(progress))
-    elif seconds >= 60 * step.minutes and progress.requests >= step.min_requests:
+    elif reading and seconds >= 60 * step.minutes and progress.requests >= step.min_requests:
         _keep(served, rollout, begin_step(progress))
         course.advance(served, rollout.id, rollout.step)
     elif seconds >= 60 * step.minutes + pace.traffic:
