@@ -15,6 +15,8 @@ from tiffin.artifacts import documents
 from tiffin.governance import promotion
 from tiffin.governance.aliases import Cursor
 from tiffin.governance.approval import approve
+from tiffin.rollout import course
+from tiffin.rollout.plan import make_steps
 from tiffin.serving.history import read_history
 from tiffin.serving.root import ServedModel
 
@@ -193,6 +195,14 @@ class TestChanges:
         assert (found["action"], found["by"], found["missing"], found["version"]) == ("approve", "bob", 0, 4)
         assert actions(of(state))[-3:] == [("approve", 4), ("promote", 4), ("confirm", 4)]
         assert run(state, "approve", "taxi", 4, *WHY)[0] == 2
+
+    def test_an_approval_that_leaves_the_version_to_a_rollout(self, state: Path) -> None:
+        found = read(state, "approve", "taxi", 4, *WHY, "--no-promote")
+
+        assert (found["action"], found["missing"]) == ("approve", 0)
+        assert actions(of(state))[-1] == ("approve", 4)
+        assert read_history(of(state)).standing.champion != 4
+        assert course.start(of(state), 4, BOB, strategy="canary", steps=make_steps("canary")).version == 4
 
     def test_a_rejection(self, state: Path) -> None:
         assert read(state, "reject", "taxi", 4, *WHY)["action"] == "reject"

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,18 @@ def test_what_cannot_be_started(taxi: ServedModel, state: Path, arguments: list[
     assert output.startswith("error: ")
     assert named in output
     assert read_rollout(taxi) == (None, None)
+
+
+def test_the_gateway_follows_the_serving_root_of_its_state_folder(
+    taxi: ServedModel, state: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(taxi.root, other)
+    status, output = run(state, "start", "taxi", "2", "--why", "x", "--serving-root", str(other))
+
+    assert status == 2
+    assert str(other) in output
+    assert read_rollout(ServedModel(str(other), "taxi")) == (None, None)
 
 
 def test_people_take_part_in_a_rollout(taxi: ServedModel, state: Path, address: str) -> None:

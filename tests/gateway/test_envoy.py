@@ -1,11 +1,13 @@
 """Real requests through a real Envoy. The servers behind it are small: stable is version 1, the candidate version 2."""
 
 import http.client
+import re
 import threading
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -53,6 +55,13 @@ def nothing_is_kept(stable: Backend, candidate: Backend) -> None:
 
 def taxi(traffic: Traffic, share: float = 1.0) -> Table:
     return Table({"taxi": Served(1, traffic, share)})
+
+
+def metrics(gateway: Gateway) -> dict[str, str]:
+    """Return the metrics: name with labels to value."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{gateway.places.metrics_port}/metrics", timeout=20) as response:
+        lines = response.read().decode().splitlines()
+    return dict(line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
 
 
 def post(
@@ -161,6 +170,8 @@ def test_a_candidate_that_hangs_does_not_delay_clients(gateway: Gateway, caller:
     try:
         # More than its threads, and than the copies that may be under way.
         assert caller.count(request_of("taxi"), 400) == {1: 400}
+        # At most 256 copies are under way.
+        assert metrics(gateway)["envoy_cluster_copies_upstream_rq_active_overflow{}"] == "144"
     finally:
         candidate.wait = lambda: None
         released.set()
@@ -279,15 +290,24 @@ def test_requests_wait_for_a_server_that_is_away(tmp_path_factory: pytest.TempPa
     assert answers == [1]
 
 
+def test_the_documented_metrics_are_there(gateway: Gateway, caller: Caller) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "gateway.md").read_text()
+    named = set(re.findall(r"`(envoy_cluster_\w+)`", page))
+    gateway.send(Table({"shown": Served(1, Traffic(2, weight=100))}))
+    caller.call(request_of("shown"))
+
+    assert len(named) == 5
+    assert until(lambda: named <= {re.sub(r"(_count)?\{.*", "", name) for name in metrics(gateway)})
+
+
 def test_metrics_name_the_model_and_the_route(gateway: Gateway, caller: Caller) -> None:
     gateway.send(Table({"taxi.v2": Served(1, Traffic(2, weight=100))}))
     caller.count(request_of("taxi.v2"), 7)
-    with urllib.request.urlopen(f"http://127.0.0.1:{gateway.places.metrics_port}/metrics", timeout=20) as response:
-        lines = response.read().decode().splitlines()
+    found = metrics(gateway)
 
     labels = '{model="taxi.v2",route="candidate",protocol="grpc"}'
-    assert f"envoy_cluster_grpc_total{labels} 7" in lines
-    assert f"envoy_cluster_grpc_success{labels} 7" in lines
+    assert found[f"envoy_cluster_grpc_total{labels}"] == "7"
+    assert found[f"envoy_cluster_grpc_success{labels}"] == "7"
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"http://127.0.0.1:{gateway.places.metrics_port}/quitquitquit", b"", timeout=20)
     refused.value.close()

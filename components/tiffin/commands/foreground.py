@@ -2,9 +2,40 @@
 
 import signal
 import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import click
 
 from tiffin.commands.output import echo
 from tiffin.local.programs import Server, wait_until_open
+
+
+def listening_options(port: int, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds `--port` and `--host` to a command.
+
+    Args:
+        port: Default port.
+        text: Help of the port.
+    """
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in (
+            click.option(
+                "--host",
+                default="127.0.0.1",
+                show_default=True,
+                metavar="ADDRESS",
+                help="Address to listen on; 0.0.0.0 for all interfaces.",
+            ),
+            click.option(
+                "--port", type=click.IntRange(1, 65535), default=port, show_default=True, metavar="PORT", help=text
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add
 
 
 def describe(server: Server) -> str:

@@ -3,7 +3,7 @@
 import click
 
 from tiffin.artifacts import documents
-from tiffin.commands.foreground import describe, wait_for_end
+from tiffin.commands.foreground import describe, listening_options, wait_for_end
 from tiffin.commands.options import debug_option, examples, state_option
 from tiffin.commands.output import echo, echo_json
 from tiffin.errors import TiffinError
@@ -11,26 +11,12 @@ from tiffin.local import gateway as local
 from tiffin.local.programs import Server
 from tiffin.local.serving import serving_root
 
-_USAGE = ("tiffin gateway", "tiffin predict rows.csv --address 127.0.0.1:8600", "tiffin gateway --status")
+_USAGE = ("tiffin gateway", "tiffin predict rows.csv --model model --address 127.0.0.1:8600", "tiffin gateway --status")
 
 
 @click.command(epilog=examples(*_USAGE))
 @state_option
-@click.option(
-    "--port",
-    type=click.IntRange(1, 65535),
-    default=local.DEFAULT_PORT,
-    show_default=True,
-    metavar="PORT",
-    help="Port for clients, by gRPC and by REST.",
-)
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    metavar="ADDRESS",
-    help="Address to listen on; 0.0.0.0 for all interfaces.",
-)
+@listening_options(local.DEFAULT_PORT, "Port for clients, by gRPC and by REST.")
 @click.option("--no-record", is_flag=True, help="Write no prediction log.")
 @click.option("--stop", is_flag=True, help="Stop the gateway of --state.")
 @click.option("--status", is_flag=True, help="Show the gateway of --state; exit with status 1 if none is running.")

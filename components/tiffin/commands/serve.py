@@ -2,7 +2,7 @@
 
 import click
 
-from tiffin.commands.foreground import describe, wait_for_end
+from tiffin.commands.foreground import describe, listening_options, wait_for_end
 from tiffin.commands.options import debug_option, examples, state_option
 from tiffin.commands.output import echo
 from tiffin.errors import TiffinError
@@ -11,21 +11,7 @@ from tiffin.local import serving
 
 @click.command(epilog=examples("tiffin serve --port 8600", "tiffin serve --status", "tiffin serve --stop"))
 @state_option
-@click.option(
-    "--port",
-    type=click.IntRange(1, 65535),
-    default=serving.DEFAULT_PORT,
-    show_default=True,
-    metavar="PORT",
-    help="Port of the gRPC API.",
-)
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    metavar="ADDRESS",
-    help="Address to listen on; 0.0.0.0 for all interfaces.",
-)
+@listening_options(serving.DEFAULT_PORT, "Port of the gRPC API.")
 @click.option(
     "--allow-reload-config",
     is_flag=True,

@@ -81,14 +81,19 @@ def drive(
         StorageError: The serving root cannot be read or written.
     """
     pace = pace or Pace()
-    told = ""
+    told: set[str] = set()
+
+    def say(line: str) -> None:
+        # Once: the same may be found at each look.
+        if line not in told:
+            told.add(line)
+            tell(line)
+
     while True:
         rollout = settle(served)
         if rollout is None or rollout.id != identifier:
             raise InputError(f"The rollout '{identifier}' of the model '{served.name}' was replaced by another one.")
-        if (line := describe(rollout)) != told:
-            tell(line)
-            told = line
+        say(describe(rollout))
         if rollout.is_over:
             return rollout
         places = find_places()
@@ -97,7 +102,7 @@ def drive(
         elif rollout.phase == "starting":
             _load(served, rollout, places, pace)
         elif rollout.phase == "running":
-            _look(served, rollout, places, pace, tell)
+            _look(served, rollout, places, pace, say)
             time.sleep(pace.look)
         elif rollout.phase == "paused":
             time.sleep(pace.look)
@@ -106,7 +111,7 @@ def drive(
         else:
             if not wait_for_gateway(served, places.gateway, pace.load):
                 # Its requests would find no version.
-                tell(
+                say(
                     f"the gateway at {places.gateway} has not taken over the traffic: the candidate servers stay as they are"
                 )
                 continue
@@ -183,6 +188,10 @@ def _look(served: ServedModel, rollout: Rollout, places: Places, pace: Pace, tel
         course.stop(served, rollout.id, "inconclusive", why)
     else:
         _keep(served, rollout, progress)
+        if seconds >= 60 * step.minutes:
+            tell(
+                f"{progress.requests:,} of {step.min_requests:,} requests in step {rollout.step + 1} so far: it waits for more"
+            )
 
 
 def _keep(served: ServedModel, rollout: Rollout, progress: Progress) -> None:
