@@ -44,14 +44,15 @@ def describe(server: Server) -> str:
     return f"A {title} is running for {server.state} at {server.address}, process {server.pid}. Log: {server.log}"
 
 
-def wait_for_end(server: Server, process: subprocess.Popen[bytes], line: str) -> int:
-    """Print a line once a program answers; wait until its process ends, or end it on a signal; return the exit status."""
+def wait_for_end(server: Server, process: subprocess.Popen[bytes], line: str, *more: str) -> int:
+    """Print lines once a program answers; wait until its process ends, or end it on a signal; return the exit status."""
     # Shells start background jobs with SIGINT ignored; handle it anyway.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         wait_until_open(server)
         echo(f"{line} Press Ctrl-C to stop.")
-        echo(f"Log: {server.log}")
+        for text in (*more, f"Log: {server.log}"):
+            echo(text)
         return 1 if process.wait() else 0
     except KeyboardInterrupt:
         echo(f"\nStopping the {'server' if server.program.folder == 'server' else server.program.title}.", err=True)

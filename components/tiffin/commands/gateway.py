@@ -48,7 +48,9 @@ def gateway(*, state: str, port: int, host: str, no_record: bool, stop: bool, st
                 raise TiffinError("--no-record applies to a new gateway. Stop the running one with --stop first.")
             return 0
         process = local.spawn(server, locks, host, ["--no-record"] * no_record)
-    return wait_for_end(server, process, f"Gateway of {serving_root(server.state)} at {server.address}, gRPC and REST.")
+    recorded = f"Requests and answers are recorded in: {local.prediction_log(state)}"
+    line = f"Gateway of {serving_root(server.state)} at {server.address}, gRPC and REST."
+    return wait_for_end(server, process, line, *[recorded] * (not no_record))
 
 
 def _show(state: str, running: Server | None, as_json: bool) -> None:

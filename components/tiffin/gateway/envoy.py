@@ -3,7 +3,7 @@
     <folder>/bootstrap.json   this module
     <folder>/clusters.json    `tiffin.gateway.clusters`
     <folder>/clients.json     `tiffin.gateway.routes`: routes of the clients' requests
-<folder>/mirror.json      the same of the copies of requests
+    <folder>/mirror.json      the same of the copies of requests
 
 The fields are those of Envoy's API version 3: https://www.envoyproxy.io/docs/envoy/latest/api-v3/api
 """
