@@ -75,7 +75,7 @@ def read_stats(
             f"The gateway's metrics should be at http://host:port. Received: '{url}'. Example: http://tiffin-gateway-pods:9901."
         )
     try:
-        addresses = (resolve or _resolve)(parts.hostname, parts.port)
+        addresses = (resolve or find_addresses)(parts.hostname, parts.port)
     except OSError as error:
         raise ServingError(
             f"The gateway's metrics at {url} cannot be read: the name does not resolve ({error.strerror or error}).",
@@ -130,7 +130,12 @@ def _buckets(buckets: list[dict[str, Any]]) -> tuple[tuple[float, ...], tuple[in
     return tuple(float(one["upper_bound"]) for one in buckets), tuple(int(one["cumulative"]) for one in buckets)
 
 
-def _resolve(host: str, port: int) -> list[str]:
+def find_addresses(host: str, port: int) -> list[str]:
+    """Return the IP addresses of a host, sorted: those of IPv4 if it has any.
+
+    Raises:
+        OSError: The host has none.
+    """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     families = {family for family, *_ in found}
     # A pod with addresses of both families would be counted twice.

@@ -4,25 +4,23 @@ Whoever drives may be killed at any moment. Another process goes on from `rollou
 follows from it, and what follows from it can be done again.
 """
 
-import http.client
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from tiffin import storage
 from tiffin.errors import Conflict, InputError, ServingError, TiffinError
-from tiffin.gateway.routes import APPLIED
+from tiffin.gateway.applied import is_applied
 from tiffin.gateway.stats import read_stats
-from tiffin.gateway.table import parse_table
 from tiffin.governance.acceptance import accept
 from tiffin.governance.promotion import promoting
 from tiffin.rollout import course, histograms
 from tiffin.rollout.document import Rollout
-from tiffin.rollout.evidence import Progress, begin_step, look
+from tiffin.rollout.evidence import Progress, Reading, begin_step, look
 from tiffin.rollout.settling import settle
 from tiffin.serving.history import read_history
-from tiffin.serving.root import GATEWAY, ServedModel
+from tiffin.serving.root import ServedModel
 
 # Time for which requests that went to the candidate are answered, before its servers are emptied.
 _DRAIN_SECONDS = 2.0
@@ -35,14 +33,23 @@ class Places:
     Attributes:
         stable: `host:port` of the stable servers' gRPC API.
         candidate: `host:port` of the candidate servers' gRPC API; empty while there are none.
-        gateway: `host:port` of the gateway.
-        metrics: `http://host:port` of the gateways' metrics.
+        gateway: What divides the requests: `host:port` of the gateways, or another that `divide` takes.
+        metrics: Where requests are counted: `http://host:port` of the gateways' metrics, or another that `read` takes.
+        log: Root of the prediction log; empty for none.
+        read: Returns what was counted, from `metrics` and the name of a model.
+        divide: Brings `gateway` in line with a serving root, if it does not follow it by itself, and returns whether it
+            sends requests accordingly.
+        scale: Starts the candidate servers, or stops them.
     """
 
     stable: str
     candidate: str
     gateway: str
     metrics: str
+    log: str = ""
+    read: Callable[[str, str], Reading] = read_stats
+    divide: Callable[[str, str], bool] = is_applied
+    scale: Callable[[bool], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ def drive(
         elif rollout.phase == "promoting":
             _promote(served, rollout, places, pace)
         else:
-            if not wait_for_gateway(served, places.gateway, pace.load):
+            if not wait_for_gateway(served, places, pace.load):
                 # Its requests would find no version.
                 say(
                     f"the gateway at {places.gateway} has not taken over the traffic: the candidate servers stay as they are"
@@ -170,7 +177,7 @@ def _load(served: ServedModel, rollout: Rollout, places: Places, pace: Pace) -> 
 def _look(served: ServedModel, rollout: Rollout, places: Places, pace: Pace, tell: Callable[[str], None]) -> None:
     """Look at what the gateways have counted, and go on with the rollout, end it, or wait."""
     try:
-        reading = read_stats(places.metrics, served.name)
+        reading = places.read(places.metrics, served.name)
     except ServingError as error:
         tell(f"no look was possible: {error}")
         reading = {}
@@ -229,20 +236,13 @@ def _promote(served: ServedModel, rollout: Rollout, places: Places, pace: Pace) 
     course.stop(served, rollout.id, "promoted", "")
 
 
-def wait_for_gateway(served: ServedModel, address: str, timeout_seconds: float) -> bool:
+def wait_for_gateway(served: ServedModel, places: Places, timeout_seconds: float) -> bool:
     """Wait until the gateway sends requests as the serving root says; return False if it does not within the time."""
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:
-        wanted = parse_table(storage.read(storage.join(served.root, GATEWAY)), served.root).digest
-        connection = http.client.HTTPConnection(address, timeout=5)
-        try:
-            connection.request("GET", APPLIED)
-            if connection.getresponse().read().decode() == wanted:
+        with contextlib.suppress(TiffinError):
+            if places.divide(places.gateway, served.root):
                 return True
-        except (OSError, http.client.HTTPException, TiffinError):
-            pass
-        finally:
-            connection.close()
         time.sleep(0.1)
     return False
 
