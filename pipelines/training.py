@@ -9,6 +9,7 @@ from tiffin import (
     evaluate_model,
     ingest_examples,
     register_model,
+    roll_out_model,
     stop_run,
     summarize_run,
     train_model,
@@ -67,6 +68,11 @@ def training(
     max_error_share: float,
     approval: Literal["none", "required", "four_eyes"],
     requested_by: str,
+    rollout: Literal["direct", "shadow", "canary", "ab", "shadow_canary"] = "direct",
+    rollout_steps: list,  # type: ignore[type-arg]
+    rollout_limits: dict,  # type: ignore[type-arg]
+    rollout_hours: float,
+    sticky: str,
 ) -> None:
     """Ingest, validate, train, evaluate, register and deploy; stops if the data is invalid or the model is not good enough.
 
@@ -183,6 +189,7 @@ def training(
                     replace_newer=replace_newer,
                     approval=approval,
                     requested_by=requested_by,
+                    rollout=rollout,
                     keep_previous=keep_previous,
                     watch=watch,
                     max_error_share=max_error_share,
@@ -191,6 +198,25 @@ def training(
                     why=f"pipeline run {dsl.PIPELINE_JOB_ID_PLACEHOLDER}",
                 )
                 set_up(deployed, "Deploy", retries=3).set_caching_options(False)
+                with dsl.If(deployed.outputs["rolling_out"] == True, name="rolling out"):  # noqa: E712
+                    rolled_out = roll_out_model(
+                        model_name=model_name,
+                        version=registered.outputs["version"],
+                        strategy=rollout,
+                        steps=rollout_steps,
+                        limits=rollout_limits,
+                        sticky=sticky,
+                        deadline_hours=rollout_hours,
+                        serving_root=serving_root,
+                        requested_by=requested_by,
+                        tracking_uri=tracking_uri,
+                        run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+                        why=f"pipeline run {dsl.PIPELINE_JOB_ID_PLACEHOLDER}",
+                    )
+                    set_up(rolled_out, "Roll out", retries=10, deadline_hours=24 * 366).set_caching_options(False)
+                    with dsl.If(rolled_out.outputs["promoted"] == False, name="not promoted"):  # noqa: E712
+                        stopped = stop_run(gate="rollout", reason=rolled_out.outputs["reason"])
+                        set_up(stopped, "Stop: the rollout did not end in production").set_caching_options(False)
             with dsl.Else(name="not passed"):
                 stopped = stop_run(
                     gate="evaluation",

@@ -1,4 +1,4 @@
-"""The deployment artifact: the version that was put into service, or that waits for approval."""
+"""The deployment artifact: the version that was put into service, or that waits for approval or for its rollout."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,11 @@ class Deployment:
     Attributes:
         model: Name of the model.
         version: Version number in the registry and on the server.
-        address: `host:port` of the server's gRPC port; empty if the version waits for approval.
+        address: `host:port` of the server's gRPC port; empty if the version waits for approval or for its rollout.
         config: Path or URI of the model config that loads it.
-        answer: Prediction for one sample row: output name to value; empty if the version waits for approval.
+        answer: Prediction for one sample row: output name to value; empty without an address.
         waits_for: What is missing until the version is served, such as an approval; empty if nothing is.
+        rollout: Strategy of the rollout that puts it into service; empty without one.
     """
 
     model: str
@@ -27,6 +28,7 @@ class Deployment:
     config: str
     answer: dict[str, object]
     waits_for: str = ""
+    rollout: str = ""
 
 
 def write_deployment(artifact: str | Path, deployment: Deployment) -> None:

@@ -15,6 +15,7 @@ from tiffin.artifacts.examples import MANIFEST, Manifest
 from tiffin.artifacts.model import TRAINING, Training
 from tiffin.artifacts.notes import Note, by_severity
 from tiffin.artifacts.registration import REGISTRATION, Registration
+from tiffin.artifacts.rollout import ROLLOUT, RolloutResult
 from tiffin.artifacts.verdict import VERDICT, Evaluation, Verdict
 from tiffin.errors import InputError, StorageError
 from tiffin.storage import files
@@ -31,6 +32,7 @@ _REPORTS: dict[str, tuple[str, type[Any]]] = {
     VERDICT: ("evaluation", Evaluation),
     REGISTRATION: ("registration", Registration),
     DEPLOYMENT: ("deployment", Deployment),
+    ROLLOUT: ("rollout", RolloutResult),
 }
 
 
@@ -44,6 +46,7 @@ class Step:
     evaluation: Evaluation | None = None
     registration: Registration | None = None
     deployment: Deployment | None = None
+    rollout: RolloutResult | None = None
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -87,8 +90,8 @@ class Summary:
     Attributes:
         pipeline: Name of the pipeline.
         state: SUCCEEDED, FAILED, or WAITING if the run succeeded and its model waits for approval.
-        reason: Why the run failed, or what it waits for; the verdict's reason if it succeeded.
-        stopped_by: The gate that stopped the run: `validation`, `evaluation` or None.
+        reason: Why the run failed, or what it waits for; the verdict's reason if it succeeded, and how its rollout ended.
+        stopped_by: The gate that stopped the run: `validation`, `evaluation`, `rollout` or None.
         data_version: Version of the data.
         metrics: Metrics of the evaluation; empty without an evaluation.
         verdict: Verdict of the gate; None without an evaluation.

@@ -13,7 +13,9 @@ from typing import Any
 
 from tiffin import storage
 from tiffin.artifacts import documents
-from tiffin.errors import Conflict, InputError
+from tiffin.artifacts.logs import WARNING
+from tiffin.errors import Conflict, InputError, TiffinError
+from tiffin.masking import masked
 from tiffin.serving.history import History, Standing, read_history
 from tiffin.serving.root import ServedModel
 
@@ -150,6 +152,25 @@ def describe(name: str, followed: Followed) -> list[str]:
         versions = ", ".join(map(str, followed.absent))
         lines.append(f"MLflow does not have version {versions} of {name}, so its alias was not set.")
     return lines
+
+
+def follow_or_warn(served: ServedModel, tracking_uri: str) -> list[str]:
+    """Set the aliases in MLflow, if there is a tracking URI, and return what was done, one line each.
+
+    An error is a warning: what is served has changed, and the next change moves them.
+    """
+    from tiffin.tracking.uri import has_uri
+
+    if not has_uri(tracking_uri):
+        return []
+    try:
+        lines = describe(served.name, follow(served, tracking_uri))
+    except TiffinError as error:
+        lines = [
+            f"{WARNING}The aliases in MLflow were not moved. {error} They follow with the next change, or with: "
+            f"tiffin models verify {served.name} --repair"
+        ]
+    return [masked(line) for line in lines]
 
 
 def _by_hand(cursor: Cursor | None, found: Mapping[str, int]) -> dict[str, int | None]:

@@ -16,9 +16,10 @@ from tiffin.artifacts import documents
 from tiffin.errors import InputError, ServingError
 from tiffin.gateway.table import Served, parse_table
 from tiffin.local import programs
-from tiffin.local.programs import Program, spawn
+from tiffin.local.programs import Program, Server, spawn
 from tiffin.local.serving import serving_root
 from tiffin.serving.root import GATEWAY as GATEWAY_FILE
+from tiffin.stages.traits import GATEWAY as GATEWAY_SERVICE
 
 if TYPE_CHECKING:
     from tiffin.rollout.driving import Places
@@ -47,6 +48,7 @@ class Status:
         log_root: Folder of the prediction log; empty if requests are not recorded.
         recorder_metrics: URL of the recorder's metrics; empty if requests are not recorded.
         candidate: `host:port` of the candidate server's gRPC API; empty if it does not run.
+        candidate_address: Where the candidate server runs when it does.
         restarts: Name of a part to the number of times that it ended and was started again.
     """
 
@@ -56,6 +58,7 @@ class Status:
     log_root: str
     recorder_metrics: str
     candidate: str
+    candidate_address: str
     restarts: dict[str, int]
 
 
@@ -88,13 +91,38 @@ def find_places(state: str | Path) -> "Places":
     # Imports numpy, which the command `gateway` does not need.
     from tiffin.rollout.driving import Places
 
+    running, status = _find_parts(state)
+    return Places(status.stable, status.candidate, running.address, status.metrics.removesuffix("/metrics"))
+
+
+def find_variables(state: str | Path) -> dict[str, str]:
+    """Return the environment variables with the servers and the gateway of a state folder, for the steps of a run.
+
+    Raises:
+        ServingError: No gateway is running.
+    """
+    running, status = _find_parts(state)
+    return {
+        "TIFFIN_SERVING_ADDRESS": status.stable,
+        "TIFFIN_CANDIDATE_ADDRESS": status.candidate_address,
+        GATEWAY_SERVICE.variable: running.address,
+        "TIFFIN_GATEWAY_METRICS": status.metrics.removesuffix("/metrics"),
+        "TIFFIN_LOG_ROOT": status.log_root,
+        # Those of a cluster.
+        "TIFFIN_CANDIDATE_DEPLOYMENT": "",
+        "TIFFIN_PROMETHEUS": "",
+        "TIFFIN_ROUTES": "",
+    }
+
+
+def _find_parts(state: str | Path) -> tuple[Server, Status]:
     running, status = find_gateway(state), read_status(state)
     if running is None or status is None:
         raise ServingError(
             f"A rollout needs the gateway of '{state}'. Received: none is running. Start it with: tiffin gateway",
             "UNAVAILABLE",
         )
-    return Places(status.stable, status.candidate, running.address, status.metrics.removesuffix("/metrics"))
+    return running, status
 
 
 def read_traffic(state: str | Path) -> dict[str, Served]:

@@ -120,7 +120,8 @@ class Gateway:
     recorder_metrics: str
     _parts: list[Part] = field(default_factory=list)
     _candidate: Part | None = None
-    _candidate_ports: tuple[int, int] = (0, 0)
+    # Reserved from the start, so that the steps of a run know the address before the server runs.
+    _candidate_ports: tuple[int, int] = field(default_factory=lambda: (find_port(_LOCAL, 0), find_port(_LOCAL, 0)))
     _rest: str = ""
     _needed: float = 0.0
     _is_ready: bool = False
@@ -193,7 +194,6 @@ class Gateway:
         if any(map(_has_models, find_configs(serving.serving_root(self.state), CANDIDATE))):
             self._needed = now
             if self._candidate is None:
-                self._candidate_ports = (find_port(_LOCAL, 0), find_port(_LOCAL, 0))
                 grpc, rest = self._candidate_ports
                 module = [find_python("model"), "-m", "tiffin.local.server_process", "--track=candidate"]
                 options = [f"--state={self.state}", f"--host={_LOCAL}", f"--port={grpc}", f"--rest-port={rest}"]
@@ -214,6 +214,7 @@ class Gateway:
             log_root=str(gateway.prediction_log(self.state)) if self.places.recorder else "",
             recorder_metrics=self.recorder_metrics,
             candidate=f"{_LOCAL}:{self._candidate_ports[0]}" if self._candidate else "",
+            candidate_address=f"{_LOCAL}:{self._candidate_ports[0]}",
             restarts={part.name: part.restarts for part in parts if part.restarts},
         )
         if status != self._status:

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from tiffin import images
 from tiffin.authoring.compilation import compile_pipeline, find_spec
 from tiffin.errors import InputError, TiffinError, explain
+from tiffin.local import gateway
 from tiffin.local.cleaning import in_progress
 from tiffin.local.companion import accompany
 from tiffin.local.environments import find_missing
@@ -29,9 +30,9 @@ from tiffin.local.virtualenvs import Machine, Place, Virtualenvs, shared_variabl
 from tiffin.printing import printable
 from tiffin.specs.parameters import gather_parameters, masked_value, with_defaults
 from tiffin.specs.progress import StepProgress
-from tiffin.specs.services import find_unaddressed, needs_of
+from tiffin.specs.services import find_rollouts, find_unaddressed, needs_of
 from tiffin.specs.spec import Spec, read_spec
-from tiffin.stages.traits import SERVING, SERVING_METRICS, SERVING_ROOT, TRACKING
+from tiffin.stages.traits import GATEWAY, SERVING, SERVING_METRICS, SERVING_ROOT, TRACKING
 from tiffin.storage.files import write_bytes
 
 
@@ -143,6 +144,8 @@ def run_planned(
         if any({SERVING, SERVING_ROOT} & {*needs_of(step.function)} for step in spec.steps):
             # For the steps, a root that does not exist is one that they do not see, not one without models.
             serving_root(state).mkdir(parents=True, exist_ok=True)
+        if find_rollouts(spec, arguments) and GATEWAY.variable not in os.environ:
+            machine.variables.update(gateway.find_variables(state))
         unaddressed = find_unaddressed(spec, arguments) if "model" not in missing else []
         if TRACKING in unaddressed and TRACKING.variable not in os.environ:
             stack.enter_context(preparing(run, spec, interpreters.get("model")))
@@ -157,6 +160,11 @@ def _run_in_containers(plan: Plan, state: Path, folder: Path, guard: Guard, stre
     from tiffin.local.containers.servers import SERVING_ADDRESS
 
     run = plan.run
+    if steps := find_rollouts(plan.spec, plan.arguments):
+        raise InputError(
+            f"--docker should be left out for a run with a rollout: its containers do not reach the gateway of this machine. "
+            f"Received: a rollout in {', '.join(steps)}."
+        )
     with containers_of(plan.spec, plan.arguments, state, folder) as containers:
         _execute(plan, containers, guard, stream, started)
         # The run's own server ends with it.

@@ -5,6 +5,7 @@ follows from it, and what follows from it can be done again.
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -60,11 +61,13 @@ class Pace:
         look: Time between looks.
         load: Time for servers to load the version and answer.
         traffic: Time after a step's least duration for its least number of requests; the rollout is then inconclusive.
+        deadline: Time from the start of the rollout to its end; it is then inconclusive.
     """
 
     look: float = 5.0
     load: float = 120.0
     traffic: float = 1800.0
+    deadline: float = math.inf
 
 
 def drive(
@@ -106,6 +109,9 @@ def drive(
         places = find_places()
         if rollout.phase in ("starting", "running", "paused") and (why := _is_obsolete(served, rollout)):
             course.stop(served, identifier, "aborted", why)
+        elif rollout.phase in ("starting", "running", "paused") and _seconds_since(rollout.started) > pace.deadline:
+            why = f"it was still {rollout.phase} after {pace.deadline / 3600:.3g} hours"
+            course.stop(served, identifier, "inconclusive", why)
         elif rollout.phase == "starting":
             _load(served, rollout, places, pace)
         elif rollout.phase == "running":

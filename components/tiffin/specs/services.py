@@ -1,11 +1,11 @@
-"""What a spec's steps need of others: services, such as a model server, with their addresses, and an approval."""
+"""What a spec's steps need of others: services, such as a model server, with their addresses, an approval, a gateway."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tiffin.specs.spec import Spec
 from tiffin.stages import find_components
-from tiffin.stages.traits import Service
+from tiffin.stages.traits import Service, Traits
 
 
 def find_unaddressed(spec: Spec, values: Mapping[str, Any]) -> list[Service]:
@@ -31,13 +31,28 @@ def find_waiting(spec: Spec, values: Mapping[str, Any]) -> list[str]:
         spec: The pipeline.
         values: Parameter values by name.
     """
+    return _find(spec, values, lambda row: row.approval, "none")
+
+
+def find_rollouts(spec: Spec, values: Mapping[str, Any]) -> list[str]:
+    """Return the names of the steps that roll a model out step by step, which needs a gateway.
+
+    Args:
+        spec: The pipeline.
+        values: Parameter values by name.
+    """
+    return _find(spec, values, lambda row: row.rollout, "direct")
+
+
+def _find(spec: Spec, values: Mapping[str, Any], input_of: Callable[[Traits], str], usual: str) -> list[str]:
+    """Return the names of the steps with an input that their traits name, and another value of it than the usual one."""
     rows = find_components()
     found = []
     for step in spec.steps:
-        name = rows[step.function].approval if step.function in rows else ""
+        name = input_of(rows[step.function]) if step.function in rows else ""
         parameter = step.inputs.get(name, "")
-        default = spec.parameters[parameter].default if parameter in spec.parameters else "none"
-        if name and step.constants.get(name, values.get(parameter, default)) not in ("none", "", None):
+        default = spec.parameters[parameter].default if parameter in spec.parameters else usual
+        if name and step.constants.get(name, values.get(parameter, default)) not in (usual, "", None):
             found.append(step.name)
     return found
 

@@ -45,6 +45,21 @@ SERVING = Service(
     variable="TIFFIN_SERVING_ADDRESS",
     settings=("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS", "TIFFIN_SERVING_METRICS", "TIFFIN_WATCH"),
 )
+GATEWAY = Service(
+    "gateway",
+    variable="TIFFIN_GATEWAY_ADDRESS",
+    settings=(
+        "TIFFIN_SERVING_ROOT",
+        "TIFFIN_SERVING_ADDRESS",
+        "TIFFIN_CANDIDATE_ADDRESS",
+        "TIFFIN_CANDIDATE_DEPLOYMENT",
+        "TIFFIN_GATEWAY_ADDRESS",
+        "TIFFIN_GATEWAY_METRICS",
+        "TIFFIN_PROMETHEUS",
+        "TIFFIN_ROUTES",
+        "TIFFIN_LOG_ROOT",
+    ),
+)
 # The metrics of the servers at TIFFIN_SERVING_ADDRESS, and of no others.
 SERVING_METRICS = "TIFFIN_SERVING_METRICS"
 # The files of the model in production, for steps that read them without asking a server.
@@ -119,6 +134,7 @@ class Traits:
         approval: Its input with the approval that a version needs; empty without one. Of a run on a backend, it tells whether
             the run waits for approval after it succeeded.
         requester: Its input with the person who asks for the run, which the commands fill; empty without one.
+        rollout: Its input with the strategy of a rollout, which needs a gateway; empty without one.
         example: For the catalogue page: the component called before this one, and the lines of the example pipeline,
             with `{call}` for this call and `{before}` for that one if it moves. Defaults to a call after the components
             that produce its inputs.
@@ -133,6 +149,7 @@ class Traits:
     gate: str = ""
     approval: str = ""
     requester: str = ""
+    rollout: str = ""
     example: tuple[str, str] = ("", "")
 
     @property

@@ -24,12 +24,13 @@ def deploy_model(
     replace_newer: bool = False,
     approval: str = "none",
     requested_by: str = "",
+    rollout: str = "direct",
     keep_previous: int = 1,
     watch: str = "",
     max_error_share: float = 0.05,
     tracking_uri: str = "",
     run: str = "",
-) -> NamedTuple("Deployed", [("address", str), ("waiting", bool)]):  # type: ignore[valid-type]
+) -> NamedTuple("Deployed", [("address", str), ("waiting", bool), ("rolling_out", bool)]):  # type: ignore[valid-type]
     """Deploy a registered model version to TensorFlow Serving and verify it with one prediction.
 
     The version's files are published before the configuration names them, and the configuration is changed by
@@ -54,6 +55,8 @@ def deploy_model(
             other than the one in requested_by, or of two persons if it is empty).
         requested_by: Person who asks for the run, recorded in the history; tiffin run, submit and schedule fill it. Empty for
             the service account of the step's pod.
+        rollout: direct, or the strategy of the rollout that roll_out_model then makes: shadow, canary, ab or shadow_canary. The
+            version is then not put into service here, unless there is none to compare it with.
         keep_previous: Number of earlier versions that the servers keep loaded, so that a rollback loads nothing; from 0 to 10.
         watch: Time in s, m or h, such as 2m, for which the requests to the servers are watched after the change; 0 for no watch.
             If too many fail, the version before is served again and the step fails. Empty for TIFFIN_WATCH of the step's
@@ -65,8 +68,9 @@ def deploy_model(
 
     Returns:
         deployment: deployment.json, the version, the server address and the test prediction.
-        address: host:port of the server; empty if the version waits for approval.
+        address: host:port of the server; empty if the version waits for approval or for its rollout.
         waiting: Whether the version waits for approval.
+        rolling_out: Whether the version is ready to be rolled out by roll_out_model.
     """
     from tiffin.errors import reported
 
@@ -78,12 +82,14 @@ def deploy_model(
             model.path, examples.path, deployment.path, model_name, version,
             evaluation=evaluation.path if evaluation else "", registration=registration.path if registration else "",
             serving_root=serving_root, address=serving_address, deadline_seconds=deadline_seconds, why=why,
-            replace_newer=replace_newer, approval=approval, requested_by=requested_by, keep_previous=keep_previous,
-            tracking_uri=tracking_uri, run=run,
+            replace_newer=replace_newer, approval=approval, requested_by=requested_by, rollout=rollout,
+            keep_previous=keep_previous, tracking_uri=tracking_uri, run=run,
         )  # fmt: skip
         if result.waits_for:
             done = f"{model_name} version {version} waits for {result.waits_for}"
+        elif result.rollout:
+            done = f"{model_name} version {version} is ready for its rollout ({result.rollout})"
         else:
             done = f"deployed {model_name} version {version} at {result.address}; prediction: {result.answer}"
         print(printable(done))  # noqa: T201 - the step's log
-        return result.address, bool(result.waits_for)
+        return result.address, bool(result.waits_for), bool(result.rollout)

@@ -8,24 +8,27 @@ from typing import Any, cast
 from tiffin import storage
 from tiffin.artifacts.deployment import Deployment, write_deployment
 from tiffin.artifacts.examples import read_sample_rows
-from tiffin.artifacts.logs import WARNING
 from tiffin.artifacts.model import Training, read_training, saved_model
 from tiffin.artifacts.registration import read_registration
 from tiffin.artifacts.verdict import Evaluation, read_evaluation
-from tiffin.errors import InputError, ServingError, TiffinError
+from tiffin.errors import InputError, ServingError
 from tiffin.governance import aliases
 from tiffin.governance.acceptance import accept
 from tiffin.governance.approval import find_approval, nominate
 from tiffin.governance.identity import check_person, find_account, person_or_account
 from tiffin.governance.promotion import check_newest, promoting
-from tiffin.masking import masked
 from tiffin.printing import printable
 from tiffin.serving import warmup
-from tiffin.serving.history import Author, Lineage, Rule, read_history
+from tiffin.serving.history import Author, History, Lineage, Rule, read_history
 from tiffin.serving.root import STABLE, ServedModel, resolve_root
 from tiffin.stages.deploy import watching
-from tiffin.stages.deploy.parameters import check_approval, check_deadline, check_keep_previous, check_version
-from tiffin.tracking.uri import has_uri
+from tiffin.stages.deploy.parameters import (
+    check_approval,
+    check_deadline,
+    check_keep_previous,
+    check_strategy,
+    check_version,
+)
 
 
 def deploy(
@@ -44,6 +47,7 @@ def deploy(
     replace_newer: bool = False,
     approval: str = "none",
     requested_by: str = "",
+    rollout: str = "direct",
     keep_previous: int = 1,
     watch: str = "",
     max_error_share: float = 0.05,
@@ -70,6 +74,8 @@ def deploy(
         why: Reason recorded in the history.
         replace_newer: Allow replacing a newer version. Defaults to False.
         approval: Approval that the version needs before it is served. Defaults to none.
+        rollout: Strategy of the rollout that follows. With any but direct, the version is not put into service, unless none is.
+            Defaults to direct.
         requested_by: Person who asked for the run; empty for the service account of the pod.
         keep_previous: Number of earlier versions that stay loaded, from 0 to 10. Defaults to 1.
         watch: Time for which the servers are watched after the change, such as 2m; 0 for no watch. Empty for TIFFIN_WATCH, and
@@ -98,6 +104,7 @@ def deploy(
     check_version(version)
     check_deadline(deadline_seconds)
     check_approval(approval)
+    check_strategy(rollout)
     check_keep_previous(keep_previous)
     check_person(requested_by)
     served = ServedModel(resolve_root(root), name)
@@ -119,6 +126,9 @@ def deploy(
         waits_for = f"{given.missing} approvals" if given.missing > 1 else "approval"
         deployment = Deployment(name, version, "", served.locate(STABLE), {}, f"{waits_for} ({given.rule})")
         write_deployment(output, deployment)
+    elif _is_rolled_out(rollout, read_history(served), version):
+        deployment = Deployment(name, version, "", served.locate(STABLE), {}, rollout=rollout)
+        write_deployment(output, deployment)
     else:
         inputs = {column: [value] for column, value in rows[0].items()}
         with promoting(
@@ -128,7 +138,7 @@ def deploy(
             deployment = Deployment(name, version, address, served.locate(STABLE), answer)
             write_deployment(output, deployment)
     _move_aliases(served, tracking_uri)
-    if not deployment.waits_for:
+    if deployment.address:
         try:
             line = watching.follow(served, version, author, watched)
         except ServingError:
@@ -137,6 +147,17 @@ def deploy(
         if line:
             print(printable(line), flush=True)  # noqa: T201 - the step's log
     return deployment
+
+
+def _is_rolled_out(rollout: str, history: History, version: int) -> bool:
+    """Return whether a version is put into service by a rollout: it is compared with the one that is in service."""
+    if rollout == "direct":
+        return False
+    if history.standing.served in (None, version):
+        what = "is in production already" if history.standing.served else "is the first one in production"
+        print(f"version {version} {what}: rollout={rollout} has nothing to compare it with", flush=True)  # noqa: T201
+        return False
+    return True
 
 
 def _publish(saved_model: Path, served: ServedModel, version: int, rows: list[dict[str, Any]]) -> bool:
@@ -173,15 +194,5 @@ def _lineage(record: Training, evaluation: Evaluation | None, requested_by: str,
 
 
 def _move_aliases(served: ServedModel, tracking_uri: str) -> None:
-    """Move the aliases in MLflow. An error is a warning: what is served has changed, and the next change moves them."""
-    if not has_uri(tracking_uri):
-        return
-    try:
-        lines = aliases.describe(served.name, aliases.follow(served, tracking_uri))
-    except TiffinError as error:
-        lines = [
-            f"{WARNING}The aliases in MLflow were not moved. {error} They follow with the next change, or with: "
-            f"tiffin models verify {served.name} --repair"
-        ]
-    for line in lines:
-        print(printable(masked(line)), flush=True)  # noqa: T201 - the step's log
+    for line in aliases.follow_or_warn(served, tracking_uri):
+        print(printable(line), flush=True)  # noqa: T201 - the step's log

@@ -4,6 +4,9 @@ import math
 import re
 
 from tiffin.errors import InputError, did_you_mean
+from tiffin.rollout.plan import check_strategy
+
+__all__ = ["check_strategy"]
 
 # What a version needs before it is served.
 RULES = ("none", "required", "four_eyes")

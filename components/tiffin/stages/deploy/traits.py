@@ -6,6 +6,7 @@ from tiffin.stages.deploy.parameters import (
     check_approval,
     check_deadline,
     check_keep_previous,
+    check_strategy,
     check_version,
     check_watch,
 )
@@ -24,6 +25,7 @@ COMPONENTS = {
             "version": check_version,
             "deadline_seconds": check_deadline,
             "approval": check_approval,
+            "rollout": check_strategy,
             "keep_previous": check_keep_previous,
             "watch": check_watch,
             "max_error_share": check_max_error_share,

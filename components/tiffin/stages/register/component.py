@@ -78,8 +78,8 @@ def stop_run(
     respond, the step prints a warning and fails with the reason of the gate all the same.
 
     Args:
-        gate: Gate that did not pass: validation or evaluation.
-        reason: Output reason of validate_examples or evaluate_model.
+        gate: Gate that did not pass: validation, evaluation or rollout.
+        reason: Output reason of validate_examples, evaluate_model or roll_out_model.
         examples: Output of ingest_examples, for the data sets and the parameters of ingest. Optional.
         model: Output of train_model, for the parameters and the losses of the training. Optional.
         evaluation: Output of evaluate_model, for the metrics and the verdict. Optional.

@@ -8,6 +8,7 @@ from pathlib import Path
 from tiffin.artifacts.deployment import Deployment
 from tiffin.artifacts.logs import find_errors
 from tiffin.artifacts.notes import by_severity
+from tiffin.artifacts.rollout import RolloutResult
 from tiffin.artifacts.summary import RegisteredModel, Step, Summary, find_reports, noted, write_summary
 from tiffin.errors import InputError, StorageError
 from tiffin.printing import printable
@@ -21,8 +22,8 @@ def summarize(
     KFP passes no outputs of other steps to an exit step. It finds their reports next to its own output: KFP stores the
     artifacts of a run in one folder, with a subfolder per step.
 
-    A run failed if a step failed or a model did not pass its gate. Anomalies count as the reason only if no model was
-    evaluated. A run that did not fail waits if a model of it waits for approval.
+    A run failed if a step failed, a model did not pass its gate, or a rollout did not end with its promotion. Anomalies count
+    as the reason only if no model was evaluated. A run that did not fail waits if a model of it waits for approval.
 
     Args:
         output: Folder of the summary artifact.
@@ -38,7 +39,8 @@ def summarize(
     failed = [found for found in evaluations if not found.passed]
     invalid = [found.anomalies for found in steps.values() if found.anomalies and not found.anomalies.valid]
     evaluation = next(reversed(failed or evaluations), None)
-    stopped_by = "evaluation" if failed else "validation" if invalid and not evaluations else None
+    rollouts = [found.rollout for found in steps.values() if found.rollout]
+    stopped_by = _stopped_by(bool(failed), bool(invalid and not evaluations), rollouts)
     succeeded = status.get("state") in ("SUCCEEDED", "SUCCESS") and stopped_by is None
     deployments = [found.deployment for found in steps.values() if found.deployment]
     waiting = [found for found in deployments if found.waits_for] if succeeded else []
@@ -46,8 +48,10 @@ def summarize(
         reason = " ".join(_waiting(found) for found in waiting)
     elif stopped_by == "validation":
         reason = invalid[-1].reason
-    elif evaluation and (stopped_by or succeeded):
-        reason = evaluation.reason
+    elif evaluation and (stopped_by == "evaluation" or succeeded):
+        reason = " ".join([evaluation.reason, *(one.sentence for one in rollouts)])
+    elif rollouts and (stopped_by == "rollout" or succeeded):
+        reason = " ".join(one.sentence for one in rollouts)
     elif succeeded:
         reason = ""
     else:
@@ -58,6 +62,7 @@ def summarize(
         reason = errors or message or "; ".join(unread) or _place_of_logs(output_uri, step)
     manifests = [found.examples for found in steps.values() if found.examples]
     registrations = [found.registration for found in steps.values() if found.registration]
+    addresses = [found.address for found in deployments] + [found.address for found in rollouts]
     summary = Summary(
         pipeline=pipeline,
         state="WAITING" if waiting else "SUCCEEDED" if succeeded else "FAILED",
@@ -67,7 +72,7 @@ def summarize(
         metrics=evaluation.metrics if evaluation else {},
         verdict=evaluation.verdict if evaluation else None,
         model=RegisteredModel(registrations[-1].name, registrations[-1].version) if registrations else None,
-        serving=next((found.address for found in reversed(deployments) if found.address), None),
+        serving=next((address for address in reversed(addresses) if address), None),
         steps=steps,
         unread=unread,
         notes=tuple(noted(name, note) for name, found in steps.items() for note in by_severity(found.notes)),
@@ -75,6 +80,13 @@ def summarize(
     )
     write_summary(output, summary)
     return summary
+
+
+def _stopped_by(is_bad: bool, is_invalid: bool, rollouts: list[RolloutResult]) -> str | None:
+    """Return the gate that stopped the run; None if none did."""
+    if is_bad or is_invalid:
+        return "evaluation" if is_bad else "validation"
+    return None if all(one.is_promoted for one in rollouts) else "rollout"
 
 
 def _waiting(deployment: Deployment) -> str:
