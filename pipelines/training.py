@@ -213,9 +213,11 @@ def training(
                         run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
                         why=f"pipeline run {dsl.PIPELINE_JOB_ID_PLACEHOLDER}",
                     )
-                    set_up(rolled_out, "Roll out", retries=10, deadline_hours=24 * 366).set_caching_options(False)
+                    set_up(rolled_out, "Roll out", retries=3, deadline_hours=24 * 366).set_caching_options(False)
                     with dsl.If(rolled_out.outputs["promoted"] == False, name="not promoted"):  # noqa: E712
-                        stopped = stop_run(gate="rollout", reason=rolled_out.outputs["reason"])
+                        stopped = stop_run(
+                            gate="rollout", reason=rolled_out.outputs["reason"], tracking_uri=tracking_uri
+                        )
                         set_up(stopped, "Stop: the rollout did not end in production").set_caching_options(False)
             with dsl.Else(name="not passed"):
                 stopped = stop_run(

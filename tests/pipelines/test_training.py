@@ -63,6 +63,11 @@ TRACKING = from_settings("MLFLOW_TRACKING_URI") | from_credentials(
 )
 SERVING = from_settings("TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS", "TIFFIN_SERVING_METRICS", "TIFFIN_WATCH")
 
+ROLLOUT = from_settings(
+    "TIFFIN_SERVING_ROOT", "TIFFIN_SERVING_ADDRESS", "TIFFIN_CANDIDATE_ADDRESS", "TIFFIN_CANDIDATE_DEPLOYMENT",
+    "TIFFIN_GATEWAY_ADDRESS", "TIFFIN_GATEWAY_METRICS", "TIFFIN_PROMETHEUS", "TIFFIN_ROUTES", "TIFFIN_LOG_ROOT",
+)  # fmt: skip
+
 # Step -> title, retries, deadline in hours, and environment variable -> its source in the namespace.
 STEPS = {
     "ingest-examples": ("Ingest", 2, 6, STORE),
@@ -71,8 +76,10 @@ STEPS = {
     "evaluate-model": ("Evaluate", 2, 6, STORE | from_settings("TIFFIN_SERVING_ROOT")),
     "register-model": ("Register", 3, 1, TRACKING),
     "deploy-model": ("Deploy", 3, 1, SERVING | TRACKING),
-    "stop-run": ("Stop: the model is not good enough", 0, 1, TRACKING),
-    "stop-run-2": ("Stop: the data is not valid", 0, 1, TRACKING),
+    "roll-out-model": ("Roll out", 3, 24 * 366, ROLLOUT | TRACKING),
+    "stop-run": ("Stop: the rollout did not end in production", 0, 1, TRACKING),
+    "stop-run-2": ("Stop: the model is not good enough", 0, 1, TRACKING),
+    "stop-run-3": ("Stop: the data is not valid", 0, 1, TRACKING),
     "summarize-run": ("Summarize", 0, 1, STORE | TRACKING),
 }
 
@@ -186,6 +193,8 @@ class TestSteps:
 class TestGates:
     VALID = "inputs.parameter_values['pipelinechannel--validate-examples-valid'] == true"
     PASSED = "inputs.parameter_values['pipelinechannel--evaluate-model-passed'] == true"
+    ROLLING_OUT = "inputs.parameter_values['pipelinechannel--deploy-model-rolling_out'] == true"
+    NOT_PROMOTED = "inputs.parameter_values['pipelinechannel--roll-out-model-promoted'] == false"
 
     @pytest.mark.parametrize(
         ("name", "conditions"),
@@ -196,6 +205,7 @@ class TestGates:
             ("evaluate-model", (VALID,)),
             ("register-model", (VALID, PASSED)),
             ("deploy-model", (VALID, PASSED)),
+            ("roll-out-model", (VALID, PASSED, ROLLING_OUT)),
         ],
     )
     def test_guard_the_later_steps(self, tasks, name, conditions):
@@ -208,11 +218,17 @@ class TestGates:
 
         assert stops["validation"].conditions == (f"!({self.VALID})",)
         assert stops["evaluation"].conditions == (self.VALID, f"!({self.PASSED})")
-        for gate, step in (("validation", "validate-examples"), ("evaluation", "evaluate-model")):
+        assert stops["rollout"].conditions == (self.VALID, self.PASSED, self.ROLLING_OUT, self.NOT_PROMOTED)
+        gates = {"validation": "validate-examples", "evaluation": "evaluate-model", "rollout": "roll-out-model"}
+        for gate, step in gates.items():
             assert inputs(stops[gate])["reason"]["componentInputParameter"] == f"pipelinechannel--{step}-reason"
 
     def test_compare_booleans_and_not_strings(self, spec):
-        for name, output in (("validate-examples", "valid"), ("evaluate-model", "passed")):
+        booleans = (
+            ("validate-examples", "valid"), ("evaluate-model", "passed"),
+            ("deploy-model", "rolling_out"), ("roll-out-model", "promoted"),
+        )  # fmt: skip
+        for name, output in booleans:
             definition = spec["components"][f"comp-{name}"]["outputDefinitions"]["parameters"][output]
             assert definition["parameterType"] == "BOOLEAN"
 
@@ -227,16 +243,28 @@ class TestPods:
     """Each driver takes about ten seconds. A finer pipeline should be worth more pods to its readers."""
 
     @pytest.mark.parametrize(
-        ("valid", "passed", "steps", "drivers"), [(True, True, 7, 15), (True, False, 6, 14), (False, False, 4, 9)]
+        ("valid", "passed", "rolling_out", "promoted", "steps", "drivers"),
+        [
+            (True, True, False, False, 7, 16),
+            (True, True, True, True, 8, 18),
+            (True, True, True, False, 9, 19),
+            (True, False, False, False, 6, 14),
+            (False, False, False, False, 4, 9),
+        ],
     )
-    def test_are_few(self, documents, valid, passed, steps, drivers):
-        pods = run_pods(documents, {"validate-examples-valid": valid, "evaluate-model-passed": passed})
+    def test_are_few(self, documents, valid, passed, rolling_out, promoted, steps, drivers):
+        outputs = {
+            "validate-examples-valid": valid, "evaluate-model-passed": passed, "deploy-model-rolling_out": rolling_out,
+            "roll-out-model-promoted": promoted,
+        }  # fmt: skip
+        pods = run_pods(documents, outputs)
 
         assert sum(not pod.is_driver for pod in pods) == steps
         assert sum(pod.is_driver for pod in pods) == drivers
 
     def test_are_counted_in_the_documentation(self, documents):
-        pods = run_pods(documents, {"validate-examples-valid": True, "evaluate-model-passed": True})
+        outputs = {"validate-examples-valid": True, "evaluate-model-passed": True, "deploy-model-rolling_out": False}
+        pods = run_pods(documents, outputs)
         drivers = sum(pod.is_driver for pod in pods)
 
         page = (Path(__file__).parents[2] / "docs" / "how-to" / "steps.md").read_text()
@@ -303,6 +331,7 @@ class TestForm:
             ("comp-evaluate-model", "model_name"): ("", "model"),
             ("comp-stop-run", "model_name"): ("", "model"),
             ("comp-stop-run-2", "model_name"): ("", "model"),
+            ("comp-stop-run-3", "model_name"): ("", "model"),
         }
 
     def test_every_field_is_used(self, tasks, parameters):

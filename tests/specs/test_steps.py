@@ -90,8 +90,10 @@ def test_steps_of_training_have_gates_and_memory_limits() -> None:
         ("evaluate-model", None),
         ("register-model", None),
         ("deploy-model", None),
-        ("stop-run", "evaluation"),
-        ("stop-run-2", "validation"),
+        ("roll-out-model", None),
+        ("stop-run", "rollout"),
+        ("stop-run-2", "evaluation"),
+        ("stop-run-3", "validation"),
         ("summarize-run", None),
     ]
     assert steps[0].memory_limit == 4 * 2**30

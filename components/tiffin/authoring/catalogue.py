@@ -93,7 +93,8 @@ def write_example(name: str, interfaces: Mapping[str, Interface]) -> str:
         interfaces: Interfaces of all components by name.
     """
     order: list[str] = []
-    before, pattern = find_components()[name].example
+    row = find_components()[name]
+    before, pattern = row.example
     if before:
         _add_with_sources(before, interfaces, order)
     _add_with_sources(name, interfaces, order)
@@ -101,7 +102,8 @@ def write_example(name: str, interfaces: Mapping[str, Interface]) -> str:
         f'{used} = components.load_component_from_file("components/{used}/component.yaml")' for used in order
     )
     parameters: dict[str, str] = {}
-    calls = {used: _call(interfaces[used], order, parameters) for used in order}
+    values = {**_VALUES, **row.example_values}
+    calls = {used: _call(interfaces[used], order, values, parameters) for used in order}
     last = calls.pop(name)
     if before:
         inside = calls.pop(before) if "{before}" in pattern else ""
@@ -132,9 +134,9 @@ def _add_with_sources(name: str, interfaces: Mapping[str, Interface], order: lis
     order.append(name)
 
 
-def _call(interface: Interface, order: Sequence[str], parameters: dict[str, str]) -> str:
+def _call(interface: Interface, order: Sequence[str], values: Mapping[str, str], parameters: dict[str, str]) -> str:
     """Return the statement that creates the component's task, and add inputs without a value to `parameters`."""
-    arguments = list(_arguments(interface, order, parameters))
+    arguments = list(_arguments(interface, order, values, parameters))
     statement = f"{_task(interface.name)} = {interface.name}({', '.join(arguments)})"
     if len(statement) + 4 <= _LINE:
         return statement
@@ -142,13 +144,15 @@ def _call(interface: Interface, order: Sequence[str], parameters: dict[str, str]
     return f"{_task(interface.name)} = {interface.name}(\n{lines}    )"
 
 
-def _arguments(interface: Interface, order: Sequence[str], parameters: dict[str, str]) -> Iterator[str]:
+def _arguments(
+    interface: Interface, order: Sequence[str], values: Mapping[str, str], parameters: dict[str, str]
+) -> Iterator[str]:
     for port in interface.inputs:
         sources = [source for source in find_sources(port) if source in order]
         if sources:
             yield f'{port.name}={_task(sources[0])}.outputs["{port.name}"]'
-        elif port.type == "str" and port.name in _VALUES:
-            yield f"{port.name}={_literal(_VALUES[port.name])}"
+        elif port.type == "str" and port.name in values:
+            yield f"{port.name}={_literal(values[port.name])}"
         elif port.is_required:
             parameters[port.name] = f"dsl.Input[dsl.{port.type}]" if port.is_artifact else port.type
             yield f"{port.name}={port.name}"

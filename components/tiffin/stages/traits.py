@@ -138,6 +138,7 @@ class Traits:
         example: For the catalogue page: the component called before this one, and the lines of the example pipeline,
             with `{call}` for this call and `{before}` for that one if it moves. Defaults to a call after the components
             that produce its inputs.
+        example_values: For that example: text inputs of any component to their values.
     """
 
     environment: str
@@ -151,6 +152,7 @@ class Traits:
     requester: str = ""
     rollout: str = ""
     example: tuple[str, str] = ("", "")
+    example_values: Mapping[str, str] = field(default_factory=lambda: _NONE)
 
     @property
     def image(self) -> str:

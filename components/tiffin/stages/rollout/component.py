@@ -34,7 +34,7 @@ def roll_out_model(
 
     Args:
         model_name: Name of the model on the server.
-        version: Version with files in the serving root that is not in production, at least 1.
+        version: Output of register_model: a version with files in the serving root that is not in production, at least 1.
         strategy: direct: promoted once a candidate server answers with it; shadow: gets copies of all requests; canary: answers
             5, 25, then 50 % of them; ab: answers 50 % for an hour; shadow_canary: shadow, then canary.
         steps: Steps in place of those of the strategy, such as [{"weight": 5, "minutes": 10, "min_requests": 100}], or with

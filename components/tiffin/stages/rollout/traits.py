@@ -36,5 +36,7 @@ COMPONENTS = {
         },
         requester="requested_by",
         rollout="strategy",
+        example=("deploy_model", '{before}\n    with dsl.If(deploy.outputs["rolling_out"] == True):\n        {call}'),
+        example_values={"rollout": "canary"},
     )
 }
