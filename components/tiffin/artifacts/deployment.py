@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tiffin.artifacts import documents
+from tiffin.artifacts.notes import Note
 
 DEPLOYMENT = "deployment.json"
 
@@ -20,6 +21,7 @@ class Deployment:
         answer: Prediction for one sample row: output name to value; empty without an address.
         waits_for: What is missing until the version is served, such as an approval; empty if nothing is.
         rollout: Strategy of the rollout that puts it into service; empty without one.
+        notes: What was decided for the user.
     """
 
     model: str
@@ -29,6 +31,7 @@ class Deployment:
     answer: dict[str, object]
     waits_for: str = ""
     rollout: str = ""
+    notes: tuple[Note, ...] = ()
 
 
 def write_deployment(artifact: str | Path, deployment: Deployment) -> None:

@@ -51,7 +51,7 @@ class Step:
     @property
     def notes(self) -> tuple[Note, ...]:
         """The notes of its reports."""
-        reports = (self.examples, self.anomalies, self.model, self.evaluation)
+        reports = (self.examples, self.anomalies, self.model, self.evaluation, self.deployment)
         return tuple(note for report in reports if report for note in report.notes)
 
 

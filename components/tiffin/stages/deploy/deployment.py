@@ -9,6 +9,7 @@ from tiffin import storage
 from tiffin.artifacts.deployment import Deployment, write_deployment
 from tiffin.artifacts.examples import read_sample_rows
 from tiffin.artifacts.model import Training, read_training, saved_model
+from tiffin.artifacts.notes import Note
 from tiffin.artifacts.registration import read_registration
 from tiffin.artifacts.verdict import Evaluation, read_evaluation
 from tiffin.errors import InputError, ServingError
@@ -19,7 +20,7 @@ from tiffin.governance.identity import check_person, find_account, person_or_acc
 from tiffin.governance.promotion import check_newest, promoting
 from tiffin.printing import printable
 from tiffin.serving import warmup
-from tiffin.serving.history import Author, History, Lineage, Rule, read_history
+from tiffin.serving.history import Author, Lineage, Rule, read_history
 from tiffin.serving.root import STABLE, ServedModel, resolve_root
 from tiffin.stages.deploy import watching
 from tiffin.stages.deploy.parameters import (
@@ -126,7 +127,7 @@ def deploy(
         waits_for = f"{given.missing} approvals" if given.missing > 1 else "approval"
         deployment = Deployment(name, version, "", served.locate(STABLE), {}, f"{waits_for} ({given.rule})")
         write_deployment(output, deployment)
-    elif _is_rolled_out(rollout, read_history(served), version):
+    elif rollout != "direct" and read_history(served).standing.served not in (None, version):
         deployment = Deployment(name, version, "", served.locate(STABLE), {}, rollout=rollout)
         write_deployment(output, deployment)
     else:
@@ -135,7 +136,8 @@ def deploy(
             served, version, author, new=new, replace_newer=replace_newer, keep_previous=keep_previous
         ) as check:
             answer = accept(address, served, version, inputs, deadline_seconds, check)
-            deployment = Deployment(name, version, address, served.locate(STABLE), answer)
+            notes = _notes(rollout, version)
+            deployment = Deployment(name, version, address, served.locate(STABLE), answer, notes=notes)
             write_deployment(output, deployment)
     _move_aliases(served, tracking_uri)
     if deployment.address:
@@ -149,15 +151,13 @@ def deploy(
     return deployment
 
 
-def _is_rolled_out(rollout: str, history: History, version: int) -> bool:
-    """Return whether a version is put into service by a rollout: it is compared with the one that is in service."""
+def _notes(rollout: str, version: int) -> tuple[Note, ...]:
     if rollout == "direct":
-        return False
-    if history.standing.served in (None, version):
-        what = "is in production already" if history.standing.served else "is the first one in production"
-        print(f"version {version} {what}: rollout={rollout} has nothing to compare it with", flush=True)  # noqa: T201
-        return False
-    return True
+        return ()
+    text = (
+        f"version {version} was put into service at once: for rollout={rollout}, there is no version to compare it with"
+    )
+    return (Note("NO_ROLLOUT", text),)
 
 
 def _publish(saved_model: Path, served: ServedModel, version: int, rows: list[dict[str, Any]]) -> bool:
