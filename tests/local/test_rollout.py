@@ -4,11 +4,13 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support import rollouts
 from support.serving_roots import ADA, actions
+from tiffin.artifacts.rollout import RolloutResult, read_rollout
 from tiffin.errors import ServingError
 from tiffin.governance.verification import verify_history
 from tiffin.local import gateway, programs, serving
@@ -20,6 +22,7 @@ from tiffin.rollout.plan import Limits, Step
 from tiffin.serving import Client
 from tiffin.serving.history import read_history
 from tiffin.serving.root import CANDIDATE, ServedModel
+from tiffin.stages.rollout import rolling_out
 
 pytestmark = pytest.mark.runs
 
@@ -125,3 +128,46 @@ def test_clients_notice_nothing_of_copies_that_fail(taxi: ServedModel, address: 
 
     assert (ended.phase, ended.outcome) == ("over", "aborted"), ended.reason
     assert set(counted) == {2}
+
+
+class TestStep:
+    """The step of a pipeline."""
+
+    @pytest.fixture
+    def roll_out(self, taxi: ServedModel, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+        variables = {**gateway.find_variables(Path(taxi.root).parent), "TIFFIN_SERVING_ROOT": taxi.root}
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+        def run(version: int, run: str, **options: Any) -> RolloutResult:
+            output = tmp_path / run
+            output.mkdir(exist_ok=True)
+            result = rolling_out.roll_out(
+                output, "taxi", version, run=run, requested_by="ada", why="a test", look_seconds=0.3,
+                limits={"max_latency_ratio": 1000}, steps=[{"weight": 50.0, "minutes": 0.02, "min_requests": 50.0}], **options
+            )  # fmt: skip
+            assert read_rollout(output) == result
+            return result
+
+        return run
+
+    def test_without_requests_ends_as_inconclusive(self, roll_out: Any, taxi: ServedModel) -> None:
+        before = read_history(taxi).standing
+        result = roll_out(3, "r1", deadline_hours=10 / 3600)
+
+        assert (result.outcome, result.is_promoted, result.requests, result.address) == ("inconclusive", False, 0, "")
+        assert read_history(taxi).standing == before
+
+    def test_a_retry_has_the_outcome_of_the_attempt_before(
+        self, roll_out: Any, taxi: ServedModel, address: str
+    ) -> None:
+        with Load(address):
+            result = roll_out(3, "r2")
+
+        assert (result.version, result.compared_with, result.outcome, result.by) == (3, 2, "promoted", "analysis")
+        assert result.requests >= 50
+        assert result.address == gateway.find_variables(Path(taxi.root).parent)["TIFFIN_SERVING_ADDRESS"]
+        assert read_history(taxi).standing.champion == 3
+        records = actions(taxi)
+        assert roll_out(3, "r2") == result
+        assert actions(taxi) == records

@@ -5,7 +5,7 @@ from kfp import dsl
 import tiffin
 from support import toy_pipelines as toys
 from tiffin.authoring.compilation import load_spec
-from tiffin.specs.services import find_unaddressed, needs_of
+from tiffin.specs.services import find_rollouts, find_unaddressed, needs_of
 from tiffin.specs.spec import read_spec
 from tiffin.stages.traits import SERVING, TRACKING
 
@@ -41,3 +41,20 @@ def test_every_step_needs_its_address(tmp_path: Path) -> None:
 
     assert find_unaddressed(spec, {"here": "http://mlflow:5000"}) == [TRACKING]
     assert find_unaddressed(spec, {"here": "http://mlflow:5000", "there": "http://other:5000"}) == []
+
+
+def test_a_rollout_is_found_by_its_strategy() -> None:
+    spec = load_spec("training")
+
+    assert find_rollouts(spec, {}) == []
+    assert find_rollouts(spec, {"rollout": "direct"}) == []
+    assert find_rollouts(spec, {"rollout": "canary"}) == ["roll-out-model"]
+
+
+def test_a_rollout_with_a_strategy_of_the_component_is_found(tmp_path: Path) -> None:
+    @dsl.pipeline
+    def weekly(version: int):
+        """Roll out a version with the component's own strategy."""
+        tiffin.roll_out_model(model_name="m", version=version)
+
+    assert find_rollouts(read_spec(toys.write_spec(weekly, tmp_path)), {"version": 3}) == ["roll-out-model"]

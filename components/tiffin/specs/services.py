@@ -31,7 +31,7 @@ def find_waiting(spec: Spec, values: Mapping[str, Any]) -> list[str]:
         spec: The pipeline.
         values: Parameter values by name.
     """
-    return _find(spec, values, lambda row: row.approval, "none")
+    return _find(spec, values, lambda row: row.approval, "none", "none")
 
 
 def find_rollouts(spec: Spec, values: Mapping[str, Any]) -> list[str]:
@@ -41,17 +41,27 @@ def find_rollouts(spec: Spec, values: Mapping[str, Any]) -> list[str]:
         spec: The pipeline.
         values: Parameter values by name.
     """
-    return _find(spec, values, lambda row: row.rollout, "direct")
+    return _find(spec, values, lambda row: row.rollout, "direct", "canary")
 
 
-def _find(spec: Spec, values: Mapping[str, Any], input_of: Callable[[Traits], str], usual: str) -> list[str]:
-    """Return the names of the steps with an input that their traits name, and another value of it than the usual one."""
+def _find(
+    spec: Spec, values: Mapping[str, Any], input_of: Callable[[Traits], str], usual: str, unset: str
+) -> list[str]:
+    """Return the names of the steps with an input that their traits name, and another value of it than the usual one.
+
+    Args:
+        spec: The pipeline.
+        values: Parameter values by name.
+        input_of: Returns the name of the input, from the traits of a component.
+        usual: The usual value.
+        unset: The component's own default.
+    """
     rows = find_components()
     found = []
     for step in spec.steps:
         name = input_of(rows[step.function]) if step.function in rows else ""
         parameter = step.inputs.get(name, "")
-        default = spec.parameters[parameter].default if parameter in spec.parameters else usual
+        default = spec.parameters[parameter].default if parameter in spec.parameters else unset
         if name and step.constants.get(name, values.get(parameter, default)) not in (usual, "", None):
             found.append(step.name)
     return found

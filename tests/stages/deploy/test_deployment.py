@@ -101,10 +101,13 @@ class TestServed:
 
     def test_a_version_is_served(self, deployed, server, tmp_path):
         root, address = server
-        found = deployed(1)
+        found = deployed(1, rollout="shadow")
 
         assert found == read_deployment(tmp_path / "out")
-        assert (found.model, found.version, found.address) == (NAME, 1, address)
+        assert (found.model, found.version, found.address, found.rollout) == (NAME, 1, address, "")
+        assert [note.code for note in found.notes] == ["NO_ROLLOUT"], (
+            "there is nothing to compare the first version with"
+        )
         assert 0 < found.answer["probability"] < 1
         assert storage.read_text(f"{root}/{NAME}/stable.config") == config_of(1, root=root)
         with Client(address) as client:
@@ -180,6 +183,18 @@ class TestServed:
         # Of the versions before it, a server keeps only lower ones: it answers with the highest.
         two, three = config_of(2, root=root), config_of(2, 3, root=root)
         assert changes(root)[-2:] == [(three, two), (two, three)]
+
+    def test_a_version_that_is_rolled_out_only_becomes_the_candidate(self, deployed, server, tmp_path):
+        root = Path(server[0])
+        before = changes(root)
+        found = deployed(9, rollout="canary", run="run-9")
+
+        assert found == read_deployment(tmp_path / "out")
+        assert (found.address, found.answer, found.waits_for, found.rollout, found.notes) == ("", {}, "", "canary", ())
+        assert changes(root) == before
+        assert (history(root).standing.champion, history(root).standing.candidate) == (3, 9)
+        assert deployed(9, rollout="canary", run="run-9") == found
+        shutil.rmtree(root / NAME / "versions" / "9")
 
     def test_a_deployment_whose_artifact_cannot_be_written_is_rolled_back(self, deployed, server, tmp_path):
         root = Path(server[0])

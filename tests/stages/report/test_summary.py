@@ -14,6 +14,7 @@ from tiffin.artifacts.examples import MANIFEST
 from tiffin.artifacts.model import write_training
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.registration import Registration, write_registration
+from tiffin.artifacts.rollout import RolloutResult, write_rollout
 from tiffin.artifacts.summary import RegisteredModel, Step, Summary, noted, read_summary
 from tiffin.artifacts.verdict import write_evaluation
 from tiffin.stages.report.summary import log_lines, summarize
@@ -27,6 +28,12 @@ FAILED = make_evaluation(passed=False, reason="auc 0.9 is not at least 0.95.")
 REGISTRATION = Registration("taxi", 3, "r", "d1", "s1", "0.1.0")
 DEPLOYMENT = Deployment("taxi", 3, "serving:8500", "/root/taxi/stable.config", {"probability": 0.5})
 
+ROLLED_OUT = RolloutResult(
+    "taxi", 3, 2, "canary", "promoted", "", "analysis", "2026-03-01T12:00:00+00:00", "2026-03-01T12:30:00+00:00", 1000, 2, 9000, 7,
+    "serving:8500",
+)  # fmt: skip
+ABORTED = replace(ROLLED_OUT, outcome="aborted", reason="2 of its 9 requests failed", requests=9, address="")
+
 
 WRITE = {
     "Manifest": lambda folder, manifest: documents.write(folder / MANIFEST, manifest),
@@ -35,6 +42,7 @@ WRITE = {
     "Evaluation": write_evaluation,
     "Registration": write_registration,
     "Deployment": write_deployment,
+    "RolloutResult": write_rollout,
 }
 
 
@@ -116,6 +124,25 @@ def test_a_step_that_failed_after_the_gate(run):
 
     assert (found.state, found.stopped_by, found.reason) == ("FAILED", None, "The step deploy-model failed.")
     assert (found.model, found.serving) == (RegisteredModel("taxi", 3), None)
+
+
+@pytest.mark.parametrize(
+    ("result", "state", "stopped_by", "serving", "words"),
+    [
+        (ROLLED_OUT, "SUCCEEDED", None, "serving:8500", ("auc 0.9", "promoted", "1,000")),
+        (ABORTED, "FAILED", "rollout", None, ("aborted", "2 of its 9 requests failed")),
+        (replace(ABORTED, outcome="inconclusive", by="ada"), "FAILED", "rollout", None, ("inconclusive", "by ada")),
+    ],
+)
+def test_a_rollout(run, result, state, stopped_by, serving, words):
+    run.report("evaluate-model", PASSED)
+    run.report("deploy-model", replace(DEPLOYMENT, address="", answer={}, rollout="canary"))
+    run.report("roll-out-model", result)
+    found = run.end(state, "The step stop-run failed.")
+
+    assert (found.state, found.stopped_by, found.serving) == (state, stopped_by, serving)
+    assert all(word in found.reason for word in words)
+    assert found.steps["roll-out-model"].rollout == result
 
 
 class TestSeveralModels:
