@@ -29,8 +29,8 @@ REGISTRATION = Registration("taxi", 3, "r", "d1", "s1", "0.1.0")
 DEPLOYMENT = Deployment("taxi", 3, "serving:8500", "/root/taxi/stable.config", {"probability": 0.5})
 
 ROLLED_OUT = RolloutResult(
-    "taxi", 3, 2, "canary", "promoted", "", "analysis", "2026-03-01T12:00:00+00:00", "2026-03-01T12:30:00+00:00", 1000, 2, 9000, 7,
-    "serving:8500",
+    "taxi", 3, 2, "canary", "promoted", "", "analysis", "2026-03-01T12:00:00+00:00", "2026-03-01T12:30:00+00:00", 1000, 2, 9000,
+    7, "serving:8500",
 )  # fmt: skip
 ABORTED = replace(ROLLED_OUT, outcome="aborted", reason="2 of its 9 requests failed", requests=9, address="")
 
