@@ -52,31 +52,24 @@ def _record(served: ServedModel, rollout: Rollout, action: Action) -> None:
 
     author = replace(rollout.author, why=_why_started(rollout))
     if action != "rollout":
-        author = replace(rollout.author, who=rollout.by, why=why_ended(rollout))
+        author = replace(rollout.author, who=rollout.by, why=_why_ended(rollout))
     note(served, author, action, rollout.version, decide, rollout=rollout.id)
 
 
 def _why_started(rollout: Rollout) -> str:
-    steps = ", ".join(map(describe_step, rollout.steps))
+    steps = ", ".join(map(_describe, rollout.steps))
     plan = f"{rollout.strategy}{f': {steps}' if steps else ''}"
     return f"{rollout.author.why} ({plan})" if rollout.author.why else plan
 
 
-def why_ended(rollout: Rollout) -> str:
-    """Return why a rollout ended without a promotion, in which step, and after how many requests."""
-    where = "before the first look"
-    if rollout.progress is not None:
-        step = rollout.steps[rollout.step]
-        where = f"in step {rollout.step + 1} of {len(rollout.steps)} ({describe_step(step)})"
-        sides = ((rollout.version, rollout.progress.candidate), (rollout.stable, rollout.progress.stable))
-        counts = (
-            f"version {version} failed {side.tally.errors:,} of {side.tally.requests:,} requests"
-            for version, side in sides
-        )
-        where = f"{where}; {', '.join(counts)}"
-    return f"{rollout.reason}, {where}"
+def _why_ended(rollout: Rollout) -> str:
+    """Return why a rollout ended without a promotion, in which step, and after how many requests of the candidate."""
+    if rollout.progress is None:
+        return f"{rollout.reason}, before the first look"
+    step, tally = rollout.steps[rollout.step], rollout.progress.candidate.tally
+    where = f"in step {rollout.step + 1} of {len(rollout.steps)} ({_describe(step)})"
+    return f"{rollout.reason}, {where}, after {tally.requests:,} requests, of which {tally.errors:,} failed"
 
 
-def describe_step(step: Step) -> str:
-    """Return what a candidate gets in a step, such as `5 % of the requests`."""
+def _describe(step: Step) -> str:
     return f"copies of {step.mirror:g} %" if step.mirror else f"{step.weight:g} %"
