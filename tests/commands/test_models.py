@@ -94,6 +94,26 @@ class TestShown:
         assert max(map(len, output.splitlines())) <= 80
         assert re.search(r"^taxi +3 +.* 4 ", output, re.MULTILINE)
 
+    def test_a_rollout(self, state: Path) -> None:
+        served = of(state)
+        approve(served, 4, BOB)
+        rollout = course.start(served, 4, ADA, strategy="canary", steps=make_steps("canary"))
+        course.begin(served, rollout.id)
+        one = read(state, "list")
+        found = one["rollout"]
+
+        assert one["traffic"] == {"3": 95.0, "4": 5.0}
+        assert (found["version"], found["weight"], found["step"], found["steps"]) == (4, 5.0, 1, 3)
+        assert (found["phase"], found["by"], found["why"]) == ("running", ADA.who, ADA.why)
+        assert read(state, "show") == one
+        for command in (["list"], ["show"]):
+            output = run(state, *command)[1]
+            assert re.search(rf"rollout .*version 4 .* 5 %.* 1 of 3, .* {ADA.who}: {ADA.why}", output)
+        table, _, below = run(state, "list")[1].partition("taxi: data")
+        assert max(map(len, table.splitlines())) <= 80
+        assert re.search(r"^taxi +3 +.* 4: 5 % ", table, re.MULTILINE)
+        assert "95 % version 3, 5 % version 4" in below
+
     def test_the_only_model_may_be_omitted(self, state: Path) -> None:
         assert read(state, "show") == read(state, "show", "taxi")
 
@@ -319,6 +339,18 @@ class TestVerify:
         assert run(state, "verify")[0] == 0
 
         assert (newest(of(state)).action, newest(of(state)).author.who) == ("repair", "bob")
+
+    def test_a_rollout_whose_process_was_killed_is_put_right(self, state: Path) -> None:
+        served = of(state)
+        approve(served, 4, BOB)
+        course.start(served, 4, ADA, strategy="canary", steps=make_steps("canary"))
+        os.unlink(served.locate("candidate.config"))
+        status, output, _ = run(state, "verify", "--json")
+        assert status == 1
+        assert {finding["code"] for finding in json.loads(output)["findings"]} == {"UNFINISHED"}
+        assert run(state, "verify", "--repair")[0] == 0
+
+        assert read(state, "verify")["findings"] == []
 
     def test_mlflow_that_is_down_is_a_finding(self, state: Path) -> None:
         uri = "http://127.0.0.1:1"

@@ -1,16 +1,15 @@
 """The commands of docs/on-call.md, as they stand there, with MLflow on a server with SQLite and one with PostgreSQL."""
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from support.code_blocks import ROOT, command_lines, read_blocks
+from support.shells import Shell, expected_status
 
 pytestmark = [pytest.mark.runs, pytest.mark.timeout(600)]
 
@@ -31,46 +30,10 @@ def tracking_uri(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         process.stdin.close()
 
 
-@dataclass
-class Shell:
-    """A shell that runs one line after the other.
-
-    Attributes:
-        folder: Working directory.
-        environment: Environment variables, which lines change.
-    """
-
-    folder: Path
-    environment: dict[str, str]
-
-    def run(self, line: str) -> tuple[int, str]:
-        """Run a line; return its exit status and output."""
-        found = self.folder / ".environment"
-        script = f"{line}\nstatus=$?\nset -o posix; export before run; env -0 >{found}; exit $status"
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=self.folder, env=self.environment, capture_output=True, text=True
-        )
-        pairs = found.read_bytes().decode().split("\0")
-        self.environment = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-        return done.returncode, done.stdout + done.stderr
-
-    def read(self, line: str) -> list[dict[str, object]]:
-        """Run a command with --json; return the objects that it prints."""
-        status, output = self.run(line)
-        assert status in (0, 1), output
-        return [json.loads(text) for text in output.splitlines() if text.startswith("{")]
-
-
-def expected_status(line: str) -> int:
-    found = re.search(r"# exit status (\d)$", line)
-    return int(found[1]) if found else 0
-
-
 def test_the_page_is_played(tracking_uri: str, tmp_path: Path) -> None:
     folder = tmp_path / "here"
     folder.mkdir()
-    programs = f"{ROOT / '.venvs/sdk/bin'}{os.pathsep}{os.environ['PATH']}"
-    shell = Shell(folder, {**os.environ, "PATH": programs, "MLFLOW_TRACKING_URI": tracking_uri})
+    shell = Shell.at(folder, MLFLOW_TRACKING_URI=tracking_uri)
     said: dict[str, str] = {}
     champions = []
     for line in LINES:

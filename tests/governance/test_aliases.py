@@ -17,6 +17,7 @@ from tiffin.governance import aliases
 from tiffin.governance.aliases import follow, is_behind, read_cursor
 from tiffin.governance.promotion import roll_back
 from tiffin.governance.verification import verify_aliases
+from tiffin.rollout import course
 from tiffin.serving.history import read_history
 from tiffin.serving.root import ServedModel
 from tiffin.stages.traits import database_uri
@@ -172,6 +173,27 @@ class TestVerify:
         return [finding.code for finding in verify_aliases(taxi, database, repair=repair)]
 
     def test_a_model_without_a_history(self, taxi, client, database):
+        assert self.codes(taxi, database) == []
+
+    def test_what_was_moved_by_hand_during_a_rollout_is_found_and_put_right_at_its_end(
+        self, taxi, saved_model, client, database
+    ):
+        put(taxi, saved_model, 1)
+        wait(taxi, saved_model, 2, "none")
+        follow(taxi, database)
+        rollout = course.start(taxi, 2, ADA, strategy="direct", steps=())
+        client.set_registered_model_alias(NAME, "champion", "2")
+        client.set_registered_model_alias(NAME, "candidate", "3")
+        assert self.codes(taxi, database) == ["ALIAS", "ALIAS"]
+        # What is served follows from the history.
+        assert read_history(taxi).standing.served == 1
+        course.abort(taxi, BOB)
+        course.close(taxi, rollout.id)
+        made = follow(taxi, database)
+
+        assert made.by_hand == {"champion": 2, "candidate": 3}
+        assert len(aliases.describe(NAME, made)) == 3
+        assert found(client) == {"champion": 1}
         assert self.codes(taxi, database) == []
 
     def test_what_was_moved_by_hand_is_found_and_put_right(self, taxi, saved_model, client, database):

@@ -17,6 +17,10 @@ from typing import Any
 from support.serving_roots import ADA, BOB
 from tiffin.governance.promotion import promoting, roll_back, unload
 from tiffin.governance.verification import repair_config
+from tiffin.rollout import course
+from tiffin.rollout.document import read_rollout
+from tiffin.rollout.plan import Step
+from tiffin.rollout.settling import settle
 from tiffin.serving.history import read_history
 from tiffin.serving.root import ServedModel
 
@@ -43,6 +47,16 @@ def _deploy_and_fail(served: ServedModel, version: int) -> None:
     _fail(served, version, new=served.publish(source, version))
 
 
+def _abort_rollout(served: ServedModel, version: int) -> None:
+    """Start a rollout and abort it, or go on with that."""
+    found, _ = read_rollout(served)
+    rollout = found or course.start(served, version, ADA, strategy="canary", steps=(Step(weight=5.0),))
+    settle(served)
+    course.begin(served, rollout.id)
+    course.stop(served, rollout.id, "aborted", "a test")
+    course.close(served, rollout.id)
+
+
 # Name of a change to a function of the model and a version.
 CHANGES: dict[str, Callable[[ServedModel, int], object]] = {
     "promote": _promote,
@@ -51,6 +65,7 @@ CHANGES: dict[str, Callable[[ServedModel, int], object]] = {
     "deploy and fail": _deploy_and_fail,
     "rollback": lambda served, _: roll_back(served, BOB),
     "unload": lambda served, _: unload(served, BOB),
+    "abort": _abort_rollout,
     "repair": lambda served, _: repair_config(served, BOB),
 }
 

@@ -59,7 +59,7 @@ class ModelServer:
     def _check(self, spec: Any, context: Any) -> None:
         if spec.name != "taxi":
             context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: Latest({spec.name})")
-        if spec.HasField("version") and spec.version.value != 2:
+        if spec.HasField("version") and spec.version.value not in {number for number, *_ in self.versions}:
             context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: Specific({spec.name}, 7)")
         if spec.version_label not in ("", "stable"):
             context.abort(

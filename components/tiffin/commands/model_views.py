@@ -6,6 +6,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -18,34 +19,44 @@ from tiffin.governance.verification import Finding
 from tiffin.printing import printable
 from tiffin.serving.history import History, Record
 
+if TYPE_CHECKING:
+    # Imports numpy.
+    from tiffin.rollout.overview import UnderWay
+
 _LABEL = 11
 
 
-def model_lines(overviews: Sequence[Overview], root: str) -> Iterator[str]:
-    """Yield a table with one row per model, and the findings below it."""
-    if not overviews:
+def model_lines(found: Sequence[tuple[Overview, "UnderWay | None"]], root: str) -> Iterator[str]:
+    """Yield a table with one row per model, and the rollouts and the findings below it."""
+    if not found:
         yield f"No models in {root}."
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("model", "champion", "since (UTC)", "candidate", "main metric", "health"):
         table.add_column(name, overflow="fold")
-    for one in overviews:
-        table.add_row(*map(Text, _row(one)))
+    for one, rollout in found:
+        table.add_row(*map(Text, _row(one, rollout)))
     yield from _rendered(table)
-    for one in overviews:
+    for one, rollout in found:
         data = one.champion.lineage.data_version if one.champion and one.champion.lineage else "-"
         yield f"{one.name}: data {data}, traffic {_traffic(one)}"
+        if rollout:
+            yield from _hung("rollout", f"{one.name}: {_rollout(rollout)}")
         for finding in one.findings:
             yield from _hung("!", f"{one.name}: {finding.text}")
 
 
-def _row(one: Overview) -> list[str]:
+def _row(one: Overview, rollout: "UnderWay | None") -> list[str]:
     champion, candidate = one.champion, one.candidate
     lineage = champion.lineage if champion else None
     metric = f"{lineage.metric} {lineage.value:.4g}" if lineage and lineage.value is not None else "-"
     served = f"{champion.version}" if champion else "none"
     served += f" (trying {one.incoming.version})" if one.incoming else ""
     waits = f"{candidate.version}{' waits' if candidate.missing else ''}" if candidate else "-"
+    if rollout:
+        # Another version may wait for approval meanwhile.
+        others = f", {waits}" if candidate and candidate.version != rollout.version else ""
+        waits = f"{rollout.version}: {_share(rollout)}{others}"
     since = _minute(champion.since) if champion else "-"
     return [printable(one.name), served, since, waits, metric, _short(one.health)]
 
@@ -54,14 +65,26 @@ def _traffic(one: Overview) -> str:
     return ", ".join(f"{share:g} % version {version}" for version, share in one.traffic.items()) or "none"
 
 
+def _share(rollout: "UnderWay") -> str:
+    return f"copies of {rollout.mirror:g} %" if rollout.mirror else f"{rollout.weight:g} %"
+
+
+def _rollout(one: "UnderWay") -> str:
+    about = f"version {one.version} gets {_share(one)} of the requests"
+    step = f", step {one.step} of {one.steps}" if one.step and one.phase in ("running", "paused") else ""
+    phase = "" if one.phase == "running" else f", {one.phase}{f' ({one.outcome})' if one.outcome else ''}"
+    why = f": {one.why}" if one.why else ""
+    return f"{about}{step}{phase}, since {_minute(one.since)} UTC, started by {one.by}{why}"
+
+
 def _short(health: Health) -> str:
     if not health.address:
         return "not asked"
     return f"serves {health.serves}" if not health.problem else f"! {printable(health.problem)}"
 
 
-def overview_lines(one: Overview) -> Iterator[str]:
-    """Yield what is in production of a model."""
+def overview_lines(one: Overview, rollout: "UnderWay | None") -> Iterator[str]:
+    """Yield what is in production of a model, and what is rolled out."""
     yield one.name
     rows = []
     if one.champion:
@@ -77,6 +100,8 @@ def overview_lines(one: Overview) -> Iterator[str]:
         rows.append(("aside", ", ".join(f"version {version} as {one.name}@{version}" for version in one.aside)))
     if one.candidate:
         rows += _of_version("candidate", one.candidate)
+    if rollout:
+        rows.append(("rollout", _rollout(rollout)))
     rows.append(("traffic", _traffic(one)))
     loaded = f"; loaded: {', '.join(map(str, one.health.loaded))}" if one.health.loaded else ""
     rows.append(("health", _short(one.health) + loaded))

@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,11 @@ from tiffin.commands.model_recording import record
 from tiffin.commands.options import debug_option, examples
 from tiffin.commands.output import echo, echo_json
 from tiffin.errors import InputError, StorageError
+from tiffin.serving.root import ServedModel
+
+if TYPE_CHECKING:
+    from tiffin.governance.overview import Overview
+    from tiffin.rollout.overview import UnderWay
 
 
 @click.group(
@@ -39,13 +45,11 @@ def list_(*, place: Installation, as_json: bool) -> None:
     """List the models: version in production, since when, candidate, main metric and health."""
     from tiffin.artifacts.documents import to_json
     from tiffin.commands.model_views import model_lines
-    from tiffin.governance.overview import overview
-    from tiffin.serving.root import ServedModel
 
-    found = [overview(ServedModel(place.root, name), place.address) for name in place.models]
+    found = [_look(ServedModel(place.root, name), place.address) for name in place.models]
     if as_json:
-        for one in found:
-            echo_json(to_json(one))
+        for one, rollout in found:
+            echo_json(to_json(one) | {"rollout": to_json(rollout)})
     else:
         _echo(model_lines(found, place.root))
 
@@ -64,12 +68,15 @@ def show(*, model: str, version: int | None, place: Installation, as_json: bool)
     """
     from tiffin.artifacts.documents import to_json
     from tiffin.commands.model_views import overview_lines, version_lines
-    from tiffin.governance.overview import describe_version, load_history, overview
+    from tiffin.governance.overview import describe_version, load_history
 
     served = place.find(model)
     if version is None:
-        found = overview(served, place.address)
-        echo_json(to_json(found)) if as_json else _echo(overview_lines(found))
+        found, rollout = _look(served, place.address)
+        if as_json:
+            echo_json(to_json(found) | {"rollout": to_json(rollout)})
+        else:
+            _echo(overview_lines(found, rollout))
     else:
         one = describe_version(served, load_history(served), version)
         echo_json(to_json(one)) if as_json else _echo(version_lines(served.name, one))
@@ -165,7 +172,7 @@ def compare(*, model: str, a: int, b: int, place: Installation, as_json: bool) -
 @click.option("--no-mlflow", is_flag=True, help="Do not compare the aliases in MLflow.")
 @installation_options
 def verify(*, model: str, repair: bool, no_mlflow: bool, place: Installation, as_json: bool) -> int:
-    """Check that the history was not changed, and that config, files and MLflow's aliases are what it says.
+    """Check that the history was not changed, and that configs, files and MLflow's aliases are what it says.
 
     Without MODEL, all models are checked. Exit status: 0 all is right or was repaired, 1 something is not.
     """
@@ -174,6 +181,7 @@ def verify(*, model: str, repair: bool, no_mlflow: bool, place: Installation, as
     from tiffin.governance.overview import load_history
     from tiffin.governance.verification import Finding, repair_config, verify_history
     from tiffin.local.registry import registry
+    from tiffin.rollout.verification import repair_rollout, verify_rollout
 
     served = [place.find(model)] if model else [place.find(name) for name in place.models]
     if not served:
@@ -184,9 +192,9 @@ def verify(*, model: str, repair: bool, no_mlflow: bool, place: Installation, as
     for one in served:
         uri = "" if no_mlflow else place.tracking_uri
         with registry("repair" if repair else "verify", one, uri) as mlflow:
-            findings = repair_config(one, author("repaired")) if repair else []
+            findings = [*repair_rollout(one), *repair_config(one, author("repaired"))] if repair else []
             found = load_history(one)
-            findings += verify_history(one, found)
+            findings += [*verify_history(one, found), *verify_rollout(one, found)]
             try:
                 aliases = mlflow.run().get("findings", [])
             except StorageError as error:
@@ -202,6 +210,14 @@ def verify(*, model: str, repair: bool, no_mlflow: bool, place: Installation, as
             if not uri and not no_mlflow:
                 echo("The aliases were not compared: no MLflow. Pass --tracking-uri.", err=True)
     return status
+
+
+def _look(served: ServedModel, address: str) -> "tuple[Overview, UnderWay | None]":
+    """Return what is in production of a model, and the rollout that is under way."""
+    from tiffin.governance.overview import overview
+    from tiffin.rollout.overview import add_rollout
+
+    return add_rollout(served, overview(served, address))
 
 
 def _echo(lines: Iterable[str]) -> None:

@@ -66,6 +66,39 @@ def change(
         Conflict: Other processes made changes in all attempts, or the config was changed by hand meanwhile.
         StorageError: The serving root cannot be read or written.
     """
+    made = _append(served, author, action, version, decide, verdict, fields)
+    if made is None:
+        return None
+    record, history = made
+    write_config(served, history)
+    return record
+
+
+def note(
+    served: ServedModel, author: Author, action: Action, version: int, decide: Decide, **fields: Any
+) -> Record | None:
+    """Record what changes no version that is served; return the record, or None if it is not needed.
+
+    No config is written: also of one that was changed by hand, something may be noted. The arguments are those of `change`.
+
+    Raises:
+        Conflict: Other processes made changes in all attempts.
+        StorageError: The serving root cannot be read or written.
+    """
+    made = _append(served, author, action, version, decide, "", fields)
+    return made[0] if made else None
+
+
+def _append(
+    served: ServedModel,
+    author: Author,
+    action: Action,
+    version: int | None,
+    decide: Decide,
+    verdict: str,
+    fields: dict[str, Any],
+) -> tuple[Record, History] | None:
+    """Append a record to the history; return it and the history with it, or None without a change."""
     for pause in pauses():
         state = served.read(STABLE)
         history = adopt(served, read_history(served), state)
@@ -84,8 +117,7 @@ def change(
         except Conflict:
             time.sleep(pause)
             continue
-        write_config(served, history.followed_by(record))
-        return record
+        return record, history.followed_by(record)
     raise Conflict(
         f"The model '{served.name}' in '{served.root}' was changed by others in {_ATTEMPTS} attempts. Try again when fewer "
         "deployments run."

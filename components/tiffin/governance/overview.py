@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tiffin.errors import InputError, ServingError, did_you_mean
+from tiffin.gateway.traffic import Traffic, read_traffic
 from tiffin.governance.approval import find_approval
 from tiffin.governance.changes import adopt
 from tiffin.governance.verification import Finding, verify_history
@@ -136,10 +137,29 @@ def overview(served: ServedModel, address: str = "") -> Overview:
         view(standing.incoming),
         view(standing.candidate),
         standing.aside,
-        {} if standing.served is None else {str(standing.served): 100.0},
+        find_traffic(served, standing.served),
         ask(address, served.name, standing.served),
         tuple(verify_history(served, history)),
     )
+
+
+def find_traffic(served: ServedModel, version: int | None) -> dict[str, float]:
+    """Return the share of the requests of each version in percent, as a gateway divides them.
+
+    Args:
+        served: The model.
+        version: Version in production; None if there is none.
+    """
+    if version is None:
+        return {}
+    try:
+        traffic = read_traffic(served).with_stable(version)
+    except InputError:  # a gateway keeps what it had
+        traffic = Traffic()
+    shares = {str(version): 100.0 - traffic.weight}
+    if traffic.candidate is not None and traffic.weight:
+        shares[str(traffic.candidate)] = traffic.weight
+    return shares
 
 
 def describe_version(served: ServedModel, history: History, version: int) -> Version:

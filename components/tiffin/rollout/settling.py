@@ -1,6 +1,6 @@
-"""Bring the files of a model in line with its rollout: the candidate servers' config, and where requests go.
+"""Bring the files of a model in line with its rollout: the candidate servers' config, where requests go, and the history.
 
-Both follow from `rollout.json` alone, so that this can be repeated at any time, by any process.
+They follow from `rollout.json` alone, so that this can be repeated at any time, by any process.
 """
 
 import time
@@ -11,14 +11,15 @@ from tiffin.gateway.traffic import parse_traffic, write_traffic
 from tiffin.governance.changes import pauses
 from tiffin.governance.merging import merge
 from tiffin.rollout.document import Rollout, read_rollout
+from tiffin.rollout.recording import record
 from tiffin.serving.root import CANDIDATE, TRAFFIC, ServedModel
 
 
 def settle(served: ServedModel) -> Rollout | None:
     """Write what follows from the rollout of a model, and return the rollout; None if there was none.
 
-    The candidate servers are told first of a version that they should load, and the gateway first of one that gets no more
-    requests.
+    These are its files, and its records in the history. The candidate servers are told first of a version that they should
+    load, and the gateway first of one that gets no more requests.
 
     Raises:
         Conflict: Other processes changed the files in all attempts.
@@ -39,6 +40,8 @@ def settle(served: ServedModel) -> Rollout | None:
             time.sleep(pause)
             continue
         merge(served.root)
+        # Last, so that a history that many write delays nothing.
+        record(served, rollout)
         # Another process may have changed the rollout meanwhile, and have written its files before these.
         if read_rollout(served)[0] == rollout:
             return rollout

@@ -120,20 +120,22 @@ class AsyncClient:
         from tiffin.serving import recipes
 
         which, records = (model, version, label), recipes.as_rows(rows)
+        asked = which
         for fresh in (which not in self._recipes, True):
             try:
-                recipe = await self._recipe_of(which, timeout_seconds)
+                recipe = await self._recipe_of(asked, timeout_seconds)
                 inputs = recipe.inputs(records, allow_missing)
-                arrays = messages.convert(inputs, self._signatures[which], signature)
-                request = messages.predict_request(which, arrays, signature)
+                arrays = messages.convert(inputs, self._signatures[asked], signature)
+                request = messages.predict_request(asked, arrays, signature)
                 response = await self._call("Predict", request, model, timeout_seconds)
+                other = recipe.find_other(response)
+                if other is None or recipe.reads_as(await self._recipe_of((model, other, None), timeout_seconds)):
+                    return recipes.answers(response, len(records))
+                # The other version is asked by its number, so that a gateway does not choose again.
+                asked = (model, other, None)
             except (InputError, ServingError) as error:
                 if fresh or not messages.may_be_outdated(error):
                     raise
-            else:
-                if recipe.made(response):
-                    return recipes.answers(response, len(records))
-            # The server has loaded another version, whose recipe may differ.
             self._recipes.pop(which, None)
             self._signatures.pop(which, None)
         raise recipes.changed(model)

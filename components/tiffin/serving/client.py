@@ -145,8 +145,9 @@ class Client:
     ) -> list[dict[str, Any]]:
         """Return a model's predictions for rows of the source: as ingest read them, before they became the model's inputs.
 
-        The model's recipe is fetched once, and again when the server has another version: it says how the columns are named,
-        how numbers, dates and missing values are written, and what is derived from them.
+        The model's recipe is fetched once, and again when another version answers: it says how the columns are named, how
+        numbers, dates and missing values are written, and what is derived from them. If the recipes of two versions differ,
+        the rows are sent again, to the version that answered, by its number.
 
         Args:
             model: Name of the model on the server.
@@ -164,20 +165,22 @@ class Client:
         from tiffin.serving import recipes
 
         which, records = (model, version, label), recipes.as_rows(rows)
+        asked = which
         for fresh in (which not in self._recipes, True):
             try:
-                recipe = self._recipe_of(which, timeout_seconds)
+                recipe = self._recipe_of(asked, timeout_seconds)
                 inputs = recipe.inputs(records, allow_missing)
-                arrays = messages.convert(inputs, self._signatures[which], signature)
-                request = messages.predict_request(which, arrays, signature)
+                arrays = messages.convert(inputs, self._signatures[asked], signature)
+                request = messages.predict_request(asked, arrays, signature)
                 response = self._call("Predict", request, model, timeout_seconds)
+                other = recipe.find_other(response)
+                if other is None or recipe.reads_as(self._recipe_of((model, other, None), timeout_seconds)):
+                    return recipes.answers(response, len(records))
+                # The other version is asked by its number, so that a gateway does not choose again.
+                asked = (model, other, None)
             except (InputError, ServingError) as error:
                 if fresh or not messages.may_be_outdated(error):
                     raise
-            else:
-                if recipe.made(response):
-                    return recipes.answers(response, len(records))
-            # The server has loaded another version, whose recipe may differ.
             self._recipes.pop(which, None)
             self._signatures.pop(which, None)
         raise recipes.changed(model)

@@ -27,8 +27,9 @@ _READERS = 16
 
 Rule = Literal["none", "required", "four_eyes"]
 Action = Literal[
-    "candidate", "approve", "reject", "promote", "confirm", "rollback", "restore", "unload", "collect", "repair"
-]
+    "candidate", "approve", "reject", "rollout", "abort", "inconclusive", "promote", "confirm", "rollback", "restore",
+    "unload", "collect", "repair",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,10 @@ class Record:
         number: Number of the record, from 1.
         before: SHA-256 of the record before it; empty for the first.
         at: Time in UTC, in ISO 8601.
-        action: What was done: `candidate` makes a version wait, `promote` serves it, `confirm` makes it the champion after a
-            server answered, `restore` undoes a promotion, `rollback` returns to an earlier champion, `unload` drops the
-            versions that a rollback left, `collect` removes files, and `repair` puts `stable.config` right.
+        action: What was done: `candidate` makes a version wait, `rollout` starts to roll it out step by step, `abort` and
+            `inconclusive` end that without a promotion, `promote` serves it, `confirm` makes it the champion after a server
+            answered, `restore` undoes a promotion, `rollback` returns to an earlier champion, `unload` drops the versions that
+            a rollback left, `collect` removes files, and `repair` puts `stable.config` right.
         version: Version that the change is about; None if it is about none.
         author: Who, and why.
         verdict: Digest of the verdict of the version's evaluation; empty if unknown.
@@ -156,6 +158,7 @@ class Record:
         lineage: For a candidate, what it was made from.
         keep_previous: For a candidate, the number of earlier champions that stay loaded once it is promoted.
         collected: Versions whose files were removed.
+        rollout: ID of the rollout that the record is about; None if it is about none.
     """
 
     number: int
@@ -171,6 +174,7 @@ class Record:
     lineage: Lineage | None = None
     keep_previous: int | None = None
     collected: tuple[int, ...] = ()
+    rollout: str | None = None
 
     @property
     def content(self) -> bytes:

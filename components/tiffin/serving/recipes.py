@@ -154,9 +154,20 @@ class ServedRecipe:
             found.append(row)
         return as_columns(found)
 
-    def made(self, response: Any) -> bool:
-        """Return whether a PredictResponse is of the version that the recipe is of."""
-        return self.version is None or _version(response) in (None, self.version)
+    def reads_as(self, other: "ServedRecipe") -> bool:
+        """Return whether another version reads rows in the same way."""
+        if self.reader is None or other.reader is None:
+            return self.reader is other.reader
+        one, another = self.reader.recipe, other.reader.recipe
+        return (one.recipe, one.inputs) == (another.recipe, another.inputs)
+
+    def find_other(self, response: Any) -> int | None:
+        """Return the version that a PredictResponse is of; None if it is that of the recipe, or unknown.
+
+        The server has loaded another version since, or a gateway divides the requests.
+        """
+        found = _version(response)
+        return None if self.version is None or found == self.version else found
 
 
 # The rows of a model without a recipe are its inputs.
