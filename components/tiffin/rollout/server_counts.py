@@ -17,6 +17,8 @@ _LATENCY = ":tensorflow:serving:request_latency_bucket"
 def read_servers(stable: str, model: str, candidate: str) -> Reading:
     """Return what each model server has counted of a model since its process started.
 
+    A server that cannot be read, such as one that starts, is left out: its requests count once it is read again.
+
     Args:
         stable: `http://host:port/path` of the stable servers' metrics; in a cluster, the host is a headless Service.
         model: Name of the model.
@@ -24,12 +26,13 @@ def read_servers(stable: str, model: str, candidate: str) -> Reading:
 
     Raises:
         InputError: A URL is invalid.
-        ServingError: A server cannot be read.
+        ServingError: No stable server can be read, or no candidate server.
     """
     reading: dict[str, dict[str, Side]] = {}
     for route, url in (("stable", stable), ("candidate", candidate)):
         sides, unread = read_pages(url, lambda page: parse_side(page, model))
-        for address, why in unread.items():
+        if not sides:
+            [(address, why), *_] = unread.items()
             raise ServingError(f"The metrics of the {route} server {address} cannot be read: {why}.", "UNAVAILABLE")
         reading |= {f"{route} {address}": {route: side} for address, side in sides.items()}
     return reading

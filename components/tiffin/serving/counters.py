@@ -92,6 +92,13 @@ class Reading:
         return sum(self.servers.values(), Counts())
 
 
+@dataclass(frozen=True)
+class _Unread:
+    """A server that could not be read, and the reason."""
+
+    why: str
+
+
 def has_restarted(before: Counts, now: Counts) -> bool:
     """Return whether a server counts from 0 again: a counter only falls if its process started anew."""
     return any(now.statuses.get(status, 0) < number for status, number in before.statuses.items())
@@ -204,11 +211,11 @@ def read_pages(
         return {}, {host: "the name has no address"}
     target = parts.path + (f"?{parts.query}" if parts.query else "")
 
-    def read(address: str) -> Parsed | ServingError:
+    def read(address: str) -> Parsed | _Unread:
         try:
             return parse(_fetch(address, port, parts.netloc, target, timeout_seconds))
         except ServingError as error:
-            return error
+            return _Unread(str(error))
 
     with ThreadPoolExecutor(min(len(addresses), _AT_ONCE)) as pool:
         answers = dict(zip(addresses, pool.map(read, addresses), strict=True))
@@ -219,13 +226,13 @@ def read_pages(
     counted = max(families, key=_count_read)
     answers = counted if _count_read(counted) else answers
     return (
-        {address: answer for address, answer in answers.items() if not isinstance(answer, ServingError)},
-        {address: str(answer) for address, answer in answers.items() if isinstance(answer, ServingError)},
+        {address: answer for address, answer in answers.items() if not isinstance(answer, _Unread)},
+        {address: answer.why for address, answer in answers.items() if isinstance(answer, _Unread)},
     )
 
 
 def _count_read(answers: Mapping[str, object]) -> int:
-    return sum(not isinstance(answer, ServingError) for answer in answers.values())
+    return sum(not isinstance(answer, _Unread) for answer in answers.values())
 
 
 def parse_page(page: bytes, model: str) -> Counts:
