@@ -1,6 +1,8 @@
 """An API server of Kubernetes in small: a few objects over HTTPS, behind the Roles of the manifests."""
 
 import contextlib
+import copy
+import functools
 import http.server
 import json
 import ssl
@@ -143,15 +145,19 @@ def make_object(spec: Document) -> Document:
     return {"metadata": {"name": "it", "resourceVersion": "7", "generation": 1}, "spec": spec}
 
 
-def find_rules(option: str) -> list[Document]:
+@functools.cache
+def find_rules(option: str) -> tuple[Document, ...]:
     """Return the rules that the manifests with an option give to the service account of steps."""
-    documents = [yaml.safe_load(text) for text in read_goldens()["local", (option,)].values()]
+    texts = [text for key, text in read_goldens()["local", (option,)].items() if key.startswith("Role")]
+    documents = [yaml.safe_load(text) for text in texts]
     roles = {
         one["roleRef"]["name"]
         for one in documents
         if one["kind"] == "RoleBinding" and ACCOUNT in [subject["name"] for subject in one["subjects"]]
     }
-    return [rule for one in documents if one["kind"] == "Role" and one["metadata"]["name"] in roles for rule in one["rules"]]
+    return tuple(
+        rule for one in documents if one["kind"] == "Role" and one["metadata"]["name"] in roles for rule in one["rules"]
+    )
 
 
 @contextlib.contextmanager
@@ -191,7 +197,9 @@ def running_cluster(folder: Path, option: str = "envoy") -> Iterator[Cluster]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate.file, certificate.key_file)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        cluster = Cluster(Api("localhost", server.server_port, account), objects, find_rules(option))
+        cluster = Cluster(
+            Api("localhost", server.server_port, account), objects, copy.deepcopy(list(find_rules(option)))
+        )
         cluster.rotate("first")
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

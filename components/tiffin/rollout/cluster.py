@@ -105,7 +105,7 @@ def _with_objects(environment: Mapping[str, str], api: Api, routes: str) -> Plac
         f"{router.resource.kind} {router.resource.name}",
         stable,
         read=partial(read_servers, candidate=candidate),
-        divide=lambda _, root: cluster_routes.divide(api, router, root),
+        divide=lambda _, root: cluster_routes.divide(api, router, root, cluster_routes.SETTLE_SECONDS),
     )
 
 

@@ -22,7 +22,7 @@ from tiffin.serving.root import GATEWAY
 # Digest of the table that the object was last changed to.
 _ANNOTATION = "tiffin/traffic"
 # Time in which proxies take over a change. Neither Istio nor Gateway API tells when all of them have.
-_SETTLE_SECONDS = 10.0
+SETTLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ ROUTERS = {
 }
 
 
-def divide(api: Api, router: Router, root: str, settle_seconds: float = _SETTLE_SECONDS) -> State:
+def divide(api: Api, router: Router, root: str, settle_seconds: float) -> State:
     """Bring an object in line with a serving root, and return whether requests are divided accordingly.
 
     A GRPCRoute has to be accepted by its Gateway in its current generation. Then, and at once for a VirtualService, which
@@ -82,7 +82,7 @@ def divide(api: Api, router: Router, root: str, settle_seconds: float = _SETTLE_
         api: The API server.
         router: The object.
         root: The serving root.
-        settle_seconds: Time to wait after a change, in seconds. Defaults to 10.
+        settle_seconds: Time to wait after a change, in seconds, such as `SETTLE_SECONDS`.
 
     Raises:
         Conflict: Others changed the object in all attempts.
