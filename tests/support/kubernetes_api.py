@@ -188,7 +188,7 @@ def running_cluster(folder: Path, option: str = "envoy") -> Iterator[Cluster]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_PATCH = do_GET
+        do_PATCH = do_GET  # noqa: N815 - its name in http.server
 
         def log_message(self, *_: Any) -> None:
             pass
