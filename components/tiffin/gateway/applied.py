@@ -4,18 +4,21 @@ Each gateway shows the digest of the table whose routes it has, see `tiffin.gate
 """
 
 import http.client
+from typing import Literal
 
 from tiffin import storage
-from tiffin.errors import ServingError
 from tiffin.gateway.routes import APPLIED
 from tiffin.gateway.stats import find_addresses
 from tiffin.gateway.table import parse_table
 from tiffin.serving.root import GATEWAY
 
+# `applied`: all of them do. `pending`: some send them as before. `silent`: none sends them as before, but not all answer.
+State = Literal["applied", "pending", "silent"]
+
 _SECONDS = 5.0
 
 
-def is_applied(address: str, root: str) -> bool:
+def find_state(address: str, root: str) -> State:
     """Return whether every gateway behind an address sends requests as the serving root says.
 
     Args:
@@ -24,27 +27,26 @@ def is_applied(address: str, root: str) -> bool:
 
     Raises:
         InputError: The file of the serving root is invalid.
-        ServingError: The name does not resolve, or a gateway does not answer.
         StorageError: The serving root cannot be read.
     """
     wanted = parse_table(storage.read(storage.join(root, GATEWAY)), root).digest
     host, _, port = address.rpartition(":")
     try:
-        addresses = find_addresses(host.strip("[]"), int(port))
-    except (OSError, ValueError) as error:
-        raise ServingError(
-            f"The gateway at {address} cannot be asked: the name does not resolve ({error}).", "UNAVAILABLE"
-        ) from None
-    return all(_digest(one, int(port)) == wanted for one in addresses)
+        digests = {_read_digest(one, int(port)) for one in find_addresses(host.strip("[]"), int(port))}
+    except (OSError, ValueError):
+        return "silent"
+    if digests == {wanted}:
+        return "applied"
+    return "silent" if digests <= {wanted, None} else "pending"
 
 
-def _digest(address: str, port: int) -> str:
+def _read_digest(address: str, port: int) -> str | None:
+    """Return the digest that a gateway shows; None if it does not answer."""
     connection = http.client.HTTPConnection(address, port, timeout=_SECONDS)
     try:
         connection.request("GET", APPLIED)
         return connection.getresponse().read().decode(errors="replace")
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "strerror", None) or str(error) or repr(error)
-        raise ServingError(f"No answer from the gateway at {address}:{port}: {reason}.", "UNAVAILABLE") from None
+    except (OSError, http.client.HTTPException):
+        return None
     finally:
         connection.close()

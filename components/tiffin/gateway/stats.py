@@ -4,12 +4,13 @@ Read from the page `/models` of its metrics: a part of Envoy's statistics as JSO
 https://www.envoyproxy.io/docs/envoy/latest/operations/admin#get--stats?format=json
 """
 
+import contextlib
 import http.client
 import json
 import re
 import socket
 import urllib.parse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,8 @@ _STATUSES = {
     "grpc": ("grpc.success", ("grpc.failure",)),
     "rest": ("upstream_rq_2xx", ("upstream_rq_1xx", "upstream_rq_3xx", "upstream_rq_4xx", "upstream_rq_5xx")),
 }
-_TIME = "upstream_rq_time"
+# Name of the histogram of the latencies.
+TIME = "upstream_rq_time"
 _MOST_BYTES = 64 << 20
 
 # Host and port -> the IP addresses behind them.
@@ -69,19 +71,30 @@ def read_stats(
         InputError: The URL is invalid.
         ServingError: The name does not resolve, or an Envoy does not answer.
     """
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname or not parts.port:
-        raise InputError(
-            f"The gateway's metrics should be at http://host:port. Received: '{url}'. Example: http://tiffin-gateway-pods:9901."
-        )
+    host, port = split_url(url)
     try:
-        addresses = (resolve or find_addresses)(parts.hostname, parts.port)
+        addresses = (resolve or find_addresses)(host, port)
     except OSError as error:
         raise ServingError(
             f"The gateway's metrics at {url} cannot be read: the name does not resolve ({error.strerror or error}).",
             "UNAVAILABLE",
         ) from None
-    return {address: parse_stats(_fetch(address, parts.port, timeout_seconds), model) for address in addresses}
+    return {address: parse_stats(_fetch(address, port, timeout_seconds), model) for address in addresses}
+
+
+def split_url(url: str) -> tuple[str, int]:
+    """Return host and port of the gateways' metrics.
+
+    Raises:
+        InputError: The URL is not `http://host:port`.
+    """
+    with contextlib.suppress(ValueError):
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme == "http" and parts.hostname and parts.port:
+            return parts.hostname, parts.port
+    raise InputError(
+        f"The gateway's metrics should be at http://host:port. Received: '{url}'. Example: http://tiffin-gateway-pods:9901."
+    )
 
 
 def parse_stats(content: bytes, model: str) -> dict[str, Side]:
@@ -96,13 +109,26 @@ def parse_stats(content: bytes, model: str) -> dict[str, Side]:
         for found in json.loads(content)["stats"]:
             for histogram in found.get("histograms", ()):
                 name = _NAME.fullmatch(histogram["name"])
-                if name and (name["model"], name["stat"]) == (model, _TIME):
+                if name and (name["model"], name["stat"]) == (model, TIME):
                     times.setdefault(name["route"], []).append(_buckets(histogram["buckets"]))
             name = _NAME.fullmatch(found.get("name", ""))
             if name and name["model"] == model:
                 numbers.setdefault((name["route"], name["protocol"]), {})[name["stat"]] = int(found["value"])
     except (ValueError, LookupError, TypeError) as error:
         raise ServingError(f"The gateway's page {PAGE} cannot be read: {error!r}.") from None
+    return make_sides(numbers, times)
+
+
+def make_sides(
+    numbers: Mapping[tuple[str, str], Mapping[str, int]],
+    times: Mapping[str, list[tuple[tuple[float, ...], tuple[int, ...]]]],
+) -> dict[str, Side]:
+    """Return what was counted by route.
+
+    Args:
+        numbers: Route and protocol (`grpc` or `rest`) to the counters by name, such as `grpc.success`.
+        times: Route to the bounds and totals of its latencies, one pair for each protocol.
+    """
     return {
         route: _side(
             [_count(stats, protocol) for (of, protocol), stats in numbers.items() if of == route], times.get(route, [])
@@ -111,7 +137,7 @@ def parse_stats(content: bytes, model: str) -> dict[str, Side]:
     }
 
 
-def _count(stats: dict[str, int], protocol: str) -> tuple[int, int]:
+def _count(stats: Mapping[str, int], protocol: str) -> tuple[int, int]:
     """Return requests and errors, as sums of counters: a difference of two may fall, since they are not read at once."""
     good, bad = _STATUSES[protocol]
     failed = sum(stats.get(name, 0) for name in (*bad, *_GIVEN_UP))

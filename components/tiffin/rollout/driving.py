@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from tiffin.errors import Conflict, InputError, ServingError, TiffinError
-from tiffin.gateway.applied import is_applied
-from tiffin.gateway.stats import read_stats
+from tiffin.gateway.applied import State, find_state
+from tiffin.gateway.stats import find_addresses, read_stats
 from tiffin.governance.acceptance import accept
 from tiffin.governance.promotion import promoting
 from tiffin.rollout import course, histograms
 from tiffin.rollout.document import Rollout
 from tiffin.rollout.evidence import Progress, Reading, begin_step, look
-from tiffin.rollout.settling import settle
+from tiffin.rollout.settling import find_candidates, settle
 from tiffin.serving.history import read_history
 from tiffin.serving.root import ServedModel
 
@@ -40,7 +40,7 @@ class Places:
         read: Returns what was counted, from `metrics` and the name of a model.
         divide: Brings `gateway` in line with a serving root, if it does not follow it by itself, and returns whether it
             sends requests accordingly.
-        scale: Starts the candidate servers, or stops them.
+        scale: Starts the candidate servers if there are none (True), or stops them (False).
     """
 
     stable: str
@@ -49,7 +49,7 @@ class Places:
     metrics: str
     log: str = ""
     read: Callable[[str, str], Reading] = read_stats
-    divide: Callable[[str, str], bool] = is_applied
+    divide: Callable[[str, str], State] = find_state
     scale: Callable[[bool], None] = lambda _: None
 
 
@@ -107,13 +107,13 @@ def drive(
         if rollout.is_over:
             return rollout
         places = find_places()
-        if rollout.phase in ("starting", "running", "paused") and (why := _is_obsolete(served, rollout)):
+        if rollout.phase in ("starting", "running", "paused") and (why := _find_obstacle(served, rollout, places, say)):
             course.stop(served, identifier, "aborted", why)
         elif rollout.phase in ("starting", "running", "paused") and _seconds_since(rollout.started) > pace.deadline:
             why = f"it was still {rollout.phase} after {pace.deadline / 3600:.3g} hours"
             course.stop(served, identifier, "inconclusive", why)
         elif rollout.phase == "starting":
-            _load(served, rollout, places, pace)
+            _load(served, rollout, places, pace, say)
         elif rollout.phase == "running":
             _look(served, rollout, places, pace, say)
             time.sleep(pace.look)
@@ -122,14 +122,15 @@ def drive(
         elif rollout.phase == "promoting":
             _promote(served, rollout, places, pace)
         else:
-            if not wait_for_gateway(served, places, pace.load):
-                # Its requests would find no version.
-                say(
-                    f"the gateway at {places.gateway} has not taken over the traffic: the candidate servers stay as they are"
-                )
+            # Requests that still go to the candidate would find no version.
+            if not wait_for_gateway(served, places, pace.load, say):
                 continue
             time.sleep(_DRAIN_SECONDS)
+            # Before the rollout is over, so that another process does it if this one is killed; and afterwards, since two
+            # rollouts that end at once each find the candidate of the other one before.
+            _stop_servers(served.root, places, say, leaving=served.name)
             course.close(served, identifier)
+            _stop_servers(served.root, places, say)
 
 
 def describe(rollout: Rollout) -> str:
@@ -147,6 +148,42 @@ def describe(rollout: Rollout) -> str:
     return f"{about}: {rollout.phase}"
 
 
+def _find_obstacle(served: ServedModel, rollout: Rollout, places: Places, say: Callable[[str], None]) -> str:
+    """Return why a rollout cannot go on; empty if it can: it then has servers, and requests are divided as it needs it.
+
+    At each look: somebody may have stopped the servers, and no gateway but Envoy follows the serving root by itself.
+    """
+    if why := _is_obsolete(served, rollout):
+        return why
+    try:
+        places.scale(True)
+        _divide(served, places, say)
+    except InputError as error:
+        return str(error)
+    except ServingError as error:
+        say(str(error))
+    return ""
+
+
+def _divide(served: ServedModel, places: Places, say: Callable[[str], None]) -> State:
+    try:
+        return places.divide(places.gateway, served.root)
+    except InputError:
+        raise
+    except TiffinError as error:
+        say(str(error))
+        return "pending"
+
+
+def _stop_servers(root: str, places: Places, say: Callable[[str], None], leaving: str = "") -> None:
+    """Stop the candidate servers if no model has a candidate, except one that is about to have none."""
+    try:
+        if not find_candidates(root) - {leaving}:
+            places.scale(False)
+    except TiffinError as error:
+        say(f"the candidate servers keep running: {error}")
+
+
 def _is_obsolete(served: ServedModel, rollout: Rollout) -> str:
     """Return why the candidate is compared with a version that is not in production any more; empty if it is."""
     history = read_history(served)
@@ -157,13 +194,16 @@ def _is_obsolete(served: ServedModel, rollout: Rollout) -> str:
     return f"version {now} was put into production{by}, in place of version {rollout.stable}"
 
 
-def _load(served: ServedModel, rollout: Rollout, places: Places, pace: Pace) -> None:
-    """Wait until a candidate server answers with the version."""
+def _load(served: ServedModel, rollout: Rollout, places: Places, pace: Pace, say: Callable[[str], None]) -> None:
+    """Wait until the candidate servers answer with the version."""
 
     def check() -> None:
         now = course.find_active(served)
         if (now.id, now.phase) != (rollout.id, "starting"):
             raise Conflict("The rollout was changed meanwhile.")
+        # The end of another rollout may have stopped the servers.
+        with contextlib.suppress(ServingError):
+            places.scale(True)
 
     if not places.candidate:
         if _seconds_since(rollout.since) > pace.load:
@@ -171,11 +211,16 @@ def _load(served: ServedModel, rollout: Rollout, places: Places, pace: Pace) -> 
         time.sleep(0.2)
         return
     try:
-        accept(places.candidate, served, rollout.version, None, pace.load, check)
+        _accept_all(places.candidate, served, rollout.version, pace.load, check)
     except (Conflict, InputError):
         return
     except ServingError as error:
         course.stop(served, rollout.id, "aborted", f"the candidate servers do not answer with it: {error}")
+        return
+    if _divide(served, places, say) == "silent":
+        if _seconds_since(rollout.since) > pace.load:
+            course.stop(served, rollout.id, "aborted", f"the gateway at {places.gateway} does not answer")
+        time.sleep(0.2)
         return
     course.begin(served, rollout.id)
 
@@ -235,21 +280,51 @@ def _promote(served: ServedModel, rollout: Rollout, places: Places, pace: Pace) 
     """Put the version into production: the stable servers load it, while requests stay divided."""
     try:
         with promoting(served, rollout.version, rollout.author, replace_newer=True) as check:
-            accept(places.stable, served, rollout.version, None, pace.load, check)
+            _accept_all(places.stable, served, rollout.version, pace.load, check)
     except (ServingError, Conflict, InputError) as error:
         course.stop(served, rollout.id, "aborted", f"it could not be promoted: {error}")
         return
     course.stop(served, rollout.id, "promoted", "")
 
 
-def wait_for_gateway(served: ServedModel, places: Places, timeout_seconds: float) -> bool:
-    """Wait until the gateway sends requests as the serving root says; return False if it does not within the time."""
+def _accept_all(
+    address: str, served: ServedModel, version: int, deadline_seconds: float, check: Callable[[], None]
+) -> None:
+    """Wait until each server behind an address answers with a version: those that run already load it later."""
+    # Also until there is a server.
+    accept(address, served, version, None, deadline_seconds, check)
+    host, _, port = address.rpartition(":")
+    try:
+        found = find_addresses(host.strip("[]"), int(port))
+    except (OSError, ValueError):
+        return
+    for one in found if len(found) > 1 else ():
+        accept(f"[{one}]:{port}" if ":" in one else f"{one}:{port}", served, version, None, deadline_seconds, check)
+
+
+def wait_for_gateway(
+    served: ServedModel, places: Places, timeout_seconds: float, say: Callable[[str], None] = lambda _: None
+) -> bool:
+    """Wait until requests go as the serving root says; return False if they do not within the time.
+
+    Where some gateways do not answer at the end of the time, and all others have taken over the traffic, they are left out:
+    a gateway that does not answer sends no requests, and follows the serving root once it does.
+    """
     deadline = time.monotonic() + timeout_seconds
+    state: State = "pending"
+    why = ""
     while time.monotonic() < deadline:
-        with contextlib.suppress(TiffinError):
-            if places.divide(places.gateway, served.root):
-                return True
+        try:
+            state, why = places.divide(places.gateway, served.root), ""
+        except TiffinError as error:
+            state, why = "pending", f" ({error})"
+        if state == "applied":
+            return True
         time.sleep(0.1)
+    if state == "silent":
+        say(f"not every gateway at {places.gateway} answers: those that do have taken over the traffic")
+        return True
+    say(f"the gateway at {places.gateway} has not taken over the traffic{why}: the candidate servers stay as they are")
     return False
 
 

@@ -12,6 +12,7 @@ from tiffin.governance.changes import pauses
 from tiffin.governance.merging import merge
 from tiffin.rollout.document import Rollout, read_rollout
 from tiffin.rollout.recording import record
+from tiffin.serving import model_config
 from tiffin.serving.root import CANDIDATE, TRAFFIC, ServedModel
 
 
@@ -54,6 +55,20 @@ def is_settled(served: ServedModel, rollout: Rollout) -> bool:
     return (candidate[0] if candidate else None) == _candidate(served, rollout) and (
         parse_traffic(traffic, served.locate(TRAFFIC)) == rollout.traffic
     )
+
+
+def find_candidates(root: str) -> set[str]:
+    """Return the names of the models that the candidate servers should have.
+
+    Raises:
+        InputError: The file of all models cannot be read.
+        StorageError: The serving root cannot be read.
+    """
+    state = storage.read(storage.join(root, CANDIDATE))
+    if state is None:
+        return set()
+    config = model_config.read_config(state[0].decode(errors="replace"))
+    return {one.name for one in config.model_config_list.config}
 
 
 def _candidate(served: ServedModel, rollout: Rollout) -> bytes | None:

@@ -19,6 +19,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tiffin.errors import InputError, ServingError
 
@@ -26,7 +27,7 @@ from tiffin.errors import InputError, ServingError
 VARIABLE = "TIFFIN_SERVING_METRICS"
 
 _METRIC = ":tensorflow:serving:request_count"
-_SAMPLE = re.compile(rf"{_METRIC}\{{(?P<labels>.*)\}}[ \t]+(?P<value>[0-9.eE+]+)([ \t]+-?\d+)?[ \t]*")
+_SAMPLE = re.compile(r"(?P<metric>[\w:]+)\{(?P<labels>.*)\}[ \t]+(?P<value>[0-9.eE+]+)([ \t]+-?\d+)?[ \t]*")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _LABELS = re.compile(rf"({_LABEL.pattern})?(,{_LABEL.pattern})*,?")
 _ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
@@ -37,6 +38,7 @@ _MAX_BYTES = 4 << 20
 _SECONDS = 5.0
 _AT_ONCE = 16
 
+Parsed = TypeVar("Parsed")
 # Host and port -> the IP addresses behind them, as of `resolve`.
 Resolve = Callable[[str, int], list[str]]
 
@@ -88,6 +90,13 @@ class Reading:
     def total(self) -> Counts:
         """Requests of all servers since each one started."""
         return sum(self.servers.values(), Counts())
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """A server that could not be read, and the reason."""
+
+    why: str
 
 
 def has_restarted(before: Counts, now: Counts) -> bool:
@@ -152,15 +161,10 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 def read_counters(url: str, model: str, *, resolve: Resolve = resolve, timeout_seconds: float = _SECONDS) -> Reading:
-    """Read the counts of a model from every server behind a URL's host.
-
-    The servers are asked at the same time, without proxies, and redirects are not followed. If the host has addresses of
-    IPv4 and of IPv6, each server is taken to have one of both, so that it would be counted twice: those of one family are
-    counted, that of which more answered, or IPv4.
+    """Read the counts of a model from every server behind a URL's host, as `read_pages` does.
 
     Args:
-        url: `http://host:port/path` of the metrics. In a cluster, the host is a headless Service, which has an address for
-            each pod.
+        url: `http://host:port/path` of the metrics.
         model: Name of the model.
         resolve: Function that returns the IP addresses of a host and a port. Defaults to those of the system.
         timeout_seconds: Time for the whole answer of a server, in seconds. Defaults to 5.
@@ -171,21 +175,47 @@ def read_counters(url: str, model: str, *, resolve: Resolve = resolve, timeout_s
     Raises:
         InputError: The URL is invalid.
     """
+    return Reading(*read_pages(url, lambda page: parse_page(page, model), resolve, timeout_seconds))
+
+
+def read_pages(
+    url: str, parse: Callable[[bytes], Parsed], resolve: Resolve = resolve, timeout_seconds: float = _SECONDS
+) -> tuple[dict[str, Parsed], dict[str, str]]:
+    """Read the metrics of every server behind a URL's host.
+
+    The servers are asked at the same time, without proxies, and redirects are not followed. If the host has addresses of
+    IPv4 and of IPv6, each server is taken to have one of both, so that it would be counted twice: those of one family are
+    counted, that of which more answered, or IPv4.
+
+    Args:
+        url: `http://host:port/path` of the metrics. In a cluster, the host is a headless Service, which has an address for
+            each pod.
+        parse: Returns the result of a page, or raises a ServingError.
+        resolve: Function that returns the IP addresses of a host and a port. Defaults to those of the system.
+        timeout_seconds: Time for the whole answer of a server, in seconds. Defaults to 5.
+
+    Returns:
+        IP address of each server that was read, to the result; and of each one that could not be read, or the host if it has
+        no address, to the reason.
+
+    Raises:
+        InputError: The URL is invalid.
+    """
     parts = check_url(url)
     host, port = str(parts.hostname), int(parts.port or 0)
     try:
         addresses = resolve(host, port)
     except OSError as error:
-        return Reading(unread={host: f"the name does not resolve ({error.strerror or error})"})
+        return {}, {host: f"the name does not resolve ({error.strerror or error})"}
     if not addresses:
-        return Reading(unread={host: "the name has no address"})
+        return {}, {host: "the name has no address"}
     target = parts.path + (f"?{parts.query}" if parts.query else "")
 
-    def read(address: str) -> Counts | str:
+    def read(address: str) -> Parsed | _Unread:
         try:
-            return parse_page(_fetch(address, port, parts.netloc, target, timeout_seconds), model)
+            return parse(_fetch(address, port, parts.netloc, target, timeout_seconds))
         except ServingError as error:
-            return str(error)
+            return _Unread(str(error))
 
     with ThreadPoolExecutor(min(len(addresses), _AT_ONCE)) as pool:
         answers = dict(zip(addresses, pool.map(read, addresses), strict=True))
@@ -195,14 +225,14 @@ def read_counters(url: str, model: str, *, resolve: Resolve = resolve, timeout_s
     # Where no server answered, the reasons of both families are of use.
     counted = max(families, key=_count_read)
     answers = counted if _count_read(counted) else answers
-    return Reading(
-        {address: answer for address, answer in answers.items() if isinstance(answer, Counts)},
-        {address: answer for address, answer in answers.items() if isinstance(answer, str)},
+    return (
+        {address: answer for address, answer in answers.items() if not isinstance(answer, _Unread)},
+        {address: answer.why for address, answer in answers.items() if isinstance(answer, _Unread)},
     )
 
 
-def _count_read(answers: Mapping[str, Counts | str]) -> int:
-    return sum(isinstance(answer, Counts) for answer in answers.values())
+def _count_read(answers: Mapping[str, object]) -> int:
+    return sum(not isinstance(answer, _Unread) for answer in answers.values())
 
 
 def parse_page(page: bytes, model: str) -> Counts:
@@ -219,17 +249,17 @@ def parse_page(page: bytes, model: str) -> Counts:
         what = "an HTML page" if start.startswith(("<!doctype html", "<html")) else f"{len(page)} bytes"
         raise ServingError(f"the answer, {what}, has no metric {_METRIC}")
     counted: dict[str, int] = {}
-    for labels, value in _samples(lines):
+    for labels, value in find_samples(lines, _METRIC):
         if labels.get("model_name") == model and "status" in labels:
             counted[labels["status"]] = counted.get(labels["status"], 0) + value
     return Counts(counted)
 
 
-def _samples(lines: Iterable[str]) -> Iterator[tuple[dict[str, str], int]]:
-    """Yield the labels and the value of each line of the metric."""
+def find_samples(lines: Iterable[str], metric: str) -> Iterator[tuple[dict[str, str], int]]:
+    """Yield the labels and the value of each line of a metric, whose values are whole numbers."""
     for line in lines:
         found = _SAMPLE.fullmatch(line.rstrip("\r"))
-        if found and _LABELS.fullmatch(found["labels"]):
+        if found and found["metric"] == metric and _LABELS.fullmatch(found["labels"]):
             with contextlib.suppress(ValueError, OverflowError):
                 value = int(found["value"]) if found["value"].isdigit() else int(float(found["value"]))
                 yield {name: _unescaped(text) for name, text in _LABEL.findall(found["labels"])}, value

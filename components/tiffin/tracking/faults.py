@@ -148,7 +148,10 @@ def explained(uri: str) -> Iterator[None]:
             raise
         if full := database.find_full_disk(error, database.path_of(uri)):
             raise StorageError(explain(full) or "") from error
-        raise StorageError(
-            f"Could not log to MLflow at '{uri}': {cause(error)}. "
-            "Check the URI, the credentials and that MLflow is running."
-        ) from error
+        advice = "Check the URI, the credentials and that MLflow is running."
+        if any(isinstance(found, socket.gaierror) for found in _chain(error)):
+            advice = (
+                "Check the URI. In a cluster, it is MLFLOW_TRACKING_URI of the ConfigMap tiffin: set it to your server, or add "
+                "the option mlflow to the manifests, which installs one at http://mlflow:5000."
+            )
+        raise StorageError(f"Could not log to MLflow at '{uri}': {cause(error)}. {advice}") from error
