@@ -53,13 +53,12 @@ class RolloutResult:
 
     @property
     def sentence(self) -> str:
-        """The end in one sentence: outcome, reason and counts."""
+        """The end in one sentence: the outcome, and its reason or else the requests."""
         by = f" by {self.by}" if self.by not in ("", "analysis") else ""
-        reason = f": {self.reason}" if self.reason else ""
-        counts = f"{self.requests:,} requests, of which {self.errors:,} failed"
-        return (
-            f"Rollout of version {self.version} of the model '{self.model}': {self.outcome}{by} after {counts}{reason}."
+        reason = (
+            f": {self.reason}" if self.reason else f" after {self.requests:,} requests, of which {self.errors:,} failed"
         )
+        return f"Rollout of version {self.version} of the model '{self.model}': {self.outcome}{by}{reason}."
 
 
 def write_rollout(artifact: str | Path, result: RolloutResult) -> None:
