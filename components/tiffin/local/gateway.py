@@ -94,7 +94,8 @@ def find_places(state: str | Path) -> "Places":
             f"A rollout needs the gateway of '{state}'. Received: none is running. Start it with: tiffin gateway",
             "UNAVAILABLE",
         )
-    return Places(status.stable, status.candidate, running.address, status.metrics.removesuffix("/metrics"))
+    metrics = status.metrics.removesuffix("/metrics")
+    return Places(status.stable, status.candidate, running.address, metrics, log=status.log_root)
 
 
 def read_traffic(state: str | Path) -> dict[str, Served]:
