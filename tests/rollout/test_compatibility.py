@@ -84,7 +84,7 @@ def test_a_rollout_is_refused_unless_told(tmp_path: Path) -> None:
     put(taxi, save(tmp_path / "1", 1), 1)
     taxi.publish(save(tmp_path / "2", 2), 2)
 
-    with pytest.raises(InputError, match="float32.*--allow-signature-change"):
+    with pytest.raises(InputError, match=r"float32.*--allow-signature-change"):
         course.start(taxi, 2, ADA, strategy="direct", steps=())
     assert read_rollout(taxi) == (None, None)
 

@@ -1,7 +1,9 @@
 """Files of the prediction log, written with pyarrow or, where there is none, with DuckDB."""
 
 import json
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -19,10 +21,16 @@ _SQL = {
 
 def row(route: str, version: int, request: str, time: datetime, **values: Any) -> dict[str, Any]:
     """Return a row; values are columns, with `input_` and `output_` for `input.` and `output.`."""
-    given = {
-        name.replace("input_", INPUT, 1).replace("output_", OUTPUT, 1): value for name, value in values.items()
+    given = {name.replace("input_", INPUT, 1).replace("output_", OUTPUT, 1): value for name, value in values.items()}
+    fixed = {
+        "request_id": request,
+        "row": 0,
+        "rows": 1,
+        "time": time,
+        "model": "taxi",
+        "version": version,
+        "route": route,
     }
-    fixed = {"request_id": request, "row": 0, "rows": 1, "time": time, "model": "taxi", "version": version, "route": route}
     return {**fixed, "signature": "serving_default", "code": "OK", **given}
 
 
@@ -32,7 +40,9 @@ def write(root: str | Path, rows: Sequence[Mapping[str, Any]], name: str = "a") 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.parquet"
     names = [*COLUMNS, *sorted({name for one in rows for name in one} - COLUMNS.keys())]
-    kinds = {name: COLUMNS.get(name) or _kind(next(one[name] for one in rows if one.get(name) is not None)) for name in names}
+    kinds = {
+        name: COLUMNS.get(name) or _kind(next(one[name] for one in rows if one.get(name) is not None)) for name in names
+    }
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -44,6 +54,17 @@ def write(root: str | Path, rows: Sequence[Mapping[str, Any]], name: str = "a") 
         arrays = {name: pa.array([one.get(name) for one in rows], arrow_type(kind)) for name, kind in kinds.items()}
         pq.write_table(pa.table(arrays), path)
     return path
+
+
+def close_files(gateway: int | None) -> None:
+    """Let the recorder of a running gateway close its files, which it does after a minute otherwise.
+
+    Args:
+        gateway: Process ID of the gateway, which starts the recorder again.
+    """
+    for pid in Path(f"/proc/{gateway}/task/{gateway}/children").read_text().split():
+        if "tiffin.recorder" in Path(f"/proc/{pid}/cmdline").read_text():
+            os.kill(int(pid), signal.SIGTERM)
 
 
 def _write_with_duckdb(path: Path, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> None:

@@ -150,7 +150,10 @@ def status(*, model: str, place: Installation, as_json: bool) -> int:
 
     served = place.find(model)
     found, _ = read_rollout(served)
-    _show(served.name, found, as_json, _find_answers(served, found, place) if found else None)
+    if found and found.steps:
+        _show(served.name, found, as_json, *_find_answers(served, found, place))
+    else:
+        _show(served.name, found, as_json)
     return 0 if found else 1
 
 
@@ -208,16 +211,22 @@ def _read_table(rows: Any, unread: Counter[str]) -> Iterator[dict[str, Any]]:
             yield row.values
 
 
-def _find_answers(served: ServedModel, found: Any, place: Installation) -> Any:
-    """Return what the prediction log has shown of a rollout, also in files that nobody who drives it has read."""
-    from tiffin.local.gateway import prediction_log
+def _find_answers(served: ServedModel, found: Any, place: Installation) -> tuple[Any, str]:
+    """Return what the prediction log has shown of a rollout, also in files that nobody who drives it has read, and a note."""
+    from tiffin.local.gateway import prediction_log, read_status
     from tiffin.local.serving import serving_root
     from tiffin.rollout.recorded import read_recorded, update
+    from tiffin.serving.recording import read_recording
 
     recorded, _ = read_recorded(served, found)
+    share = read_recording(served)[0].share
+    note = f"{100 * share:g} % of the requests are recorded" if share < 1 else ""
     if place.root != str(serving_root(place.state)):
-        return recorded
-    return update(recorded, found, served.name, str(prediction_log(place.state)))
+        return recorded, note
+    gateway = read_status(place.state)
+    if gateway and not gateway.log_root:
+        note = "the gateway records no requests"
+    return update(recorded, found, served.name, str(prediction_log(place.state))), note
 
 
 @rollout.command(epilog=examples('tiffin rollout promote model --why "good enough"'))
@@ -322,17 +331,17 @@ def find_places(place: Installation) -> Any:
     return gateway.find_places(place.state)
 
 
-def _show(name: str, found: Any, as_json: bool, answers: Any = None) -> None:
+def _show(name: str, found: Any, as_json: bool, answers: Any = None, note: str = "") -> None:
     from tiffin.artifacts.documents import to_json
     from tiffin.commands.rollout_answers import answer_lines, answers_to_json
 
     if as_json:
-        shown = {"answers": answers_to_json(answers)} if answers else {}
+        shown = {"answers": answers_to_json(answers, note)} if answers else {}
         echo_json({"model": name, "rollout": to_json(found) if found else None, **shown})
     else:
         for line in status_lines(name, found):
             echo(line)
-        for line in answer_lines(answers) if answers else ():
+        for line in answer_lines(answers, note) if answers else ():
             echo(line)
 
 

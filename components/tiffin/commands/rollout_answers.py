@@ -1,14 +1,15 @@
 """The answers of both versions of a rollout, as lines of text and as JSON."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
+
+from tiffin.commands.rollout_views import labelled
 
 # Imports of tiffin.rollout take numpy: they are made on use.
 
-_WIDTH = 80
-# Rows with the largest differences that are shown as text, and quantiles of the differences.
-_SHOWN = 3
+# Rows with the largest differences that are shown as text, letters of their inputs, and quantiles of the differences.
+_SHOWN, _LONGEST = 3, 120
 _QUANTILES = (0.5, 0.9, 0.99)
 _SKIPPED = {
     "failed": "of failed requests",
@@ -19,33 +20,35 @@ _SKIPPED = {
 }
 
 
-def answer_lines(recorded: Any) -> Iterator[str]:
+def answer_lines(recorded: Any, note: str) -> Iterator[str]:
     """Yield lines about the answers of a rollout that the prediction log has shown.
 
     Args:
         recorded: What was found.
+        note: Why answers are missing; empty otherwise.
     """
+    if note:
+        yield from labelled("recorded", note)
     if recorded.choice is None:
-        yield _line("answers", "fewer than 20 of the version in production in the prediction log so far")
+        yield from labelled("answers", "fewer than 20 are in the prediction log so far")
         return
     if not recorded.choice.outputs:
-        yield _line("answers", "the prediction log has no output with numbers")
+        yield from labelled("answers", "the prediction log has no output with numbers")
     if recorded.pairs:
         yield from _agreement_lines(recorded)
     for part, found in recorded.compare().items():
         sides = recorded.predictions[part]
         means = [_number(sides[route].moments.mean) for route in ("candidate", "stable")]
         rows = " and ".join(f"{sides[route].rows:,}" for route in ("candidate", "stable"))
-        yield _line("distance", f"{part}: {found.distance:.3g}, at least {found.at_least:.3g} ({rows} rows)")
-        yield _line("", f"mean {means[0]}, and {means[1]} in production")
+        yield from labelled("distance", f"{part}: {found.distance:.3g}, at least {found.at_least:.3g} ({rows} rows)")
+        yield from labelled("", f"mean {means[0]}, and {means[1]} in production")
     if recorded.choice.left_out:
-        yield _line("not compared", f"outputs without numbers: {', '.join(recorded.choice.left_out)}")
-    if skipped := _skipped_text(recorded.skipped, recorded.unread_files):
-        yield _line("left out", skipped)
+        yield from labelled("not compared", f"outputs without numbers: {', '.join(recorded.choice.left_out)}")
+    yield from _skipped_lines(recorded)
 
 
-def answers_to_json(recorded: Any) -> dict[str, Any]:
-    """Return the answers of a rollout as JSON types."""
+def answers_to_json(recorded: Any, note: str) -> dict[str, Any]:
+    """Return the answers of a rollout as JSON types; see `answer_lines` for the arguments."""
     from tiffin.artifacts.documents import to_json
 
     found: dict[str, Any] = {
@@ -53,6 +56,7 @@ def answers_to_json(recorded: Any) -> dict[str, Any]:
         "not_compared": list(recorded.choice.left_out) if recorded.choice else [],
         "skipped_rows": recorded.skipped,
         "unread_files": recorded.unread_files,
+        "note": note,
         "agreement": None,
         "predictions": {},
     }
@@ -110,30 +114,29 @@ def label_lines(name: str, rollout: Any, joined: Any, unread: Counter[str]) -> I
         "unreadable": sum(unread.values()),
     }
     more = "".join(f", {number:,} {what}" for what, number in notes.items() if number)
-    yield _line("labels", f"{joined.labels:,} by {joined.by}{more}")
+    yield from labelled("labels", f"{joined.labels:,} by {joined.by}{more}")
     for what, route in (("candidate", "candidate"), ("in production", "stable")):
         not_finite = f", {quality.not_finite[route]:,} not finite" if quality.not_finite[route] else ""
-        yield _line(
+        yield from labelled(
             what, f"{quality.matched[route]:,} answers with a label, {quality.unlabelled[route]:,} without{not_finite}"
         )
     if quality.repeated_outputs:
-        yield _line("", f"{quality.repeated_outputs:,} answers were logged again, and count once")
-    yield _line("output", f"{joined.output} ({joined.task})")
+        yield from labelled("", f"{quality.repeated_outputs:,} answers were logged again, and count once")
+    yield from labelled("output", f"{joined.output} ({joined.task})")
     for metric, found in quality.metrics.items():
         if found.difference is None:
-            yield _line(metric, "unknown: it needs answers of both versions with labels of each kind")
+            yield from labelled(metric, "unknown: it needs answers of both versions with labels of each kind")
             continue
         around = (
             f"{found.interval.low:+.3g} to {found.interval.high:+.3g}"
             if found.interval
             else "no interval below 100 rows"
         )
-        yield _line(
+        yield from labelled(
             metric,
             f"{found.candidate:.4g}, and {found.stable:.4g} in production: {found.difference:+.3g} ({around})",
         )
-    if skipped := _skipped_text(joined.skipped, joined.unread_files):
-        yield _line("left out", skipped)
+    yield from _skipped_lines(joined)
 
 
 def labels_to_json(name: str, rollout: Any, joined: Any, unread: Counter[str]) -> dict[str, Any]:
@@ -155,31 +158,39 @@ def _agreement_lines(recorded: Any) -> Iterator[str]:
     around = agreement.interval()
     lone = f"{agreement.unpaired_candidate:,} and {agreement.unpaired_stable:,} in production without a pair"
     repeated = f", {agreement.repeated:,} with a repeated ID" if agreement.repeated else ""
-    yield _line("copies", f"{agreement.pairs:,} pairs of answers; {lone}{repeated}")
-    yield _line(
+    yield from labelled("copies", f"{agreement.pairs:,} pairs of answers; {lone}{repeated}")
+    yield from labelled(
         "agreement", f"{100 * agreement.share:.3g} % of the pairs ({100 * around.low:.3g} to {100 * around.high:.3g} %)"
     )
     for name, output in agreement.outputs.items():
-        quantiles = ", ".join(f"p{100 * share:g} {_number(output.quantile(share))}" for share in _QUANTILES)
-        yield _line("difference", f"{name}: {quantiles}")
+        quantiles = ", ".join(f"p{100 * share:g} {_quantile(output, share)}" for share in _QUANTILES)
+        yield from labelled("difference", f"{name}: {quantiles}")
         if output.not_finite_stable or output.not_finite_candidate:
-            yield _line("", f"{output.not_finite_candidate:,} and {output.not_finite_stable:,} answers are not finite")
+            yield from labelled(
+                "", f"{output.not_finite_candidate:,} and {output.not_finite_stable:,} answers are not finite"
+            )
         for pair in output.largest[:_SHOWN]:
             both = f"{_numbers(pair.candidate)}, and {_numbers(pair.stable)} in production"
-            yield _line("", f"{both}: {pair.key}")
+            yield from labelled("", f"{pair.key}: {both}")
             if pair.inputs:
-                yield _line("", "  " + ", ".join(f"{one}={value}" for one, value in pair.inputs.items()))
+                given = ", ".join(f"{one}={value}" for one, value in pair.inputs.items())
+                # JSON has all of it.
+                yield from labelled("", given if len(given) <= _LONGEST else f"{given[:_LONGEST]}…")
 
 
-def _skipped_text(skipped: Mapping[str, int], unread_files: int) -> str:
-    parts = [f"{number:,} rows {_SKIPPED[reason]}" for reason, number in skipped.items() if number]
-    return ", ".join(parts + [f"{unread_files:,} files that cannot be read"] * bool(unread_files))
+def _skipped_lines(found: Any) -> Iterator[str]:
+    """Yield what was left out of the prediction log."""
+    if found.skipped:
+        parts = (f"{number:,} {_SKIPPED[reason]}" for reason, number in found.skipped.items())
+        yield from labelled("rows left out", ", ".join(parts))
+    if found.unread_files:
+        yield from labelled("files left out", f"{found.unread_files:,} that cannot be read")
 
 
-def _line(label: str, text: str) -> str:
-    line = f"  {label:<14} {text}"
-    # JSON has all of it.
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
+def _quantile(output: Any, share: float) -> str:
+    # Exact to 12 %.
+    found = output.quantile(share)
+    return "unknown" if found is None else f"{found:.2g}"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -28,7 +28,7 @@ class Table:
 
     Attributes:
         by: Column that its rows are joined by.
-        labels: Key, and number of the row if the table has it, to the label as it was read.
+        labels: Key, or key/row if the table has the column `row`, to the label as it was read.
         incomplete: Rows without a key or label, which are left out.
         has_rows: Whether it has the column `row`.
     """
@@ -85,7 +85,7 @@ def read_labels(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> Ta
         )
     incomplete = 0
 
-    def pairs() -> Iterator[tuple[tuple[str, int | None], object]]:
+    def pairs() -> Iterator[tuple[str, object]]:
         nonlocal incomplete
         for row in rows:
             key, label = row.get(by), row.get(_LABEL)
@@ -93,7 +93,7 @@ def read_labels(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> Ta
             if key in (None, "") or is_missing:
                 incomplete += 1
                 continue
-            yield (class_name(key), _row_number(row[_ROW]) if _ROW in known else None), label
+            yield f"{class_name(key)}/{_row_number(row[_ROW])}" if _ROW in known else class_name(key), label
 
     labels = collect(pairs())
     return Table(by, labels, incomplete, _ROW in known)
@@ -196,7 +196,7 @@ class _Reader:
             self.skipped[reason] = self.skipped.get(reason, 0) + 1
             return None
         self.example = self.example or str(key)
-        full = (str(key), number if self._has_rows else None)
+        full = f"{key}/{number}" if self._has_rows else str(key)
         return Answer(full, "stable" if row["route"] == "stable" else "candidate", [float(one) for one in values])
 
 
@@ -255,7 +255,7 @@ def _row_number(value: object) -> int:
 def _no_match(served: ServedModel, table: Table, reader: _Reader) -> InputError:
     labels = table.labels.values
     expected = f", such as '{reader.example}'" if reader.example else ""
-    received = f", such as of '{next(iter(labels))[0]}'" if labels else ""  # type: ignore[index]
+    received = f", such as of '{next(iter(labels))}'" if labels else ""
     return InputError(
         f"The column {table.by} should have values of the prediction log{expected}. Received: {len(labels)} labels{received}; "
         f"none is of an answer of the rollout of '{served.name}'."
