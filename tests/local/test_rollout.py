@@ -1,23 +1,29 @@
 """Rollouts with the real gateway and model servers of a state folder, under load."""
 
+import csv
+import json
+import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
-from support import rollouts
+from support import logged, rollouts
+from support.command_line import TIFFIN
 from support.serving_roots import ADA, actions
 from tiffin.artifacts.rollout import RolloutResult, read_rollout
 from tiffin.errors import ServingError
 from tiffin.governance.verification import verify_history
 from tiffin.local import gateway, programs, serving
-from tiffin.local.gateway import find_places
+from tiffin.local.gateway import find_places, prediction_log
 from tiffin.rollout import course, driving
 from tiffin.rollout.document import Rollout
-from tiffin.rollout.driving import Pace
+from tiffin.rollout.driving import Pace, Places
 from tiffin.rollout.plan import Limits, Step
 from tiffin.serving import Client
 from tiffin.serving.history import read_history
@@ -128,6 +134,64 @@ def test_clients_notice_nothing_of_copies_that_fail(taxi: ServedModel, address: 
 
     assert (ended.phase, ended.outcome) == ("over", "aborted"), ended.reason
     assert set(counted) == {2}
+
+
+def test_copies_that_are_answered_otherwise_abort_a_version(taxi: ServedModel, address: str, tmp_path: Path) -> None:
+    """The prediction log shows it; labels tell afterwards which version was right."""
+    state, begun = Path(taxi.root).parent, time.monotonic()
+    closed: list[float] = []
+
+    def find_and_close() -> Places:
+        # Once there are some copies, their file is closed; a minute later otherwise.
+        if time.monotonic() > begun + 3 * (len(closed) + 1):
+            closed.append(begun)
+            running = gateway.find_gateway(state)
+            logged.close_files(running.pid if running else None)
+        return find_places(state)
+
+    limits = Limits(max_latency_ratio=1000.0, min_agreement=0.9)
+    started = course.start(taxi, 3, ADA, strategy="shadow", steps=(SHADOW,), limits=limits)
+    with Load(address) as load:
+        ended = driving.drive(taxi, started.id, find_and_close, PACE)
+    assert (ended.outcome, ended.by, set(load.counted)) == ("aborted", course.ANALYSIS, {2}), ended.reason
+    assert ended.progress
+    assert ended.progress.decision.leading == "agreement"
+
+    running = gateway.find_gateway(state)
+    logged.close_files(running.pid if running else None)
+    status, output = command("status", "taxi", "--state", str(state), "--json")
+    found = json.loads(output)["answers"]["agreement"]
+    assert status == 0
+    assert found["pairs"] >= 50
+    assert (found["share"], found["outputs"]["y"]["largest"][0]["inputs"].keys()) == (0, {"x"})
+    status, output = command("status", "taxi", "--state", str(state))
+    assert max(map(len, output.splitlines())) <= 80
+
+    table = tmp_path / "labels.csv"
+    assert write_labels(state, table) >= found["pairs"]
+    status, output = command("labels", "taxi", str(table), "--state", str(state), "--json")
+    rmse = json.loads(output)["quality"]["metrics"]["rmse"]
+    assert (status, rmse["stable"], rmse["candidate"]) == (0, 0, 1)
+    assert command("labels", "taxi", str(table), "--state", str(state))[0] == 0
+    table.write_text("request_id,label\nnobody,1\n")
+    assert command("labels", "taxi", str(table), "--state", str(state))[0] == 2
+
+
+def command(*arguments: str) -> tuple[int, str]:
+    done = subprocess.run([TIFFIN, "rollout", *arguments], capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout + done.stderr
+
+
+def write_labels(state: Path, table: Path) -> int:
+    """Write what version 2 answered as labels, and return their number."""
+    files = str(prediction_log(state) / "taxi" / "*" / "*" / "*.parquet")
+    rows = duckdb.sql(
+        f"""SELECT request_id, "output.y"[1] FROM read_parquet('{files}', union_by_name = true)
+        WHERE route = 'stable' AND version = 2 AND code = 'OK'"""
+    ).fetchall()
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([("request_id", "label"), *rows])
+    return len(rows)
 
 
 class TestStep:

@@ -1,11 +1,13 @@
 import itertools
 import json
+import math
+from dataclasses import replace
 
 import pytest
 
 from tiffin.artifacts import documents
 from tiffin.gateway.stats import Side
-from tiffin.rollout.evidence import Progress, begin_step, look
+from tiffin.rollout.evidence import Progress, begin, begin_step, look
 from tiffin.rollout.plan import Limits
 from tiffin.rollout.shares import Tally
 
@@ -122,3 +124,21 @@ def test_the_order_of_gateways_does_not_matter() -> None:
     }  # fmt: skip
 
     assert found == {Tally(35, 6)}
+
+
+def test_a_limit_of_answers_takes_its_part_of_the_level() -> None:
+    """Together, the tests have 5 %; those without a limit have none of it."""
+    assert begin(LIMITS) == Progress()
+    for limits in (Limits(min_agreement=0.9), Limits(max_distance=0.1), Limits(min_agreement=0.9, max_distance=0.1)):
+        progress = begin(limits)
+        assert math.fsum(progress.levels.values()) == pytest.approx(0.05)
+        assert progress.errors.level == progress.levels["errors"] < Progress().levels["errors"]
+        assert not progress.decision.is_worse
+
+
+@pytest.mark.parametrize("name", ["agreement", "predictions"])
+def test_a_limit_of_answers_decides_alone(name: str) -> None:
+    progress = replace(begin(Limits(min_agreement=0.9, max_distance=0.1)), answers=(name,))
+
+    assert (progress.decision.is_worse, progress.decision.leading) == (True, name)
+    assert documents.parse(documents.format_document(progress), Progress, "here") == progress

@@ -71,6 +71,10 @@ def test_a_header_that_is_none() -> None:
         Limits(max_latency_ratio=0.9),
         Limits(max_latency_ratio=math.inf),
         Limits(max_error_share=math.nan),
+        Limits(min_agreement=1.1),
+        Limits(min_agreement=-0.1),
+        Limits(max_distance=1),
+        Limits(max_distance=math.nan),
     ],
 )
 def test_limits_out_of_range(limits: Limits) -> None:
@@ -80,4 +84,15 @@ def test_limits_out_of_range(limits: Limits) -> None:
 
 def test_usual_limits_are_valid() -> None:
     check_limits(Limits())
+    check_limits(Limits(min_agreement=1, max_distance=0), make_steps("shadow_canary"))
     assert len(STRATEGIES) == 5
+
+
+@pytest.mark.parametrize(
+    ("strategy", "limits"),
+    [("canary", Limits(min_agreement=0.9)), ("shadow", Limits(max_distance=0.1)), ("direct", Limits(max_distance=0.1))],
+)
+def test_limits_of_what_no_step_has(strategy: str, limits: Limits) -> None:
+    assert limits.needs_answers
+    with pytest.raises(InputError, match=r"min_agreement|max_distance"):
+        check_limits(limits, make_steps(strategy))

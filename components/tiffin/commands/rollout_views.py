@@ -1,9 +1,12 @@
 """A rollout as lines of text."""
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
 # Imports of tiffin.rollout take numpy: they are made on use.
+
+_WIDTH = 80
 
 
 def status_lines(name: str, rollout: Any) -> Iterator[str]:
@@ -36,7 +39,13 @@ def status_lines(name: str, rollout: Any) -> Iterator[str]:
         )
     for label, value in rows.items():
         if value:
-            yield f"  {label:<14} {value}"
+            yield from labelled(label, value)
+
+
+def labelled(label: str, text: str) -> list[str]:
+    """Return a label and a text as lines of at most 80 columns."""
+    first = f"  {label:<14} "
+    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False)
 
 
 def _counted(counted: Any) -> str:

@@ -92,7 +92,8 @@ def find_places(state: str | Path) -> "Places":
     from tiffin.rollout.driving import Places
 
     running, status = _find_parts(state)
-    return Places(status.stable, status.candidate, running.address, status.metrics.removesuffix("/metrics"))
+    metrics = status.metrics.removesuffix("/metrics")
+    return Places(status.stable, status.candidate, running.address, metrics, log=status.log_root)
 
 
 def find_variables(state: str | Path) -> dict[str, str]:

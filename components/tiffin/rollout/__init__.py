@@ -6,6 +6,10 @@
     settling       the files that follow from it
     driving        from the start to the end
     evidence       the looks so far
+    compatibility  signatures of the candidate
+    answers        which outputs are compared, and rows of the prediction log
+    recorded       the answers so far, rollout-answers.json
+    joining        labels that are joined with answers
 
 The statistics are plain functions from counts and arrays to results, which stay valid however often a rollout is looked at.
 The state between two looks is a frozen dataclass that `tiffin.artifacts.documents` writes as JSON, so that another process

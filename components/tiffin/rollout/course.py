@@ -18,6 +18,7 @@ from tiffin.errors import Conflict, InputError
 from tiffin.governance.approval import check_approved
 from tiffin.governance.changes import adopt, check_files, pauses
 from tiffin.governance.identity import check_person, check_reason
+from tiffin.rollout.compatibility import check_signatures
 from tiffin.rollout.document import Outcome, Rollout, current_time, read_rollout, write_rollout
 from tiffin.rollout.plan import Limits, Step, Strategy, check_limits
 from tiffin.rollout.settling import settle
@@ -39,6 +40,7 @@ def start(
     steps: tuple[Step, ...],
     limits: Limits | None = None,
     sticky: str = "",
+    allow_signature_change: bool = False,
 ) -> Rollout:
     """Start a rollout, or go on with it if the same run has started it; return it.
 
@@ -50,13 +52,15 @@ def start(
         steps: Its steps, as `make_steps` returns them.
         limits: What the candidate may be worse in. Defaults to `Limits()`.
         sticky: Header that divides the requests; empty to divide them at random.
+        allow_signature_change: Whether the version may have other signatures than the one in production. Defaults to False.
 
     Raises:
-        InputError: The version has no files, is not approved or is in production, or there is none in production.
+        InputError: The version has no files, is not approved, is in production or has other signatures, or there is none in
+            production.
         Conflict: Another rollout of the model is under way.
     """
     limits = limits or Limits()
-    check_limits(limits)
+    check_limits(limits, steps)
     check_person(author.who)
     check_files(served, version)
     history = adopt(served, read_history(served), served.read(STABLE))
@@ -69,6 +73,8 @@ def start(
         )
     if stable == version:
         raise InputError(f"Version {version} of the model '{served.name}' is in production already.")
+    if not allow_signature_change:
+        check_signatures(served, stable, version)
     for pause in pauses():
         found, state = read_rollout(served)
         if found and not found.is_over:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from tiffin.errors import InputError, did_you_mean
 
 # Test -> its part of the level.
-WEIGHTS = {"errors": 0.82, "latency_p99": 0.07, "latency_p50": 0.05, "predictions": 0.06}
+WEIGHTS = {"errors": 0.82, "latency_p99": 0.07, "latency_p50": 0.05, "agreement": 0.03, "predictions": 0.03}
 
 
 @dataclass(frozen=True)

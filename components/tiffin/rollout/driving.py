@@ -16,9 +16,11 @@ from tiffin.gateway.applied import State, find_state
 from tiffin.gateway.stats import find_addresses, read_stats
 from tiffin.governance.acceptance import accept
 from tiffin.governance.promotion import promoting
-from tiffin.rollout import course, histograms
+from tiffin.rollout import course, histograms, recorded
 from tiffin.rollout.document import Rollout
-from tiffin.rollout.evidence import Progress, Reading, begin_step, look
+from tiffin.rollout.evidence import Progress, Reading, begin, begin_step, look
+from tiffin.rollout.plan import Limits
+from tiffin.rollout.recorded import Recorded
 from tiffin.rollout.settling import find_candidates, settle
 from tiffin.serving.history import read_history
 from tiffin.serving.root import ServedModel
@@ -36,7 +38,7 @@ class Places:
         candidate: `host:port` of the candidate servers' gRPC API; empty while there are none.
         gateway: What divides the requests: `host:port` of the gateways, or another that `divide` takes.
         metrics: Where requests are counted: `http://host:port` of the gateways' metrics, or another that `read` takes.
-        log: Root of the prediction log; empty for none.
+        log: Root of the prediction log; empty if requests are not recorded. Defaults to empty.
         read: Returns what was counted, from `metrics` and the name of a model.
         divide: Brings `gateway` in line with a serving root, if it does not follow it by itself, and returns whether it
             sends requests accordingly.
@@ -226,30 +228,49 @@ def _load(served: ServedModel, rollout: Rollout, places: Places, pace: Pace, say
 
 
 def _look(served: ServedModel, rollout: Rollout, places: Places, pace: Pace, tell: Callable[[str], None]) -> None:
-    """Look at what the gateways have counted, and go on with the rollout, end it, or wait."""
+    """Look at what the gateways have counted and recorded, and go on with the rollout, end it, or wait."""
     try:
         reading = places.read(places.metrics, served.name)
     except ServingError as error:
         tell(f"no look was possible: {error}")
         reading = {}
-    progress = look(rollout.progress or Progress(), reading, rollout.limits)
+    answers = _read_answers(served, rollout, places, tell)
+    progress = look(rollout.progress or begin(rollout.limits), reading, rollout.limits)
+    progress = replace(progress, answers=recorded.find_worse(answers, rollout, progress.levels))
     step, seconds = rollout.steps[rollout.step], _seconds_since(rollout.since)
+    missing = recorded.count_missing(answers, rollout)
     if progress.decision.is_worse:
         _keep(served, rollout, progress)
-        course.stop(served, rollout.id, "aborted", explain(progress))
-    elif reading and seconds >= 60 * step.minutes and progress.requests >= step.min_requests:
+        course.stop(served, rollout.id, "aborted", explain(progress, answers, rollout.limits))
+    elif reading and seconds >= 60 * step.minutes and progress.requests >= step.min_requests and not missing:
         _keep(served, rollout, begin_step(progress))
         course.advance(served, rollout.id, rollout.step)
     elif seconds >= 60 * step.minutes + pace.traffic:
         _keep(served, rollout, progress)
         why = f"{progress.requests} requests within {seconds / 60:.0f} minutes, and not {step.min_requests}"
+        if missing and progress.requests >= step.min_requests:
+            why = f"{step.min_requests - missing} recorded answers within {seconds / 60:.0f} minutes, and not {step.min_requests}"
         course.stop(served, rollout.id, "inconclusive", why)
     else:
         _keep(served, rollout, progress)
         if seconds >= 60 * step.minutes:
-            tell(
-                f"{progress.requests:,} of {step.min_requests:,} requests in step {rollout.step + 1} so far: it waits for more"
-            )
+            counted, what = progress.requests, "requests"
+            if missing and counted >= step.min_requests:
+                counted, what = step.min_requests - missing, "recorded answers"
+            tell(f"{counted:,} of {step.min_requests:,} {what} in step {rollout.step + 1} so far: it waits for more")
+
+
+def _read_answers(served: ServedModel, rollout: Rollout, places: Places, tell: Callable[[str], None]) -> Recorded:
+    """Read what is new in the prediction log; without it, or if that fails, return what was found before."""
+    try:
+        if places.log:
+            return recorded.follow(served, rollout, places.log)
+        if rollout.limits.needs_answers:
+            tell("requests are not recorded: the limits of agreement and distance cannot be tested")
+        return recorded.read_recorded(served, rollout)[0]
+    except TiffinError as error:
+        tell(f"no answers could be read: {error}")
+        return Recorded(rollout.id, rollout.started)
 
 
 def _keep(served: ServedModel, rollout: Rollout, progress: Progress) -> None:
@@ -261,10 +282,22 @@ def _keep(served: ServedModel, rollout: Rollout, progress: Progress) -> None:
     course.change(served, rollout.id, decide)
 
 
-def explain(progress: Progress) -> str:
+def explain(progress: Progress, answers: Recorded, limits: Limits) -> str:
     """Return why a candidate is worse."""
     decision, stable, candidate = progress.decision, progress.stable, progress.candidate
     chance = f"p = {decision.p_value:.2g}"
+    if decision.leading == "agreement":
+        most = answers.agreement.interval(level=progress.levels["agreement"]).high
+        return (
+            f"it agrees with the version in production in {answers.agreement.agreeing:,} of {answers.pairs:,} answers, so in at "
+            f"most {100 * most:.3g} %, and not in {100 * (limits.min_agreement or 0):g} %"
+        )
+    if decision.leading == "predictions":
+        part, compared = max(answers.compare().items(), key=lambda one: one[1].at_least)
+        return (
+            f"the distance between its predictions of '{part}' and those of the version in production is "
+            f"{compared.distance:.3g}, certainly at least {compared.at_least:.3g}, and not at most {limits.max_distance:g}"
+        )
     if decision.leading.startswith("latency"):
         share = 0.5 if decision.leading.endswith("50") else 0.99
         times = (histograms.quantile(one.latency, share) for one in (candidate, stable))

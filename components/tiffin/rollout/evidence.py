@@ -4,6 +4,7 @@ Gateways count from the start of their process. A look adds what each has counte
 start, restart or end meanwhile.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,8 @@ from tiffin.rollout.shares import Tally
 TESTS = ("errors", "latency_p50", "latency_p99")
 _QUANTILES = {"latency_p50": 0.5, "latency_p99": 0.99}
 _LEVELS = decision.find_levels(TESTS)
+# More than rounding takes away.
+_ENOUGH = 1e-9
 
 # Gateway -> route -> what it has counted.
 Reading = Mapping[str, Mapping[str, Side]]
@@ -51,6 +54,8 @@ class Progress:
         latency_p99: Test of the 99th percentile.
         looks: Number of looks.
         restarts: Number of times that a gateway was found to have restarted.
+        levels: Test to its level; fixed at the start.
+        answers: Tests of the answers, `agreement` and `predictions`, that have found the candidate to be worse.
     """
 
     last: dict[str, dict[str, Side]] = field(default_factory=dict)
@@ -58,10 +63,12 @@ class Progress:
     candidate: Counted = field(default_factory=Counted)
     step: int = 0
     errors: shares.Evidence = field(default_factory=lambda: shares.Evidence(level=_LEVELS["errors"]))
-    latency_p50: LatencyEvidence = field(default_factory=lambda: _latency_test("latency_p50"))
-    latency_p99: LatencyEvidence = field(default_factory=lambda: _latency_test("latency_p99"))
+    latency_p50: LatencyEvidence = field(default_factory=lambda: _latency_test("latency_p50", _LEVELS))
+    latency_p99: LatencyEvidence = field(default_factory=lambda: _latency_test("latency_p99", _LEVELS))
     looks: int = 0
     restarts: int = 0
+    levels: dict[str, float] = field(default_factory=lambda: dict(_LEVELS))
+    answers: tuple[str, ...] = ()
 
     @property
     def requests(self) -> int:
@@ -76,11 +83,26 @@ class Progress:
             "latency_p50": self.latency_p50.slow.log_e_value,
             "latency_p99": self.latency_p99.slow.log_e_value,
         }
-        return decision.decide(found, _LEVELS)
+        # A test by an interval has all of its evidence or none: 1 / level if it is significant, and 0 otherwise.
+        for name in self.levels.keys() - found.keys():
+            found[name] = _ENOUGH - math.log(self.levels[name]) if name in self.answers else -math.inf
+        return decision.decide(found, self.levels)
 
 
-def _latency_test(name: str) -> LatencyEvidence:
-    return LatencyEvidence(_QUANTILES[name], shares.Evidence(level=_LEVELS[name]))
+def begin(limits: Limits) -> Progress:
+    """Return the progress before the first look: a test of the answers is on, and has a part of the level, if it has a limit."""
+    limited = {"agreement": limits.min_agreement, "predictions": limits.max_distance}
+    levels = decision.find_levels([*TESTS, *(name for name, limit in limited.items() if limit is not None)])
+    return Progress(
+        errors=shares.Evidence(level=levels["errors"]),
+        latency_p50=_latency_test("latency_p50", levels),
+        latency_p99=_latency_test("latency_p99", levels),
+        levels=levels,
+    )
+
+
+def _latency_test(name: str, levels: Mapping[str, float]) -> LatencyEvidence:
+    return LatencyEvidence(_QUANTILES[name], shares.Evidence(level=levels[name]))
 
 
 def begin_step(progress: Progress) -> Progress:

@@ -86,7 +86,7 @@ class Quality:
         unused: Labels without an output.
         repeated_labels: Rows of labels whose key had the same label before.
         contradicting: Keys with different labels.
-        repeated_outputs: Outputs that were logged again, with the same key, route and values; they count once.
+        repeated_outputs: Labelled outputs that were logged again, with the same key, route and values; they count once.
         not_finite: Route to its labelled outputs that are not finite; the metrics are without them.
     """
 
@@ -181,13 +181,13 @@ class _Joined:
                 f"task {self.task}. Received: {len(values)} values of the route '{answer.route}'."
             )
         output = tuple(values.tolist())
+        if answer.key not in labels.values:
+            self.unlabelled[answer.route] += 1
+            return
         if (answer.key, answer.route, output) in self._seen:
             self.repeated += 1
             return
         self._seen.add((answer.key, answer.route, output))
-        if answer.key not in labels.values:
-            self.unlabelled[answer.route] += 1
-            return
         self.used.add(answer.key)
         self.truth[answer.route].append(self._number(labels.values[answer.key], answer.key))
         self.outputs[answer.route].append(output)

@@ -51,10 +51,21 @@ class Limits:
     Attributes:
         max_error_share: Share of the requests that may fail although the stable version answers them, from 0 and below 1.
         max_latency_ratio: Ratio of the candidate's p50 and p99 to those of the stable version, at least 1.
+        min_agreement: Share of the copies, from 0 to 1, that the candidate answers as the stable version does; None for no
+            limit.
+        max_distance: Distance between the predictions of both versions, from 0 and below 1, see
+            `tiffin.rollout.distributions`; None for no limit.
     """
 
     max_error_share: float = 0.0
     max_latency_ratio: float = 1.5
+    min_agreement: float | None = None
+    max_distance: float | None = None
+
+    @property
+    def needs_answers(self) -> bool:
+        """Whether a limit is about answers, which only the prediction log has."""
+        return self.min_agreement is not None or self.max_distance is not None
 
 
 def check_strategy(strategy: str) -> None:
@@ -142,12 +153,23 @@ def _check_step(number: int, step: Step, strategy: str, sticky: str) -> None:
         )
 
 
-def check_limits(limits: Limits) -> None:
-    """Raise an InputError unless all limits are in their ranges."""
+def check_limits(limits: Limits, steps: Sequence[Step] | None = None) -> None:
+    """Raise an InputError unless all limits are in their ranges.
+
+    Args:
+        limits: The limits.
+        steps: Steps of the rollout, of which some should have what a limit is about. Defaults to None: not checked.
+    """
+    agreement, distance = limits.min_agreement, limits.max_distance
     rules = (
         ("max_error_share", "from 0 and below 1", 0 <= limits.max_error_share < 1),
         ("max_latency_ratio", "at least 1", 1 <= limits.max_latency_ratio < math.inf),
+        ("min_agreement", "from 0 to 1", agreement is None or 0 <= agreement <= 1),
+        ("max_distance", "from 0 and below 1", distance is None or 0 <= distance < 1),
     )
     for name, rule, is_met in rules:
         if not is_met:
             raise InputError(f"{name} should be {rule}. Received: {name}={getattr(limits, name):g}.")
+    for name, limit, kind in (("min_agreement", agreement, "mirror"), ("max_distance", distance, "weight")):
+        if limit is not None and steps is not None and not any(getattr(step, kind) for step in steps):
+            raise InputError(f"{name} should be left out without a step with {kind}. Received: {name}={limit:g}.")

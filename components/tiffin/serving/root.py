@@ -4,6 +4,7 @@
     <serving root>/<model>/stable.config     ModelServerConfig of the stable servers
     <serving root>/<model>/candidate.config  ModelServerConfig of the candidate servers
     <serving root>/<model>/rollout.json      the rollout under way, or the last one, see `tiffin.rollout.document`
+    <serving root>/<model>/rollout-answers.json  answers that it has compared, see `tiffin.rollout.recorded`
     <serving root>/<model>/traffic.json      where requests go, see `tiffin.gateway.traffic`
     <serving root>/<model>/history/          one record per change, see `tiffin.serving.history`
     <serving root>/<model>/aliases.json      what MLflow was last told, see `tiffin.governance.aliases`
@@ -31,6 +32,7 @@ VERSIONS = "versions"
 STABLE = "stable.config"
 CANDIDATE = "candidate.config"
 ROLLOUT = "rollout.json"
+ROLLOUT_ANSWERS = "rollout-answers.json"
 TRAFFIC = "traffic.json"
 GATEWAY = "gateway.json"
 HISTORY = "history"

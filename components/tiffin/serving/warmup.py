@@ -142,17 +142,32 @@ def read_signatures(saved_model: str | Path) -> dict[str, Signature]:
     """
     path = Path(saved_model, "saved_model.pb")
     try:
-        content = wire.SavedModel.FromString(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(
             f"Could not read saved_model.pb in '{saved_model}': {error.strerror}. Pass the folder of a SavedModel."
         ) from None
+    return parse_signatures(content, str(path))
+
+
+def parse_signatures(content: bytes, place: str) -> dict[str, Signature]:
+    """Parse the signatures of a SavedModel by name, without TensorFlow.
+
+    Args:
+        content: The content of saved_model.pb.
+        place: Its location, for error messages.
+
+    Raises:
+        InputError: The content is not that of a SavedModel for serving.
+    """
+    try:
+        parsed = wire.SavedModel.FromString(content)
     except Exception as error:
         # protobuf's implementations raise unrelated classes for a message that cannot be parsed
-        raise InputError(f"Could not parse '{path}': {error}. Export the model again.") from error
-    graphs = [graph for graph in content.meta_graphs if "serve" in graph.meta_info_def.tags]
+        raise InputError(f"Could not parse '{place}': {error}. Export the model again.") from error
+    graphs = [graph for graph in parsed.meta_graphs if "serve" in graph.meta_info_def.tags]
     if not graphs:
-        raise InputError(f"No graph with the tag 'serve' in '{path}'. Export the model for serving.")
+        raise InputError(f"No graph with the tag 'serve' in '{place}'. Export the model for serving.")
     return signatures.read_signatures(graphs[0].signature_def)
 
 
