@@ -73,6 +73,7 @@ def training(
     rollout_limits: dict,  # type: ignore[type-arg]
     rollout_hours: float,
     sticky: str,
+    allow_signature_change: bool,
 ) -> None:
     """Ingest, validate, train, evaluate, register and deploy; stops if the data is invalid or the model is not good enough.
 
@@ -206,6 +207,7 @@ def training(
                         steps=rollout_steps,
                         limits=rollout_limits,
                         sticky=sticky,
+                        allow_signature_change=allow_signature_change,
                         deadline_hours=rollout_hours,
                         serving_root=serving_root,
                         requested_by=requested_by,

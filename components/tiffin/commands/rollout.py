@@ -8,16 +8,12 @@ import click
 
 from tiffin.artifacts.model import OUTPUTS
 from tiffin.commands.installation import Installation, author, installation_options, why_option
-from tiffin.commands.model_changes import move_aliases
 from tiffin.commands.options import debug_option, examples
 from tiffin.commands.output import echo, echo_json
-from tiffin.commands.rollout_views import status_lines
+from tiffin.commands.rollout_changes import CHANGES, drive_to_end, find_places, show
 from tiffin.errors import InputError
 from tiffin.rollout.plan import STRATEGIES
 from tiffin.serving.root import ServedModel
-
-# The candidate is worse, or nothing is known about it.
-_NOT_PROMOTED = 3
 
 
 @click.group(
@@ -31,8 +27,8 @@ _NOT_PROMOTED = 3
 def rollout() -> None:
     """Give a version its share of the requests step by step, and promote or abort it by what is found.
 
-    Works with the gateway of --state, see tiffin gateway. A rollout is in the serving root: a process that ends leaves it as
-    it is, and resume goes on with it.
+    Works with the gateway of --state, see tiffin gateway, or with the one that the variables of a cluster name. A rollout is
+    in the serving root: a process that ends leaves it as it is, and resume goes on with it.
     """
 
 
@@ -135,7 +131,7 @@ def start(
         served, version, by, strategy=strategy, steps=planned, limits=limits, sticky=sticky,  # type: ignore[arg-type]
         allow_signature_change=allow_signature_change,
     )  # fmt: skip
-    return _drive(served, started.id, place, as_json, look)
+    return drive_to_end(served, started.id, place, as_json, look)
 
 
 @rollout.command(epilog=examples("tiffin rollout status", "tiffin rollout status model --json"))
@@ -151,9 +147,9 @@ def status(*, model: str, place: Installation, as_json: bool) -> int:
     served = place.find(model)
     found, _ = read_rollout(served)
     if found and found.steps:
-        _show(served.name, found, as_json, *_find_answers(served, found, place))
+        show(served.name, found, as_json, *_find_answers(served, found, place))
     else:
-        _show(served.name, found, as_json)
+        show(served.name, found, as_json)
     return 0 if found else 1
 
 
@@ -165,7 +161,13 @@ def status(*, model: str, place: Installation, as_json: bool) -> int:
 @click.argument("table")
 @click.option("--output", default="", metavar="NAME", help="Output with the predictions.  [default: detected]")
 @click.option("--task", type=click.Choice(list(OUTPUTS)), help="Task of the model.  [default: from the output]")
-@click.option("--log-root", default="", metavar="ROOT", help="Root of the prediction log.  [default: that of --state]")
+@click.option(
+    "--log-root",
+    default="",
+    envvar="TIFFIN_LOG_ROOT",
+    metavar="ROOT",
+    help="Root of the prediction log.  [default: that of --state]",
+)
 @installation_options
 def labels(
     *, model: str, table: str, output: str, task: str | None, log_root: str, place: Installation, as_json: bool
@@ -229,120 +231,8 @@ def _find_answers(served: ServedModel, found: Any, place: Installation) -> tuple
     return update(recorded, found, served.name, str(prediction_log(place.state))), note
 
 
-@rollout.command(epilog=examples('tiffin rollout promote model --why "good enough"'))
-@click.argument("model", required=False, default="")
-@why_option
-@installation_options
-def promote(*, model: str, why: str, place: Installation, as_json: bool) -> int:
-    """Promote the version of MODEL's rollout without the remaining steps."""
-    from tiffin.rollout import course
-
-    served, by = place.find(model), author(why)
-    find_places(place)
-    return _drive(served, course.promote(served, by).id, place, as_json)
-
-
-@rollout.command(epilog=examples('tiffin rollout abort model --why "complaints"'))
-@click.argument("model", required=False, default="")
-@why_option
-@installation_options
-def abort(*, model: str, why: str, place: Installation, as_json: bool) -> int:
-    """End the rollout of MODEL: the version in production answers all requests.
-
-    It takes effect at once; the command then waits until the candidate servers are empty.
-    """
-    from tiffin.rollout import course
-
-    # Also without a gateway: when it is back, it sends all requests to the version in production.
-    served = place.find(model)
-    _drive(served, course.abort(served, author(why)).id, place, as_json)
-    return 0
-
-
-@rollout.command(epilog=examples('tiffin rollout pause model --why "lunch"'))
-@click.argument("model", required=False, default="")
-@why_option
-@installation_options
-def pause(*, model: str, why: str, place: Installation, as_json: bool) -> int:
-    """Stay in the current step of MODEL's rollout; its requests go on as they are."""
-    from tiffin.rollout import course
-
-    served = place.find(model)
-    found = course.pause(served, author(why))
-    _show(served.name, found, as_json)
-    return 0
-
-
-@rollout.command(epilog=examples('tiffin rollout resume model --why "back"'))
-@click.argument("model", required=False, default="")
-@why_option
-@installation_options
-def resume(*, model: str, why: str, place: Installation, as_json: bool) -> int:
-    """Go on with the rollout of MODEL, after a pause or after the process that drove it has ended."""
-    from tiffin.rollout import course
-
-    served, by = place.find(model), author(why)
-    find_places(place)
-    found = course.find_active(served)
-    if found.phase == "paused":
-        course.resume(served, by)
-    return _drive(served, found.id, place, as_json)
-
-
-def _drive(served: ServedModel, identifier: str, place: Installation, as_json: bool, look: float | None = None) -> int:
-    """Drive a rollout to its end, print the result, and return the exit status."""
-    from tiffin.artifacts.documents import to_json
-    from tiffin.local.registry import registry
-    from tiffin.rollout.driving import Pace, drive
-
-    def tell(line: str) -> None:
-        if not as_json:
-            echo(f"{served.name}: {line}")
-
-    pace = Pace() if look is None else Pace(look=look)
-    with registry("follow", served, place.tracking_uri) as mlflow:
-        ended = drive(served, identifier, lambda: find_places(place), pace, tell)
-        moved, problem = move_aliases(mlflow, served.name)
-    if as_json:
-        echo_json({"model": served.name, "rollout": to_json(ended), "aliases": moved, "warning": problem})
-    else:
-        for line in moved:
-            echo(line)
-        if problem:
-            echo(f"warning: {problem}", err=True)
-    return 0 if ended.outcome == "promoted" else _NOT_PROMOTED
-
-
-def find_places(place: Installation) -> Any:
-    """Return the servers and the gateway of the state folder.
-
-    Raises:
-        InputError: The serving root is another one.
-        ServingError: No gateway is running.
-    """
-    from tiffin.local import gateway
-    from tiffin.local.serving import serving_root
-
-    if place.root != str(serving_root(place.state)):
-        raise InputError(
-            f"A rollout works with the gateway of --state, which follows '{serving_root(place.state)}'. Received: "
-            f"--serving-root '{place.root}'. Leave out --serving-root, or pass the --state that it belongs to."
-        )
-    return gateway.find_places(place.state)
-
-
-def _show(name: str, found: Any, as_json: bool, answers: Any = None, note: str = "") -> None:
-    from tiffin.artifacts.documents import to_json
-    from tiffin.commands.rollout_answers import answer_lines, answers_to_json
-
-    if as_json:
-        shown = {"answers": answers_to_json(answers, note)} if answers else {}
-        echo_json({"model": name, "rollout": to_json(found) if found else None, **shown})
-    else:
-        for line in status_lines(name, found):
-            echo(line)
-        for line in answer_lines(answers, note) if answers else ():
-            echo(line)
+for _command in CHANGES:
+    rollout.add_command(_command)
 
 
 def _parse_step(text: str) -> dict[str, float]:

@@ -254,10 +254,10 @@ def _look(served: ServedModel, rollout: Rollout, places: Places, pace: Pace, tel
     else:
         _keep(served, rollout, progress)
         if seconds >= 60 * step.minutes:
-            counted, what = progress.requests, "requests"
-            if missing and counted >= step.min_requests:
-                counted, what = step.min_requests - missing, "recorded answers"
-            tell(f"{counted:,} of {step.min_requests:,} {what} in step {rollout.step + 1} so far: it waits for more")
+            what = "recorded answers" if missing and progress.requests >= step.min_requests else "requests"
+            tell(
+                f"step {rollout.step + 1} waits for its {step.min_requests:,} {what}: tiffin rollout status {served.name}"
+            )
 
 
 def _read_answers(served: ServedModel, rollout: Rollout, places: Places, tell: Callable[[str], None]) -> Recorded:

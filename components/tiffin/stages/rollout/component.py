@@ -17,6 +17,7 @@ def roll_out_model(
     steps: list = [],  # type: ignore[type-arg]  # noqa: B006 - KFP takes defaults from the signature
     limits: dict = {},  # type: ignore[type-arg]  # noqa: B006
     sticky: str = "",
+    allow_signature_change: bool = False,
     deadline_hours: float = 24.0,
     load_seconds: float = 300.0,
     look_seconds: float = 5.0,
@@ -40,8 +41,10 @@ def roll_out_model(
         steps: Steps in place of those of the strategy, such as [{"weight": 5, "minutes": 10, "min_requests": 100}], or with
             mirror in place of weight. Percent of the requests; a step lasts at least minutes and min_requests.
         limits: What the version may be worse in: max_error_share, from 0 and below 1, default 0; max_latency_ratio of p50 and
-            p99, at least 1, default 1.5.
+            p99, at least 1, default 1.5; min_agreement, share of the copies with the same answer, and max_distance between the
+            predictions of both versions, from 0 to 1, by default only reported.
         sticky: Header; requests with the same value of it go to the same version. Empty to divide them at random.
+        allow_signature_change: Allow inputs and outputs that are not those of the version in production.
         deadline_hours: Time for the whole rollout, in hours, above 0. Afterwards it ends as inconclusive.
         load_seconds: Time for servers to start, to load the version and to answer, in seconds, above 0.
         look_seconds: Time between looks at the requests, in seconds, at least 0.1.
@@ -67,7 +70,8 @@ def roll_out_model(
 
         result = roll_out(
             rollout.path, model_name, version, strategy=strategy, steps=steps, limits=limits, sticky=sticky,
-            deadline_hours=deadline_hours, load_seconds=load_seconds, look_seconds=look_seconds, serving_root=serving_root,
-            why=why, requested_by=requested_by, tracking_uri=tracking_uri, run=run,
+            allow_signature_change=allow_signature_change, deadline_hours=deadline_hours, load_seconds=load_seconds,
+            look_seconds=look_seconds, serving_root=serving_root, why=why, requested_by=requested_by,
+            tracking_uri=tracking_uri, run=run,
         )  # fmt: skip
         return result.is_promoted, result.outcome, result.sentence

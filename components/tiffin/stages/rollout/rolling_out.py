@@ -35,6 +35,7 @@ def roll_out(
     steps: Sequence[Mapping[str, Any]] = (),
     limits: Mapping[str, Any] | None = None,
     sticky: str = "",
+    allow_signature_change: bool = False,
     deadline_hours: float = 24.0,
     load_seconds: float = 300.0,
     look_seconds: float = 5.0,
@@ -54,6 +55,7 @@ def roll_out(
         steps: Steps in place of those of the strategy, as `make_steps` takes them.
         limits: Limit to its value, as `Limits` has them. Defaults to those of `Limits`.
         sticky: Header that divides the requests; empty to divide them at random.
+        allow_signature_change: Whether the version may have other signatures than the one in production. Defaults to False.
         deadline_hours: Time from the start to the end, in hours, above 0. Defaults to 24.
         load_seconds: Time for servers to load the version and answer, in seconds, above 0. Defaults to 300.
         look_seconds: Time between looks, in seconds, at least 0.1. Defaults to 5.
@@ -83,14 +85,20 @@ def roll_out(
     planned, allowed = make_steps(strategy, steps, sticky=sticky), make_limits(limits or {})
     served = ServedModel(resolve_root(root), name)
     places = cluster.find_places(os.environ)
+    if allowed.needs_answers and not places.log:
+        raise InputError(
+            "min_agreement and max_distance in limits need the prediction log. Received: no TIFFIN_LOG_ROOT. Set it to the root "
+            "that the recorder writes to."
+        )
     rollout = _find_ended(served, version, run)
     if rollout:
         _say(f"the rollout of this run is over since {rollout.since}")
     else:
         author = Author(person_or_account(requested_by), why, find_account(), run)
         rollout = course.start(
-            served, version, author, strategy=cast("Strategy", strategy), steps=planned, limits=allowed, sticky=sticky
-        )
+            served, version, author, strategy=cast("Strategy", strategy), steps=planned, limits=allowed, sticky=sticky,
+            allow_signature_change=allow_signature_change,
+        )  # fmt: skip
         _say(
             f"rollout {rollout.id} is compared with version {rollout.stable}; take part with: tiffin rollout status {name}"
         )
