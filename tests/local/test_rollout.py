@@ -18,15 +18,17 @@ from support.command_line import TIFFIN
 from support.serving_roots import ADA, actions
 from tiffin.artifacts.rollout import RolloutResult, read_rollout
 from tiffin.errors import ServingError
+from tiffin.governance.identity import find_account, person_or_account
 from tiffin.governance.verification import verify_history
 from tiffin.local import gateway, programs, serving
 from tiffin.local.gateway import find_places, prediction_log
 from tiffin.rollout import course, driving
 from tiffin.rollout.document import Rollout
+from tiffin.rollout.document import read_rollout as rollout_of
 from tiffin.rollout.driving import Pace, Places
 from tiffin.rollout.plan import Limits, Step
 from tiffin.serving import Client
-from tiffin.serving.history import read_history
+from tiffin.serving.history import Author, read_history
 from tiffin.serving.root import CANDIDATE, ServedModel
 from tiffin.stages.rollout import rolling_out
 
@@ -221,6 +223,17 @@ class TestStep:
 
         assert (result.outcome, result.is_promoted, result.requests, result.address) == ("inconclusive", False, 0, "")
         assert read_history(taxi).standing == before
+
+    def test_a_retry_goes_on_with_the_rollout_of_an_attempt_that_was_killed(
+        self, roll_out: Any, taxi: ServedModel
+    ) -> None:
+        author = Author(person_or_account("ada"), "a test", find_account(), "r0")
+        begun = course.start(taxi, 3, author, strategy="canary", steps=(CANARY,), limits=LIMITS)
+        result = roll_out(3, "r0", deadline_hours=1 / 3600)
+        found, _ = rollout_of(taxi)
+
+        assert found
+        assert (found.id, result.started, result.outcome) == (begun.id, begun.started, "inconclusive")
 
     def test_a_retry_has_the_outcome_of_the_attempt_before(
         self, roll_out: Any, taxi: ServedModel, address: str

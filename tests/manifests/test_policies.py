@@ -3,6 +3,7 @@
 import functools
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -315,6 +316,39 @@ def test_the_config_map_has_the_steps_settings(cluster: Cluster) -> None:
     if "mlflow" in cluster.names("Deployment"):
         assert settings["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
         assert "mlflow" in cluster.names("Service")
+
+
+def test_rollouts_find_what_the_config_map_names(cluster: Cluster) -> None:
+    settings = next(config["data"] for config in cluster.of("ConfigMap") if config["metadata"]["name"] == "tiffin")
+    services = {one["metadata"]["name"]: one["spec"] for one in cluster.of("Service")}
+    addresses = [value for name, value in settings.items() if name.endswith(("_ADDRESS", "_METRICS"))]
+
+    for address in addresses:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        [port] = [one for one in services[str(parts.hostname)]["ports"] if one["port"] == parts.port]
+        # A headless Service has the addresses of pods, whose ports are those of the containers.
+        [pod] = cluster.matching(services[str(parts.hostname)]["selector"])
+        ports = {one["name"]: one["containerPort"] for c in pod["spec"]["containers"] for one in c.get("ports", [])}
+        assert ports[port["targetPort"]] == parts.port
+    assert settings["TIFFIN_CANDIDATE_DEPLOYMENT"] in cluster.names("Deployment")
+    router = {"grpcroutes": "gateway-api", "virtualservices": "istio"}
+    objects = {resource for role in cluster.of("Role") for rule in role["rules"] for resource in rule["resources"]}
+    chosen = [name for resource, name in router.items() if resource in objects]
+    chosen += ["envoy"] if "tiffin-gateway" in cluster.names("Deployment") else []
+    assert [settings[name] for name in ("TIFFIN_ROUTES",) if name in settings] == chosen
+
+
+def test_steps_may_scale_the_candidate_servers_only(cluster: Cluster) -> None:
+    [role] = [one for one in cluster.of("Role") if one["metadata"]["name"] == "tiffin-candidate-scaler"]
+    [binding] = [one for one in cluster.of("RoleBinding") if one["metadata"]["name"] == "tiffin-candidate-scaler"]
+
+    assert role["rules"] == [
+        {
+            "apiGroups": ["apps"], "resources": ["deployments/scale"], "resourceNames": ["tiffin-candidate"],
+            "verbs": ["get", "patch"],
+        }
+    ]  # fmt: skip
+    assert [subject["name"] for subject in binding["subjects"]] == ["tiffin-pipeline"]
 
 
 def test_pods_in_a_profile_have_no_proxy() -> None:

@@ -136,10 +136,10 @@ def test_a_gateway_that_refuses_the_route(gateway: Router, kind: str) -> None:
         kubernetes_api.accept(document)
         for condition in document["status"]["parents"][0]["conditions"]:
             if condition["type"] == kind:
-                condition |= {"status": "False", "reason": "Unsupported", "message": "no mirrors"}
+                condition |= {"status": "False", "reason": "Unsupported", "message": "mirrors"}
 
     gateway.cluster.controller = refuse
-    with pytest.raises(ServingError, match="Unsupported: no mirrors"):
+    with pytest.raises(ServingError, match="Unsupported: mirrors"):
         gateway.divide()
 
 

@@ -197,6 +197,31 @@ def test_traffic_that_the_gateway_cannot_divide(taxi: ServedModel, places: Place
     assert (ended.outcome, ended.reason) == ("aborted", "whole percents only")
 
 
+def test_every_server_has_to_answer_with_the_version(
+    taxi: ServedModel, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that does not resolve at first, and has two servers then, of which none answers."""
+    found: list[list[str]] = [[], [], ["127.0.0.1", "127.0.0.2"]]
+    asked: list[str] = []
+
+    def find_addresses(*_: object) -> list[str]:
+        if not found:
+            return ["127.0.0.1", "127.0.0.2"]
+        if not (addresses := found.pop(0)):
+            raise OSError(2, "Name or service not known")
+        return addresses
+
+    monkeypatch.setattr(driving, "find_addresses", find_addresses)
+    monkeypatch.setattr(driving, "accept", lambda address, *_: asked.append(address))
+    identifier = begin(taxi)
+    # With no time for requests, the rollout ends at the first look.
+    ended = drive(taxi, identifier, lambda: places, replace(PACE, load=5.0, traffic=-600.0))
+
+    port = places.candidate.rpartition(":")[2]
+    assert asked == [f"127.0.0.1:{port}", f"127.0.0.2:{port}"]
+    assert ended.outcome == "inconclusive"
+
+
 class TestWaitingForTheGateway:
     def test_a_gateway_that_follows(self, taxi: ServedModel, places: Places, gateway: Gateway) -> None:
         gateway.states = ["pending", ServingError("away"), "silent", "applied"]

@@ -18,4 +18,4 @@ def test_a_server_that_is_not_there(monkeypatch, host):
     with pytest.raises(StorageError, match=uri) as caught, explained(uri):
         MlflowClient(uri).search_experiments()
 
-    assert ("option mlflow" in str(caught.value)) == (host != "127.0.0.1")
+    assert ("http://mlflow:5000" in str(caught.value)) == (host != "127.0.0.1")

@@ -10,6 +10,14 @@
     answers        which outputs are compared, and rows of the prediction log
     recorded       the answers so far, rollout-answers.json
     joining        labels that are joined with answers
+    cluster        the servers and the gateway, from environment variables
+
+In a cluster:
+
+    kubernetes      objects of the namespace
+    scaling         starts and stops the candidate servers
+    cluster_routes  divides requests without Envoy
+    server_counts   counts them without Envoy
 
 The statistics are plain functions from counts and arrays to results, which stay valid however often a rollout is looked at.
 The state between two looks is a frozen dataclass that `tiffin.artifacts.documents` writes as JSON, so that another process

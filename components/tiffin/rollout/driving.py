@@ -324,15 +324,23 @@ def _accept_all(
     address: str, served: ServedModel, version: int, deadline_seconds: float, check: Callable[[], None]
 ) -> None:
     """Wait until each server behind an address answers with a version: those that run already load it later."""
-    # Also until there is a server.
-    accept(address, served, version, None, deadline_seconds, check)
+    deadline = time.monotonic() + deadline_seconds
+    # The name of servers that are being started. gRPC would look it up again after half a minute at the earliest.
+    while not (found := _find_servers(address)) and time.monotonic() < deadline:
+        check()
+        time.sleep(0.2)
+    for one in found if len(found) > 1 else [address]:
+        accept(one, served, version, None, max(1.0, deadline - time.monotonic()), check)
+
+
+def _find_servers(address: str) -> list[str]:
+    """Return the address of each server behind one; none if its name does not resolve."""
     host, _, port = address.rpartition(":")
     try:
         found = find_addresses(host.strip("[]"), int(port))
     except (OSError, ValueError):
-        return
-    for one in found if len(found) > 1 else ():
-        accept(f"[{one}]:{port}" if ":" in one else f"{one}:{port}", served, version, None, deadline_seconds, check)
+        return []
+    return [f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in found]
 
 
 def wait_for_gateway(
