@@ -71,7 +71,10 @@ def test_status_of_a_model_without_a_rollout(taxi: ServedModel, state: Path) -> 
         (["start", "taxi", "2", "--why", "x", "--step", "5"], "'5'"),
         (["start", "taxi", "2", "--why", "x", "--step", "weigth=5"], "'weigth'"),
         (["start", "taxi", "2", "--why", "x", "--max-error-share", "2"], "max_error_share=2"),
+        (["start", "taxi", "2", "--why", "x", "--min-agreement", "0.9"], "min_agreement=0.9"),
+        (["start", "taxi", "2", "--why", "x", "--max-distance", "1"], "max_distance=1"),
         (["pause", "--why", "x"], "'taxi'"),
+        (["labels", "taxi", "labels.csv"], "'taxi'"),
     ],
 )
 def test_what_cannot_be_started(taxi: ServedModel, state: Path, arguments: list[str], named: str) -> None:
@@ -93,6 +96,13 @@ def test_the_gateway_follows_the_serving_root_of_its_state_folder(
     assert status == 2
     assert str(other) in output
     assert read_rollout(ServedModel(str(other), "taxi")) == (None, None)
+
+
+def test_limits_of_answers_need_the_prediction_log(taxi: ServedModel, state: Path, address: str) -> None:
+    status, output = run(state, "start", "taxi", "2", "--why", "x", "--max-distance", "0.1")
+
+    assert (status, "--no-record" in output) == (2, True)
+    assert read_rollout(taxi) == (None, None)
 
 
 def test_people_take_part_in_a_rollout(taxi: ServedModel, state: Path, address: str) -> None:

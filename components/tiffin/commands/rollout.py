@@ -121,12 +121,12 @@ def start(
     planned = make_steps(strategy, [_parse_step(one) for one in steps], sticky=sticky)
     limits = Limits(max_error_share, max_latency_ratio, min_agreement, max_distance)
     check_limits(limits, planned)
-    if limits.needs_answers and not find_places(place).log:
+    places = find_places(place)
+    if limits.needs_answers and not places.log:
         raise InputError(
             "--min-agreement and --max-distance need the prediction log. Received: a gateway that writes none. Start it "
             "without --no-record."
         )
-    find_places(place)
     started = course.start(
         served, version, by, strategy=strategy, steps=planned, limits=limits, sticky=sticky,  # type: ignore[arg-type]
         allow_signature_change=allow_signature_change,

@@ -18,7 +18,15 @@ def check_signatures(served: ServedModel, stable: int, version: int) -> None:
         version: Version that should take its place.
     """
     files = {number: served.locate(VERSIONS, str(number), "saved_model.pb") for number in (stable, version)}
-    contents = {number: found[0] if (found := storage.read(file)) else b"" for number, file in files.items()}
+    contents = {}
+    for number, file in files.items():
+        found = storage.read(file)
+        if found is None:
+            raise InputError(
+                f"The signatures of version {number} of the model '{served.name}' cannot be compared. Received: no file "
+                f"'{file}'. If all clients can use version {version}, pass --allow-signature-change."
+            )
+        contents[number] = found[0]
     if contents[stable] == contents[version]:
         return
     before, after = (parse_signatures(contents[number], files[number]) for number in (stable, version))
