@@ -77,9 +77,10 @@ def why_failed(failure: Failure, kills: Sequence[Kill]) -> str:
     for kill in kills:
         if kill.kind in ("driver", "recorder") or failure.ended < kill.at:
             continue
-        if failure.begun <= kill.at + _ON_THEIR_WAY_SECONDS:
+        is_envoy = kill.kind in ("envoy", "gateway")
+        if failure.begun <= kill.at + (0 if is_envoy else _ON_THEIR_WAY_SECONDS):
             return f"in flight at the killed {kill.kind}"
-        if kill.kind in ("envoy", "gateway") and failure.begun <= kill.back:
+        if is_envoy and failure.begun <= kill.back:
             return "no Envoy"
         if failure.ended - failure.begun >= _RETRY_SECONDS:
             return "the server took longer to start than Envoy retries"
