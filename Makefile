@@ -138,6 +138,7 @@ bench: setup ## Run the benchmarks and compare with other tools. LONG=--long for
 	@TF_CPP_MIN_LOG_LEVEL=3 .venvs/model/bin/python tests/benchmarks/memory.py
 	@.venvs/model/bin/python tests/benchmarks/serving.py
 	@.venvs/sdk/bin/python tests/benchmarks/rollout_load.py
+	@.venvs/sdk/bin/python tests/benchmarks/gateway_load.py
 	@.venvs/model/bin/python tests/benchmarks/gateway.py
 	@.venvs/sdk/bin/python tests/benchmarks/rollout_tests.py --draws 400
 	@.venvs/gateway/bin/python tests/benchmarks/recorder.py
