@@ -3,7 +3,6 @@
     TIFFIN_SERVING_ADDRESS        host:port of the stable servers' gRPC API
     TIFFIN_CANDIDATE_ADDRESS      the same of the candidate servers
     TIFFIN_CANDIDATE_DEPLOYMENT   their Deployment, which is scaled from zero; empty if they start by themselves
-    TIFFIN_LOG_ROOT               the prediction log; empty for none
     TIFFIN_ROUTES                 what divides the requests: envoy, gateway-api or istio
 
 With Envoy, which follows the serving root:
@@ -11,8 +10,9 @@ With Envoy, which follows the serving root:
     TIFFIN_GATEWAY_ADDRESS        host:port of the gateways, which tell whether they have taken over the traffic
     TIFFIN_GATEWAY_METRICS        http://host:port of their metrics
     TIFFIN_PROMETHEUS             http://host:port of a Prometheus that has them; in place of TIFFIN_GATEWAY_METRICS
+    TIFFIN_LOG_ROOT               the prediction log; empty if requests are not recorded
 
-With Gateway API or Istio, whose objects the rollout changes:
+With Gateway API or Istio, whose objects the rollout changes, and which record no requests:
 
     TIFFIN_SERVING_METRICS        http://host:port/path of the stable servers' metrics
     TIFFIN_CANDIDATE_METRICS      the same of the candidate servers
@@ -73,19 +73,19 @@ def find_places(environment: Mapping[str, str], account: Path = ACCOUNT) -> Plac
     if api and deployment:
         kubernetes.read(api, scale_of(deployment))
         places = replace(places, scale=partial(scale, api, deployment))
-    return replace(places, stable=stable, candidate=candidate, log=environment.get("TIFFIN_LOG_ROOT", ""))
+    return replace(places, stable=stable, candidate=candidate)
 
 
 def _with_envoy(environment: Mapping[str, str], api: Api | None) -> Places:
-    gateway = _find_address(environment, "TIFFIN_GATEWAY_ADDRESS", ENVOY)
+    gateway, log = _find_address(environment, "TIFFIN_GATEWAY_ADDRESS", ENVOY), environment.get("TIFFIN_LOG_ROOT", "")
     if url := environment.get(prometheus.VARIABLE, ""):
         prometheus.split_url(url)
         # Another namespace may have a model of the same name.
         read = partial(prometheus.read_prometheus, namespace=api.namespace if api else "")
-        return Places("", "", gateway, url, read=read)
+        return Places("", "", gateway, url, log, read=read)
     metrics = _find(environment, "TIFFIN_GATEWAY_METRICS", ENVOY)
     stats.split_url(metrics)
-    return Places("", "", gateway, metrics)
+    return Places("", "", gateway, metrics, log)
 
 
 def _with_objects(environment: Mapping[str, str], api: Api, routes: str) -> Places:
