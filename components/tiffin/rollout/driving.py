@@ -229,10 +229,12 @@ def _load(served: ServedModel, rollout: Rollout, places: Places, pace: Pace, say
 
 def _look(served: ServedModel, rollout: Rollout, places: Places, pace: Pace, tell: Callable[[str], None]) -> None:
     """Look at what the gateways have counted and recorded, and go on with the rollout, end it, or wait."""
+    problem = ""
     try:
         reading = places.read(places.metrics, served.name)
     except ServingError as error:
-        tell(f"no look was possible: {error}")
+        problem = f"the requests cannot be counted: {error}"
+        tell(problem)
         reading = {}
     answers = _read_answers(served, rollout, places, tell)
     progress = look(rollout.progress or begin(rollout.limits), reading, rollout.limits)
@@ -250,7 +252,7 @@ def _look(served: ServedModel, rollout: Rollout, places: Places, pace: Pace, tel
         why = f"{progress.requests} requests within {seconds / 60:.0f} minutes, and not {step.min_requests}"
         if missing and progress.requests >= step.min_requests:
             why = f"{step.min_requests - missing} recorded answers within {seconds / 60:.0f} minutes, and not {step.min_requests}"
-        course.stop(served, rollout.id, "inconclusive", why)
+        course.stop(served, rollout.id, "inconclusive", problem or why)
     else:
         _keep(served, rollout, progress)
         if seconds >= 60 * step.minutes:

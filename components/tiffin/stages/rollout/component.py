@@ -19,7 +19,7 @@ def roll_out_model(
     sticky: str = "",
     allow_signature_change: bool = False,
     deadline_hours: float = 24.0,
-    load_seconds: float = 300.0,
+    load_seconds: float = 900.0,
     look_seconds: float = 5.0,
     serving_root: str = "",
     why: str = "",

@@ -37,7 +37,7 @@ def roll_out(
     sticky: str = "",
     allow_signature_change: bool = False,
     deadline_hours: float = 24.0,
-    load_seconds: float = 300.0,
+    load_seconds: float = 900.0,
     look_seconds: float = 5.0,
     serving_root: str = "",
     why: str = "",
@@ -57,7 +57,7 @@ def roll_out(
         sticky: Header that divides the requests; empty to divide them at random.
         allow_signature_change: Whether the version may have other signatures than the one in production. Defaults to False.
         deadline_hours: Time from the start to the end, in hours, above 0. Defaults to 24.
-        load_seconds: Time for servers to load the version and answer, in seconds, above 0. Defaults to 300.
+        load_seconds: Time for servers to load the version and answer, in seconds, above 0. Defaults to 900.
         look_seconds: Time between looks, in seconds, at least 0.1. Defaults to 5.
         serving_root: Path or URI; empty for the environment variable TIFFIN_SERVING_ROOT.
         why: Reason recorded in the rollout and the history.
