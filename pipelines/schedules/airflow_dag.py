@@ -25,7 +25,10 @@ with DAG(
         append_env=True,
         # The names in manifests/. Remove TIFFIN_MOUNT if the serving root is on gs://, as in the overlay gcp.
         env={
-            "TIFFIN_MOUNT": "evaluate-model=tiffin-serving-root:/serving deploy-model=tiffin-serving-root:/serving roll-out-model=tiffin-serving-root:/serving",
+            "TIFFIN_MOUNT": (
+                "evaluate-model=tiffin-serving-root:/serving deploy-model=tiffin-serving-root:/serving "
+                "roll-out-model=tiffin-serving-root:/serving"
+            ),
             "TIFFIN_SERVICE_ACCOUNT": "tiffin-pipeline",
             # Who asks for the run, in the history of deployments.
             "TIFFIN_USER": "airflow",

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tiffin.rollout.agreement import Rule
 from tiffin.rollout.answers import Choice, Versions, choose, read_rows, wanted_columns
+from tiffin.rollout.statistics.agreement import Rule
 
 VERSIONS = Versions(1, 2, 0, 100)
 

@@ -13,11 +13,12 @@ from support.serving_roots import ADA, BOB, make_saved_model, put
 from support.waiting import free_port, until
 from tiffin.errors import InputError, ServingError
 from tiffin.gateway.applied import State
-from tiffin.rollout import course, driving, kubernetes
+from tiffin.rollout import course, driving
+from tiffin.rollout.cluster import kubernetes
+from tiffin.rollout.cluster.scaling import scale
 from tiffin.rollout.document import read_rollout
 from tiffin.rollout.driving import Pace, Places, drive, wait_for_gateway
 from tiffin.rollout.plan import Step
-from tiffin.rollout.scaling import scale
 from tiffin.serving.root import ServedModel
 
 PACE = Pace(look=0.01, load=0.3, traffic=0.3)

@@ -9,7 +9,7 @@ from tiffin.artifacts import documents
 from tiffin.gateway.stats import Side
 from tiffin.rollout.evidence import Progress, begin, begin_step, look
 from tiffin.rollout.plan import Limits
-from tiffin.rollout.shares import Tally
+from tiffin.rollout.statistics.shares import Tally
 
 LIMITS = Limits()
 BOUNDS = (1.0, 2.0, 4.0, 8.0)

@@ -20,7 +20,7 @@ from tiffin.rollout.evidence import Counted, Progress
 from tiffin.rollout.plan import Step
 from tiffin.rollout.recording import is_recorded
 from tiffin.rollout.settling import settle
-from tiffin.rollout.shares import Tally
+from tiffin.rollout.statistics.shares import Tally
 from tiffin.rollout.verification import repair_rollout, verify_rollout
 from tiffin.serving.history import read_history
 from tiffin.serving.root import STABLE, ServedModel

@@ -17,7 +17,7 @@ import yaml
 
 from support import certificates
 from support.manifest_rendering import read_goldens
-from tiffin.rollout.kubernetes import Api
+from tiffin.rollout.cluster.kubernetes import Api
 
 NAMESPACE = "team"
 ACCOUNT = "tiffin-pipeline"

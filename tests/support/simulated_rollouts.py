@@ -7,8 +7,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from tiffin.rollout import decision, distributions, latencies, shares
-from tiffin.rollout.histograms import Histogram
+from tiffin.rollout.statistics import decision, distributions, latencies, shares
+from tiffin.rollout.statistics.histograms import Histogram
 
 TESTS = tuple(decision.WEIGHTS)
 # TensorFlow Serving's bins of :tensorflow:serving:request_latency, in microseconds.

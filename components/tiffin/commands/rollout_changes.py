@@ -132,9 +132,9 @@ def find_places(place: Installation) -> Any:
     from tiffin.local.serving import serving_root
 
     if os.environ.get(GATEWAY.variable) or os.environ.get("TIFFIN_ROUTES"):
-        from tiffin.rollout import cluster
+        from tiffin.rollout.cluster import places as named
 
-        return cluster.find_places(os.environ)
+        return named.find_places(os.environ)
     if place.root != str(serving_root(place.state)):
         raise InputError(
             f"A rollout works with the gateway of --state, which follows '{serving_root(place.state)}'. Received: "

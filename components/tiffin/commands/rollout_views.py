@@ -49,7 +49,7 @@ def labelled(label: str, text: str) -> list[str]:
 
 
 def _counted(counted: Any) -> str:
-    from tiffin.rollout.histograms import quantile
+    from tiffin.rollout.statistics.histograms import quantile
 
     tally = counted.tally
     times = [(name, quantile(counted.latency, share)) for name, share in (("p50", 0.5), ("p99", 0.99))]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tiffin.rollout.agreement import Rule, find_spread
+from tiffin.rollout.statistics.agreement import Rule, find_spread
 from tiffin.serving.log_rows import Batch
 from tiffin.serving.prediction_log import INPUT, OUTPUT, UNNAMED_OUTPUT
 

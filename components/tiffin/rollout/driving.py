@@ -16,12 +16,13 @@ from tiffin.gateway.applied import State, find_state
 from tiffin.gateway.stats import find_addresses, read_stats
 from tiffin.governance.acceptance import accept
 from tiffin.governance.promotion import promoting
-from tiffin.rollout import course, histograms, recorded
+from tiffin.rollout import course, recorded
 from tiffin.rollout.document import Rollout
 from tiffin.rollout.evidence import Progress, Reading, begin, begin_step, look
 from tiffin.rollout.plan import Limits
 from tiffin.rollout.recorded import Recorded
 from tiffin.rollout.settling import find_candidates, settle
+from tiffin.rollout.statistics import histograms
 from tiffin.serving.history import read_history
 from tiffin.serving.root import ServedModel
 

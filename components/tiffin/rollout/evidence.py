@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tiffin.gateway.stats import Side
-from tiffin.rollout import decision, histograms, latencies, shares
-from tiffin.rollout.decision import Decision
-from tiffin.rollout.histograms import Histogram
-from tiffin.rollout.latencies import LatencyEvidence
 from tiffin.rollout.plan import Limits
-from tiffin.rollout.shares import Tally
+from tiffin.rollout.statistics import decision, histograms, latencies, shares
+from tiffin.rollout.statistics.decision import Decision
+from tiffin.rollout.statistics.histograms import Histogram
+from tiffin.rollout.statistics.latencies import LatencyEvidence
+from tiffin.rollout.statistics.shares import Tally
 
 # The tests that counts allow.
 TESTS = ("errors", "latency_p50", "latency_p99")

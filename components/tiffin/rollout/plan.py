@@ -54,7 +54,7 @@ class Limits:
         min_agreement: Share of the copies, from 0 to 1, that the candidate answers as the stable version does; None for no
             limit.
         max_distance: Distance between the predictions of both versions, from 0 and below 1, see
-            `tiffin.rollout.distributions`; None for no limit.
+            `tiffin.rollout.statistics.distributions`; None for no limit.
     """
 
     max_error_share: float = 0.0

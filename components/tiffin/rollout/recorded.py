@@ -18,8 +18,6 @@ import numpy as np
 from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.errors import Conflict, InputError
-from tiffin.rollout import agreement, distributions, histograms, intervals
-from tiffin.rollout.agreement import Agreement
 from tiffin.rollout.answers import (
     LEAST_SAMPLE,
     MOST_SAMPLE,
@@ -31,10 +29,12 @@ from tiffin.rollout.answers import (
     read_rows,
     wanted_columns,
 )
-from tiffin.rollout.distributions import Comparison
 from tiffin.rollout.document import Rollout
-from tiffin.rollout.histograms import Histogram
-from tiffin.rollout.intervals import Moments
+from tiffin.rollout.statistics import agreement, distributions, histograms, intervals
+from tiffin.rollout.statistics.agreement import Agreement
+from tiffin.rollout.statistics.distributions import Comparison
+from tiffin.rollout.statistics.histograms import Histogram
+from tiffin.rollout.statistics.intervals import Moments
 from tiffin.serving.log_rows import open_file
 from tiffin.serving.prediction_log import LogFile, find_files, start_of_hour
 from tiffin.serving.root import ROLLOUT_ANSWERS, ServedModel, State

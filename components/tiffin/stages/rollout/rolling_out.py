@@ -10,7 +10,8 @@ from tiffin.errors import InputError
 from tiffin.governance.aliases import follow_or_warn
 from tiffin.governance.identity import check_person, find_account, person_or_account
 from tiffin.printing import printable
-from tiffin.rollout import cluster, course
+from tiffin.rollout import course
+from tiffin.rollout.cluster.places import find_places
 from tiffin.rollout.document import Rollout, read_rollout
 from tiffin.rollout.driving import Pace, drive
 from tiffin.rollout.evidence import Progress
@@ -84,7 +85,7 @@ def roll_out(
     check_person(requested_by)
     planned, allowed = make_steps(strategy, steps, sticky=sticky), make_limits(limits or {})
     served = ServedModel(resolve_root(root), name)
-    places = cluster.find_places(os.environ)
+    places = find_places(os.environ)
     if allowed.needs_answers and not places.log:
         raise InputError(
             "min_agreement and max_distance in limits need the prediction log. Received: no TIFFIN_LOG_ROOT. Set it to the root "

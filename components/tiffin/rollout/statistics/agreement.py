@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 
 from tiffin.errors import InputError
-from tiffin.rollout import histograms, intervals
-from tiffin.rollout.histograms import Histogram
-from tiffin.rollout.intervals import Interval, Moments
+from tiffin.rollout.statistics import histograms, intervals
+from tiffin.rollout.statistics.histograms import Histogram
+from tiffin.rollout.statistics.intervals import Interval, Moments
 
 # Rows with the largest differences that are kept.
 LARGEST = 10

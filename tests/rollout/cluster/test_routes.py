@@ -12,8 +12,8 @@ from tiffin.gateway.grpc_route import make_rules
 from tiffin.gateway.table import Served, Table
 from tiffin.gateway.traffic import Traffic
 from tiffin.gateway.virtual_service import make_routes
-from tiffin.rollout import cluster_routes
-from tiffin.rollout.cluster_routes import ROUTERS
+from tiffin.rollout.cluster import routes as cluster_routes
+from tiffin.rollout.cluster.routes import ROUTERS
 from tiffin.serving.root import GATEWAY
 
 CANARY, EMPTY = Table({"taxi": Served(1, Traffic(2, weight=5.0))}), Table({})

@@ -16,7 +16,7 @@ from tiffin.gateway.grpc_route import make_rules
 from tiffin.gateway.table import Table, parse_table
 from tiffin.gateway.virtual_service import make_routes
 from tiffin.governance.changes import pauses
-from tiffin.rollout.kubernetes import Api, Resource, patch, read
+from tiffin.rollout.cluster.kubernetes import Api, Resource, patch, read
 from tiffin.serving.root import GATEWAY
 
 # Digest of the table that the object was last changed to.

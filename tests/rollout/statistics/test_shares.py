@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tiffin.artifacts import documents
 from tiffin.errors import InputError
-from tiffin.rollout import shares
-from tiffin.rollout.shares import Evidence, Tally, look
+from tiffin.rollout.statistics import shares
+from tiffin.rollout.statistics.shares import Evidence, Tally, look
 
 
 def plus(tally: Tally, requests: int, errors: int) -> Tally:

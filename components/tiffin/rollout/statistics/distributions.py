@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tiffin.errors import InputError
-from tiffin.rollout.histograms import Histogram
+from tiffin.rollout.statistics.histograms import Histogram
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from tiffin.errors import InputError, ServingError
 from tiffin.gateway.stats import Side
 from tiffin.model_server.metrics import PATH, Metrics
 from tiffin.rollout import evidence
+from tiffin.rollout.cluster.counts import parse_side, read_servers
 from tiffin.rollout.evidence import Progress
 from tiffin.rollout.plan import Limits
-from tiffin.rollout.server_counts import parse_side, read_servers
 from tiffin.serving.counters import read_pages
 
 

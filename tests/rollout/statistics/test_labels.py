@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiffin.errors import InputError
-from tiffin.rollout.intervals import Interval
-from tiffin.rollout.labels import Answer, Labels, Metric, collect, measure
+from tiffin.rollout.statistics.intervals import Interval
+from tiffin.rollout.statistics.labels import Answer, Labels, Metric, collect, measure
 
 
 def logged(route: str, outputs: dict[str, object]) -> list[Answer]:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiffin.errors import InputError
-from tiffin.rollout.distributions import compare, radius
-from tiffin.rollout.histograms import Histogram, count, merge
+from tiffin.rollout.statistics.distributions import compare, radius
+from tiffin.rollout.statistics.histograms import Histogram, count, merge
 
 BINS = (0.25, 0.5, 0.75)
 

@@ -3,7 +3,7 @@
 A Deployment without replicas has no autoscaler: Kubernetes disables it at 0. With one replica, it adds more as it is set up.
 """
 
-from tiffin.rollout.kubernetes import Api, Resource, patch, read
+from tiffin.rollout.cluster.kubernetes import Api, Resource, patch, read
 
 ROLE = "tiffin-candidate-scaler"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from support.simulated_rollouts import Plan, best_power, run
 from tiffin.errors import InputError
-from tiffin.rollout.decision import WEIGHTS, decide, find_levels
+from tiffin.rollout.statistics.decision import WEIGHTS, decide, find_levels
 
 
 def test_without_evidence() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiffin.rollout.intervals import (
+from tiffin.rollout.statistics.intervals import (
     LEAST_ROWS,
     Interval,
     Moments,

@@ -19,8 +19,8 @@ from typing import Literal
 import numpy as np
 
 from tiffin.errors import InputError
-from tiffin.rollout import distributions, intervals
-from tiffin.rollout.intervals import Interval
+from tiffin.rollout.statistics import distributions, intervals
+from tiffin.rollout.statistics.intervals import Interval
 
 STABLE, CANDIDATE = "stable", "candidate"
 # Probabilities are clipped to this, so that the log loss is bounded; the epsilon of float32, as in the evaluation.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tiffin.artifacts import documents
 from tiffin.errors import InputError
-from tiffin.rollout.agreement import Agreement, Answers, Pair, Rule, add, find_spread, merge, pair, start
+from tiffin.rollout.statistics.agreement import Agreement, Answers, Pair, Rule, add, find_spread, merge, pair, start
 
 SCORE = {"score": Rule("probability")}
 NUMBER = {"y": Rule("number", spread=10.0, tolerance=0.01)}

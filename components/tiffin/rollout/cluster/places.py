@@ -25,11 +25,12 @@ from pathlib import Path
 
 from tiffin.errors import InputError, did_you_mean
 from tiffin.gateway import prometheus, stats
-from tiffin.rollout import cluster_routes, kubernetes
+from tiffin.rollout.cluster import kubernetes
+from tiffin.rollout.cluster import routes as cluster_routes
+from tiffin.rollout.cluster.counts import read_servers
+from tiffin.rollout.cluster.kubernetes import ACCOUNT, Api
+from tiffin.rollout.cluster.scaling import scale, scale_of
 from tiffin.rollout.driving import Places
-from tiffin.rollout.kubernetes import ACCOUNT, Api
-from tiffin.rollout.scaling import scale, scale_of
-from tiffin.rollout.server_counts import read_servers
 from tiffin.serving import counters
 
 ENVOY = "envoy"

@@ -14,9 +14,9 @@ import math
 from dataclasses import dataclass, field, replace
 
 from tiffin.errors import InputError
-from tiffin.rollout import histograms, shares
-from tiffin.rollout.histograms import Histogram
-from tiffin.rollout.shares import Evidence, Tally
+from tiffin.rollout.statistics import histograms, shares
+from tiffin.rollout.statistics.histograms import Histogram
+from tiffin.rollout.statistics.shares import Evidence, Tally
 
 # Requests of the stable version before a bound is chosen.
 LEAST_REQUESTS = 100

@@ -7,10 +7,10 @@ import pytest
 from support.kubernetes_api import DEPLOYMENT, Cluster, running_cluster
 from support.waiting import free_port
 from tiffin.errors import Conflict, InputError, ServingError
-from tiffin.rollout import kubernetes
-from tiffin.rollout.cluster_routes import ROUTERS
-from tiffin.rollout.kubernetes import find_api, patch, read
-from tiffin.rollout.scaling import scale, scale_of
+from tiffin.rollout.cluster import kubernetes
+from tiffin.rollout.cluster.kubernetes import find_api, patch, read
+from tiffin.rollout.cluster.routes import ROUTERS
+from tiffin.rollout.cluster.scaling import scale, scale_of
 
 SCALE = scale_of("tiffin-candidate")
 

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiffin.errors import InputError
-from tiffin.rollout.histograms import Histogram, count, difference, from_cumulative, has_restarted, merge, quantile
+from tiffin.rollout.statistics.histograms import (
+    Histogram,
+    count,
+    difference,
+    from_cumulative,
+    has_restarted,
+    merge,
+    quantile,
+)
 
 BOUNDS = (1.0, 2.0, 4.0)
 

@@ -10,8 +10,8 @@ from support.manifest_rendering import read_goldens
 from tiffin.errors import InputError
 from tiffin.gateway.applied import find_state
 from tiffin.gateway.stats import read_stats
-from tiffin.rollout import cluster_routes
-from tiffin.rollout.cluster import find_places
+from tiffin.rollout.cluster import routes as cluster_routes
+from tiffin.rollout.cluster.places import find_places
 from tiffin.rollout.driving import Places
 
 LOCAL = {

@@ -7,9 +7,9 @@ import pytest
 
 from tiffin.artifacts import documents
 from tiffin.errors import InputError
-from tiffin.rollout.histograms import Histogram
-from tiffin.rollout.latencies import LatencyEvidence, Limit, find_limit, look
-from tiffin.rollout.shares import Evidence, Tally
+from tiffin.rollout.statistics.histograms import Histogram
+from tiffin.rollout.statistics.latencies import LatencyEvidence, Limit, find_limit, look
+from tiffin.rollout.statistics.shares import Evidence, Tally
 
 BOUNDS = (10.0, 20.0, 40.0, 80.0)
 
