@@ -20,7 +20,7 @@ import duckdb
 import pytest
 
 from support import rollouts
-from support.rollout_kills import BAD, KINDS, Failure, Load, Scene
+from support.rollout_kills import BAD, FAILS_ABOVE, KINDS, Failure, Load, Scene
 from support.waiting import is_alive, until
 from tiffin.governance.verification import verify_history
 from tiffin.local import gateway
@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.runs, pytest.mark.timeout(300 + 120 * COUNT)]
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     served = rollouts.publish(tmp_path)
-    rollouts.publish_versions(served, tmp_path / "models", [BAD], fails_above=0.5)
+    rollouts.publish_versions(served, tmp_path / "models", [BAD], fails_above=FAILS_ABOVE)
     scene = Scene(served)
     yield scene
     scene.stop()
