@@ -120,9 +120,11 @@ def cycle(served: ServedModel, address: str) -> Iterator[rollouts.Change]:
 
 
 def roll_out(served: ServedModel, version: int, strategy: Strategy, steps: tuple[Step, ...]) -> str:
-    """Roll a version out; return the outcome, with the reason unless it was promoted."""
+    """Roll a version out; return the outcome, or the reason of an end that is not because of the version's errors."""
     started = course.start(served, version, _AUTHOR, strategy=strategy, steps=steps, limits=_LIMITS)
-    return drive(served, started.id, lambda: find_places(Path(served.root).parent), _PACE).outcome
+    ended = drive(served, started.id, lambda: find_places(Path(served.root).parent), _PACE)
+    is_found = ended.progress is not None and ended.progress.decision.leading == "errors"
+    return ended.outcome if ended.outcome == "promoted" or is_found else ended.reason
 
 
 def back(served: ServedModel, address: str) -> str:
