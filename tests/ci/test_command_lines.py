@@ -225,7 +225,7 @@ class TestAirflow:
     def test_skips_a_run_that_a_gate_stopped(
         self, backend: kfp_backend.Server, task: airflow_stand_in.BashOperator
     ) -> None:
-        backend.set(pictures=[{"state": "FAILED", "tasks": {"validate-examples": "SUCCEEDED", "stop-run-2": "FAILED"}}])
+        backend.set(pictures=[{"state": "FAILED", "tasks": {"validate-examples": "SUCCEEDED", "stop-run-3": "FAILED"}}])
 
         with pytest.raises(airflow_stand_in.AirflowSkipException):
             task.execute()

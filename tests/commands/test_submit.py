@@ -167,7 +167,7 @@ def test_wait_follows_a_run_to_its_end(backend: kfp_backend.Server, spec: Path) 
 
 
 def test_a_run_that_a_gate_stops_exits_with_3_and_the_gate(backend: kfp_backend.Server) -> None:
-    tasks = {"ingest-examples": "SUCCEEDED", "validate-examples": "SUCCEEDED", "stop-run-2": "FAILED"}
+    tasks = {"ingest-examples": "SUCCEEDED", "validate-examples": "SUCCEEDED", "stop-run-3": "FAILED"}
     backend.set(pictures=[{"state": "FAILED", "tasks": {**tasks, "summarize-run": "SUCCEEDED"}}])
 
     status, output, errors = tiffin("submit", "training", *QUICK, "--json", "--host", backend.address)

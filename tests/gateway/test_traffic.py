@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from tiffin.errors import Conflict, InputError
-from tiffin.gateway.traffic import Traffic, check_traffic, parse_traffic, read_traffic, write_traffic
+from tiffin.gateway.traffic import Traffic, check_traffic
+from tiffin.gateway.traffic_document import parse_traffic, read_traffic, write_traffic
 from tiffin.serving.root import TRAFFIC, ServedModel
 
 

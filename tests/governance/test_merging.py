@@ -4,7 +4,8 @@ import pytest
 
 from support.serving_roots import ADA, make_saved_model, put
 from tiffin.gateway.table import Served, Table, parse_table
-from tiffin.gateway.traffic import Traffic, write_traffic
+from tiffin.gateway.traffic import Traffic
+from tiffin.gateway.traffic_document import write_traffic
 from tiffin.governance.merging import find_stale, merge
 from tiffin.governance.promotion import roll_back
 from tiffin.serving import model_config

@@ -183,8 +183,8 @@ def test_only_the_tail_of_a_huge_log_is_kept(follow: Follow) -> None:
 
 @pytest.mark.parametrize("retried", [False, True])
 def test_a_gate_has_its_reason(follow: Follow, retried: bool) -> None:
-    texts = {"stop-run-2": ["error: The validation did not pass: 1 anomaly in 'fare'.\n"]}
-    tasks = {"ingest-examples": "SUCCEEDED", "stop-run-2": "FAILED"}
+    texts = {"stop-run-3": ["error: The validation did not pass: 1 anomaly in 'fare'.\n"]}
+    tasks = {"ingest-examples": "SUCCEEDED", "stop-run-3": "FAILED"}
 
     submission, output = follow(texts, tasks, spec=load_spec("training"), retried=retried)
 
@@ -195,7 +195,7 @@ def test_a_gate_has_its_reason(follow: Follow, retried: bool) -> None:
 
 
 def test_a_gate_without_a_log_is_named(follow: Follow) -> None:
-    tasks = {"ingest-examples": "SUCCEEDED", "stop-run-2": "FAILED"}
+    tasks = {"ingest-examples": "SUCCEEDED", "stop-run-3": "FAILED"}
 
     submission, _ = follow({}, tasks, spec=load_spec("training"), logs_from="none")
 

@@ -16,7 +16,8 @@ from support import rollouts
 from support.waiting import is_alive, until
 from tiffin import storage
 from tiffin.errors import ServingError
-from tiffin.gateway.traffic import Traffic, write_traffic
+from tiffin.gateway.traffic import Traffic
+from tiffin.gateway.traffic_document import write_traffic
 from tiffin.governance.merging import merge
 from tiffin.local import gateway, programs, serving
 from tiffin.serving import Client

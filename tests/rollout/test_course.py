@@ -6,7 +6,8 @@ import pytest
 from support.serving_roots import ADA, BOB, EVE, make_saved_model, put, wait
 from tiffin.errors import Conflict, InputError
 from tiffin.gateway.table import Served, Table, parse_table
-from tiffin.gateway.traffic import Traffic, read_traffic
+from tiffin.gateway.traffic import Traffic
+from tiffin.gateway.traffic_document import read_traffic
 from tiffin.governance.promotion import roll_back
 from tiffin.rollout import course
 from tiffin.rollout.document import Rollout, read_rollout

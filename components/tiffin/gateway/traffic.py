@@ -1,17 +1,13 @@
 """Where the requests for a model go: to the stable servers, to the candidate servers, or to both.
 
-    <serving root>/<model>/traffic.json
-
-Without the file, all requests go to the stable servers.
+Imports nothing heavy, so that shares can be checked before a run starts.
 """
 
 import re
 from dataclasses import dataclass
 
-from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.errors import InputError
-from tiffin.serving.root import TRAFFIC, ServedModel, State
 
 _HEADER = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 # Weights are parts of 10,000, so a share has two decimals.
@@ -75,36 +71,3 @@ def check_traffic(traffic: Traffic) -> None:
             "sticky should be the name of a header: lower-case letters, digits and '-'. Received: "
             f"sticky='{traffic.sticky}'."
         )
-
-
-def parse_traffic(state: State, origin: str) -> Traffic:
-    """Return the traffic in a state of the file; all to stable if it does not exist.
-
-    Raises:
-        InputError: The content is not a traffic document, or its shares do not add up.
-    """
-    if state is None:
-        return Traffic()
-    traffic = documents.parse(state[0], Traffic, origin)
-    check_traffic(traffic)
-    return traffic
-
-
-def read_traffic(served: ServedModel) -> Traffic:
-    """Return where the requests for a model go.
-
-    Raises:
-        InputError: The file is invalid.
-    """
-    return parse_traffic(served.read(TRAFFIC), served.locate(TRAFFIC))
-
-
-def write_traffic(served: ServedModel, traffic: Traffic, state: State) -> None:
-    """Write the file, if its state is still the one that was read.
-
-    Raises:
-        InputError: The shares do not add up.
-        Conflict: Another process has changed the file.
-    """
-    check_traffic(traffic)
-    storage.compare_and_swap(served.locate(TRAFFIC), traffic.content, state[1] if state else None)

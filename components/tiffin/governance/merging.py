@@ -11,7 +11,7 @@ from typing import Any
 from tiffin import storage
 from tiffin.errors import Conflict, InputError
 from tiffin.gateway.table import Served, Table, parse_table
-from tiffin.gateway.traffic import parse_traffic
+from tiffin.gateway.traffic_document import parse_traffic
 from tiffin.serving import model_config
 from tiffin.serving.recording import read_recording
 from tiffin.serving.root import CANDIDATE, GATEWAY, STABLE, TRAFFIC, ServedModel, State, find_models, model_of

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tiffin.errors import InputError, ServingError, did_you_mean
-from tiffin.gateway.traffic import Traffic, read_traffic
+from tiffin.gateway.traffic import Traffic
+from tiffin.gateway.traffic_document import read_traffic
 from tiffin.governance.approval import find_approval
 from tiffin.governance.changes import adopt
 from tiffin.governance.verification import Finding, verify_history

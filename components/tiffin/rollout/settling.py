@@ -7,7 +7,7 @@ import time
 
 from tiffin import storage
 from tiffin.errors import Conflict
-from tiffin.gateway.traffic import parse_traffic, write_traffic
+from tiffin.gateway.traffic_document import parse_traffic, write_traffic
 from tiffin.governance.changes import pauses
 from tiffin.governance.merging import merge
 from tiffin.rollout.document import Rollout, read_rollout

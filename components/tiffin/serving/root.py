@@ -5,7 +5,7 @@
     <serving root>/<model>/candidate.config  ModelServerConfig of the candidate servers
     <serving root>/<model>/rollout.json      the rollout under way, or the last one, see `tiffin.rollout.document`
     <serving root>/<model>/rollout-answers.json  answers that it has compared, see `tiffin.rollout.recorded`
-    <serving root>/<model>/traffic.json      where requests go, see `tiffin.gateway.traffic`
+    <serving root>/<model>/traffic.json      where requests go, see `tiffin.gateway.traffic_document`
     <serving root>/<model>/history/          one record per change, see `tiffin.serving.history`
     <serving root>/<model>/aliases.json      what MLflow was last told, see `tiffin.governance.aliases`
     <serving root>/<model>/recording.json    what the prediction log keeps, see `tiffin.serving.recording`
