@@ -71,15 +71,18 @@ def test_a_copy_has_the_id_of_its_request(gateway: Gateway, caller: Caller, log:
     }  # fmt: skip
 
 
-def test_requests_by_rest(gateway: Gateway, log: Kept) -> None:
+@pytest.mark.parametrize("query", ["", "?7"])
+def test_requests_by_rest(gateway: Gateway, log: Kept, query: str) -> None:
     send(gateway, Traffic(2, weight=100))
     request = urllib.request.Request(
-        f"http://{gateway.address}/v1/models/taxi:predict", b'{"instances": [1]}', {"x-request-id": "rest"}
+        f"http://{gateway.address}/v1/models/taxi:predict{query}",
+        b'{"instances": [1]}',
+        {"x-request-id": f"rest{query}"},
     )
     with urllib.request.urlopen(request, timeout=20) as response:
         response.read()
-    assert until(lambda: log.of("rest"))
-    [entry] = log.of("rest")
+    assert until(lambda: log.of(f"rest{query}"))
+    [entry] = log.of(f"rest{query}")
 
     assert body_of(entry, "request") == b'{"instances": [1]}'
     assert body_of(entry, "response") == b'{"version": 2}'

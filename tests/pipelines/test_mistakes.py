@@ -110,7 +110,7 @@ def test_a_model_below_a_threshold_is_not_registered_or_deployed(tmp_path: Path)
     assert summary["verdict"]["passed"] is False
     assert summary["metrics"]["auc"] < 0.9999
     assert states(summary)["evaluate-model"] == "succeeded"
-    assert states(summary)["stop-run"] == "failed"
+    assert states(summary)["stop-run-2"] == "failed"
     assert "register-model" not in states(summary)
     assert (summary["model"], summary["serving"]) == (None, None)
     # The run is in MLflow, without a model.

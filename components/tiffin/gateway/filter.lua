@@ -103,7 +103,8 @@ end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
-  local path, kind = headers:get(":path") or "", headers:get("content-type") or ""
+  local path = (headers:get(":path") or ""):match("^[^?]*")  -- without the query
+  local kind = headers:get("content-type") or ""
   headers:remove("x-tiffin-pinned")
   local name, pinned, predicts
   local method = path:sub(1, #GRPC) == GRPC and path:sub(#GRPC + 1) or nil
