@@ -30,7 +30,8 @@ def write_pages(folder: Path) -> None:
     """Write every page and picture of the site into a new folder."""
     shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("generation", "__pycache__"))
     for page, source in COPIES.items():
-        write_bytes(folder / page, (ROOT / source).read_bytes())
+        # Links of a folder beside docs/. The page is as deep in the site as the file is in the repository.
+        write_bytes(folder / page, (ROOT / source).read_bytes().replace(b"](../docs/", b"](../"))
     write_bytes(folder / "reference" / "commands.md", write_commands().encode())
     write_bytes(folder / "reference" / "functions.md", write_functions().encode())
     for path, content in compile_catalogue(component_names()).items():
