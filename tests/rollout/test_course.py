@@ -1,3 +1,4 @@
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from tiffin.errors import Conflict, InputError
 from tiffin.gateway.table import Served, Table, parse_table
 from tiffin.gateway.traffic import Traffic
 from tiffin.gateway.traffic_document import read_traffic
-from tiffin.governance.promotion import roll_back
+from tiffin.governance.promotion import promoting, roll_back
 from tiffin.rollout import course
 from tiffin.rollout.document import Rollout, read_rollout
 from tiffin.rollout.plan import Limits, Step, make_steps
@@ -168,6 +169,23 @@ def test_a_second_rollout_is_refused_while_one_is_under_way(taxi: ServedModel, s
     # A process that still drives the first one changes nothing.
     with pytest.raises(InputError, match=rollout.id):
         course.advance(taxi, rollout.id, 0)
+
+
+@pytest.mark.parametrize("is_confirmed", [False, True])
+def test_a_retry_goes_on_with_a_rollout_that_was_killed_while_it_was_promoted(
+    taxi: ServedModel, is_confirmed: bool
+) -> None:
+    author = replace(ADA, run="r1")
+    rollout = course.start(taxi, 2, author, strategy="direct", steps=())
+    course.begin(taxi, rollout.id)
+    with contextlib.suppress(KeyboardInterrupt), promoting(taxi, 2, author):
+        found = course.start(taxi, 2, author, strategy="direct", steps=())
+        if not is_confirmed:
+            raise KeyboardInterrupt
+    if is_confirmed:
+        found = course.start(taxi, 2, author, strategy="direct", steps=())
+
+    assert (found.id, found.phase) == (rollout.id, "promoting")
 
 
 def test_a_retry_of_the_same_run_goes_on(taxi: ServedModel) -> None:

@@ -8,6 +8,8 @@ from tiffin.serving.root import VERSIONS, ServedModel
 from tiffin.serving.signatures import Signature, TensorSpec
 from tiffin.serving.warmup import parse_signatures
 
+_ADVICE = "If all clients can use it, pass --allow-signature-change, or set allow_signature_change in a pipeline."
+
 
 def check_signatures(served: ServedModel, stable: int, version: int) -> None:
     """Raise an InputError if clients of the version in production would notice another signature.
@@ -24,7 +26,7 @@ def check_signatures(served: ServedModel, stable: int, version: int) -> None:
         if found is None:
             raise InputError(
                 f"The signatures of version {number} of the model '{served.name}' cannot be compared. Received: no file "
-                f"'{file}'. If all clients can use version {version}, pass --allow-signature-change."
+                f"'{file}'. {_ADVICE}"
             )
         contents[number] = found[0]
     if contents[stable] == contents[version]:
@@ -33,7 +35,7 @@ def check_signatures(served: ServedModel, stable: int, version: int) -> None:
     if changes := find_changes(before, after):
         raise InputError(
             f"Version {version} of the model '{served.name}' should have the signatures of version {stable}, which is in "
-            f"production. Received: {'; '.join(changes)}. If all clients can use it, pass --allow-signature-change."
+            f"production. Received: {'; '.join(changes)}. {_ADVICE}"
         )
 
 

@@ -62,6 +62,10 @@ def start(
     limits = limits or Limits()
     check_limits(limits, steps)
     check_person(author.who)
+    found, _ = read_rollout(served)
+    # Before all checks: when its process was killed, the version may have been in production already.
+    if found and _is_of_run(found, version, author):
+        return _settled(served)
     check_files(served, version)
     history = adopt(served, read_history(served), served.read(STABLE))
     check_approved(served, history, version)
@@ -78,7 +82,7 @@ def start(
     for pause in pauses():
         found, state = read_rollout(served)
         if found and not found.is_over:
-            if (found.version, found.author) == (version, author) and author.run:
+            if _is_of_run(found, version, author):
                 return _settled(served)
             raise _under_way(served, found)
         now = current_time()
@@ -94,6 +98,11 @@ def start(
             continue
         return _settled(served)
     raise _busy(served)
+
+
+def _is_of_run(found: Rollout, version: int, author: Author) -> bool:
+    """Return whether a rollout is under way that the same run has started."""
+    return not found.is_over and bool(author.run) and (found.version, found.author) == (version, author)
 
 
 def begin(served: ServedModel, identifier: str) -> Rollout:
