@@ -35,11 +35,16 @@ def test_status_and_stop_without_a_gateway(state: Path) -> None:
 
     assert (status[0], stop[0]) == (1, 0)
     assert status[1] == stop[1]
-    assert run(state, "--status", "--json") == (1, '{"address": null, "parts": null, "traffic": {}}\n')
+    assert run(state, "--status", "--json") == (
+        1,
+        '{"address": null, "parts": null, "traffic": {}, "recorded": null}\n',
+    )
     assert not state.exists()
 
 
-@pytest.mark.parametrize("arguments", [["--status", "--stop"], ["--json"], ["--port", "0"]])
+@pytest.mark.parametrize(
+    "arguments", [["--status", "--stop"], ["--no-record", "--record-all"], ["--json"], ["--port", "0"]]
+)
 def test_options_that_do_not_fit(state: Path, arguments: list[str]) -> None:
     assert run(state, *arguments)[0] == 2
 
@@ -65,7 +70,8 @@ def test_a_gateway_in_the_foreground(state: Path) -> None:
             assert found["address"] == f"127.0.0.1:{port}"
             assert found["parts"]["log_root"] == ""
             assert found["traffic"]["taxi"]["version"] == 1
-            assert (run(state)[0], run(state, "--no-record")[0]) == (0, 1)
+            assert found["recorded"] is None
+            assert [run(state, *more)[0] for more in ([], ["--no-record"], ["--record-all"])] == [0, 1, 1]
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=60)

@@ -1,5 +1,6 @@
 """What Envoy sends to a recorder."""
 
+import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -108,7 +109,7 @@ def test_large_bodies_are_left_out(gateway: Gateway, caller: Caller, log: Kept) 
     assert until(lambda: log.of("large"))
     [entry] = log.of("large")
 
-    assert body_of(entry, "request") is None
+    assert body_of(entry, "request") == b""
     assert entry.request.request_body_bytes > 1 << 20
     assert body_of(entry, "response")
 
@@ -125,6 +126,34 @@ def test_a_share_is_logged_with_its_copies(gateway: Gateway, caller: Caller, log
     logged = [one for one in ids if log.of(one)]
     assert 100 < len(logged) < 200
     assert all(len(log.of(one)) == 2 for one in logged)
+
+
+def test_a_busy_recorder_gets_fewer_and_what_is_left_out_is_counted(
+    gateway: Gateway, caller: Caller, log: Kept
+) -> None:
+    send(gateway, Traffic(2, mirror=100))
+    throttle = gateway.root.parent / "throttle"
+    start = len(log.entries)
+    try:
+        throttle.write_text("0.2500\n")
+        time.sleep(1.1)  # the filter reads it every second
+        ids = [f"busy-{number}" for number in range(400)]
+        for one in ids:
+            caller.call(request_of("taxi"), {"x-request-id": one})
+    finally:
+        throttle.unlink()
+    time.sleep(1.1)
+    for number in range(20):  # each worker says what it left out with the next request that it logs
+        with Caller(gateway.address) as other:
+            other.call(request_of("taxi"), {"x-request-id": f"idle-{number}"})
+    assert until(lambda: all(len(log.of(f"idle-{number}")) == 2 for number in range(20)))
+
+    logged = [one for one in ids if log.of(one)]
+    assert 60 < len(logged) < 140
+    assert all(len(log.of(one)) == 2 for one in logged)
+    metadata = [entry.common_properties.metadata.filter_metadata["tiffin"] for entry in log.entries[start:]]
+    left_out = sum(one.fields["throttled"].number_value for one in metadata if "throttled" in one.fields)
+    assert left_out == 2 * (len(ids) - len(logged))
 
 
 def test_reading_is_not_logged(caller: Caller, log: Kept) -> None:

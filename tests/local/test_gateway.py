@@ -106,6 +106,9 @@ def test_it_starts_the_model_server_and_serves_grpc_and_rest(state: Path, runnin
     assert server
     assert (status.stable, status.candidate, status.restarts) == (server.address, "", {})
     assert gateway.start_gateway(state) == (running, False)
+    assert until(lambda: (recorded := gateway.read_recorded(status.recorder_metrics)) and recorded.requests >= 2)
+    assert gateway.read_recorded(status.recorder_metrics).missing == {}
+    assert gateway.read_recorded("http://127.0.0.1:1/metrics") is None
 
 
 def test_its_files_are_for_its_user_only(state: Path, running: programs.Server) -> None:

@@ -257,10 +257,27 @@ def test_options_that_are_not_valid(
 def test_a_log_root_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    options = program.Options(str(tmp_path / "file"), "", "127.0.0.1", 0, "127.0.0.1", 0, Limits(1, 1), 1)
+    options = program.Options(str(tmp_path / "file"), "", "127.0.0.1", 0, "127.0.0.1", 0, Limits(1, 1), 1, None)
 
     with pytest.raises(StorageError, match=f"'{tmp_path / 'file'}'"):
         program.start(options)
+
+
+def test_a_throttle_that_cannot_be_written(tmp_path: Path) -> None:
+    options = program.Options(str(tmp_path), "", "127.0.0.1", 0, "127.0.0.1", 0, Limits(1, 1), 1, tmp_path)
+
+    with pytest.raises(StorageError, match=f"'{tmp_path}'"):
+        program.start(options)
+
+
+def test_the_throttle(tmp_path: Path) -> None:
+    options = "--throttle", str(tmp_path / "throttle")
+    with access_log.recorder(tmp_path / "log", *options, errors=tmp_path / "errors") as place:
+        assert (tmp_path / "throttle").read_text() == "1.0000\n"
+        assert place.metric("sent_share") == 1
+        place.send([one(1.0), access_log.entry(path="/healthz", throttled=30), one(1.0, throttled=4)])
+        assert place.wait_for("dropped_requests_total", 34, reason="throttled")
+        assert place.metric("requests_total", model="taxi", route="stable") == 2
 
 
 @pytest.mark.parametrize("option", ["--port", "--metrics-port"])

@@ -60,6 +60,7 @@ def entry(
     seconds: float = 0.004,
     request_encoding: str = "",
     response_encoding: str = "",
+    throttled: int = 0,
 ) -> Any:
     """Return an entry of a gRPC or a REST call, by its path; a body that is None or above 1 MiB is missing."""
     found = accesslog_pb2.HTTPAccessLogEntry()
@@ -74,6 +75,8 @@ def entry(
     for name, body in (("request", request), ("response", response)):
         if body is not None and len(body) <= _LARGEST_BYTES:
             fields[name].string_value = base64.b64encode(body).decode()
+    if throttled:
+        fields["throttled"].number_value = throttled
     found.request.request_method = base_pb2.POST
     found.request.path = path
     found.request.request_id = request_id

@@ -163,7 +163,7 @@ def running_envoy(
     root, files = folder / "root", folder / "envoy"
     root.mkdir()
     files.mkdir()
-    places = Places(files, "127.0.0.1", free_port(), "127.0.0.1", free_port(), recorder)
+    places = Places(files, "127.0.0.1", free_port(), "127.0.0.1", free_port(), recorder, str(folder / "throttle"))
     upstreams = Upstreams(*(f"127.0.0.1:{port}" for port in _ports(stable, candidate)), str(places.mirror))
     lines: list[str] = []
     follower = Follower(str(root), files, upstreams, places.admin, lines.append)

@@ -18,11 +18,14 @@ _USAGE = ("tiffin gateway", "tiffin predict rows.csv --model model --address 127
 @state_option
 @listening_options(local.DEFAULT_PORT, "Port for clients, by gRPC and by REST.")
 @click.option("--no-record", is_flag=True, help="Write no prediction log.")
+@click.option("--record-all", is_flag=True, help="Record every request, even if it slows others on a busy machine.")
 @click.option("--stop", is_flag=True, help="Stop the gateway of --state.")
 @click.option("--status", is_flag=True, help="Show the gateway of --state; exit with status 1 if none is running.")
 @click.option("--json", "as_json", is_flag=True, help="With --status, write JSON.")
 @debug_option
-def gateway(*, state: str, port: int, host: str, no_record: bool, stop: bool, status: bool, as_json: bool) -> int:
+def gateway(
+    *, state: str, port: int, host: str, no_record: bool, record_all: bool, stop: bool, status: bool, as_json: bool
+) -> int:
     """Run Envoy in front of the model servers of --state, until Ctrl-C.
 
     Clients of the gateway notice nothing of a rollout: it divides the requests for a model between the version in production
@@ -32,6 +35,8 @@ def gateway(*, state: str, port: int, host: str, no_record: bool, stop: bool, st
         raise click.UsageError("--stop and --status should not be used together.")
     if as_json and not status:
         raise click.UsageError("--json should be used with --status.")
+    if no_record and record_all:
+        raise click.UsageError("--no-record and --record-all should not be used together.")
     nothing = f"No gateway is running for {state}."
     if stop:
         stopped = local.stop_gateway(state)
@@ -41,13 +46,14 @@ def gateway(*, state: str, port: int, host: str, no_record: bool, stop: bool, st
         running = local.find_gateway(state)
         _show(state, running, as_json)
         return 0 if running else 1
+    chosen = ["--no-record"] * no_record + ["--record-all"] * record_all
     with local.starting_gateway(state, host, port) as (server, locks):
         if not locks:
             echo(describe(server))
-            if no_record:
-                raise TiffinError("--no-record applies to a new gateway. Stop the running one with --stop first.")
+            if chosen:
+                raise TiffinError(f"{chosen[0]} applies to a new gateway. Stop the running one with --stop first.")
             return 0
-        process = local.spawn(server, locks, host, ["--no-record"] * no_record)
+        process = local.spawn(server, locks, host, chosen)
     recorded = f"Requests and answers are recorded in: {local.prediction_log(state)}"
     line = f"Gateway of {serving_root(server.state)} at {server.address}, gRPC and REST."
     return wait_for_end(server, process, line, *[recorded] * (not no_record))
@@ -56,9 +62,11 @@ def gateway(*, state: str, port: int, host: str, no_record: bool, stop: bool, st
 def _show(state: str, running: Server | None, as_json: bool) -> None:
     found = local.read_status(state) if running else None
     traffic = local.read_traffic(state) if running else {}
+    recorded = local.read_recorded(found.recorder_metrics) if found else None
     if as_json:
         address = running.address if running else None
-        echo_json(documents.to_json({"address": address, "parts": found, "traffic": traffic}))
+        parts = {"address": address, "parts": found, "traffic": traffic, "recorded": recorded}
+        echo_json(documents.to_json(parts))
         return
     if running is None:
         echo(f"No gateway is running for {state}.")
@@ -73,6 +81,7 @@ def _show(state: str, running: Server | None, as_json: bool) -> None:
         "metrics": found.metrics,
         "prediction log": found.log_root or "none",
         "recorder": found.recorder_metrics or "none",
+        "recorded": local.describe_recorded(recorded) if recorded else "unknown: the recorder does not answer",
         "restarted": ", ".join(f"{name} {number} times" for name, number in found.restarts.items()) or "nothing",
     }
     for name, value in rows.items():

@@ -25,8 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     places = Places(
-        options.folder, options.host, options.port, options.metrics_host, options.metrics_port, options.recorder
-    )
+        options.folder, options.host, options.port, options.metrics_host, options.metrics_port, options.recorder,
+        options.throttle,
+    )  # fmt: skip
     upstreams = Upstreams(
         options.stable, options.stable_rest, options.candidate, options.candidate_rest, str(places.mirror)
     )
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--candidate", default="", help="host:port of the candidate servers' gRPC API (default: none)")
     parser.add_argument("--candidate-rest", default="", help="host:port of their REST API (default: none)")
     parser.add_argument("--recorder", default="", help="host:port of the recorder (default: none)")
+    parser.add_argument("--throttle", default="", help="file that the recorder's --throttle names (default: none)")
     parser.add_argument("--host", default="127.0.0.1", help="address of the gateway (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8500, help="port of the gateway (default: 8500)")
     parser.add_argument("--metrics-host", default="127.0.0.1", help="address of the metrics (default: 127.0.0.1)")

@@ -9,6 +9,7 @@ The fields are those of Envoy's API version 3: https://www.envoyproxy.io/docs/en
 """
 
 import importlib.resources
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class Places:
         metrics_host: Address of the metrics.
         metrics_port: Port of the metrics, for Prometheus.
         recorder: `host:port` of the recorder; empty for none.
+        throttle: File in which the recorder says for which share of the requests it has time; empty for none.
     """
 
     folder: Path
@@ -68,6 +70,7 @@ class Places:
     metrics_host: str
     metrics_port: int
     recorder: str = ""
+    throttle: str = ""
 
     @property
     def admin(self) -> Path:
@@ -142,7 +145,9 @@ def _listener(name: str, address: dict[str, Any], places: Places) -> dict[str, A
 
 def _filters(places: Places) -> list[dict[str, Any]]:
     source = importlib.resources.files("tiffin.gateway").joinpath("filter.lua").read_text()
-    settings = f"local LIMIT, RECORDS = {MAX_LOGGED_BYTES}, {str(bool(places.recorder)).lower()}\n"
+    records, throttle = str(bool(places.recorder)).lower(), json.dumps(places.throttle, ensure_ascii=False)
+    # A string of JSON is one of Lua.
+    settings = f"local LIMIT, RECORDS, THROTTLE = {MAX_LOGGED_BYTES}, {records}, {throttle}\n"
     return [
         {"name": "envoy.filters.http.lua",
          "typed_config": {"@type": _LUA, "default_source_code": {"inline_string": settings + source}}},
@@ -155,7 +160,7 @@ def _access_log(places: Places) -> list[dict[str, Any]]:
     """Return the log that sends sampled requests to the recorder. Envoy bounds its buffer, and counts what it drops."""
     if not places.recorder:
         return []
-    logged = {"filter": "tiffin", "path": [{"key": "logged"}], "value": {"bool_match": True}, "invert": False}
+    logged = {"filter": "tiffin", "path": [{"key": "request"}], "value": {"present_match": True}}
     return [{
         "name": "recorder",
         "filter": {"metadata_filter": {"matcher": logged, "match_if_key_not_found": False}},

@@ -4,7 +4,8 @@
 --   x-tiffin-model   name of the model
 --   x-tiffin-pinned  number of the version that the request names, or `label`; absent if it names none
 
--- LIMIT, bytes of a body that is logged, and RECORDS, whether there is a recorder, are set above.
+-- Set above: LIMIT, bytes of a body that is logged; RECORDS, whether there is a recorder; and THROTTLE, the file with the
+-- share of the sampled requests that the recorder has time for.
 local GRPC = "/tensorflow.serving."
 -- Methods that predict. In the message of each, ModelSpec is field 1, or field 1 of field 1.
 local DEPTH = {
@@ -84,20 +85,42 @@ local function read_path(path)
   return name, version or (rest:lower():find("^/labels/") and "label" or nil)
 end
 
+-- The recorder's share, read once in a second; the start of that second; and the requests that were left out since the last
+-- one that was logged.
+local throttle, read_at, throttled = 1, 0, 0
+
+local function read_throttle(handle)
+  local now = handle:timestamp()
+  if now >= read_at + 1000 or now < read_at then
+    read_at = now
+    local file = io.open(THROTTLE)
+    throttle = file and tonumber(file:read("*l")) or 1
+    if file then file:close() end
+  end
+  return throttle
+end
+
 -- Requests with one ID, such as a request and its copy, are logged together or not at all.
 local function is_sampled(handle, id)
-  local share = handle:metadata():get("share") or 1
-  if share >= 1 then return true end
+  local share, time = handle:metadata():get("share") or 1, read_throttle(handle)
+  if share * time >= 1 then return true end
   -- The generator of Park and Miller (1988), with the bytes as its seeds; a few more steps spread IDs that are alike.
   local hash = 1
   for index = 1, #id + 4 do hash = ((hash + (id:byte(index) or 0)) * 48271) % 2147483647 end
-  return hash < share * 2147483647
+  hash = hash / 2147483647
+  if hash < share and hash >= share * time then throttled = throttled + 1 end
+  return hash < share * time
 end
 
-local function keep(handle, name, body)
-  if body and body:length() <= LIMIT then
-    local text = handle:base64Escape(body:getBytes(0, body:length()))
-    handle:streamInfo():dynamicMetadata():set("tiffin", name, text)
+-- Keeps the body for the access log, which logs the requests that have one here; it is empty if it is too large.
+local function keep(handle, body)
+  local length = body:length()
+  local text = length <= LIMIT and handle:base64Escape(body:getBytes(0, length)) or ""
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set("tiffin", "request", text)
+  if throttled > 0 then
+    metadata:set("tiffin", "throttled", throttled)
+    throttled = 0
   end
 end
 
@@ -129,14 +152,13 @@ function envoy_on_request(handle)
   elseif method or name then headers:remove("x-tiffin-model") end
   if pinned then headers:add("x-tiffin-pinned", pinned) end
   if RECORDS and predicts and body and is_sampled(handle, headers:get("x-request-id") or "") then
-    handle:streamInfo():dynamicMetadata():set("tiffin", "logged", true)
-    keep(handle, "request", body)
+    keep(handle, body)
   end
 end
 
 function envoy_on_response(handle)
   local found = handle:streamInfo():dynamicMetadata():get("tiffin")
-  if not found or not found["logged"] then return end
+  if not found or not found["request"] then return end
   -- Without waiting for the whole body, so that the answer is not delayed.
   local parts, size = {}, 0
   for chunk in handle:bodyChunks() do

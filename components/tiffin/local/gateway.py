@@ -6,10 +6,13 @@
 <state>/predictions/             the prediction log
 """
 
+import http.client
+import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from tiffin import storage
 from tiffin.artifacts import documents
@@ -62,6 +65,19 @@ class Status:
     restarts: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """Requests since the recorder started.
+
+    Attributes:
+        requests: Number that it recorded.
+        missing: Reason to the number that is not in the log, such as `throttled`: left out since the machine was busy.
+    """
+
+    requests: int
+    missing: dict[str, int]
+
+
 def prediction_log(state: str | Path) -> Path:
     """Return the folder of the prediction log of a state folder."""
     return Path(state).absolute() / "predictions"
@@ -80,6 +96,30 @@ def read_status(state: str | Path) -> Status | None:
         return documents.read(status_path(state), Status)
     except InputError:
         return None
+
+
+def read_recorded(metrics: str) -> Recorded | None:
+    """Return how many requests the recorder has got, from its metrics; None if it does not answer, or if there is none."""
+    if not metrics:
+        return None
+    parts = urlsplit(metrics)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+    try:
+        connection.request("GET", parts.path)
+        page = connection.getresponse().read().decode()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    got = sum(map(float, re.findall(r"^tiffin_recorder_requests_total\{[^}\n]*\} (\S+)$", page, re.MULTILINE)))
+    missing = re.findall(r'^tiffin_recorder_dropped_requests_total\{reason="(\w+)"\} (\S+)$', page, re.MULTILINE)
+    return Recorded(int(got), {reason: int(float(number)) for reason, number in missing})
+
+
+def describe_recorded(recorded: Recorded) -> str:
+    """Return the numbers of requests, such as `1,200 requests; not in the log: 34 (throttled)`."""
+    missing = ", ".join(f"{number:,} ({reason})" for reason, number in sorted(recorded.missing.items()))
+    return f"{recorded.requests:,} requests; not in the log: {missing or 'none'}"
 
 
 def find_places(state: str | Path) -> "Places":

@@ -229,6 +229,7 @@ def main() -> int:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--no-record", action="store_true")
+    parser.add_argument("--record-all", action="store_true")
     options = parser.parse_args()
     os.chdir("/")
     stopped = threading.Event()
@@ -239,6 +240,7 @@ def main() -> int:
         places = Places(
             guard.folder, options.host, options.port, _LOCAL, find_port(_LOCAL, 0),
             "" if options.no_record else f"{_LOCAL}:{recorder}",
+            "" if options.record_all else str(guard.folder / "throttle"),
         )  # fmt: skip
         running = Gateway(
             options.state, places, guard, "" if options.no_record else f"http://{_LOCAL}:{metrics}/metrics"
@@ -248,6 +250,7 @@ def main() -> int:
             running.add("recorder", [
                 sys.executable, "-m", "tiffin.recorder", f"--log-root={log}", f"--serving-root={root}",
                 f"--port={recorder}", f"--metrics-port={metrics}",
+                *([f"--throttle={places.throttle}"] if places.throttle else []),
             ])  # fmt: skip
         running.add("envoy", [
             str(Path(envoy.__path__[0], "_bin", "envoy")), "-c", str(guard.folder / BOOTSTRAP), "--disable-hot-restart",

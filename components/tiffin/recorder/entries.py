@@ -1,7 +1,7 @@
 """Entries of Envoy's access log: which call each is of, and its bodies.
 
 The Lua filter of the gateway puts both bodies, as base64, into the dynamic metadata `tiffin` of the request, except bodies
-above 1 MiB.
+above 1 MiB; and `throttled`, the number of requests that it left out before this one, see `tiffin.recorder.throttle`.
 """
 
 import re
@@ -99,6 +99,14 @@ def read_entry(entry: Any) -> Call | None:
     )
 
 
+def count_throttled(entry: Any) -> int:
+    """Return how many requests Envoy left out since the last entry."""
+    metadata = entry.common_properties.metadata.filter_metadata
+    if _NAMESPACE not in metadata or "throttled" not in metadata[_NAMESPACE].fields:
+        return 0
+    return int(metadata[_NAMESPACE].fields["throttled"].number_value)
+
+
 def _split(cluster: str) -> tuple[str, str, str]:
     """Return model, route and protocol of a cluster's name; stable, where Envoy chose no cluster."""
     parts = cluster.rsplit("/", 2)
@@ -112,7 +120,7 @@ def _bodies(metadata: Any) -> tuple[str | None, str | None]:
         return None, None
     fields = metadata[_NAMESPACE].fields
     return (
-        fields["request"].string_value if "request" in fields else None,
+        fields["request"].string_value or None if "request" in fields else None,
         fields["response"].string_value if "response" in fields else None,
     )
 

@@ -30,6 +30,7 @@ from tiffin.recorder.delivery import Delivery
 from tiffin.recorder.inbox import Inbox
 from tiffin.recorder.metrics import Metrics
 from tiffin.recorder.settings import Settings
+from tiffin.recorder.throttle import SECONDS, Throttle
 from tiffin.recorder.writer import Limits, Writer
 from tiffin.serving.prediction_log import resolve_log_root
 from tiffin.serving.recording import KEY_VARIABLE
@@ -56,6 +57,7 @@ class Options:
         metrics_port: Port of the metrics; 0 for a free one.
         limits: When a file is closed.
         queue: Most entries in the queue.
+        throttle: File for Envoy, see `tiffin.recorder.throttle`; None for none.
     """
 
     log_root: str
@@ -66,6 +68,7 @@ class Options:
     metrics_port: int
     limits: Limits
     queue: int
+    throttle: Path | None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -95,7 +98,7 @@ def start(options: Options) -> Callable[[], None]:
         Function that writes what was received, and ends it.
 
     Raises:
-        StorageError: The root of the log is on local disk and cannot be written.
+        StorageError: The root of the log is on local disk and cannot be written, or the throttle's file.
         ServingError: A port cannot be opened.
     """
     if "://" not in options.log_root:
@@ -103,10 +106,12 @@ def start(options: Options) -> Callable[[], None]:
     metrics = Metrics()
     host = re.sub(r"[^A-Za-z0-9.]", "_", platform.node()) or "host"
     inbox, delivery = Inbox(options.queue, _QUEUE_BYTES), Delivery(metrics)
+    throttle = _open_throttle(options.throttle)
     settings = Settings(options.serving_root, os.environ.get(KEY_VARIABLE, "").encode(), metrics)
     name = f"{host}-{os.getpid()}-{time.time_ns() // 1_000_000}"
     writer = Writer(options.log_root, name, options.limits, inbox, delivery, settings, metrics)
     metrics.gauge("queue_entries", "Entries in the queue.", lambda: inbox.entries)
+    metrics.gauge("sent_share", "Share of the sampled requests that Envoy sends.", lambda: throttle.share)
     metrics.gauge("waiting_files", "Complete files that are not stored yet.", lambda: delivery.waiting)
     server, port = receiver.start(_address(options.host, options.port), inbox, metrics)
     try:
@@ -131,7 +136,12 @@ def start(options: Options) -> Callable[[], None]:
             if ended.wait(_REFRESH_SECONDS):
                 return
 
+    def keep_pace() -> None:
+        while not ended.wait(SECONDS):
+            throttle.adjust(inbox.received, inbox.read)
+
     threading.Thread(target=keep_house, name="housekeeping", daemon=True).start()
+    threading.Thread(target=keep_pace, name="throttle", daemon=True).start()
     ready = {"address": _address(options.host, port), "metrics": _address(options.metrics_host, pages.server_port)}
     print(printable(f"READY {json.dumps(ready)}"), flush=True)  # noqa: T201 - for the supervisor
 
@@ -147,6 +157,15 @@ def start(options: Options) -> Callable[[], None]:
         pages.server_close()
 
     return stop
+
+
+def _open_throttle(path: Path | None) -> Throttle:
+    try:
+        return Throttle(path)
+    except OSError as error:
+        raise StorageError(
+            f"--throttle should be a file that this user can write. Received: '{path}': {error.strerror}."
+        ) from error
 
 
 def _check_writable(root: Path) -> None:
@@ -179,6 +198,7 @@ def _parse(arguments: list[str] | None) -> tuple[Options, bool]:
     )
     parser.add_argument("--max-file-age", type=_seconds, default="60s", help="age to close a file at (default: 60s)")
     parser.add_argument("--queue", type=_positive, default=10_000, help="requests to queue (default: %(default)s)")
+    parser.add_argument("--throttle", type=Path, help="file that Envoy reads, to send fewer requests (default: none)")
     parser.add_argument("--keep-priority", action="store_true", help="do not lower the priority of the process")
     found = parser.parse_args(arguments)
     options = Options(
@@ -190,6 +210,7 @@ def _parse(arguments: list[str] | None) -> tuple[Options, bool]:
         found.metrics_port,
         Limits(found.max_file_bytes, found.max_file_age),
         found.queue,
+        found.throttle,
     )
     return options, found.keep_priority
 

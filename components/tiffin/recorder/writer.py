@@ -13,7 +13,7 @@ from tiffin.errors import traceback_of
 from tiffin.printing import printable_lines
 from tiffin.recorder.calls import protect_key, read_call
 from tiffin.recorder.delivery import Delivery, Finished
-from tiffin.recorder.entries import Call, read_entry
+from tiffin.recorder.entries import Call, count_throttled, read_entry
 from tiffin.recorder.files import Content, OpenFile
 from tiffin.recorder.inbox import Inbox
 from tiffin.recorder.metrics import Metrics
@@ -99,6 +99,7 @@ class Writer:
         ignored = 0
         for entry in entries:
             try:
+                dropped["throttled"] += count_throttled(entry)
                 call = read_entry(entry)
                 if call is None:
                     ignored += 1
