@@ -34,7 +34,7 @@ BAD = 4
 # The answer of a version is its number plus 12. The bad version fails for them; it loads, since its warm-up has smaller ones.
 INPUTS = {"x": [[2.0, 2.0, 2.0]]}
 _AUTHOR = Author("ada", "a load test")
-_PACE = Pace(look=0.5, load=120, traffic=60)
+_PACE = Pace(look=2.0, load=120, traffic=60)
 # A busy machine is slow by chance.
 _LIMITS = Limits(max_latency_ratio=1000.0)
 _SHADOW = Step(mirror=100.0, minutes=0.1, min_requests=100)
@@ -77,8 +77,10 @@ def measure(served: ServedModel, address: str, seconds: float, rate: float) -> i
     for message, number in sent.failures.items():
         print(f"  {number} times: {message}")
     for change in changes:
+        during = load.percentile(rollouts.latencies_by_change(sent, [change])[1], 0.99) * 1000
         print(
-            f"  {change.begun - begun:6.1f} s  {change.action:<10} version {change.version} in {change.seconds:.1f} s"
+            f"  {change.begun - begun:6.1f} s  {change.action:<10} version {change.version} in {change.seconds:.1f} s, "
+            f"p99 {during:.1f} ms"
         )
     still, changing = rollouts.latencies_by_change(sent, changes)
     print(f"{'latency':<8} {'no change':>12} {'a change':>12}")

@@ -1,13 +1,16 @@
 """Warm-up requests of every kind, those written by `tiffin.serving.warmup`, and their metrics."""
 
+import contextlib
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from tiffin.errors import ServingError
 from tiffin.model_server import flags, loading, metrics, models
 from tiffin.serving import warmup
 
@@ -201,6 +204,26 @@ def test_the_server_runs_the_requests_written_by_tiffin(start, tools, model, mon
         monkeypatch.setattr(runner, "_limited", None)
         one = np.array([example(0.25).SerializeToString()], object)
         assert len(runner([one], timeout_ms=600_000)) == len(outputs)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_load_gives_way_to_requests(tools, monkeypatch, fails):
+    usual, during = sys.getswitchinterval(), []
+
+    def note(*_):
+        during.append(sys.getswitchinterval())
+        if fails:
+            raise ServingError("no", "INTERNAL")
+        return 0
+
+    monkeypatch.setattr(loading, "warm_up", note)
+    options, _, _ = flags.parse([])
+    load = loading.loader(options, metrics.Metrics())
+    with pytest.raises(ServingError) if fails else contextlib.nullcontext():
+        load("tools", 1, str(tools / "1")).closer()()
+
+    assert during == [pytest.approx(0.00005)]
+    assert sys.getswitchinterval() == usual
 
 
 def test_the_requests_have_the_rows(tools, model):

@@ -8,6 +8,8 @@ servables/tensorflow/saved_model_warmup{,_util}.cc.
 import logging
 import math
 import os
+import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +31,7 @@ _log = logging.getLogger(__name__)
 _RECORDED = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _MAX_RECORDS = 1000
 _BATCH_GROWTH = 16
+_SWITCH_SECONDS = 0.00005
 
 
 def loader(options: Any, metrics: Metrics) -> Callable[[str, int, str], Model]:
@@ -48,7 +51,13 @@ def loader(options: Any, metrics: Metrics) -> Callable[[str, int, str], Model]:
         growth = _BATCH_GROWTH * options.max_request_growth_bytes
         scheduler = batching.Scheduler(batches.message(options), metrics, growth)
 
+    give_way = _GiveWay()
+
     def load(name: str, version: int, path: str) -> Model:
+        with give_way:
+            return load_now(name, version, path)
+
+    def load_now(name: str, version: int, path: str) -> Model:
         start = time.perf_counter()
         try:
             model = Model(name, version, path, options, config, scheduler)
@@ -72,6 +81,30 @@ def loader(options: Any, metrics: Metrics) -> Callable[[str, int, str], Model]:
         return model
 
     return load
+
+
+class _GiveWay:
+    """A context in which threads of requests need not wait long for Python's lock.
+
+    A thread that is busy in Python, as a load is, gives the lock to others after 5 ms. A request needs it several times, so
+    300 requests per second would wait for the whole load.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loads = 0
+        self._usual_seconds = sys.getswitchinterval()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._loads += 1
+            sys.setswitchinterval(_SWITCH_SECONDS)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._loads -= 1
+            if not self._loads:
+                sys.setswitchinterval(self._usual_seconds)
 
 
 def session_config(options: Any) -> Any:
