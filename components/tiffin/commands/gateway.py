@@ -59,6 +59,13 @@ def gateway(
     return wait_for_end(server, process, line, *[recorded] * (not no_record))
 
 
+def _describe(recorded: local.Recorded | None) -> str:
+    if recorded is None:
+        return "unknown: the recorder does not answer"
+    missing = ", ".join(f"{number:,} ({reason})" for reason, number in sorted(recorded.missing.items()))
+    return f"{recorded.requests:,} requests; not in the log: {missing or 'none'}"
+
+
 def _show(state: str, running: Server | None, as_json: bool) -> None:
     found = local.read_status(state) if running else None
     traffic = local.read_traffic(state) if running else {}
@@ -81,7 +88,7 @@ def _show(state: str, running: Server | None, as_json: bool) -> None:
         "metrics": found.metrics,
         "prediction log": found.log_root or "none",
         "recorder": found.recorder_metrics or "none",
-        "recorded": local.describe_recorded(recorded) if recorded else "unknown: the recorder does not answer",
+        "recorded": _describe(recorded) if found.recorder_metrics else "nothing",
         "restarted": ", ".join(f"{name} {number} times" for name, number in found.restarts.items()) or "nothing",
     }
     for name, value in rows.items():
