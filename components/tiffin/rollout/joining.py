@@ -141,7 +141,7 @@ class _Reader:
         self._by, self._has_rows = by, has_rows
         hour = start_of_hour(datetime.fromisoformat(rollout.started))
         self._versions, self._files = find_logged(rollout, served.name, log, hour)
-        self._sample = take_sample(self._files, self._versions)
+        self._sample, _ = take_sample(self._files, self._versions)
         if not self._sample:
             raise InputError(
                 f"The prediction log '{log}' should have answers of the rollout of version {rollout.version} of the model "
@@ -165,7 +165,7 @@ class _Reader:
         name = OUTPUT + output.name
         for file in self._files:
             try:
-                with open_file(file.uri) as opened:
+                with open_file(file.uri, self._versions.first) as opened:
                     names = [one for one in (name, UNNAMED_OUTPUT) if one in opened.columns]
                     for batch in opened.read([*COLUMNS, "key", *names]):
                         for index in self._versions.find_rows(batch):

@@ -177,9 +177,10 @@ def update(recorded: Recorded, rollout: Rollout, model: str, log: str, *, most_f
     new = [file for file in found if _name(file) not in recorded.files]
     read = new[:most_files]
     if (choice := recorded.choice) is None:
-        sample = take_sample(read, versions)
+        sample, others = take_sample(read, versions)
         if len(sample) < LEAST_SAMPLE:
-            return recorded
+            # Those without a row of the rollout, such as all that were written before it, are not read again.
+            return replace(recorded, files=tuple(sorted({*recorded.files, *map(_name, others)})))
         choice = choose(sample)
         rules = {output.name: output.rule for output in choice.outputs}
         recorded = replace(recorded, choice=choice, agreement=agreement.start(rules))
@@ -255,26 +256,33 @@ def _micros(moment: str) -> int:
     return int(datetime.fromisoformat(moment).timestamp() * 1_000_000) if moment else 0
 
 
-def take_sample(files: Sequence[LogFile], versions: Versions) -> list[dict[str, Any]]:
+def take_sample(files: Sequence[LogFile], versions: Versions) -> tuple[list[dict[str, Any]], list[LogFile]]:
     """Return successful answers of the version in production, as many as are needed to choose what is compared.
+
+    The second value has the files that were read and have no row of either version at that time.
 
     Args:
         files: Files of the log; those that cannot be read are left out.
         versions: Whose answers they are.
     """
     sample: list[dict[str, Any]] = []
+    others: list[LogFile] = []
     for file in files:
+        has_rows = False
         try:
-            with open_file(file.uri) as opened:
+            with open_file(file.uri, versions.first) as opened:
                 for batch in opened.read(wanted_columns(opened.columns, with_inputs=False)):
-                    rows = (index for index in versions.find_rows(batch) if batch["code"][index] == "OK")
-                    stable = (index for index in rows if batch["route"][index] == "stable")
-                    sample += [{name: values[index] for name, values in batch.items()} for index in stable]
+                    rows = list(versions.find_rows(batch))
+                    has_rows = has_rows or bool(rows)
+                    stable = (row for row in rows if (batch["code"][row], batch["route"][row]) == ("OK", "stable"))
+                    sample += [{name: values[row] for name, values in batch.items()} for row in stable]
                     if len(sample) >= MOST_SAMPLE:
-                        return sample
+                        return sample, others
         except InputError:  # counted when the file is added
             continue
-    return sample
+        if not has_rows:
+            others.append(file)
+    return sample, others
 
 
 def _add_file(recorded: Recorded, choice: Choice, file: LogFile, versions: Versions, rollout: Rollout) -> Recorded:
@@ -282,7 +290,7 @@ def _add_file(recorded: Recorded, choice: Choice, file: LogFile, versions: Versi
     is_divided = any(step.weight for step in rollout.steps)
     has_copies = any(step.mirror for step in rollout.steps)
     try:
-        with open_file(file.uri) as opened:
+        with open_file(file.uri, versions.first) as opened:
             for batch in opened.read(wanted_columns(opened.columns, with_inputs=has_copies)):
                 is_copied = has_copies and "mirror" in batch["route"]
                 rows = read_rows(batch, choice, versions, skipped, with_inputs=is_copied)
