@@ -95,6 +95,18 @@ def test_files_are_read_once(tmp_path: Path) -> None:
     assert (first.pairs, second.pairs, second.agreement.agreeing) == (30, 60, 57)
 
 
+def test_files_without_a_row_of_the_rollout_are_read_once(tmp_path: Path) -> None:
+    now = rollout(MIRROR)
+    logged.write(tmp_path, pairs(0, 30, version=7), "before")
+    logged.write(tmp_path, pairs(0, 5), "few")
+    first = read(tmp_path, now)
+    assert (first.choice, first.files) == (None, ("before.parquet",))
+
+    logged.write(tmp_path, pairs(5, 25), "more")
+    second = read(tmp_path, now, first)
+    assert (second.pairs, second.files) == (30, ("before.parquet", "few.parquet", "more.parquet"))
+
+
 def test_a_copy_may_be_in_the_next_file(tmp_path: Path) -> None:
     rows, now = pairs(0, 30, wrong=1), rollout(MIRROR)
     logged.write(tmp_path, [row for row in rows if row["route"] == "stable"], "a")

@@ -1,6 +1,6 @@
 """Reading one file of the prediction log: with DuckDB in the SDK, with pyarrow in the images."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,16 @@ def test_a_file_of_others(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="latency_seconds"), open_file(str(path)):
         pass
+
+
+@pytest.mark.parametrize(("seconds", "rows"), [(-60, 2), (1, 2), (2, 0)])
+def test_parts_that_end_before_a_time_are_not_read(tmp_path: Path, seconds: int, rows: int) -> None:
+    later = NOON + timedelta(seconds=1)
+    path = logged.write(tmp_path, [logged.row("stable", 1, "b", later), logged.row("stable", 1, "c", later)])
+    since = int(NOON.timestamp() + seconds) * 1_000_000
+
+    with open_file(str(path), since) as opened:
+        assert sum(len(batch["row"]) for batch in opened.read(["row"])) == rows
 
 
 def test_the_rows_of_a_file(tmp_path: Path) -> None:

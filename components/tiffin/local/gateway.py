@@ -116,12 +116,6 @@ def read_recorded(metrics: str) -> Recorded | None:
     return Recorded(int(got), {reason: int(float(number)) for reason, number in missing})
 
 
-def describe_recorded(recorded: Recorded) -> str:
-    """Return the numbers of requests, such as `1,200 requests; not in the log: 34 (throttled)`."""
-    missing = ", ".join(f"{number:,} ({reason})" for reason, number in sorted(recorded.missing.items()))
-    return f"{recorded.requests:,} requests; not in the log: {missing or 'none'}"
-
-
 def find_places(state: str | Path) -> "Places":
     """Return the servers and the gateway of a state folder, for a rollout.
 
