@@ -97,14 +97,14 @@ def test_files_are_read_once(tmp_path: Path) -> None:
 
 def test_files_without_a_row_of_the_rollout_are_read_once(tmp_path: Path) -> None:
     now = rollout(MIRROR)
-    logged.write(tmp_path, pairs(0, 30, version=7), "before")
+    logged.write(tmp_path, [{**row, "version": 7} for row in pairs(0, 30)], "others")
     logged.write(tmp_path, pairs(0, 5), "few")
     first = read(tmp_path, now)
-    assert (first.choice, first.files) == (None, ("before.parquet",))
+    assert (first.choice, first.files) == (None, ("others.parquet",))
 
     logged.write(tmp_path, pairs(5, 25), "more")
     second = read(tmp_path, now, first)
-    assert (second.pairs, second.files) == (30, ("before.parquet", "few.parquet", "more.parquet"))
+    assert (second.pairs, second.files) == (30, ("few.parquet", "more.parquet", "others.parquet"))
 
 
 def test_a_copy_may_be_in_the_next_file(tmp_path: Path) -> None:
