@@ -11,9 +11,10 @@ import pytest
 
 from support import logged
 from support.serving_roots import ADA
+from tiffin.rollout.answer_limits import count_missing, find_worse
 from tiffin.rollout.document import Rollout
 from tiffin.rollout.plan import Limits, Step
-from tiffin.rollout.recorded import Recorded, count_missing, find_worse, follow, read_recorded, update
+from tiffin.rollout.recorded import Recorded, follow, read_recorded, update
 from tiffin.serving.prediction_log import hour_folder, start_of_hour
 from tiffin.serving.root import ROLLOUT_ANSWERS, ServedModel
 

@@ -16,7 +16,7 @@ from tiffin.gateway.applied import State, find_state
 from tiffin.gateway.stats import find_addresses, read_stats
 from tiffin.governance.acceptance import accept
 from tiffin.governance.promotion import promoting
-from tiffin.rollout import course, recorded
+from tiffin.rollout import answer_limits, course, recorded
 from tiffin.rollout.document import Rollout
 from tiffin.rollout.evidence import Progress, Reading, begin, begin_step, look
 from tiffin.rollout.plan import Limits
@@ -239,9 +239,9 @@ def _look(served: ServedModel, rollout: Rollout, places: Places, pace: Pace, tel
         reading = {}
     answers = _read_answers(served, rollout, places, tell)
     progress = look(rollout.progress or begin(rollout.limits), reading, rollout.limits)
-    progress = replace(progress, answers=recorded.find_worse(answers, rollout, progress.levels))
+    progress = replace(progress, answers=answer_limits.find_worse(answers, rollout, progress.levels))
     step, seconds = rollout.steps[rollout.step], _seconds_since(rollout.since)
-    missing = recorded.count_missing(answers, rollout)
+    missing = answer_limits.count_missing(answers, rollout)
     if progress.decision.is_worse:
         _keep(served, rollout, progress)
         course.stop(served, rollout.id, "aborted", explain(progress, answers, rollout.limits))

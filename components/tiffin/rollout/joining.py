@@ -10,7 +10,7 @@ from tiffin.artifacts.model import Task, class_name
 from tiffin.errors import InputError, did_you_mean
 from tiffin.rollout.answers import COLUMNS, Choice, Output, choose
 from tiffin.rollout.document import Rollout
-from tiffin.rollout.recorded import find_logged, take_sample
+from tiffin.rollout.logged import find_logged, take_sample
 from tiffin.rollout.statistics.labels import Answer, Labels, Quality, collect, measure
 from tiffin.serving.log_rows import open_file
 from tiffin.serving.prediction_log import OUTPUT, UNNAMED_OUTPUT, start_of_hour

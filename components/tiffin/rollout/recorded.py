@@ -10,8 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -20,7 +19,6 @@ from tiffin.artifacts import documents
 from tiffin.errors import Conflict, InputError
 from tiffin.rollout.answers import (
     LEAST_SAMPLE,
-    MOST_SAMPLE,
     Choice,
     Output,
     Row,
@@ -30,21 +28,20 @@ from tiffin.rollout.answers import (
     wanted_columns,
 )
 from tiffin.rollout.document import Rollout
+from tiffin.rollout.logged import LATE, find_logged, micros_of, take_sample
 from tiffin.rollout.statistics import agreement, distributions, histograms, intervals
 from tiffin.rollout.statistics.agreement import Agreement
 from tiffin.rollout.statistics.distributions import Comparison
 from tiffin.rollout.statistics.histograms import Histogram
 from tiffin.rollout.statistics.intervals import Moments
 from tiffin.serving.log_rows import open_file
-from tiffin.serving.prediction_log import LogFile, find_files, start_of_hour
+from tiffin.serving.prediction_log import LogFile, start_of_hour
 from tiffin.serving.root import ROLLOUT_ANSWERS, ServedModel, State
 
 # Files that one look reads at most: it should not last for minutes after a pause of hours.
 MOST_FILES = 30
 # Rows of each version whose counterpart is not in the log yet.
 _MOST_WAITING = 300
-# Files of an hour are in the log after this time, also if the bucket failed meanwhile.
-_LATE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -187,102 +184,13 @@ def update(recorded: Recorded, rollout: Rollout, model: str, log: str, *, most_f
     for file in read:
         recorded = _add_file(recorded, choice, file, versions, rollout)
     waits_for = new[len(read)].hour if len(new) > len(read) else now
-    hour = max(first, min(start_of_hour(now) - _LATE, waits_for))
+    hour = max(first, min(start_of_hour(now) - LATE, waits_for))
     names = {_name(file) for file in found if file.hour >= hour} - {_name(file) for file in new[len(read) :]}
     return replace(recorded, hour=hour.isoformat(), files=tuple(sorted(names)))
 
 
-def find_logged(rollout: Rollout, model: str, log: str, first: datetime) -> tuple[Versions, list[LogFile]]:
-    """Return whose answers are compared, and the files of the log that may have them.
-
-    Args:
-        rollout: The rollout.
-        model: Name of the model.
-        log: Root of the prediction log.
-        first: Start of the first hour whose files are returned.
-
-    Raises:
-        StorageError: The log cannot be read.
-    """
-    now = datetime.now(UTC)
-    # Clocks differ.
-    last = datetime.fromisoformat(rollout.since) if rollout.phase in ("ending", "over") else now + _LATE
-    versions = Versions(rollout.stable, rollout.version, _micros(rollout.started), int(last.timestamp() * 1_000_000))
-    return versions, find_files(log, model, first, min(now, last) + timedelta(seconds=1))
-
-
-def find_worse(recorded: Recorded, rollout: Rollout, levels: Mapping[str, float]) -> tuple[str, ...]:
-    """Return the tests of the answers that find the candidate to be worse: `agreement`, `predictions`.
-
-    Args:
-        recorded: What was found.
-        rollout: The rollout.
-        levels: Level of each test that is on.
-    """
-    worse, limits = [], rollout.limits
-    most = recorded.agreement.interval(level=levels["agreement"]).high if "agreement" in levels else 1.0
-    if most < (limits.min_agreement or 0.0):
-        worse.append("agreement")
-    if "predictions" in levels and limits.max_distance is not None:
-        # Each part in each step is a test of its own.
-        tests = max(1, len(recorded.predictions) * sum(bool(step.weight) for step in rollout.steps))
-        compared = recorded.compare(level=levels["predictions"] / tests, tolerance=limits.max_distance)
-        if any(one.is_significant for one in compared.values()):
-            worse.append("predictions")
-    return tuple(worse)
-
-
-def count_missing(recorded: Recorded, rollout: Rollout) -> int:
-    """Return how many answers the step still needs because it has a limit on them; 0 if it has enough, or no limit."""
-    step, limits = rollout.steps[rollout.step], rollout.limits
-    if step.mirror and limits.min_agreement is not None:
-        had = recorded.pairs - recorded.pairs_before
-    elif step.weight and limits.max_distance is not None:
-        had = min(_rows(recorded, route) for route in ("stable", "candidate"))
-    else:
-        return 0
-    return max(0, step.min_requests - had) if recorded.since == rollout.since else step.min_requests
-
-
-def _rows(recorded: Recorded, route: str) -> int:
-    return max((sides[route].rows for sides in recorded.predictions.values()), default=0)
-
-
 def _name(file: LogFile) -> str:
     return file.uri.rsplit("/", 1)[-1]
-
-
-def _micros(moment: str) -> int:
-    return int(datetime.fromisoformat(moment).timestamp() * 1_000_000) if moment else 0
-
-
-def take_sample(files: Sequence[LogFile], versions: Versions) -> tuple[list[dict[str, Any]], list[LogFile]]:
-    """Return successful answers of the version in production, as many as are needed to choose what is compared.
-
-    The second value has the files that were read and have no row of either version at that time.
-
-    Args:
-        files: Files of the log; those that cannot be read are left out.
-        versions: Whose answers they are.
-    """
-    sample: list[dict[str, Any]] = []
-    others: list[LogFile] = []
-    for file in files:
-        has_rows = False
-        try:
-            with open_file(file.uri, versions.first) as opened:
-                for batch in opened.read(wanted_columns(opened.columns, with_inputs=False)):
-                    rows = list(versions.find_rows(batch))
-                    has_rows = has_rows or bool(rows)
-                    stable = (row for row in rows if (batch["code"][row], batch["route"][row]) == ("OK", "stable"))
-                    sample += [{name: values[row] for name, values in batch.items()} for row in stable]
-                    if len(sample) >= MOST_SAMPLE:
-                        return sample, others
-        except InputError:  # counted when the file is added
-            continue
-        if not has_rows:
-            others.append(file)
-    return sample, others
 
 
 def _add_file(recorded: Recorded, choice: Choice, file: LogFile, versions: Versions, rollout: Rollout) -> Recorded:
@@ -356,7 +264,7 @@ def _columns(outputs: Sequence[Output], rows: Sequence[Row]) -> dict[str, np.nda
 
 def _count(recorded: Recorded, choice: Choice, rows: Mapping[str, Sequence[Row]]) -> Recorded:
     """Add the predictions of both versions since the start of the step."""
-    predictions, first = dict(recorded.predictions), _micros(recorded.since)
+    predictions, first = dict(recorded.predictions), micros_of(recorded.since)
     chosen = {route: [row for row in rows[route] if row.micros >= first] for route in ("stable", "candidate")}
     values = {route: _columns(choice.outputs, of) for route, of in chosen.items()}
     for output, place, part in _parts(choice):
