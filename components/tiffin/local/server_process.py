@@ -24,7 +24,6 @@ from tiffin.serving.root import CANDIDATE, STABLE, find_configs
 from tiffin.storage.files import write_bytes
 
 _POLL_SECONDS = 0.2
-_LOW_PRIORITY = 5
 
 
 def main() -> int:
@@ -52,8 +51,6 @@ def main() -> int:
         if rest:
             write_bytes(serving.rest_path(options.state), f"{options.host}:{rest}".encode())
     # Imports TensorFlow, which `merge_configs` does not need.
-    if not is_stable:
-        _import_gently()
     from tiffin.model_server import main as serve
 
     threading.Thread(target=_follow, args=(options.state, config, sources, changed, name), daemon=True).start()
@@ -77,20 +74,6 @@ def main() -> int:
     finally:
         if is_stable:
             serving.record_path(options.state).unlink(missing_ok=True)
-
-
-def _import_gently() -> None:
-    """Import TensorFlow, which takes seconds of a processor, in a thread of low priority: production comes first.
-
-    On Linux, each thread has a priority of its own; those that the server starts later have the usual one.
-    """
-
-    def run() -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOW_PRIORITY)
-
-    thread = threading.Thread(target=run, name="import")
-    thread.start()
-    thread.join()
 
 
 def _follow(

@@ -14,7 +14,7 @@ _log = logging.getLogger("tiffin.recorder")
 _SILENT_SECONDS = 60.0
 _TEXTS = {
     "queue": "the queue was full",
-    "throttled": "Envoy left requests out, since the recorder had no time for them",
+    "throttled": "Envoy left requests out, since the machine is busy",
     "model_name": "the model's name is not valid",
     "models": "too many models",
     "failure": "the recorder failed to read an entry",
