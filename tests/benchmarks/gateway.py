@@ -17,18 +17,17 @@ import contextlib
 import dataclasses
 import pathlib
 import random
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import serving
 from tiffin.local.environments import find_python
+from tiffin.local.gateway import read_recorded
 from tiffin.local.ports import find_port
 
 ROUNDS = 12
@@ -152,14 +151,10 @@ class Recorder:
 
     def count(self) -> tuple[int, int]:
         """Return how many requests it got, and how many are counted as left out or dropped."""
-        with urllib.request.urlopen(self.metrics, timeout=20) as response:
-            page = response.read().decode()
-        numbers = [
-            re.findall(rf"^tiffin_recorder_{name}requests_total{{.*}} (\S+)$", page, re.MULTILINE)
-            for name in ("", "dropped_")
-        ]
-        got, missing = (int(sum(map(float, found))) for found in numbers)
-        return got, missing
+        found = read_recorded(self.metrics)
+        if found is None:
+            raise AssertionError("the recorder does not answer")
+        return found.requests, sum(found.missing.values())
 
 
 @contextlib.contextmanager
