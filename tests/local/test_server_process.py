@@ -1,8 +1,15 @@
+import contextlib
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.waiting import until
+from tiffin.local.environments import find_python
+from tiffin.local.ports import find_port
+from tiffin.local.programs import is_open
 from tiffin.local.server_process import merge_configs
 from tiffin.serving import model_config
 
@@ -88,3 +95,54 @@ def test_an_invalid_config_does_not_affect_other_models(state: Path) -> None:
     merge_configs(state, state / "server" / "models.config", sources)
 
     assert merged(state) == {"a": [1]}
+
+
+@pytest.fixture
+def candidate_server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A candidate server that starts, and its address."""
+    (tmp_path / "gateway").mkdir()
+    port = find_port("127.0.0.1", 0)
+    module = [find_python("model"), "-m", "tiffin.local.server_process", "--track=candidate"]
+    command = [*module, f"--state={tmp_path}", "--host=127.0.0.1", f"--port={port}"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        yield process, f"127.0.0.1:{port}"
+        process.kill()
+
+
+@pytest.mark.runs
+def test_a_candidate_server_leaves_the_processor_to_others_until_it_answers(
+    candidate_server: tuple[subprocess.Popen[bytes], str],
+) -> None:
+    process, address = candidate_server
+    usual, has_sessions = os.getpriority(os.PRIO_PROCESS, 0), session_niceness(process.pid) is not None
+    threads, sessions = set[int](), set[int | None]()
+
+    def is_ready() -> bool:
+        threads.update(thread_niceness(process.pid))
+        sessions.add(session_niceness(process.pid))
+        return is_open(address)
+
+    assert until(is_ready, 240)
+
+    assert {usual, usual + 5} <= threads
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) == usual
+    # That of a new session is 0.
+    assert sessions == ({0, 5} if has_sessions else {None})
+    assert session_niceness(process.pid) in (0, None)
+
+
+def thread_niceness(pid: int) -> set[int]:
+    """Return the nice values of the threads of a process (proc_pid_stat(5), field 19)."""
+    found = set()
+    for path in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
+            found.add(int(path.read_text().rpartition(")")[2].split()[16]))
+    return found
+
+
+def session_niceness(pid: int) -> int | None:
+    """Return the nice value of a process's session; None where Linux has none for it."""
+    try:
+        return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
+    except (OSError, IndexError):
+        return None

@@ -62,7 +62,13 @@ class Load:
     def __init__(self, **options: Any) -> None:
         # Not a fork: the process that tests fork from has imported much more than this one needs.
         self._process = subprocess.Popen(
-            [sys.executable, __file__, json.dumps(options)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            # Clients are not in the shell of whoever changes the model: where Linux shares the processor by sessions, the work
+            # of the change would count against them.
+            start_new_session=True,
         )
         assert self._process.stdout
         started = self._process.stdout.readline()

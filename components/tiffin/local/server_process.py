@@ -9,6 +9,7 @@ of a gateway, which serves the candidates of the models.
 
 import argparse
 import contextlib
+import importlib
 import os
 import signal
 import sys
@@ -19,11 +20,15 @@ from pathlib import Path
 from tiffin.errors import TiffinError, explain
 from tiffin.local import gateway, serving
 from tiffin.local.ports import find_port
+from tiffin.priority import at_low_priority
 from tiffin.serving.model_config import format_config, read_config
 from tiffin.serving.root import CANDIDATE, STABLE, find_configs
 from tiffin.storage.files import write_bytes
 
 _POLL_SECONDS = 0.2
+# The modules of the model server that import TensorFlow and gRPC, which is seconds of work.
+_HEAVY = ("tiffin.model_server.loading", "tiffin.model_server.listening")
+_NICENESS = 5
 
 
 def main() -> int:
@@ -50,6 +55,9 @@ def main() -> int:
         serving.rest_path(options.state).unlink(missing_ok=True)
         if rest:
             write_bytes(serving.rest_path(options.state), f"{options.host}:{rest}".encode())
+    if not is_stable:
+        # It starts while the stable server answers requests, maybe on a machine with two processors.
+        at_low_priority(lambda: [importlib.import_module(module) for module in _HEAVY], _NICENESS)
     # Imports TensorFlow, which `merge_configs` does not need.
     from tiffin.model_server import main as serve
 

@@ -25,6 +25,7 @@ import prometheus_client
 
 from tiffin.errors import ServingError, StorageError
 from tiffin.printing import printable
+from tiffin.priority import lower_priority
 from tiffin.recorder import receiver, retention
 from tiffin.recorder.delivery import Delivery
 from tiffin.recorder.inbox import Inbox
@@ -78,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     if os.environ.get("TIFFIN_DEBUG") == "1":
         logging.getLogger("tiffin").setLevel(logging.DEBUG)
     if not keep_priority:
-        os.nice(_NICENESS)  # serving comes first
+        lower_priority(_NICENESS)  # serving comes first
     # Values of requests have no cycles. The collector looks for them after every 700 new lists, which took a quarter of the time.
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
