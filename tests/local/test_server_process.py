@@ -1,4 +1,3 @@
-import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -6,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from support.niceness import session_niceness, thread_niceness
 from support.waiting import until
 from tiffin.local.environments import find_python
 from tiffin.local.ports import find_port
@@ -129,20 +129,3 @@ def test_a_candidate_server_leaves_the_processor_to_others_until_it_answers(
     # That of a new session is 0.
     assert sessions == ({0, 5} if has_sessions else {None})
     assert session_niceness(process.pid) in (0, None)
-
-
-def thread_niceness(pid: int) -> set[int]:
-    """Return the nice values of the threads of a process (proc_pid_stat(5), field 19)."""
-    found = set()
-    for path in Path(f"/proc/{pid}/task").glob("*/stat"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
-            found.add(int(path.read_text().rpartition(")")[2].split()[16]))
-    return found
-
-
-def session_niceness(pid: int) -> int | None:
-    """Return the nice value of a process's session; None where Linux has none for it."""
-    try:
-        return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
-    except (OSError, IndexError):
-        return None

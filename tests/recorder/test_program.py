@@ -16,6 +16,7 @@ import pytest
 
 from support import access_log, gcs_emulator, s3_server, small_disks
 from support.access_log import NOON, Recorder, predict, rest
+from support.niceness import session_niceness
 from tiffin.errors import StorageError
 from tiffin.recorder import program
 from tiffin.recorder.writer import Limits
@@ -230,7 +231,10 @@ def test_the_priority_is_lowered(place: Recorder, tmp_path: Path) -> None:
     mine = os.getpriority(os.PRIO_PROCESS, 0)
     with access_log.recorder(tmp_path / "other", "--keep-priority", errors=tmp_path / "errors") as other:
         assert os.getpriority(os.PRIO_PROCESS, other.process.pid) == mine
+        usual = session_niceness(other.process.pid)
     assert os.getpriority(os.PRIO_PROCESS, place.process.pid) == min(mine + 10, 19)
+    # None without autogroups.
+    assert (usual, session_niceness(place.process.pid)) in ((0, 10), (None, None))
 
 
 @pytest.mark.parametrize(

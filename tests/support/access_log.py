@@ -203,7 +203,13 @@ def start(root: Path | str, *arguments: str, errors: Path, **variables: str) -> 
     command = [sys.executable, "-m", "tiffin.recorder", "--log-root", str(root), *arguments]
     with open(errors, "a") as file:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=file, text=True, env={**os.environ, **variables}
+            command,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+            env={**os.environ, **variables},
+            # As the gateway starts it.
+            start_new_session=True,
         )
     assert process.stdout is not None
     line = process.stdout.readline()

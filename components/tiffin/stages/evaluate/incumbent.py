@@ -69,7 +69,10 @@ def find_incumbent(serving_root: str, name: str, record: Training, columns: Mapp
         why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         return Incumbent(name, version, problem=f"it could not be loaded from '{location}': {why[:300]}")
     inputs = tuple(inputs_of(run))
-    problem = _difference(recipe, run, record) or _absent(inputs, columns)
+    problem = _difference(recipe, run, record)
+    problem = (
+        f"{problem} (a model of something else needs a model_name of its own)" if problem else _absent(inputs, columns)
+    )
     data_version = recipe.data_version if recipe else ""
     return Incumbent(name, version, None if problem else run, problem, data_version, inputs)
 
