@@ -106,7 +106,7 @@ def running(command: list[str], log: pathlib.Path) -> Iterator["subprocess.Popen
     """Run a program, with its output in a file."""
     with (
         log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, env=serving.quiet()) as process,
+        subprocess.Popen(command, stdout=output, stderr=output, env=serving.quiet(), start_new_session=True) as process,
     ):
         try:
             yield process

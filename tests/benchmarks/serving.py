@@ -126,7 +126,9 @@ def server(name: str, folder: pathlib.Path) -> Iterator[int]:
         "constant": [__file__, "--role=constant", str(port), str(folder / "reply")],
     }
     with open(folder / f"{name}.log", "wb") as log:
-        process = subprocess.Popen([sys.executable, *commands[name]], stdout=log, stderr=log, env=quiet())
+        process = subprocess.Popen(
+            [sys.executable, *commands[name]], stdout=log, stderr=log, env=quiet(), start_new_session=True
+        )
     try:
         wait_for(port, process, folder / f"{name}.log")
         yield port
@@ -149,7 +151,10 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: pathlib.Path) -> 
 def load() -> Iterator[Any]:
     """Run a process that generates load; yield a function that requests load and returns the latencies."""
     command = [sys.executable, __file__, "--role=load"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet()) as process:
+    # A session of its own, as services and clients have: Linux may share the processor by sessions.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet(), start_new_session=True
+    ) as process:
 
         def order(*arguments: Any) -> list[Any]:
             assert process.stdin is not None
