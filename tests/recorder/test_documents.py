@@ -142,6 +142,16 @@ def test_more_names_than_a_request_may_have() -> None:
         assert write([rest(request, {})])[1] == {"too_large": 1}
 
 
+def test_integers_that_are_no_floating_point_numbers() -> None:
+    predictions = [[1, 0.5], [(1 << 53) + 1, 0.25], [-(10**400), 0.5]]
+
+    [first, second, third] = write([rest({"instances": [1, 2, 3]}, {"predictions": predictions[:2] + [[7, 8]]})])[0]
+    assert [values(row)["output.outputs"] for row in (first, second, third)] == [[1, 0.5], [1 << 53, 0.25], [7, 8]]
+    # Integers above int64 are text, also in a list.
+    rows, _ = write([rest({"instances": [1, 2, 3]}, {"predictions": predictions})])
+    assert [values(row)["output.outputs"] for row in rows[:2]] == [["1", "0.5"], [str((1 << 53) + 1), "0.25"]]
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),

@@ -4,9 +4,7 @@ python -m tiffin.gateway --serving-root=gs://bucket/serving --folder=/run/envoy 
 """
 
 import argparse
-import signal
 import sys
-import threading
 from pathlib import Path
 
 from tiffin.errors import TiffinError, reported
@@ -15,15 +13,14 @@ from tiffin.gateway.envoy import BOOTSTRAP, Places, make_bootstrap
 from tiffin.gateway.following import Follower
 from tiffin.printing import printable
 from tiffin.serving.root import resolve_root
+from tiffin.signals import StopSignal
 from tiffin.storage.files import write_json
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Follow the serving root until SIGTERM or Ctrl-C."""
     options = _parser().parse_args(arguments)
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped = StopSignal()
     places = Places(
         options.folder, options.host, options.port, options.metrics_host, options.metrics_port, options.recorder,
         options.throttle,

@@ -8,10 +8,8 @@ A part that ends is started again. If this process is killed, its guardian ends 
 import argparse
 import contextlib
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +30,7 @@ from tiffin.local.ports import find_port
 from tiffin.local.programs import is_open
 from tiffin.serving import model_config
 from tiffin.serving.root import CANDIDATE, find_configs
+from tiffin.signals import StopSignal
 from tiffin.storage.files import write_json
 
 _LOOK_SECONDS = 0.1
@@ -129,7 +128,7 @@ class Gateway:
     _begun: float = field(default_factory=time.monotonic)
     _status: gateway.Status | None = None
 
-    def run(self, stopped: threading.Event) -> None:
+    def run(self, stopped: StopSignal) -> None:
         """Follow the serving root and keep the parts running until `stopped` is set or the state folder is removed."""
         root, folder = str(serving.serving_root(self.state)), gateway.gateway_folder(self.state)
         follower = Follower(root, self.places.folder, self._upstreams(), self.places.admin, _log)
@@ -232,9 +231,7 @@ def main() -> int:
     parser.add_argument("--record-all", action="store_true")
     options = parser.parse_args()
     os.chdir("/")
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped = StopSignal()
     recorder, metrics = find_port(_LOCAL, 0), find_port(_LOCAL, 0)
     with _needing_server(options.state), guarded_folder() as guard:
         places = Places(

@@ -13,7 +13,6 @@ import logging
 import os
 import platform
 import re
-import signal
 import sys
 import threading
 import time
@@ -36,6 +35,7 @@ from tiffin.recorder.writer import Limits, Writer
 from tiffin.serving.prediction_log import resolve_log_root
 from tiffin.serving.recording import KEY_VARIABLE
 from tiffin.serving.root import resolve_root
+from tiffin.signals import StopSignal
 
 _NICENESS = 10
 _QUEUE_BYTES = 128 << 20
@@ -83,9 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Values of requests have no cycles. The collector looks for them after every 700 new lists, which took a quarter of the time.
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ended = StopSignal()
     stop = start(options)
     ended.wait()
     stop()

@@ -1,8 +1,10 @@
 """How many requests Envoy sends the recorder: fewer on a busy machine, so that the clients do not wait for the log.
 
 To record a request takes time of Envoy, which serves the clients, and of the recorder. While the processors are idle for a
-part of the time, that costs nobody anything. On a machine that is busy it may take 3 % of their time: the recorder writes the
+part of the time, that costs nobody anything. On a machine that is busy it may take 2 % of their time: the recorder writes the
 share of the requests that fits into a file, which Envoy's filter reads every second. What Envoy leaves out is counted.
+
+The share falls at once, and rises slowly while the machine is busy, so that loads that come and go find it low.
 """
 
 import os
@@ -10,27 +12,25 @@ import time
 from pathlib import Path
 
 # Part of the machine's time that recording may take though the machine is busy, and part that is idle until then.
-BUDGET, RESERVE = 0.03, 0.2
+BUDGET, RESERVE = 0.02, 0.2
 SECONDS = 1.0
 _LEAST = 0.001
-# Of each new measurement in the running means.
-_WEIGHT = 0.5
+# Of each new measurement in the running means; and of the last load, in each second, where the new one is lower.
+_WEIGHT, _KEPT = 0.5, 0.95
 # Time of Envoy for a request that it sends, as a multiple of the recorder's. See "Decisions" in the documentation.
 _ENVOY = 0.6
 _STAT = Path("/proc/stat")
 
 
-def choose_share(offered: float, sent: float, idle: float, cost: float) -> float:
+def choose_share(needed: float, taken: float, idle: float) -> float:
     """Return the share of the requests to record, from 0.001 to 1.
 
     Args:
-        offered: Requests per second that a model's settings would record.
-        sent: How many of them are recorded now.
+        needed: Part of the machine's time that it takes to record all requests. It may exceed 1.
+        taken: Part of the machine's time that recording takes now.
         idle: Part of the machine's time that is idle, from 0 to 1.
-        cost: Part of the machine's time that one recorded request per second takes.
     """
-    room = max(BUDGET, sent * cost + idle - RESERVE)
-    needed = offered * cost
+    room = max(BUDGET, taken + idle - RESERVE)
     return min(max(room / needed, _LEAST), 1.0) if needed > 0 else 1.0
 
 
@@ -46,6 +46,7 @@ class Throttle:
 
     def __init__(self, path: Path | None) -> None:
         self.share = 1.0
+        self._needed = 0.0
         self._means: dict[str, float] = {}
         self._last = _measure(0, 0)
         self._file: int | None = None
@@ -70,7 +71,9 @@ class Throttle:
         idle = self._mean("idle", spent["idle"] / spent["all"])
         own = self._mean("own", spent["own"] / spent["seconds"] / (os.cpu_count() or 1))
         done = self._mean("read", spent["read"] / spent["seconds"])
-        self.share = choose_share(sent / share, sent, idle, own * (1 + _ENVOY) / done if done else 0.0)
+        taken = sent * own * (1 + _ENVOY) / done if done else 0.0
+        self._needed = max(taken / share, self._needed * _KEPT)
+        self.share = choose_share(self._needed, taken, idle)
         self._write()
 
     def _mean(self, name: str, value: float) -> float:

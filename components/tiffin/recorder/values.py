@@ -138,8 +138,15 @@ def make_column(values: list[Any], floats: str = "float64") -> Column:
     values = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
     kinds = {_kind(value, floats) for value in values}
     kind = functools.reduce(widen, kinds, "null")
-    mixed = len(kinds - {"null"}) > 1 or kind in ("string", "list<string>")
+    mixed = len(kinds - {"null"}) > 1 or kind in ("string", "list<string>") or _has_integers(values, kind)
     return Column(kind, [fit(value, kind) for value in values] if mixed else values)
+
+
+def _has_integers(values: list[Any], kind: str) -> bool:
+    """Return whether lists of floating-point numbers have integers, some of which such numbers do not have."""
+    if not is_list(kind) or item_of(kind) not in ("float32", "float64"):
+        return False
+    return any(isinstance(item, int) for value in values if isinstance(value, list) for item in value)
 
 
 def _kind(value: Any, floats: str) -> str:
