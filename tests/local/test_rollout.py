@@ -25,7 +25,8 @@ from tiffin.local.gateway import find_places, prediction_log
 from tiffin.rollout import course, driving
 from tiffin.rollout.document import Rollout
 from tiffin.rollout.document import read_rollout as rollout_of
-from tiffin.rollout.driving import Pace, Places
+from tiffin.rollout.driving import Pace
+from tiffin.rollout.places import Places
 from tiffin.rollout.plan import Limits, Step
 from tiffin.serving import Client
 from tiffin.serving.history import Author, read_history

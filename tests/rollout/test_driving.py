@@ -11,13 +11,15 @@ import pytest
 from support.kubernetes_api import DEPLOYMENT, Cluster, running_cluster
 from support.serving_roots import ADA, BOB, make_saved_model, put
 from support.waiting import free_port, until
-from tiffin.errors import InputError, ServingError
+from tiffin.errors import InputError
 from tiffin.gateway.applied import State
 from tiffin.rollout import course, driving
+from tiffin.rollout import places as rollout_places
 from tiffin.rollout.cluster import kubernetes
 from tiffin.rollout.cluster.scaling import scale
 from tiffin.rollout.document import read_rollout
-from tiffin.rollout.driving import Pace, Places, drive, wait_for_gateway
+from tiffin.rollout.driving import Pace, drive
+from tiffin.rollout.places import Places
 from tiffin.rollout.plan import Step
 from tiffin.serving.root import ServedModel
 
@@ -212,8 +214,8 @@ def test_every_server_has_to_answer_with_the_version(
             raise OSError(2, "Name or service not known")
         return addresses
 
-    monkeypatch.setattr(driving, "find_addresses", find_addresses)
-    monkeypatch.setattr(driving, "accept", lambda address, *_: asked.append(address))
+    monkeypatch.setattr(rollout_places, "find_addresses", find_addresses)
+    monkeypatch.setattr(rollout_places, "accept", lambda address, *_: asked.append(address))
     identifier = begin(taxi)
     # With no time for requests, the rollout ends at the first look.
     ended = drive(taxi, identifier, lambda: places, replace(PACE, load=5.0, traffic=-600.0))
@@ -223,44 +225,20 @@ def test_every_server_has_to_answer_with_the_version(
     assert ended.outcome == "inconclusive"
 
 
-class TestWaitingForTheGateway:
-    def test_a_gateway_that_follows(self, taxi: ServedModel, places: Places, gateway: Gateway) -> None:
-        gateway.states = ["pending", ServingError("away"), "silent", "applied"]
-
-        assert wait_for_gateway(taxi, places, 10)
-
-    def test_a_gateway_that_sends_requests_as_before(self, taxi: ServedModel, places: Places, gateway: Gateway) -> None:
-        gateway.states, lines = ["pending"], list[str]()
-
-        assert not wait_for_gateway(taxi, places, 0.2, lines.append)
-        assert len(lines) == 1
-
-    def test_a_gateway_that_cannot_be_changed(self, taxi: ServedModel, places: Places, gateway: Gateway) -> None:
-        gateway.states, lines = [ServingError("away")], list[str]()
-
-        assert not wait_for_gateway(taxi, places, 0.2, lines.append)
-        assert "away" in lines[0]
-
-    def test_a_gateway_that_does_not_answer(self, taxi: ServedModel, places: Places, gateway: Gateway) -> None:
-        gateway.states, lines = ["silent"], list[str]()
-
-        assert wait_for_gateway(taxi, places, 0.2, lines.append)
-        assert "gateways:8500" in lines[0]
-
-    def test_requests_that_still_go_to_the_candidate_keep_its_servers(
-        self, taxi: ServedModel, cluster: Cluster, places: Places, gateway: Gateway
-    ) -> None:
-        identifier = begin(taxi)
-        places.scale(True)
-        course.abort(taxi, BOB)
-        gateway.states = ["pending"]
-        lines: list[str] = []
-        thread = threading.Thread(target=drive, args=(taxi, identifier, lambda: places, PACE, lines.append))
-        thread.start()
-        try:
-            assert until(lambda: any("gateways:8500" in line for line in lines))
-            assert cluster.replicas == 1
-        finally:
-            gateway.states = ["applied"]
-            thread.join()
-        assert cluster.replicas == 0
+def test_requests_that_still_go_to_the_candidate_keep_its_servers(
+    taxi: ServedModel, cluster: Cluster, places: Places, gateway: Gateway
+) -> None:
+    identifier = begin(taxi)
+    places.scale(True)
+    course.abort(taxi, BOB)
+    gateway.states = ["pending"]
+    lines: list[str] = []
+    thread = threading.Thread(target=drive, args=(taxi, identifier, lambda: places, PACE, lines.append))
+    thread.start()
+    try:
+        assert until(lambda: any("gateways:8500" in line for line in lines))
+        assert cluster.replicas == 1
+    finally:
+        gateway.states = ["applied"]
+        thread.join()
+    assert cluster.replicas == 0

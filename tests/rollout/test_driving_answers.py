@@ -17,7 +17,8 @@ from tiffin.gateway.routes import APPLIED
 from tiffin.gateway.table import parse_table
 from tiffin.rollout import course
 from tiffin.rollout.document import Rollout
-from tiffin.rollout.driving import Pace, Places, drive
+from tiffin.rollout.driving import Pace, drive
+from tiffin.rollout.places import Places
 from tiffin.rollout.plan import Limits, Step, Strategy
 from tiffin.serving.root import GATEWAY, ServedModel
 

@@ -16,7 +16,7 @@ def status_lines(name: str, rollout: Any) -> Iterator[str]:
         name: Name of the model.
         rollout: The rollout; None if there was none.
     """
-    from tiffin.rollout.driving import describe
+    from tiffin.rollout.descriptions import describe
 
     if rollout is None:
         yield f"{name}: there was no rollout."

@@ -25,7 +25,7 @@ from tiffin.serving.root import GATEWAY as GATEWAY_FILE
 from tiffin.stages.traits import GATEWAY as GATEWAY_SERVICE
 
 if TYPE_CHECKING:
-    from tiffin.rollout.driving import Places
+    from tiffin.rollout.places import Places
 
 __all__ = ["DEFAULT_PORT", "GATEWAY", "spawn"]
 
@@ -123,7 +123,7 @@ def find_places(state: str | Path) -> "Places":
         ServingError: No gateway is running.
     """
     # Imports numpy, which the command `gateway` does not need.
-    from tiffin.rollout.driving import Places
+    from tiffin.rollout.places import Places
 
     running, status = _find_parts(state)
     metrics = status.metrics.removesuffix("/metrics")

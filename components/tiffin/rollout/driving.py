@@ -12,48 +12,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from tiffin.errors import Conflict, InputError, ServingError, TiffinError
-from tiffin.gateway.applied import State, find_state
-from tiffin.gateway.stats import find_addresses, read_stats
-from tiffin.governance.acceptance import accept
 from tiffin.governance.promotion import promoting
 from tiffin.rollout import answer_limits, course, recorded
+from tiffin.rollout.descriptions import describe, explain
 from tiffin.rollout.document import Rollout
-from tiffin.rollout.evidence import Progress, Reading, begin, begin_step, look
-from tiffin.rollout.plan import Limits
+from tiffin.rollout.evidence import Progress, begin, begin_step, look
+from tiffin.rollout.places import Places, accept_all, divide, stop_servers, wait_for_gateway
 from tiffin.rollout.recorded import Recorded
-from tiffin.rollout.settling import find_candidates, settle
-from tiffin.rollout.statistics import histograms
+from tiffin.rollout.settling import settle
 from tiffin.serving.history import read_history
 from tiffin.serving.root import ServedModel
 
 # Time for which requests that went to the candidate are answered, before its servers are emptied.
 _DRAIN_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Places:
-    """The servers and the gateway of a rollout.
-
-    Attributes:
-        stable: `host:port` of the stable servers' gRPC API.
-        candidate: `host:port` of the candidate servers' gRPC API; empty while there are none.
-        gateway: What divides the requests: `host:port` of the gateways, or another that `divide` takes.
-        metrics: Where requests are counted: `http://host:port` of the gateways' metrics, or another that `read` takes.
-        log: Root of the prediction log; empty if requests are not recorded. Defaults to empty.
-        read: Returns what was counted, from `metrics` and the name of a model.
-        divide: Brings `gateway` in line with a serving root, if it does not follow it by itself, and returns whether it
-            sends requests accordingly.
-        scale: Starts the candidate servers if there are none (True), or stops them (False).
-    """
-
-    stable: str
-    candidate: str
-    gateway: str
-    metrics: str
-    log: str = ""
-    read: Callable[[str, str], Reading] = read_stats
-    divide: Callable[[str, str], State] = find_state
-    scale: Callable[[bool], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -131,24 +102,9 @@ def drive(
             time.sleep(_DRAIN_SECONDS)
             # Before the rollout is over, so that another process does it if this one is killed; and afterwards, since two
             # rollouts that end at once each find the candidate of the other one before.
-            _stop_servers(served.root, places, say, leaving=served.name)
+            stop_servers(served.root, places, say, leaving=served.name)
             course.close(served, identifier)
-            _stop_servers(served.root, places, say)
-
-
-def describe(rollout: Rollout) -> str:
-    """Return where a rollout is, as a clause."""
-    about = f"version {rollout.version}"
-    if rollout.phase == "over":
-        return f"{about} was {rollout.outcome}" if rollout.outcome != "inconclusive" else f"{about}: inconclusive"
-    if rollout.phase in ("running", "paused"):
-        step = rollout.steps[rollout.step]
-        share = f"copies of {step.mirror:g} %" if step.mirror else f"{step.weight:g} % of the requests"
-        number = f"step {rollout.step + 1} of {len(rollout.steps)}"
-        return f"{about} gets {share}, {number}{', paused' if rollout.phase == 'paused' else ''}"
-    if rollout.phase == "ending":
-        return f"{about} gets no requests any more: {rollout.outcome}{f', {rollout.reason}' if rollout.reason else ''}"
-    return f"{about}: {rollout.phase}"
+            stop_servers(served.root, places, say)
 
 
 def _find_obstacle(served: ServedModel, rollout: Rollout, places: Places, say: Callable[[str], None]) -> str:
@@ -160,31 +116,12 @@ def _find_obstacle(served: ServedModel, rollout: Rollout, places: Places, say: C
         return why
     try:
         places.scale(True)
-        _divide(served, places, say)
+        divide(served, places, say)
     except InputError as error:
         return str(error)
     except ServingError as error:
         say(str(error))
     return ""
-
-
-def _divide(served: ServedModel, places: Places, say: Callable[[str], None]) -> State:
-    try:
-        return places.divide(places.gateway, served.root)
-    except InputError:
-        raise
-    except TiffinError as error:
-        say(str(error))
-        return "pending"
-
-
-def _stop_servers(root: str, places: Places, say: Callable[[str], None], leaving: str = "") -> None:
-    """Stop the candidate servers if no model has a candidate, except one that is about to have none."""
-    try:
-        if not find_candidates(root) - {leaving}:
-            places.scale(False)
-    except TiffinError as error:
-        say(f"the candidate servers keep running: {error}")
 
 
 def _is_obsolete(served: ServedModel, rollout: Rollout) -> str:
@@ -214,13 +151,13 @@ def _load(served: ServedModel, rollout: Rollout, places: Places, pace: Pace, say
         time.sleep(0.2)
         return
     try:
-        _accept_all(places.candidate, served, rollout.version, pace.load, check)
+        accept_all(places.candidate, served, rollout.version, pace.load, check)
     except (Conflict, InputError):
         return
     except ServingError as error:
         course.stop(served, rollout.id, "aborted", f"the candidate servers do not answer with it: {error}")
         return
-    if _divide(served, places, say) == "silent":
+    if divide(served, places, say) == "silent":
         if _seconds_since(rollout.since) > pace.load:
             course.stop(served, rollout.id, "aborted", f"the gateway at {places.gateway} does not answer")
         time.sleep(0.2)
@@ -285,91 +222,15 @@ def _keep(served: ServedModel, rollout: Rollout, progress: Progress) -> None:
     course.change(served, rollout.id, decide)
 
 
-def explain(progress: Progress, answers: Recorded, limits: Limits) -> str:
-    """Return why a candidate is worse."""
-    decision, stable, candidate = progress.decision, progress.stable, progress.candidate
-    chance = f"p = {decision.p_value:.2g}"
-    if decision.leading == "agreement":
-        most = answers.agreement.interval(level=progress.levels["agreement"]).high
-        return (
-            f"it agrees with the version in production in {answers.agreement.agreeing:,} of {answers.pairs:,} answers, so in at "
-            f"most {100 * most:.3g} %, and not in {100 * (limits.min_agreement or 0):g} %"
-        )
-    if decision.leading == "predictions":
-        part, compared = max(answers.compare().items(), key=lambda one: one[1].at_least)
-        return (
-            f"the distance between its predictions of '{part}' and those of the version in production is "
-            f"{compared.distance:.3g}, certainly at least {compared.at_least:.3g}, and not at most {limits.max_distance:g}"
-        )
-    if decision.leading.startswith("latency"):
-        share = 0.5 if decision.leading.endswith("50") else 0.99
-        times = (histograms.quantile(one.latency, share) for one in (candidate, stable))
-        found, usual = (f"{time:.3g} ms" if time is not None else "unknown" for time in times)
-        return f"its p{100 * share:.0f} is {found}, and that of the version in production {usual} ({chance})"
-    return (
-        f"{candidate.tally.errors:,} of its {candidate.tally.requests:,} requests failed, and {stable.tally.errors:,} of "
-        f"{stable.tally.requests:,} of the version in production ({chance})"
-    )
-
-
 def _promote(served: ServedModel, rollout: Rollout, places: Places, pace: Pace) -> None:
     """Put the version into production: the stable servers load it, while requests stay divided."""
     try:
         with promoting(served, rollout.version, rollout.author, replace_newer=True) as check:
-            _accept_all(places.stable, served, rollout.version, pace.load, check)
+            accept_all(places.stable, served, rollout.version, pace.load, check)
     except (ServingError, Conflict, InputError) as error:
         course.stop(served, rollout.id, "aborted", f"it could not be promoted: {error}")
         return
     course.stop(served, rollout.id, "promoted", "")
-
-
-def _accept_all(
-    address: str, served: ServedModel, version: int, deadline_seconds: float, check: Callable[[], None]
-) -> None:
-    """Wait until each server behind an address answers with a version: those that run already load it later."""
-    deadline = time.monotonic() + deadline_seconds
-    # The name of servers that are being started. gRPC would look it up again after half a minute at the earliest.
-    while not (found := _find_servers(address)) and time.monotonic() < deadline:
-        check()
-        time.sleep(0.2)
-    for one in found if len(found) > 1 else [address]:
-        accept(one, served, version, None, max(1.0, deadline - time.monotonic()), check)
-
-
-def _find_servers(address: str) -> list[str]:
-    """Return the address of each server behind one; none if its name does not resolve."""
-    host, _, port = address.rpartition(":")
-    try:
-        found = find_addresses(host.strip("[]"), int(port))
-    except (OSError, ValueError):
-        return []
-    return [f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in found]
-
-
-def wait_for_gateway(
-    served: ServedModel, places: Places, timeout_seconds: float, say: Callable[[str], None] = lambda _: None
-) -> bool:
-    """Wait until requests go as the serving root says; return False if they do not within the time.
-
-    Where some gateways do not answer at the end of the time, and all others have taken over the traffic, they are left out:
-    a gateway that does not answer sends no requests, and follows the serving root once it does.
-    """
-    deadline = time.monotonic() + timeout_seconds
-    state: State = "pending"
-    why = ""
-    while time.monotonic() < deadline:
-        try:
-            state, why = places.divide(places.gateway, served.root), ""
-        except TiffinError as error:
-            state, why = "pending", f" ({error})"
-        if state == "applied":
-            return True
-        time.sleep(0.1)
-    if state == "silent":
-        say(f"not every gateway at {places.gateway} answers: those that do have taken over the traffic")
-        return True
-    say(f"the gateway at {places.gateway} has not taken over the traffic{why}: the candidate servers stay as they are")
-    return False
 
 
 def _seconds_since(moment: str) -> float:

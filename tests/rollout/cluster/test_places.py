@@ -12,7 +12,7 @@ from tiffin.gateway.applied import find_state
 from tiffin.gateway.stats import read_stats
 from tiffin.rollout.cluster import routes as cluster_routes
 from tiffin.rollout.cluster.places import find_places
-from tiffin.rollout.driving import Places
+from tiffin.rollout.places import Places
 
 LOCAL = {
     "TIFFIN_SERVING_ADDRESS": "127.0.0.1:8501",

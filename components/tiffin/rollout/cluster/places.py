@@ -30,7 +30,7 @@ from tiffin.rollout.cluster import routes as cluster_routes
 from tiffin.rollout.cluster.counts import read_servers
 from tiffin.rollout.cluster.kubernetes import ACCOUNT, Api
 from tiffin.rollout.cluster.scaling import scale, scale_of
-from tiffin.rollout.driving import Places
+from tiffin.rollout.places import Places
 from tiffin.serving import counters
 
 ENVOY = "envoy"
