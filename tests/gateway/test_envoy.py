@@ -1,8 +1,10 @@
 """Real requests through a real Envoy. The servers behind it are small: stable is version 1, the candidate version 2."""
 
 import http.client
+import json
 import re
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -14,6 +16,8 @@ import pytest
 
 from support.gateways import PREDICT, Backend, Caller, Gateway, request_of, running_envoy
 from support.waiting import until
+from tiffin.gateway import following
+from tiffin.gateway.envoy import CLUSTERS
 from tiffin.gateway.table import Served, Table
 from tiffin.gateway.traffic import Traffic
 from tiffin.serving import wire
@@ -288,6 +292,57 @@ def test_requests_wait_for_a_server_that_is_away(tmp_path_factory: pytest.TempPa
         with away.running():
             thread.join()
     assert answers == [1]
+
+
+@pytest.mark.parametrize("weight", [100, 0], ids=["candidate", "stable"])
+def test_requests_that_wait_when_a_rollout_ends_are_answered(
+    tmp_path_factory: pytest.TempPathFactory, stable: Backend, candidate: Backend, weight: float
+) -> None:
+    """Their server is away: that of the candidate, which may not come back, or the stable one."""
+    away = Backend(2 if weight else 1)
+    with away.running():
+        pass
+    sides = (stable, away) if weight else (away, candidate)
+    answers: list[int] = []
+
+    with (
+        running_envoy(tmp_path_factory.mktemp("e"), *sides, table=taxi(Traffic(2, weight=weight))) as gateway,
+        Caller(gateway.address) as caller,
+    ):
+        thread = threading.Thread(target=lambda: answers.append(caller.call(request_of("taxi"))[0]))
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        gateway.send(taxi(Traffic()))
+        for _ in range(3):
+            gateway.follower.follow()
+        if not weight:
+            thread.join(0.5)
+            assert thread.is_alive()
+            with away.running():
+                thread.join()
+        thread.join()
+    assert answers == [1]
+
+
+def test_clusters_that_nothing_waits_for_go(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    def names() -> set[str]:
+        resources = json.loads((gateway.follower.folder / CLUSTERS).read_text())["resources"]
+        return {one["name"] for one in resources if one["name"].startswith("taxi/")}
+
+    now = time.monotonic()
+    monkeypatch.setattr(following.time, "monotonic", lambda: now)
+    sides = {f"taxi/{route}/{kind}" for route in ("stable", "candidate", "mirror") for kind in ("grpc", "rest")}
+    gateway.send(taxi(Traffic(2, weight=50)))
+    gateway.send(taxi(Traffic()))
+    now += 20
+    gateway.follower.follow()
+    assert names() == sides
+    # Another model does not prolong it.
+    gateway.send(Table({"taxi": Served(1, Traffic(), 1.0), "bus": Served(1, Traffic(), 1.0)}))
+    now += 11
+    gateway.follower.follow()
+    assert names() == set()
 
 
 def test_the_documented_metrics_are_there(gateway: Gateway, caller: Caller) -> None:

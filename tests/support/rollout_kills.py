@@ -39,11 +39,12 @@ _QUICK = ("minutes=0.03,min_requests=30", "--look=0.3", "--max-latency-ratio=100
 
 @dataclass(frozen=True)
 class Failure:
-    """A request that failed: the monotonic times of its start and its end, and its code."""
+    """A request that failed: the monotonic times of its start and its end, its code and its message."""
 
     begun: float
     ended: float
     code: str
+    message: str
 
 
 class Load:
@@ -72,7 +73,7 @@ class Load:
                 try:
                     self.answered[ask()] += 1
                 except grpc.RpcError as error:
-                    self.failures.append(Failure(begun, time.monotonic(), error.code().name))  # type: ignore[attr-defined]
+                    self.failures.append(Failure(begun, time.monotonic(), error.code().name, error.details()))  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ _MOST = 1 << 20
 
 Protocol = Literal["grpc", "rest"]
 Route = Literal["stable", "candidate", "mirror"]
+_PROTOCOLS: tuple[Protocol, ...] = ("grpc", "rest")
 
 _CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -58,15 +59,24 @@ def make_clusters(table: Table, upstreams: Upstreams) -> list[dict[str, Any]]:
 def _clusters(models: Iterable[str], upstreams: Upstreams) -> Iterable[dict[str, Any]]:
     yield make_cluster("copies", [upstreams.mirror], "grpc", _MOST_COPIES)
     yield make_cluster("copies/rest", [upstreams.mirror], "rest", _MOST_COPIES)
-    protocols: tuple[Protocol, ...] = ("grpc", "rest")
     for model in models:
-        for protocol in protocols:
+        for protocol in _PROTOCOLS:
             stable, candidate = (getattr(upstreams, f"{track}_{protocol}") for track in ("stable", "candidate"))
             if stable:
                 yield make_cluster(cluster_name(model, "stable", protocol), [stable], protocol)
             if candidate and model != OTHERS:
                 yield make_cluster(cluster_name(model, "candidate", protocol), [candidate], protocol)
                 yield make_cluster(cluster_name(model, "mirror", protocol), [candidate], protocol)
+
+
+def without_candidate(cluster: dict[str, Any], upstreams: Upstreams) -> dict[str, Any]:
+    """Return a cluster for requests that wait for the candidate of a model that has none any more: the stable servers."""
+    model, _, rest = str(cluster["name"]).partition("/")
+    for protocol in _PROTOCOLS:
+        address = getattr(upstreams, f"stable_{protocol}")
+        if rest == f"candidate/{protocol}" and address:
+            return {"@type": _CLUSTER, **make_cluster(cluster_name(model, "candidate", protocol), [address], protocol)}
+    return cluster
 
 
 def make_cluster(name: str, addresses: list[str], protocol: Protocol, most: int = _MOST) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import Any
 from tiffin import storage
 from tiffin.errors import TiffinError
 from tiffin.gateway import admin
-from tiffin.gateway.clusters import Upstreams, make_clusters
+from tiffin.gateway.clusters import Upstreams, make_clusters, without_candidate
 from tiffin.gateway.envoy import CLUSTERS
 from tiffin.gateway.routes import make_routes
 from tiffin.gateway.table import Table, parse_table
 from tiffin.serving.root import GATEWAY
 from tiffin.storage.files import write_bytes
+
+# A request that no server has accepted is sent again to the same cluster for this long, see `routes._RETRIES`.
+_RETRY_SECONDS = 30.0
 
 
 @dataclass
@@ -40,6 +44,8 @@ class Follower:
     _problem: str = ""
     _routes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _clusters: list[dict[str, Any]] = field(default_factory=list)
+    # Clusters that no route names any more, to the time at which they may go.
+    _until: dict[str, float] = field(default_factory=dict)
 
     def follow(self) -> bool:
         """Read the file, and write what follows from it; return whether the routes changed.
@@ -56,13 +62,16 @@ class Follower:
             self._problem = str(error)
         clusters = make_clusters(self.table, self.upstreams)
         routes = make_routes(self.table, has_rest=bool(self.upstreams.stable_rest))
+        names, now = {one["name"] for one in clusters}, time.monotonic()
+        others = [one for one in self._clusters if one["name"] not in names]
         if routes == self._routes:
-            # Those that no route names any more go at the next look. Requests under way are answered.
-            self._write_clusters(clusters)
+            # Requests that wait for a candidate server when the rollout ends go to the stable ones.
+            kept = [one for one in others if self._until.get(one["name"], now) > now]
+            self._write_clusters([*clusters, *(without_candidate(one, self.upstreams) for one in kept)])
             return False
         # Routes may name a cluster only once Envoy has it, and no cluster may go before its routes have.
-        names = {one["name"] for one in clusters}
-        self._write_clusters([*clusters, *(one for one in self._clusters if one["name"] not in names)])
+        self._write_clusters([*clusters, *others])
+        self._until = {one["name"]: self._until.get(one["name"], now + _RETRY_SECONDS) for one in others}
         for name, table in routes.items():
             write_resources(self.folder / f"{name}.json", digest_of(table), [table])
         self._routes = routes
