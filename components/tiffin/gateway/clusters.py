@@ -70,13 +70,14 @@ def _clusters(models: Iterable[str], upstreams: Upstreams) -> Iterable[dict[str,
 
 
 def without_candidate(cluster: dict[str, Any], upstreams: Upstreams) -> dict[str, Any]:
-    """Return a cluster for requests that wait for the candidate of a model that has none any more: the stable servers."""
-    model, _, rest = str(cluster["name"]).partition("/")
-    for protocol in _PROTOCOLS:
-        address = getattr(upstreams, f"stable_{protocol}")
-        if rest == f"candidate/{protocol}" and address:
-            return {"@type": _CLUSTER, **make_cluster(cluster_name(model, "candidate", protocol), [address], protocol)}
-    return cluster
+    """Return a cluster for requests that wait for the candidate of a model that has none any more: the stable servers.
+
+    Of gRPC only, whose answers name their version. By REST, the version would be that of the route, so those requests wait on.
+    """
+    name = str(cluster["name"])
+    if not name.endswith(cluster_name("", "candidate", "grpc")):
+        return cluster
+    return {"@type": _CLUSTER, **make_cluster(name, [upstreams.stable_grpc], "grpc")}
 
 
 def make_cluster(name: str, addresses: list[str], protocol: Protocol, most: int = _MOST) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Follower:
         names, now = {one["name"] for one in clusters}, time.monotonic()
         others = [one for one in self._clusters if one["name"] not in names]
         if routes == self._routes:
-            # Requests that wait for a candidate server when the rollout ends go to the stable ones.
+            # gRPC requests that wait for a candidate server when the rollout ends go to the stable ones.
             kept = [one for one in others if self._until.get(one["name"], now) > now]
             self._write_clusters([*clusters, *(without_candidate(one, self.upstreams) for one in kept)])
             return False
