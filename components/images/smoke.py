@@ -41,7 +41,7 @@ def check_data() -> None:
     import duckdb
     import pyarrow.parquet
 
-    from tiffin.stages.validate.tfdv import tfdv
+    from tiffin.validation.tfdv import tfdv
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "rows.parquet")

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 
 from tiffin.artifacts.verdict import Check
-from tiffin.stages.evaluate import comparison, cuts, intervals, metrics, slices
+from tiffin.quality import intervals, metrics
+from tiffin.quality.outcomes import Outcomes
+from tiffin.stages.evaluate import comparison, cuts, slices
 from tiffin.stages.evaluate.document import Production
-from tiffin.stages.evaluate.outcomes import Outcomes
 
 # The standard deviations of the log odds, and of the noise of the model in production.
 SPREAD, NOISE = 1.5, 0.5

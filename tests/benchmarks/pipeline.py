@@ -20,7 +20,7 @@ from tiffin.local import environments
 
 _RUNS = 3
 _IMPORTS = {
-    "data": ("duckdb", "tiffin.stages.validate.tfdv"),
+    "data": ("duckdb", "tiffin.validation.tfdv"),
     "model": ("tensorflow", "keras", "scipy.special", "mlflow"),
 }
 

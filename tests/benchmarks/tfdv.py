@@ -49,7 +49,7 @@ def _write_wide(folder: Path, columns: int) -> None:
 def _compare(title: str, folder: str) -> None:
     print(f"\n{title:<45} {'s':>6} {'peak MB':>8}")
     for name, work in (
-        ("tiffin.stages.validate.statistics.compute", _ours),
+        ("tiffin.validation.statistics.compute", _ours),
         ("tfdv.generate_statistics_from_dataframe", _theirs),
     ):
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
@@ -68,7 +68,7 @@ def _measure(work, folder: str) -> tuple[float, float]:
 
 
 def _ours(folder: str):
-    from tiffin.stages.validate import statistics
+    from tiffin.validation import statistics
 
     return lambda: statistics.compute(folder)
 
@@ -76,7 +76,7 @@ def _ours(folder: str):
 def _theirs(folder: str):
     import pandas as pd
 
-    from tiffin.stages.validate.tfdv import tfdv
+    from tiffin.validation.tfdv import tfdv
 
     # TFDV's own functions again.
     importlib.reload(importlib.import_module("tensorflow_data_validation.utils.quantiles_util"))

@@ -24,7 +24,7 @@ IMPORTS = {
     "data": (
         "kfp.dsl.executor_main",
         "pyarrow.parquet",
-        "tiffin.stages.validate.tfdv",
+        "tiffin.validation.tfdv",
         "tiffin.stages.validate.validation",
     ),
     "gateway": ("pyarrow.parquet", "tiffin.gateway.following", "tiffin.recorder.program"),

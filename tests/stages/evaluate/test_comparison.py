@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from tiffin.stages.evaluate import bootstrap
+from tiffin.quality import bootstrap
+from tiffin.quality.outcomes import Outcomes
 from tiffin.stages.evaluate.comparison import compare
 from tiffin.stages.evaluate.document import Production
-from tiffin.stages.evaluate.outcomes import Outcomes
 
 MODES = ("not_worse", "improvement", "non_inferiority")
 

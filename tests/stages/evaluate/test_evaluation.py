@@ -12,7 +12,8 @@ from tiffin.artifacts.measures import Curve
 from tiffin.artifacts.model import read_training, write_training
 from tiffin.artifacts.verdict import digest, read_evaluation
 from tiffin.errors import DataError, InputError, StorageError
-from tiffin.stages.evaluate import metrics, predictions
+from tiffin.quality import metrics
+from tiffin.stages.evaluate import predictions
 from tiffin.stages.evaluate.evaluation import evaluate
 from tiffin.stages.evaluate.predictions import load, predict
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from tiffin.artifacts.verdict import Check, Serving
+from tiffin.quality.definitions import Comparison
 from tiffin.stages.evaluate import gate
-from tiffin.stages.evaluate.definitions import Comparison
 from tiffin.stages.evaluate.document import ServingRule, read_gate
 
 BINARY = {"auc": 0.9, "log_loss": 0.3, "brier": 0.1, "baseline_log_loss": 0.69}

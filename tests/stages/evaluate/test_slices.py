@@ -11,11 +11,11 @@ from tiffin.artifacts.columns import Column
 from tiffin.artifacts.documents import write as write_document
 from tiffin.artifacts.examples import read_manifest
 from tiffin.errors import InputError
+from tiffin.quality.outcomes import Outcomes
 from tiffin.stages.evaluate import cuts
 from tiffin.stages.evaluate.cuts import cut_columns
 from tiffin.stages.evaluate.evaluation import evaluate
 from tiffin.stages.evaluate.fairness import measure
-from tiffin.stages.evaluate.outcomes import Outcomes
 from tiffin.stages.evaluate.slices import Rows, divide
 
 

@@ -11,8 +11,8 @@ from tiffin.artifacts import documents
 from tiffin.artifacts.anomalies import Anomaly
 from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.artifacts.notes import Note
-from tiffin.stages.validate import statistics
 from tiffin.stages.validate.report import describe
+from tiffin.validation import statistics
 
 DAY = 86_400
 LOGICAL = {"day": "date", "at": "timestamp", "paid": "boolean"}

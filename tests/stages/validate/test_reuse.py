@@ -9,9 +9,9 @@ from tiffin.artifacts import documents
 from tiffin.artifacts.anomalies import read_anomalies
 from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.artifacts.statistics import read_statistics
-from tiffin.stages.validate import statistics
 from tiffin.stages.validate.reuse import compute_or_reuse
 from tiffin.stages.validate.validation import validate
+from tiffin.validation import statistics
 
 
 @pytest.fixture

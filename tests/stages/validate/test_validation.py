@@ -12,8 +12,8 @@ from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.schema import write_schema
 from tiffin.errors import DataError, InputError
-from tiffin.stages.validate import schema, statistics
 from tiffin.stages.validate.validation import validate
+from tiffin.validation import schema, statistics
 
 
 def rows(count, word="x", late=None):

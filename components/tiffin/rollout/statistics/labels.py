@@ -1,7 +1,7 @@
 """The quality of both versions, once the labels of the requests arrive.
 
 Labels are joined with the logged outputs by a key: the request's ID, or a key of the data. The metrics are those of
-`tiffin.stages.evaluate.definitions`, and each difference, candidate minus stable, has an interval that is valid at all looks:
+`tiffin.quality.definitions`, and each difference, candidate minus stable, has an interval that is valid at all looks:
 
     log_loss  bounded, since probabilities are clipped: `intervals.mean_interval`, exact
     accuracy  a share: `intervals.share_interval`, exact

@@ -19,12 +19,12 @@ from tiffin.artifacts.model import Training
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.verdict import Champion, Check
 from tiffin.errors import InputError
-from tiffin.stages.evaluate import metrics
+from tiffin.quality import metrics
+from tiffin.quality.definitions import MAIN
+from tiffin.quality.outcomes import Outcomes
 from tiffin.stages.evaluate.comparison import CODE, compare
-from tiffin.stages.evaluate.definitions import MAIN
 from tiffin.stages.evaluate.document import Production
 from tiffin.stages.evaluate.incumbent import Incumbent, find_incumbent
-from tiffin.stages.evaluate.outcomes import Outcomes
 from tiffin.stages.evaluate.predictions import answer
 
 

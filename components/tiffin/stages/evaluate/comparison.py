@@ -9,10 +9,10 @@ from scipy.special import ndtri, stdtrit
 from tiffin.artifacts.measures import Interval
 from tiffin.artifacts.model import Task
 from tiffin.artifacts.verdict import Check
-from tiffin.stages.evaluate import bootstrap
-from tiffin.stages.evaluate.definitions import MAIN
+from tiffin.quality import bootstrap
+from tiffin.quality.definitions import MAIN
+from tiffin.quality.outcomes import Outcomes
 from tiffin.stages.evaluate.document import Production
-from tiffin.stages.evaluate.outcomes import Outcomes
 from tiffin.stages.evaluate.reasons import on_rows, short
 
 _CONFIDENCE = 0.95

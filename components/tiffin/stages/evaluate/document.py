@@ -26,7 +26,7 @@ from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.artifacts.model import Task
 from tiffin.errors import InputError, StorageError, did_you_mean
-from tiffin.stages.evaluate.definitions import FAIRNESS, HIGHER_IS_BETTER, MEASURES, METRICS, OF_A_CLASS
+from tiffin.quality.definitions import FAIRNESS, HIGHER_IS_BETTER, MEASURES, METRICS, OF_A_CLASS
 
 # Fewest rows of a slice, unless a parameter or a rule says otherwise.
 MIN_SLICE_ROWS = 100

@@ -14,13 +14,14 @@ from tiffin.artifacts.measures import Attributions, ClassRecall
 from tiffin.artifacts.model import Training, read_training
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.verdict import Evaluation, digest, write_evaluation
-from tiffin.stages.evaluate import attributions, bootstrap, calibration, champion, intervals, metrics, predictions
+from tiffin.quality import bootstrap, calibration, intervals, metrics
+from tiffin.quality.outcomes import Gathering, Outcomes
+from tiffin.stages.evaluate import attributions, champion, predictions
 from tiffin.stages.evaluate import gate as gates
 from tiffin.stages.evaluate.cuts import Cut, cut_columns
 from tiffin.stages.evaluate.document import MIN_SLICE_ROWS, Gate, read_gate
 from tiffin.stages.evaluate.guessing import compare_with_guessing
 from tiffin.stages.evaluate.incumbent import Incumbent
-from tiffin.stages.evaluate.outcomes import Gathering, Outcomes
 from tiffin.stages.evaluate.parameters import check_min_rows, check_sensitive, check_slices
 from tiffin.stages.evaluate.plan import Plan, make_plan, measure_fairness, measure_slices
 from tiffin.stages.evaluate.trial import Trial, trying

@@ -8,10 +8,10 @@ from fairlearn import metrics as fairlearn
 from sklearn import metrics as sklearn
 
 from tiffin.artifacts.measures import Fairness, Group
-from tiffin.stages.evaluate import bootstrap, intervals
-from tiffin.stages.evaluate.definitions import MEASURES
-from tiffin.stages.evaluate.metrics import rounded
-from tiffin.stages.evaluate.outcomes import Outcomes
+from tiffin.quality import bootstrap, intervals
+from tiffin.quality.definitions import MEASURES
+from tiffin.quality.metrics import rounded
+from tiffin.quality.outcomes import Outcomes
 from tiffin.stages.evaluate.slices import Rows
 
 

@@ -6,7 +6,7 @@ from decimal import ROUND_DOWN
 from tiffin.artifacts.measures import ClassRecall, Fairness, Interval, Slice
 from tiffin.artifacts.verdict import Check, Serving, Verdict
 from tiffin.errors import InputError
-from tiffin.stages.evaluate.definitions import MAIN, Comparison
+from tiffin.quality.definitions import MAIN, Comparison
 from tiffin.stages.evaluate.document import Bound, Gate, ServingRule
 from tiffin.stages.evaluate.reasons import on_rows, short
 

@@ -20,9 +20,9 @@ import math
 import numpy as np
 from scipy.special import stdtrit
 
-from tiffin.stages.evaluate.definitions import Comparison
-from tiffin.stages.evaluate.moments import Moments
-from tiffin.stages.evaluate.outcomes import Outcomes
+from tiffin.quality.definitions import Comparison
+from tiffin.quality.moments import Moments
+from tiffin.quality.outcomes import Outcomes
 
 _CONFIDENCE = 0.95
 # Of up to 4 rows, a random order is the right one in more than 1 - _CONFIDENCE / 2 of draws.

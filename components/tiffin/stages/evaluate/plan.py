@@ -10,10 +10,10 @@ from tiffin.artifacts.columns import Column
 from tiffin.artifacts.examples import Manifest
 from tiffin.artifacts.measures import Fairness, Slice
 from tiffin.artifacts.notes import Note
+from tiffin.quality.outcomes import Outcomes
 from tiffin.stages.evaluate import fairness, slices
 from tiffin.stages.evaluate.cuts import Cut
 from tiffin.stages.evaluate.document import Gate
-from tiffin.stages.evaluate.outcomes import Outcomes
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.model import OUTPUTS, Task, Training, class_name, saved_model
 from tiffin.artifacts.shards import has_label, read_batches
 from tiffin.errors import DataError, InputError
-from tiffin.stages.evaluate.moments import Moments
+from tiffin.quality.moments import Moments
 
 _BATCH_ROWS = 4096
 _LABEL_ROWS = 65_536

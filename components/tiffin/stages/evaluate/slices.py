@@ -10,9 +10,9 @@ from tiffin.artifacts.examples import Manifest
 from tiffin.artifacts.measures import Slice
 from tiffin.artifacts.notes import Note
 from tiffin.errors import InputError, did_you_mean
-from tiffin.stages.evaluate import intervals, metrics
+from tiffin.quality import intervals, metrics
+from tiffin.quality.outcomes import Outcomes
 from tiffin.stages.evaluate.cuts import MOST_TEXTS, Cut
-from tiffin.stages.evaluate.outcomes import Outcomes
 
 # Slices of a column or a pair of columns; those with the most rows.
 MOST_SLICES = 50

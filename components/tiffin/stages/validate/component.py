@@ -56,7 +56,7 @@ def infer_schema(statistics: Input[Artifact], schema: Output[Artifact], label: s
 
         # Another artifact is told before the seconds of TFDV's import.
         found = read_statistics(statistics.path)
-        from tiffin.stages.validate.schema import infer
+        from tiffin.validation.schema import infer
 
         write_schema(schema.path, infer(found, label, split))
 

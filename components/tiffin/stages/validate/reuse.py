@@ -11,7 +11,7 @@ from tiffin.artifacts.results import digest_code, obtain
 from tiffin.artifacts.statistics import write_statistics
 from tiffin.printing import printable
 
-_PACKAGES = ("tiffin.stages.validate", "tiffin.artifacts")
+_PACKAGES = ("tiffin.stages.validate", "tiffin.validation", "tiffin.artifacts")
 _DISTRIBUTIONS = ("tensorflow-data-validation", "numpy", "pyarrow")
 
 
@@ -38,7 +38,7 @@ def compute_or_reuse(
     }
 
     def make() -> None:
-        from tiffin.stages.validate.statistics import compute
+        from tiffin.validation.statistics import compute
 
         write_statistics(output, compute(examples))
 

@@ -2,7 +2,7 @@
 
 from tiffin.stages.traits import DATA_ROOT, RESULTS, S3, Location, Traits
 
-_TFDV = ("tiffin.stages.validate.tfdv",)
+_TFDV = ("tiffin.validation.tfdv",)
 _SCHEMA = Location("upload the schema to gs:// or s3:// and pass its URI")
 
 COMPONENTS = {

@@ -9,12 +9,12 @@ from tiffin.artifacts.anomalies import Anomalies, write_anomalies
 from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.schema import read_schema, write_schema
 from tiffin.artifacts.statistics import find_split, read_statistics
-from tiffin.stages.validate.anomalies import find_anomalies, judge
 from tiffin.stages.validate.report import describe
 from tiffin.stages.validate.reuse import compute_or_reuse
-from tiffin.stages.validate.rules import check_rules
-from tiffin.stages.validate.schema import check_label, infer
 from tiffin.storage.files import write_bytes
+from tiffin.validation.anomalies import find_anomalies, judge
+from tiffin.validation.rules import check_rules
+from tiffin.validation.schema import check_label, infer
 
 
 def validate(

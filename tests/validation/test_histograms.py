@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tiffin.stages.validate.histograms import generate_equi_width, weigh_bins
-from tiffin.stages.validate.tfdv import tfdv
+from tiffin.validation.histograms import generate_equi_width, weigh_bins
+from tiffin.validation.tfdv import tfdv
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from tiffin.stages.evaluate import ranking
-from tiffin.stages.evaluate.ranking import Ranking
+from tiffin.quality import ranking
+from tiffin.quality.ranking import Ranking
 
 
 def rank(scores, positive, limit=1000, batch=7):

@@ -5,8 +5,8 @@ from math import log
 import numpy as np
 import pytest
 
-from tiffin.stages.evaluate import calibration, definitions, metrics
-from tiffin.stages.evaluate.outcomes import Outcomes
+from tiffin.quality import calibration, definitions, metrics
+from tiffin.quality.outcomes import Outcomes
 
 NAN = float("nan")
 
@@ -159,7 +159,7 @@ class TestChunks:
             answer = rng.dirichlet(np.ones(6), rows).astype(np.float32)
         found = Outcomes(task, 6 if task == "multiclass" else 2, truth, answer)
         whole = metrics.measure(found)
-        monkeypatch.setattr("tiffin.stages.evaluate.outcomes.CHUNK_ROWS", 64)
+        monkeypatch.setattr("tiffin.quality.outcomes.CHUNK_ROWS", 64)
 
         assert metrics.measure(found) == pytest.approx(whole, rel=1e-7)
 

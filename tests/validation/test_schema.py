@@ -12,8 +12,8 @@ from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.artifacts.schema import write_schema
 from tiffin.artifacts.statistics import find_split
 from tiffin.errors import DataError, InputError
-from tiffin.stages.validate import schema, statistics
-from tiffin.stages.validate.tfdv import tfdv
+from tiffin.validation import schema, statistics
+from tiffin.validation.tfdv import tfdv
 
 TRAIN = table(
     whole=list(range(200)),

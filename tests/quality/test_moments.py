@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiffin.stages.evaluate.moments import Moments
+from tiffin.quality.moments import Moments
 
 
 def moments(*batches):

@@ -12,7 +12,7 @@ from support.written import table, write_examples
 from tiffin.artifacts import documents
 from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.errors import InputError
-from tiffin.stages.validate import statistics
+from tiffin.validation import statistics
 
 FOUR = table(a=[1, 2, 3, 6], b=[1.5, None, 2.5, 5.0], c=["x", "y", "x", None], d=["", "z", None, None])
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-from tiffin.stages.validate.columns import Rules, Split
-from tiffin.stages.validate.tfdv import tfdv
+from tiffin.validation.columns import Rules, Split
+from tiffin.validation.tfdv import tfdv
 
 _COLUMNS = 64
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from tiffin.errors import InputError
-from tiffin.stages.validate.significance import fewest_for_half
+from tiffin.validation.significance import fewest_for_half
 
 _TAG = "median_magnitude"
 # A median within this factor is not a changed unit, however many rows show it.

@@ -7,7 +7,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from support.written import write_examples
 from tiffin.errors import InputError
-from tiffin.stages.validate import magnitudes, statistics
+from tiffin.validation import magnitudes, statistics
 
 COUNT = 3000
 GENERATOR = np.random.default_rng(1)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_bsl.sketches import KmvSketch, MisraGriesSketch
 
-from tiffin.stages.validate.tfdv import top_k_uniques_sketch_stats_generator as installed
-from tiffin.stages.validate.top_values import columns_of
+from tiffin.validation.tfdv import top_k_uniques_sketch_stats_generator as installed
+from tiffin.validation.top_values import columns_of
 
 
 def counted(values):
@@ -49,5 +49,5 @@ def test_tfdv_uses_them_and_has_the_same_estimate():
         found.append([sketch.estimate().distinct, *map(list, sketch.estimate()[1:])])
 
     assert installed._CombinedSketch.estimate is not original._CombinedSketch.estimate
-    assert installed._CombinedSketch.estimate.__module__ == "tiffin.stages.validate.top_values"
+    assert installed._CombinedSketch.estimate.__module__ == "tiffin.validation.top_values"
     assert found[0] == found[1] == [2, [(b"a", 2.0), (b"b", 1.0)], [(b"a", 2.5), (b"b", 1.0)]]

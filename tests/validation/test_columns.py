@@ -4,7 +4,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from tiffin.stages.validate.columns import Rules, Split
+from tiffin.validation.columns import Rules, Split
 
 
 def split(text):

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from tiffin.stages.validate.statistics import read_groups
+from tiffin.validation.statistics import read_groups
 
 _NO_STATISTICS = statistics_pb2.FeatureNameStatistics(string_stats=statistics_pb2.StringStatistics())
 

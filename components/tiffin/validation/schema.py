@@ -11,12 +11,12 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from tiffin.artifacts.statistics import find_split, read_common, read_logical
 from tiffin.errors import DataError, InputError, did_you_mean
-from tiffin.stages.validate.columns import Split
-from tiffin.stages.validate.magnitudes import count_magnitudes, expected_range, write_range
-from tiffin.stages.validate.rules import TRAINING
-from tiffin.stages.validate.significance import most_by_chance
-from tiffin.stages.validate.statistics import VOCABULARY, read_groups
-from tiffin.stages.validate.tfdv import tfdv
+from tiffin.validation.columns import Split
+from tiffin.validation.magnitudes import count_magnitudes, expected_range, write_range
+from tiffin.validation.rules import TRAINING
+from tiffin.validation.significance import most_by_chance
+from tiffin.validation.statistics import VOCABULARY, read_groups
+from tiffin.validation.tfdv import tfdv
 
 # Probability that a split of the same data is reported, over all columns and rules.
 _RISK = 0.005

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tiffin.stages.validate.tfdv import fingerprint64
+from tiffin.validation.tfdv import fingerprint64
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from tiffin.artifacts.numbers import format_share
 from tiffin.artifacts.statistics import read_common
-from tiffin.stages.validate.columns import Rules, Split
-from tiffin.stages.validate.magnitudes import find_magnitude, read_range
+from tiffin.validation.columns import Rules, Split
+from tiffin.validation.magnitudes import find_magnitude, read_range
 
 # Codes of our own, beside TFDV's.
 NO_EXAMPLES = "NO_EXAMPLES"

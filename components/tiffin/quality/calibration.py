@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.calibration import calibration_curve
 
 from tiffin.artifacts.measures import Calibration, Histogram
-from tiffin.stages.evaluate.outcomes import Outcomes
+from tiffin.quality.outcomes import Outcomes
 
 # Bins of equal numbers of rows. Bins of equal width leave most of them empty for a rare class, and the error depends on them.
 BINS = 10

@@ -5,7 +5,7 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from tiffin.errors import InputError
-from tiffin.stages.validate.rules import check_rules
+from tiffin.validation.rules import check_rules
 
 
 def check(text):

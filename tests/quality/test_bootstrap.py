@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tiffin.artifacts.measures import Interval
-from tiffin.stages.evaluate import bootstrap, intervals, metrics
-from tiffin.stages.evaluate.outcomes import Outcomes
+from tiffin.quality import bootstrap, intervals, metrics
+from tiffin.quality.outcomes import Outcomes
 
 
 def outcomes(task, rows, seed=0):

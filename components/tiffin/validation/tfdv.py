@@ -7,7 +7,7 @@ import sys
 import types
 import warnings
 
-from tiffin.stages.validate import histograms, top_values
+from tiffin.validation import histograms, top_values
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

@@ -10,9 +10,9 @@ from scipy import sparse
 from scipy.stats import rankdata
 
 from tiffin.artifacts.measures import Interval
-from tiffin.stages.evaluate import bootstrap, calibration, metrics
-from tiffin.stages.evaluate.definitions import TOP
-from tiffin.stages.evaluate.outcomes import Outcomes
+from tiffin.quality import bootstrap, calibration, metrics
+from tiffin.quality.definitions import TOP
+from tiffin.quality.outcomes import Outcomes
 
 # Bins of log odds from -16 to 16, beyond which float32 has no probabilities below 1.
 _BINS, _ODDS = 1024, 16.0

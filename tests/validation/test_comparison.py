@@ -5,10 +5,10 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from support.written import table, write_examples
-from tiffin.stages.validate.columns import Rules, Split
-from tiffin.stages.validate.comparison import compare
-from tiffin.stages.validate.statistics import compute
-from tiffin.stages.validate.tfdv import tfdv
+from tiffin.validation.columns import Rules, Split
+from tiffin.validation.comparison import compare
+from tiffin.validation.statistics import compute
+from tiffin.validation.tfdv import tfdv
 
 # Anomalies: a missing column, a new one, one of another type, a new value of a shared domain, one out of range, missing
 # values, a flag that is no flag, and too few rows. The other columns are good.

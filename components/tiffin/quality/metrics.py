@@ -9,10 +9,10 @@ import numpy as np
 from sklearn import metrics as sklearn
 
 from tiffin.artifacts.measures import Curve, PrecisionRecall
-from tiffin.stages.evaluate import calibration
-from tiffin.stages.evaluate.definitions import METRICS, TOP
-from tiffin.stages.evaluate.outcomes import Outcomes
-from tiffin.stages.evaluate.ranking import Ranking
+from tiffin.quality import calibration
+from tiffin.quality.definitions import METRICS, TOP
+from tiffin.quality.outcomes import Outcomes
+from tiffin.quality.ranking import Ranking
 
 # Rows whose scores are ranked one by one, which takes scikit-learn 50 bytes per row. Of more rows, near scores are grouped.
 _RANKED_ROWS = 1 << 24

@@ -17,7 +17,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from tiffin.artifacts.examples import Manifest, read_manifest
 from tiffin.artifacts.shards import read_batches
 from tiffin.artifacts.statistics import LOGICAL
-from tiffin.stages.validate.tfdv import KmvSketch, stats_impl, tfdv
+from tiffin.validation.tfdv import KmvSketch, stats_impl, tfdv
 
 _BATCH_ROWS = 65_536
 # Memory grows with the cells of a batch; fewer rows than this cost more time than they save.

@@ -11,8 +11,8 @@ from support.written import table, write_examples
 from tiffin.artifacts import documents
 from tiffin.artifacts.columns import Column
 from tiffin.artifacts.examples import MANIFEST, read_manifest
-from tiffin.stages.validate import schema, statistics
-from tiffin.stages.validate.anomalies import find_anomalies
+from tiffin.validation import schema, statistics
+from tiffin.validation.anomalies import find_anomalies
 
 ROWS = 600
 DRAWS = 25

@@ -1,0 +1,3 @@
+"""Tests of tiffin.quality."""
+
+RUNS_IN = ("model",)

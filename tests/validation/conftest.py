@@ -1,0 +1,3 @@
+"""Tests of tiffin.validation."""
+
+RUNS_IN = ("data",)
