@@ -6,12 +6,12 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_p
 
 from tiffin.artifacts.anomalies import Anomalies, Anomaly
 from tiffin.artifacts.statistics import read_common
+from tiffin.drift.significance import chance
 from tiffin.validation.columns import Rules, Split
 from tiffin.validation.comparison import compare
 from tiffin.validation.magnitudes import find_magnitude, read_range
 from tiffin.validation.reasons import MAGNITUDE, NEW_VALUE, NO_EXAMPLES, Finding, explain, most_unlisted
 from tiffin.validation.rules import TRAINING
-from tiffin.validation.significance import chance
 
 _LISTED = 3
 # Probability that a new value of a split of the same data is reported, over all columns.

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from tiffin.drift.significance import fewest_for_half
 from tiffin.errors import InputError
-from tiffin.validation.significance import fewest_for_half
 
 _TAG = "median_magnitude"
 # A median within this factor is not a changed unit, however many rows show it.

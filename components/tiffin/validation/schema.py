@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from tiffin.artifacts.statistics import find_split, read_common, read_logical
+from tiffin.drift.significance import most_by_chance
 from tiffin.errors import DataError, InputError, did_you_mean
 from tiffin.validation.columns import Split
 from tiffin.validation.magnitudes import count_magnitudes, expected_range, write_range
 from tiffin.validation.rules import TRAINING
-from tiffin.validation.significance import most_by_chance
 from tiffin.validation.statistics import VOCABULARY, read_groups
 from tiffin.validation.tfdv import tfdv
 

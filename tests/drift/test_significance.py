@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from tiffin.validation.significance import chance, fewest_for_half, most_by_chance
+from tiffin.drift.significance import chance, fewest_for_half, most_by_chance
 
 
 def enumerate_chance(marked, rows, others, other_rows):

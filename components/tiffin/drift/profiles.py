@@ -1,0 +1,184 @@
+"""Profiles: how often the values of a column are in each bin. They are small, and those of the same bins add up.
+
+Numbers have bins between the edges of the baseline, which are its 32 quantiles: `(-inf, e0], (e0, e1], ..., (ek, inf)`. Equal
+quantiles are one edge, so that a frequent value has a bin of its own.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+# Values of texts that a profile lists; of more, the others are counted together.
+MOST_TEXTS = 1000
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The values of a column of numbers.
+
+    Attributes:
+        rows: Number of rows.
+        missing: Rows without a value, or with NaN.
+        edges: Upper edges of the bins, growing.
+        counts: Values in each bin, one more than edges; fractions come from statistics.
+        low: Lower end of the first bin; NaN without values.
+        high: Upper end of the last bin.
+        logical: `boolean`, `date` or `timestamp`; empty for plain numbers.
+    """
+
+    rows: int
+    missing: int
+    edges: tuple[float, ...]
+    counts: tuple[float, ...]
+    low: float = float("nan")
+    high: float = float("nan")
+    logical: str = ""
+
+    @property
+    def present(self) -> int:
+        """Rows with a value."""
+        return self.rows - self.missing
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The values of a column of texts.
+
+    Attributes:
+        rows: Number of rows.
+        missing: Rows without a value.
+        counts: Values to their rows, the most frequent first, at most 1,000.
+        others: Rows with values that are not listed.
+        listed_all: Whether all values are listed.
+        logical: Always empty.
+    """
+
+    rows: int
+    missing: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+    others: int = 0
+    listed_all: bool = True
+    logical: str = ""
+
+    @property
+    def present(self) -> int:
+        """Rows with a value."""
+        return self.rows - self.missing
+
+    @property
+    def single(self) -> int:
+        """Listed values that one row has."""
+        return sum(count == 1 for count in self.counts.values())
+
+
+Profile = Numbers | Texts
+
+
+def rank(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts with the most frequent value first, and values with equal counts in alphabetical order."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def make_texts(rows: int, missing: int, counts: Mapping[str, int], most: int = MOST_TEXTS) -> Texts:
+    """Return the profile of counted texts.
+
+    Args:
+        rows: Number of rows.
+        missing: Rows without a value.
+        counts: Every value to its rows.
+        most: Number of values to list. Defaults to 1,000.
+    """
+    ranked = rank(counts)
+    listed = dict(itertools.islice(ranked.items(), most))
+    others = rows - missing - sum(listed.values())
+    return Texts(rows, missing, listed, others, len(ranked) <= most)
+
+
+def count_numbers(values: np.ndarray, edges: tuple[float, ...], *, missing: int = 0, logical: str = "") -> Numbers:
+    """Return the profile of numbers.
+
+    Args:
+        values: Numbers, of any shape; NaN counts as missing, an infinity is in the first or the last bin.
+        edges: Upper edges of the bins, growing.
+        missing: Rows without a value, which `values` does not have. Defaults to 0.
+        logical: What integers stand for. Defaults to plain numbers.
+    """
+    numbers = np.asarray(values, np.float64).ravel()
+    is_nan = np.isnan(numbers)
+    known = numbers[~is_nan]
+    counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
+    low, high = (float(known.min()), float(known.max())) if len(known) else (np.nan, np.nan)
+    return Numbers(
+        len(numbers) + missing, missing + int(is_nan.sum()), edges, tuple(counts.tolist()), low, high, logical
+    )
+
+
+def find_edges(values: np.ndarray, bins: int = 32) -> tuple[float, ...]:
+    """Return the edges of bins with about equal numbers of values: quantiles that are values, each once.
+
+    Args:
+        values: Numbers; those that are not finite are left out.
+        bins: Number of bins. Defaults to 32.
+    """
+    known = np.sort(np.asarray(values, np.float64)[np.isfinite(values)], axis=None)
+    if not len(known):
+        return ()
+    places = np.ceil(np.arange(1, bins + 1) * len(known) / bins).astype(int) - 1
+    return tuple(np.unique(known[places]).tolist())
+
+
+def rebin(numbers: Numbers, edges: tuple[float, ...]) -> np.ndarray:
+    """Return the values in other bins. Between its own edges, a profile is taken as evenly spread.
+
+    Args:
+        numbers: The profile.
+        edges: Upper edges of the other bins, growing.
+    """
+    if numbers.edges == edges:
+        return np.asarray(numbers.counts, np.float64)
+    total = float(sum(numbers.counts))
+    if not total:
+        return np.zeros(len(edges) + 1)
+    places, up_to = _distribution(numbers)
+    found = np.interp(edges, places, up_to, left=0.0, right=total)
+    return np.diff(np.concatenate([[0.0], found, [total]]))
+
+
+def _distribution(numbers: Numbers) -> tuple[np.ndarray, np.ndarray]:
+    """Return growing places, and the number of values up to each of them."""
+    up_to = np.cumsum(numbers.counts)
+    places = np.asarray(numbers.edges, np.float64)
+    low, high = numbers.low, numbers.high
+    if not len(places) or low < places[0]:
+        places, up_to = np.concatenate([[low], places]), np.concatenate([[0.0], up_to])
+    if high > places[-1]:
+        places = np.append(places, high)
+    else:
+        up_to = up_to[: len(places)]
+        up_to[-1] = sum(numbers.counts)
+    return places, up_to
+
+
+def add(one: Profile, other: Profile) -> Profile:
+    """Return the profile of the rows of both; numbers should have the same edges."""
+    if isinstance(one, Texts) and isinstance(other, Texts):
+        counts = dict(one.counts)
+        for value, count in other.counts.items():
+            counts[value] = counts.get(value, 0) + count
+        found = make_texts(one.present + other.present, 0, counts)
+        listed_all = one.listed_all and other.listed_all and found.listed_all
+        rows, missing = one.rows + other.rows, one.missing + other.missing
+        return Texts(rows, missing, found.counts, rows - missing - sum(found.counts.values()), listed_all)
+    if not isinstance(one, Numbers) or not isinstance(other, Numbers) or one.edges != other.edges:
+        raise ValueError("profiles that are added should have the same bins")
+    return Numbers(
+        one.rows + other.rows,
+        one.missing + other.missing,
+        one.edges,
+        tuple(a + b for a, b in zip(one.counts, other.counts, strict=True)),
+        float(np.fmin(one.low, other.low)),
+        float(np.fmax(one.high, other.high)),
+        one.logical,
+    )
