@@ -11,7 +11,7 @@ from tiffin.drift.profiles import Numbers, Texts, rebin
 # Bins of the divergences. More would find smaller changes of shape, and need more rows to tell them from chance.
 _NUMBER_BINS = 10
 _TEXT_BINS = 20
-# A bin with fewer rows on both sides is counted with its neighbour, or with the other values.
+# A text with fewer rows in the baseline is counted with the other values.
 _LEAST_ROWS = 5
 MISSING, OTHERS, NEW, RARE = "missing", "other values", "new values", "new or rare values"
 
@@ -50,7 +50,7 @@ def share_numbers(baseline: Numbers, current: Numbers) -> tuple[Shared, Fine]:
     """Return the rows of both in about ten bins of equal size of the baseline, and in all of its bins."""
     edges = baseline.edges
     fine = Fine(np.asarray(edges, np.float64), np.asarray(baseline.counts), rebin(current, edges))
-    groups = _group(fine.before, fine.now)
+    groups = _group(fine.before)
     starts = np.flatnonzero(np.diff(groups, prepend=-1))
     before, now = (np.add.reduceat(counts, starts) for counts in (fine.before, fine.now))
     ends = [edges[place - 1] for place in starts[1:]]
@@ -58,21 +58,13 @@ def share_numbers(baseline: Numbers, current: Numbers) -> tuple[Shared, Fine]:
     return _with_missing(names, before, now, baseline, current), fine
 
 
-def _group(before: np.ndarray, now: np.ndarray) -> np.ndarray:
-    """Return the number of the group of each bin: consecutive bins with about a tenth of the rows of the baseline."""
-    wanted = before.sum() / _NUMBER_BINS
-    groups: list[int] = []
-    number, held, other = 0, 0.0, 0.0
-    for count, further in zip(before, now, strict=True):
-        # The next bin starts a group if this one would be further from a tenth with it.
-        enough = held >= _LEAST_ROWS or other >= _LEAST_ROWS
-        if groups and enough and held + count / 2 > wanted:
-            number, held, other = number + 1, 0.0, 0.0
-        groups.append(number)
-        held, other = held + count, other + further
-    if held < _LEAST_ROWS and other < _LEAST_ROWS and number:
-        groups = [min(one, number - 1) for one in groups]
-    return np.asarray(groups)
+def _group(counts: np.ndarray) -> np.ndarray:
+    """Return the tenth of the rows that the middle of each bin is in, from 0 to 9."""
+    total = counts.sum()
+    if not total:
+        return np.zeros(len(counts), int)
+    middles = np.cumsum(counts) - counts / 2
+    return np.minimum((_NUMBER_BINS * middles / total).astype(int), _NUMBER_BINS - 1)
 
 
 def _name(numbers: Numbers, low: float | None, high: float | None) -> str:
@@ -114,7 +106,7 @@ def find_known(baseline: Texts, current: Texts) -> Known:
     values that `k` rows or more of a sample have are expected in as many rows of another one as those of `k + 1` or more.
     """
     least = 1 if baseline.listed_all else min(baseline.counts.values(), default=0) + 1
-    if not current.listed_all and current.present:
+    if not (current.listed_all or current.has_known) and current.present:
         rarest = min(current.counts.values(), default=0)
         least = max(least, math.ceil(2 * rarest * baseline.present / current.present))
     values = frozenset(value for value, count in baseline.counts.items() if count >= least)

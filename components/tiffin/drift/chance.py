@@ -4,7 +4,8 @@ With `n` and `m` rows, the noise has the scale `1 / n + 1 / m`. Nothing is sampl
 
 - Jensen-Shannon divergence and population stability index: `distance * c / (1 / n + 1 / m)` follows the chi-squared
   distribution with one degree of freedom less than bins, where `c` is `8 ln 2` and 1: to second order, both are multiples of
-  Pearson's statistic. If the distributions differ, it is the noncentral one, which gives the interval.
+  Pearson's statistic. If the distributions differ, it is the noncentral one, which gives the interval. The p-value of both is
+  the larger one of the divergence's and of Pearson's test.
 - Largest difference of a share: the maximum of independent normal differences. The tail is Fisher's exact test of the bin
   with the largest difference, times the number of bins (Bonferroni).
 - Wasserstein distance: the integral of a Brownian bridge's absolute value, with the mean
@@ -68,6 +69,21 @@ def of_bins(distance: float, factor: float, bins: int, n: float, m: float, most:
     )
 
 
+def pearson(before: np.ndarray, now: np.ndarray) -> float:
+    """Return the p-value of Pearson's test that the shares of all bins are equal.
+
+    Args:
+        before: Rows of the baseline in each bin, none of which is empty on both sides.
+        now: Other rows in each bin.
+    """
+    n, m = before.sum(), now.sum()
+    pooled = (before + now) / (n + m)
+    statistic = sum(
+        float(((counts - rows * pooled) ** 2 / (rows * pooled)).sum()) for counts, rows in ((before, n), (now, m))
+    )
+    return float(special.chdtrc(len(before) - 1, statistic)) if len(before) > 1 else 1.0
+
+
 def _noncentrality(found: float, freedom: int, share: float) -> float:
     """Return the noncentrality at which a share of the noncentral chi-squared distribution is below a value."""
     if special.chdtr(freedom, found) <= share:
@@ -97,7 +113,10 @@ def of_largest(p: np.ndarray, q: np.ndarray, n: float, m: float) -> Chance:
     mean = float((1 - below).sum() * places[0])
     at = int(np.abs(p - q).argmax())
     p_value = min(1.0, len(noisy) * fisher(p[at] * n, n, q[at] * m, m))
-    low, high = newcombe(p[at] * n, n, q[at] * m, m)
+    # The largest of many differences is large by chance: its lower end is corrected for the number of bins.
+    careful = float(special.ndtri(1 - _LEVEL / 2 / len(noisy)))
+    low, _ = newcombe(p[at] * n, n, q[at] * m, m, careful)
+    _, high = newcombe(p[at] * n, n, q[at] * m, m)
     return Chance(mean, p_value, low, high)
 
 
@@ -143,13 +162,21 @@ def of_share(a: float, n: float, b: float, m: float) -> Chance:
 def fisher(a: float, n: float, b: float, m: float) -> float:
     """Return the p-value of Fisher's exact test that two shares are equal: twice the smaller tail, at most 1."""
     a, n, b, m = (round(count) for count in (a, n, b, m))
-    drawn = stats.hypergeom(n + m, a + b, m)
-    return float(min(1.0, 2 * min(drawn.cdf(b), drawn.sf(b - 1))))
+    below, above = stats.hypergeom.cdf(b, n + m, a + b, m), stats.hypergeom.sf(b - 1, n + m, a + b, m)
+    return float(min(1.0, 2 * min(below, above)))
 
 
-def newcombe(a: float, n: float, b: float, m: float) -> tuple[float, float]:
-    """Return the 95 % interval of the absolute difference of two shares; it starts at 0 if equal shares are in it."""
-    (first, first_low, first_high), (second, low, high) = wilson(a, n), wilson(b, m)
+def newcombe(a: float, n: float, b: float, m: float, z: float = _Z) -> tuple[float, float]:
+    """Return the interval of the absolute difference of two shares; it starts at 0 if equal shares are in it.
+
+    Args:
+        a: Rows of the baseline that have a property.
+        n: Rows of the baseline.
+        b: Other rows that have it.
+        m: Other rows.
+        z: Half of its width in standard deviations. Defaults to that of 95 % confidence.
+    """
+    (first, first_low, first_high), (second, low, high) = wilson(a, n, z), wilson(b, m, z)
     apart = second - first
     down = apart - math.hypot(second - low, first_high - first)
     up = apart + math.hypot(high - second, first - first_low)
@@ -157,11 +184,11 @@ def newcombe(a: float, n: float, b: float, m: float) -> tuple[float, float]:
     return (0.0 if down <= 0 <= up else ends[0]), min(1.0, ends[1])
 
 
-def wilson(count: float, rows: float) -> tuple[float, float, float]:
-    """Return a share and the ends of its 95 % interval (Wilson, 1927)."""
-    share, square = count / rows, _Z**2 / rows
+def wilson(count: float, rows: float, z: float = _Z) -> tuple[float, float, float]:
+    """Return a share and the ends of its interval (Wilson, 1927), with 95 % confidence by default."""
+    share, square = count / rows, z**2 / rows
     middle = (share + square / 2) / (1 + square)
-    half = _Z / (1 + square) * math.sqrt(share * (1 - share) / rows + square / (4 * rows))
+    half = z / (1 + square) * math.sqrt(share * (1 - share) / rows + square / (4 * rows))
     return share, max(0.0, middle - half), min(1.0, middle + half)
 
 

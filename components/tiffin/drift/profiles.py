@@ -5,7 +5,7 @@ quantiles are one edge, so that a frequent value has a bin of its own.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,6 +52,7 @@ class Texts:
         counts: Values to their rows, the most frequent first, at most 1,000.
         others: Rows with values that are not listed.
         listed_all: Whether all values are listed.
+        has_known: Whether all values of the baseline are listed that occur.
         logical: Always empty.
     """
 
@@ -60,6 +61,7 @@ class Texts:
     counts: Mapping[str, int] = field(default_factory=dict)
     others: int = 0
     listed_all: bool = True
+    has_known: bool = False
     logical: str = ""
 
     @property
@@ -81,19 +83,24 @@ def rank(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def make_texts(rows: int, missing: int, counts: Mapping[str, int], most: int = MOST_TEXTS) -> Texts:
+def make_texts(
+    rows: int, missing: int, counts: Mapping[str, int], known: Collection[str] = (), most: int = MOST_TEXTS
+) -> Texts:
     """Return the profile of counted texts.
 
     Args:
         rows: Number of rows.
         missing: Rows without a value.
-        counts: Every value to its rows.
-        most: Number of values to list. Defaults to 1,000.
+        counts: Values to their rows.
+        known: Values that are listed in any case, such as those of the baseline.
+        most: Number of other values to list. Defaults to 1,000.
     """
     ranked = rank(counts)
-    listed = dict(itertools.islice(ranked.items(), most))
+    further = itertools.islice((value for value in ranked if value not in known), most)
+    kept = {*further, *(value for value in known if value in ranked)}
+    listed = {value: count for value, count in ranked.items() if value in kept}
     others = rows - missing - sum(listed.values())
-    return Texts(rows, missing, listed, others, len(ranked) <= most)
+    return Texts(rows, missing, listed, others, listed_all=not others, has_known=bool(known))
 
 
 def count_numbers(values: np.ndarray, edges: tuple[float, ...], *, missing: int = 0, logical: str = "") -> Numbers:
@@ -161,16 +168,23 @@ def _distribution(numbers: Numbers) -> tuple[np.ndarray, np.ndarray]:
     return places, up_to
 
 
-def add(one: Profile, other: Profile) -> Profile:
-    """Return the profile of the rows of both; numbers should have the same edges."""
+def add(one: Profile, other: Profile, known: Collection[str] = ()) -> Profile:
+    """Return the profile of the rows of both.
+
+    Args:
+        one: A profile.
+        other: A profile of the same kind; numbers should have the same edges.
+        known: Texts that are listed in any case, such as those of the baseline.
+
+    Raises:
+        ValueError: The bins differ.
+    """
     if isinstance(one, Texts) and isinstance(other, Texts):
         counts = dict(one.counts)
         for value, count in other.counts.items():
             counts[value] = counts.get(value, 0) + count
-        found = make_texts(one.present + other.present, 0, counts)
-        listed_all = one.listed_all and other.listed_all and found.listed_all
         rows, missing = one.rows + other.rows, one.missing + other.missing
-        return Texts(rows, missing, found.counts, rows - missing - sum(found.counts.values()), listed_all)
+        return make_texts(rows, missing, counts, known)
     if not isinstance(one, Numbers) or not isinstance(other, Numbers) or one.edges != other.edges:
         raise ValueError("profiles that are added should have the same bins")
     return Numbers(

@@ -1,0 +1,3 @@
+"""Tests of tiffin.drift."""
+
+RUNS_IN = ("data",)
