@@ -19,8 +19,8 @@ def feature(rules, type_="INT"):
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        (feature("drift_comparator { infinity_norm { threshold: 0.1 } }", "BYTES"), "drift_comparator"),
-        (feature("skew_comparator { jensen_shannon_divergence { threshold: 0.1 } }"), "skew_comparator"),
+        (feature("drift_comparator {}", "BYTES"), "drift_comparator without a threshold"),
+        (feature("skew_comparator { normalized_abs_difference { threshold: 0.1 } }"), "normalized_abs_difference"),
         (feature("natural_language_domain {}", "BYTES"), "natural_language_domain"),
         (feature("url_domain {}", "BYTES"), "url_domain"),
         (feature("group_presence { required: true }"), "group_presence"),
@@ -75,6 +75,10 @@ def test_rules_that_are_checked_pass():
         feature {
           name: 'fare' type: FLOAT presence { min_fraction: 0.9 } value_count { max: 1 }
           float_domain { min: 0 max: 9 } annotation { tag: 't' } lifecycle_stage: PRODUCTION not_in_environment: 'SERVING'
+        }
+        feature {
+          name: 'city' type: BYTES drift_comparator { infinity_norm { threshold: 0.1 } }
+          skew_comparator { jensen_shannon_divergence { threshold: 0.1 } }
         }
         feature { name: 'when' type: INT time_domain { integer_format: UNIX_SECONDS } }
         feature {

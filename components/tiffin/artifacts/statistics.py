@@ -46,6 +46,35 @@ def _parse(content: bytes, origin: str | Path) -> statistics_pb2.DatasetFeatureS
         ) from None
 
 
+def read_kept(location: str) -> statistics_pb2.DatasetFeatureStatisticsList | None:
+    """Read statistics from a path or a URI of a `statistics.binpb`, or of the folder that has it; None if there is no file.
+
+    Raises:
+        InputError: The file contains no statistics.
+        StorageError: The location cannot be read.
+    """
+    uri = file_of(location)
+    found = storage.read(uri)
+    return _parse(found[0], uri) if found else None
+
+
+def file_of(location: str) -> str:
+    """Return the location of the file of statistics: `location` itself if it ends in `.binpb`, else the file in that folder."""
+    return location if location.endswith(".binpb") else storage.join(location, STATISTICS)
+
+
+def keep_statistics(location: str, statistics: statistics_pb2.DatasetFeatureStatisticsList) -> None:
+    """Replace the statistics at a path or a URI.
+
+    Raises:
+        Conflict: Another process has written them meanwhile.
+        StorageError: The location cannot be written.
+    """
+    uri = file_of(location)
+    before = storage.read(uri)
+    storage.compare_and_swap(uri, statistics.SerializeToString(deterministic=True), before[1] if before else None)
+
+
 def find_statistics(run_uri: str) -> dict[str, statistics_pb2.DatasetFeatureStatisticsList]:
     """Return the statistics in the artifact store of a run: name of the step that computed them to the statistics.
 

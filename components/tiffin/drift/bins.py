@@ -64,7 +64,7 @@ def _group(counts: np.ndarray) -> np.ndarray:
     if not total:
         return np.zeros(len(counts), int)
     middles = np.cumsum(counts) - counts / 2
-    return np.minimum((_NUMBER_BINS * middles / total).astype(int), _NUMBER_BINS - 1)
+    return np.asarray(_NUMBER_BINS * middles / total, int).clip(max=_NUMBER_BINS - 1)
 
 
 def _name(numbers: Numbers, low: float | None, high: float | None) -> str:

@@ -61,6 +61,10 @@ def compare(
         for name in dict.fromkeys([*baseline, *current])
         if name not in optional or name in baseline.keys() & current
     ]
+    rows_before, rows = (max((one.rows for one in side.values()), default=0) for side in (baseline, current))
+    if not rows or not rows_before:
+        # Without rows, no column is missing.
+        names = []
     found = [measure_column(name, baseline.get(name), current.get(name), limits) for name in names]
     found = _decide(found, limits.level)
     if importance is not None:
@@ -69,7 +73,6 @@ def compare(
         found,
         key=lambda column: (not (column.drifted and column.counts), not column.drifted, -(column.importance or 0.0)),
     )
-    rows_before, rows = (max((one.rows for one in side.values()), default=0) for side in (baseline, current))
     deciding = [column for column in columns if column.drifted and column.counts]
     return Drift(
         drifted=bool(deciding),

@@ -4,12 +4,13 @@ import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-from tensorflow_metadata.proto.v0 import schema_pb2
+from typing import TYPE_CHECKING, Any
 
 from tiffin.artifacts.drift import Measure
 from tiffin.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from tensorflow_metadata.proto.v0 import schema_pb2
 
 # What a distance may be beyond chance. A shift of normal numbers by 0.33 deviations has a population stability index of 0.1
 # and a divergence of 0.02 bits.
@@ -23,7 +24,7 @@ THRESHOLDS: dict[Measure, float] = {
 }
 # One look in 200 reports a drift without one, so that a week of daily looks does in fewer than 5 %.
 LEVEL = 0.005
-Comparator = Literal["drift", "skew"]
+_COMPARATORS = ("drift", "skew")
 _MEASURES: tuple[Measure, ...] = typing.get_args(Measure)
 
 
@@ -50,8 +51,8 @@ class Limits:
 
 def read_limits(
     thresholds: Mapping[str, Any] | None = None,
-    schema: schema_pb2.Schema | None = None,
-    comparator: Comparator = "drift",
+    schema: "schema_pb2.Schema | None" = None,
+    comparator: str = "drift",
     level: float = LEVEL,
 ) -> Limits:
     """Return what columns may differ by. A parameter goes before the schema, and that before the defaults.
@@ -60,13 +61,14 @@ def read_limits(
         thresholds: Measure to threshold, such as `{"wasserstein": 0.2}`, or column to such a mapping, such as
             `{"km": {"jensen_shannon": 0.05}}`. None as threshold: not judged.
         schema: Schema whose `drift_comparator` or `skew_comparator` has thresholds of columns.
-        comparator: Which of the two. Defaults to `drift`.
+        comparator: Which of the two, `drift` or `skew`. Defaults to `drift`.
         level: Share of false discoveries, above 0 and below 1. Defaults to 0.005.
 
     Raises:
         InputError: A measure is unknown, or a threshold or the level is out of range.
     """
     check_level(level)
+    check_comparison(comparator)
     found = Limits()
     everywhere, columns = dict(found.thresholds), dict[str, dict[Measure, tuple[float | None, str]]]()
     for feature in schema.feature if schema else ():
@@ -94,6 +96,12 @@ def check_thresholds(thresholds: Any) -> None:
     if not isinstance(thresholds, Mapping):
         raise InputError(f"thresholds should be a mapping, such as {{'wasserstein': 0.2}}. Received: {thresholds!r}.")
     read_limits(thresholds)
+
+
+def check_comparison(comparison: Any) -> None:
+    """Raise an InputError unless the comparison is `drift` or `skew`."""
+    if comparison not in _COMPARATORS:
+        raise InputError(f"comparison should be {' or '.join(_COMPARATORS)}. Received: '{comparison}'.")
 
 
 def check_level(level: Any) -> None:

@@ -17,15 +17,16 @@ _CHECKED = {
     "Feature": {
         "name", "deprecated", "presence", "shape", "value_count", "type", "domain", "int_domain", "float_domain", "string_domain",
         "bool_domain", "time_domain", "distribution_constraints", "annotation", "in_environment", "not_in_environment",
-        "lifecycle_stage", "unique_constraints",
+        "lifecycle_stage", "unique_constraints", "drift_comparator", "skew_comparator",
     },
+    "FeatureComparator": {"infinity_norm", "jensen_shannon_divergence"},
+    "InfinityNorm": {"threshold"},
+    "JensenShannonDivergence": {"threshold"},
     "IntDomain": {"name", "min", "max", "is_categorical"},
     "FloatDomain": {"name", "min", "max", "disallow_nan", "disallow_inf"},
     "TimeDomain": {"integer_format"},
 }  # fmt: skip
-_COMPARATORS = {
-    "skew_comparator", "drift_comparator", "num_examples_drift_comparator", "num_examples_version_comparator",
-}  # fmt: skip
+_COMPARATORS = {"num_examples_drift_comparator", "num_examples_version_comparator", "normalized_abs_difference"}
 
 
 def check_rules(schema: schema_pb2.Schema, location: str) -> None:
@@ -44,11 +45,16 @@ def check_rules(schema: schema_pb2.Schema, location: str) -> None:
     listed = "; ".join(f"{rule} of {place}" for place, rule in found[:5])
     more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
     compared = any(rule.rpartition(".")[2] in _COMPARATORS for _, rule in found)
-    why = " It compares with no earlier data and no serving logs." if compared else ""
+    why = " Other data is compared by infinity_norm and jensen_shannon_divergence only." if compared else ""
     raise InputError(
         f"expected_schema should have only rules that validation checks.{why} Received: '{location}' with {listed}{more}. "
         "Remove these rules from the file."
     )
+
+
+def find_compared(schema: schema_pb2.Schema) -> list[str]:
+    """Return the columns with a `drift_comparator` or a `skew_comparator`, which only compare_examples checks."""
+    return [one.name for one in schema.feature if one.HasField("drift_comparator") or one.HasField("skew_comparator")]
 
 
 def _unchecked(schema: schema_pb2.Schema) -> Iterator[tuple[str, str]]:
@@ -70,6 +76,9 @@ def _unchecked(schema: schema_pb2.Schema) -> Iterator[tuple[str, str]]:
             yield place, "unique_constraints, which are for type: BYTES,"
         if feature.time_domain.integer_format not in (0, schema_pb2.TimeDomain.UNIX_SECONDS):
             yield place, "time_domain.integer_format other than UNIX_SECONDS"
+        for rule in ("drift_comparator", "skew_comparator"):
+            if feature.HasField(rule) and not getattr(feature, rule).ListFields():
+                yield place, f"{rule} without a threshold"
         if (feature.in_environment or feature.not_in_environment) and TRAINING not in schema.default_environment:
             yield place, f"environments without default_environment: '{TRAINING}'"
     if schema.default_environment and TRAINING not in schema.default_environment:

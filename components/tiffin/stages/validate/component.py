@@ -108,3 +108,64 @@ def validate_examples(
             store=data_root, reuse=reuse, run=run,
         )  # fmt: skip
         return found.valid, found.reason
+
+
+@dsl.component(base_image=COMPONENTS["compare_examples"].image, install_kfp_package=False)
+def compare_examples(
+    statistics: Input[Artifact],
+    drift: Output[Artifact],
+    report: Output[Markdown],
+    baseline: Input[Artifact] = None,
+    schema: Input[Artifact] = None,
+    baseline_location: str = "",
+    update_baseline: bool = False,
+    split: str = "train",
+    baseline_split: str = "train",
+    label: str = "",
+    thresholds: dict = {},  # type: ignore[type-arg]  # noqa: B006 - kfp copies it into the spec
+    level: float = 0.005,
+    comparison: str = "drift",
+) -> NamedTuple("Compared", [("drifted", bool), ("reason", str)]):  # type: ignore[valid-type]
+    """Compare the statistics of examples with a baseline: drift from an earlier span or a model's training data, or skew.
+
+    Every distance of every column is written, with its threshold, a 95 % interval, its mean by chance and a p-value that is
+    corrected for the number of distances. Drift does not fail the step: branch on the output drifted.
+
+    Args:
+        statistics: Output of validate_examples or compute_statistics.
+        baseline: Statistics to compare with: output of validate_examples, compute_statistics or find_reference. With a
+            reference, only columns count that contribute to the predictions of the model. Optional.
+        schema: Output of validate_examples or infer_schema, whose drift_comparator or skew_comparator have thresholds of
+            columns. Optional.
+        baseline_location: Path or URI of the statistics.binpb to compare with, in place of baseline.
+        update_baseline: Whether to store these statistics at baseline_location afterwards, so that each span is compared with
+            the one before. The first span has nothing to compare with and does not drift.
+        split: Split of the examples.
+        baseline_split: Split of the baseline.
+        label: Column that one side may lack. Empty for none.
+        thresholds: Measure to threshold, such as {"wasserstein": 0.2}, or column to such an object. Null not to judge it.
+            Defaults: jensen_shannon 0.02, population_stability_index 0.1, infinity_norm 0.1, wasserstein 0.1, missing_share
+            0.05, new_share 0.05.
+        level: Share of false discoveries among the distances that drift, above 0 and below 1.
+        comparison: drift or skew: which comparator of the schema applies.
+
+    Returns:
+        drift: drift.json, every distance of every column, and which of them drifted.
+        report: report.md, the columns that drifted with their values before and now, and all distances.
+        drifted: Whether a column drifted that counts.
+        reason: One line with the columns that drifted.
+    """
+    from tiffin.errors import reported
+
+    with reported():
+        from tiffin.stages.validate.drift import Baseline, compare_with_baseline
+
+        # KFP's paths have no extension; viewers of files need one.
+        report.path = f"{report.path}.md"
+        found = compare_with_baseline(
+            statistics.path, drift.path, report.path,
+            Baseline(baseline.path if baseline else "", baseline_location, baseline_split, update_baseline),
+            split=split, schema=schema.path if schema else "", label=label, thresholds=thresholds, level=level,
+            comparison=comparison,
+        )  # fmt: skip
+        return found.drifted, found.reason

@@ -7,13 +7,14 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from tiffin.artifacts.anomalies import Anomalies, write_anomalies
 from tiffin.artifacts.examples import read_manifest
+from tiffin.artifacts.notes import Note
 from tiffin.artifacts.schema import read_schema, write_schema
 from tiffin.artifacts.statistics import find_split, read_statistics
 from tiffin.stages.validate.report import describe
 from tiffin.stages.validate.reuse import compute_or_reuse
 from tiffin.storage.files import write_bytes
 from tiffin.validation.anomalies import find_anomalies, judge
-from tiffin.validation.rules import check_rules
+from tiffin.validation.rules import check_rules, find_compared
 from tiffin.validation.schema import check_label, infer
 
 
@@ -64,6 +65,9 @@ def validate(
     anomalies = find_anomalies(found, schema, "" if given else "train")
     write_schema(schema_artifact, schema)
     write_bytes(report, describe(anomalies, found, names, manifest.notes).encode())
+    if compared := find_compared(schema):
+        text = "columns with a drift_comparator or a skew_comparator, which compare_examples checks"
+        notes = (*notes, Note("COMPARED_ELSEWHERE", text, count=len(compared), example=compared[0]))
     result = replace(judge(anomalies, names, expected_schema, manifest.key), notes=notes)
     write_anomalies(anomalies_artifact, result)
     return result

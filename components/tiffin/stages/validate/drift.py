@@ -1,0 +1,133 @@
+"""Compare the statistics of examples with those of a baseline, column by column."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from tiffin.artifacts.drift import Drift, write_drift
+from tiffin.artifacts.model import TRAINING, read_training
+from tiffin.artifacts.notes import Note
+from tiffin.artifacts.schema import read_schema
+from tiffin.artifacts.statistics import find_split, keep_statistics, read_kept, read_statistics
+from tiffin.artifacts.verdict import VERDICT, read_evaluation
+from tiffin.drift.comparison import Sides, compare
+from tiffin.drift.limits import LEVEL, read_limits
+from tiffin.drift.statistics import read_profiles
+from tiffin.errors import InputError
+from tiffin.stages.validate.drift_report import describe
+from tiffin.storage.files import write_bytes
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the examples are compared with.
+
+    Attributes:
+        artifact: Folder of a statistics artifact, or of a reference of a model; empty for none.
+        location: Path or URI of statistics; empty for none.
+        split: Split of the baseline.
+        update: Whether the statistics of the examples replace those at `location` after the comparison.
+    """
+
+    artifact: str = ""
+    location: str = ""
+    split: str = "train"
+    update: bool = False
+
+
+def compare_with_baseline(
+    statistics: str | Path,
+    drift_artifact: str | Path,
+    report: str | Path,
+    baseline: Baseline,
+    *,
+    split: str = "train",
+    schema: str | Path = "",
+    label: str = "",
+    thresholds: Mapping[str, Any] | None = None,
+    level: float = LEVEL,
+    comparison: str = "drift",
+) -> Drift:
+    """Write the drift of the examples from a baseline and its report, and return it.
+
+    Args:
+        statistics: Folder of the statistics artifact of the examples.
+        drift_artifact: Folder to write the drift to.
+        report: Markdown file to write.
+        baseline: What the examples are compared with.
+        split: Split of the examples. Defaults to `train`.
+        schema: Folder of a schema artifact, or path or URI of a schema, whose comparators have thresholds; empty for none.
+        label: Column that one side may lack; empty for none.
+        thresholds: Thresholds by measure or column, as `tiffin.drift.limits` reads them. Defaults to its defaults.
+        level: Share of false discoveries, above 0 and below 1. Defaults to 0.005.
+        comparison: Comparator of the schema, `drift` or `skew`. Defaults to `drift`.
+
+    Raises:
+        InputError: There is no baseline, a split is unknown, or a threshold is wrong.
+    """
+    limits = read_limits(thresholds, read_schema(schema) if schema else None, comparison, level)
+    ours = read_statistics(statistics)
+    current = find_split(ours, split)
+    found = _find_baseline(baseline)
+    if found is None:
+        sentence = f"Nothing to compare with: no statistics at '{baseline.location}' yet."
+        note = Note("NO_BASELINE", "no earlier statistics: these are the first", example=baseline.location)
+        drift = Drift(
+            False, sentence, baseline.location, f"split '{split}'", 0, int(current.num_examples), level, (), (note,)
+        )
+    else:
+        before = find_split(found, baseline.split)
+        sides = Sides(_name(baseline), f"split '{split}'", _version(baseline.artifact))
+        importance = _importance(baseline.artifact)
+        drift = compare(
+            read_profiles(before), read_profiles(current), sides, limits, importance, frozenset({label} - {""})
+        )
+    write_drift(drift_artifact, drift)
+    write_bytes(report, describe(drift).encode())
+    if baseline.update:
+        # After the result is written: an attempt that ends before compares with the same baseline again.
+        keep_statistics(baseline.location, ours)
+        note = Note("BASELINE_UPDATED", "the next comparison is with these statistics", example=baseline.location)
+        drift = replace(drift, notes=(*drift.notes, note))
+        write_drift(drift_artifact, drift)
+    return drift
+
+
+def _find_baseline(baseline: Baseline) -> statistics_pb2.DatasetFeatureStatisticsList | None:
+    """Return the statistics of the baseline; None if there are none yet, and these will be the first."""
+    if bool(baseline.artifact) == bool(baseline.location):
+        received = "both" if baseline.artifact else "neither"
+        raise InputError(f"Either baseline or baseline_location should be passed. Received: {received}.")
+    if baseline.update and not baseline.location:
+        raise InputError("update_baseline needs baseline_location, where the statistics are stored. Received: ''.")
+    if baseline.artifact:
+        return read_statistics(baseline.artifact)
+    found = read_kept(baseline.location)
+    if found is None and not baseline.update:
+        raise InputError(
+            f"No statistics at baseline_location='{baseline.location}'. Pass the path or URI of a statistics.binpb, or set "
+            "update_baseline, so that the first run stores its own there."
+        )
+    return found
+
+
+def _name(baseline: Baseline) -> str:
+    where = f"'{baseline.location}'" if baseline.location else "the baseline"
+    return f"split '{baseline.split}' of {where}"
+
+
+def _version(artifact: str) -> str:
+    """Return the data version of a model's reference; empty for other statistics."""
+    return read_training(artifact).data_version if artifact and (Path(artifact) / TRAINING).is_file() else ""
+
+
+def _importance(artifact: str) -> dict[str, float] | None:
+    """Return the share of each column in the attributions of a model's reference; None without them."""
+    if not artifact or not (Path(artifact) / VERDICT).is_file():
+        return None
+    attributions = read_evaluation(artifact).attributions
+    total = sum(one.mean_absolute for one in attributions.columns) if attributions else 0.0
+    return {one.column: one.mean_absolute / total for one in attributions.columns} if attributions and total else None
