@@ -99,7 +99,7 @@ def test_a_column_of_one_value():
     assert found.drifted
 
 
-@pytest.mark.parametrize("now", [{}, {"km": _texts(far=300)}])
+@pytest.mark.parametrize("now", [{"stops": _texts(one=300)}, {"km": _texts(far=300)}])
 def test_a_column_that_is_gone_or_has_another_type(now):
     found = compare({"km": _numbers([1, 2, 3] * 100)}, now, _SIDES)
     assert found.drifted
