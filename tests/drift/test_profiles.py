@@ -56,6 +56,11 @@ class TestRebin:
         numbers = Numbers(10, 0, (0.0, 4.0), (6, 4, 0), low=0.0, high=4.0)
         assert rebin(numbers, (-1.0, 0.0)).tolist() == [0.0, 6.0, 4.0]
 
+    def test_values_at_an_edge_are_not_spread(self):
+        """Of the 10 values above 28 and up to 32, 8 are 32."""
+        numbers = Numbers(20, 0, (28.0, 32.0), (10, 10, 0), low=28.0, high=32.0, at_edges=(10, 8, 0))
+        assert rebin(numbers, (28.0, 30.0)).tolist() == [10.0, 1.0, 9.0]
+
     @given(_NUMBERS, _NUMBERS, _NUMBERS)
     def test_every_value_is_in_one_bin(self, values, own, others):
         numbers = count_numbers(np.array(values), find_edges(np.array(own)))

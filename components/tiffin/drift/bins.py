@@ -11,6 +11,7 @@ from tiffin.drift.profiles import Numbers, Texts, rebin
 # Bins of the divergences. More would find smaller changes of shape, and need more rows to tell them from chance.
 _NUMBER_BINS = 10
 _TEXT_BINS = 20
+_MOST_BETWEEN = 1 / 8
 # A text with fewer rows in the baseline is counted with the other values.
 _LEAST_ROWS = 5
 MISSING, OTHERS, NEW, RARE = "missing", "other values", "new values", "new or rare values"
@@ -50,12 +51,24 @@ def share_numbers(baseline: Numbers, current: Numbers) -> tuple[Shared, Fine]:
     """Return the rows of both in about ten bins of equal size of the baseline, and in all of its bins."""
     edges = baseline.edges
     fine = Fine(np.asarray(edges, np.float64), np.asarray(baseline.counts), rebin(current, edges))
-    groups = _group(fine.before)
-    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    # Bins between edges that both have, if these are close enough: values between edges are only estimated.
+    ends = _find_common(baseline, current)
+    starts = np.append(0, ends + 1)
+    groups = _group(np.add.reduceat(fine.before, starts))
+    starts = starts[np.flatnonzero(np.diff(groups, prepend=-1))]
     before, now = (np.add.reduceat(counts, starts) for counts in (fine.before, fine.now))
-    ends = [edges[place - 1] for place in starts[1:]]
-    names = tuple(_name(baseline, low, high) for low, high in zip([None, *ends], [*ends, None], strict=True))
+    uppers = [edges[place - 1] for place in starts[1:]]
+    names = tuple(_name(baseline, low, high) for low, high in zip([None, *uppers], [*uppers, None], strict=True))
     return _with_missing(names, before, now, baseline, current), fine
+
+
+def _find_common(baseline: Numbers, current: Numbers) -> np.ndarray:
+    """Return the places of the edges that both have, or of all edges if there is more than an eighth of the rows between two."""
+    common = np.flatnonzero(np.isin(baseline.edges, current.edges))
+    at_edges = np.asarray(baseline.at_edges or np.zeros(len(baseline.counts)))
+    between = np.add.reduceat(np.asarray(baseline.counts, np.float64), np.append(0, common + 1))
+    between[: len(common)] -= at_edges[common]
+    return common if between.max() <= sum(baseline.counts) * _MOST_BETWEEN else np.arange(len(baseline.edges))
 
 
 def _group(counts: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ class Numbers:
         low: Lower end of the first bin; NaN without values.
         high: Upper end of the last bin.
         logical: `boolean`, `date` or `timestamp`; empty for plain numbers.
+        at_edges: How many values of each bin are known to be its upper edge; empty if unknown.
     """
 
     rows: int
@@ -35,6 +36,7 @@ class Numbers:
     low: float = float("nan")
     high: float = float("nan")
     logical: str = ""
+    at_edges: tuple[float, ...] = ()
 
     @property
     def present(self) -> int:
@@ -137,7 +139,7 @@ def find_edges(values: np.ndarray, bins: int = 32) -> tuple[float, ...]:
 
 
 def rebin(numbers: Numbers, edges: tuple[float, ...]) -> np.ndarray:
-    """Return the values in other bins. Between its own edges, a profile is taken as evenly spread.
+    """Return the values in other bins. Between its own edges, a profile is taken as evenly spread, without those at an edge.
 
     Args:
         numbers: The profile.
@@ -154,18 +156,20 @@ def rebin(numbers: Numbers, edges: tuple[float, ...]) -> np.ndarray:
 
 
 def _distribution(numbers: Numbers) -> tuple[np.ndarray, np.ndarray]:
-    """Return growing places, and the number of values up to each of them."""
-    up_to = np.cumsum(numbers.counts)
-    places = np.asarray(numbers.edges, np.float64)
-    low, high = numbers.low, numbers.high
-    if not len(places) or low < places[0]:
-        places, up_to = np.concatenate([[low], places]), np.concatenate([[0.0], up_to])
-    if high > places[-1]:
-        places = np.append(places, high)
-    else:
-        up_to = up_to[: len(places)]
-        up_to[-1] = sum(numbers.counts)
-    return places, up_to
+    """Return places in ascending order, and the number of values up to each of them. A place is twice there if values are at it.
+
+    The first number of such a place is of the values below it.
+    """
+    edges, total = np.asarray(numbers.edges, np.float64), float(sum(numbers.counts))
+    up_to = np.cumsum(numbers.counts[: len(edges)])
+    at_edges = np.asarray(numbers.at_edges or np.zeros(len(edges)))[: len(edges)]
+    first = len(edges) == 0 or numbers.low < edges[0]
+    places = np.concatenate([[numbers.low] if first else [], np.repeat(edges, 2)])
+    found = np.concatenate([[0.0] if first else [], np.stack([up_to - at_edges, up_to], axis=1).ravel()])
+    if len(edges) and numbers.high <= edges[-1]:
+        found[-1] = total
+        return places, found
+    return np.append(places, numbers.high), np.append(found, total)
 
 
 def add(one: Profile, other: Profile, known: Collection[str] = ()) -> Profile:

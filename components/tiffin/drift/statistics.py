@@ -29,8 +29,8 @@ def _numbers(feature: statistics_pb2.FeatureNameStatistics, rows: int) -> Number
     logical = read_logical(feature)
     histogram = next((h for h in feature.num_stats.histograms if h.type == _QUANTILES), statistics_pb2.Histogram())
     known = int(read_common(feature).num_non_missing) - int(histogram.num_nan)
-    groups = itertools.groupby(histogram.buckets, key=lambda bucket: float(bucket.high_value))
-    bins = [(edge, sum(bucket.sample_count for bucket in group)) for edge, group in groups]
+    groups = [list(group) for _, group in itertools.groupby(histogram.buckets, key=lambda bucket: bucket.high_value)]
+    bins = [(float(group[0].high_value), sum(bucket.sample_count for bucket in group)) for group in groups]
     total = sum(count for _, count in bins)
     if known <= 0 or not total:
         return Numbers(rows, rows, (), (0.0,), logical=logical)
@@ -46,7 +46,11 @@ def _numbers(feature: statistics_pb2.FeatureNameStatistics, rows: int) -> Number
     # The counts of quantiles are estimates, which add up to the rows only nearly.
     scaled = tuple(count * known / total for count in counts)
     edges = tuple(edge for edge, _ in inner)
-    return Numbers(rows, rows - known, edges, scaled, finite[0], finite[-1], logical)
+    # A value in two quantiles or more has all rows between them.
+    step = known / len(histogram.buckets)
+    several = {float(group[0].high_value) for group in groups if len(group) > 1}
+    at_edges = (*(max(0.0, c - step) if e in several else 0.0 for e, c in zip(edges, scaled, strict=False)), 0.0)
+    return Numbers(rows, rows - known, edges, scaled, finite[0], finite[-1], logical, at_edges)
 
 
 def _texts(feature: statistics_pb2.FeatureNameStatistics, rows: int) -> Texts:
