@@ -41,7 +41,7 @@ def test_equal_rows():
 
 
 def test_every_number_by_hand():
-    """60 of 100 rows were Oslo, and 20 of 100 are: docs/reference/drift.md goes through these numbers."""
+    """60 of 100 rows were Oslo, and 20 of 100 are: docs/how-to/drift.md goes through these numbers."""
     found = compare({"city": _texts(Oslo=60, Rome=40)}, {"city": _texts(Oslo=20, Rome=80)}, _SIDES)
     measured = _distances(found)
     assert measured["jensen_shannon"].value == pytest.approx(0.124511, abs=5e-7)
