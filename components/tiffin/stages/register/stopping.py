@@ -5,7 +5,7 @@ from pathlib import Path
 from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.model import read_training
 from tiffin.artifacts.verdict import read_evaluation
-from tiffin.stages.register.parameters import check_model_name
+from tiffin.tracking.names import check_model_name
 
 # Sets up MLflow before the first import of it.
 from tiffin.tracking.client import client_of, find_runs
