@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tiffin.artifacts import documents
+from tiffin.artifacts.examples import MANIFEST
 from tiffin.artifacts.model import TRAINING, Task
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.run_files import REFERENCE
 from tiffin.artifacts.verdict import VERDICT
-from tiffin.artifacts.examples import MANIFEST
 
 # The modules of these two import protobuf messages that not every environment has.
 STATISTICS = "statistics.binpb"

@@ -28,7 +28,7 @@ def find_distributions(outcomes: Outcomes, classes: Sequence[str]) -> tuple[tupl
     output = OUTPUTS[outcomes.task]
     if outcomes.task != "multiclass":
         return (measure(output, outcomes.answer),), ()
-    chosen = range(len(classes))
+    chosen = list(range(len(classes)))
     notes: tuple[Note, ...] = ()
     if len(classes) > MOST_CLASSES:
         often = np.argsort(-np.bincount(outcomes.predicted(), minlength=len(classes)), kind="stable")
@@ -79,7 +79,8 @@ def _thinned(predictions: np.ndarray) -> np.ndarray:
 
 
 def _finite(predictions: np.ndarray) -> np.ndarray:
-    return predictions[np.isfinite(predictions)]
+    finite: np.ndarray = predictions[np.isfinite(predictions)]
+    return finite
 
 
 def _number(value: float) -> float | None:

@@ -14,10 +14,10 @@ from tiffin.artifacts.reference import FOLDER
 from tiffin.artifacts.registration import Registration, write_registration
 from tiffin.artifacts.verdict import read_evaluation
 from tiffin.errors import InputError
-from tiffin.tracking.names import check_model_name
 
 # Sets up MLflow before the first import of it.
 from tiffin.tracking.client import client_of, unless_missing
+from tiffin.tracking.names import check_model_name
 
 # isort: split
 from mlflow import MlflowClient
