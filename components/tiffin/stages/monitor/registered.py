@@ -107,16 +107,16 @@ def _download(client: MlflowClient, version: ModelVersion, folder: Path) -> None
 
     An earlier Tiffin stored two of them in other places: the verdict in the run, and the record of the training in the model.
     """
-    run_id = version.run_id
-    if run_id and unless_missing(partial(client.get_run, run_id)):
-        for place, names in ((FOLDER, FILES), ("evaluation", (VERDICT,))):
-            listed = unless_missing(partial(client.list_artifacts, run_id, place)) or []
-            for name in _wanted(listed, names, folder):
-                _put(partial(client.download_artifacts, run_id, f"{place}/{name}"), folder / name)
-    if not (folder / TRAINING).exists() and version.source:
-        store = get_artifact_repository(version.source, tracking_uri=client.tracking_uri)
-        for name in _wanted(unless_missing(store.list_artifacts) or [], (TRAINING,), folder):
-            _put(partial(store.download_artifacts, name), folder / name)
+    run = unless_missing(partial(client.get_run, version.run_id)) if version.run_id else None
+    places = [(run.info.artifact_uri, FOLDER, FILES), (run.info.artifact_uri, "evaluation", (VERDICT,))] if run else []
+    for uri, place, names in (*places, (version.source, None, (TRAINING,))):
+        if not uri or all((folder / name).exists() for name in names):
+            continue
+        # Not the client's own method, whose errors do not tell whether another attempt may succeed.
+        store = get_artifact_repository(uri, tracking_uri=client.tracking_uri)
+        listed = unless_missing(partial(store.list_artifacts, place)) or []
+        for name in _wanted(listed, names, folder):
+            _put(partial(store.download_artifacts, f"{place}/{name}" if place else name), folder / name)
 
 
 def _wanted(listed: Iterable[Any], names: Iterable[str], folder: Path) -> list[str]:
