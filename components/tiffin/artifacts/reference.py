@@ -7,9 +7,9 @@ verdict.json       metrics, calibration and distributions of the predictions, se
 training.json      record of the training, see `tiffin.artifacts.model`
 manifest.json      columns and recipe of the data, without its rows, see `tiffin.artifacts.examples`
 
-register_model stores these files in the folder `reference` of the MLflow run, and find_reference fetches them. They have the
-names that they have in the artifacts of their own, so the readers of those read them from the folder of this one. The shards
-that manifest.json names are not in the folder.
+The stage `register` stores these files in the folder `reference` of the MLflow run, and the stage `monitor` fetches them. They
+have the names that they have in the artifacts of their own, so the readers of those read them from the folder of this one. The
+shards that manifest.json names are not in the folder.
 """
 
 from dataclasses import dataclass

@@ -188,7 +188,7 @@ class TestProduction:
 
     def test_a_serving_root_without_the_model(self, versions, served, name, server, tmp_path):
         versions()
-        with pytest.raises(InputError, match=rf"'{name}'.*none in the serving root '{served.root}'.* version "):
+        with pytest.raises(InputError, match=rf"'{name}'.*'{served.root}'.*\bversion\b"):
             find_reference(tmp_path / "out", name, tracking_uri=server, serving_root=served.root)
 
         assert not (tmp_path / "out").exists()
@@ -202,11 +202,11 @@ class TestProduction:
     def test_no_alias(self, versions, name, server, tmp_path):
         versions()
         versions()
-        with pytest.raises(InputError, match=r"the versions 1, 2, .*champion.*serving_root"):
+        with pytest.raises(InputError, match=r"\b1, 2,.*champion.*serving_root"):
             find_reference(tmp_path / "out", name, tracking_uri=server)
 
     def test_no_model(self, name, server, tmp_path):
-        with pytest.raises(InputError, match=r"no version of it.*champion"):
+        with pytest.raises(InputError, match=rf"'{name}'.*champion"):
             find_reference(tmp_path / "out", name, tracking_uri=server)
 
     def test_the_version_in_mlflow_is_another_one(self, versions, served, name, server, tmp_path):
@@ -224,7 +224,7 @@ class TestBadInput:
         for _ in range(3):
             versions()
         client.delete_model_version(name, "2")
-        with pytest.raises(InputError, match=rf"version 2 of '{name}'.*the versions 1, 3\."):
+        with pytest.raises(InputError, match=rf"\b2\b.*'{name}'.*\b1, 3\."):
             find_reference(tmp_path / "out", name, version=2, tracking_uri=server)
 
         assert not (tmp_path / "out").exists()
@@ -233,7 +233,7 @@ class TestBadInput:
         monkeypatch.setattr(registered, "_LISTED", 1)
         versions()
         versions()
-        with pytest.raises(InputError, match="the versions 2 and 1 lower ones"):
+        with pytest.raises(InputError, match=r"\b2 .*\b1\b"):
             find_reference(tmp_path / "out", name, version=9, tracking_uri=server)
 
     @pytest.mark.parametrize("bad", ["", "../taxi", "a b"])
@@ -249,7 +249,7 @@ class TestBadInput:
         client.create_registered_model(name)
         run = client.create_run("0").info
         client.create_model_version(name, f"{run.artifact_uri}/model", run.run_id)
-        with pytest.raises(InputError, match=r"register_model .*training\.json nor verdict\.json"):
+        with pytest.raises(InputError, match=r"training\.json.*verdict\.json"):
             find_reference(tmp_path / "out", name, version=1, tracking_uri=server)
 
 
@@ -261,7 +261,6 @@ class TestIncomplete:
 
         assert found.missing == ("statistics.binpb", "schema.pbtxt", "manifest.json")
         assert (note.code, note.count) == ("REFERENCE_INCOMPLETE", 3)
-        assert "register_model" in note.text
         assert read_evaluation(tmp_path / "out") == EVALUATION
         with pytest.raises(InputError, match=r"statistics\.binpb"):
             read_statistics(tmp_path / "out")
@@ -307,7 +306,7 @@ class TestIncomplete:
     def test_a_record_that_is_damaged(self, versions, store, name, server, tmp_path):
         [record] = store.glob(f"artifacts/*/{versions().run_id}/artifacts/reference/training.json")
         record.write_text("{}")
-        with pytest.raises(InputError, match=rf"'training\.json of version 1 of '{name}' in MLflow' .*missing field"):
+        with pytest.raises(InputError, match=rf"training\.json.*'{name}'.*\$\.label"):
             find_reference(tmp_path / "out", name, version=1, tracking_uri=server)
 
         assert not (tmp_path / "out").exists()
@@ -332,7 +331,7 @@ class TestFaults:
 
     def test_mlflow_does_not_respond(self, name, tmp_path, monkeypatch):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", gone())
-        with pytest.raises(StorageError, match="read from MLflow") as raised:
+        with pytest.raises(StorageError, match=r"MLflow.*'http://\*\*\*@127\.0\.0\.1:9'") as raised:
             find_reference(tmp_path / "out", name, version=1)
 
         assert "secret" not in str(raised.value)
@@ -400,11 +399,11 @@ class TestCopies:
         assert self.restore(name, state, tmp_path, monkeypatch, 0, serving_root=served.root).version == 1
 
     def test_without_a_serving_root_the_version_is_unknown(self, kept, name, state, tmp_path, monkeypatch):
-        with pytest.raises(StorageError, match=r"^Could not read from MLflow .*serving_root"):
+        with pytest.raises(StorageError, match=r"127\.0\.0\.1:9'.*serving_root"):
             self.restore(name, state, tmp_path, monkeypatch, 0)
 
     def test_of_no_version_yet(self, name, state, tmp_path, monkeypatch):
-        with pytest.raises(StorageError, match=rf"^Could not read from MLflow .*'{state}/references/{name}/1'"):
+        with pytest.raises(StorageError, match=rf"127\.0\.0\.1:9'.*'{state}/references/{name}/1'"):
             self.restore(name, state, tmp_path, monkeypatch)
 
     def test_is_kept_once(self, kept, name, server, state, tmp_path):
@@ -426,25 +425,25 @@ class TestCopies:
         ("file", "content", "message"),
         [
             ("statistics.binpb", b"other", "statistics.binpb"),
-            ("statistics.binpb", None, "No such file"),
-            ("reference.json", b"{}", "Reference document"),
+            ("statistics.binpb", None, "statistics.binpb"),
+            ("reference.json", b"{}", r"\$\.classes"),
         ],
     )
     def test_that_is_damaged(self, kept, name, state, tmp_path, monkeypatch, file, content, message):
         path = state / "references" / name / "1" / file
         path.unlink() if content is None else path.write_bytes(content)
-        with pytest.raises(StorageError, match=f"^Could not read from MLflow .*cannot be used: .*{message}"):
+        with pytest.raises(StorageError, match=rf"127\.0\.0\.1:9'.*/references/.*{message}"):
             self.restore(name, state, tmp_path, monkeypatch)
 
         assert not (tmp_path / "restored").exists()
 
     @pytest.mark.parametrize(
         ("changed", "message"),
-        [({"version": 2}, "version 2"), ({"files": {"../../../x": "sha"}}, r"'\.\./\.\./\.\./x'")],
+        [({"version": 2}, r"\b2\b"), ({"files": {"../../../x": "sha"}}, r"'\.\./\.\./\.\./x'")],
     )
     def test_of_something_else(self, kept, name, state, tmp_path, monkeypatch, changed, message):
         write_reference(state / "references" / name / "1", replace(kept, **changed))
-        with pytest.raises(StorageError, match=f"cannot be used: .*{message}"):
+        with pytest.raises(StorageError, match=f"/references/.*{message}"):
             self.restore(name, state, tmp_path, monkeypatch)
 
     def test_that_cannot_be_kept_is_a_note(self, versions, name, server, state, tmp_path):

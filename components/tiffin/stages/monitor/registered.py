@@ -142,8 +142,8 @@ def _describe(uri: str, version: ModelVersion, folder: Path) -> Reference:
     known = training or _parse(folder / VERDICT, Evaluation, where)
     if known is None:
         raise InputError(
-            f"version should be one that register_model registered. Received: version {number} of '{name}' in MLflow at "
-            f"'{uri}', with neither {TRAINING} nor {VERDICT}. Register the model with register_model."
+            f"version should be one that Tiffin registered. Received: version {number} of '{name}' in MLflow at "
+            f"'{uri}', with neither {TRAINING} nor {VERDICT}. Register the model again."
         )
     return Reference(
         model=name,
@@ -169,6 +169,6 @@ def _missing(name: str, version: int, files: list[str]) -> tuple[Note, ...]:
         return ()
     text = (
         f"version {version} of {name} was registered without {', '.join(files)}, so nothing can be compared with them: register "
-        "a version with the inputs examples, statistics and schema of register_model"
+        "it again with examples, statistics and schema"
     )
     return (Note("REFERENCE_INCOMPLETE", text, count=len(files)),)
