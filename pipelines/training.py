@@ -171,6 +171,8 @@ def training(
                     model=trained.outputs["model"],
                     evaluation=evaluated.outputs["evaluation"],
                     examples=ingested.outputs["examples"],
+                    statistics=validated.outputs["statistics"],
+                    schema=validated.outputs["schema"],
                     model_name=model_name,
                     tracking_uri=tracking_uri,
                     run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,

@@ -10,6 +10,7 @@ from tiffin.artifacts.deployment import Deployment, read_deployment, write_deplo
 from tiffin.artifacts.measures import Curve
 from tiffin.artifacts.model import class_name, read_training, saved_model, write_training
 from tiffin.artifacts.notes import Note
+from tiffin.artifacts.reference import Reference, read_reference, write_reference
 from tiffin.artifacts.registration import Registration, read_registration, write_registration
 from tiffin.artifacts.summary import Step, noted, read_summary, write_summary
 from tiffin.artifacts.verdict import read_evaluation, write_evaluation
@@ -18,11 +19,15 @@ from tiffin.errors import InputError
 ANOMALIES = Anomalies(False, "1 anomaly.", (Anomaly("eval", "fare", "CODE", "few", "many"),))
 DEPLOYMENT = Deployment("taxi", 1, "host:1", "/root/taxi", {"probability": 0.5, "classes": ["a"]})
 EVALUATION = make_evaluation(classes=("0", "1"), confusion=((1, 0), (0, 1)), curve=Curve((0.0,), (1.0,), (0.5,)))
+REFERENCE = Reference(
+    "taxi", 1, "r", "http://mlflow", "d1", "s1", "late", "binary", ("0", "1"), {"schema.pbtxt": "sha"}
+)
 REPORTS = [
     ("anomalies.json", write_anomalies, read_anomalies, ANOMALIES),
     ("training.json", write_training, read_training, make_training()),
     ("verdict.json", write_evaluation, read_evaluation, EVALUATION),
     ("registration.json", write_registration, read_registration, Registration("taxi", 1, "r", "d1", "s1", "0.1.0")),
+    ("reference.json", write_reference, read_reference, REFERENCE),
     ("deployment.json", write_deployment, read_deployment, DEPLOYMENT),
     ("summary.json", write_summary, read_summary, make_summary(steps={"evaluate": Step(evaluation=EVALUATION)})),
     (

@@ -113,6 +113,33 @@ class Histogram:
 
 
 @dataclass(frozen=True)
+class Distribution:
+    """How the predictions of a split are distributed, to compare later predictions with.
+
+    The edges are quantiles, so that the bins have about as many rows each; equal predictions share a bin. Edges are values of
+    the predictions: compare predictions in the type that the model has them in, which is float32 for probabilities.
+
+    Attributes:
+        name: Output that is served: `probability` or `prediction`, or `probabilities[<class>]` for one of several classes.
+        rows: Number of predictions, also of those that are not finite.
+        edges: Up to 32 numbers in ascending order, each once; empty if no prediction is finite.
+        counts: Number of finite predictions of each bin, one bin more than edges: up to and with the first edge, then above the
+            edge before and up to and with the next one, and last above the last edge.
+        mean: Mean of the finite predictions; None if there is none, or beyond float64.
+        deviation: Their standard deviation, at least 0; None as the mean.
+        not_finite: Number of predictions that are NaN or infinite.
+    """
+
+    name: str
+    rows: int
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    mean: float | None
+    deviation: float | None
+    not_finite: int
+
+
+@dataclass(frozen=True)
 class Effect:
     """The mean attribution of a column in a group of rows.
 

@@ -8,6 +8,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tiffin import storage
 from tiffin.artifacts import documents
+from tiffin.artifacts.run_files import find_files
 from tiffin.errors import InputError, did_you_mean
 from tiffin.storage.files import write_bytes
 
@@ -83,7 +84,7 @@ def find_statistics(run_uri: str) -> dict[str, statistics_pb2.DatasetFeatureStat
         StorageError: The location cannot be listed or read.
     """
     found = {}
-    for uri in sorted(storage.find(run_uri, {STATISTICS})):
+    for uri in find_files(run_uri, {STATISTICS}):
         step = uri[len(run_uri) :].strip("/").split("/")[0]
         content, _ = storage.read(uri) or (b"", "")
         found[step] = _parse(content, uri)

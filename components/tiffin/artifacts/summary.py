@@ -14,11 +14,12 @@ from tiffin.artifacts.deployment import DEPLOYMENT, Deployment
 from tiffin.artifacts.examples import MANIFEST, Manifest
 from tiffin.artifacts.model import TRAINING, Training
 from tiffin.artifacts.notes import Note, by_severity
+from tiffin.artifacts.reference import Reference
 from tiffin.artifacts.registration import REGISTRATION, Registration
 from tiffin.artifacts.rollout import ROLLOUT, RolloutResult
+from tiffin.artifacts.run_files import REFERENCE, find_files
 from tiffin.artifacts.verdict import VERDICT, Evaluation, Verdict
 from tiffin.errors import InputError, StorageError
-from tiffin.storage import files
 
 _SUMMARY = "summary.json"
 # Pages of the exit step, beside its summary: the report of the run, and the card of its model.
@@ -33,6 +34,7 @@ _REPORTS: dict[str, tuple[str, type[Any]]] = {
     REGISTRATION: ("registration", Registration),
     DEPLOYMENT: ("deployment", Deployment),
     ROLLOUT: ("rollout", RolloutResult),
+    REFERENCE: ("reference", Reference),
 }
 
 
@@ -47,11 +49,14 @@ class Step:
     registration: Registration | None = None
     deployment: Deployment | None = None
     rollout: RolloutResult | None = None
+    reference: Reference | None = None
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """The notes of its reports."""
-        reports = (self.examples, self.anomalies, self.model, self.evaluation, self.deployment)
+        reports = (
+            self.examples, self.anomalies, self.model, self.evaluation, self.deployment, self.reference,
+        )  # fmt: skip
         return tuple(note for report in reports if report for note in report.notes)
 
 
@@ -151,7 +156,7 @@ def find_notes(folder: str | Path) -> tuple[tuple[Note, ...], Path | None]:
     notes: list[Note] = []
     first = None
     with contextlib.suppress(StorageError):
-        for path in files.find(str(folder), set(_REPORTS)):
+        for path in find_files(str(folder), set(_REPORTS)):
             with contextlib.suppress(InputError):
                 found = getattr(documents.read(path, _REPORTS[Path(path).name][1]), "notes", ())
                 first = first or (Path(path) if found else None)
@@ -172,7 +177,7 @@ def find_reports(run_uri: str) -> Iterator[tuple[str, str, Any]]:
         StorageError: The location cannot be listed or read.
     """
     executions: dict[str, list[str]] = defaultdict(list)
-    for uri in storage.find(run_uri, set(_REPORTS)):
+    for uri in find_files(run_uri, set(_REPORTS)):
         step, *between, name = uri[len(run_uri) :].strip("/").split("/")
         field, kind = _REPORTS[name]
         document: Any

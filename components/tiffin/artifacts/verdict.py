@@ -12,6 +12,7 @@ from tiffin.artifacts.measures import (
     Calibration,
     ClassRecall,
     Curve,
+    Distribution,
     Fairness,
     Histogram,
     Interval,
@@ -161,6 +162,8 @@ class Evaluation:
         verdict_digest: First 16 hexadecimal digits of the SHA-256 of the verdict: whether the model passed, the reason and the
             checks. Load time and latency are part of it only if the gate bounds them, so that it is otherwise the same for the
             same data, model and gate.
+        predictions: Distribution of each output that is a prediction; of several classes, the 50 that are predicted most often.
+            None in documents of earlier versions.
     """
 
     passed: bool
@@ -189,6 +192,14 @@ class Evaluation:
     gate: dict[str, object] | None = None
     gate_digest: str = ""
     verdict_digest: str = ""
+    predictions: tuple[Distribution, ...] | None = None
+
+    @property
+    def predicted_classes(self) -> dict[str, int]:
+        """Number of rows that each class is predicted for; empty for regression."""
+        if self.classes is None or self.confusion is None:
+            return {}
+        return dict(zip(self.classes, map(sum, zip(*self.confusion, strict=True)), strict=True))
 
     @property
     def verdict(self) -> Verdict:

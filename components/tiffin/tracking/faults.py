@@ -132,8 +132,13 @@ def cause(error: BaseException) -> str:
 
 
 @contextmanager
-def explained(uri: str) -> Iterator[None]:
-    """Raise a StorageError for any error of MLflow, its database or its artifact store."""
+def explained(uri: str, doing: str = "log to") -> Iterator[None]:
+    """Raise a StorageError for any error of MLflow, its database or its artifact store.
+
+    Args:
+        uri: MLflow's tracking URI, for the message.
+        doing: What failed, for the message. Defaults to `log to`.
+    """
     try:
         yield
     except (InputError, StorageError):
@@ -154,4 +159,4 @@ def explained(uri: str) -> Iterator[None]:
                 "Check the URI. In a cluster, it is MLFLOW_TRACKING_URI of the ConfigMap tiffin: set it to your server, or add "
                 "the option mlflow to the manifests, which installs one at http://mlflow:5000."
             )
-        raise StorageError(f"Could not log to MLflow at '{uri}': {cause(error)}. {advice}") from error
+        raise StorageError(f"Could not {doing} MLflow at '{uri}': {cause(error)}. {advice}") from error

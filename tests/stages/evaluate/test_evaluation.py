@@ -42,6 +42,9 @@ class TestVerdict:
         # Rows are the true classes: one of two "no" is predicted as "yes".
         assert (found.classes, found.confusion) == (("no", "yes"), ((1, 1), (1, 1)))
         assert found.curve == Curve((0, 0, 0.5, 0.5, 1), (0, 0.5, 0.5, 1, 1), (1, 0.9, 0.6, 0.4, 0.1))
+        # The row without a label is left out of the predictions too.
+        [predictions] = found.predictions
+        assert (predictions.name, predictions.rows, predictions.counts) == ("probability", 4, (1, 1, 1, 1, 0))
 
     def test_of_a_model_that_does_not_pass(self, binary, tmp_path):
         rows = table(x=[0.9, 0.6, 0.4, 0.1], y=["yes", "no", "yes", "no"])
@@ -58,6 +61,8 @@ class TestVerdict:
         assert found.confusion == ((1, 0, 0), (0, 1, 0), (0, 1, 0))
         assert found.metrics["accuracy"] == pytest.approx(2 / 3)
         assert found.curve is None
+        assert found.predicted_classes == {"1": 1, "2": 2, "3": 0}
+        assert [one.mean for one in found.predictions] == pytest.approx([1.1 / 3, 1.9 / 6, 1.9 / 6])
 
     def test_of_a_regression(self, echo, tmp_path):
         model = echo("regression", classes=())

@@ -19,6 +19,7 @@ from tiffin.quality.outcomes import Gathering, Outcomes
 from tiffin.stages.evaluate import attributions, champion, predictions
 from tiffin.stages.evaluate import gate as gates
 from tiffin.stages.evaluate.cuts import Cut, cut_columns
+from tiffin.stages.evaluate.distributions import find_distributions
 from tiffin.stages.evaluate.document import MIN_SLICE_ROWS, Gate, read_gate
 from tiffin.stages.evaluate.guessing import compare_with_guessing
 from tiffin.stages.evaluate.incumbent import Incumbent
@@ -175,6 +176,7 @@ def _measure(
     sliced, of_slices, slice_notes = measure_slices(plan, rules, own, found.cuts, found.codes, seed)
     groups, of_groups, group_notes = measure_fairness(plan, own, found.cuts, found.codes, seed)
     in_production, against_champion = champion.check(rules.champion, found.incumbent, own, found.other, seed)
+    distributions, unlisted = find_distributions(own, record.classes)
     served = trial.run()
     verdict = gates.judge(
         [
@@ -203,7 +205,7 @@ def _measure(
         classes=record.classes if is_class else None,
         confusion=None if matrix is None else tuple(tuple(row) for row in matrix.tolist()),
         curve=metrics.roc(own) if is_binary else None,
-        notes=(*found.notes, *_errors(metrics.errors(own)), *slice_notes, *group_notes, *trial.notes),
+        notes=(*found.notes, *_errors(metrics.errors(own)), *slice_notes, *group_notes, *unlisted, *trial.notes),
         intervals=ends,
         per_class=per_class,
         precision_recall=metrics.precision_recall(own) if is_binary else None,
@@ -217,6 +219,7 @@ def _measure(
         gate=documents.to_json(rules),
         gate_digest=digest(rules),
         verdict_digest=digest(verdict),
+        predictions=distributions,
     )
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from tiffin import storage
 from tiffin.artifacts.model import OUTPUTS, Training
 from tiffin.artifacts.recipe import RECIPE, ModelRecipe, read_recipe
-from tiffin.errors import InputError, TiffinError
-from tiffin.serving import model_config
-from tiffin.serving.root import STABLE, ServedModel, resolve_root
+from tiffin.errors import TiffinError
+from tiffin.serving.production import find_production, locate_root
+from tiffin.serving.root import ServedModel
 from tiffin.stages.evaluate.predictions import inputs_of, load_signature
 
 
@@ -47,14 +47,13 @@ def find_incumbent(serving_root: str, name: str, record: Training, columns: Mapp
         record: Training record of the new model.
         columns: Columns of the examples to their types.
     """
-    if not serving_root.partition("://")[1] and not Path(serving_root).is_dir():
-        # A volume that is mounted for the deploy step only would look like a root without models.
+    root = locate_root(serving_root)
+    if root is None:
         why = f"the serving root '{serving_root}' does not exist here: create it, or mount its volume for this step too"
         return Incumbent(name, None, problem=why)
-    # resolve_root refuses S3, which TensorFlow Serving cannot read; here, any store will do.
-    served = ServedModel(serving_root if "://" in serving_root else resolve_root(serving_root), name)
+    served = ServedModel(root, name)
     try:
-        version, location = _in_production(served)
+        version, location = find_production(served)
     except (TiffinError, OSError) as error:
         return Incumbent(
             name, None, problem=f"the serving root '{serving_root}' could not be read: {error}".rstrip(".")
@@ -75,25 +74,6 @@ def find_incumbent(serving_root: str, name: str, record: Training, columns: Mapp
     )
     data_version = recipe.data_version if recipe else ""
     return Incumbent(name, version, None if problem else run, problem, data_version, inputs)
-
-
-def _in_production(served: ServedModel) -> tuple[int | None, str]:
-    """Return the version that the stable config names and the location of its SavedModel."""
-    state = served.read(STABLE)
-    entry = model_config.find_model(model_config.read_config(state[0].decode()), served.name) if state else None
-    if entry is None:
-        return None, ""
-    versions = model_config.specific_versions(entry)
-    if not versions:
-        # The server's own policy: the highest number.
-        found = {
-            file.uri[len(entry.base_path) :].strip("/").partition("/")[0]
-            for file in storage.list_files(entry.base_path)
-        }
-        versions = [int(folder) for folder in found if folder.isdecimal()]
-    if not versions:
-        raise InputError(f"No versions in '{entry.base_path}', which '{served.locate(STABLE)}' names.")
-    return max(versions), storage.join(entry.base_path, str(max(versions)))
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ def register_model(
     registration: Output[Artifact],
     model_name: str,
     examples: Input[Dataset] = None,
+    statistics: Input[Artifact] = None,
+    schema: Input[Artifact] = None,
     tracking_uri: str = "",
     experiment: str = "",
     run: str = "",
@@ -24,14 +26,16 @@ def register_model(
 
     The version is an MLflow model: mlflow.pyfunc.load_model("models:/<name>/<version>").predict takes rows of the source, as
     pandas.read_csv reads them. Its SavedModel is the one that TensorFlow Serving loads. The MLflow run has the parameters,
-    metrics, losses and data sets, and the files of the evaluation; summarize_run adds the report and the model card. The
-    version is tagged with the data version, the schema digest and the Tiffin version. A retry does not create a second
-    version.
+    metrics, losses and data sets, the files of the evaluation, and in its folder reference what monitoring compares with;
+    summarize_run adds the report and the model card. The version is tagged with the data version, the schema digest and the
+    Tiffin version. A retry does not create a second version.
 
     Args:
         model: Output of train_model.
         evaluation: Output of evaluate_model. The step fails if the model did not pass.
         examples: Output of ingest_examples, for the data sets, the parameters of ingest and the input example. Optional.
+        statistics: Output of compute_statistics or validate_examples, which monitoring compares the data with. Optional.
+        schema: Output of infer_schema or validate_examples that the model was trained with, for monitoring. Optional.
         model_name: Name of the registered model: up to 128 letters, digits, '_', '-' and '.'; starts with a letter or digit.
         tracking_uri: MLflow tracking URI, without a password or token. Empty for MLFLOW_TRACKING_URI of the step's environment.
         experiment: MLflow experiment, created if it does not exist. Empty for that of MLFLOW_RUN_ID or MLFLOW_EXPERIMENT_ID
@@ -52,6 +56,7 @@ def register_model(
 
         result = register(
             model.path, evaluation.path, registration.path, model_name, examples=examples.path if examples else "",
+            statistics=statistics.path if statistics else "", schema=schema.path if schema else "",
             tracking_uri=tracking_uri, experiment=experiment, run=run, run_name=run_name,
         )  # fmt: skip
         print(printable(f"registered {result.name} version {result.version}"))  # noqa: T201 - the step's log

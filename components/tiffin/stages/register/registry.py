@@ -10,13 +10,14 @@ from pathlib import Path
 from tiffin.artifacts.examples import Row, read_manifest, read_sample_rows
 from tiffin.artifacts.model import read_training, saved_model
 from tiffin.artifacts.recipe import read_recipe
+from tiffin.artifacts.reference import FOLDER
 from tiffin.artifacts.registration import Registration, write_registration
 from tiffin.artifacts.verdict import read_evaluation
 from tiffin.errors import InputError
-from tiffin.stages.register.parameters import check_model_name
 
 # Sets up MLflow before the first import of it.
 from tiffin.tracking.client import client_of, unless_missing
+from tiffin.tracking.names import check_model_name
 
 # isort: split
 from mlflow import MlflowClient
@@ -27,6 +28,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from tiffin.stages.register import contents
 from tiffin.stages.register.contents import Content
+from tiffin.stages.register.reference import gathered
 from tiffin.stages.register.runs import fill, place
 from tiffin.tracking import database, faults
 from tiffin.tracking.log import print_line
@@ -43,6 +45,8 @@ def register(
     name: str,
     *,
     examples: str | Path = "",
+    statistics: str | Path = "",
+    schema: str | Path = "",
     files: Sequence[str | Path] = (),
     tracking_uri: str = "",
     experiment: str = "",
@@ -54,6 +58,8 @@ def register(
     A retry with the same `run` reuses the version registered by the first attempt. Of several attempts at once, the one
     with the lowest version wins; the others delete theirs.
 
+    What monitoring compares with is in the run's folder `reference`, see `tiffin.artifacts.reference`.
+
     If MLFLOW_RUN_ID names a run of this MLflow, as set by Kubeflow Pipelines' MLflow plug-in, the model's run is nested in
     it and belongs to its experiment.
 
@@ -64,6 +70,8 @@ def register(
         name: Name of the registered model.
         examples: Folder of the examples artifact, for the data sets, the parameters of ingest and the input example; empty for
             none of them.
+        statistics: Folder of the statistics artifact, for monitoring; empty for none.
+        schema: Folder of the schema artifact, for monitoring; empty for none.
         files: Files and folders to log beside the model.
         tracking_uri: MLflow tracking URI; empty for the environment variable MLFLOW_TRACKING_URI.
         experiment: Experiment name; empty for the experiment of MLFLOW_RUN_ID or MLFLOW_EXPERIMENT_ID if set, else the
@@ -72,7 +80,7 @@ def register(
         run_name: Name of the MLflow run; empty for a name that MLflow makes up.
 
     Raises:
-        InputError: A parameter is invalid, or the model did not pass.
+        InputError: A parameter is invalid, the model did not pass, or the schema is not the one of the training.
         StorageError: MLflow did not respond within the retries, or rejected a request.
     """
     check_model_name(name)
@@ -86,28 +94,31 @@ def register(
     record = read_training(model)
     # The loader needs it: a missing recipe is an error before anything is created.
     read_recipe(saved_model(model))
-    content = Content(
-        name, run, run_name, True, verdict.reason, read_manifest(examples) if examples else None, record, verdict,
-        {"evaluation": Path(evaluation)},
-    )  # fmt: skip
+    manifest = read_manifest(examples) if examples else None
     rows = read_sample_rows(examples) if examples else []
     # MLflow runs that this call created: without `run`, they identify its version if a response was lost.
     own: list[str] = []
 
-    def attempt() -> tuple[int, str, str]:
-        with client_of(uri) as client:
-            found = _find(client, name, run, own)
-            if found is None:
-                where = place(client, uri, tracking_uri, experiment, name)
-                _create(client, where, content, Path(model), rows, files, own)
-                found = _find(client, name, run, own)
-            if found is None:
-                raise InputError(f"The version of '{name}' was deleted while it was registered. Run the step again.")
-            return int(found.version), found.run_id, _link(client, found)
+    with gathered(model, evaluation, record, manifest, statistics, schema) as reference:
+        folders = {"evaluation": Path(evaluation), FOLDER: reference}
+        content = Content(name, run, run_name, True, verdict.reason, manifest, record, verdict, folders)
 
-    with faults.explained(uri):
-        database.check_driver(uri)
-        version, run_id, model_id = faults.retried(attempt, uri)
+        def attempt() -> tuple[int, str, str]:
+            with client_of(uri) as client:
+                found = _find(client, name, run, own)
+                if found is None:
+                    where = place(client, uri, tracking_uri, experiment, name)
+                    _create(client, where, content, Path(model), rows, files, own)
+                    found = _find(client, name, run, own)
+                if found is None:
+                    raise InputError(
+                        f"The version of '{name}' was deleted while it was registered. Run the step again."
+                    )
+                return int(found.version), found.run_id, _link(client, found)
+
+        with faults.explained(uri):
+            database.check_driver(uri)
+            version, run_id, model_id = faults.retried(attempt, uri)
     registration = Registration(
         name, version, run_id, record.data_version, record.schema_digest, record.tiffin_version, model_id
     )

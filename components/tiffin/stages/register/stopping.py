@@ -5,10 +5,10 @@ from pathlib import Path
 from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.model import read_training
 from tiffin.artifacts.verdict import read_evaluation
-from tiffin.stages.register.parameters import check_model_name
 
 # Sets up MLflow before the first import of it.
 from tiffin.tracking.client import client_of, find_runs
+from tiffin.tracking.names import check_model_name
 
 # isort: split
 from mlflow import MlflowClient

@@ -1,7 +1,7 @@
 """Traits of the register stage's components."""
 
-from tiffin.stages.register.parameters import check_model_name, check_optional_name
 from tiffin.stages.traits import TRACKING, TRACKING_URI, Traits
+from tiffin.tracking.names import check_model_name, check_optional_name
 from tiffin.tracking.uri import check_tracking_uri
 
 COMPONENTS = {

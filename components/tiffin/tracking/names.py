@@ -1,4 +1,4 @@
-"""Rules of the register stage's parameters. Does not import MLflow, so they can be checked before a run starts."""
+"""Rules of the names of models. Does not import MLflow, so they can be checked before a run starts."""
 
 import re
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tiffin.errors import InputError
-from tiffin.stages.register.parameters import check_model_name
+from tiffin.tracking.names import check_model_name
 
 
 @pytest.mark.parametrize("name", ["m", "taxi-tips.v2_1", "9", "x" * 128])
