@@ -1,7 +1,8 @@
-"""Profiles from TFDV's statistics."""
+"""Profiles from TFDV's statistics, and statistics from profiles."""
 
 import itertools
 import math
+from collections.abc import Collection, Mapping
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
@@ -60,3 +61,57 @@ def _texts(feature: statistics_pb2.FeatureNameStatistics, rows: int) -> Texts:
     listed_all = text.unique <= len(counts)
     listed = sum(counts.values())
     return Texts(rows, rows - present, counts, 0 if listed_all else max(0, present - listed), listed_all)
+
+
+def write_profiles(
+    profiles: Mapping[str, Profile], name: str, rows: int, integers: Collection[str] = ()
+) -> statistics_pb2.DatasetFeatureStatistics:
+    """Return profiles as TFDV's statistics, so that they can be checked against a schema.
+
+    Args:
+        profiles: Column to its profile.
+        name: Name of the rows.
+        rows: Number of rows.
+        integers: Columns of integers. Defaults to none.
+    """
+    dataset = statistics_pb2.DatasetFeatureStatistics(name=name, num_examples=rows)
+    for column, one in profiles.items():
+        feature = dataset.features.add()
+        feature.path.step.append(column)
+        if isinstance(one, Texts):
+            feature.type = statistics_pb2.FeatureNameStatistics.STRING
+            _write_texts(feature.string_stats, one)
+        else:
+            kinds = statistics_pb2.FeatureNameStatistics
+            feature.type = kinds.INT if column in integers else kinds.FLOAT
+            _write_numbers(feature.num_stats, one)
+        common = read_common(feature)
+        common.num_non_missing, common.num_missing = one.present, one.missing
+        if one.present:
+            common.min_num_values = common.max_num_values = 1
+            common.tot_num_values = one.present
+    return dataset
+
+
+def _write_texts(stats: statistics_pb2.StringStatistics, one: Texts) -> None:
+    stats.unique = len(one.counts) + (not one.listed_all)
+    for place, (value, count) in enumerate(one.counts.items()):
+        stats.rank_histogram.buckets.add(low_rank=place, high_rank=place, label=value, sample_count=count)
+
+
+def _write_numbers(stats: statistics_pb2.NumericStatistics, one: Numbers) -> None:
+    if not one.present:
+        return
+    stats.min, stats.max = one.low, one.high
+    histogram = stats.histograms.add(type=_QUANTILES)
+    places = [-math.inf, *one.edges, math.inf]
+    for low, high, count in zip(places, places[1:], one.counts, strict=True):
+        if count:
+            histogram.buckets.add(low_value=max(low, one.low), high_value=min(high, one.high), sample_count=count)
+    middle, below = one.present / 2, 0.0
+    for bucket in histogram.buckets:
+        below += bucket.sample_count
+        if below >= middle:
+            stats.median = (bucket.low_value + bucket.high_value) / 2
+            break
+    stats.num_zeros = int(sum(b.sample_count for b in histogram.buckets if b.low_value == b.high_value == 0))

@@ -21,7 +21,10 @@ _MAY_BE_NEW = 0.05
 
 
 def find_anomalies(
-    statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema, inferred_from: str = ""
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+    schema: schema_pb2.Schema,
+    inferred_from: str = "",
+    environment: str = TRAINING,
 ) -> list[Anomaly]:
     """Return the anomalies of every split against the schema, sorted by split and column.
 
@@ -29,11 +32,12 @@ def find_anomalies(
         statistics: Statistics with one dataset per split.
         schema: Schema to validate against.
         inferred_from: Name of the split that the schema was inferred from; empty for a given schema.
+        environment: Environment whose rules apply, if the schema has it. Defaults to `TRAINING`.
 
     Raises:
         InputError: A tag of the schema cannot be read.
     """
-    environment = TRAINING if TRAINING in schema.default_environment else None
+    chosen = environment if environment in schema.default_environment else None
     rules = Rules(schema)
     splits = [Split(dataset) for dataset in statistics.datasets]
     source = next((split for split in splits if split.name == inferred_from), None)
@@ -44,7 +48,7 @@ def find_anomalies(
             continue
         findings = [
             Finding(anomalies_pb2.AnomalyInfo.Type.Name(r.type), column, split, rules, source, r.description)
-            for column, r in compare(split, rules, environment)
+            for column, r in compare(split, rules, chosen)
         ]
         findings += [
             Finding(MAGNITUDE, name, split, rules, source)

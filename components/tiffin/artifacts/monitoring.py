@@ -1,0 +1,186 @@
+"""The monitoring artifact: how a model in production fared in a time window, and the verdict."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tiffin.artifacts import documents
+from tiffin.artifacts.anomalies import Anomaly
+from tiffin.artifacts.drift import Drift
+from tiffin.artifacts.notes import Note
+
+MONITORING = "monitoring.json"
+# Upper bounds of the bins of latencies, in seconds: 8 bins for a factor of 10.
+LATENCIES = tuple(float(f"{1e-4 * 10 ** (number / 8):.3g}") for number in range(49))
+
+Verdict = Literal["healthy", "degraded", "drifted", "no_data"]
+Severity = Literal["degraded", "drifted", "info"]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """The requests of a version by one route.
+
+    Attributes:
+        version: Version of the model; 0 if a failed request reached none.
+        route: Route of the gateway: `stable`, `candidate`, `mirror` (copies), or `batch`.
+        requests: Number of recorded requests.
+        rows: Rows in them.
+        errors: gRPC's name of a status code to the number of requests that failed with it.
+        latencies: Requests in each bin of `LATENCIES`, one more than bounds.
+    """
+
+    version: int
+    route: str
+    requests: int
+    rows: int
+    errors: dict[str, int]
+    latencies: tuple[int, ...]
+
+    @property
+    def failed(self) -> int:
+        """Requests that failed."""
+        return sum(self.errors.values())
+
+    def quantile(self, share: float) -> float | None:
+        """Return the upper bound in seconds of the bin that a quantile of the latencies is in; None without latencies.
+
+        Args:
+            share: The quantile, from 0 to 1. Latencies above the last bound count as it.
+        """
+        total = sum(self.latencies)
+        below = 0
+        for place, count in enumerate(self.latencies):
+            below += count
+            if total and below >= share * total:
+                return LATENCIES[min(place, len(LATENCIES) - 1)]
+        return None
+
+
+@dataclass(frozen=True)
+class LogFinding:
+    """A file of the prediction log that was left out.
+
+    Attributes:
+        code: `UNREADABLE` (cut short or damaged), `FOREIGN` (not a file of the log) or `GONE` (removed meanwhile).
+        file: Name of the file.
+        text: Reason.
+    """
+
+    code: str
+    file: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A reason for the verdict, or something to know.
+
+    Attributes:
+        code: Kind, in capitals, such as `DATA_DRIFT` or `ERROR_RATE`.
+        severity: `degraded` or `drifted` if it decides the verdict; `info` otherwise.
+        text: One sentence with the figures.
+        column: Column concerned; empty for none.
+    """
+
+    code: str
+    severity: Severity
+    text: str
+    column: str = ""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A period of the window.
+
+    Attributes:
+        start: Start of the period in UTC, in ISO 8601.
+        hours: Its length.
+        requests: Recorded requests of the version, without copies.
+        failed: Those that failed.
+        p50: Median latency in seconds; None without requests.
+        p99: 99th percentile.
+        distances: Column, or part of an output, to its distance from the reference: the Wasserstein distance of numbers, the
+            largest difference of a share of texts.
+        missing: Column to its share of missing values.
+    """
+
+    start: str
+    hours: int
+    requests: int
+    failed: int
+    p50: float | None
+    p99: float | None
+    distances: dict[str, float]
+    missing: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Monitoring:
+    """How a version of a model fared in a time window.
+
+    Attributes:
+        model: Name of the model.
+        version: Version.
+        start: Start of the window in UTC, in ISO 8601; full hours.
+        end: End of the window, not included.
+        verdict: `healthy`; `degraded`: it answers worse, or fails; `drifted`: its data or its predictions have moved;
+            `no_data`: nothing was recorded.
+        reason: The reason in one line.
+        action: What to do.
+        findings: Reasons first.
+        files: Files of the log in the window.
+        new_files: Those that were counted in this run.
+        late_files: Those of the new ones whose hour had been counted before.
+        rows: Rows of the version in the window.
+        traffic: Requests by version and route.
+        anomalies: Violations of the schema.
+        skew: Drift of the inputs from the training data; None without rows or reference.
+        drift: Drift of the inputs from the window before; None without rows.
+        predictions: Drift of the predictions from those of the evaluation; None without rows or reference.
+        points: The window in periods of equal length.
+        data_version: Version of the training data.
+        tiffin_version: Version of Tiffin.
+        notes: What was left out, guessed or not compared.
+    """
+
+    model: str
+    version: int
+    start: str
+    end: str
+    verdict: Verdict
+    reason: str
+    action: str
+    findings: tuple[Finding, ...]
+    files: int
+    new_files: int
+    late_files: int
+    rows: int
+    traffic: tuple[Traffic, ...]
+    anomalies: tuple[Anomaly, ...]
+    skew: Drift | None
+    drift: Drift | None
+    predictions: Drift | None
+    points: tuple[Point, ...]
+    data_version: str
+    tiffin_version: str
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing is wrong with the model."""
+        return self.verdict == "healthy"
+
+
+def write_monitoring(artifact: str | Path, monitoring: Monitoring) -> None:
+    """Write a monitoring artifact."""
+    documents.write(Path(artifact) / MONITORING, monitoring)
+
+
+def read_monitoring(artifact: str | Path) -> Monitoring:
+    """Read a monitoring artifact.
+
+    Raises:
+        InputError: The file is missing or is not a monitoring document.
+    """
+    return documents.read(Path(artifact) / MONITORING, Monitoring)
