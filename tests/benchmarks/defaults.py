@@ -134,10 +134,10 @@ def prepare(folder: Path, path: str, label: str, derive: dict[str, str], exclude
 def measure(folder: Path, label: str) -> tuple[float, float, str]:
     """Train and evaluate the default model and gradient boosting on the same splits."""
     import numpy as np
-    from quality import frame
     from sklearn import metrics
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+    from quality import frame
     from tiffin.stages.evaluate.evaluation import evaluate
     from tiffin.stages.train.training import train
 

@@ -100,7 +100,9 @@ def write_labels(path: Path, rows: int, by: str) -> None:
     """Write labels half an hour after their requests."""
     numbers = np.random.default_rng(2).permutation(rows)
     of = -(-rows // HOURS)
-    micros = int(START.timestamp() * 1e6) + (numbers % HOURS) * 3_600_000_000 + (numbers // HOURS) * (3_600_000_000 // of)
+    micros = (
+        int(START.timestamp() * 1e6) + (numbers % HOURS) * 3_600_000_000 + (numbers // HOURS) * (3_600_000_000 // of)
+    )
     names = (
         [f"00000000-0000-0000-0000-{number:012d}" for number in numbers]
         if by == "request_id"

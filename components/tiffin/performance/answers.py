@@ -113,7 +113,7 @@ def load_answers(
             arrays = _convert(batch, version, outputs, width, counts)
             cast = [pc.cast(array, one.type, safe=False) for array, one in zip(arrays, schema, strict=True)]
             writer.write_table(pa.table(cast, schema=schema))
-    workspace.connection.execute(f"CREATE VIEW {VIEW} AS SELECT * FROM read_parquet('{path}')")  # noqa: S608
+    workspace.connection.execute(f"CREATE VIEW {VIEW} AS SELECT * FROM read_parquet('{path}')")
     start, end = (int(moment.timestamp() * 1_000_000) for moment in (log.start, log.end))
     return Answers(task, width, version, start, end, counts.answers, kept, dict(counts.left_out))
 

@@ -1,8 +1,8 @@
 """Maps from the model's probabilities to calibrated ones, from which performance without labels is estimated.
 
-    evaluation  the calibration curve of the evaluation: logit(c) = a + b logit(p), fitted to its bins by maximum likelihood. If the
-                bins deviate from it (chi-squared test at 1 %), the map goes through the bins instead, linear in log odds between
-                them and with the slope b beyond; bins that fall are pooled (isotonic regression).
+    evaluation  the calibration curve of the evaluation: logit(c) = a + b logit(p), fitted to its bins by maximum likelihood.
+                If the bins deviate from it (chi-squared test at 1 %), the map goes through the bins instead, linear in log
+                odds between them and with the slope b beyond; bins that fall are pooled (isotonic regression).
     labels      isotonic regression of scikit-learn on rows of the log with labels, if there are 1,000 of them, 100 of each side,
                 and no fewer than the evaluation had. They should be from before the time that is estimated: labels from a time
                 when the relation of inputs and labels has changed would hide the change.
@@ -110,7 +110,9 @@ def _from_rows(labelled: Outcomes, probability: np.ndarray, hit: np.ndarray) -> 
 
 def _from_curve(curve: Calibration) -> CalibrationMap:
     order = np.argsort(curve.predicted, kind="stable")
-    predicted, observed, rows = (np.array(one, np.float64)[order] for one in (curve.predicted, curve.observed, curve.rows))
+    predicted, observed, rows = (
+        np.array(one, np.float64)[order] for one in (curve.predicted, curve.observed, curve.rows)
+    )
     odds, total = _log_odds(predicted), int(rows.sum())
     line, covariance = _fit(odds, observed, rows)
     expected = expit(line[0] + line[1] * odds)

@@ -181,19 +181,17 @@ def _compare(
     value, before = measured.metrics[name], reference.metrics.get(name)
     error = measured.errors.get(name)
     difference = None if value is None or before is None else value - before
-    code: Code | None = (
-        "TOO_FEW_ROWS" if few else "UNDEFINED" if value is None or error is None else None
-    ) or ("NO_REFERENCE" if before is None else None)
+    code: Code | None = ("TOO_FEW_ROWS" if few else "UNDEFINED" if value is None or error is None else None) or (
+        "NO_REFERENCE" if before is None else None
+    )
     if code is not None or difference is None or error is None:
         return Compared(
             name, value, before, difference, None, None, None, None, level, measured.rows, code or "UNDEFINED"
         )
     total = math.hypot(error, reference.errors.get(name, 0.0))
     p_value = p_of_loss(-difference if HIGHER_IS_BETTER[name] else difference, total)
-    if p_value <= tested:
-        code = "WORSE_THAN_TRAINING"
-    else:
-        code = "BETTER_THAN_TRAINING" if 1 - p_value <= tested else "AS_AT_TRAINING"
+    is_better = 1 - p_value <= tested
+    code = "WORSE_THAN_TRAINING" if p_value <= tested else "BETTER_THAN_TRAINING" if is_better else "AS_AT_TRAINING"
     low, high = difference - 1.96 * total, difference + 1.96 * total
     return Compared(name, value, before, difference, low, high, total, p_value, level, measured.rows, code)
 
@@ -215,7 +213,9 @@ def worse(compared: Sequence[Compared]) -> tuple[Compared, ...]:
     return tuple(one for one in compared if one.level and one.code == "WORSE_THAN_TRAINING")
 
 
-def check_bounds(checks: Sequence[Check], measured: Measurement, slices: Sequence[Slice] = ()) -> tuple[BoundCheck, ...]:
+def check_bounds(
+    checks: Sequence[Check], measured: Measurement, slices: Sequence[Slice] = ()
+) -> tuple[BoundCheck, ...]:
     """Check the bounds that the gate had for metrics, for the calibration error and for slices.
 
     Args:

@@ -157,7 +157,7 @@ def join(
     without_time, outside, unknown, example = _count_unmatched(workspace, by_time=by_time)
     invalid, invalid_example = add_truth(workspace, answers, classes)
     path = workspace.write(
-        f"SELECT a.*, l.truth, l.told FROM {VIEW} a LEFT JOIN labelled l USING (answer) "  # noqa: S608
+        f"SELECT a.*, l.truth, l.told FROM {VIEW} a LEFT JOIN labelled l USING (answer) "
         "WHERE a.answer IN (SELECT answer FROM kept) ORDER BY a.answer",
         "joined.parquet",
     )
@@ -200,18 +200,18 @@ def _micros(length: timedelta) -> int:
 def _list_asked(workspace: Workspace, table: LabelTable) -> tuple[int, dict[str, int]]:
     """Create the tables `kept`, of the answers that count, and `asked`, of those that may have a label."""
     workspace.connection.execute(
-        "CREATE TABLE kept AS SELECT min(answer) AS answer "  # noqa: S608
+        "CREATE TABLE kept AS SELECT min(answer) AS answer "
         f"FROM {VIEW} GROUP BY coalesce(request_id, '#' || CAST(answer AS VARCHAR)), row"
     )
     several = "FALSE" if table.has_row else "coalesce(rows, 1) > 1"
     # Without the column, the rows of labels are 0.
     row = "coalesce(row, 0)" if table.has_row else "0"
     workspace.connection.execute(
-        f"CREATE TABLE asked AS SELECT answer, {table.by} AS name, CAST({row} AS INTEGER) AS row, time, "  # noqa: S608
+        f"CREATE TABLE asked AS SELECT answer, {table.by} AS name, CAST({row} AS INTEGER) AS row, time, "
         f"{several} AS several FROM {VIEW} WHERE answer IN (SELECT answer FROM kept)"
     )
     total, kept, no_key, several_rows = workspace.fetch(
-        f"SELECT (SELECT count(*) FROM {VIEW}), count(*), count(*) FILTER (name IS NULL), "  # noqa: S608
+        f"SELECT (SELECT count(*) FROM {VIEW}), count(*), count(*) FILTER (name IS NULL), "
         "count(*) FILTER (name IS NOT NULL AND several) FROM asked"
     )[0]
     workspace.connection.execute("DELETE FROM asked WHERE name IS NULL OR several")
@@ -231,12 +231,12 @@ def _match(workspace: Workspace) -> None:
 def _match_by_time(workspace: Workspace, tolerance: int, clock_skew: int) -> None:
     columns = "a.answer, a.time AS asked, l.place, l.time, l.label"
     workspace.connection.execute(
-        f"CREATE TABLE paired AS SELECT {columns} FROM {TABLE} l "  # noqa: S608
+        f"CREATE TABLE paired AS SELECT {columns} FROM {TABLE} l "
         "ASOF JOIN asked a ON l.name = a.name AND l.row = a.row AND l.time >= a.time "
         f"WHERE l.time - a.time <= {tolerance}"
     )
     workspace.connection.execute(
-        f"INSERT INTO paired SELECT {columns} FROM (FROM {TABLE} WHERE place NOT IN (SELECT place FROM paired)) l "  # noqa: S608
+        f"INSERT INTO paired SELECT {columns} FROM (FROM {TABLE} WHERE place NOT IN (SELECT place FROM paired)) l "
         "ASOF JOIN asked a ON l.name = a.name AND l.row = a.row AND l.time <= a.time "
         f"WHERE a.time - l.time <= {clock_skew}"
     )
@@ -247,7 +247,7 @@ def _match_by_time(workspace: Workspace, tolerance: int, clock_skew: int) -> Non
 def _group(workspace: Workspace, table: str, columns: str) -> None:
     """Create the table `grouped`: of each group of labels, how many there are, and the first and the last one."""
     workspace.connection.execute(
-        f"CREATE TABLE grouped AS SELECT {columns}, count(*) AS labels, min(label) <> max(label) AS differ, "  # noqa: S608
+        f"CREATE TABLE grouped AS SELECT {columns}, count(*) AS labels, min(label) <> max(label) AS differ, "
         f"arg_min(label, {_ORDER}) AS first, arg_max(label, {_ORDER}) AS last, "
         f"arg_min(coalesce(time, -1), {_ORDER}) AS first_time, arg_max(coalesce(time, -1), {_ORDER}) AS last_time, "
         f"min(place) AS place FROM {table} GROUP BY {columns}"
@@ -259,14 +259,14 @@ def _choose(workspace: Workspace, corrections: Corrections, *, by_time: bool) ->
     end = "first" if corrections == "first" else "last"
     refused = "WHERE NOT differ" if corrections == "refuse" else ""
     workspace.connection.execute(
-        f"CREATE TABLE labelled AS SELECT answer, asked, {end} AS label, "  # noqa: S608
+        f"CREATE TABLE labelled AS SELECT answer, asked, {end} AS label, "
         f"nullif({end}_time, -1) AS told FROM matched {refused}"
     )
     source = "matched" if by_time else "(SELECT DISTINCT ON (place) * FROM matched)"
     found: tuple[int, int] = workspace.fetch(
-        "SELECT CAST(coalesce(sum(labels - 1) FILTER (NOT differ), 0) AS BIGINT), "  # noqa: S608
+        "SELECT CAST(coalesce(sum(labels - 1) FILTER (NOT differ), 0) AS BIGINT), "
         f"(SELECT count(*) FROM matched WHERE differ) FROM {source}"
-    )[0]  # type: ignore[assignment]
+    )[0]
     return found
 
 
@@ -279,7 +279,7 @@ def _count_unmatched(workspace: Workspace, *, by_time: bool) -> tuple[int, int, 
         source, timeless = "grouped", "FALSE"
     known = "(name, row) IN (SELECT (name, row) FROM asked)" if not by_time else "name IN (SELECT name FROM asked)"
     without_time, outside, unknown, example = workspace.fetch(
-        f"SELECT sum(labels) FILTER ({timeless}), sum(labels) FILTER (NOT ({timeless}) AND {known}), "  # noqa: S608
+        f"SELECT sum(labels) FILTER ({timeless}), sum(labels) FILTER (NOT ({timeless}) AND {known}), "
         f"sum(labels) FILTER (NOT ({timeless}) AND NOT {known}), "
         f"arg_min(name, place) FILTER (NOT ({timeless}) AND NOT {known}) FROM {source}"
     )[0]
@@ -295,7 +295,7 @@ def _delays(workspace: Workspace) -> tuple[float | None, float | None]:
 
 def _hours(workspace: Workspace, end: int, late_seconds: float | None) -> tuple[Hour, ...]:
     rows = workspace.fetch(
-        f"SELECT a.time // {_HOUR} AS hour, count(*), count(l.truth) FROM {VIEW} a "  # noqa: S608
+        f"SELECT a.time // {_HOUR} AS hour, count(*), count(l.truth) FROM {VIEW} a "
         "LEFT JOIN labelled l USING (answer) WHERE a.answer IN (SELECT answer FROM kept) GROUP BY hour ORDER BY hour"
     )
     return tuple(

@@ -188,7 +188,7 @@ def _read_file(workspace: Workspace, reading: _Reading, path: Path, origin: str)
             reading.findings.append(Finding("EMPTY_FILE", origin, "the file is empty"))
             return
         relation = _relation(path)
-        described = workspace.fetch(f"DESCRIBE SELECT * FROM {relation}")  # noqa: S608 - quoted path
+        described = workspace.fetch(f"DESCRIBE SELECT * FROM {relation}")
         types = {row[0]: str(row[1]) for row in described}
         if (problem := _find_problem(reading, types)) is not None:
             reading.findings.append(Finding("COLUMNS", origin, problem))
@@ -270,7 +270,7 @@ def _insert(workspace: Workspace, reading: _Reading, types: Mapping[str, str], r
     if number == "file_row_number":
         relation = relation.replace("=false)", "=false, file_row_number=true)")
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {number} AS number, {key} AS name, {row} AS row, "  # noqa: S608
+        f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {number} AS number, {key} AS name, {row} AS row, "
         f"{given} AS given, epoch_us(TRY_CAST({given} AS TIMESTAMPTZ)) AS time, {label} AS label FROM {relation}"
     )
     start = workspace.fetch(f"SELECT coalesce(max(place) + 1, 0) FROM {TABLE}")[0][0]
@@ -280,16 +280,16 @@ def _insert(workspace: Workspace, reading: _Reading, types: Mapping[str, str], r
         "WHEN row IS NULL OR row < 0 THEN 'row' END"
     )
     counts = workspace.fetch(
-        f"SELECT count(*), count(name), count(label), count(given), count(given) - count(time), "  # noqa: S608
+        f"SELECT count(*), count(name), count(label), count(given), count(given) - count(time), "
         f"count(*) FILTER (time IS NOT NULL AND NOT regexp_matches(given, '{_ZONE}')) FROM incoming"
     )[0]
-    for code, rows in workspace.fetch(f"SELECT {reason} AS code, count(*) FROM incoming GROUP BY code"):  # noqa: S608
+    for code, rows in workspace.fetch(f"SELECT {reason} AS code, count(*) FROM incoming GROUP BY code"):
         if code is None:
             reading.rows += rows
         else:
             reading.skipped[code] += rows
     connection.execute(
-        f"INSERT INTO {TABLE} SELECT {start} + number, name, row, time, label FROM incoming WHERE ({reason}) IS NULL"  # noqa: S608
+        f"INSERT INTO {TABLE} SELECT {start} + number, name, row, time, label FROM incoming WHERE ({reason}) IS NULL"
     )
     connection.execute("DROP TABLE incoming")
     rows, with_name, with_label, with_time, invalid, plain = counts
@@ -304,9 +304,7 @@ def _insert(workspace: Workspace, reading: _Reading, types: Mapping[str, str], r
 
 def _tell(workspace: Workspace, reading: _Reading, origin: str, rows: int, filled: Mapping[str, int]) -> None:
     """Add what is wrong with the rows of a file."""
-    rejects = workspace.fetch(
-        "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'reject_errors'"
-    )[0][0]
+    rejects = workspace.fetch("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'reject_errors'")[0][0]
     if rejects:
         lines, first = workspace.fetch("SELECT count(DISTINCT line), min(line) FROM reject_errors")[0]
         if lines:
@@ -332,4 +330,3 @@ def _text(name: str, types: Mapping[str, str]) -> str:
             f"ELSE CAST({column} AS VARCHAR) END"
         )
     return f"nullif(CAST({column} AS VARCHAR), '')"
-

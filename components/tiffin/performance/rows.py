@@ -58,9 +58,7 @@ class Rows:
         return Outcomes(self.task, self.classes, self.truth[chosen], self.answer[chosen])
 
 
-def read_rows(
-    answers: Answers, joining: Joining, columns: Sequence[str] = (), reference: Sequence[Slice] = ()
-) -> Rows:
+def read_rows(answers: Answers, joining: Joining, columns: Sequence[str] = (), reference: Sequence[Slice] = ()) -> Rows:
     """Return the joined answers as arrays.
 
     Args:
@@ -161,4 +159,3 @@ def mask_between(rows: Rows, first: int, last: int) -> np.ndarray:
     """Return whether answers are from seconds since the start of the window up to others, not included."""
     found: np.ndarray = (rows.seconds >= first) & (rows.seconds < last)
     return found
-

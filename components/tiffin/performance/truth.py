@@ -28,14 +28,12 @@ def add_truth(workspace: Workspace, answers: Answers, classes: Sequence[str]) ->
     """
     if answers.task == "regression":
         truth = "CASE WHEN isfinite(TRY_CAST(label AS DOUBLE)) THEN TRY_CAST(label AS DOUBLE) END"
-        workspace.connection.execute(
-            f"CREATE OR REPLACE TABLE labelled AS SELECT *, {truth} AS truth FROM labelled"  # noqa: S608
-        )
+        workspace.connection.execute(f"CREATE OR REPLACE TABLE labelled AS SELECT *, {truth} AS truth FROM labelled")
     else:
         number = 2 if answers.task == "binary" else answers.width
         codes = _codes(classes or [str(place) for place in range(number)], number)
         workspace.connection.execute("CREATE TABLE codes (label VARCHAR, truth INTEGER)")
-        found = workspace.fetch(f"SELECT DISTINCT label FROM labelled LIMIT {_MOST_LABELS}")  # noqa: S608
+        found = workspace.fetch(f"SELECT DISTINCT label FROM labelled LIMIT {_MOST_LABELS}")
         known = [(label, codes[_plain(label, codes)]) for (label,) in found if _plain(label, codes) in codes]
         if known:
             workspace.connection.executemany("INSERT INTO codes VALUES (?, ?)", known)
