@@ -4,6 +4,7 @@ Answers are rows of the prediction log with the code OK, of the model's own sign
 answers no client has seen. Everything that is left out is counted by its reason.
 """
 
+import glob
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +18,12 @@ import pyarrow.parquet as pq
 from tiffin.artifacts.model import OUTPUTS, Task
 from tiffin.errors import InputError, did_you_mean
 from tiffin.performance.workspace import BATCH_ROWS, Workspace
+from tiffin.recipe.sql import escaped
 from tiffin.serving.log_reading import Log
 from tiffin.serving.prediction_log import INPUT, OUTPUT, UNNAMED_OUTPUT, arrow_type
 
 VIEW = "answers"
+_ROUNDING = 1e-5
 # Columns of the file besides the inputs. `answer` numbers the answers in the order of the log.
 _SCHEMA = (
     ("answer", pa.int64()),
@@ -46,7 +49,8 @@ class Answers:
         rows: Number of answers.
         inputs: Names of the inputs that are kept, to their kinds.
         left_out: Reason to the number of rows of the log that are left out: other `versions`, the route `mirror`, `failed`
-            requests, and `values` that are missing, not finite or of another shape.
+            requests, `values` that are missing, not finite or of another shape, and outputs beyond the `range` of
+            probabilities, such as log odds.
     """
 
     task: Task
@@ -110,10 +114,10 @@ def load_answers(
     counts, path = _Counts(), workspace.folder / "answers.parquet"
     with pq.ParquetWriter(path, schema) as writer:
         for batch in log.batches([*_READ, *outputs, *(INPUT + one for one in kept)], BATCH_ROWS):
-            arrays = _convert(batch, version, outputs, width, counts)
+            arrays = _convert(batch, version, outputs, width, counts, is_share=task != "regression")
             cast = [pc.cast(array, one.type, safe=False) for array, one in zip(arrays, schema, strict=True)]
             writer.write_table(pa.table(cast, schema=schema))
-    workspace.connection.execute(f"CREATE VIEW {VIEW} AS SELECT * FROM read_parquet('{path}')")
+    workspace.connection.execute(f"CREATE VIEW {VIEW} AS SELECT * FROM read_parquet('{escaped(glob.escape(str(path)))}')")
     start, end = (int(moment.timestamp() * 1_000_000) for moment in (log.start, log.end))
     return Answers(task, width, version, start, end, counts.answers, kept, dict(counts.left_out))
 
@@ -125,7 +129,9 @@ def _schema(task: Task, width: int, inputs: Iterable[str], log: Log) -> pa.Schem
     return pa.schema([*_SCHEMA, *scores, *((INPUT + name, arrow_type(log.columns[INPUT + name])) for name in inputs)])
 
 
-def _convert(batch: Any, version: int, outputs: Sequence[str], width: int, counts: _Counts) -> list[Any]:
+def _convert(
+    batch: Any, version: int, outputs: Sequence[str], width: int, counts: _Counts, *, is_share: bool
+) -> list[Any]:
     """Return the answers of a batch in the columns of the file."""
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     rows = batch.num_rows
@@ -143,9 +149,13 @@ def _convert(batch: Any, version: int, outputs: Sequence[str], width: int, count
         found = _numbers(columns[name], width)
         known = np.isfinite(found).all(axis=1)
         scores[known] = found[known]
-    finite = np.isfinite(scores).all(axis=1)
-    counts.left_out["values"] += int((wanted & ~finite).sum())
-    wanted &= finite
+    # Rounding may lead beyond the range by a little.
+    within = np.abs(scores - 0.5).max(axis=1) <= 0.5 + _ROUNDING if is_share else np.ones(rows, bool)
+    for code, mask in (("values", np.isfinite(scores).all(axis=1)), ("range", within)):
+        counts.left_out[code] += int((wanted & ~mask).sum())
+        wanted &= mask
+    if is_share:
+        scores = np.clip(scores, 0, 1)
     counts.left_out = +counts.left_out
     chosen = pa.array(wanted)
     number = int(wanted.sum())

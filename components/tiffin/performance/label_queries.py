@@ -18,6 +18,11 @@ from tiffin.errors import InputError
 
 URL_VARIABLE = "TIFFIN_LABELS_URL"
 _QUERY = re.compile(r"\s*(SELECT|WITH)\s", re.IGNORECASE)
+# What lets a connection read only. Elsewhere, nothing is committed; a user that may only read is safer.
+_READ_ONLY = {
+    "sqlite": "PRAGMA query_only = ON",
+    "postgresql": "SET TRANSACTION READ ONLY",
+}
 # Rows that are held at once.
 _ROWS = 10_000
 
@@ -30,7 +35,7 @@ def is_query(labels: str) -> bool:
 def write_rows(query: str, url_variable: str, columns: Sequence[str], path: Path) -> None:
     """Write the rows of a query to a Parquet file, every value as text.
 
-    Nothing is changed in the database: the transaction is rolled back.
+    SQLite and PostgreSQL refuse queries that change something; elsewhere, nothing is committed.
 
     Args:
         query: A query that starts with SELECT or WITH.
@@ -66,9 +71,12 @@ def write_rows(query: str, url_variable: str, columns: Sequence[str], path: Path
             "Add it to the image of the step."
         ) from None
     try:
-        with engine.connect().execution_options(stream_results=True, yield_per=_ROWS) as connection:
+        with engine.connect() as connection:
+            if engine.dialect.name in _READ_ONLY:
+                connection.exec_driver_sql(_READ_ONLY[engine.dialect.name])
             # As it is: a colon in the query is no parameter.
-            result = connection.exec_driver_sql(query)
+            streamed = {"stream_results": True, "yield_per": _ROWS}
+            result = connection.exec_driver_sql(query, execution_options=streamed)
             names = list(result.keys()) if result.returns_rows else []
             kept = [name for name in names if name in set(columns)]
             if len(set(kept)) < len(kept):

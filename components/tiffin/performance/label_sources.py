@@ -14,6 +14,7 @@ a row that lacks its key or label is counted. Memory is bounded, however many la
 import csv
 import glob
 import gzip
+import zlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from tiffin import storage
 from tiffin.errors import InputError, did_you_mean
 from tiffin.performance import label_queries
 from tiffin.performance.workspace import Workspace
-from tiffin.recipe.reasons import check_disk
+from tiffin.recipe.reasons import check_disk, first_line
 from tiffin.recipe.sql import escaped, quoted_name
 
 # Columns that labels are joined by.
@@ -107,7 +108,6 @@ class _Reading:
     has_row: bool = False
     has_time: bool = False
     files: int = 0
-    first_columns: tuple[str, ...] = ()
 
 
 def read_labels(
@@ -143,10 +143,8 @@ def read_labels(
         for file in files:
             with storage.local_copy(file.uri) as path:
                 _read_file(workspace, reading, path, file.uri)
-                reading.files += 1
-    if not reading.first_columns:
+    if not reading.files:
         raise _nothing_read(labels, reading)
-    read = max(0, reading.files - sum(one.code in ("UNREADABLE", "COLUMNS") for one in reading.findings))
     return LabelTable(
         reading.by or "request_id",
         reading.rows,
@@ -155,7 +153,7 @@ def read_labels(
         dict(reading.skipped),
         reading.invalid_times,
         reading.without_zone,
-        read,
+        0 if label_queries.is_query(labels) else reading.files,
         tuple(reading.findings),
     )
 
@@ -194,12 +192,15 @@ def _read_file(workspace: Workspace, reading: _Reading, path: Path, origin: str)
             reading.findings.append(Finding("COLUMNS", origin, problem))
             return
         _insert(workspace, reading, types, relation, origin)
-    except (duckdb.Error, UnicodeDecodeError, OSError) as error:
+        reading.files += 1
+    except (duckdb.Error, UnicodeDecodeError, OSError, zlib.error) as error:
         if isinstance(error, duckdb.Error):
             check_disk(error)
         elif isinstance(error, OSError) and error.errno is not None:
             raise
-        reading.findings.append(Finding("UNREADABLE", origin, str(error).strip().split("\n")[0]))
+        is_encoding = isinstance(error, UnicodeDecodeError)
+        reason = "it is not UTF-8 text" if is_encoding else first_line(error).replace(str(path), origin)
+        reading.findings.append(Finding("UNREADABLE", origin, reason))
 
 
 def _find_problem(reading: _Reading, types: Mapping[str, str]) -> str | None:
@@ -210,7 +211,6 @@ def _find_problem(reading: _Reading, types: Mapping[str, str]) -> str | None:
     missing = next((name for name in wanted if name not in types), None if by else " or ".join(names[k] for k in KEYS))
     if missing is None:
         reading.by = by
-        reading.first_columns = reading.first_columns or tuple(types)
         return None
     listed = ", ".join(list(types)[:20]) or "none"
     return f"no column {missing}; it has {listed}{did_you_mean(missing, types).lower().rstrip('?')}"
