@@ -16,9 +16,9 @@ import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 
 from tiffin.artifacts.verdict import Check
-from tiffin.quality import intervals, metrics
+from tiffin.quality import cuts, intervals, metrics, slices
 from tiffin.quality.outcomes import Outcomes
-from tiffin.stages.evaluate import comparison, cuts, slices
+from tiffin.stages.evaluate import comparison
 from tiffin.stages.evaluate.document import Production
 
 # The standard deviations of the log odds, and of the noise of the model in production.

@@ -60,7 +60,7 @@ def recall_samples(matrix: np.ndarray, rng: np.random.Generator, rounds: int = b
 
 def _binary(outcomes: Outcomes, rng: np.random.Generator, rounds: int) -> dict[str, np.ndarray]:
     score = outcomes.answer.astype(np.float64)
-    bins, means = _bins(score)
+    bins, means = score_bins(score)
     positive = outcomes.truth == 1
     size = len(means)
     cells = bins + size * positive
@@ -71,7 +71,7 @@ def _binary(outcomes: Outcomes, rng: np.random.Generator, rounds: int) -> dict[s
         square = (np.bincount(cells, (positive - score) ** 2, 2 * size) / counts)[kept]
     calibrated = np.searchsorted(calibration.bin_edges(np.clip(score, 0, 1)), np.clip(means, 0, 1))
     parts = [
-        _binary_samples(_spread(drawn, kept, size), drawn, means, loss, square, calibrated)
+        binary_samples(_spread(drawn, kept, size), drawn, means, loss, square, calibrated)
         for drawn in bootstrap.draws(counts[kept], rng, rounds)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -84,7 +84,7 @@ def _spread(drawn: np.ndarray, kept: np.ndarray, size: int) -> np.ndarray:
     return whole.reshape(len(drawn), 2, size)
 
 
-def _binary_samples(
+def binary_samples(
     whole: np.ndarray,
     drawn: np.ndarray,
     means: np.ndarray,
@@ -92,6 +92,16 @@ def _binary_samples(
     square: np.ndarray,
     calibrated: np.ndarray,
 ) -> dict[str, np.ndarray]:
+    """Return the metrics of a binary model in samples of cells: rows of one score and one label.
+
+    Args:
+        whole: Rows of each cell, `[samples, 2, scores]`: negative ones first, scores in ascending order.
+        drawn: The same for the cells that have a loss, `[samples, cells]`.
+        means: Scores, `[scores]`.
+        loss: Log loss of these cells, `[cells]`.
+        square: Squared error of these cells, `[cells]`.
+        calibrated: Bin of each score, of those of the calibration curve, `[scores]`.
+    """
     negative, positive = whole[:, 0], whole[:, 1]
     rows, of_positive, of_negative = drawn.sum(axis=1), positive.sum(axis=1), negative.sum(axis=1)
     above = means >= 0.5
@@ -122,7 +132,7 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return found
 
 
-def _bins(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def score_bins(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the bin of each score, and the mean score of each bin, in ascending order. Few distinct scores are bins."""
     distinct = np.unique(score[: 64 * _BINS])
     if len(distinct) <= _BINS and (len(score) <= 64 * _BINS or np.isin(score, distinct).all()):

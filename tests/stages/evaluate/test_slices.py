@@ -11,12 +11,12 @@ from tiffin.artifacts.columns import Column
 from tiffin.artifacts.documents import write as write_document
 from tiffin.artifacts.examples import read_manifest
 from tiffin.errors import InputError
+from tiffin.quality import cuts
+from tiffin.quality.cuts import cut_columns
 from tiffin.quality.outcomes import Outcomes
-from tiffin.stages.evaluate import cuts
-from tiffin.stages.evaluate.cuts import cut_columns
+from tiffin.quality.slices import Rows, divide
 from tiffin.stages.evaluate.evaluation import evaluate
 from tiffin.stages.evaluate.fairness import measure
-from tiffin.stages.evaluate.slices import Rows, divide
 
 
 def cut(folder, values, logical=None, **shown):
@@ -137,7 +137,7 @@ class TestDivide:
         assert (note.code, note.column, note.count) == ("SLICE_TOO_FEW_ROWS", "a and b", 3)
 
     def test_keeps_the_largest_groups(self, monkeypatch):
-        monkeypatch.setattr("tiffin.stages.evaluate.slices.MOST_SLICES", 1)
+        monkeypatch.setattr("tiffin.quality.slices.MOST_SLICES", 1)
         found, [note] = divide(["a"], self.CUTS, self.CODES, 1)
 
         assert [one.value for one in found] == ["a = 1"]

@@ -9,7 +9,7 @@ import pyarrow as pa
 from tiffin.artifacts.examples import Manifest
 from tiffin.artifacts.measures import Attribution, Attributions, Effect
 from tiffin.artifacts.notes import Note
-from tiffin.stages.evaluate.cuts import cut_batches
+from tiffin.quality.cuts import cut_batches
 from tiffin.stages.evaluate.predictions import inputs_of, tensors
 from tiffin.stages.evaluate.spread import Spread
 

@@ -15,10 +15,10 @@ from tiffin.artifacts.model import Training, read_training
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.verdict import Evaluation, digest, write_evaluation
 from tiffin.quality import bootstrap, calibration, intervals, metrics
+from tiffin.quality.cuts import Cut, cut_columns
 from tiffin.quality.outcomes import Gathering, Outcomes
 from tiffin.stages.evaluate import attributions, champion, predictions
 from tiffin.stages.evaluate import gate as gates
-from tiffin.stages.evaluate.cuts import Cut, cut_columns
 from tiffin.stages.evaluate.distributions import find_distributions
 from tiffin.stages.evaluate.document import MIN_SLICE_ROWS, Gate, read_gate
 from tiffin.stages.evaluate.guessing import compare_with_guessing

@@ -12,7 +12,7 @@ from tiffin.quality import bootstrap, intervals
 from tiffin.quality.definitions import MEASURES
 from tiffin.quality.metrics import rounded
 from tiffin.quality.outcomes import Outcomes
-from tiffin.stages.evaluate.slices import Rows
+from tiffin.quality.slices import Rows
 
 
 def measure(outcomes: Outcomes, column: str, groups: Sequence[Rows], seed: str) -> Fairness:

@@ -10,9 +10,11 @@ from tiffin.artifacts.columns import Column
 from tiffin.artifacts.examples import Manifest
 from tiffin.artifacts.measures import Fairness, Slice
 from tiffin.artifacts.notes import Note
+from tiffin.quality import slices
+from tiffin.quality.cuts import Cut
 from tiffin.quality.outcomes import Outcomes
-from tiffin.stages.evaluate import fairness, slices
-from tiffin.stages.evaluate.cuts import Cut
+from tiffin.stages.evaluate import fairness
+from tiffin.stages.evaluate.columns import find_column
 from tiffin.stages.evaluate.document import Gate
 
 
@@ -46,7 +48,7 @@ def make_plan(
     found: dict[str, Column] = {}
 
     def resolve(name: str, parameter: str) -> str:
-        column = slices.find_column(manifest, name, label, parameter)
+        column = find_column(manifest, name, label, parameter)
         found[column.name] = column
         return column.name
 

@@ -51,7 +51,11 @@ def _is_chance(anomaly: Anomaly, profile: Profile | None, rules: Rules) -> bool:
         allowed = 1 - feature.presence.min_fraction
         return bool(stats.binom.sf(profile.missing - 1, profile.rows, allowed) > _LEVEL)
     if anomaly.code == "ENUM_TYPE_UNEXPECTED_STRING_VALUES" and isinstance(profile, Texts):
-        allowed = 1 - feature.distribution_constraints.min_domain_mass if feature.HasField("distribution_constraints") else 0.0
+        allowed = (
+            1 - feature.distribution_constraints.min_domain_mass
+            if feature.HasField("distribution_constraints")
+            else 0.0
+        )
         listed = sum(profile.counts.get(value, 0) for value in rules.domain(anomaly.column))
         new = profile.present - listed
         return allowed > 0 and bool(stats.binom.sf(new - 1, profile.present, allowed) > _LEVEL)

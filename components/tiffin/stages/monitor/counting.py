@@ -112,7 +112,10 @@ def _add_files(hour: Hour, files: Sequence[LogFile], start: datetime, baseline: 
         if log.findings:
             findings += [LogFinding(one.code, _name(file), one.text) for one in log.findings]
             continue
-        columns, outputs = add_profiles(columns, part.columns, baseline.columns), add_profiles(outputs, part.outputs, baseline.outputs)
+        columns, outputs = (
+            add_profiles(columns, part.columns, baseline.columns),
+            add_profiles(outputs, part.outputs, baseline.outputs),
+        )
         for key, one in part.traffic.items():
             traffic[key] = _add_traffic(traffic[key], one) if key in traffic else one
         skipped += part.skipped
@@ -172,7 +175,9 @@ class _Part:
                 found = read_numbers(rows.column(rows.schema.get_field_index(name)), width)
                 known = np.isfinite(found).all(axis=1)
                 numbers[known] = found[known]
-        places = {f"{baseline.output}[{name}]": number for number, name in enumerate(baseline.classes)} if width > 1 else {}
+        places = (
+            {f"{baseline.output}[{name}]": number for number, name in enumerate(baseline.classes)} if width > 1 else {}
+        )
         counted: dict[str, Profile] = {
             # Predictions of the evaluation, whose edges these are, are in float32.
             name: count_numbers(numbers[:, places.get(name, 0)].astype(np.float32), like.edges)

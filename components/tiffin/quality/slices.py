@@ -5,14 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tiffin.artifacts.columns import Column
-from tiffin.artifacts.examples import Manifest
 from tiffin.artifacts.measures import Slice
 from tiffin.artifacts.notes import Note
-from tiffin.errors import InputError, did_you_mean
 from tiffin.quality import intervals, metrics
+from tiffin.quality.cuts import MOST_TEXTS, Cut
 from tiffin.quality.outcomes import Outcomes
-from tiffin.stages.evaluate.cuts import MOST_TEXTS, Cut
 
 # Slices of a column or a pair of columns; those with the most rows.
 MOST_SLICES = 50
@@ -24,27 +21,6 @@ class Rows:
 
     value: str
     positions: np.ndarray
-
-
-def find_column(manifest: Manifest, name: str, label: str, parameter: str) -> Column:
-    """Return a column of the examples by its name there or in the source.
-
-    Raises:
-        InputError: There is no such column, or it is the label.
-    """
-    columns = {column.name: column for column in manifest.columns}
-    found = columns.get(name) or columns.get(manifest.final_name(name))
-    if found is None:
-        raise InputError(
-            f"{parameter} should name columns of the examples: {', '.join(columns)}. "
-            f"Received: '{name}'.{did_you_mean(name, columns)}"
-        )
-    if found.name == label:
-        raise InputError(
-            f"{parameter} should name columns other than the label: each group would have one value of it. "
-            f"Received: '{name}'. Remove it."
-        )
-    return found
 
 
 def divide(

@@ -118,26 +118,36 @@ def _cut(seen: _Seen, name: str) -> Cut:
     if column.type == "STRING":
         # Ties by the text, so that the order of the rows does not matter.
         frequent = sorted(seen.texts.items(), key=lambda item: (-item[1], item[0]))[:MOST_VALUES]
-        return _by_value(column.name, name, [text for text, _ in frequent], lambda values: values)
+        return cut_by_values(column.name, name, [text for text, _ in frequent], lambda values: values)
     numbers = np.concatenate(seen.numbers) if seen.numbers else np.empty(0)
     distinct = np.unique(numbers)
     if column.logical == "boolean":
-        return _by_value(column.name, name, [0.0, 1.0], _floats, ("false", "true"))
+        return cut_by_values(column.name, name, [0.0, 1.0], floats, ("false", "true"))
     if column.logical in ("date", "timestamp") and len(distinct) and (cut := _by_date(seen, name)):
         return cut
     if len(distinct) <= _FEW_NUMBERS:
-        return _by_value(column.name, name, distinct.tolist(), _floats)
+        return cut_by_values(column.name, name, distinct.tolist(), floats)
     edges = np.unique(np.quantile(numbers, np.linspace(0, 1, _QUANTILES + 1)[1:-1], method="inverted_cdf"))
-    return _by_edges(column, name, edges)
+    return cut_at_edges(column, name, edges)
 
 
-def _floats(values: pa.Array) -> pa.Array:
+def floats(values: pa.Array) -> pa.Array:
+    """Return numbers as float64."""
     return pc.cast(values, pa.float64(), safe=False)
 
 
-def _by_value(
+def cut_by_values(
     column: str, name: str, values: Sequence[object], read: Callable[[pa.Array], pa.Array], texts: Sequence[str] = ()
 ) -> Cut:
+    """Return the groups of single values, of all others, and of missing ones.
+
+    Args:
+        column: Name of the column.
+        name: Name to show.
+        values: Texts or numbers.
+        read: Function from a column to values of this type.
+        texts: Names of the values. Defaults to the values.
+    """
     known = pa.array(values, pa.float64() if values and not isinstance(values[0], str) else pa.string())
     names = [f"{name} = {text}" for text in texts or map(_text, values)]
 
@@ -150,7 +160,8 @@ def _by_value(
     return Cut(column, (*names, f"{name} = {OTHER}", f"{name} = {MISSING}"), codes)
 
 
-def _by_edges(column: Column, name: str, edges: np.ndarray) -> Cut:
+def cut_at_edges(column: Column, name: str, edges: np.ndarray) -> Cut:
+    """Return the groups of numbers up to each edge, above the last one, and of missing ones; edges ascend."""
     texts = [_date(edge, column.logical) if column.logical else _text(edge) for edge in edges.tolist()]
     names = [f"{name} <= {texts[0]}"]
     names += [f"{low} < {name} <= {high}" for low, high in itertools.pairwise(texts)]

@@ -1,0 +1,167 @@
+"""The record of the estimates: how far each was from the value that labels showed later.
+
+    difference  realised - estimate
+    error       mean of the differences' absolute values
+    bias        mean of the differences: above 0, the estimate was too low
+    covered     share of the realised values inside the 95 % interval of the estimate
+
+An estimate stays as it was first made, before its labels came; later looks at the same period only add what was realised, so
+that adding the same period again changes nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tiffin.artifacts import documents
+from tiffin.performance.estimation import Estimate
+from tiffin.performance.measured import Measurement
+
+# Share of the answers of a period that have labels, from which its realised value counts.
+COVERAGE = 0.5
+MOST_ENTRIES = 10_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The estimate of a metric for a period, and what was realised.
+
+    Attributes:
+        start: Start of the period, in ISO 8601.
+        end: End, not included.
+        version: Version of the model.
+        metric: Name of the metric.
+        answers: Number of answers.
+        estimate: The estimate.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        source: What it was from.
+        labelled: Number of answers with a label, so far.
+        realised: The value of these; None if there are none, or it is undefined.
+    """
+
+    start: str
+    end: str
+    version: int
+    metric: str
+    answers: int
+    estimate: float
+    low: float
+    high: float
+    source: str
+    labelled: int = 0
+    realised: float | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether enough labels have come: half of the answers."""
+        return self.realised is not None and self.labelled >= COVERAGE * self.answers
+
+
+@dataclass(frozen=True)
+class Record:
+    """The estimates of a model.
+
+    Attributes:
+        model: Name of the model.
+        entries: By version, start, end and metric, each once; the latest 10,000.
+    """
+
+    model: str
+    entries: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrackRecord:
+    """How well a metric was estimated.
+
+    Attributes:
+        metric: Name of the metric.
+        periods: Number of periods with enough labels.
+        error: Mean absolute difference, in units of the metric.
+        bias: Mean of realised - estimate.
+        covered: Share of the realised values inside the interval, from 0 to 1; of good intervals about 0.95.
+    """
+
+    metric: str
+    periods: int
+    error: float
+    bias: float
+    covered: float
+
+
+def make_entries(
+    start: str, end: str, version: int, estimated: Estimate, realised: Measurement | None
+) -> tuple[Entry, ...]:
+    """Return the entries of a period, one for each metric that is estimated.
+
+    Args:
+        start: Start of the period, in ISO 8601.
+        end: End, not included.
+        version: Version of the model.
+        estimated: Estimate of all answers of the period.
+        realised: Metrics of those with a label; None if there are none.
+    """
+    found = []
+    for metric, value in estimated.metrics.items():
+        ends = estimated.intervals.get(metric)
+        if value is None or ends is None:
+            continue
+        rows = realised.rows if realised else 0
+        shown = realised.metrics.get(metric) if realised else None
+        found.append(
+            Entry(
+                start, end, version, metric, estimated.rows, value, ends.low, ends.high, estimated.source, rows, shown
+            )
+        )
+    return tuple(found)
+
+
+def extend(record: Record, entries: Iterable[Entry]) -> Record:
+    """Return the record with entries added: the first estimate stays, and the value with the most labels counts."""
+    known = {_key(entry): entry for entry in record.entries}
+    for entry in entries:
+        before = known.get(_key(entry))
+        if before is None:
+            known[_key(entry)] = entry
+        elif entry.labelled >= before.labelled and entry.realised is not None:
+            known[_key(entry)] = replace(before, labelled=entry.labelled, realised=entry.realised)
+    ordered = sorted(known.values(), key=lambda entry: (entry.start, entry.end, entry.version, entry.metric))
+    return Record(record.model, tuple(sorted(ordered[-MOST_ENTRIES:], key=_key)))
+
+
+def summarize(record: Record, version: int | None = None) -> tuple[TrackRecord, ...]:
+    """Return how well each metric was estimated; none of the periods that do not have enough labels yet.
+
+    Args:
+        record: The record.
+        version: Version of the model. Defaults to all.
+    """
+    found = []
+    chosen = [one for one in record.entries if one.counts and version in (None, one.version)]
+    for metric in dict.fromkeys(sorted(one.metric for one in chosen)):
+        of_metric = [one for one in chosen if one.metric == metric]
+        differences = [(one.realised or 0.0) - one.estimate for one in of_metric]
+        inside = sum(one.low <= (one.realised or 0.0) <= one.high for one in of_metric)
+        periods = len(of_metric)
+        error, bias = sum(map(abs, differences)) / periods, sum(differences) / periods
+        found.append(TrackRecord(metric, periods, error, bias, inside / periods))
+    return tuple(found)
+
+
+def write_record(path: str | Path, record: Record) -> None:
+    """Write a record as JSON, atomically."""
+    documents.write(path, record)
+
+
+def read_record(path: str | Path) -> Record:
+    """Read a record that `write_record` wrote.
+
+    Raises:
+        InputError: The file is missing, or is no record.
+    """
+    return documents.read(path, Record)
+
+
+def _key(entry: Entry) -> tuple[int, str, str, str]:
+    return entry.version, entry.start, entry.end, entry.metric

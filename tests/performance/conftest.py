@@ -1,0 +1,3 @@
+"""Tests of tiffin.performance."""
+
+RUNS_IN = ("data",)
