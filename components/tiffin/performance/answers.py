@@ -148,7 +148,7 @@ def _convert(
         wanted &= mask
     scores = np.full((rows, width), np.nan)
     for name in reversed(outputs):
-        found = _numbers(columns[name], width)
+        found = read_numbers(columns[name], width)
         known = np.isfinite(found).all(axis=1)
         scores[known] = found[known]
     # Rounding may lead beyond the range by a little.
@@ -171,7 +171,7 @@ def _convert(
     return arrays
 
 
-def _numbers(values: Any, width: int) -> np.ndarray:
+def read_numbers(values: Any, width: int) -> np.ndarray:
     """Return the numbers of an output, `[rows, width]`; NaN for a row without as many."""
     found = np.full((len(values), width), np.nan)
     if pa.types.is_list(values.type):

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tiffin.artifacts.monitoring import LATENCIES, LogFinding, Traffic
-from tiffin.drift.profiles import Profile, count_numbers
+from tiffin.drift.profiles import Numbers, Profile, count_numbers
 from tiffin.drift.rows import add_profiles, count_rows
 from tiffin.errors import Conflict
 from tiffin.performance.answers import read_numbers
@@ -179,11 +179,18 @@ class _Part:
             {f"{baseline.output}[{name}]": number for number, name in enumerate(baseline.classes)} if width > 1 else {}
         )
         counted: dict[str, Profile] = {
-            # Predictions of the evaluation, whose edges these are, are in float32.
-            name: count_numbers(numbers[:, places.get(name, 0)].astype(np.float32), like.edges)
+            name: count_numbers(_as_evaluated(numbers[:, places.get(name, 0)], like.edges), like.edges)
             for name, like in baseline.outputs.items()
-        }  # type: ignore[union-attr]
+            if isinstance(like, Numbers)
+        }
         self.outputs = add_profiles(self.outputs, counted, baseline.outputs)
+
+
+def _as_evaluated(numbers: np.ndarray, edges: tuple[float, ...]) -> np.ndarray:
+    """Return numbers in the type that the model has them in: by REST, a float32 arrives with other digits behind its own."""
+    is_short = all(float(np.float32(edge)) == edge for edge in edges)
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32) if is_short else numbers
 
 
 def _count_traffic(columns: dict[str, Any]) -> list[Traffic]:
