@@ -1,4 +1,4 @@
-"""The environments of a test file: that of its stage, those it declares, or `dev`.
+"""The environments of a test file: those it declares, that of its stage, or `dev`.
 
 A module, or the conftest.py of its folder, declares them in a line such as `RUNS_IN = ("model",)`. The line is read without
 importing the module, because the import would fail in other environments.
@@ -20,11 +20,11 @@ def environments(file: Path) -> set[str]:
     # Local import: conftest.py must remove the developer's settings before Tiffin is imported.
     from tiffin.stages import find_stages
 
-    if file.parent.parent == TESTS / "stages":
-        return {row.environment for row in find_stages()[file.parent.name].values()}
     for place in (file, file.with_name("conftest.py")):
         if place.exists() and (named := re.search(r"^RUNS_IN = \((.*)\)$", place.read_text(), re.MULTILINE)):
             return set(re.findall(r"\w+", named[1]))
+    if file.parent.parent == TESTS / "stages":
+        return {row.environment for row in find_stages()[file.parent.name].values()}
     return {"dev"}
 
 

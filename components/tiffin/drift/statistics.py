@@ -80,10 +80,12 @@ def write_profiles(
         feature.path.step.append(column)
         if isinstance(one, Texts):
             feature.type = statistics_pb2.FeatureNameStatistics.STRING
+            feature.string_stats.SetInParent()
             _write_texts(feature.string_stats, one)
         else:
             kinds = statistics_pb2.FeatureNameStatistics
             feature.type = kinds.INT if column in integers else kinds.FLOAT
+            feature.num_stats.SetInParent()
             _write_numbers(feature.num_stats, one)
         common = read_common(feature)
         common.num_non_missing, common.num_missing = one.present, one.missing
@@ -105,7 +107,7 @@ def _write_numbers(stats: statistics_pb2.NumericStatistics, one: Numbers) -> Non
     stats.min, stats.max = one.low, one.high
     histogram = stats.histograms.add(type=_QUANTILES)
     places = [-math.inf, *one.edges, math.inf]
-    for low, high, count in zip(places, places[1:], one.counts, strict=True):
+    for low, high, count in zip(places[:-1], places[1:], one.counts, strict=True):
         if count:
             histogram.buckets.add(low_value=max(low, one.low), high_value=min(high, one.high), sample_count=count)
     middle, below = one.present / 2, 0.0

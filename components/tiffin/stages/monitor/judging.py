@@ -1,0 +1,128 @@
+"""Findings about a model in production, and the verdict that follows from them."""
+
+from collections.abc import Iterable, Sequence
+
+from tiffin.artifacts.anomalies import Anomaly
+from tiffin.artifacts.drift import Drift
+from tiffin.artifacts.monitoring import Finding, Traffic, Verdict
+from tiffin.artifacts.numbers import format_number, format_share
+from tiffin.drift.chance import wilson
+
+# Codes of findings, with what to do. The first one that was found decides what the verdict says.
+ACTIONS = {
+    "NO_LOG": "Check that requests go through the gateway and are recorded: tiffin gateway --status.",
+    "NO_REQUESTS": "Check that clients send requests through the gateway: tiffin gateway --status.",
+    "OTHER_VERSIONS": "Monitor the version that answers the requests.",
+    "ERROR_RATE": "See the errors in the prediction log; if they began with this version: tiffin models rollback {model}.",
+    "LATENCY": "See the load of the model servers; add servers, or roll back: tiffin models rollback {model}.",
+    "CONCEPT_DRIFT": "Train again on the newest labelled data, or roll back: tiffin models rollback {model}.",
+    "WORSE_THAN_TRAINING": "Train again on the newest labelled data, or roll back: tiffin models rollback {model}.",
+    "BELOW_BOUND": "Train again on the newest labelled data, or roll back: tiffin models rollback {model}.",
+    "ESTIMATED_WORSE": "Get labels of these requests, and train again if they confirm the estimate.",
+    "ANOMALY": "Fix the data where it comes from, or train again if it is right.",
+    "DATA_DRIFT": "Train again on newer data if it stays; labels would tell whether the answers are worse.",
+    "PREDICTION_DRIFT": "Look at the inputs that moved; labels would tell whether the answers are worse.",
+}
+# Requests below which a share of errors decides nothing.
+_LISTED = 3
+
+
+def judge_traffic(
+    traffic: Sequence[Traffic], version: int, max_error_share: float, max_p99_seconds: float
+) -> list[Finding]:
+    """Return the findings about the requests of a version that clients sent, without copies.
+
+    Args:
+        traffic: Requests by version and route.
+        version: The version; failed requests that reached none count too.
+        max_error_share: Share of failed requests that is allowed, from 0 to 1. The lower end of the 95 % interval counts.
+        max_p99_seconds: 99th percentile of the latency that is allowed; 0 to allow any.
+    """
+    own = [one for one in traffic if one.version in (0, version) and one.route != "mirror"]
+    requests, failed = sum(one.requests for one in own), sum(one.failed for one in own)
+    found = []
+    if requests:
+        share, low, _ = wilson(failed, requests)
+        if low > max_error_share:
+            codes: dict[str, int] = {}
+            for one in own:
+                for code, count in one.errors.items():
+                    codes[code] = codes.get(code, 0) + count
+            most = max(sorted(codes), key=lambda code: codes[code])
+            text = (
+                f"{failed:,} of {requests:,} requests failed ({format_share(share)}, at least {format_share(low)} with 95 % "
+                f"confidence; allowed {format_share(max_error_share)}), most with {most}"
+            )
+            found.append(Finding("ERROR_RATE", "degraded", text))
+    for one in own:
+        p99 = one.quantile(0.99)
+        if max_p99_seconds and p99 is not None and p99 > max_p99_seconds:
+            text = (
+                f"99 % of the requests by the route {one.route} took up to {format_number(1000 * p99)} ms "
+                f"(allowed {format_number(1000 * max_p99_seconds)} ms)"
+            )
+            found.append(Finding("LATENCY", "degraded", text))
+    return found
+
+
+def judge_data(skew: Drift | None, anomalies: Sequence[Anomaly], importance: dict[str, bool]) -> list[Finding]:
+    """Return the findings about the inputs.
+
+    Args:
+        skew: Drift of the inputs from the training data.
+        anomalies: Violations of the schema.
+        importance: Column to whether it contributes to the predictions.
+    """
+    found = [
+        Finding(
+            "ANOMALY",
+            "drifted" if importance.get(one.column, True) else "info",
+            f"'{one.column}': {one.summary}",
+            one.column,
+        )
+        for one in anomalies
+    ]
+    for column in skew.columns if skew else ():
+        if column.drifted:
+            how = column.reason if column.kind == "absent" else f"drifted: {column.reason}"
+            share = "" if column.importance is None else f"; {format_share(column.importance)} of the attributions"
+            severity = "drifted" if column.counts else "info"
+            found.append(Finding("DATA_DRIFT", severity, f"'{column.column}' {how}{share}", column.column))  # type: ignore[arg-type]
+    return found
+
+
+def judge_predictions(predictions: Drift | None) -> list[Finding]:
+    """Return the findings about the outputs."""
+    return [
+        Finding("PREDICTION_DRIFT", "drifted", f"the output '{column.column}' drifted: {column.reason}", column.column)
+        for column in (predictions.columns if predictions else ())
+        if column.drifted
+    ]
+
+
+def decide(findings: Iterable[Finding], model: str, *, has_data: bool) -> tuple[Verdict, str, str, tuple[Finding, ...]]:
+    """Return the verdict, its reason in one line, what to do, and the findings with the deciding ones first.
+
+    Args:
+        findings: All findings.
+        model: Name of the model.
+        has_data: Whether the version has any requests.
+    """
+    order = {"degraded": 0, "drifted": 1, "info": 2}
+    codes = list(ACTIONS)
+    ranked = sorted(
+        findings, key=lambda one: (order[one.severity], codes.index(one.code) if one.code in codes else len(codes))
+    )
+    worst = ranked[0].severity if ranked else "info"
+    verdict: Verdict = "healthy"
+    if not has_data:
+        verdict = "no_data"
+    elif worst != "info":
+        verdict = worst
+    if verdict == "healthy":
+        return verdict, "No error, drift or loss of quality beyond chance.", "Nothing.", tuple(ranked)
+    deciding = [one for one in ranked if one.severity == worst] if verdict != "no_data" else ranked[:1]
+    listed = "; ".join(one.text for one in deciding[:_LISTED])
+    more = f"; and {len(deciding) - _LISTED} more" if len(deciding) > _LISTED else ""
+    action = ACTIONS[deciding[0].code].format(model=model) if deciding else ""
+    return verdict, f"{listed[:1].upper()}{listed[1:]}{more}.", action, tuple(ranked)

@@ -1,0 +1,252 @@
+"""Monitor a version of a model over a time window of the prediction log, and give a verdict."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tiffin import storage
+from tiffin.artifacts import documents
+from tiffin.artifacts.monitoring import Finding, Monitoring, write_monitoring
+from tiffin.artifacts.notes import Note
+from tiffin.drift.comparison import Sides, compare
+from tiffin.drift.limits import LEVEL, Limits, read_limits
+from tiffin.drift.profiles import Profile, Texts
+from tiffin.errors import InputError
+from tiffin.serving.prediction_log import find_hours, resolve_log_root
+from tiffin.stages.monitor.anomalies import check_inputs
+from tiffin.stages.monitor.baseline import Baseline, read_baseline
+from tiffin.stages.monitor.counting import Counting, count_log, sum_traffic
+from tiffin.stages.monitor.hours import Store, add_up, digest_bins
+from tiffin.stages.monitor.judging import decide, judge_data, judge_predictions, judge_traffic
+from tiffin.stages.monitor.points import make_points
+from tiffin.stages.monitor.windows import Window, find_window, in_utc
+from tiffin.version import __version__
+
+LOG_ROOT = "TIFFIN_LOG_ROOT"
+_FOLDER = "monitoring"
+_LAST = "last.json"
+_HASH = re.compile("[0-9a-f]{64}")
+# Columns whose distances over time are shown.
+_MOST_SHOWN = 24
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is allowed.
+
+    Attributes:
+        limits: What inputs and outputs may differ by from the reference.
+        max_error_share: Share of failed requests.
+        max_p99_seconds: 99th percentile of the latency; 0 for any.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    max_error_share: float = 0.01
+    max_p99_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Last:
+    """The last run: the end of its window, in ISO 8601, and its verdict."""
+
+    end: str
+    verdict: str
+
+
+def monitor(
+    reference: str | Path,
+    output: str | Path,
+    *,
+    log_root: str = "",
+    window: str = "24h",
+    state: str = "",
+    thresholds: Mapping[str, Any] | None = None,
+    level: float = LEVEL,
+    max_error_share: float = 0.01,
+    max_p99_seconds: float = 0.0,
+    now: datetime | None = None,
+) -> Monitoring:
+    """Write the monitoring artifact of the version that a reference is of, and return it.
+
+    Args:
+        reference: Folder of the reference artifact.
+        output: Folder to write the monitoring artifact to.
+        log_root: Root of the prediction log; empty for TIFFIN_LOG_ROOT.
+        window: `24h`, `7d`, `2w`, or `last` for the time since the last run. Defaults to `24h`.
+        state: Path or URI that keeps what was counted; empty for the log root.
+        thresholds: What inputs and outputs may differ by, as `tiffin.drift.limits` reads it. Defaults to its defaults.
+        level: Share of false discoveries of drift, above 0 and below 1. Defaults to 0.005.
+        max_error_share: Share of failed requests that is allowed, from 0 to 1. Defaults to 0.01.
+        max_p99_seconds: 99th percentile of the latency that is allowed. Defaults to 0: any.
+        now: End of the window. Defaults to the time.
+
+    Raises:
+        InputError: The reference is none, or a parameter is wrong.
+        StorageError: The log cannot be read, or the state cannot be written.
+    """
+    baseline = read_baseline(reference)
+    rules = Rules(read_limits(thresholds, baseline.schema, "skew", level), max_error_share, max_p99_seconds)
+    root = resolve_log_root(log_root or os.environ.get(LOG_ROOT, ""))
+    place = storage.join(resolve_log_root(state) if state else root, *_own(state, baseline))
+    last = _read_last(place)
+    moment = now or datetime.now(UTC)
+    span = find_window(window, moment, datetime.fromisoformat(last.end) if last else None)
+    store = Store(place, digest_bins(baseline.columns, baseline.outputs))
+    counting = count_log(store, root, span, baseline)
+    before = count_log(store, root, span.before, baseline)
+    found = _assess(baseline, span, counting, before, rules, root)
+    write_monitoring(output, found)
+    _write_last(place, Last(in_utc(moment), found.verdict))
+    return found
+
+
+def _own(state: str, baseline: Baseline) -> tuple[str, ...]:
+    """Return the folders of a version: below the state, or in a folder of the model's log that has no hours."""
+    model, version = baseline.reference.model, str(baseline.reference.version)
+    return (model, version) if state else (model, _FOLDER, version)
+
+
+def _read_last(place: str) -> Last | None:
+    uri = storage.join(place, _LAST)
+    found = storage.read(uri)
+    return documents.parse(found[0], Last, uri) if found else None
+
+
+def _write_last(place: str, last: Last) -> None:
+    uri = storage.join(place, _LAST)
+    before = storage.read(uri)
+    storage.compare_and_swap(uri, documents.format_document(last), before[1] if before else None)
+
+
+def _assess(
+    baseline: Baseline, span: Window, counting: Counting, before: Counting, rules: Rules, root: str
+) -> Monitoring:
+    reference = baseline.reference
+    inputs, outputs = add_up(counting.hours, baseline.columns, baseline.outputs)
+    earlier, _ = add_up(before.hours, baseline.columns, baseline.outputs)
+    notes = [*baseline.notes, *_tell_files(counting)]
+    inputs, left_out = _recorded(inputs, baseline)
+    notes += left_out
+    rows = sum(hour.rows for hour in counting.hours)
+    traffic = sum_traffic(counting.hours)
+    known = {name: baseline.columns[name] for name in inputs}
+    log = f"the log of version {reference.version}"
+    skew = predictions = drift = None
+    if rows and known:
+        training = Sides("the training data", log, reference.data_version)
+        skew = compare(known, inputs, training, rules.limits, baseline.importance)
+        if earlier:
+            both = {name: one for name, one in earlier.items() if name in inputs}
+            drift = compare(
+                both,
+                {name: inputs[name] for name in both},
+                Sides("the window before", log),
+                rules.limits,
+                baseline.importance,
+            )
+    if rows and baseline.outputs and outputs:
+        evaluation = Sides("the evaluation", log, reference.data_version)
+        predictions = compare(baseline.outputs, outputs, evaluation, rules.limits)
+    anomalies = check_inputs(inputs, rows, baseline.schema) if baseline.schema else ()
+    findings = judge_traffic(traffic, reference.version, rules.max_error_share, rules.max_p99_seconds)
+    findings += judge_data(skew, anomalies, {one.column: one.counts for one in skew.columns} if skew else {})
+    findings += judge_predictions(predictions)
+    has_data = any(one.requests for one in traffic if one.version == reference.version and one.route != "mirror")
+    if not has_data:
+        findings.insert(0, _nothing(baseline, span, counting, root))
+    verdict, reason, action, findings_ranked = decide(findings, reference.model, has_data=has_data)
+    shown = [one.column for one in (skew.columns if skew else ())][:_MOST_SHOWN]
+    return Monitoring(
+        model=reference.model, version=reference.version, start=in_utc(span.start), end=in_utc(span.end), verdict=verdict,
+        reason=reason, action=action, findings=findings_ranked, files=sum(len(hour.files) for hour in counting.hours),
+        new_files=counting.new, late_files=counting.late, rows=rows, traffic=traffic, anomalies=anomalies, skew=skew,
+        drift=drift, predictions=predictions,
+        points=make_points(counting.hours, span, reference.version, baseline.columns, baseline.outputs, shown),
+        data_version=reference.data_version, tiffin_version=__version__, notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _tell_files(counting: Counting) -> list[Note]:
+    notes = []
+    if counting.late:
+        text = "files of the log that came late were added to hours that had been counted before"
+        notes.append(Note("LATE_FILES", text, count=counting.late))
+    for code in ("UNREADABLE", "FOREIGN", "GONE"):
+        if found := [one for hour in counting.hours for one in hour.findings if one.code == code]:
+            notes.append(
+                Note(
+                    code,
+                    "files of the log were left out",
+                    count=len(found),
+                    example=f"{found[0].file}: {found[0].text}",
+                )
+            )
+    skipped: dict[str, int] = {}
+    for hour in counting.hours:
+        for reason, count in hour.skipped.items():
+            skipped[reason] = skipped.get(reason, 0) + count
+    texts = {
+        "versions": "rows of other versions",
+        "mirror": "copies, whose inputs are those of other requests",
+        "failed": "rows of failed requests",
+    }
+    notes += [
+        Note(f"SKIPPED_{reason.upper()}", f"{texts[reason]} are in the traffic only", count=count)
+        for reason, count in sorted(skipped.items())
+    ]
+    return notes
+
+
+def _recorded(inputs: dict[str, Profile], baseline: Baseline) -> tuple[dict[str, Profile], list[Note]]:
+    """Return the inputs that can be compared, and notes about those that the log does not have, or only as hashes."""
+    absent = [name for name in baseline.columns if name not in inputs] if inputs else []
+    hashed = [name for name, one in inputs.items() if _is_hashed(one)]
+    notes = []
+    if absent:
+        notes.append(
+            Note(
+                "NOT_RECORDED",
+                "inputs are not in the prediction log, and not compared",
+                count=len(absent),
+                example=absent[0],
+            )
+        )
+    if hashed:
+        notes.append(
+            Note(
+                "HASHED",
+                "inputs are in the prediction log as hashes, and not compared",
+                count=len(hashed),
+                example=hashed[0],
+            )
+        )
+    return {name: one for name, one in inputs.items() if name not in hashed}, notes
+
+
+def _is_hashed(one: Profile) -> bool:
+    return isinstance(one, Texts) and bool(one.counts) and all(map(_HASH.fullmatch, one.counts))
+
+
+def _nothing(baseline: Baseline, span: Window, counting: Counting, root: str) -> Finding:
+    """Return why there is nothing to monitor."""
+    model, version = baseline.reference.model, baseline.reference.version
+    when = f"from {in_utc(span.start)} to {in_utc(span.end)}"
+    others = sorted({one.version for hour in counting.hours for one in hour.traffic if one.version not in (0, version)})
+    if others:
+        text = f"the log of '{model}' has no answers of version {version} {when}, but of version {', '.join(map(str, others))}"
+        return Finding("OTHER_VERSIONS", "info", text)
+    hours = find_hours(root, model)
+    if not hours:
+        return Finding("NO_LOG", "info", f"there is no prediction log of '{model}' at '{root}'")
+    text = f"the log of '{model}' has no requests {when}; the newest are of {in_utc(hours[-1])}"
+    return Finding("NO_REQUESTS", "info", text)
+
+
+def check_share(share: Any) -> None:
+    """Raise an InputError unless a share is from 0 to 1."""
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise InputError(f"max_error_share should be from 0 to 1. Received: max_error_share={share!r}.")

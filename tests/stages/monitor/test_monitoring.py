@@ -1,0 +1,234 @@
+"""Monitoring of a model in production: verdicts over a prediction log with and without changes."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from support.watched import NOON, draw, write_day, write_hour, write_watched_reference
+from tiffin.artifacts.monitoring import read_monitoring
+from tiffin.errors import InputError
+from tiffin.stages.monitor.monitoring import monitor
+
+RUNS_IN = ("data",)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    return write_watched_reference(tmp_path_factory.mktemp("reference"))
+
+
+@pytest.fixture
+def watch(tmp_path, reference):
+    """Return a function that monitors the log in `log` until noon."""
+
+    def run(**options):
+        return monitor(
+            reference,
+            tmp_path / "out",
+            log_root=str(tmp_path / "log"),
+            **{"now": NOON - timedelta(minutes=1)} | options,
+        )
+
+    return run
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "log"
+
+
+def codes(found):
+    return [(one.code, one.column) for one in found.findings if one.severity != "info"]
+
+
+class TestNoData:
+    def test_no_log(self, watch, log):
+        found = watch()
+        assert (found.verdict, found.findings[0].code, found.rows) == ("no_data", "NO_LOG", 0)
+        assert "gateway" in found.action
+
+    def test_an_empty_window(self, watch, log):
+        write_hour(log, NOON - timedelta(days=9), draw(np.random.default_rng(1), 10))
+        found = watch()
+        assert (found.verdict, found.findings[0].code) == ("no_data", "NO_REQUESTS")
+        assert "2026-02-20" in found.reason
+
+    def test_a_log_of_another_version(self, watch, log):
+        write_hour(log, NOON - timedelta(hours=2), draw(np.random.default_rng(1), 50), version=2)
+        found = watch()
+        assert (found.verdict, found.findings[0].code) == ("no_data", "OTHER_VERSIONS")
+        assert [(one.version, one.requests) for one in found.traffic] == [(2, 50)]
+
+    def test_copies_alone_are_no_requests(self, watch, log):
+        write_hour(log, NOON - timedelta(hours=2), draw(np.random.default_rng(1), 50), route="mirror")
+        assert watch().verdict == "no_data"
+
+
+class TestVerdicts:
+    def test_healthy(self, watch, log, tmp_path):
+        write_day(log)
+        found = watch()
+        assert (found.verdict, codes(found), found.rows, found.files) == ("healthy", [], 2400, 24)
+        assert read_monitoring(tmp_path / "out") == found
+        assert sorted(column.column for column in found.skew.columns) == ["city", "km", "stops"]
+        assert [column.column for column in found.predictions.columns] == ["probability"]
+        assert len(found.points) == 24
+        assert {one.requests for one in found.points} == {100}
+
+    def test_an_important_input_drifted(self, watch, log):
+        write_day(log, km=0.5)
+        found = watch()
+        assert found.verdict == "drifted"
+        assert ("DATA_DRIFT", "km") in codes(found)
+        assert ("PREDICTION_DRIFT", "probability") in codes(found)
+        assert ("DATA_DRIFT", "stops") not in codes(found)
+
+    def test_an_input_that_cannot_matter(self, watch, log):
+        rng = np.random.default_rng(6)
+        for number in range(24):
+            rows = draw(rng, 100)
+            write_hour(log, NOON - timedelta(hours=24 - number), {**rows, "stops": rows["stops"] + 2})
+        found = watch()
+        assert (found.verdict, codes(found)) == ("healthy", [])
+        assert [(one.code, one.severity) for one in found.findings if one.column == "stops"] == [("DATA_DRIFT", "info")]
+
+    def test_a_new_city(self, watch, log):
+        write_day(log, new_city=0.3)
+        found = watch()
+        assert found.verdict == "drifted"
+        assert ("ANOMALY", "city") in codes(found)
+        assert ("DATA_DRIFT", "city") in codes(found)
+
+    def test_errors(self, watch, log):
+        write_day(log)
+        write_hour(
+            log, NOON - timedelta(hours=1), draw(np.random.default_rng(7), 200), "e", version=0, code="UNAVAILABLE"
+        )
+        found = watch()
+        assert (found.verdict, codes(found)) == ("degraded", [("ERROR_RATE", "")])
+        assert "tiffin models rollback deliveries" in found.action
+        assert watch(max_error_share=0.2).verdict == "healthy"
+
+    def test_slow_answers(self, watch, log):
+        write_day(log)
+        assert watch(max_p99_seconds=0.001).findings[0].code == "LATENCY"
+        assert watch(max_p99_seconds=0.1).verdict == "healthy"
+
+    def test_few_rows_decide_nothing(self, watch, log):
+        write_hour(log, NOON - timedelta(hours=1), draw(np.random.default_rng(8), 10, km=0.3, new_city=0.1))
+        assert watch().verdict == "healthy"
+
+    def test_a_ruined_column(self, watch, log):
+        rng = np.random.default_rng(9)
+        for number in range(24):
+            rows = draw(rng, 100)
+            write_hour(log, NOON - timedelta(hours=24 - number), {**rows, "km": [None] * 100})
+        found = watch()
+        assert found.verdict == "drifted"
+        assert ("ANOMALY", "km") in codes(found)
+        assert found.skew.columns[0].missing == 1.0
+
+    def test_the_window_before(self, watch, log):
+        write_day(log, seed=1, end=NOON - timedelta(hours=24))
+        write_day(log, seed=2, km=0.5)
+        found = watch()
+        assert found.drift.drifted
+        assert found.drift.baseline == "split 'train' of the baseline" or found.drift.baseline == "the window before"
+
+
+class TestFiles:
+    def test_each_file_is_counted_once(self, watch, log):
+        write_day(log)
+        first, second = watch(), watch()
+        assert (first.new_files, second.new_files) == (24, 0)
+        assert replace(second, new_files=24) == first
+
+    def test_late_files_are_added(self, watch, log):
+        write_day(log)
+        watch()
+        write_hour(log, NOON - timedelta(hours=5), draw(np.random.default_rng(3), 40), "late")
+        found = watch()
+        assert (found.new_files, found.late_files, found.rows) == (1, 1, 2440)
+        assert "LATE_FILES" in [note.code for note in found.notes]
+
+    def test_a_file_that_was_cut_short(self, watch, log):
+        write_day(log)
+        path = write_hour(log, NOON - timedelta(hours=3), draw(np.random.default_rng(4), 40), "cut")
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        found = watch()
+        assert (found.verdict, found.rows) == ("healthy", 2400)
+        assert [(note.code, note.count) for note in found.notes] == [("UNREADABLE", 1)]
+        path.write_bytes(whole)
+        assert watch().rows == 2440
+
+    def test_windows(self, watch, log):
+        write_day(log)
+        assert watch(window="6h").rows == 600
+        assert watch(window="7d").rows == 2400
+
+    def test_since_the_last_run(self, watch, log):
+        write_day(log)
+        first = watch(window="last", now=NOON - timedelta(hours=6, minutes=1))
+        assert (first.rows, first.start) == (1800, "2026-02-28T06:00:00+00:00")
+        second = watch(window="last")
+        assert (second.start, second.rows) == ("2026-03-01T05:00:00+00:00", 700)
+
+    def test_hashed_and_omitted_inputs_are_told(self, watch, log):
+        rng = np.random.default_rng(9)
+        for number in range(24):
+            rows = draw(rng, 100)
+            rows = {name: one for name, one in rows.items() if name != "stops"} | {"city": ["ab" * 32] * 100}
+            write_hour(log, NOON - timedelta(hours=24 - number), rows)
+        found = watch()
+        assert found.verdict == "healthy"
+        assert [(note.code, note.count, note.example) for note in found.notes] == [
+            ("NOT_RECORDED", 1, "stops"),
+            ("HASHED", 1, "city"),
+        ]
+
+    def test_another_state(self, watch, log, tmp_path):
+        write_day(log)
+        assert watch(state=str(tmp_path / "state")).new_files == 24
+        assert watch().new_files == 24
+        assert (tmp_path / "state" / "deliveries" / "3" / "hours").is_dir()
+
+
+class TestWrongInput:
+    @pytest.mark.parametrize("window", ["", "0h", "24", "24 hours", "400d", "-1h", "h"])
+    def test_window(self, watch, window):
+        with pytest.raises(InputError, match="window"):
+            watch(window=window)
+
+    def test_no_log_root(self, watch, reference, tmp_path, monkeypatch):
+        monkeypatch.delenv("TIFFIN_LOG_ROOT", raising=False)
+        with pytest.raises(InputError, match="log"):
+            monitor(reference, tmp_path / "out")
+
+    def test_no_reference(self, tmp_path):
+        with pytest.raises(InputError, match=r"reference\.json"):
+            monitor(tmp_path, tmp_path / "out", log_root=str(tmp_path))
+
+    def test_a_damaged_hour_is_counted_again(self, watch, log):
+        write_day(log)
+        first = watch()
+        [hour, *_] = sorted(log.glob("deliveries/monitoring/3/hours/*.json"))
+        hour.write_text("{}")
+        assert watch().rows == first.rows
+
+
+def test_the_same_log_gives_the_same_bytes(reference, tmp_path, log):
+    write_day(log)
+    for name in ("one", "two"):
+        monitor(
+            reference,
+            tmp_path / name,
+            log_root=str(log),
+            state=str(tmp_path / f"state {name}"),
+            now=NOON - timedelta(minutes=1),
+        )
+    first, second = (json.loads((tmp_path / name / "monitoring.json").read_text()) for name in ("one", "two"))
+    assert first == second
