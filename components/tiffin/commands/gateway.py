@@ -9,7 +9,7 @@ from tiffin.commands.output import echo, echo_json
 from tiffin.errors import TiffinError
 from tiffin.local import gateway as local
 from tiffin.local.programs import Server
-from tiffin.local.serving import serving_root
+from tiffin.local.serving import prediction_log, serving_root
 
 _USAGE = ("tiffin gateway", "tiffin predict rows.csv --model model --address 127.0.0.1:8600", "tiffin gateway --status")
 
@@ -54,7 +54,7 @@ def gateway(
                 raise TiffinError(f"{chosen[0]} applies to a new gateway. Stop the running one with --stop first.")
             return 0
         process = local.spawn(server, locks, host, chosen)
-    recorded = f"Requests and answers are recorded in: {local.prediction_log(state)}"
+    recorded = f"Requests and answers are recorded in: {prediction_log(state)}"
     line = f"Gateway of {serving_root(server.state)} at {server.address}, gRPC and REST."
     return wait_for_end(server, process, line, *[recorded] * (not no_record))
 

@@ -180,7 +180,7 @@ def labels(
     from tiffin.artifacts.recipe import Recipe
     from tiffin.commands.rollout_answers import label_lines, labels_to_json
     from tiffin.commands.tables import open_table
-    from tiffin.local.gateway import prediction_log
+    from tiffin.local.serving import prediction_log
     from tiffin.rollout.document import read_rollout
     from tiffin.rollout.joining import join, read_labels
     from tiffin.serving.prediction_log import resolve_log_root
@@ -215,8 +215,8 @@ def _read_table(rows: Any, unread: Counter[str]) -> Iterator[dict[str, Any]]:
 
 def _find_answers(served: ServedModel, found: Any, place: Installation) -> tuple[Any, str]:
     """Return what the prediction log has shown of a rollout, also in files that nobody who drives it has read, and a note."""
-    from tiffin.local.gateway import prediction_log, read_status
-    from tiffin.local.serving import serving_root
+    from tiffin.local.gateway import read_status
+    from tiffin.local.serving import prediction_log, serving_root
     from tiffin.rollout.recorded import read_recorded, update
     from tiffin.serving.recording import read_recording
 

@@ -78,11 +78,6 @@ class Recorded:
     missing: dict[str, int]
 
 
-def prediction_log(state: str | Path) -> Path:
-    """Return the folder of the prediction log of a state folder."""
-    return Path(state).absolute() / "predictions"
-
-
 def status_path(state: str | Path) -> Path:
     """Return the path of the status of the running gateway."""
     return gateway_folder(state) / "status.json"

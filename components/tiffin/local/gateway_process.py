@@ -210,7 +210,7 @@ class Gateway:
             stable=running.address if running else "",
             stable_rest=self._rest,
             metrics=f"http://{self.places.metrics_host}:{self.places.metrics_port}/metrics",
-            log_root=str(gateway.prediction_log(self.state)) if self.places.recorder else "",
+            log_root=str(serving.prediction_log(self.state)) if self.places.recorder else "",
             recorder_metrics=self.recorder_metrics,
             candidate=f"{_LOCAL}:{self._candidate_ports[0]}" if self._candidate else "",
             candidate_address=f"{_LOCAL}:{self._candidate_ports[0]}",
@@ -243,7 +243,7 @@ def main() -> int:
             options.state, places, guard, "" if options.no_record else f"http://{_LOCAL}:{metrics}/metrics"
         )
         if not options.no_record:
-            log, root = gateway.prediction_log(options.state), serving.serving_root(options.state)
+            log, root = serving.prediction_log(options.state), serving.serving_root(options.state)
             running.add("recorder", [
                 sys.executable, "-m", "tiffin.recorder", f"--log-root={log}", f"--serving-root={root}",
                 f"--port={recorder}", f"--metrics-port={metrics}",

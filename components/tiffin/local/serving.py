@@ -44,3 +44,8 @@ def rest_address(state: str | Path) -> str:
 def serving_root(state: str | Path) -> Path:
     """Return the serving root of a state folder."""
     return Path(state).absolute() / "serving"
+
+
+def prediction_log(state: str | Path) -> Path:
+    """Return the folder of the prediction log of a state folder."""
+    return Path(state).absolute() / "predictions"

@@ -15,7 +15,7 @@ from tiffin.local.environments import find_environment
 from tiffin.local.interpreters import Interpreter
 from tiffin.local.processes import Processes
 from tiffin.local.records import database
-from tiffin.local.serving import serving_root
+from tiffin.local.serving import prediction_log, serving_root
 from tiffin.local.tasks import RunTask, task_runner
 from tiffin.stages import find_components
 from tiffin.stages.traits import Service, database_uri
@@ -68,6 +68,7 @@ def shared_variables(state: Path) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TIFFIN_SERVING_ROOT": str(serving_root(state)),
+        "TIFFIN_LOG_ROOT": str(prediction_log(state)),
         VARIABLE: str(state),
         "MLFLOW_TRACKING_URI": database_uri(database(state)),
         # On one machine, requests come after the run.

@@ -11,10 +11,10 @@ from tiffin.artifacts.results import RESULTS, VARIABLE
 from tiffin.local.containers.engine import check_images, connected
 from tiffin.local.containers.servers import CLOSED, SERVING_ADDRESS, TRACKING_ADDRESS, Servers, mount, network
 from tiffin.local.containers.steps import Containers
-from tiffin.local.serving import serving_root
+from tiffin.local.serving import prediction_log, serving_root
 from tiffin.specs.services import find_unaddressed, needs_of
 from tiffin.specs.spec import Spec
-from tiffin.stages.traits import SERVING, SERVING_METRICS, SERVING_ROOT, TRACKED_RUNS, TRACKING
+from tiffin.stages.traits import RECORDED, SERVING, SERVING_METRICS, SERVING_ROOT, TRACKED_RUNS, TRACKING
 
 # Prefixes of the user's environment variables that are passed to steps.
 _PASSED = ("MLFLOW_", "TIFFIN_SERVING_", "TIFFIN_WATCH", "TIFFIN_USER", "TIFFIN_DEBUG")
@@ -41,7 +41,7 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
         check_images(client, [step.image for step in spec.steps])
         artifacts = folder / "artifacts"
         user = _user()
-        for path in (artifacts, serving_root(state), state / "mlflow", state / RESULTS):
+        for path in (artifacts, serving_root(state), prediction_log(state), state / "mlflow", state / RESULTS):
             path.mkdir(parents=True, exist_ok=True)
             _give(path, user, "name=rootless" in client.info().get("SecurityOptions", []))
         _give_database(state, user)
@@ -61,6 +61,7 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
             places = {
                 state / "mlflow": {TRACKING, TRACKED_RUNS},
                 serving_root(state): {SERVING, SERVING_ROOT},
+                prediction_log(state): {RECORDED},
             }
             return [mount(place) for place, services in places.items() if services & {*needs}]
 
@@ -68,6 +69,7 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
             TRACKING.variable: f"http://{TRACKING_ADDRESS}",
             SERVING.variable: SERVING_ADDRESS,
             "TIFFIN_SERVING_ROOT": str(serving_root(state)),
+            "TIFFIN_LOG_ROOT": str(prediction_log(state)),
             "TIFFIN_WATCH": "0",
             VARIABLE: str(state),
         } | given

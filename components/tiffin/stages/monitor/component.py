@@ -1,9 +1,9 @@
-"""KFP declaration of the monitor stage."""
+"""KFP declarations of the monitor stage: what a model in production is compared with, and how it fares."""
 
 from typing import NamedTuple
 
 from kfp import dsl
-from kfp.dsl import Artifact, Output
+from kfp.dsl import Artifact, Input, Output
 
 from tiffin.stages.monitor.traits import COMPONENTS
 
@@ -55,3 +55,51 @@ def find_reference(
         for line in describe(found):
             print(printable(line))  # noqa: T201 - the step's log
         return found.version, found.data_version, not found.missing
+
+
+@dsl.component(base_image=COMPONENTS["monitor_model"].image, install_kfp_package=False)
+def monitor_model(
+    reference: Input[Artifact],
+    monitoring: Output[Artifact],
+    log_root: str = "",
+    window: str = "24h",
+    state: str = "",
+    thresholds: dict = {},  # type: ignore[type-arg]  # noqa: B006 - kfp copies it into the spec
+    level: float = 0.005,
+    max_error_share: float = 0.01,
+    max_p99_seconds: float = 0.0,
+) -> NamedTuple("Monitored", [("verdict", str), ("healthy", bool), ("reason", str)]):  # type: ignore[valid-type]
+    """Monitor a model in production by its prediction log: traffic, anomalies, drift of inputs and predictions, and a verdict.
+
+    A verdict other than healthy does not fail the step: branch on the output healthy. Each file of the log is counted once,
+    also if the step is killed and runs again; files that come late are added to their hour.
+
+    Args:
+        reference: Output of find_reference: the version, and what it is compared with.
+        log_root: Path or URI of the prediction log. Empty for TIFFIN_LOG_ROOT of the step's environment.
+        window: Time that is monitored, up to now in full hours of UTC: 24h, 7d or 2w. last for the time since the last run.
+        state: Path or URI that keeps what was counted of each hour. Empty for the prediction log's own folder.
+        thresholds: What inputs and predictions may differ by, as in compare_examples, such as {"wasserstein": 0.2} or
+            {"km": {"jensen_shannon": 0.05}}.
+        level: Share of false discoveries among the distances that drift, above 0 and below 1.
+        max_error_share: Share of failed requests that is allowed, from 0 to 1.
+        max_p99_seconds: 99th percentile of the latency that is allowed, in seconds. 0 for any.
+
+    Returns:
+        monitoring: monitoring.json, traffic by version and route, anomalies, every distance, the verdict and its reasons.
+        verdict: healthy, degraded, drifted or no_data.
+        healthy: Whether the verdict is healthy.
+        reason: Reason for the verdict, in one line, with what to do.
+    """
+    from tiffin.errors import reported
+
+    with reported():
+        from tiffin.printing import printable
+        from tiffin.stages.monitor.monitoring import monitor
+
+        found = monitor(
+            reference.path, monitoring.path, log_root=log_root, window=window, state=state, thresholds=thresholds,
+            level=level, max_error_share=max_error_share, max_p99_seconds=max_p99_seconds,
+        )  # fmt: skip
+        print(printable(f"{found.model} version {found.version}: {found.verdict}. {found.reason}"))  # noqa: T201 - the step's log
+        return found.verdict, found.is_healthy, f"{found.reason} {found.action}"

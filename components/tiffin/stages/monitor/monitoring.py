@@ -15,13 +15,13 @@ from tiffin.artifacts.notes import Note
 from tiffin.drift.comparison import Sides, compare
 from tiffin.drift.limits import LEVEL, Limits, read_limits
 from tiffin.drift.profiles import Profile, Texts
-from tiffin.errors import InputError
 from tiffin.serving.prediction_log import find_hours, resolve_log_root
 from tiffin.stages.monitor.anomalies import check_inputs
 from tiffin.stages.monitor.baseline import Baseline, read_baseline
 from tiffin.stages.monitor.counting import Counting, count_log, sum_traffic
 from tiffin.stages.monitor.hours import Store, add_up, digest_bins
 from tiffin.stages.monitor.judging import decide, judge_data, judge_predictions, judge_traffic
+from tiffin.stages.monitor.parameters import check_error_share, check_p99_seconds
 from tiffin.stages.monitor.points import make_points
 from tiffin.stages.monitor.windows import Window, find_window, in_utc
 from tiffin.version import __version__
@@ -88,6 +88,8 @@ def monitor(
         InputError: The reference is none, or a parameter is wrong.
         StorageError: The log cannot be read, or the state cannot be written.
     """
+    check_error_share(max_error_share)
+    check_p99_seconds(max_p99_seconds)
     baseline = read_baseline(reference)
     rules = Rules(read_limits(thresholds, baseline.schema, "skew", level), max_error_share, max_p99_seconds)
     root = resolve_log_root(log_root or os.environ.get(LOG_ROOT, ""))
@@ -244,9 +246,3 @@ def _nothing(baseline: Baseline, span: Window, counting: Counting, root: str) ->
         return Finding("NO_LOG", "info", f"there is no prediction log of '{model}' at '{root}'")
     text = f"the log of '{model}' has no requests {when}; the newest are of {in_utc(hours[-1])}"
     return Finding("NO_REQUESTS", "info", text)
-
-
-def check_share(share: Any) -> None:
-    """Raise an InputError unless a share is from 0 to 1."""
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise InputError(f"max_error_share should be from 0 to 1. Received: max_error_share={share!r}.")

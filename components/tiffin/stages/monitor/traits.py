@@ -1,7 +1,9 @@
-"""Traits of the monitor stage's component."""
+"""Traits of the monitor stage's components."""
 
-from tiffin.stages.monitor.parameters import check_version
-from tiffin.stages.traits import S3, SERVING_ROOT, TRACKING, TRACKING_URI, Location, Traits
+from tiffin.drift.limits import check_level, check_thresholds
+from tiffin.stages.monitor.parameters import check_error_share, check_p99_seconds, check_version
+from tiffin.stages.monitor.windows import check_window
+from tiffin.stages.traits import RECORDED, S3, SERVING_ROOT, TRACKING, TRACKING_URI, Location, Traits
 from tiffin.tracking.names import check_model_name
 from tiffin.tracking.uri import check_tracking_uri
 
@@ -16,5 +18,22 @@ COMPONENTS = {
             "tracking_uri": TRACKING_URI,
         },
         rules={"model_name": check_model_name, "version": check_version, "tracking_uri": check_tracking_uri},
-    )
+    ),
+    "monitor_model": Traits(
+        "data",
+        imports=("tiffin.validation.tfdv",),
+        late_imports=("tiffin.stages.monitor.monitoring",),
+        needs=(RECORDED, S3),
+        locations={
+            "log_root": Location("pass a gs:// or s3:// URI"),
+            "state": Location("pass a gs:// or s3:// URI"),
+        },
+        rules={
+            "window": check_window,
+            "thresholds": check_thresholds,
+            "level": check_level,
+            "max_error_share": check_error_share,
+            "max_p99_seconds": check_p99_seconds,
+        },
+    ),
 }
