@@ -187,7 +187,7 @@ def _batches(
     """Yield the answers of a time, with a label or all."""
     read = list(dict.fromkeys([*columns, "time", *(["truth"] if labelled else [])]))
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH_ROWS, read):
+        for batch in file.iter_batches(BATCH_ROWS, columns=read):
             times = batch.column(batch.schema.get_field_index("time")).to_numpy()
             wanted = np.ones(len(times), bool)
             if since is not None:

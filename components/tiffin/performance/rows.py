@@ -81,7 +81,7 @@ def read_rows(answers: Answers, joining: Joining, columns: Sequence[str] = (), r
     filled = 0
     scores = [f"score_{place}" for place in range(answers.width)]
     with pq.ParquetFile(joining.path) as file:
-        for batch in file.iter_batches(BATCH_ROWS, ["time", "truth", *scores, *(INPUT + name for name in cuts)]):
+        for batch in file.iter_batches(BATCH_ROWS, columns=["time", "truth", *scores, *(INPUT + name for name in cuts)]):
             found = dict(zip(batch.schema.names, batch.columns, strict=True))
             part = slice(filled, filled + batch.num_rows)
             seconds[part] = (found["time"].to_numpy() - answers.start) // 1_000_000
@@ -109,7 +109,7 @@ def _cut(answers: Answers, joining: Joining, columns: Sequence[str], reference: 
     others = [_column(name, kinds[name]) for name in dict.fromkeys(columns) if name not in found]
     if others:
         with pq.ParquetFile(joining.path) as file:
-            batches = file.iter_batches(BATCH_ROWS, [column.name for column in others])
+            batches = file.iter_batches(BATCH_ROWS, columns=[column.name for column in others])
             made = cut_batches(batches, others, joining.answers, {INPUT + name: name for name in columns})
         found |= {name.removeprefix(INPUT): cut for name, cut in made.items()}
     return {name: found[name] for name in dict.fromkeys(columns) if name in found}
