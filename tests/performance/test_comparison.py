@@ -7,10 +7,11 @@ import pytest
 from scipy.stats import norm
 
 from tiffin.artifacts.measures import Interval, Slice
+from tiffin.artifacts.performance import Measurement
 from tiffin.artifacts.verdict import Check, Evaluation
 from tiffin.errors import InputError
 from tiffin.performance.comparison import Reference, check_bounds, compare, reference_of, reference_of_slice, worse
-from tiffin.performance.measured import Measurement, measure
+from tiffin.performance.measured import measure
 from tiffin.performance.ranked import theoretical_error
 from tiffin.quality.outcomes import Outcomes
 

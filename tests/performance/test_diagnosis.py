@@ -7,11 +7,12 @@ import pytest
 from scipy.stats import norm
 
 from support.drifting import binary
+from tiffin.artifacts.performance import Estimate, Measurement
 from tiffin.performance.calibrated import find_map
 from tiffin.performance.comparison import Reference
 from tiffin.performance.diagnosis import diagnose
-from tiffin.performance.estimation import Estimate, estimate
-from tiffin.performance.measured import Measurement, measure
+from tiffin.performance.estimation import estimate
+from tiffin.performance.measured import measure
 from tiffin.quality import calibration
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from tiffin.artifacts.performance import Measurement
 from tiffin.performance.comparison import Reference, compare, worse
-from tiffin.performance.measured import Measurement
 from tiffin.performance.ranked import auc_error, rows_for_auc, rows_for_loss, theoretical_error
 
 

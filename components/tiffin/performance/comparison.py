@@ -14,15 +14,14 @@ A bound is violated only if the 95 % interval is beyond it as a whole.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from scipy.stats import norm
 
 from tiffin.artifacts.measures import Interval, Slice
 from tiffin.artifacts.model import Task
+from tiffin.artifacts.performance import BoundCheck, BoundCode, Compared, ComparedCode, Measurement
 from tiffin.artifacts.verdict import Check, Evaluation
 from tiffin.errors import InputError, did_you_mean
-from tiffin.performance.measured import Measurement
 from tiffin.performance.ranked import theoretical_error
 from tiffin.quality.definitions import HIGHER_IS_BETTER, METRICS
 
@@ -34,11 +33,6 @@ WATCHED: dict[Task, tuple[str, ...]] = {
     "multiclass": ("log_loss", "accuracy"),
     "regression": ("rmse", "mae"),
 }
-
-Code = Literal[
-    "AS_AT_TRAINING", "WORSE_THAN_TRAINING", "BETTER_THAN_TRAINING", "TOO_FEW_ROWS", "UNDEFINED", "NO_REFERENCE"
-]
-BoundCode = Literal["WITHIN_BOUND", "BEYOND_BOUND", "UNCLEAR", "UNDEFINED"]
 
 
 @dataclass(frozen=True)
@@ -57,64 +51,6 @@ class Reference:
     rows: int
     metrics: dict[str, float | None]
     errors: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A metric beside its value at training.
-
-    Attributes:
-        metric: Name of the metric.
-        value: Value now; None if it is undefined.
-        reference: Value at training.
-        difference: Value now minus value at training.
-        low: Lower end of the 95 % interval of the difference.
-        high: Upper end.
-        error: Standard error of the difference.
-        p_value: Probability of this loss, or a larger one, without a change; from 0 to 1.
-        level: What the p-value is compared with; 0 for a metric that is not watched, which decides nothing.
-        rows: Number of rows with labels.
-        code: `WORSE_THAN_TRAINING`, `BETTER_THAN_TRAINING` (by the same test) or `AS_AT_TRAINING`; `TOO_FEW_ROWS`, `UNDEFINED` or
-            `NO_REFERENCE` if it could not be compared.
-    """
-
-    metric: str
-    value: float | None
-    reference: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
-    error: float | None
-    p_value: float | None
-    level: float
-    rows: int
-    code: Code
-
-
-@dataclass(frozen=True)
-class BoundCheck:
-    """A bound of the gate, checked on rows with labels.
-
-    Attributes:
-        metric: Name of the metric.
-        slice: Slice that it is of; empty for all rows.
-        value: Value now; None if it is undefined, or the slice has too few rows.
-        bound: Minimum where higher is better, and maximum otherwise.
-        low: Lower end of the 95 % interval of the value.
-        high: Upper end.
-        rows: Number of rows with labels.
-        code: `WITHIN_BOUND`, `BEYOND_BOUND` (with the whole interval), `UNCLEAR` (the value is beyond it, the interval is not) or
-            `UNDEFINED`.
-    """
-
-    metric: str
-    slice: str
-    value: float | None
-    bound: float
-    low: float | None
-    high: float | None
-    rows: int
-    code: BoundCode
 
 
 def reference_of(evaluation: Evaluation) -> Reference:
@@ -181,9 +117,9 @@ def _compare(
     value, before = measured.metrics[name], reference.metrics.get(name)
     error = measured.errors.get(name)
     difference = None if value is None or before is None else value - before
-    code: Code | None = ("TOO_FEW_ROWS" if few else "UNDEFINED" if value is None or error is None else None) or (
-        "NO_REFERENCE" if before is None else None
-    )
+    code: ComparedCode | None = (
+        "TOO_FEW_ROWS" if few else "UNDEFINED" if value is None or error is None else None
+    ) or ("NO_REFERENCE" if before is None else None)
     if code is not None or difference is None or error is None:
         return Compared(
             name, value, before, difference, None, None, None, None, level, measured.rows, code or "UNDEFINED"

@@ -18,62 +18,20 @@ Each is a one-sided test at `level`. An unchanged model has a false alarm in up 
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 from scipy.stats import norm
 
 from tiffin.artifacts.numbers import format_number
+from tiffin.artifacts.performance import Diagnosis, DiagnosisCode, Estimate, Measurement
 from tiffin.performance.comparison import LEAST_ROWS, LEVEL, Reference, p_of_loss
-from tiffin.performance.estimation import Estimate
-from tiffin.performance.measured import Measurement
 from tiffin.performance.ranked import rows_for_loss
 from tiffin.quality.definitions import HIGHER_IS_BETTER
 
-Code = Literal["NO_DECAY", "DATA_DRIFT", "CONCEPT_DRIFT", "UNDECIDED"]
 POWER = 0.95
 # Loss that matters: of metrics up to 1, and of others as a share of the value at training.
 MARGIN, MARGIN_SHARE = 0.03, 0.1
 _ESTIMATE_ERROR, _ESTIMATE_SHARE = 0.005, 0.01
 _UNBOUNDED = {"log_loss", "rmse", "mae", "pinball_loss_10", "pinball_loss_90"}
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """Why a metric changed.
-
-    Attributes:
-        code: `NO_DECAY`, `DATA_DRIFT`, `CONCEPT_DRIFT` or `UNDECIDED`.
-        text: The reason in one sentence.
-        metric: Name of the metric.
-        reference: Value at training; None if unknown.
-        estimated: Estimate for the rows with labels; None without one.
-        realised: Value of these rows; None if it is undefined.
-        rows: Number of rows with labels.
-        decay: How much worse it is than at training; below 0 if it is better. None if unknown.
-        excess: How much worse it is than the estimate. None if unknown.
-        p_decay: Probability of this decay, or a larger one, without any change. None if unknown.
-        p_excess: The same of the excess.
-        p_shift: The same of what the estimate is worse than the value at training.
-        margin: Loss that matters, in units of the metric.
-        rows_needed: Number of rows with labels that would decide; None if it is decided, or no number would: the value at
-            training, or the estimate, is too uncertain.
-    """
-
-    code: Code
-    text: str
-    metric: str
-    reference: float | None
-    estimated: float | None
-    realised: float | None
-    rows: int
-    decay: float | None = None
-    excess: float | None = None
-    p_decay: float | None = None
-    p_excess: float | None = None
-    p_shift: float | None = None
-    margin: float | None = None
-    rows_needed: int | None = None
 
 
 def diagnose(
@@ -125,7 +83,7 @@ def diagnose(
     needed = None
     shown = f"{metric} is {_short(now)} in {realised.rows:,} rows with labels, and was {_short(before)} at training"
     factor = float(norm.isf(level) + norm.ppf(power))
-    code: Code
+    code: DiagnosisCode
     if p_excess is not None and p_excess <= level:
         code = "CONCEPT_DRIFT"
         text = (

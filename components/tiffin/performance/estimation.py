@@ -18,12 +18,11 @@ alike, as in `tiffin.quality.intervals`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
 
-from tiffin.artifacts.measures import Interval
+from tiffin.artifacts.performance import Estimate
 from tiffin.performance.calibrated import CalibrationMap
 from tiffin.quality import bootstrap, calibration, intervals, metrics
 from tiffin.quality.outcomes import CHUNK_ROWS
@@ -37,27 +36,6 @@ ESTIMATED = {
 _CHUNK = 125
 # Samples of rows with several classes: how many, and of how many rows, whose spread is scaled to that of all.
 _ROUNDS, _SAMPLE = 200, 4096
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Metrics of answers as they would be with labels.
-
-    Attributes:
-        rows: Number of answers.
-        metrics: Name of a metric to its estimate; None if it is undefined.
-        intervals: Name of a metric to the 95 % interval of the value that the labels will show.
-        errors: Name of a metric to the standard deviation of this value.
-        source: What it is from: `evaluation`, `labels` or `identity`, as the calibration or the losses are.
-        fixed: Whether the intervals are for the labels of these very rows.
-    """
-
-    rows: int
-    metrics: dict[str, float | None]
-    intervals: dict[str, Interval]
-    errors: dict[str, float]
-    source: str
-    fixed: bool
 
 
 def estimate(

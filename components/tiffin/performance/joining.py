@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from tiffin.artifacts.performance import Hour
 from tiffin.errors import InputError
 from tiffin.performance.answers import VIEW, Answers
 from tiffin.performance.label_sources import TABLE, By, LabelTable
@@ -32,24 +33,6 @@ CLOCK_SKEW = timedelta(minutes=5)
 _HOUR = 3_600_000_000
 # The order of labels: by time, those without one first, and then by their place.
 _ORDER = "coalesce(time, -4611686018427387904)::HUGEINT * 1099511627776 + place"
-
-
-@dataclass(frozen=True)
-class Hour:
-    """An hour of answers.
-
-    Attributes:
-        start: Start of the hour, in ISO 8601.
-        answers: Number of answers.
-        labelled: Number of answers with a label.
-        mature: Whether its labels should be there: at the end of the window, nine of ten labels of this age had come. None if
-            the delay of labels is unknown.
-    """
-
-    start: str
-    answers: int
-    labelled: int
-    mature: bool | None = None
 
 
 @dataclass(frozen=True)

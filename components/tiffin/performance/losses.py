@@ -27,9 +27,10 @@ import pyarrow.parquet as pq
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from tiffin.artifacts.measures import Calibration, Interval
+from tiffin.artifacts.performance import Estimate
 from tiffin.performance.calibrated import LEAST_ROWS
 from tiffin.performance.comparison import Reference
-from tiffin.performance.estimation import ESTIMATED, Estimate
+from tiffin.performance.estimation import ESTIMATED
 from tiffin.performance.workspace import BATCH_ROWS
 from tiffin.quality import metrics
 from tiffin.serving.prediction_log import INPUT, is_list

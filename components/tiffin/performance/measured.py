@@ -4,13 +4,13 @@ Of the window as a whole, of each period (all of the same length, in UTC), and o
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
-from tiffin.artifacts.measures import Interval, Slice
+from tiffin.artifacts.measures import Slice
 from tiffin.artifacts.notes import Note
+from tiffin.artifacts.performance import Measurement, Period
 from tiffin.performance.ranked import auc_error
 from tiffin.performance.rows import Rows, mask_between
 from tiffin.quality import bootstrap, intervals, metrics, slices
@@ -22,46 +22,6 @@ MOST_PERIODS = 60
 # Rows with a label that the median period should have.
 PERIOD_ROWS = 500
 SLICE_ROWS = 100
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Metrics of rows with labels.
-
-    Attributes:
-        rows: Number of rows with a label.
-        metrics: Name of a metric to its value; None if it is undefined.
-        intervals: Name of a metric to its 95 % interval.
-        errors: Name of a metric to its standard error: of the AUC of a binary model by DeLong et al. (1988), and of others the
-            length of the interval / 3.92, that of a normal distribution.
-    """
-
-    rows: int
-    metrics: dict[str, float | None]
-    intervals: dict[str, Interval]
-    errors: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Period:
-    """Metrics of a period.
-
-    Attributes:
-        start: Start, in ISO 8601.
-        end: End, not included.
-        answers: Number of answers.
-        measured: Metrics of those with a label.
-    """
-
-    start: str
-    end: str
-    answers: int
-    measured: Measurement
-
-    @property
-    def coverage(self) -> float:
-        """Share of the answers that have a label; 0 without answers."""
-        return self.measured.rows / self.answers if self.answers else 0.0
 
 
 def measure(outcomes: Outcomes, *seed: object, rounds: int = bootstrap.ROUNDS) -> Measurement:

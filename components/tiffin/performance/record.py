@@ -10,84 +10,13 @@ that adding the same period again changes nothing.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tiffin.artifacts import documents
-from tiffin.performance.estimation import Estimate
-from tiffin.performance.measured import Measurement
+from tiffin.artifacts.performance import Entry, Estimate, Measurement, Record, TrackRecord
 
-# Share of the answers of a period that have labels, from which its realised value counts.
-COVERAGE = 0.5
 MOST_ENTRIES = 10_000
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The estimate of a metric for a period, and what was realised.
-
-    Attributes:
-        start: Start of the period, in ISO 8601.
-        end: End, not included.
-        version: Version of the model.
-        metric: Name of the metric.
-        answers: Number of answers.
-        estimate: The estimate.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        source: What it was from.
-        labelled: Number of answers with a label, so far.
-        realised: The value of these; None if there are none, or it is undefined.
-    """
-
-    start: str
-    end: str
-    version: int
-    metric: str
-    answers: int
-    estimate: float
-    low: float
-    high: float
-    source: str
-    labelled: int = 0
-    realised: float | None = None
-
-    @property
-    def counts(self) -> bool:
-        """Whether enough labels have come: half of the answers."""
-        return self.realised is not None and self.labelled >= COVERAGE * self.answers
-
-
-@dataclass(frozen=True)
-class Record:
-    """The estimates of a model.
-
-    Attributes:
-        model: Name of the model.
-        entries: By version, start, end and metric, each once; the latest 10,000.
-    """
-
-    model: str
-    entries: tuple[Entry, ...] = ()
-
-
-@dataclass(frozen=True)
-class TrackRecord:
-    """How well a metric was estimated.
-
-    Attributes:
-        metric: Name of the metric.
-        periods: Number of periods with enough labels.
-        error: Mean absolute difference, in units of the metric.
-        bias: Mean of realised - estimate.
-        covered: Share of the realised values inside the interval, from 0 to 1; of good intervals about 0.95.
-    """
-
-    metric: str
-    periods: int
-    error: float
-    bias: float
-    covered: float
 
 
 def make_entries(
