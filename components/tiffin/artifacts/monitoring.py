@@ -8,6 +8,7 @@ from tiffin.artifacts import documents
 from tiffin.artifacts.anomalies import Anomaly
 from tiffin.artifacts.drift import Drift
 from tiffin.artifacts.notes import Note
+from tiffin.artifacts.performance import Performance
 
 MONITORING = "monitoring.json"
 # Upper bounds of the bins of latencies, in seconds: 8 bins for a factor of 10.
@@ -139,6 +140,7 @@ class Monitoring:
         drift: Drift of the inputs from the window before; None without rows.
         predictions: Drift of the predictions from those of the evaluation; None without rows or reference.
         points: The window in periods of equal length.
+        performance: How well it answers; None without answers.
         data_version: Version of the training data.
         tiffin_version: Version of Tiffin.
         notes: What was left out, guessed or not compared.
@@ -162,6 +164,7 @@ class Monitoring:
     drift: Drift | None
     predictions: Drift | None
     points: tuple[Point, ...]
+    performance: Performance | None
     data_version: str
     tiffin_version: str
     notes: tuple[Note, ...] = ()

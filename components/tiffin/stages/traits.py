@@ -68,6 +68,8 @@ SERVING_METRICS = "TIFFIN_SERVING_METRICS"
 SERVING_ROOT = Service("serving root", settings=("TIFFIN_SERVING_ROOT",))
 # The prediction log, for steps that read it.
 RECORDED = Service("recorded requests", settings=("TIFFIN_LOG_ROOT",))
+# The database of labels, whose URL has a password.
+LABELS = Service("labels", credentials=("TIFFIN_LABELS_URL",))
 # The environment variables that tiffin.storage.s3 reads.
 S3 = Service(
     "s3",
@@ -88,6 +90,11 @@ def path_of(location: str) -> str:
     if scheme.lower() == "file":
         return urllib.parse.unquote(re.sub("^localhost(?=/)", "", rest)) or "/"
     return "" if scheme else rest
+
+
+def label_path(labels: str) -> str:
+    """Return the path on the step's disk that labels name; empty for a URI or a query."""
+    return "" if re.match(r"\s*(SELECT|WITH)\s", labels, re.IGNORECASE) else path_of(labels)
 
 
 def tracking_path(uri: str) -> str:

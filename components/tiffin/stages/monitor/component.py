@@ -68,8 +68,17 @@ def monitor_model(
     level: float = 0.005,
     max_error_share: float = 0.01,
     max_p99_seconds: float = 0.0,
+    labels: str = "",
+    label_columns: dict = {},  # type: ignore[type-arg]  # noqa: B006
+    corrections: str = "last",
+    tolerance_hours: float = 720.0,
+    clock_skew_seconds: float = 300.0,
+    slices: list = [],  # type: ignore[type-arg]  # noqa: B006
+    performance_window: str = "",
 ) -> NamedTuple("Monitored", [("verdict", str), ("healthy", bool), ("reason", str)]):  # type: ignore[valid-type]
-    """Monitor a model in production by its prediction log: traffic, anomalies, drift of inputs and predictions, and a verdict.
+    """Monitor a model in production by its prediction log: traffic, data, predictions, quality, and a verdict.
+
+    The quality is measured with labels where these have arrived, and estimated without.
 
     A verdict other than healthy does not fail the step: branch on the output healthy. Each file of the log is counted once,
     also if the step is killed and runs again; files that come late are added to their hour.
@@ -84,6 +93,14 @@ def monitor_model(
         level: Share of false discoveries among the distances that drift, above 0 and below 1.
         max_error_share: Share of failed requests that is allowed, from 0 to 1.
         max_p99_seconds: 99th percentile of the latency that is allowed, in seconds. 0 for any.
+        labels: CSV or Parquet file, folder, glob or URI of labels, or a query that starts with SELECT, which runs on the database
+            at TIFFIN_LABELS_URL. Columns: request_id or key, label, and optional row and time. Empty for none.
+        label_columns: Names of these columns where they are others, such as {"label": "late", "key": "order"}.
+        corrections: Rule for several labels of an answer: last, first, or refuse to leave such answers out.
+        tolerance_hours: Longest time from an answer to its label, if labels are joined by key and time.
+        clock_skew_seconds: Longest time from a label to its answer, if labels are joined by key and time: clocks differ.
+        slices: Inputs, or pairs of inputs, whose groups are also measured, such as ["city", ["city", "day"]].
+        performance_window: Time whose answers are measured and estimated, such as 7d if labels take days. Empty for window.
 
     Returns:
         monitoring: monitoring.json, traffic by version and route, anomalies, every distance, the verdict and its reasons.
@@ -96,10 +113,13 @@ def monitor_model(
     with reported():
         from tiffin.printing import printable
         from tiffin.stages.monitor.monitoring import monitor
+        from tiffin.stages.monitor.performance import make_labels
 
         found = monitor(
             reference.path, monitoring.path, log_root=log_root, window=window, state=state, thresholds=thresholds,
             level=level, max_error_share=max_error_share, max_p99_seconds=max_p99_seconds,
+            labels=make_labels(labels, label_columns, corrections, tolerance_hours, clock_skew_seconds, slices),
+            performance_window=performance_window,
         )  # fmt: skip
         print(printable(f"{found.model} version {found.version}: {found.verdict}. {found.reason}"))  # noqa: T201 - the step's log
         return found.verdict, found.is_healthy, f"{found.reason} {found.action}"

@@ -1,12 +1,17 @@
 """Findings about a model in production, and the verdict that follows from them."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from tiffin.artifacts.anomalies import Anomaly
 from tiffin.artifacts.drift import Drift
 from tiffin.artifacts.monitoring import Finding, Traffic, Verdict
 from tiffin.artifacts.numbers import format_number, format_share
+from tiffin.artifacts.performance import Performance
+from tiffin.artifacts.verdict import Evaluation
 from tiffin.drift.chance import wilson
+from tiffin.performance.comparison import p_of_loss, reference_of, worse
+from tiffin.quality.definitions import HIGHER_IS_BETTER
 
 # Codes of findings, with what to do. The first one that was found decides what the verdict says.
 ACTIONS = {
@@ -17,14 +22,16 @@ ACTIONS = {
     "LATENCY": "See the load of the model servers; add servers, or roll back: tiffin models rollback {model}.",
     "CONCEPT_DRIFT": "Train again on the newest labelled data, or roll back: tiffin models rollback {model}.",
     "WORSE_THAN_TRAINING": "Train again on the newest labelled data, or roll back: tiffin models rollback {model}.",
-    "BELOW_BOUND": "Train again on the newest labelled data, or roll back: tiffin models rollback {model}.",
+    "WORSE_BY_DATA_DRIFT": "Train again on the newest labelled data: the inputs have moved to where the model is worse.",
+    "BEYOND_BOUND": "Train again on the newest labelled data, or roll back: tiffin models rollback {model}.",
     "ESTIMATED_WORSE": "Get labels of these requests, and train again if they confirm the estimate.",
     "ANOMALY": "Fix the data where it comes from, or train again if it is right.",
     "DATA_DRIFT": "Train again on newer data if it stays; labels would tell whether the answers are worse.",
     "PREDICTION_DRIFT": "Look at the inputs that moved; labels would tell whether the answers are worse.",
 }
-# Requests below which a share of errors decides nothing.
 _LISTED = 3
+# An estimate is worse if it differs by a tenth of the value at training, and by more than chance at this level.
+_MARGIN_SHARE, _LEVEL = 0.1, 0.01
 
 
 def judge_traffic(
@@ -98,6 +105,54 @@ def judge_predictions(predictions: Drift | None) -> list[Finding]:
         for column in (predictions.columns if predictions else ())
         if column.drifted
     ]
+
+
+def judge_performance(performance: Performance | None, evaluation: Evaluation | None) -> list[Finding]:
+    """Return the findings about the answers, by their labels or, without these, by the estimate.
+
+    Args:
+        performance: How well the version answers.
+        evaluation: Evaluation at training.
+    """
+    if performance is None:
+        return []
+    found = []
+    if performance.diagnosis and performance.diagnosis.code in ("CONCEPT_DRIFT", "DATA_DRIFT"):
+        code = "CONCEPT_DRIFT" if performance.diagnosis.code == "CONCEPT_DRIFT" else "WORSE_BY_DATA_DRIFT"
+        found.append(Finding(code, "degraded", performance.diagnosis.text))
+    for one in worse(performance.compared):
+        text = (
+            f"{one.metric} is {_short(one.value)} in {one.rows:,} rows with labels; {_short(one.reference)} at training"
+        )
+        found.append(Finding("WORSE_THAN_TRAINING", "degraded", text))
+    for bound in performance.bounds:
+        if bound.code == "BEYOND_BOUND":
+            where = f" of {bound.slice}" if bound.slice else ""
+            text = (
+                f"{bound.metric}{where} is {_short(bound.value)} ({_short(bound.low)} to {_short(bound.high)}) in "
+                f"{bound.rows:,} rows with labels, beyond the gate's bound {_short(bound.bound)}"
+            )
+            found.append(Finding("BEYOND_BOUND", "degraded", text))
+    return [*found, *_judge_estimate(performance, evaluation)]
+
+
+def _judge_estimate(performance: Performance, evaluation: Evaluation | None) -> list[Finding]:
+    """Return a finding if the estimate of the main metric is worse than at training by more than chance, and by what matters."""
+    estimated, metric = performance.estimated, performance.metric
+    known = reference_of(evaluation) if evaluation else None
+    now, before = (one.metrics.get(metric) if one else None for one in (estimated, known))
+    if estimated is None or known is None or now is None or before is None:
+        return []
+    loss = (before - now) if HIGHER_IS_BETTER[metric] else (now - before)
+    error = math.hypot(estimated.errors.get(metric, 0.0), known.errors.get(metric, 0.0))
+    if loss < _MARGIN_SHARE * abs(before) or p_of_loss(loss, error) > _LEVEL:
+        return []
+    text = f"{metric} is estimated as {_short(now)} from {estimated.rows:,} answers; {_short(before)} at training"
+    return [Finding("ESTIMATED_WORSE", "info" if performance.measured else "degraded", text)]
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def decide(findings: Iterable[Finding], model: str, *, has_data: bool) -> tuple[Verdict, str, str, tuple[Finding, ...]]:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.artifacts.monitoring import Finding, Monitoring, write_monitoring
 from tiffin.artifacts.notes import Note
+from tiffin.artifacts.performance import Performance
 from tiffin.drift.comparison import Sides, compare
 from tiffin.drift.limits import LEVEL, Limits, read_limits
 from tiffin.drift.profiles import Profile, Texts
@@ -20,8 +21,9 @@ from tiffin.stages.monitor.anomalies import check_inputs
 from tiffin.stages.monitor.baseline import Baseline, read_baseline
 from tiffin.stages.monitor.counting import Counting, count_log, sum_traffic
 from tiffin.stages.monitor.hours import Store, add_up, digest_bins
-from tiffin.stages.monitor.judging import decide, judge_data, judge_predictions, judge_traffic
+from tiffin.stages.monitor.judging import decide, judge_data, judge_performance, judge_predictions, judge_traffic
 from tiffin.stages.monitor.parameters import check_error_share, check_p99_seconds
+from tiffin.stages.monitor.performance import Labels, assess
 from tiffin.stages.monitor.points import make_points
 from tiffin.stages.monitor.windows import Window, find_window, in_utc
 from tiffin.version import __version__
@@ -68,6 +70,8 @@ def monitor(
     level: float = LEVEL,
     max_error_share: float = 0.01,
     max_p99_seconds: float = 0.0,
+    labels: Labels = Labels(),  # noqa: B008 - frozen
+    performance_window: str = "",
     now: datetime | None = None,
 ) -> Monitoring:
     """Write the monitoring artifact of the version that a reference is of, and return it.
@@ -82,7 +86,10 @@ def monitor(
         level: Share of false discoveries of drift, above 0 and below 1. Defaults to 0.005.
         max_error_share: Share of failed requests that is allowed, from 0 to 1. Defaults to 0.01.
         max_p99_seconds: 99th percentile of the latency that is allowed. Defaults to 0: any.
-        now: End of the window. Defaults to the time.
+        labels: Labels that have arrived. Defaults to none.
+        performance_window: Window of the answers whose quality is measured and estimated, since labels come late. Defaults to
+            `window`.
+        now: End of the windows. Defaults to the time.
 
     Raises:
         InputError: The reference is none, or a parameter is wrong.
@@ -100,7 +107,10 @@ def monitor(
     store = Store(place, digest_bins(baseline.columns, baseline.outputs))
     counting = count_log(store, root, span, baseline)
     before = count_log(store, root, span.before, baseline)
-    found = _assess(baseline, span, counting, before, rules, root)
+    own = find_window(performance_window, moment, None) if performance_window else span
+    performance, told = assess(baseline, root, own, labels, place)
+    found = _assess(baseline, span, counting, before, rules, root, performance)
+    found = replace(found, notes=(*found.notes, *told))
     write_monitoring(output, found)
     _write_last(place, Last(in_utc(moment), found.verdict))
     return found
@@ -125,7 +135,13 @@ def _write_last(place: str, last: Last) -> None:
 
 
 def _assess(
-    baseline: Baseline, span: Window, counting: Counting, before: Counting, rules: Rules, root: str
+    baseline: Baseline,
+    span: Window,
+    counting: Counting,
+    before: Counting,
+    rules: Rules,
+    root: str,
+    performance: Performance | None,
 ) -> Monitoring:
     reference = baseline.reference
     inputs, outputs = add_up(counting.hours, baseline.columns, baseline.outputs)
@@ -157,6 +173,7 @@ def _assess(
     findings = judge_traffic(traffic, reference.version, rules.max_error_share, rules.max_p99_seconds)
     findings += judge_data(skew, anomalies, {one.column: one.counts for one in skew.columns} if skew else {})
     findings += judge_predictions(predictions)
+    findings += judge_performance(performance, baseline.evaluation)
     has_data = any(one.requests for one in traffic if one.version == reference.version and one.route != "mirror")
     if not has_data:
         findings.insert(0, _nothing(baseline, span, counting, root))
@@ -168,7 +185,7 @@ def _assess(
         new_files=counting.new, late_files=counting.late, rows=rows, traffic=traffic, anomalies=anomalies, skew=skew,
         drift=drift, predictions=predictions,
         points=make_points(counting.hours, span, reference.version, baseline.columns, baseline.outputs, shown),
-        data_version=reference.data_version, tiffin_version=__version__, notes=tuple(notes),
+        performance=performance, data_version=reference.data_version, tiffin_version=__version__, notes=tuple(notes),
     )  # fmt: skip
 
 

@@ -1,9 +1,28 @@
 """Traits of the monitor stage's components."""
 
 from tiffin.drift.limits import check_level, check_thresholds
-from tiffin.stages.monitor.parameters import check_error_share, check_p99_seconds, check_version
-from tiffin.stages.monitor.windows import check_window
-from tiffin.stages.traits import RECORDED, S3, SERVING_ROOT, TRACKING, TRACKING_URI, Location, Traits
+from tiffin.stages.monitor.parameters import (
+    check_clock_skew,
+    check_corrections,
+    check_error_share,
+    check_label_columns,
+    check_p99_seconds,
+    check_slices,
+    check_tolerance_hours,
+    check_version,
+)
+from tiffin.stages.monitor.windows import check_performance_window, check_window
+from tiffin.stages.traits import (
+    LABELS,
+    RECORDED,
+    S3,
+    SERVING_ROOT,
+    TRACKING,
+    TRACKING_URI,
+    Location,
+    Traits,
+    label_path,
+)
 from tiffin.tracking.names import check_model_name
 from tiffin.tracking.uri import check_tracking_uri
 
@@ -23,8 +42,9 @@ COMPONENTS = {
         "data",
         imports=("tiffin.validation.tfdv",),
         late_imports=("tiffin.stages.monitor.monitoring",),
-        needs=(RECORDED, S3),
+        needs=(RECORDED, LABELS, S3),
         locations={
+            "labels": Location("pass a gs:// or s3:// URI", label_path),
             "log_root": Location("pass a gs:// or s3:// URI"),
             "state": Location("pass a gs:// or s3:// URI"),
         },
@@ -34,6 +54,12 @@ COMPONENTS = {
             "level": check_level,
             "max_error_share": check_error_share,
             "max_p99_seconds": check_p99_seconds,
+            "label_columns": check_label_columns,
+            "corrections": check_corrections,
+            "tolerance_hours": check_tolerance_hours,
+            "clock_skew_seconds": check_clock_skew,
+            "slices": check_slices,
+            "performance_window": check_performance_window,
         },
     ),
 }

@@ -47,6 +47,12 @@ def check_window(window: object) -> None:
         _length(window)
 
 
+def check_performance_window(window: object) -> None:
+    """Raise an InputError unless the window is empty, or a number of hours, days or weeks, such as `7d`."""
+    if window:
+        _length(window)
+
+
 def find_window(window: str, now: datetime, last: datetime | None) -> Window:
     """Return the hours of a window that ends now; the hour that has begun is in it.
 

@@ -1,0 +1,274 @@
+"""How well a version answers: with labels that have arrived, and estimated without."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from tiffin import storage
+from tiffin.artifacts import documents
+from tiffin.artifacts.notes import Note
+from tiffin.artifacts.performance import Diagnosis, Estimate, Labelled, Measurement, Performance, Record
+from tiffin.performance import label_queries
+from tiffin.performance.answers import Answers, load_answers
+from tiffin.performance.calibrated import find_map
+from tiffin.performance.comparison import check_bounds, compare, reference_of
+from tiffin.performance.diagnosis import diagnose
+from tiffin.performance.estimation import estimate
+from tiffin.performance.joining import Joining, join
+from tiffin.performance.label_sources import LabelTable, read_labels
+from tiffin.performance.losses import estimate_losses, fit_losses, losses_of
+from tiffin.performance.measured import choose_length, measure, measure_periods, measure_slices
+from tiffin.performance.record import extend, make_entries, summarize
+from tiffin.performance.rows import Rows, read_rows
+from tiffin.performance.workspace import Workspace, open_workspace
+from tiffin.quality.definitions import MAIN
+from tiffin.serving.log_reading import open_log
+from tiffin.serving.prediction_log import INPUT, is_list
+from tiffin.stages.monitor.baseline import Baseline
+from tiffin.stages.monitor.parameters import (
+    check_clock_skew,
+    check_corrections,
+    check_label_columns,
+    check_slices,
+    check_tolerance_hours,
+)
+from tiffin.stages.monitor.windows import Window, in_utc
+
+RECORD = "estimates.json"
+_DAY = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Where labels are, and how they are joined.
+
+    Attributes:
+        source: File, folder, glob or URI of CSV or Parquet, or a query; empty for none.
+        columns: `request_id`, `key`, `row`, `time` and `label` to their names in the source.
+        corrections: Rule for several labels of an answer: `last`, `first` or `refuse`.
+        tolerance: Longest time from an answer to its label, if labels are joined by key and time.
+        clock_skew: Longest time from a label to its answer, if labels are joined by key and time.
+        slices: Inputs, or pairs of inputs, that metrics are also measured for.
+        url_variable: Environment variable with the URL of the database of a query.
+    """
+
+    source: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    corrections: str = "last"
+    tolerance: timedelta = timedelta(days=30)
+    clock_skew: timedelta = timedelta(minutes=5)
+    slices: tuple[tuple[str, ...], ...] = ()
+    url_variable: str = label_queries.URL_VARIABLE
+
+
+def assess(
+    baseline: Baseline, root: str, span: Window, labels: Labels, place: str
+) -> tuple[Performance | None, tuple[Note, ...]]:
+    """Return how well the version answered in a window, and notes about labels; None if the window has no answers.
+
+    Args:
+        baseline: Reference of the version.
+        root: Root of the prediction log.
+        span: The window.
+        labels: The labels.
+        place: Folder of the version's state, which has the record of the estimates.
+
+    Raises:
+        InputError: The labels cannot be read, or a slice is no input.
+        StorageError: The log or the state cannot be read or written.
+    """
+    reference = baseline.reference
+    with open_workspace() as workspace:
+        log = open_log(root, reference.model, span.start, span.end)
+        wanted = [name for columns in labels.slices for name in columns]
+        if baseline.task == "regression":
+            wanted += [one for one in baseline.columns if not is_list(log.columns.get(INPUT + one, "list<"))]
+        answers = load_answers(
+            workspace, log, reference.version, baseline.task, classes=max(2, len(baseline.classes)),
+            inputs=list(dict.fromkeys(wanted)),
+        )  # fmt: skip
+        if not answers.rows:
+            return None, ()
+        table = (
+            read_labels(workspace, labels.source, dict(labels.columns), url_variable=labels.url_variable)
+            if labels.source
+            else None
+        )
+        joining = join(
+            workspace, answers, table, classes=baseline.classes, corrections=labels.corrections,  # type: ignore[arg-type]
+            tolerance=labels.tolerance, clock_skew=labels.clock_skew,
+        )  # fmt: skip
+        evaluation = baseline.evaluation
+        cut = [name for columns in labels.slices for name in columns]
+        rows = read_rows(answers, joining, list(dict.fromkeys(cut)), evaluation.slices if evaluation else ())
+        found, notes = _measure(workspace, baseline, span, labels, answers, joining, rows, table, place)
+        return found, (*notes, *_tell_labels(table))
+
+
+def _measure(
+    workspace: Workspace,
+    baseline: Baseline,
+    span: Window,
+    labels: Labels,
+    answers: Answers,
+    joining: Joining,
+    rows: Rows,
+    table: LabelTable | None,
+    place: str,
+) -> tuple[Performance, tuple[Note, ...]]:
+    reference, evaluation = baseline.reference, baseline.evaluation
+    metric, seed = MAIN[baseline.task], f"{reference.model} {reference.version}"
+    outcomes = rows.outcomes()
+    measured = measure(outcomes, seed, in_utc(span.start)) if table and outcomes.rows else None
+    end = int(span.end.timestamp() * 1_000_000)
+    periods = tuple(measure_periods(rows, choose_length(rows), seed, end=end, rounds=200)) if measured else ()
+    slices, notes = measure_slices(rows, labels.slices, seed) if measured and labels.slices else ((), ())
+    known = reference_of(evaluation) if evaluation else None
+    counts = (
+        np.bincount(outcomes.truth.astype(int), minlength=2).tolist()
+        if baseline.task != "regression" and measured
+        else None
+    )
+    compared = compare(measured, known, counts=counts) if measured and known else ()
+    bounds = check_bounds(evaluation.checks, measured, slices) if measured and evaluation else ()
+    estimator = _Estimator(baseline, answers, joining, rows)
+    estimated = estimator.all()
+    diagnosis: Diagnosis | None = None
+    record = _extend_record(place, reference.model, reference.version, span, rows, estimator)
+    history = summarize(record, reference.version)
+    if measured and known:
+        own = next((one.error for one in history if one.metric == metric), 0.0)
+        diagnosis = diagnose(metric, measured, known, estimator.labelled(), estimate_error=own)
+    found = Performance(
+        metric, in_utc(span.start), in_utc(span.end), _describe(answers, joining, table), measured, periods, slices, compared,
+        bounds, estimated, diagnosis, history,
+    )  # fmt: skip
+    return found, notes
+
+
+class _Estimator:
+    """Estimates of the metrics of answers, without their labels.
+
+    Probabilities are calibrated by the evaluation: labels of the window itself would hide that the relation of inputs and
+    labels has changed. Losses of a regression are estimated from labels for the answers that do not have one yet.
+    """
+
+    def __init__(self, baseline: Baseline, answers: Answers, joining: Joining, rows: Rows) -> None:
+        evaluation = baseline.evaluation
+        self._rows, self._path, self._inputs = rows, joining.path, answers.inputs
+        self._seed = f"{baseline.reference.model} {baseline.reference.version}"
+        curve = evaluation.calibration if evaluation else None
+        self._map = find_map(curve) if baseline.task != "regression" else None
+        known = reference_of(evaluation) if evaluation else None
+        self._losses = losses_of(curve, known) if baseline.task == "regression" and known else None
+
+    def all(self) -> Estimate | None:
+        """Return the estimate of all answers."""
+        if self._map is not None:
+            return estimate(self._rows.answer, self._map, self._seed)
+        losses = fit_losses(self._path, self._inputs) or self._losses
+        return estimate_losses(losses, self._path) if losses else None
+
+    def labelled(self) -> Estimate | None:
+        """Return the estimate of the answers that have a label, for their very labels."""
+        if self._map is not None:
+            return estimate(self._rows.answer[self._rows.labelled], self._map, self._seed, fixed=True)
+        return estimate_losses(self._losses, self._path, labelled=True, fixed=True) if self._losses else None
+
+    def between(self, start: int, end: int) -> Estimate | None:
+        """Return the estimate of the answers from one time to another, in seconds since 1970."""
+        if self._map is None:
+            since, until = start * 1_000_000, end * 1_000_000
+            return estimate_losses(self._losses, self._path, since=since, until=until) if self._losses else None
+        seconds = self._rows.seconds + self._rows.start // 1_000_000
+        chosen = self._rows.answer[(seconds >= start) & (seconds < end)]
+        return estimate(chosen, self._map, self._seed, start, rounds=200) if len(chosen) else None
+
+
+def _extend_record(place: str, model: str, version: int, span: Window, rows: Rows, estimator: _Estimator) -> Record:
+    """Return the record of estimates with those of the full days of the window, and the values that labels have shown."""
+    uri = storage.join(place, RECORD)
+    state = storage.read(uri)
+    before = documents.parse(state[0], Record, uri) if state else Record(model)
+    after = before
+    first = rows.start // 1_000_000
+    for start in _days(span):
+        begin, end = int(start.timestamp()), int(start.timestamp()) + _DAY
+        estimated = estimator.between(begin, end)
+        if estimated is None or not estimated.rows:
+            continue
+        wanted = (rows.seconds + first >= begin) & (rows.seconds + first < end)
+        outcomes = rows.outcomes(wanted)
+        realised: Measurement | None = measure(outcomes, model, begin, rounds=200) if outcomes.rows else None
+        stop = datetime.fromtimestamp(end, UTC)
+        after = extend(after, make_entries(in_utc(start), in_utc(stop), version, estimated, realised))
+    if after != before:
+        storage.compare_and_swap(uri, documents.format_document(after), state[1] if state else None)
+    return after
+
+
+def _days(span: Window) -> list[datetime]:
+    """Return the start of each full day of UTC in a window."""
+    start = span.start.astimezone(UTC)
+    first = start.replace(hour=0) + timedelta(days=start.hour > 0)
+    days = []
+    while first + timedelta(days=1) <= span.end:
+        days.append(first)
+        first += timedelta(days=1)
+    return days
+
+
+def _describe(answers: Answers, joining: Joining, table: LabelTable | None) -> Labelled | None:
+    if table is None:
+        return None
+    return Labelled(
+        by=joining.by, corrections=joining.corrections, labels=joining.labels, answers=joining.answers,
+        labelled=joining.labelled, repeated=joining.repeated, corrected=joining.corrected,
+        contradicting=joining.contradicting, unknown=joining.unknown, unknown_example=joining.unknown_example,
+        early=joining.early,
+        skipped={**table.skipped, "outside": joining.outside, "without_time": joining.without_time, "invalid": joining.invalid},
+        left_out={**answers.left_out, **joining.left_out, "repeated": joining.repeated_answers},
+        median_delay_seconds=joining.median_delay_seconds, late_delay_seconds=joining.late_delay_seconds,
+        hours=joining.hours,
+    )  # fmt: skip
+
+
+def _tell_labels(table: LabelTable | None) -> tuple[Note, ...]:
+    if table is None:
+        return ()
+    notes = [
+        Note(f"LABELS_{one.code}", f"labels were left out: {one.text}", example=one.origin) for one in table.findings
+    ]
+    if table.without_zone:
+        notes.append(
+            Note("LABELS_WITHOUT_ZONE", "times of labels have no zone, and are taken as UTC", count=table.without_zone)
+        )
+    if table.invalid_times:
+        notes.append(Note("LABELS_INVALID_TIME", "times of labels cannot be read", count=table.invalid_times))
+    return tuple(notes)
+
+
+def make_labels(
+    source: str,
+    columns: Mapping[str, str],
+    corrections: str,
+    tolerance_hours: float,
+    clock_skew_seconds: float,
+    slices: Sequence[Any],
+) -> Labels:
+    """Return where labels are, from the parameters of the component.
+
+    Raises:
+        InputError: A parameter is wrong.
+    """
+    check_label_columns(columns)
+    check_corrections(corrections)
+    check_tolerance_hours(tolerance_hours)
+    check_clock_skew(clock_skew_seconds)
+    check_slices(slices)
+    pairs = tuple((one,) if isinstance(one, str) else tuple(map(str, one)) for one in slices)
+    tolerance, skew = timedelta(hours=tolerance_hours), timedelta(seconds=clock_skew_seconds)
+    return Labels(source, columns, corrections, tolerance, skew, pairs)
