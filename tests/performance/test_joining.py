@@ -96,7 +96,9 @@ class TestByRequest:
 
 
 class TestCorrections:
-    LABELS = f"request_id,time,label\na,{clock(9)},0\na,{clock(5)},1\na,{clock(5)},1\nb,{clock(7)},1\nb,{clock(6)},1.0\n"
+    LABELS = (
+        f"request_id,time,label\na,{clock(9)},0\na,{clock(5)},1\na,{clock(5)},1\nb,{clock(7)},1\nb,{clock(6)},1.0\n"
+    )
 
     @pytest.mark.parametrize(
         ("rule", "expected", "corrected", "contradicting"),

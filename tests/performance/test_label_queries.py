@@ -73,7 +73,9 @@ def test_nothing_changes_in_the_database(shop):
     database.close()
 
 
-@pytest.mark.parametrize("query", ["SELECT nothing FROM orders", "SELECT", "SELECT * FROM missing", "SELECT 1; SELECT 2"])
+@pytest.mark.parametrize(
+    "query", ["SELECT nothing FROM orders", "SELECT", "SELECT * FROM missing", "SELECT 1; SELECT 2"]
+)
 def test_query_fails(shop, query):
     with pytest.raises(InputError, match="TIFFIN_LABELS_URL") as error:
         read(query + " ")

@@ -99,7 +99,13 @@ def test_rows_without_labels_are_estimated(tmp_path, model):
 
 
 def test_new_and_missing_values(tmp_path, model):
-    columns = {"time": [0, 0], "score_0": [1.0, 1.0], "truth": [1.0, 1.0], "input.x": [None, 1.0], "input.city": [None, "Voss"]}
+    columns = {
+        "time": [0, 0],
+        "score_0": [1.0, 1.0],
+        "truth": [1.0, 1.0],
+        "input.x": [None, 1.0],
+        "input.city": [None, "Voss"],
+    }
     pq.write_table(pa.table(columns), tmp_path / "b")
 
     assert estimate_losses(model, tmp_path / "b").rows == 2

@@ -69,7 +69,10 @@ class TestRead:
         assert names == (expected or {"km = 1.5", "km = 4", "km = 9", "km = 9.5", "km = other values", "km = missing"})
 
     def test_texts_are_cut_as_at_evaluation(self, tmp_path):
-        reference = [Slice(("city",), "city = Bergen", 9, {}, {}), Slice(("city", "km"), "city = Voss, km = 1", 9, {}, {})]
+        reference = [
+            Slice(("city",), "city = Bergen", 9, {}, {}),
+            Slice(("city", "km"), "city = Voss, km = 1", 9, {}, {}),
+        ]
 
         rows = self.read(tmp_path, ["city"], reference)
 
@@ -110,7 +113,10 @@ class TestPeriods:
     def test_days_start_at_midnight_and_end_with_the_window(self):
         found = list(measure_periods(rows_at([0, 12 * 3600]), 86_400, end=START + 20 * 3_600_000_000))
 
-        assert [(one.start[8:16], one.end[8:16]) for one in found] == [("01T12:00", "02T00:00"), ("02T00:00", "02T08:00")]
+        assert [(one.start[8:16], one.end[8:16]) for one in found] == [
+            ("01T12:00", "02T00:00"),
+            ("02T00:00", "02T08:00"),
+        ]
 
     def test_without_labels(self):
         found = list(measure_periods(rows_at([0, 10], labelled=False), 3600))

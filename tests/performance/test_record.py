@@ -6,14 +6,25 @@ from tiffin.artifacts.measures import Interval
 from tiffin.errors import InputError
 from tiffin.performance.estimation import Estimate
 from tiffin.performance.measured import Measurement
-from tiffin.performance.record import MOST_ENTRIES, Entry, Record, extend, make_entries, read_record, summarize, write_record
+from tiffin.performance.record import (
+    MOST_ENTRIES,
+    Entry,
+    Record,
+    extend,
+    make_entries,
+    read_record,
+    summarize,
+    write_record,
+)
 
 EMPTY = Record("taxi")
 
 
 def entry(day=1, estimate=0.8, realised=None, labelled=0, metric="auc", version=3):
     moment = f"2026-03-{day:02}T00:00:00+00:00"
-    return Entry(moment, moment, version, metric, 100, estimate, estimate - 0.1, estimate + 0.1, "evaluation", labelled, realised)
+    return Entry(
+        moment, moment, version, metric, 100, estimate, estimate - 0.1, estimate + 0.1, "evaluation", labelled, realised
+    )
 
 
 def test_no_entries():

@@ -117,7 +117,9 @@ def load_answers(
             arrays = _convert(batch, version, outputs, width, counts, is_share=task != "regression")
             cast = [pc.cast(array, one.type, safe=False) for array, one in zip(arrays, schema, strict=True)]
             writer.write_table(pa.table(cast, schema=schema))
-    workspace.connection.execute(f"CREATE VIEW {VIEW} AS SELECT * FROM read_parquet('{escaped(glob.escape(str(path)))}')")
+    workspace.connection.execute(
+        f"CREATE VIEW {VIEW} AS SELECT * FROM read_parquet('{escaped(glob.escape(str(path)))}')"
+    )
     start, end = (int(moment.timestamp() * 1_000_000) for moment in (log.start, log.end))
     return Answers(task, width, version, start, end, counts.answers, kept, dict(counts.left_out))
 
@@ -150,7 +152,8 @@ def _convert(
         known = np.isfinite(found).all(axis=1)
         scores[known] = found[known]
     # Rounding may lead beyond the range by a little.
-    within = np.abs(scores - 0.5).max(axis=1) <= 0.5 + _ROUNDING if is_share else np.ones(rows, bool)
+    limit = 0.5 + _ROUNDING if is_share else np.inf
+    within = np.abs(scores - 0.5).max(axis=1) <= limit
     for code, mask in (("values", np.isfinite(scores).all(axis=1)), ("range", within)):
         counts.left_out[code] += int((wanted & ~mask).sum())
         wanted &= mask

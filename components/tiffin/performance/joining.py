@@ -159,8 +159,7 @@ def join(
     without_time, outside, unknown, example = _count_unmatched(workspace, by_time=by_time)
     invalid, invalid_example = add_truth(workspace, answers, classes)
     path = workspace.write(
-        f"SELECT a.*, l.truth, l.told FROM {VIEW} a LEFT JOIN labelled l USING (answer) "
-        f"WHERE {_ONCE} ORDER BY answer",
+        f"SELECT a.*, l.truth, l.told FROM {VIEW} a LEFT JOIN labelled l USING (answer) WHERE {_ONCE} ORDER BY answer",
         "joined.parquet",
     )
     median, late = _delays(workspace)

@@ -81,7 +81,9 @@ def read_rows(answers: Answers, joining: Joining, columns: Sequence[str] = (), r
     filled = 0
     scores = [f"score_{place}" for place in range(answers.width)]
     with pq.ParquetFile(joining.path) as file:
-        for batch in file.iter_batches(BATCH_ROWS, columns=["time", "truth", *scores, *(INPUT + name for name in cuts)]):
+        for batch in file.iter_batches(
+            BATCH_ROWS, columns=["time", "truth", *scores, *(INPUT + name for name in cuts)]
+        ):
             found = dict(zip(batch.schema.names, batch.columns, strict=True))
             part = slice(filled, filled + batch.num_rows)
             seconds[part] = (found["time"].to_numpy() - answers.start) // 1_000_000
