@@ -153,8 +153,10 @@ def _convert(
         scores[known] = found[known]
     # Rounding may lead beyond the range by a little.
     limit = 0.5 + _ROUNDING if is_share else np.inf
-    within = np.abs(scores - 0.5).max(axis=1) <= limit
-    for code, mask in (("values", np.isfinite(scores).all(axis=1)), ("range", within)):
+    apart = np.abs(scores - 0.5).max(axis=1)
+    for code, bound in (("values", np.inf), ("range", limit)):
+        # Neither NaN nor infinity is below infinity.
+        mask = np.asarray(apart < bound)
         counts.left_out[code] += int((wanted & ~mask).sum())
         wanted &= mask
     if is_share:

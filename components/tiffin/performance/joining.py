@@ -14,12 +14,13 @@ counts once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from tiffin.errors import InputError
 from tiffin.performance.answers import VIEW, Answers
+from tiffin.performance.coverage import ONCE, Hour, count_hours, find_delays
 from tiffin.performance.label_sources import TABLE, By, LabelTable
 from tiffin.performance.truth import add_truth
 from tiffin.performance.workspace import Workspace
@@ -29,29 +30,8 @@ CORRECTIONS: tuple[Corrections, ...] = ("last", "first", "refuse")
 TOLERANCE = timedelta(days=30)
 CLOCK_SKEW = timedelta(minutes=5)
 
-_HOUR = 3_600_000_000
-# Answers without those that were logged again.
-_ONCE = "answer NOT IN (SELECT answer FROM again)"
 # The order of labels: by time, those without one first, and then by their place.
 _ORDER = "coalesce(time, -4611686018427387904)::HUGEINT * 1099511627776 + place"
-
-
-@dataclass(frozen=True)
-class Hour:
-    """An hour of answers.
-
-    Attributes:
-        start: Start of the hour, in ISO 8601.
-        answers: Number of answers.
-        labelled: Number of answers with a label.
-        mature: Whether its labels should be there: at the end of the window, nine of ten labels of this age had come. None if
-            the delay of labels is unknown.
-    """
-
-    start: str
-    answers: int
-    labelled: int
-    mature: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -159,10 +139,10 @@ def join(
     without_time, outside, unknown, example = _count_unmatched(workspace, by_time=by_time)
     invalid, invalid_example = add_truth(workspace, answers, classes)
     path = workspace.write(
-        f"SELECT a.*, l.truth, l.told FROM {VIEW} a LEFT JOIN labelled l USING (answer) WHERE {_ONCE} ORDER BY answer",
+        f"SELECT a.*, l.truth, l.told FROM {VIEW} a LEFT JOIN labelled l USING (answer) WHERE {ONCE} ORDER BY answer",
         "joined.parquet",
     )
-    median, late = _delays(workspace)
+    median, late = find_delays(workspace)
     labelled = workspace.fetch("SELECT count(truth) FROM labelled")[0][0]
     early, earliest = workspace.fetch(
         "SELECT count(*), coalesce(max(asked - told), 0) / 1e6 FROM labelled WHERE told < asked"
@@ -189,7 +169,7 @@ def join(
         repeated_answers,
         median,
         late,
-        _hours(workspace, answers.end, late),
+        count_hours(workspace, answers.end, late),
         path,
     )
 
@@ -213,11 +193,11 @@ def _list_asked(workspace: Workspace, table: LabelTable) -> tuple[int, dict[str,
     row = "coalesce(row, 0)" if table.has_row else "0"
     no_key, several_rows = workspace.fetch(
         f"SELECT count(*) FILTER ({table.by} IS NULL), count(*) FILTER ({table.by} IS NOT NULL AND {several}) "
-        f"FROM {VIEW} WHERE {_ONCE}"
+        f"FROM {VIEW} WHERE {ONCE}"
     )[0]
     workspace.connection.execute(
         f"CREATE TABLE asked AS SELECT answer, {table.by} AS name, CAST({row} AS INTEGER) AS row, time "
-        f"FROM {VIEW} WHERE {_ONCE} AND {table.by} IS NOT NULL AND NOT {several}"
+        f"FROM {VIEW} WHERE {ONCE} AND {table.by} IS NOT NULL AND NOT {several}"
     )
     left_out = {"no_key": no_key, "rows": several_rows}
     repeated = workspace.fetch("SELECT count(*) FROM again")[0][0]
@@ -289,26 +269,3 @@ def _count_unmatched(workspace: Workspace, *, by_time: bool) -> tuple[int, int, 
         f"arg_min(name, place) FILTER (NOT ({timeless}) AND NOT {known}) FROM {source}"
     )[0]
     return int(without_time or 0), int(outside or 0) if by_time else 0, int(unknown or 0), example or ""
-
-
-def _delays(workspace: Workspace) -> tuple[float | None, float | None]:
-    found = workspace.fetch(
-        "SELECT quantile_cont((told - asked) / 1e6, [0.5, 0.9]) FROM labelled WHERE told IS NOT NULL"
-    )[0][0]
-    return (float(found[0]), float(found[1])) if found else (None, None)
-
-
-def _hours(workspace: Workspace, end: int, late_seconds: float | None) -> tuple[Hour, ...]:
-    rows = workspace.fetch(
-        f"SELECT a.time // {_HOUR} AS hour, count(*), count(l.truth) FROM {VIEW} a "
-        f"LEFT JOIN labelled l USING (answer) WHERE {_ONCE} GROUP BY hour ORDER BY hour"
-    )
-    return tuple(
-        Hour(
-            datetime.fromtimestamp(hour * 3600, UTC).isoformat(),
-            answers,
-            labelled,
-            None if late_seconds is None else end - (hour + 1) * _HOUR >= late_seconds * 1e6,
-        )
-        for hour, answers, labelled in rows
-    )
