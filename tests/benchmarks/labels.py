@@ -1,4 +1,4 @@
-"""Join a day of the prediction log with labels: seconds of each part, and peak memory.
+"""Join a day of the prediction log with labels, and measure: seconds of each part, and peak memory.
 
     python tests/benchmarks/labels.py [MILLIONS]
 
@@ -6,10 +6,12 @@ Writes MILLIONS (1 by default) of logged rows with 20 columns besides those of t
 Runs in the environment `data`.
 """
 
+import multiprocessing
 import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,9 +21,14 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from tiffin.performance.answers import load_answers
+from tiffin.performance.calibrated import find_map
+from tiffin.performance.estimation import estimate
 from tiffin.performance.joining import join
 from tiffin.performance.label_sources import read_labels
+from tiffin.performance.measured import choose_length, measure_periods, measure_slices
+from tiffin.performance.rows import read_rows
 from tiffin.performance.workspace import open_workspace
+from tiffin.quality import calibration
 from tiffin.serving.log_reading import open_log
 from tiffin.serving.prediction_log import COLUMNS, arrow_type, hour_folder
 
@@ -34,11 +41,22 @@ def main(millions: float) -> None:
     rows = int(millions * 1_000_000)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_log(folder, rows)
         for by, what in (("request_id", "request ID"), ("key", "key and time")):
-            write_labels(folder / f"{by}.csv", rows, by)
-            print(f"{rows:,} logged rows with {rows:,} labels, by {what}")
-            measure(folder, by)
+            # Each part in a process of its own, so that the peak is that of the joining.
+            if not any(folder.glob("taxi")):
+                run(write_log, folder, rows)
+            run(write_labels, folder / f"{by}.csv", rows, by)
+            print(f"{rows:,} logged rows with {rows:,} labels, by {what}", flush=True)
+            run(measure, folder, by)
+
+
+def run(function: Callable[..., None], *arguments: object) -> None:
+    """Call a function in a new process."""
+    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(process.exitcode)
 
 
 def measure(folder: Path, by: str) -> None:
@@ -52,10 +70,22 @@ def measure(folder: Path, by: str) -> None:
         times.append(time.perf_counter())
         found = join(workspace, answers, table)
         times.append(time.perf_counter())
-    answers_seconds, labels_seconds, join_seconds = np.diff(times)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        joined_peak = peak_mib()
+        rows = read_rows(answers, found, ["x0"])
+        outcomes = rows.outcomes()
+        list(measure_periods(rows, choose_length(rows), "seed"))
+        measure_slices(rows, [("x0",)], "seed")
+        estimate(outcomes.answer, find_map(calibration.measure(outcomes)), "seed")
+        times.append(time.perf_counter())
+    answers_seconds, labels_seconds, join_seconds, measure_seconds = np.diff(times)
     print(f"  answers {answers_seconds:.1f} s, labels {labels_seconds:.1f} s, join {join_seconds:.1f} s")
-    print(f"  {found.labelled:,} of {found.answers:,} answers labelled, peak memory so far {peak:.0f} MiB")
+    print(f"  {found.labelled:,} of {found.answers:,} answers labelled, peak memory {joined_peak:.0f} MiB")
+    print(f"  periods, slices and estimate {measure_seconds:.1f} s, peak memory {peak_mib():.0f} MiB")
+
+
+def peak_mib() -> float:
+    """Return the peak memory of this process in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def write_log(folder: Path, rows: int) -> None:

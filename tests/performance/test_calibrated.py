@@ -47,7 +47,7 @@ def test_curve_that_is_no_line():
     found = find_map(curve)
 
     assert found.fit is None
-    assert found.apply(np.array([0.1, 0.3, 0.5, 0.7, 0.9])) == pytest.approx(curve.observed, abs=2e-3)
+    assert found.apply(np.array([0.1, 0.3, 0.5, 0.7, 0.9])) == pytest.approx(curve.observed, abs=5e-3)
 
 
 @pytest.mark.parametrize(

@@ -112,8 +112,9 @@ def test_nothing_drifts():
 
 def test_only_data_drifts():
     """Inputs near the decision are harder."""
-    found = simulate(2, 60, rows=8000, shift=-2.5)
+    found = simulate(2, 60, spread=0.6)
 
+    assert found.get("DATA_DRIFT", 0) >= 0.9
     assert found.get("CONCEPT_DRIFT", 0) <= 0.05
 
 

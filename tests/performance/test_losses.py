@@ -45,26 +45,29 @@ def test_no_answers(tmp_path):
     assert (found.rows, found.metrics) == (0, {"rmse": None, "mae": None})
 
 
-@pytest.mark.parametrize("shift", [-0.7, 0.0, 0.7])
-def test_estimate_follows_the_inputs(tmp_path, shift):
-    rng = np.random.default_rng(1)
-    write(tmp_path / "a", 20_000, rng)
-    realised = write(tmp_path / "b", 20_000, rng, shift=shift)
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model of the losses from 10,000 rows with labels."""
+    path = tmp_path_factory.mktemp("losses") / "a"
+    write(path, 10_000, np.random.default_rng(1))
+    return fit_losses(path, INPUTS)
 
-    model = fit_losses(tmp_path / "a", INPUTS)
+
+@pytest.mark.parametrize("shift", [-0.7, 0.0, 0.7])
+def test_estimate_follows_the_inputs(tmp_path, model, shift):
+    realised = write(tmp_path / "b", 20_000, np.random.default_rng(2), shift=shift)
+
     found = estimate_losses(model, tmp_path / "b")
 
-    assert (found.source, model.rows, found.rows) == ("labels", 20_000, 20_000)
+    assert (found.source, model.rows, found.rows) == ("labels", 10_000, 20_000)
     assert found.metrics["mae"] == pytest.approx(realised["mae"], rel=0.05)
     assert found.metrics["rmse"] == pytest.approx(realised["rmse"], rel=0.1)
 
 
-def test_concept_drift_is_beyond_the_interval(tmp_path):
-    rng = np.random.default_rng(1)
-    write(tmp_path / "a", 20_000, rng)
+def test_concept_drift_is_beyond_the_interval(tmp_path, model):
+    rng = np.random.default_rng(3)
     same, drifted = write(tmp_path / "b", 3000, rng), write(tmp_path / "c", 3000, rng, noise=1.3)
 
-    model = fit_losses(tmp_path / "a", INPUTS)
     found = {name: estimate_losses(model, tmp_path / name, labelled=True, fixed=True) for name in "bc"}
 
     for metric in ("mae", "rmse"):
@@ -88,18 +91,14 @@ def test_sample_of_many_labels(tmp_path, monkeypatch):
     assert fit_losses(tmp_path / "a", INPUTS).rows == 875
 
 
-def test_rows_without_labels_are_estimated(tmp_path):
-    rng = np.random.default_rng(1)
-    write(tmp_path / "a", 2000, rng)
-    write(tmp_path / "b", 100, rng, labels=False)
-    model = fit_losses(tmp_path / "a", INPUTS)
+def test_rows_without_labels_are_estimated(tmp_path, model):
+    write(tmp_path / "b", 100, np.random.default_rng(1), labels=False)
 
     assert estimate_losses(model, tmp_path / "b").rows == 100
     assert estimate_losses(model, tmp_path / "b", labelled=True).rows == 0
 
 
-def test_new_and_missing_values(tmp_path):
-    write(tmp_path / "a", 2000, np.random.default_rng(1))
+def test_new_and_missing_values(tmp_path, model):
     columns = {
         "time": [0, 0],
         "score_0": [1.0, 1.0],
@@ -109,7 +108,7 @@ def test_new_and_missing_values(tmp_path):
     }
     pq.write_table(pa.table(columns), tmp_path / "b")
 
-    assert estimate_losses(fit_losses(tmp_path / "a", INPUTS), tmp_path / "b").rows == 2
+    assert estimate_losses(model, tmp_path / "b").rows == 2
 
 
 class TestEvaluation:

@@ -10,17 +10,18 @@ def sigmoid(odds):
     return 1 / (1 + np.exp(-odds))
 
 
-def binary(rng, rows, *, shift=0.0, concept=1.0, confidence=1.0):
+def binary(rng, rows, *, shift=0.0, spread=1.0, concept=1.0, confidence=1.0):
     """Return labels and predictions.
 
     Args:
         rng: Generator.
         rows: Number of rows.
         shift: What the input is larger by than at training.
+        spread: Standard deviation of the input: the smaller, the more rows are near the decision.
         concept: What the input's effect on the label is multiplied with.
         confidence: What the model's log odds are multiplied with: above 1, it is overconfident.
     """
-    x = rng.normal(shift, 1, rows)
+    x = rng.normal(shift, spread, rows)
     odds = 1.8 * x - 0.5
     truth = (rng.random(rows) < sigmoid(concept * odds)).astype(np.int8)
     return Outcomes("binary", 2, truth, sigmoid(confidence * odds).astype(np.float32))

@@ -152,8 +152,11 @@ def _convert(
         known = np.isfinite(found).all(axis=1)
         scores[known] = found[known]
     # Rounding may lead beyond the range by a little.
-    within = np.asarray(np.abs(scores - 0.5).max(axis=1) <= 0.5 + _ROUNDING) if is_share else np.ones(rows, bool)
-    for code, mask in (("values", np.asarray(np.isfinite(scores).all(axis=1))), ("range", within)):
+    limit = 0.5 + _ROUNDING if is_share else np.inf
+    apart = np.abs(scores - 0.5).max(axis=1)
+    for code, bound in (("values", np.inf), ("range", limit)):
+        # Neither NaN nor infinity is below infinity.
+        mask = np.asarray(apart < bound)
         counts.left_out[code] += int((wanted & ~mask).sum())
         wanted &= mask
     if is_share:

@@ -14,13 +14,14 @@ counts once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from tiffin.artifacts.performance import Hour
 from tiffin.errors import InputError
 from tiffin.performance.answers import VIEW, Answers
+from tiffin.performance.coverage import ONCE, count_hours, find_delays
 from tiffin.performance.label_sources import TABLE, By, LabelTable
 from tiffin.performance.truth import add_truth
 from tiffin.performance.workspace import Workspace
@@ -30,7 +31,6 @@ CORRECTIONS: tuple[Corrections, ...] = ("last", "first", "refuse")
 TOLERANCE = timedelta(days=30)
 CLOCK_SKEW = timedelta(minutes=5)
 
-_HOUR = 3_600_000_000
 # The order of labels: by time, those without one first, and then by their place.
 _ORDER = "coalesce(time, -4611686018427387904)::HUGEINT * 1099511627776 + place"
 
@@ -140,12 +140,11 @@ def join(
     without_time, outside, unknown, example = _count_unmatched(workspace, by_time=by_time)
     invalid, invalid_example = add_truth(workspace, answers, classes)
     path = workspace.write(
-        f"SELECT a.*, l.truth, l.told FROM {VIEW} a LEFT JOIN labelled l USING (answer) "
-        "WHERE a.answer IN (SELECT answer FROM kept) ORDER BY a.answer",
+        f"SELECT a.*, l.truth, l.told FROM {VIEW} a LEFT JOIN labelled l USING (answer) WHERE {ONCE} ORDER BY answer",
         "joined.parquet",
     )
-    median, late = _delays(workspace)
-    rows, labelled = workspace.fetch("SELECT (SELECT count(*) FROM kept), (SELECT count(truth) FROM labelled)")[0]
+    median, late = find_delays(workspace)
+    labelled = workspace.fetch("SELECT count(truth) FROM labelled")[0][0]
     early, earliest = workspace.fetch(
         "SELECT count(*), coalesce(max(asked - told), 0) / 1e6 FROM labelled WHERE told < asked"
     )[0]
@@ -154,7 +153,7 @@ def join(
         table.by,
         corrections,
         table.rows,
-        rows,
+        answers.rows - repeated_answers,
         labelled,
         repeated,
         corrected - contradicting,
@@ -171,7 +170,7 @@ def join(
         repeated_answers,
         median,
         late,
-        _hours(workspace, answers.end, late),
+        count_hours(workspace, answers.end, late),
         path,
     )
 
@@ -181,25 +180,29 @@ def _micros(length: timedelta) -> int:
 
 
 def _list_asked(workspace: Workspace, table: LabelTable) -> tuple[int, dict[str, int]]:
-    """Create the tables `kept`, of the answers that count, and `asked`, of those that may have a label."""
+    """Create the tables `again`, of answers logged again, and `asked`, of those that may have a label."""
     workspace.connection.execute(
-        "CREATE TABLE kept AS SELECT min(answer) AS answer "
-        f"FROM {VIEW} GROUP BY coalesce(request_id, '#' || CAST(answer AS VARCHAR)), row"
+        f"CREATE TABLE twice AS SELECT request_id, row, min(answer) AS first FROM {VIEW} "
+        "WHERE request_id IS NOT NULL GROUP BY ALL HAVING count(*) > 1"
+    )
+    workspace.connection.execute(
+        f"CREATE TABLE again AS SELECT a.answer FROM {VIEW} a JOIN twice t ON a.request_id = t.request_id "
+        "AND a.row IS NOT DISTINCT FROM t.row WHERE a.answer <> t.first"
     )
     several = "FALSE" if table.has_row else "coalesce(rows, 1) > 1"
     # Without the column, the rows of labels are 0.
     row = "coalesce(row, 0)" if table.has_row else "0"
-    workspace.connection.execute(
-        f"CREATE TABLE asked AS SELECT answer, {table.by} AS name, CAST({row} AS INTEGER) AS row, time, "
-        f"{several} AS several FROM {VIEW} WHERE answer IN (SELECT answer FROM kept)"
-    )
-    total, kept, no_key, several_rows = workspace.fetch(
-        f"SELECT (SELECT count(*) FROM {VIEW}), count(*), count(*) FILTER (name IS NULL), "
-        "count(*) FILTER (name IS NOT NULL AND several) FROM asked"
+    no_key, several_rows = workspace.fetch(
+        f"SELECT count(*) FILTER ({table.by} IS NULL), count(*) FILTER ({table.by} IS NOT NULL AND {several}) "
+        f"FROM {VIEW} WHERE {ONCE}"
     )[0]
-    workspace.connection.execute("DELETE FROM asked WHERE name IS NULL OR several")
+    workspace.connection.execute(
+        f"CREATE TABLE asked AS SELECT answer, {table.by} AS name, CAST({row} AS INTEGER) AS row, time "
+        f"FROM {VIEW} WHERE {ONCE} AND {table.by} IS NOT NULL AND NOT {several}"
+    )
     left_out = {"no_key": no_key, "rows": several_rows}
-    return total - kept, {reason: rows for reason, rows in left_out.items() if rows}
+    repeated = workspace.fetch("SELECT count(*) FROM again")[0][0]
+    return repeated, {reason: rows for reason, rows in left_out.items() if rows}
 
 
 def _match(workspace: Workspace) -> None:
@@ -267,26 +270,3 @@ def _count_unmatched(workspace: Workspace, *, by_time: bool) -> tuple[int, int, 
         f"arg_min(name, place) FILTER (NOT ({timeless}) AND NOT {known}) FROM {source}"
     )[0]
     return int(without_time or 0), int(outside or 0) if by_time else 0, int(unknown or 0), example or ""
-
-
-def _delays(workspace: Workspace) -> tuple[float | None, float | None]:
-    found = workspace.fetch(
-        "SELECT quantile_cont((told - asked) / 1e6, [0.5, 0.9]) FROM labelled WHERE told IS NOT NULL"
-    )[0][0]
-    return (float(found[0]), float(found[1])) if found else (None, None)
-
-
-def _hours(workspace: Workspace, end: int, late_seconds: float | None) -> tuple[Hour, ...]:
-    rows = workspace.fetch(
-        f"SELECT a.time // {_HOUR} AS hour, count(*), count(l.truth) FROM {VIEW} a "
-        "LEFT JOIN labelled l USING (answer) WHERE a.answer IN (SELECT answer FROM kept) GROUP BY hour ORDER BY hour"
-    )
-    return tuple(
-        Hour(
-            datetime.fromtimestamp(hour * 3600, UTC).isoformat(),
-            answers,
-            labelled,
-            None if late_seconds is None else end - (hour + 1) * _HOUR >= late_seconds * 1e6,
-        )
-        for hour, answers, labelled in rows
-    )

@@ -11,9 +11,6 @@ Files are CSV or Parquet, CSV also compressed with gzip. A file that is damaged,
 a row that lacks its key or label is counted. Memory is bounded, however many labels there are.
 """
 
-import csv
-import glob
-import gzip
 import zlib
 from collections import Counter
 from collections.abc import Mapping
@@ -26,9 +23,10 @@ import duckdb
 from tiffin import storage
 from tiffin.errors import InputError, did_you_mean
 from tiffin.performance import label_queries
+from tiffin.performance.label_files import relation_of
 from tiffin.performance.workspace import Workspace
 from tiffin.recipe.reasons import check_disk, first_line
-from tiffin.recipe.sql import escaped, quoted_name
+from tiffin.recipe.sql import quoted_name
 
 # Columns that labels are joined by.
 By = Literal["request_id", "key"]
@@ -39,7 +37,6 @@ TABLE = "labels"
 
 Code = Literal["UNREADABLE", "COLUMNS", "EMPTY_FILE", "EMPTY_COLUMN", "CUT_SHORT"]
 
-_DELIMITERS = ",;\t|"
 # A zone comes after a time: the day of a date is none.
 _ZONE = r"\d:\d{2}.*(Z|z|UTC|[+-]\d{2}(:?\d{2})?)$"
 # Below this, numbers of float64 without a fraction are exact.
@@ -185,7 +182,7 @@ def _read_file(workspace: Workspace, reading: _Reading, path: Path, origin: str)
         if not path.stat().st_size:
             reading.findings.append(Finding("EMPTY_FILE", origin, "the file is empty"))
             return
-        relation = _relation(path)
+        relation = relation_of(path)
         described = workspace.fetch(f"DESCRIBE SELECT * FROM {relation}")
         types = {row[0]: str(row[1]) for row in described}
         if (problem := _find_problem(reading, types)) is not None:
@@ -214,42 +211,6 @@ def _find_problem(reading: _Reading, types: Mapping[str, str]) -> str | None:
         return None
     listed = ", ".join(list(types)[:20]) or "none"
     return f"no column {missing}; it has {listed}{did_you_mean(missing, types).lower().rstrip('?')}"
-
-
-def _relation(path: Path) -> str:
-    """Return the SQL that reads a file: Parquet by its first bytes, and otherwise CSV with every value as text."""
-    name = escaped(glob.escape(str(path)))
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start == b"PAR1" or path.name.lower().endswith((".parquet", ".pq")):
-        return f"read_parquet('{name}', hive_partitioning=false)"
-    header, delimiter = _header(path, packed=start[:2] == b"\x1f\x8b")
-    types = ", ".join(f"'{escaped(column)}': 'VARCHAR'" for column in header)
-    compressed = "gzip" if start[:2] == b"\x1f\x8b" else "none"
-    return (
-        f"read_csv('{name}', auto_detect=false, hive_partitioning=false, header=true, delim='{escaped(delimiter)}', "
-        f"quote='\"', escape='\"', columns={{{types}}}, nullstr=[''], compression='{compressed}', store_rejects=true, "
-        "rejects_limit=0)"
-    )
-
-
-def _header(path: Path, *, packed: bool) -> tuple[list[str], str]:
-    """Return the names of the columns of a CSV file, and its delimiter.
-
-    Raises:
-        UnicodeDecodeError: The line is not UTF-8.
-        OSError: The file is no table.
-    """
-    with gzip.open(path, "rb") if packed else path.open("rb") as file:
-        try:
-            line = file.readline(1 << 20).decode("utf-8-sig")
-        except EOFError:
-            raise OSError("the gzip file is cut short") from None
-    delimiter = max(_DELIMITERS, key=line.count)
-    names = next(csv.reader([line], delimiter=delimiter), [])
-    if "\0" in line or not names or "" in names or len({*map(str.lower, names)}) < len(names):
-        raise OSError("it is no CSV or Parquet: the first line has no names, or a name twice")
-    return names, delimiter
 
 
 def _insert(workspace: Workspace, reading: _Reading, types: Mapping[str, str], relation: str, origin: str) -> None:

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from tiffin.artifacts.measures import Calibration, Interval
 from tiffin.artifacts.performance import Estimate
@@ -91,8 +92,11 @@ def fit_losses(path: Path, inputs: Mapping[str, str], until: int | None = None) 
         model = HistGradientBoostingRegressor(
             max_iter=100, max_leaf_nodes=15, min_samples_leaf=20, early_stopping=False, random_state=1,
             categorical_features=categories,
-        ).fit(features[~held], losses[~held])  # fmt: skip
-        left = losses[held] - np.maximum(model.predict(features[held]), 0)
+        )  # fmt: skip
+        # On a busy machine, threads that wait for one another take fifty times as long.
+        with threadpool_limits(1, "openmp"):
+            model.fit(features[~held], losses[~held])
+            left = losses[held] - np.maximum(model.predict(features[held]), 0)
         models.append(model)
         spreads.append(float(left.std()))
         # The mean is that of a bias, which the held-out rows show as well as its error.
@@ -100,7 +104,8 @@ def fit_losses(path: Path, inputs: Mapping[str, str], until: int | None = None) 
 
     def predict(batch: pa.RecordBatch) -> np.ndarray:
         given = encode(batch)
-        return np.stack([np.maximum(model.predict(given), 0) for model in models], axis=1)
+        with threadpool_limits(1, "openmp"):
+            return np.stack([np.maximum(model.predict(given), 0) for model in models], axis=1)
 
     needed = tuple(name for name in columns if name != "truth")
     return LossModel("labels", len(apart), needed, predict, (spreads[0], spreads[1]), (errors[0], errors[1]))

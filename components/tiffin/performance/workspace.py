@@ -11,7 +11,7 @@ import duckdb
 
 from tiffin.recipe.sql import escaped
 
-MEMORY_MIB = 1024
+MEMORY_MIB = 512
 _THREADS = 2
 # Rows of a row group of the files in the folder, and rows that are read at once.
 BATCH_ROWS = 65_536
@@ -51,7 +51,7 @@ def open_workspace(memory_mib: int = MEMORY_MIB) -> Iterator[Workspace]:
     """Open an empty workspace; it and everything in it is removed in the end.
 
     Args:
-        memory_mib: Memory of DuckDB in MiB; what does not fit is on disk, in the folder for temporary files. Defaults to 1,024.
+        memory_mib: Memory of DuckDB in MiB; what does not fit is on disk, in the folder for temporary files. Defaults to 512.
     """
     with tempfile.TemporaryDirectory(prefix="tiffin-") as name:
         folder = Path(name)
