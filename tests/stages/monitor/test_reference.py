@@ -306,7 +306,7 @@ class TestIncomplete:
     def test_a_record_that_is_damaged(self, versions, store, name, server, tmp_path):
         [record] = store.glob(f"artifacts/*/{versions().run_id}/artifacts/reference/training.json")
         record.write_text("{}")
-        with pytest.raises(InputError, match=rf"training\.json.*'{name}'.*\$\.label"):
+        with pytest.raises(InputError, match=rf"training\.json.*{name}.*\$\.classes"):
             find_reference(tmp_path / "out", name, version=1, tracking_uri=server)
 
         assert not (tmp_path / "out").exists()
