@@ -467,6 +467,25 @@ class TestCopies:
 
 
 class TestRegistration:
+    def test_an_upload_that_fails_is_repeated(self, artifacts, client, name, server, tmp_path):
+        failed = []
+
+        def fault(method, path):
+            if method == "PUT" and path.endswith("/reference/statistics.binpb"):
+                failed.append(path)
+                return ["503", "lose"][len(failed) - 1] if len(failed) < 3 else ""
+            return ""
+
+        inputs = asdict(artifacts)
+        model, evaluation = inputs.pop("model"), inputs.pop("evaluation")
+        with proxy(server, fault) as address:
+            register(model, evaluation, tmp_path / "registered", name, tracking_uri=address, run="run-1", **inputs)
+        found = find_reference(tmp_path / "out", name, version=1, tracking_uri=server)
+
+        assert len(failed) == 3
+        assert len(client.search_model_versions(f"name = '{name}'")) == 1
+        assert found.missing == ()
+
     def test_another_schema_than_in_training(self, versions, client, name, tmp_path):
         write_schema(tmp_path / "other", type(SCHEMA)())
         with pytest.raises(InputError, match=r"^schema .*/other'"):
