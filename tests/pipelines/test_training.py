@@ -292,6 +292,20 @@ def test_results_are_kept_in_the_data_root_with_the_id_of_the_run(tasks, step):
     assert found["run"]["runtimeValue"]["constant"] == "{{$.pipeline_job_uuid}}"
 
 
+def test_the_registration_gets_what_monitoring_compares_with(tasks):
+    sources = {
+        name: next(iter(source.values())) for name, source in inputs(tasks["register-model"], "artifacts").items()
+    }
+
+    assert sources == {
+        "model": "pipelinechannel--train-model-model",
+        "evaluation": "pipelinechannel--evaluate-model-evaluation",
+        "examples": "pipelinechannel--ingest-examples-examples",
+        "statistics": "pipelinechannel--validate-examples-statistics",
+        "schema": "pipelinechannel--validate-examples-schema",
+    }
+
+
 class TestExit:
     def test_the_summary_runs_last_in_any_case(self, tasks):
         summary = tasks["summarize-run"]

@@ -15,6 +15,10 @@ from tiffin.artifacts.schema import digest_schema, write_schema
 from tiffin.artifacts.statistics import write_statistics
 from tiffin.artifacts.verdict import Evaluation, write_evaluation
 
+# The files of a reference.
+ALL = ["manifest.json", "schema.pbtxt", "statistics.binpb", "training.json", "verdict.json"]
+# The address of a server that does not respond, with a password.
+GONE = "http://ada:secret@127.0.0.1:9"
 SCHEMA = schema_pb2.Schema(feature=[schema_pb2.Feature(name="kilometres_km", type=schema_pb2.FLOAT)])
 STATISTICS = statistics_pb2.DatasetFeatureStatisticsList()
 STATISTICS.datasets.add(name="train", num_examples=60)

@@ -121,6 +121,7 @@ def test_input_files_are_mounted_read_only_and_output_folders_writable(
             "data": "trips/*.csv",
             "expected_schema": str(tmp_path / "trips" / "a.csv"),
             "data_root": "made",
+            "state": "kept",
             "label": "late",
             "serving_root": "gs://bucket/models",
             "epochs": 3,
@@ -129,5 +130,10 @@ def test_input_files_are_mounted_read_only_and_output_folders_writable(
         }
     )
 
-    assert found == [(tmp_path / "made", False), (tmp_path / "trips", True), (tmp_path / "trips" / "a.csv", True)]
+    assert found == [
+        (tmp_path / "kept", False),
+        (tmp_path / "made", False),
+        (tmp_path / "trips", True),
+        (tmp_path / "trips" / "a.csv", True),
+    ]
     assert os.path.isdir("made")

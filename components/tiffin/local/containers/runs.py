@@ -95,14 +95,14 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
 def local_paths(arguments: Mapping[str, Any]) -> list[tuple[Path, bool]]:
     """Return the local files and folders that parameters name, and whether each is read-only.
 
-    Parameters whose name ends in `_root` are written to, all others are read. A glob is replaced by the folder above its
-    first wildcard.
+    Parameters whose name ends in `_root`, and `state`, are written to, all others are read. A glob is replaced by the folder
+    above its first wildcard.
     """
     found: dict[Path, bool] = {}
     for name, value in arguments.items():
         if not isinstance(value, str) or not value or "://" in value:
             continue
-        writes = name.endswith("_root")
+        writes = name.endswith("_root") or name == "state"
         parts = Path(os.path.abspath(value)).parts
         wild = next((index for index, part in enumerate(parts) if any(sign in part for sign in "*?[")), len(parts))
         path = Path(*parts[:wild])

@@ -137,7 +137,7 @@ def _put(download: Callable[[str], str], target: Path) -> None:
 def _describe(uri: str, version: ModelVersion, folder: Path) -> Reference:
     name, number = version.name, int(version.version)
     there = [file for file in FILES if (folder / file).exists()]
-    where = f"of version {number} of '{name}' in MLflow"
+    where = f"of {name} version {number} in MLflow"
     training = _parse(folder / TRAINING, Training, where)
     known = training or _parse(folder / VERDICT, Evaluation, where)
     if known is None:
