@@ -12,8 +12,6 @@ from tiffin.artifacts.monitoring import read_monitoring
 from tiffin.errors import InputError
 from tiffin.stages.monitor.monitoring import monitor
 
-RUNS_IN = ("data",)
-
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):

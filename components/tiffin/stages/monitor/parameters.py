@@ -10,14 +10,6 @@ CORRECTIONS = ("last", "first", "refuse")
 _MOST_HOURS, _DAY = 87_600, 86_400
 
 
-def check_version(version: int) -> None:
-    """Raise an InputError unless `version` is the number of a version, or 0 for the one in production."""
-    if version < 0:
-        raise InputError(
-            f"version should be at least 1, or 0 for the version in production. Received: version={version}."
-        )
-
-
 def check_error_share(share: Any) -> None:
     """Raise an InputError unless the share of failed requests is from 0 to 1."""
     if not _is_number(share) or not 0 <= share <= 1:

@@ -1,4 +1,4 @@
-"""Traits of the monitor stage's components."""
+"""Traits of the monitor stage's component."""
 
 from tiffin.drift.limits import check_level, check_thresholds
 from tiffin.stages.monitor.parameters import (
@@ -9,35 +9,11 @@ from tiffin.stages.monitor.parameters import (
     check_p99_seconds,
     check_slices,
     check_tolerance_hours,
-    check_version,
 )
 from tiffin.stages.monitor.windows import check_performance_window, check_window
-from tiffin.stages.traits import (
-    LABELS,
-    RECORDED,
-    S3,
-    SERVING_ROOT,
-    TRACKING,
-    TRACKING_URI,
-    Location,
-    Traits,
-    label_path,
-)
-from tiffin.tracking.names import check_model_name
-from tiffin.tracking.uri import check_tracking_uri
+from tiffin.stages.traits import LABELS, RECORDED, S3, Location, Traits, label_path
 
 COMPONENTS = {
-    "find_reference": Traits(
-        "model",
-        late_imports=("tiffin.tracking.client", "mlflow.store.tracking.sqlalchemy_store"),
-        needs=(TRACKING, SERVING_ROOT, S3),
-        locations={
-            "serving_root": Location("pass the gs:// URI of the serving root"),
-            "state": Location("pass a gs:// or s3:// URI"),
-            "tracking_uri": TRACKING_URI,
-        },
-        rules={"model_name": check_model_name, "version": check_version, "tracking_uri": check_tracking_uri},
-    ),
     "monitor_model": Traits(
         "data",
         imports=("tiffin.validation.tfdv",),

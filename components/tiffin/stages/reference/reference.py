@@ -12,8 +12,8 @@ from tiffin.errors import InputError, StorageError
 from tiffin.serving.history import read_history
 from tiffin.serving.production import find_production, locate_root
 from tiffin.serving.root import ServedModel
-from tiffin.stages.monitor import copies
-from tiffin.stages.monitor.parameters import check_version
+from tiffin.stages.reference import copies
+from tiffin.stages.reference.parameters import check_version
 from tiffin.tracking.names import check_model_name
 from tiffin.tracking.uri import uri_of
 
@@ -62,7 +62,7 @@ def find_reference(
         whole = Path(scratch, "reference")
         try:
             # MLflow takes seconds to import.
-            from tiffin.stages.monitor.registered import fetch
+            from tiffin.stages.reference.registered import fetch
 
             found = _checked(fetch(uri, name, served.version, whole), served)
         except StorageError as error:

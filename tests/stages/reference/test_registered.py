@@ -16,8 +16,8 @@ from tiffin.artifacts.schema import write_schema
 from tiffin.artifacts.statistics import read_statistics
 from tiffin.artifacts.verdict import read_evaluation
 from tiffin.errors import InputError, StorageError
-from tiffin.stages.monitor import registered
-from tiffin.stages.monitor.reference import find_reference
+from tiffin.stages.reference import registered
+from tiffin.stages.reference.reference import find_reference
 from tiffin.stages.register.registry import register
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")

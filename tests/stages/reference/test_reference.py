@@ -17,8 +17,8 @@ from tiffin.artifacts.statistics import read_statistics
 from tiffin.artifacts.verdict import read_evaluation
 from tiffin.errors import InputError
 from tiffin.governance.approval import nominate
-from tiffin.stages.monitor import registered
-from tiffin.stages.monitor.reference import describe, find_reference
+from tiffin.stages.reference import registered
+from tiffin.stages.reference.reference import describe, find_reference
 from tiffin.stages.register.registry import register
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")

@@ -13,7 +13,7 @@ from tiffin.artifacts.reference import read_reference, write_reference
 from tiffin.artifacts.statistics import read_statistics
 from tiffin.artifacts.verdict import read_evaluation, write_evaluation
 from tiffin.errors import StorageError
-from tiffin.stages.monitor.reference import find_reference
+from tiffin.stages.reference.reference import find_reference
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 

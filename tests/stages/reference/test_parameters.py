@@ -3,7 +3,7 @@
 import pytest
 
 from tiffin.errors import InputError
-from tiffin.stages.monitor.parameters import check_version
+from tiffin.stages.reference.parameters import check_version
 
 
 @pytest.mark.parametrize("version", [0, 1, 300])
