@@ -11,6 +11,7 @@ from support.watched import NOON, draw, write_day, write_hour, write_watched_ref
 from tiffin.artifacts.monitoring import read_monitoring
 from tiffin.errors import InputError
 from tiffin.stages.monitor.monitoring import monitor
+from tiffin.stages.monitor.performance import Labels, make_labels
 
 
 @pytest.fixture(scope="module")
@@ -230,3 +231,97 @@ def test_the_same_log_gives_the_same_bytes(reference, tmp_path, log):
         )
     first, second = (json.loads((tmp_path / name / "monitoring.json").read_text()) for name in ("one", "two"))
     assert first == second
+
+
+def write_labelled(log, path, hours=24, rows=100, unlabelled=0.0, end=NOON, seed=31, **changed):
+    """Write a day of the log, and a CSV with the labels of its requests."""
+    rng = np.random.default_rng(seed)
+    lines = ["request_id,label"]
+    for number in range(hours):
+        start = end - timedelta(hours=hours - number)
+        drawn = draw(rng, rows, **changed)
+        write_hour(log, start, drawn)
+        keep = rng.random(rows) >= unlabelled
+        lines += [f"{start:%d%H}-a-{place},{late}" for place, late in enumerate(drawn["late"]) if keep[place]]
+    path.write_text("\n".join(lines) + "\n")
+
+
+class TestPerformance:
+    def test_an_unchanged_model(self, watch, log, tmp_path):
+        write_labelled(log, tmp_path / "labels.csv", rows=600, unlabelled=0.25)
+        found = watch(labels=Labels(str(tmp_path / "labels.csv"), slices=(("city",),)))
+        quality = found.performance
+        assert (found.verdict, codes(found)) == ("healthy", [])
+        assert (quality.metric, quality.diagnosis.code) == ("log_loss", "NO_DECAY")
+        assert quality.labelled.coverage == pytest.approx(0.75, abs=0.03)
+        assert [one.value for one in quality.slices] == ["city = Bonn", "city = Oslo", "city = Rome"]
+        assert quality.estimated.metrics["auc"] == pytest.approx(quality.measured.metrics["auc"], abs=0.03)
+
+    def test_the_concept_drifted(self, watch, log, tmp_path):
+        """Inputs are as before, and their relation with the labels is not."""
+        write_labelled(log, tmp_path / "labels.csv", concept=0.7)
+        found = watch(labels=Labels(str(tmp_path / "labels.csv")))
+        assert found.verdict == "degraded"
+        assert ("CONCEPT_DRIFT", "") in codes(found)
+        assert not found.skew.drifted
+        assert found.performance.diagnosis.code == "CONCEPT_DRIFT"
+        assert "Train again" in found.action
+
+    def test_only_the_data_drifted(self, watch, log, tmp_path):
+        write_labelled(log, tmp_path / "labels.csv", km=0.8)
+        found = watch(labels=Labels(str(tmp_path / "labels.csv")))
+        quality = found.performance
+        assert found.verdict == "drifted"
+        assert quality.diagnosis.code != "CONCEPT_DRIFT"
+        assert quality.estimated.metrics["auc"] == pytest.approx(quality.measured.metrics["auc"], abs=0.02)
+
+    def test_without_labels_the_quality_is_estimated(self, watch, log):
+        write_day(log)
+        quality = watch().performance
+        assert (quality.labelled, quality.measured, quality.diagnosis) == (None, None, None)
+        assert quality.estimated.source == "evaluation"
+        assert quality.estimated.metrics["auc"] == pytest.approx(0.85, abs=0.05)
+
+    def test_the_record_of_estimates(self, watch, log, tmp_path):
+        """Labels come a day later: the estimate of the day before is measured against them."""
+        midnight = NOON.replace(hour=0)
+        write_labelled(log, tmp_path / "labels.csv", end=midnight)
+        first = watch(now=midnight, performance_window="2d")
+        assert first.performance.record == ()
+        second = watch(performance_window="2d", labels=Labels(str(tmp_path / "labels.csv")))
+        by_metric = {one.metric: one for one in second.performance.record}
+        assert by_metric["auc"].periods == 1
+        assert by_metric["auc"].error < 0.03
+
+    def test_labels_of_unknown_requests(self, watch, log, tmp_path):
+        write_day(log)
+        (tmp_path / "labels.csv").write_text("request_id,label\nnobody,1\n")
+        found = watch(labels=Labels(str(tmp_path / "labels.csv")))
+        assert (found.verdict, found.performance.labelled.unknown, found.performance.labelled.unknown_example) == (
+            "healthy",
+            1,
+            "nobody",
+        )
+
+    def test_no_labels_at_the_location(self, watch, log, tmp_path):
+        write_day(log)
+        with pytest.raises(InputError, match="labels"):
+            watch(labels=Labels(str(tmp_path / "none.csv")))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("columns", {"lable": "x"}), ("columns", []), ("corrections", "newest"), ("tolerance_hours", -1), ("clock_skew_seconds", 1e9),
+     ("slices", "city"), ("slices", [["a", "b", "c"]])],
+)  # fmt: skip
+def test_wrong_labels(name, value):
+    right = {
+        "source": "",
+        "columns": {},
+        "corrections": "last",
+        "tolerance_hours": 1,
+        "clock_skew_seconds": 1,
+        "slices": [],
+    }
+    with pytest.raises(InputError, match=name):
+        make_labels(**{**right, name: value})
