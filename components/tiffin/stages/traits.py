@@ -66,6 +66,8 @@ GATEWAY = Service(
 SERVING_METRICS = "TIFFIN_SERVING_METRICS"
 # The files of the model in production, for steps that read them without asking a server.
 SERVING_ROOT = Service("serving root", settings=("TIFFIN_SERVING_ROOT",))
+# The prediction log, for steps that write it, and the secret of hashed columns.
+PREDICTION_LOG = Service("prediction log", settings=("TIFFIN_LOG_ROOT",), credentials=("TIFFIN_LOG_KEY",))
 # The environment variables that tiffin.storage.s3 reads.
 S3 = Service(
     "s3",
