@@ -14,8 +14,10 @@ from tiffin.artifacts.deployment import DEPLOYMENT, Deployment
 from tiffin.artifacts.examples import MANIFEST, Manifest
 from tiffin.artifacts.model import TRAINING, Training
 from tiffin.artifacts.notes import Note, by_severity
+from tiffin.artifacts.predictions import PREDICTIONS, Predictions
 from tiffin.artifacts.registration import REGISTRATION, Registration
 from tiffin.artifacts.rollout import ROLLOUT, RolloutResult
+from tiffin.artifacts.steps import split_step
 from tiffin.artifacts.verdict import VERDICT, Evaluation, Verdict
 from tiffin.errors import InputError, StorageError
 from tiffin.storage import files
@@ -33,6 +35,7 @@ _REPORTS: dict[str, tuple[str, type[Any]]] = {
     REGISTRATION: ("registration", Registration),
     DEPLOYMENT: ("deployment", Deployment),
     ROLLOUT: ("rollout", RolloutResult),
+    PREDICTIONS: ("predictions", Predictions),
 }
 
 
@@ -47,11 +50,12 @@ class Step:
     registration: Registration | None = None
     deployment: Deployment | None = None
     rollout: RolloutResult | None = None
+    predictions: Predictions | None = None
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """The notes of its reports."""
-        reports = (self.examples, self.anomalies, self.model, self.evaluation, self.deployment)
+        reports = (self.examples, self.anomalies, self.model, self.evaluation, self.deployment, self.predictions)
         return tuple(note for report in reports if report for note in report.notes)
 
 
@@ -128,6 +132,13 @@ class Summary:
         found = {name: step.registration for name, step in self.steps.items() if step.registration}
         return {name: RegisteredModel(one.name, one.version) for name, one in found.items()}
 
+    @property
+    def predictions(self) -> dict[str, Predictions]:
+        """The predictions by name of the step: those of all parts, not of each; once for a folder."""
+        found = {name: step.predictions for name, step in self.steps.items() if step.predictions}
+        whole = {one.location: (name, one) for name, one in found.items() if one.part is None}
+        return dict(sorted(whole.values(), key=lambda item: item[0]))
+
 
 def write_summary(artifact: str | Path, summary: Summary) -> None:
     """Write a summary artifact."""
@@ -173,7 +184,7 @@ def find_reports(run_uri: str) -> Iterator[tuple[str, str, Any]]:
     """
     executions: dict[str, list[str]] = defaultdict(list)
     for uri in storage.find(run_uri, set(_REPORTS)):
-        step, *between, name = uri[len(run_uri) :].strip("/").split("/")
+        step, [*between, name] = split_step(uri[len(run_uri) :])
         field, kind = _REPORTS[name]
         document: Any
         try:

@@ -111,4 +111,3 @@ def _may_hide(name: str, policy: Policy) -> bool:
 
 def _hashed(column: Column, secret: bytes) -> Column:
     return Column("string", [None if value is None else hash_text(as_text(value), secret) for value in column.values])
-

@@ -173,4 +173,6 @@ def kept_array(column: Column, values: pa.Array) -> pa.Array:
             return values.cast(pa.timestamp("s", tz="UTC")).cast(type_)
         return values.cast(type_)
     except pa.ArrowInvalid as error:
-        raise InputError(f"'{column.name}' cannot be copied: {str(error).splitlines()[0]}. Leave it out of keep.") from None
+        raise InputError(
+            f"'{column.name}' cannot be copied: {str(error).splitlines()[0]}. Leave it out of keep."
+        ) from None

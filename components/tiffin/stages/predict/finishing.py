@@ -58,9 +58,10 @@ def finish(examples: str | Path, locations: Sequence[str], notes: Sequence[Note]
         StorageError: The folder cannot be read or written.
     """
     if len(set(locations)) != 1:
+        received = ", ".join(map(repr, sorted(set(locations)))) or "none"
         raise InputError(
-            f"locations should list the same folder once for each part. Received: {', '.join(map(repr, sorted(set(locations)))) or 'none'}. "
-            "Pass the output location of all parts."
+            f"locations should list the same folder once for each part. Received: {received}. Pass the output location of all "
+            "parts."
         )
     home, parts = locations[0], len(locations)
     found = [read_part(home, part, parts) for part in range(parts)]
@@ -96,9 +97,10 @@ def _check_rows(joined: Predictions, expected: Mapping[str, int]) -> None:
                 f"'{file.name}' should be in '{joined.location}', since its part is complete. Received: no such file. Run the "
                 "parts again."
             )
-    if dict(rows) != {split: count for split, count in expected.items() if count}:
+    wanted = {split: count for split, count in expected.items() if count}
+    if dict(rows) != wanted:
         raise DataError(
-            f"The files in '{joined.location}' should have the rows of the examples: {dict(expected)}. Received: {dict(rows)}. Run the "
+            f"The files in '{joined.location}' should have the rows of the examples: {wanted}. Received: {dict(rows)}. Run the "
             "parts again."
         )
 

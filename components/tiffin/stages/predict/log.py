@@ -105,7 +105,8 @@ class Log:
             "latency_seconds": pa.nulls(count, pa.float64()),
         }
         texts = {
-            "model": self.model, "route": BATCH, "protocol": BATCH, "method": "Predict", "signature": self.signature, "code": "OK",
+            "model": self.model, "route": BATCH, "protocol": BATCH, "method": "Predict", "signature": self.signature,
+            "code": "OK",
         }  # fmt: skip
         fixed |= {name: pa.repeat(pa.scalar(text), count) for name, text in texts.items()}
         given = pa.nulls(len(mask), pa.string()) if keys is None else pa.array(map(_as_key, keys), pa.string())

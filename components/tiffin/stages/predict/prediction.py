@@ -114,9 +114,7 @@ def predict(
             )
         executor = stack.enter_context(ThreadPoolExecutor(runner.calls, thread_name_prefix="predict"))
         kept = next(iter(find_columns(manifest, key, ())), None)
-        batch = Batch(
-            home, request, chosen.name, runner, inputs, table, kept.name if kept else "", logged, executor
-        )
+        batch = Batch(home, request, chosen.name, runner, inputs, table, kept.name if kept else "", logged, executor)
         files, reused = [], 0
         for file, was_complete in _files(batch, shards, part, parts):
             files.append(file)

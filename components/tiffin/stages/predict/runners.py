@@ -115,7 +115,7 @@ def _load(folder: Path, location: str) -> tuple[Any, Mapping[str, Any]]:
 
     try:
         loaded = tf.saved_model.load(str(folder))
-    except Exception as error:  # a damaged model fails in any way
+    except Exception as error:  # noqa: BLE001 - a damaged model fails in any way
         why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise InputError(
             f"Could not load the SavedModel in '{location}': {why[:300]}. Pass another version, or train a new model."
