@@ -71,7 +71,7 @@ def plan_columns(signature: Signature, manifest: Manifest, key: str, keep: Seque
     sources |= {name: ("example", column.name) for name, column in kept.items()}
     sources |= {name: ("output", output) for name, output in outputs.items()}
     described = tuple(PredictionColumn(field.name, str(field.type), *sources[field.name]) for field in schema)
-    notes = ()
+    notes: tuple[Note, ...] = ()
     if renamed:
         text = f"copied as {INPUT}<name>, since a column of the output has the same name: {', '.join(renamed)}"
         notes = (Note("KEPT_RENAMED", text, count=len(renamed)),)

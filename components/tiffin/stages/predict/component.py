@@ -19,10 +19,10 @@ def plan_predictions(
     types: dict = {},  # type: ignore[type-arg]  # noqa: B006 - kfp copies it into the spec
     output: str = "",
     parts: int = 1,
-) -> NamedTuple(
+) -> NamedTuple(  # type: ignore[valid-type]
     "Planned",
     [("version", int), ("types", dict), ("derive", dict), ("missing_values", list), ("parts", list), ("location", str)],
-):  # type: ignore[valid-type]
+):
     """Choose the model of a batch prediction, before the data is read, and return how ingest reads the data for it.
 
     All parts then use the same version, also if another one is promoted meanwhile. The model's recipe has the types of the

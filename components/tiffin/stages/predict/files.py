@@ -1,6 +1,7 @@
 """The files of a batch: each is written under another name, renamed when it is complete, and then has an entry."""
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -172,14 +173,15 @@ def _publish(path: Path, location: str) -> None:
         return
     target = Path(location)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The folder of the log may be on another disk than that of the files.
-    hidden = target.with_name(f".{target.name}.{path.parent.name.removeprefix(WRITING)}")
     try:
-        shutil.move(path, hidden)
+        path.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # The log may be on another disk. An attempt that is killed leaves a hidden file, which the next one replaces.
+        hidden = target.with_name(f".{target.name}.writing")
+        shutil.copyfile(path, hidden)
         hidden.replace(target)
-    except BaseException:
-        hidden.unlink(missing_ok=True)
-        raise
 
 
 def _predict(batch: Batch, unit: Unit, shard: OpenShard) -> Iterator[_Predicted]:

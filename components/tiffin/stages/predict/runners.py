@@ -138,7 +138,7 @@ def _spec_of(spec: Any) -> TensorSpec:
 def _choose(signatures: Mapping[str, Signature], name: str, outputs: Sequence[str]) -> Signature:
     """Return a signature that takes columns, with the outputs that are wanted."""
     found = signatures.get(name)
-    usable = [key for key, one in signatures.items() if _takes_columns(one)]
+    usable = sorted(key for key, one in signatures.items() if _takes_columns(one))
     if found is None:
         raise InputError(
             f"signature should be one of the model's: {', '.join(usable)}. Received: signature='{name}'."
@@ -147,8 +147,8 @@ def _choose(signatures: Mapping[str, Signature], name: str, outputs: Sequence[st
     if not _takes_columns(found):
         inputs = ", ".join(f"{key} ({one.dtype}, {_shape(one)})" for key, one in found.inputs.items()) or "no inputs"
         raise InputError(
-            f"signature should take one value of each column for each row, as {', '.join(usable) or 'no signature of this model'}"
-            f" does. Received: '{name}', which takes {inputs}."
+            f"signature should be one that takes columns: {', '.join(usable) or 'the model has none'}. Received: '{name}', which "
+            f"takes {inputs}."
         )
     for output in outputs:
         if output not in found.outputs:
