@@ -71,6 +71,8 @@ def read_inputs(
                 found[name] = _array(values, spec, columns[name], by_tiffin)
             else:
                 found[name] = _missing(len(batch), spec)
+            if spec.shape is not None and len(spec.shape) == 2:
+                found[name] = found[name][:, None]
         return found
 
     return Inputs(present, tuple(absent), convert)

@@ -17,7 +17,7 @@ import pyarrow as pa
 from tiffin import storage
 from tiffin.errors import Conflict, InputError
 from tiffin.serving import prediction_log, recording
-from tiffin.serving.prediction_log import COLUMNS, INPUT, OUTPUT, arrow_type, list_of
+from tiffin.serving.prediction_log import COLUMNS, INPUT, OUTPUT, arrow_type, item_of, list_of
 from tiffin.serving.recording import Recording, as_text, hash_text
 from tiffin.serving.root import ServedModel
 from tiffin.serving.signatures import Signature, TensorSpec
@@ -110,7 +110,7 @@ class Log:
         }  # fmt: skip
         fixed |= {name: pa.repeat(pa.scalar(text), count) for name, text in texts.items()}
         given = pa.nulls(len(mask), pa.string()) if keys is None else pa.array(map(_as_key, keys), pa.string())
-        values = {"key": given, **{INPUT + name: pa.array(array) for name, array in inputs.items()}}
+        values = {"key": given, **{INPUT + name: pa.array(array.ravel()) for name, array in inputs.items()}}
         values |= {OUTPUT + name: array for name, array in outputs.items()}
         for field in self.schema:
             if field.name in values:
@@ -160,7 +160,8 @@ def open_log(
     name, spec = signature
     started = _start(home)
     out = {*keeps.omit, *(() if secret else keeps.hash)}
-    kinds = {INPUT + key: _kind(one) for key, one in spec.inputs.items()}
+    # Each input has one value for a row.
+    kinds = {INPUT + key: item_of(_kind(one)) for key, one in spec.inputs.items()}
     kinds |= {OUTPUT + key: _kind(one) for key, one in spec.outputs.items()}
     kinds = {key: "string" if key in keeps.hash else kind for key, kind in kinds.items() if key not in out} | COLUMNS
     schema = pa.schema([(key, arrow_type(kinds[key])) for key in prediction_log.order(kinds)])

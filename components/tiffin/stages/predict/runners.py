@@ -169,7 +169,12 @@ def _takes_columns(signature: Signature) -> bool:
     names = list(signature.inputs)
     # The signatures examples and recipe take one text for each row: a tf.Example, or nothing.
     is_serialized = signature.takes_examples or (names == ["inputs"] and signature.inputs["inputs"].dtype == "string")
-    return bool(names) and not is_serialized and all(one.shape in ((None,), None) for one in signature.inputs.values())
+    return bool(names) and not is_serialized and all(map(is_column, signature.inputs.values()))
+
+
+def is_column(spec: TensorSpec) -> bool:
+    """Return whether an input takes one value for each row: of the shape `[rows]` or `[rows, 1]`, or of any shape."""
+    return spec.shape is None or spec.shape in ((None,), (None, 1))
 
 
 def _shape(spec: TensorSpec) -> str:
