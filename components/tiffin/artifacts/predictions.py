@@ -128,7 +128,7 @@ class Predictions:
     def sentence(self) -> str:
         """The outcome in one line: rows, model, files and location."""
         part = "" if self.part is None or self.parts == 1 else f"part {self.part + 1} of {self.parts}: "
-        reused = f", {self.reused:,} of them complete before" if self.reused else ""
+        reused = f", {self.reused:,} complete before," if self.reused else ""
         files = "1 file" if len(self.files) == 1 else f"{len(self.files):,} files"
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
         return f"{part}{rows} predicted by {self.model_text}; {files}{reused} in {self.location}"

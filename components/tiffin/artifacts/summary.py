@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,9 +135,14 @@ class Summary:
     @property
     def predictions(self) -> dict[str, Predictions]:
         """The predictions by name of the step: those of all parts, not of each; once for a folder."""
-        found = {name: step.predictions for name, step in self.steps.items() if step.predictions}
-        whole = {one.location: (name, one) for name, one in found.items() if one.part is None}
-        return dict(sorted(whole.values(), key=lambda item: item[0]))
+        return find_predictions(self.steps)
+
+
+def find_predictions(steps: Mapping[str, Step]) -> dict[str, Predictions]:
+    """Return the predictions by name of the step: those of all parts, not of each; once for a folder."""
+    found = {name: step.predictions for name, step in steps.items() if step.predictions}
+    whole = {one.location: (name, one) for name, one in found.items() if one.part is None}
+    return dict(sorted(whole.values(), key=lambda item: item[0]))
 
 
 def write_summary(artifact: str | Path, summary: Summary) -> None:

@@ -44,7 +44,6 @@ def describe(summary: Summary, statistics: Mapping[str, statistics_pb2.DatasetFe
         ("data", summary.data_version),
         ("model", f"{summary.model.name} version {summary.model.version}" if summary.model else None),
         ("served at", summary.serving),
-        *[("predictions", found.sentence) for found in summary.predictions.values()],
         ("stopped by", summary.stopped_by),
     ]
     return page.render(
