@@ -122,7 +122,14 @@ def write_example(name: str, interfaces: Mapping[str, Interface]) -> str:
 def find_sources(port: Port) -> list[str]:
     """Return the components that an input comes from, as its description names them; may be empty."""
     match = re.match(r"Output of (\w+(?: or \w+)*)", port.description)
-    return match[1].split(" or ") if match else []
+    collected = _find_collected(port)
+    return match[1].split(" or ") if match else [collected[1]] if collected else []
+
+
+def _find_collected(port: Port) -> tuple[str, str] | None:
+    """Return output and component of an input that collects the outputs of a loop; None for any other."""
+    match = re.match(r"Output (\w+) of (\w+) of all parts", port.description)
+    return (match[1], match[2]) if match else None
 
 
 def _add_with_sources(name: str, interfaces: Mapping[str, Interface], order: list[str]) -> None:
@@ -149,7 +156,9 @@ def _arguments(
 ) -> Iterator[str]:
     for port in interface.inputs:
         sources = [source for source in find_sources(port) if source in order]
-        if sources:
+        if sources and (collected := _find_collected(port)):
+            yield f'{port.name}=dsl.Collected({_task(sources[0])}.outputs["{collected[0]}"])'
+        elif sources:
             yield f'{port.name}={_task(sources[0])}.outputs["{port.name}"]'
         elif port.type == "str" and port.name in values:
             yield f"{port.name}={_literal(values[port.name])}"

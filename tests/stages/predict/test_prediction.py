@@ -134,17 +134,17 @@ class TestModel:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"name": "taxy"}, r"'taxy' is in production.*Did you mean 'taxi'"),
+            ({"name": "taxy"}, r"'taxy'.*'taxi'"),
             ({"name": "taxi", "version": 9}, r"model_version.*1, 2, 3.*Received: 9"),
             ({"name": "taxi", "version": -1}, r"model_version.*Received: -1"),
             ({"name": "a/b"}, r"model_name.*Received: model_name='a/b'"),
             ({}, r"model_name.*Received: neither"),
-            ({"name": "taxi", "signature": "explane"}, r"signature.*Did you mean 'explain'"),
-            ({"name": "taxi", "signature": "examples"}, r"explain, serving_default.*'examples', which takes inputs"),
-            ({"name": "taxi", "outputs": ["probabilty"]}, r"outputs.*Did you mean 'probability'"),
-            ({"name": "taxi", "key": "tripp"}, r"key.*Did you mean 'trip'"),
-            ({"name": "taxi", "keep": ["nothing"]}, r"keep.*Received: 'nothing'.*count the rows"),
-            ({"name": "taxi", "split": "al"}, r"split.*Did you mean 'all'"),
+            ({"name": "taxi", "signature": "explane"}, r"signature='explane'.*'explain'"),
+            ({"name": "taxi", "signature": "examples"}, r"explain, serving_default.*'examples'"),
+            ({"name": "taxi", "outputs": ["probabilty"]}, r"outputs.*'probabilty'.*'probability'"),
+            ({"name": "taxi", "key": "tripp"}, r"key.*'tripp'.*'trip'"),
+            ({"name": "taxi", "keep": ["nothing"]}, r"keep.*Received: 'nothing'"),
+            ({"name": "taxi", "split": "al"}, r"split='al'.*'all'"),
             ({"name": "taxi", "part": 2, "parts": 2}, r"part .*from 0 to 1.*part=2"),
             ({"name": "taxi", "parts": 0}, r"parts .*Received: parts=0"),
             ({"name": "taxi", "log": True}, r"TIFFIN_LOG_ROOT"),
@@ -157,20 +157,20 @@ class TestModel:
 
     def test_that_no_version_of_is_in_production(self, root, examples, tmp_path):
         (tmp_path / "empty").mkdir()
-        with pytest.raises(InputError, match="No version of the model 'taxi' is in production"):
+        with pytest.raises(InputError, match=f"'taxi'.*'{tmp_path}/empty'"):
             predict(examples(all=2), tmp_path / "out", serving_root=str(tmp_path / "empty"), name="taxi")
-        with pytest.raises(InputError, match="does not exist here"):
+        with pytest.raises(InputError, match="serving_root.*absent"):
             predict(examples(all=2), tmp_path / "out", serving_root=str(tmp_path / "absent"), name="taxi")
-        with pytest.raises(InputError, match="TIFFIN_SERVING_ROOT is not set"):
+        with pytest.raises(InputError, match="TIFFIN_SERVING_ROOT"):
             predict(examples(all=2), tmp_path / "out", name="taxi")
 
     def test_that_cannot_be_loaded(self, examples, tmp_path):
         folder = saved_model(tmp_path / "model")
-        with pytest.raises(InputError, match="without it"):
+        with pytest.raises(InputError, match=r"saved_model\.pb"):
             predict(examples(all=2), tmp_path / "out", model=tmp_path / "model")
         folder.mkdir(parents=True)
         (folder / "saved_model.pb").write_bytes(b"nothing")
-        with pytest.raises(InputError, match="Could not load the SavedModel"):
+        with pytest.raises(InputError, match="SavedModel"):
             predict(examples(all=2), tmp_path / "out", model=tmp_path / "model")
 
     def test_of_other_tools_takes_columns_without_missing_values(self, tmp_path):
@@ -179,7 +179,7 @@ class TestModel:
         found = predict(folder, tmp_path / "out", model=tmp_path / "model")
 
         assert read(found)["probability"].to_pylist() == pytest.approx([0.1, 0.2])
-        with pytest.raises(InputError, match="'city' should have a value in each row"):
+        with pytest.raises(InputError, match="'city'"):
             predict(write_examples(tmp_path / "two", {"all": rows(2)}), tmp_path / "out", model=tmp_path / "model")
 
 
@@ -187,7 +187,7 @@ class TestColumns:
     def test_that_the_examples_lack(self, model, tmp_path):
         folder = write_examples(tmp_path / "examples", {"all": table(fares=[1.0, 2.0], city=["a", "b"])})
 
-        with pytest.raises(InputError, match=r"no 'Fare'.*Add it to the data.*allow_missing=true"):
+        with pytest.raises(InputError, match=r"'Fare'.*allow_missing=true"):
             predict(folder, tmp_path / "out", model=model)
         found = predict(folder, tmp_path / "out", model=model, allow_missing=True)
         assert read(found)["probability"].to_pylist() == [0.5, 0.5]
@@ -201,13 +201,13 @@ class TestColumns:
         save(saved_model(tmp_path / "model"), recipe=recipe)
         folder = write_examples(tmp_path / "examples", {"all": table(day=[1, 2], city=["a", "b"])})
 
-        with pytest.raises(InputError, match=r'no \'fare\'. Ingest with derive=\{"fare": "day \* 2"\}'):
+        with pytest.raises(InputError, match=r'\'fare\'.*derive=\{"fare": "day \* 2"\}'):
             predict(folder, tmp_path / "out", model=tmp_path / "model")
 
     @pytest.mark.parametrize(
         ("columns", "message"),
         [
-            ({"fare": [1.0], "city": [7]}, r'of type text.*Received: INT. Ingest with types=\{"city": "text"\}'),
+            ({"fare": [1.0], "city": [7]}, r'Received: INT.*types=\{"city": "text"\}'),
             ({"fare": ["x"], "city": ["a"]}, r"'fare'.*numbers.*'x'.*missing_values"),
         ],
     )
@@ -291,7 +291,7 @@ class TestAttempts:
 
     def test_where_a_file_is(self, model, shards, tmp_path):
         (tmp_path / "out").write_text("a file")
-        with pytest.raises(StorageError, match="Could not write to"):
+        with pytest.raises(StorageError, match=f"{tmp_path}/out"):
             predict(shards, tmp_path / "one", model=model, location=str(tmp_path / "out"))
 
 
@@ -325,11 +325,11 @@ class TestParts:
     def test_that_are_missing(self, model, shards, tmp_path):
         found = predict(shards, tmp_path / "one", model=model, part=1, parts=3)
 
-        with pytest.raises(DataError, match="no part 0, 2 of 3"):
+        with pytest.raises(DataError, match="0, 2"):
             complete(shards, tmp_path / "done", [found.location] * 3)
-        with pytest.raises(InputError, match="Received: none"):
+        with pytest.raises(InputError, match="locations"):
             complete(shards, tmp_path / "done", [])
-        with pytest.raises(InputError, match="same folder"):
+        with pytest.raises(InputError, match="'/other'"):
             complete(shards, tmp_path / "done", [found.location, "/other"])
 
     def test_whose_files_are_gone(self, model, shards, tmp_path):
@@ -347,7 +347,7 @@ class TestParts:
         shutil.rmtree(shards)
         other = write_examples(tmp_path / "other", {"a": rows(2)}, version="d2")
 
-        with pytest.raises(InputError, match="of the examples d2"):
+        with pytest.raises(InputError, match="d2.*d1"):
             complete(other, tmp_path / "done", [found.location])
 
 

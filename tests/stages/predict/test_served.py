@@ -107,7 +107,7 @@ def test_no_server(examples, tmp_path):
     with pytest.raises(ServingError) as caught:
         predict(examples(all=2), tmp_path / "one", name="taxi", address="127.0.0.1:9", deadline_seconds=2)
     assert caught.value.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
-    with pytest.raises(InputError, match="Remove the scheme"):
+    with pytest.raises(InputError, match="http://localhost:8501"):
         predict(examples(all=2), tmp_path / "one", name="taxi", address="http://localhost:8501")
 
 

@@ -151,7 +151,7 @@ def finish_predictions(
 
     Args:
         examples: Output of ingest_examples.
-        locations: Output location of predict_batch of all parts: dsl.Collected.
+        locations: Output location of predict_batch of all parts, in the order of the parts.
         reused: Output reused of predict_batch of all parts.
 
     Returns:

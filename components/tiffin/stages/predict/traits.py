@@ -35,11 +35,11 @@ COMPONENTS = {
             "parts": check_parts,
             "deadline_seconds": check_deadline,
         },
-        example=("ingest_examples", "{before}\n    {call}"),
         example_values={"model_name": "model"},
     ),
     "finish_predictions": Traits(
         "model",
         needs=(S3,),
+        example=("predict_batch", "with dsl.ParallelFor([0]) as part:\n        {before}\n    {call}"),
     ),
 }
