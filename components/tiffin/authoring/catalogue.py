@@ -122,8 +122,7 @@ def write_example(name: str, interfaces: Mapping[str, Interface]) -> str:
 def find_sources(port: Port) -> list[str]:
     """Return the components that an input comes from, as its description names them; may be empty."""
     match = re.match(r"Output of (\w+(?: or \w+)*)", port.description)
-    collected = _find_collected(port)
-    return match[1].split(" or ") if match else [collected[1]] if collected else []
+    return match[1].split(" or ") if match else []
 
 
 def _find_collected(port: Port) -> tuple[str, str] | None:
@@ -156,8 +155,8 @@ def _arguments(
 ) -> Iterator[str]:
     for port in interface.inputs:
         sources = [source for source in find_sources(port) if source in order]
-        if sources and (collected := _find_collected(port)):
-            yield f'{port.name}=dsl.Collected({_task(sources[0])}.outputs["{collected[0]}"])'
+        if (collected := _find_collected(port)) and collected[1] in order:
+            yield f'{port.name}=dsl.Collected({_task(collected[1])}.outputs["{collected[0]}"])'
         elif sources:
             yield f'{port.name}={_task(sources[0])}.outputs["{port.name}"]'
         elif port.type == "str" and port.name in values:
