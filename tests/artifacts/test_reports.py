@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from support.documents import make_evaluation, make_summary, make_training
+from support.documents import make_evaluation, make_predictions, make_summary, make_training
 from tiffin.artifacts.anomalies import Anomalies, Anomaly, read_anomalies, write_anomalies
 from tiffin.artifacts.deployment import Deployment, read_deployment, write_deployment
 from tiffin.artifacts.measures import Curve
 from tiffin.artifacts.model import class_name, read_training, saved_model, write_training
 from tiffin.artifacts.notes import Note
+from tiffin.artifacts.predictions import read_predictions, write_predictions
 from tiffin.artifacts.reference import Reference, read_reference, write_reference
 from tiffin.artifacts.registration import Registration, read_registration, write_registration
 from tiffin.artifacts.summary import Step, noted, read_summary, write_summary
@@ -29,6 +30,7 @@ REPORTS = [
     ("registration.json", write_registration, read_registration, Registration("taxi", 1, "r", "d1", "s1", "0.1.0")),
     ("reference.json", write_reference, read_reference, REFERENCE),
     ("deployment.json", write_deployment, read_deployment, DEPLOYMENT),
+    ("predictions.json", write_predictions, read_predictions, make_predictions(classes=("no", "yes"))),
     ("summary.json", write_summary, read_summary, make_summary(steps={"evaluate": Step(evaluation=EVALUATION)})),
     (
         "summary.json",

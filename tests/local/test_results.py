@@ -1,11 +1,12 @@
 import io
 import pty
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from support.documents import make_evaluation, make_summary
+from support.documents import make_evaluation, make_predictions, make_summary
 from support.terminals import read_terminal
 from tiffin.artifacts.logs import WARNING
 from tiffin.artifacts.notes import Note
@@ -61,6 +62,7 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
         "tracking_uri": None,
         "evaluations": {},
         "models": {},
+        "predictions": {},
         "unread": [],
         "warnings": [],
         "notes": [],
@@ -214,6 +216,24 @@ def test_the_warnings_of_gates_and_of_steps_that_succeeded_are_kept(tmp_path: Pa
     conclude(run, "")
 
     assert run.warnings == ("not logged by step-1", "not logged by step-2")
+
+
+def test_predictions_are_shown_with_their_place(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "succeeded")
+    found = make_predictions(reused=1)
+    part = replace(found, part=0, parts=2)
+    steps = {"finish-predictions": Step(predictions=found), "predict-batch": Step(predictions=part)}
+    summarized(tmp_path, steps=steps)
+    conclude(run, "")
+    stream = io.StringIO()
+    show_run(run, "", stream)
+
+    assert f"  output  {found.sentence}" in stream.getvalue()
+    assert run.to_json()["predictions"] == {
+        "finish-predictions": {
+            "model": "taxi", "versions": {"3": 5}, "data_version": "d1", "rows": 5, "files": 1, "reused": 1, "location": "/out",
+        }
+    }  # fmt: skip
 
 
 def test_several_models_have_separate_lines(tmp_path: Path) -> None:

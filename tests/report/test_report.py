@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from support.documents import make_evaluation, make_manifest, make_training
+from support.documents import make_evaluation, make_manifest, make_predictions, make_training
 from support.hostile import HOSTILE, controls
 from support.reporting import COLUMNS, EVALUATION, MANIFEST, STATISTICS, TRAINING
 from tiffin.artifacts.anomalies import Anomalies, Anomaly
 from tiffin.artifacts.examples import Source
 from tiffin.artifacts.notes import Note
+from tiffin.artifacts.predictions import PredictionFile
 from tiffin.artifacts.summary import RegisteredModel, Step, Summary, noted
 from tiffin.report import report as reports
 from tiffin.report.report import describe, write_report
@@ -38,6 +39,24 @@ def charts(page):
 @pytest.fixture(scope="module")
 def page():
     return describe(ENDED, {"validate-examples": STATISTICS})
+
+
+def test_predictions_of_a_batch():
+    files = (PredictionFile("a.parquet", "all", 3, "d" * 64, {"3": 2, "4": 1}, logged=2),)
+    found = make_predictions(rows=3, files=files, log="/log", classes=("no", "yes"))
+    page = describe(replace(EMPTY, state="SUCCEEDED", steps={"predict-batch": Step(predictions=found)}), {})
+
+    assert titles(page)[0] == "Predictions"
+    for text in (
+        found.sentence,
+        "a.parquet",
+        "/log",
+        "no, yes",
+        "<td>probability</td>",
+        "Versions",
+        "place of the row",
+    ):
+        assert text in page
 
 
 def test_a_run_without_any_report():

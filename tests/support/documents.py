@@ -8,6 +8,7 @@ from typing import Any
 from tiffin.artifacts.columns import Column
 from tiffin.artifacts.examples import Manifest, SetAside, Split
 from tiffin.artifacts.model import Settings, Training
+from tiffin.artifacts.predictions import PredictionColumn, PredictionFile, Predictions
 from tiffin.artifacts.recipe import Recipe, SourceColumn
 from tiffin.artifacts.summary import Summary
 from tiffin.artifacts.verdict import Check, Evaluation
@@ -42,3 +43,13 @@ def make_evaluation(passed: bool = True, reason: str = "auc 0.9 is at least 0.8.
 def make_summary(**changed: Any) -> Summary:
     summary = Summary("toy", "SUCCEEDED", "", None, None, {}, None, None, None, {})
     return replace(summary, **changed)
+
+
+def make_predictions(**changed: Any) -> Predictions:
+    columns = (
+        PredictionColumn("row", "int64", "row"), PredictionColumn("trip", "string", "example", "trip"),
+        PredictionColumn("probability", "float", "output", "probability"), PredictionColumn("model", "string", "model"),
+    )  # fmt: skip
+    files = (PredictionFile("all-00000-00000.parquet", "all", 5, "d" * 64, {"3": 5}),)
+    predictions = Predictions("taxi", 3, "d1", "serving_default", "", "/out", "r1", 5, columns, files)
+    return replace(predictions, **changed)

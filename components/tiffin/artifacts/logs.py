@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from tiffin import storage
+from tiffin.artifacts.steps import split_step
 from tiffin.errors import StorageError
 from tiffin.printing import printable
 
@@ -34,8 +35,8 @@ def find_errors(run_uri: str) -> dict[str, str]:
     """
     last: dict[tuple[str, str], str] = {}
     for uri in sorted(storage.find(run_uri, _NAMES), key=_attempt):
-        step, _, rest = uri[len(run_uri) :].strip("/").partition("/")
-        last[step, os.path.dirname(rest)] = uri
+        step, names = split_step(uri[len(run_uri) :])
+        last[step, "/".join(names[:-1])] = uri
     errors = {}
     for (step, _), uri in sorted(last.items()):
         error = _find_end([line.rstrip() for line in _read_tail(uri).splitlines() if line.strip()])

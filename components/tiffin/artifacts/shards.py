@@ -1,7 +1,7 @@
 """The shards of an examples artifact, opened with pyarrow."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow
@@ -28,10 +28,47 @@ def open_shards(artifact: str | Path, split: str) -> Iterator[tuple[str, pq.Parq
         StorageError: A shard is missing, or is not a Parquet file.
     """
     for uri in shard_uris(artifact, split):
-        with storage.local_copy(uri) as path, contextlib.ExitStack() as stack:
-            with _readable(uri):
-                file = stack.enter_context(pq.ParquetFile(path, buffer_size=_BUFFER_BYTES))
+        with open_shard(uri) as (_, file):
             yield uri, file
+
+
+@contextlib.contextmanager
+def open_shard(uri: str) -> Iterator[tuple[Path, pq.ParquetFile]]:
+    """Open a shard at a location of `shard_uris`: yield its path on local disk, and the open file.
+
+    Raises:
+        StorageError: The shard is missing, or is not a Parquet file.
+    """
+    with storage.local_copy(uri) as path, contextlib.ExitStack() as stack:
+        with _readable(uri):
+            file = stack.enter_context(pq.ParquetFile(path, buffer_size=_BUFFER_BYTES))
+        yield path, file
+
+
+def read_groups(
+    file: pq.ParquetFile, groups: Iterable[int], columns: Sequence[str], rows: int, uri: str
+) -> Iterator[pyarrow.RecordBatch]:
+    """Yield the rows of some row groups of an open shard in batches, none of which has rows of two row groups.
+
+    Args:
+        file: The open shard.
+        groups: Numbers of the row groups.
+        columns: Columns to read; without any, the batches have rows and no columns.
+        rows: Maximum rows of a batch.
+        uri: Location of the shard, for error messages.
+
+    Raises:
+        StorageError: The shard is damaged.
+    """
+    # A reader of the whole file keeps the bytes of all row groups that it has read.
+    for group in groups:
+        batches = file.iter_batches(rows, row_groups=[group], columns=columns)
+        while True:
+            with _readable(uri):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            yield batch
 
 
 def read_batches(
@@ -68,24 +105,12 @@ def read_batches(
                     f"{first[1][name]} in '{first[0]}'. Run the ingest step again."
                 )
         parts: list[pyarrow.RecordBatch] = []
-        for part in _parts(file, columns, rows, uri):
+        for part in read_groups(file, range(file.num_row_groups), columns, rows, uri):
             if parts and sum(map(len, parts)) + len(part) > rows:
                 yield from ((uri, batch) for batch in _joined(parts))
                 parts = []
             parts.append(part)
         yield from ((uri, batch) for batch in _joined(parts))
-
-
-def _parts(file: pq.ParquetFile, columns: Sequence[str], rows: int, uri: str) -> Iterator[pyarrow.RecordBatch]:
-    # A reader of the whole file keeps the bytes of all row groups that it has read.
-    for group in range(file.num_row_groups):
-        batches = file.iter_batches(rows, row_groups=[group], columns=columns)
-        while True:
-            with _readable(uri):
-                batch = next(batches, None)
-            if batch is None:
-                break
-            yield batch
 
 
 def _joined(parts: Sequence[pyarrow.RecordBatch]) -> Sequence[pyarrow.RecordBatch]:

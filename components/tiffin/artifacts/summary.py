@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from tiffin.artifacts.deployment import DEPLOYMENT, Deployment
 from tiffin.artifacts.examples import MANIFEST, Manifest
 from tiffin.artifacts.model import TRAINING, Training
 from tiffin.artifacts.notes import Note, by_severity
+from tiffin.artifacts.predictions import PREDICTIONS, Predictions
 from tiffin.artifacts.reference import Reference
 from tiffin.artifacts.registration import REGISTRATION, Registration
 from tiffin.artifacts.rollout import ROLLOUT, RolloutResult
 from tiffin.artifacts.run_files import REFERENCE, find_files
+from tiffin.artifacts.steps import split_step
 from tiffin.artifacts.verdict import VERDICT, Evaluation, Verdict
 from tiffin.errors import InputError, StorageError
 
@@ -35,6 +37,7 @@ _REPORTS: dict[str, tuple[str, type[Any]]] = {
     DEPLOYMENT: ("deployment", Deployment),
     ROLLOUT: ("rollout", RolloutResult),
     REFERENCE: ("reference", Reference),
+    PREDICTIONS: ("predictions", Predictions),
 }
 
 
@@ -50,12 +53,13 @@ class Step:
     deployment: Deployment | None = None
     rollout: RolloutResult | None = None
     reference: Reference | None = None
+    predictions: Predictions | None = None
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """The notes of its reports."""
         reports = (
-            self.examples, self.anomalies, self.model, self.evaluation, self.deployment, self.reference,
+            self.examples, self.anomalies, self.model, self.evaluation, self.deployment, self.reference, self.predictions,
         )  # fmt: skip
         return tuple(note for report in reports if report for note in report.notes)
 
@@ -133,6 +137,18 @@ class Summary:
         found = {name: step.registration for name, step in self.steps.items() if step.registration}
         return {name: RegisteredModel(one.name, one.version) for name, one in found.items()}
 
+    @property
+    def predictions(self) -> dict[str, Predictions]:
+        """The predictions by name of the step: those of all parts, not of each; once for a folder."""
+        return find_predictions(self.steps)
+
+
+def find_predictions(steps: Mapping[str, Step]) -> dict[str, Predictions]:
+    """Return the predictions by name of the step: those of all parts, not of each; once for a folder."""
+    found = {name: step.predictions for name, step in steps.items() if step.predictions}
+    whole = {one.location: (name, one) for name, one in found.items() if one.part is None}
+    return dict(sorted(whole.values(), key=lambda item: item[0]))
+
 
 def write_summary(artifact: str | Path, summary: Summary) -> None:
     """Write a summary artifact."""
@@ -178,7 +194,7 @@ def find_reports(run_uri: str) -> Iterator[tuple[str, str, Any]]:
     """
     executions: dict[str, list[str]] = defaultdict(list)
     for uri in find_files(run_uri, set(_REPORTS)):
-        step, *between, name = uri[len(run_uri) :].strip("/").split("/")
+        step, [*between, name] = split_step(uri[len(run_uri) :])
         field, kind = _REPORTS[name]
         document: Any
         try:

@@ -125,6 +125,12 @@ def find_sources(port: Port) -> list[str]:
     return match[1].split(" or ") if match else []
 
 
+def _find_collected(port: Port) -> tuple[str, str] | None:
+    """Return output and component of an input that collects the outputs of a loop; None for any other."""
+    match = re.match(r"Output (\w+) of (\w+) of all parts", port.description)
+    return (match[1], match[2]) if match else None
+
+
 def _add_with_sources(name: str, interfaces: Mapping[str, Interface], order: list[str]) -> None:
     if name in order:
         return
@@ -149,7 +155,9 @@ def _arguments(
 ) -> Iterator[str]:
     for port in interface.inputs:
         sources = [source for source in find_sources(port) if source in order]
-        if sources:
+        if (collected := _find_collected(port)) and collected[1] in order:
+            yield f'{port.name}=dsl.Collected({_task(collected[1])}.outputs["{collected[0]}"])'
+        elif sources:
             yield f'{port.name}={_task(sources[0])}.outputs["{port.name}"]'
         elif port.type == "str" and port.name in values:
             yield f"{port.name}={_literal(values[port.name])}"

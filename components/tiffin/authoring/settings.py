@@ -12,12 +12,15 @@ from kfp.dsl.structures import ResourceSpec
 from tiffin.errors import InputError
 from tiffin.specs.sizes import read_size
 from tiffin.stages import find_components
-from tiffin.stages.traits import S3, Service, Traits
+from tiffin.stages.traits import PREDICTION_LOG, S3, Service, Traits
 
 # Names of a config map and a secret in the run's namespace. Both are optional, and so is each key: a parameter or the
 # service account's identity can replace them.
 SETTINGS = "tiffin"
 CREDENTIALS = "tiffin-credentials"
+
+# Secret with the key of hashed columns of the prediction log, which the recorder of the manifests has too.
+LOG_KEY = "tiffin-log-key"
 
 # Kubeflow Pipelines puts a secret with the keys of its own object store into each user namespace. These keys must not
 # become AWS_ACCESS_KEY_ID: that would take precedence over the service account's role and lock AWS users out of their
@@ -59,7 +62,9 @@ def set_up(
     """
     needs = find_needs(task) if needs is None else tuple(needs)
     settings = {name: name for service in needs for name in service.settings}
-    credentials = {name: name for service in needs for name in service.credentials}
+    credentials = {name: name for service in needs if service != PREDICTION_LOG for name in service.credentials}
+    if PREDICTION_LOG in needs:
+        kubernetes.use_secret_as_env(task, LOG_KEY, {"key": PREDICTION_LOG.credentials[0]}, optional=True)
     if S3 in needs:
         kubernetes.use_secret_as_env(task, KUBEFLOWS_CREDENTIALS, KUBEFLOWS_KEYS, optional=True)
     set_size(task, size)

@@ -19,6 +19,7 @@ from tiffin.artifacts.summary import find_notes
 from tiffin.errors import EXPLAINED
 from tiffin.local.conditions import corrected_conditions
 from tiffin.local.logs import shared_logger
+from tiffin.local.loops import corrected_loops
 from tiffin.local.records import relative
 from tiffin.local.results import Run, conclude, tidy_log
 from tiffin.local.task_records import TaskRecords
@@ -136,7 +137,7 @@ def _run_tasks(
         pipeline_root=str(run.folder / "artifacts"),
         workspace_root=str(private / "workspace"),
     )
-    with place.task_runner(run_task), corrected_conditions(), shared_logger(), _named_folder(run.id):
+    with place.task_runner(run_task), corrected_conditions(), corrected_loops(), shared_logger(), _named_folder(run.id):
         # kfp.local would replace the placeholders by values of its own, which are written nowhere else.
         content = json.dumps(spec.documents)
         for placeholder in (dsl.PIPELINE_JOB_ID_PLACEHOLDER, dsl.PIPELINE_JOB_NAME_PLACEHOLDER):

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from tiffin.artifacts import documents
 from tiffin.artifacts.logs import WARNING
+from tiffin.artifacts.predictions import Predictions
 from tiffin.artifacts.summary import REPORT_PAGE, RegisteredModel, Summary, noted, read_summary
 from tiffin.artifacts.verdict import Evaluation, Verdict
 from tiffin.errors import InputError
@@ -28,7 +29,7 @@ _STYLES = {"SUCCEEDED": "bold green", "WAITING": "bold yellow"}
 # Stands for the space inside a pair that must stay on one line.
 _JOINED = "\N{NO-BREAK SPACE}"
 _FROM_SUMMARY = (
-    "data_version", "metrics", "verdict", "model", "serving", "stopped_by", "evaluations", "models", "unread",
+    "data_version", "metrics", "verdict", "model", "serving", "stopped_by", "evaluations", "models", "predictions", "unread",
 )  # fmt: skip
 
 
@@ -53,6 +54,7 @@ class Run:
         serving: Address of the server that serves the model; None if it is not running any more.
         evaluations: Step name -> evaluation.
         models: Step name -> registered model.
+        predictions: Step name -> predictions of a batch.
         unread: Reports of steps that could not be read, with the reason, one line each.
         warnings: Faults that did not fail a step, such as a lost helper process, one line each.
         left_server: Address of the model server that the run started and left running; None if there is none.
@@ -80,6 +82,7 @@ class Run:
     serving: str | None = None
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     models: dict[str, RegisteredModel] = field(default_factory=dict)
+    predictions: dict[str, Predictions] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     left_server: str | None = None
@@ -175,6 +178,18 @@ class Run:
                 for step, found in self.evaluations.items()
             },
             "models": documents.to_json(self.models),
+            "predictions": {
+                step: {
+                    "model": found.model,
+                    "versions": found.versions,
+                    "data_version": found.data_version,
+                    "rows": found.rows,
+                    "files": len(found.files),
+                    "reused": found.reused,
+                    "location": found.location,
+                }
+                for step, found in self.predictions.items()
+            },
             "unread": list(self.unread),
             "warnings": list(self.warnings),
             "notes": [documents.to_json(noted(step.name, note)) for step in self.steps for note in step.notes],
@@ -312,6 +327,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("verdict", printable(run.verdict.reason) if run.verdict and run.state in STATUSES else None),
         *[("model", printable(f"{model.name} version {model.version}")) for model in models],
         ("serving", printable(run.serving or "")),
+        *[("output", printable(found.sentence)) for found in run.predictions.values()],
         ("report", printable(relative(run.report)).replace(" ", _JOINED) if run.report else None),
         ("mlflow", printable(run.tracking_uri or "").replace(" ", _JOINED)),
         # Without another failure, these lines are the reason itself.

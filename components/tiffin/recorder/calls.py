@@ -1,7 +1,5 @@
 """A call as rows: bodies decoded, values left out or hashed as the model's settings say."""
 
-import hashlib
-import hmac
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +8,9 @@ from tiffin.recorder.bodies import Unreadable, decode_body
 from tiffin.recorder.documents import read_documents
 from tiffin.recorder.entries import Call
 from tiffin.recorder.messages import Rows, read_messages
-from tiffin.recorder.values import Column, Texts, as_text
+from tiffin.recorder.values import Column, Texts
 from tiffin.serving.prediction_log import INPUT, OUTPUT, UNNAMED_INPUT, UNNAMED_OUTPUT
+from tiffin.serving.recording import as_text, hash_text
 
 _SERIALIZED = f"{INPUT}examples"
 
@@ -70,7 +69,7 @@ def protect_key(key: str | None, policy: Policy) -> str | None:
     if key is None or "key" in policy.omit or not policy.is_known:
         return None
     if "key" in policy.hash:
-        return _digest(key, policy.secret) if policy.secret else None
+        return hash_text(key, policy.secret) if policy.secret else None
     return key
 
 
@@ -111,8 +110,4 @@ def _may_hide(name: str, policy: Policy) -> bool:
 
 
 def _hashed(column: Column, secret: bytes) -> Column:
-    return Column("string", [None if value is None else _digest(as_text(value), secret) for value in column.values])
-
-
-def _digest(text: str, secret: bytes) -> str:
-    return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
+    return Column("string", [None if value is None else hash_text(as_text(value), secret) for value in column.values])

@@ -7,9 +7,10 @@ from tiffin.errors import InputError
 from tiffin.recorder.bodies import Unreadable
 from tiffin.recorder.messages import Rows
 from tiffin.recorder.tensors import check_size
-from tiffin.recorder.values import Column, Texts, as_text, make_column
+from tiffin.recorder.values import Column, Texts, make_column
 from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.prediction_log import INPUT, OUTPUT, UNNAMED_INPUT, UNNAMED_OUTPUT
+from tiffin.serving.recording import as_text
 from tiffin.serving.rows import decode_bytes
 
 

@@ -4,13 +4,13 @@ A kind is one of `tiffin.serving.prediction_log`, or `null` if all values are mi
 """
 
 import functools
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tiffin.recorder.tensors import Tensor, check_size, read_form
 from tiffin.serving.prediction_log import is_list, item_of, list_of, widen
+from tiffin.serving.recording import as_text
 
 _INT64 = range(-(1 << 63), 1 << 63)
 # numpy's types, to the kinds that have their values.
@@ -169,14 +169,6 @@ def fit(value: Any, kind: str) -> Any:
         item = item_of(kind)
         return [fit(one, item) for one in (value if isinstance(value, list) else [value])]
     return _FITS[kind](value) if kind in _FITS else None
-
-
-def as_text(value: Any) -> str:
-    """Return the text of a value: JSON, except that text is itself."""
-    if isinstance(value, str):
-        # JSON may have halves of surrogate pairs, which UTF-8 does not.
-        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
-    return json.dumps(value, sort_keys=True)
 
 
 def _as_int(value: Any) -> int | None:

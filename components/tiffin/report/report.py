@@ -14,6 +14,7 @@ from tiffin.report.decision import describe_gate
 from tiffin.report.explanation import describe_explanation
 from tiffin.report.groups import describe_fairness, describe_slices
 from tiffin.report.page import Block, Page, Section, Text
+from tiffin.report.predictions import describe_predictions
 from tiffin.report.quality import describe_quality
 from tiffin.report.training import describe_training
 from tiffin.storage.files import write_bytes
@@ -73,6 +74,8 @@ def _sections(summary: Summary, statistics: Mapping[str, statistics_pb2.DatasetF
             (f"Fairness{of}", partial(describe_fairness, evaluation, names, name)),
             (f"Explanation{of}", partial(describe_explanation, evaluation, names, name)),
         ]
+    for step, found in summary.predictions.items():
+        makers.append((f"Predictions{_of(step, summary.predictions)}", partial(describe_predictions, found, names)))
     trainings = {step: one.model for step, one in steps.items() if one.model}
     for number, (step, record) in enumerate(trainings.items()):
         makers.append(

@@ -6,6 +6,8 @@ A model without the file has the defaults. The gateway reads `share`; the record
 """
 
 import dataclasses
+import hashlib
+import hmac
 import json
 import math
 from dataclasses import dataclass
@@ -40,6 +42,19 @@ class Recording:
     omit: tuple[str, ...] = ()
     hash: tuple[str, ...] = ()
     keep_days: int = 30
+
+
+def as_text(value: Any) -> str:
+    """Return the text of a value: JSON, except that text is itself."""
+    if isinstance(value, str):
+        # JSON may have halves of surrogate pairs, which UTF-8 does not.
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    return json.dumps(value, sort_keys=True)
+
+
+def hash_text(text: str, secret: bytes) -> str:
+    """Return the HMAC-SHA-256 of a text, in hexadecimal digits, which the log has in place of a value of `hash`."""
+    return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
 
 
 def check(recording: Recording) -> None:

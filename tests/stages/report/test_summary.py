@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from support import gcs_emulator, s3_server
-from support.documents import make_evaluation, make_manifest, make_training
+from support.documents import make_evaluation, make_manifest, make_predictions, make_training
 from tiffin.artifacts import documents
 from tiffin.artifacts.anomalies import Anomalies, Anomaly, write_anomalies
 from tiffin.artifacts.deployment import Deployment, write_deployment
 from tiffin.artifacts.examples import MANIFEST
 from tiffin.artifacts.model import write_training
 from tiffin.artifacts.notes import Note
+from tiffin.artifacts.predictions import write_predictions
 from tiffin.artifacts.registration import Registration, write_registration
 from tiffin.artifacts.rollout import RolloutResult, write_rollout
 from tiffin.artifacts.summary import RegisteredModel, Step, Summary, noted, read_summary
@@ -42,6 +43,7 @@ WRITE = {
     "Evaluation": write_evaluation,
     "Registration": write_registration,
     "Deployment": write_deployment,
+    "Predictions": write_predictions,
     "RolloutResult": write_rollout,
 }
 
@@ -178,6 +180,33 @@ class TestSeveralModels:
         run.report("evaluate-model", self.BETTER, execution="2")
 
         assert run.end().evaluations == {"evaluate-model": PASSED, "evaluate-model.2": self.BETTER}
+
+
+class TestPredictions:
+    WHOLE = make_predictions(parts=2, notes=(Note("NO_ROWS", "none"),))
+
+    def test_of_all_parts_are_the_result(self, run):
+        for part in (0, 1):
+            run.report("predict-batch", replace(self.WHOLE, part=part, notes=()), execution=str(part))
+        run.report("finish-predictions", self.WHOLE)
+        found = run.end()
+
+        assert found.predictions == {"finish-predictions": self.WHOLE}
+        assert (found.state, found.reason) == ("SUCCEEDED", self.WHOLE.sentence)
+        assert [note.code for note in found.notes] == ["NO_ROWS"]
+        assert sorted(found.steps) == ["finish-predictions", "predict-batch", "predict-batch.2"]
+
+    def test_of_an_only_part_are_reported_once(self, run):
+        run.report("predict-batch", self.WHOLE)
+        run.report("finish-predictions", replace(self.WHOLE, notes=()))
+
+        assert list(run.end().predictions) == ["predict-batch"]
+
+    def test_of_a_loop_of_a_local_run_belong_to_the_step(self, run):
+        folder = run.folder / "for-loop-2-iteration-0" / "predict-batch" / run.execution / "predictions"
+        write_predictions(folder, replace(self.WHOLE, part=0))
+
+        assert list(run.end().steps) == ["predict-batch"]
 
 
 class TestFailuresWithoutAMessage:

@@ -9,7 +9,15 @@ from tiffin.artifacts.deployment import Deployment
 from tiffin.artifacts.logs import find_errors
 from tiffin.artifacts.notes import by_severity
 from tiffin.artifacts.rollout import RolloutResult
-from tiffin.artifacts.summary import RegisteredModel, Step, Summary, find_reports, noted, write_summary
+from tiffin.artifacts.summary import (
+    RegisteredModel,
+    Step,
+    Summary,
+    find_predictions,
+    find_reports,
+    noted,
+    write_summary,
+)
 from tiffin.errors import InputError, StorageError
 from tiffin.printing import printable
 
@@ -53,7 +61,7 @@ def summarize(
     elif rollouts and (stopped_by == "rollout" or succeeded):
         reason = " ".join(one.sentence for one in rollouts)
     elif succeeded:
-        reason = ""
+        reason = "; ".join(one.sentence for one in find_predictions(steps).values())
     else:
         # KFP 2.17 passes the state of the run without a message, and kfp.local one that names no step.
         errors, unlisted = _find_errors(output_uri, step)
