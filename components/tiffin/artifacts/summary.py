@@ -11,8 +11,10 @@ from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.artifacts.anomalies import ANOMALIES, Anomalies
 from tiffin.artifacts.deployment import DEPLOYMENT, Deployment
+from tiffin.artifacts.drift import DRIFT, Drift
 from tiffin.artifacts.examples import MANIFEST, Manifest
 from tiffin.artifacts.model import TRAINING, Training
+from tiffin.artifacts.monitoring import MONITORING, Monitoring
 from tiffin.artifacts.notes import Note, by_severity
 from tiffin.artifacts.predictions import PREDICTIONS, Predictions
 from tiffin.artifacts.reference import Reference
@@ -38,6 +40,8 @@ _REPORTS: dict[str, tuple[str, type[Any]]] = {
     ROLLOUT: ("rollout", RolloutResult),
     REFERENCE: ("reference", Reference),
     PREDICTIONS: ("predictions", Predictions),
+    MONITORING: ("monitoring", Monitoring),
+    DRIFT: ("drift", Drift),
 }
 
 
@@ -54,12 +58,15 @@ class Step:
     rollout: RolloutResult | None = None
     reference: Reference | None = None
     predictions: Predictions | None = None
+    monitoring: Monitoring | None = None
+    drift: Drift | None = None
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """The notes of its reports."""
         reports = (
             self.examples, self.anomalies, self.model, self.evaluation, self.deployment, self.reference, self.predictions,
+            self.monitoring, self.drift,
         )  # fmt: skip
         return tuple(note for report in reports if report for note in report.notes)
 
@@ -141,6 +148,11 @@ class Summary:
     def predictions(self) -> dict[str, Predictions]:
         """The predictions by name of the step: those of all parts, not of each; once for a folder."""
         return find_predictions(self.steps)
+
+    @property
+    def monitorings(self) -> dict[str, Monitoring]:
+        """The verdicts about models in production by name of the step."""
+        return {name: step.monitoring for name, step in self.steps.items() if step.monitoring}
 
 
 def find_predictions(steps: Mapping[str, Step]) -> dict[str, Predictions]:

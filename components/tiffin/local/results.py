@@ -13,6 +13,7 @@ from rich.text import Text
 
 from tiffin.artifacts import documents
 from tiffin.artifacts.logs import WARNING
+from tiffin.artifacts.monitoring import Monitoring
 from tiffin.artifacts.predictions import Predictions
 from tiffin.artifacts.summary import REPORT_PAGE, RegisteredModel, Summary, noted, read_summary
 from tiffin.artifacts.verdict import Evaluation, Verdict
@@ -29,7 +30,8 @@ _STYLES = {"SUCCEEDED": "bold green", "WAITING": "bold yellow"}
 # Stands for the space inside a pair that must stay on one line.
 _JOINED = "\N{NO-BREAK SPACE}"
 _FROM_SUMMARY = (
-    "data_version", "metrics", "verdict", "model", "serving", "stopped_by", "evaluations", "models", "predictions", "unread",
+    "data_version", "metrics", "verdict", "model", "serving", "stopped_by", "evaluations", "models", "predictions",
+    "monitorings", "unread",
 )  # fmt: skip
 
 
@@ -55,6 +57,7 @@ class Run:
         evaluations: Step name -> evaluation.
         models: Step name -> registered model.
         predictions: Step name -> predictions of a batch.
+        monitorings: Step name -> verdict about a model in production.
         unread: Reports of steps that could not be read, with the reason, one line each.
         warnings: Faults that did not fail a step, such as a lost helper process, one line each.
         left_server: Address of the model server that the run started and left running; None if there is none.
@@ -83,6 +86,7 @@ class Run:
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     models: dict[str, RegisteredModel] = field(default_factory=dict)
     predictions: dict[str, Predictions] = field(default_factory=dict)
+    monitorings: dict[str, Monitoring] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     left_server: str | None = None
@@ -189,6 +193,23 @@ class Run:
                     "location": found.location,
                 }
                 for step, found in self.predictions.items()
+            },
+            "monitorings": {
+                step: {
+                    "model": found.model,
+                    "version": found.version,
+                    "start": found.start,
+                    "end": found.end,
+                    "verdict": found.verdict,
+                    "reason": found.reason,
+                    "action": found.action,
+                    "findings": documents.to_json(found.findings),
+                    "rows": found.rows,
+                    "files": found.files,
+                    "new_files": found.new_files,
+                    "late_files": found.late_files,
+                }
+                for step, found in self.monitorings.items()
             },
             "unread": list(self.unread),
             "warnings": list(self.warnings),
@@ -327,6 +348,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("verdict", printable(run.verdict.reason) if run.verdict and run.state in STATUSES else None),
         *[("model", printable(f"{model.name} version {model.version}")) for model in models],
         ("serving", printable(run.serving or "")),
+        *[("verdict", printable(f"{found.sentence} {found.action}")) for found in run.monitorings.values()],
         *[("output", printable(found.sentence)) for found in run.predictions.values()],
         ("report", printable(relative(run.report)).replace(" ", _JOINED) if run.report else None),
         ("mlflow", printable(run.tracking_uri or "").replace(" ", _JOINED)),

@@ -229,7 +229,8 @@ def test_the_same_log_gives_the_same_bytes(reference, tmp_path, log):
             state=str(tmp_path / f"state {name}"),
             now=NOON - timedelta(minutes=1),
         )
-    first, second = (json.loads((tmp_path / name / "monitoring.json").read_text()) for name in ("one", "two"))
+    texts = ((tmp_path / name / "monitoring.json").read_text().replace(f"state {name}", "") for name in ("one", "two"))
+    first, second = map(json.loads, texts)
     assert first == second
 
 

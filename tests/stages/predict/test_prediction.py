@@ -159,7 +159,7 @@ class TestModel:
         (tmp_path / "empty").mkdir()
         with pytest.raises(InputError, match=f"'taxi'.*'{tmp_path}/empty'"):
             predict(examples(all=2), tmp_path / "out", serving_root=str(tmp_path / "empty"), name="taxi")
-        with pytest.raises(InputError, match="serving_root.*absent"):
+        with pytest.raises(InputError, match=r"serving_root.*absent"):
             predict(examples(all=2), tmp_path / "out", serving_root=str(tmp_path / "absent"), name="taxi")
         with pytest.raises(InputError, match="TIFFIN_SERVING_ROOT"):
             predict(examples(all=2), tmp_path / "out", name="taxi")
@@ -347,7 +347,7 @@ class TestParts:
         shutil.rmtree(shards)
         other = write_examples(tmp_path / "other", {"a": rows(2)}, version="d2")
 
-        with pytest.raises(InputError, match="d2.*d1"):
+        with pytest.raises(InputError, match=r"d2.*d1"):
             complete(other, tmp_path / "done", [found.location])
 
 

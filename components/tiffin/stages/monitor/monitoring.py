@@ -10,7 +10,7 @@ from typing import Any
 
 from tiffin import storage
 from tiffin.artifacts import documents
-from tiffin.artifacts.monitoring import Finding, Monitoring, write_monitoring
+from tiffin.artifacts.monitoring import FOLDER, STATUS, Finding, Monitoring, write_monitoring
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.performance import Performance
 from tiffin.drift.comparison import Sides, compare
@@ -25,11 +25,11 @@ from tiffin.stages.monitor.judging import decide, judge_data, judge_performance,
 from tiffin.stages.monitor.parameters import check_error_share, check_p99_seconds
 from tiffin.stages.monitor.performance import Labels, assess
 from tiffin.stages.monitor.points import make_points
+from tiffin.stages.monitor.status import keep_status
 from tiffin.stages.monitor.windows import Window, find_window, in_utc
 from tiffin.version import __version__
 
 LOG_ROOT = "TIFFIN_LOG_ROOT"
-_FOLDER = "monitoring"
 _LAST = "last.json"
 _HASH = re.compile("[0-9a-f]{64}")
 # Columns whose distances over time are shown.
@@ -100,7 +100,8 @@ def monitor(
     baseline = read_baseline(reference)
     rules = Rules(read_limits(thresholds, baseline.schema, "skew", level), max_error_share, max_p99_seconds)
     root = resolve_log_root(log_root or os.environ.get(LOG_ROOT, ""))
-    place = storage.join(resolve_log_root(state) if state else root, *_own(state, baseline))
+    home = storage.join(resolve_log_root(state) if state else root, *_own(state, baseline))
+    place = storage.join(home, str(baseline.reference.version))
     last = _read_last(place)
     moment = now or datetime.now(UTC)
     span = find_window(window, moment, datetime.fromisoformat(last.end) if last else None)
@@ -110,16 +111,19 @@ def monitor(
     own = find_window(performance_window, moment, None) if performance_window else span
     performance, told = assess(baseline, root, own, labels, place)
     found = _assess(baseline, span, counting, before, rules, root, performance)
-    found = replace(found, notes=(*found.notes, *told))
+    uri = storage.join(home, STATUS)
+    found = replace(found, notes=(*found.notes, *told), status=uri, run_id=baseline.reference.run_id)
     write_monitoring(output, found)
+    # After the result: an attempt that is killed before does all of it again, and counts nothing twice.
+    keep_status(home, found, moment)
     _write_last(place, Last(in_utc(moment), found.verdict))
     return found
 
 
 def _own(state: str, baseline: Baseline) -> tuple[str, ...]:
-    """Return the folders of a version: below the state, or in a folder of the model's log that has no hours."""
-    model, version = baseline.reference.model, str(baseline.reference.version)
-    return (model, version) if state else (model, _FOLDER, version)
+    """Return the folder of a model: below the state, or in a folder of the model's log that has no hours."""
+    model = baseline.reference.model
+    return (model,) if state else (model, FOLDER)
 
 
 def _read_last(place: str) -> Last | None:

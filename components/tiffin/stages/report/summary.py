@@ -61,7 +61,9 @@ def summarize(
     elif rollouts and (stopped_by == "rollout" or succeeded):
         reason = " ".join(one.sentence for one in rollouts)
     elif succeeded:
-        reason = "; ".join(one.sentence for one in find_predictions(steps).values())
+        watched = [found.monitoring for found in steps.values() if found.monitoring]
+        sentences = [one.sentence for one in (*find_predictions(steps).values(), *watched)]
+        reason = " ".join(sentences) if watched else "; ".join(sentences)
     else:
         # KFP 2.17 passes the state of the run without a message, and kfp.local one that names no step.
         errors, unlisted = _find_errors(output_uri, step)

@@ -1,0 +1,60 @@
+"""The status of a model: its last verdict, and since when it holds."""
+
+from datetime import datetime
+
+from tiffin import storage
+from tiffin.artifacts import documents
+from tiffin.artifacts.monitoring import LOOKS, STATUS, Look, Monitoring, Status, Traffic
+from tiffin.errors import Conflict
+from tiffin.stages.monitor.windows import in_utc
+
+_ATTEMPTS = 5
+
+
+def keep_status(place: str, found: Monitoring, made: datetime) -> str:
+    """Store the status of a model, and return its location.
+
+    Args:
+        place: Folder of the model's state.
+        found: The last verdict.
+        made: Time of the run.
+
+    Raises:
+        Conflict: Other processes write it all the time.
+        StorageError: It cannot be read or written.
+    """
+    uri = storage.join(place, STATUS)
+    for attempt in range(_ATTEMPTS):
+        state = storage.read(uri)
+        before = documents.parse(state[0], Status, uri) if state else None
+        try:
+            storage.compare_and_swap(
+                uri, documents.format_document(_next(before, found, made)), state[1] if state else None
+            )
+        except Conflict:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            continue
+        break
+    return uri
+
+
+def _next(before: Status | None, found: Monitoring, made: datetime) -> Status:
+    end = min(found.end, in_utc(made))
+    is_same = before is not None and (before.version, before.verdict) == (found.version, found.verdict)
+    own = [one for one in found.traffic if one.version in (0, found.version) and one.route != "mirror"]
+    latencies = tuple(map(sum, zip(*(one.latencies for one in own), strict=True))) if own else ()
+    together = Traffic(found.version, "", 0, 0, {}, latencies)
+    quality = found.performance
+    compared = next((one for one in quality.compared if one.metric == quality.metric), None) if quality else None
+    looks = (*(before.looks if before else ()), Look(end, found.version, found.verdict))[-LOOKS:]
+    return Status(
+        found.model, found.version, found.verdict, before.since if before and is_same else end, found.start, end, in_utc(made),
+        found.reason, found.action, sum(one.requests for one in own), sum(one.failed for one in own), together.quantile(0.99),
+        found.rows, tuple(one.column for one in (found.skew.columns if found.skew else ()) if one.drifted and one.counts),
+        quality.metric if quality else "",
+        quality.measured.metrics.get(quality.metric) if quality and quality.measured else None,
+        compared.reference if compared else None,
+        quality.estimated.metrics.get(quality.metric) if quality and quality.estimated else None,
+        quality.measured.rows if quality and quality.measured else 0, looks,
+    )  # fmt: skip

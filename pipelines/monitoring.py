@@ -1,0 +1,74 @@
+"""The pipeline that monitors a model in production: from its prediction log and labels to a verdict."""
+
+from typing import Literal
+
+from kfp import dsl
+
+from tiffin import find_reference, monitor_model, summarize_run
+from tiffin.authoring.declaration import pipeline
+from tiffin.authoring.settings import set_up
+
+
+@pipeline(name="monitoring", display_name="Monitor a model in production")
+def monitoring(
+    *,
+    model_name: str = "model",
+    version: int,
+    window: str,
+    log_root: str,
+    labels: str,
+    label_columns: dict,  # type: ignore[type-arg]
+    corrections: Literal["last", "first", "refuse"],
+    tolerance_hours: float,
+    clock_skew_seconds: float,
+    performance_window: str,
+    slices: list,  # type: ignore[type-arg]
+    thresholds: dict,  # type: ignore[type-arg]
+    level: float,
+    max_error_share: float,
+    max_p99_seconds: float,
+    state: str,
+    serving_root: str,
+    tracking_uri: str,
+) -> None:
+    """Compare the requests of a model with its training: traffic, data, predictions and quality; and give a verdict.
+
+    Args:
+        model_name: Name of the model in the registry and in the prediction log.
+        version: Version of the model. 0 for the one in production.
+        state: Folder or bucket that keeps what was counted, and a copy of what the model is compared with. Empty for the folder
+            of the prediction log, without the copy.
+        serving_root: Path or URI that the model servers load from; it is only read. Empty for TIFFIN_SERVING_ROOT of the steps'
+            environment.
+    """
+    # Other defaults and descriptions are taken from the components that the parameters are passed to. A verdict does not fail
+    # the run: it succeeds, and its summary has the verdict. No step is cached: the log changes.
+    end = summarize_run(pipeline="monitoring", tracking_uri=tracking_uri, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+    set_up(end, "Summarize").set_caching_options(False)
+    with dsl.ExitHandler(end, name="run"):
+        found = find_reference(
+            model_name=model_name,
+            version=version,
+            serving_root=serving_root,
+            tracking_uri=tracking_uri,
+            state=state,
+        )
+        set_up(found, "Find the reference", retries=3).set_caching_options(False)
+        monitored = monitor_model(
+            reference=found.outputs["reference"],
+            log_root=log_root,
+            window=window,
+            state=state,
+            thresholds=thresholds,
+            level=level,
+            max_error_share=max_error_share,
+            max_p99_seconds=max_p99_seconds,
+            labels=labels,
+            label_columns=label_columns,
+            corrections=corrections,
+            tolerance_hours=tolerance_hours,
+            clock_skew_seconds=clock_skew_seconds,
+            slices=slices,
+            performance_window=performance_window,
+        )
+        set_up(monitored, "Monitor", size="medium", retries=3, deadline_hours=6).set_caching_options(False)
