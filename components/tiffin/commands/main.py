@@ -37,6 +37,7 @@ COMMANDS = {
     "serve": "Serve the models of local runs over gRPC.",
     "rollout": "Give a version its share of requests, step by step.",
     "gateway": "Divide requests between two versions, and log them.",
+    "monitor": "Show how models in production fare.",
     "predict": "Get predictions from a model server.",
     "sample": "Write sample data, generated deliveries, to a CSV file.",
     "demo": "Train on sample data, serve the model, get a prediction.",

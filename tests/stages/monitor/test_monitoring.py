@@ -124,7 +124,7 @@ class TestVerdicts:
         rng = np.random.default_rng(9)
         for number in range(24):
             rows = draw(rng, 100)
-            write_hour(log, NOON - timedelta(hours=24 - number), {**rows, "km": [None] * 100})
+            write_hour(log, NOON - timedelta(hours=24 - number), {**rows, "km": [float("nan")] * 100})
         found = watch()
         assert found.verdict == "drifted"
         assert ("ANOMALY", "km") in codes(found)

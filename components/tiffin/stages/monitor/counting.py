@@ -158,6 +158,12 @@ class _Part:
             mask = np.asarray(pc.fill_null(holds, False))
             self.skipped[reason] += int((wanted & ~mask).sum())
             wanted &= mask
+        inputs = [array for name, array in found.items() if name.startswith(INPUT)]
+        if inputs:
+            # A request that names no input is of another signature, such as `recipe`.
+            named = np.any([np.asarray(array.is_valid()) for array in inputs], axis=0)
+            self.skipped["signatures"] += int((wanted & ~named).sum())
+            wanted &= named
         self.skipped = +self.skipped
         rows = batch.filter(pa.array(wanted))
         self.rows += rows.num_rows

@@ -216,6 +216,7 @@ def _tell_files(counting: Counting) -> list[Note]:
         "versions": "rows of other versions",
         "mirror": "copies, whose inputs are those of other requests",
         "failed": "rows of failed requests",
+        "signatures": "rows of other signatures",
     }
     notes += [
         Note(f"SKIPPED_{reason.upper()}", f"{texts[reason]} are in the traffic only", count=count)

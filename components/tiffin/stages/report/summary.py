@@ -62,8 +62,8 @@ def summarize(
         reason = " ".join(one.sentence for one in rollouts)
     elif succeeded:
         watched = [found.monitoring for found in steps.values() if found.monitoring]
-        sentences = [one.sentence for one in (*find_predictions(steps).values(), *watched)]
-        reason = " ".join(sentences) if watched else "; ".join(sentences)
+        sentences = [one.sentence for one in find_predictions(steps).values()]
+        reason = " ".join(["; ".join(sentences), *(one.sentence for one in watched)]).strip()
     else:
         # KFP 2.17 passes the state of the run without a message, and kfp.local one that names no step.
         errors, unlisted = _find_errors(output_uri, step)
