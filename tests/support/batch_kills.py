@@ -23,7 +23,7 @@ def main(model: str, examples: str, location: str, log: str) -> None:
     for number in range(1, 1000):
         child = os.fork()
         if not child:
-            _kill_at(number, (location, log))
+            kill_at(number, (location, log))
             predict(
                 examples, f"{location}-artifact", model=model, name="taxi", key="trip", location=location, log=True,
                 log_root=log,
@@ -37,7 +37,8 @@ def main(model: str, examples: str, location: str, log: str) -> None:
             return
 
 
-def _kill_at(number: int, places: tuple[str, ...]) -> None:
+def kill_at(number: int, places: tuple[str, ...]) -> None:
+    """Kill this process at its n-th write below one of the places."""
     count = 0
 
     def see(event: str, arguments: tuple[Any, ...]) -> None:

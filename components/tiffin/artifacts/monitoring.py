@@ -194,7 +194,7 @@ class Monitoring:
         findings: Reasons first.
         files: Files of the log in the window.
         new_files: Those that were counted in this run.
-        late_files: Those of the new ones whose hour had been counted before.
+        late_files: Those of the new ones whose hour had ended at the last run.
         rows: Rows of the version in the window.
         traffic: Requests by version and route.
         anomalies: Violations of the schema.

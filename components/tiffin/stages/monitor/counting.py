@@ -39,7 +39,7 @@ class Counting:
     Attributes:
         hours: Every hour that has files.
         new: Number of files that were counted now.
-        late: Those of them in hours that had been counted before.
+        late: Those of them in hours that had ended at the last run.
         new_rows: Rows of these files.
     """
 
@@ -49,7 +49,7 @@ class Counting:
     new_rows: int
 
 
-def count_log(store: Store, root: str, window: Window, baseline: Baseline) -> Counting:
+def count_log(store: Store, root: str, window: Window, baseline: Baseline, last: datetime | None = None) -> Counting:
     """Count the new files of a window, store the hours, and return them.
 
     Args:
@@ -57,6 +57,7 @@ def count_log(store: Store, root: str, window: Window, baseline: Baseline) -> Co
         root: Root of the prediction log.
         window: The window.
         baseline: Reference of the version.
+        last: Time of the last run. Defaults to none.
 
     Raises:
         Conflict: Other processes count the same hours all the time.
@@ -68,20 +69,21 @@ def count_log(store: Store, root: str, window: Window, baseline: Baseline) -> Co
         by_hour.setdefault(file.hour, []).append(file)
     hours, new, late, rows = [], 0, 0, 0
     for start in window.each_hour():
-        hour, added, added_rows, is_late = _count_hour(store, start, by_hour.get(start, []), baseline)
+        hour, added, added_rows = _count_hour(store, start, by_hour.get(start, []), baseline)
+        is_late = last is not None and start + HOUR <= last
         new, late, rows = new + added, late + added * is_late, rows + added_rows
         if hour.files or hour.findings:
             hours.append(hour)
     return Counting(tuple(hours), new, late, rows)
 
 
-def _count_hour(store: Store, start: datetime, files: list[LogFile], baseline: Baseline) -> tuple[Hour, int, int, bool]:
-    """Return an hour with its new files, their number and rows, and whether it had been counted before."""
+def _count_hour(store: Store, start: datetime, files: list[LogFile], baseline: Baseline) -> tuple[Hour, int, int]:
+    """Return an hour with its new files, and their number and rows."""
     for attempt in range(_ATTEMPTS):
         before, state = store.read(start)
         new = [file for file in files if _name(file) not in before.files]
         if not new:
-            return before, 0, 0, False
+            return before, 0, 0
         after = _add_files(before, new, start, baseline)
         try:
             store.write(after, state)
@@ -91,7 +93,7 @@ def _count_hour(store: Store, start: datetime, files: list[LogFile], baseline: B
                 raise
             continue
         added = sum(after.files.values()) - sum(before.files.values())
-        return after, len(after.files) - len(before.files), added, bool(before.files)
+        return after, len(after.files) - len(before.files), added
     raise AssertionError("unreachable")
 
 

@@ -104,9 +104,10 @@ def monitor(
     place = storage.join(home, str(baseline.reference.version))
     last = _read_last(place)
     moment = now or datetime.now(UTC)
-    span = find_window(window, moment, datetime.fromisoformat(last.end) if last else None)
+    ended = datetime.fromisoformat(last.end) if last else None
+    span = find_window(window, moment, ended)
     store = Store(place, digest_bins(baseline.columns, baseline.outputs))
-    counting = count_log(store, root, span, baseline)
+    counting = count_log(store, root, span, baseline, ended)
     before = count_log(store, root, span.before, baseline)
     own = find_window(performance_window, moment, None) if performance_window else span
     performance, told = assess(baseline, root, own, labels, place)
@@ -196,7 +197,7 @@ def _assess(
 def _tell_files(counting: Counting) -> list[Note]:
     notes = []
     if counting.late:
-        text = "files of the log that came late were added to hours that had been counted before"
+        text = "files of the log came after the hour had been monitored, and were added to it"
         notes.append(Note("LATE_FILES", text, count=counting.late))
     for code in ("UNREADABLE", "FOREIGN", "GONE"):
         if found := [one for hour in counting.hours for one in hour.findings if one.code == code]:
