@@ -10,7 +10,7 @@ from tiffin.artifacts.measures import Interval, Slice
 from tiffin.artifacts.verdict import Check, Evaluation
 from tiffin.errors import InputError
 from tiffin.performance.comparison import Reference, check_bounds, compare, reference_of, reference_of_slice, worse
-from tiffin.performance.measured import Measurement, measure
+from tiffin.performance.measured import Measurement, measure, measure_classes
 from tiffin.performance.ranked import theoretical_error
 from tiffin.quality.outcomes import Outcomes
 
@@ -140,7 +140,6 @@ class TestBounds:
         checks = [
             Check("auc", 0.9, 0.8, True, "", code="SLICE", slice="city = Oslo"),
             Check("auc", 0.9, 0.8, True, "", code="SLICE", slice="city = Bergen"),
-            Check("recall", 0.9, 0.8, True, "", slice="recall of 'x'"),
             Check("size_mb", 1.0, 2.0, True, "", code="SIZE"),
             Check("auc", 0.9, None, True, ""),
         ]
@@ -151,6 +150,19 @@ class TestBounds:
             ("city = Oslo", "BEYOND_BOUND"),
             ("city = Bergen", "UNDEFINED"),
         ]
+
+    @pytest.mark.parametrize(("classes", "code"), [((), "UNDEFINED"), (("no", "yes"), "BEYOND_BOUND")])
+    def test_recall_of_a_class(self, classes, code):
+        """Of 50 rows of the class, 10 are found."""
+        truth = np.repeat([0, 1], 50).astype(np.int8)
+        answer = np.where(np.arange(100) >= 90, 0.9, 0.1).astype(np.float32)
+        found = measure_classes(Outcomes("binary", 2, truth, answer), classes, "seed")
+        check = Check("recall", 0.9, 0.5, True, "", slice="recall of 'yes'")
+
+        assert [(one.name, one.rows, one.recall) for one in found] == [("no", 50, 1.0), ("yes", 50, 0.2)][
+            : len(classes)
+        ]
+        assert [one.code for one in check_bounds([check], Measurement(100, {}, {}, {}), (), found)] == [code]
 
     def test_small_samples_do_not_flip_it(self):
         """A model at 0.85 of which 60 labels came by chance at 0.75 is not beyond a bound of 0.8."""

@@ -18,13 +18,13 @@ from typing import Literal
 
 from scipy.stats import norm
 
-from tiffin.artifacts.measures import Interval, Slice
+from tiffin.artifacts.measures import ClassRecall, Interval, Slice
 from tiffin.artifacts.model import Task
 from tiffin.artifacts.verdict import Check, Evaluation
 from tiffin.errors import InputError, did_you_mean
 from tiffin.performance.measured import Measurement
 from tiffin.performance.ranked import theoretical_error
-from tiffin.quality.definitions import HIGHER_IS_BETTER, METRICS
+from tiffin.quality.definitions import HIGHER_IS_BETTER, METRICS, OF_A_CLASS
 
 LEVEL = 0.01
 # Rows with labels below which nothing is decided, and those of each class for the AUC.
@@ -97,7 +97,7 @@ class BoundCheck:
 
     Attributes:
         metric: Name of the metric.
-        slice: Slice that it is of; empty for all rows.
+        slice: Slice, or class such as `recall of 'late'`, that it is of; empty for all rows.
         value: Value now; None if it is undefined, or the slice has too few rows.
         bound: Minimum where higher is better, and maximum otherwise.
         low: Lower end of the 95 % interval of the value.
@@ -214,22 +214,31 @@ def worse(compared: Sequence[Compared]) -> tuple[Compared, ...]:
 
 
 def check_bounds(
-    checks: Sequence[Check], measured: Measurement, slices: Sequence[Slice] = ()
+    checks: Sequence[Check], measured: Measurement, slices: Sequence[Slice] = (), classes: Sequence[ClassRecall] = ()
 ) -> tuple[BoundCheck, ...]:
-    """Check the bounds that the gate had for metrics, for the calibration error and for slices.
+    """Check the bounds that the gate had for metrics, for the calibration error, for classes and for slices.
 
     Args:
-        checks: Checks of the evaluation; bounds of one class, and of what labels do not show, are left out.
+        checks: Checks of the evaluation; bounds of what labels do not show are left out.
         measured: Metrics of rows with labels.
         slices: Metrics of slices, cut as those of the evaluation. A slice that has too few rows is `UNDEFINED`.
+        classes: Recall of each class. Defaults to none, which leaves bounds of one class `UNDEFINED`.
     """
     by_name = {one.value: one for one in slices}
+    # As the gate names them.
+    by_class = {f"{OF_A_CLASS} of '{one.name}'": one for one in classes}
     found = []
     for check in checks:
         if check.bound is None or check.metric not in HIGHER_IS_BETTER:
             continue
         if check.code in ("BOUND", "CALIBRATION") and not check.slice:
             found.append(_check(check, measured.metrics, measured.intervals, measured.rows))
+        elif check.code == "BOUND":
+            named = by_class.get(check.slice)
+            ends = {check.metric: named.interval} if named and named.interval else {}
+            found.append(
+                _check(check, {check.metric: named.recall if named else None}, ends, named.rows if named else 0)
+            )
         elif check.code == "SLICE":
             one = by_name.get(check.slice)
             found.append(_check(check, one.metrics, one.intervals, one.rows) if one else _check(check, {}, {}, 0))
