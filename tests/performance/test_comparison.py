@@ -82,7 +82,14 @@ def test_exact_values():
     assert one(compare(measured(log_loss=0.41, errors={"log_loss": 0.0}), TRAINING), "log_loss").p_value == 0
 
 
-@pytest.mark.parametrize(("options", "match"), [({"watched": ("acu",)}, "'auc'"), ({"level": 0.5}, "level")])
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"watched": ("acu",)}, "'auc'"),
+        ({"watched": ("calibration_error",)}, "calibration_error"),
+        ({"level": 0.5}, "level"),
+    ],
+)
 def test_options(options, match):
     with pytest.raises(InputError, match=match):
         compare(measured(auc=0.5), TRAINING, **options)
@@ -134,6 +141,13 @@ class TestBounds:
     )
     def test_maximum(self, value, low, code):
         assert self.check(Check("log_loss", 0.3, 0.4, True, ""), value, low, 0.6) == code
+
+    @pytest.mark.parametrize(("rows", "code"), [(99, "UNCLEAR"), (100, "BEYOND_BOUND")])
+    def test_calibration_error_needs_as_many_rows(self, rows, code):
+        check = Check("calibration_error", 0.01, 0.05, True, "", rows=100, code="CALIBRATION")
+        given = Measurement(rows, {"calibration_error": 0.1}, {"calibration_error": Interval(0.08, 0.12)}, {})
+
+        assert check_bounds([check], given)[0].code == code
 
     def test_slices_and_what_labels_do_not_show(self):
         part = Slice(("city",), "city = Oslo", 50, {"auc": 0.6}, {"auc": Interval(0.5, 0.7)})

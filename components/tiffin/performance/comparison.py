@@ -8,7 +8,8 @@ With the value at training T and its standard error t, and the value now V and i
 A metric is worse if p is at most the level. The level is divided by the number of metrics that are watched (Bonferroni), so
 that one look has a false alarm among them with at most this probability; other metrics are shown and decide nothing.
 
-A bound is violated only if the 95 % interval is beyond it as a whole.
+A bound is violated only if the 95 % interval is beyond it as a whole. The calibration error of few rows is larger, by the noise
+of its bins: it is not compared with training, and violates its bound only on as many rows as the evaluation had.
 """
 
 import math
@@ -34,6 +35,8 @@ WATCHED: dict[Task, tuple[str, ...]] = {
     "multiclass": ("log_loss", "accuracy"),
     "regression": ("rmse", "mae"),
 }
+
+_NOISY = "calibration_error"
 
 Code = Literal[
     "AS_AT_TRAINING", "WORSE_THAN_TRAINING", "BETTER_THAN_TRAINING", "TOO_FEW_ROWS", "UNDEFINED", "NO_REFERENCE"
@@ -154,7 +157,7 @@ def compare(
     Raises:
         InputError: A watched metric is not one of the task, or the level is out of range.
     """
-    names = METRICS[reference.task]
+    names = tuple(name for name in METRICS[reference.task] if name != _NOISY)
     chosen = tuple(dict.fromkeys(WATCHED[reference.task] if watched is None else watched))
     for name in chosen:
         if name not in names:
@@ -254,6 +257,8 @@ def _check(
         code = "UNDEFINED"
     elif (value >= bound) if HIGHER_IS_BETTER[check.metric] else (value <= bound):
         code = "WITHIN_BOUND"
+    elif check.metric == _NOISY and rows < (check.rows or 0):
+        code = "UNCLEAR"
     elif ends is not None and ((ends.high < bound) if HIGHER_IS_BETTER[check.metric] else (ends.low > bound)):
         code = "BEYOND_BOUND"
     else:
