@@ -99,13 +99,13 @@ class TestColumns:
         assert read(tmp_path, by="key")[1][0][0] == "k"
 
     def test_unknown_name_in_mapping(self, tmp_path):
-        with pytest.raises(InputError, match=r"'labels'.*Did you mean 'label'"):
+        with pytest.raises(InputError, match=r"'labels'.*'label'\?"):
             read(tmp_path, {"labels": "late"})
 
     def test_missing_everywhere(self, tmp_path):
         (tmp_path / "a.csv").write_text("key,lable\nx,1\n")
 
-        with pytest.raises(InputError, match=r"no column label.*'lable'|did you mean 'lable'"):
+        with pytest.raises(InputError, match="key, lable"):
             read(tmp_path)
 
     def test_missing_in_one_file(self, tmp_path):
