@@ -11,7 +11,7 @@ from tiffin.artifacts.performance import Measurement
 from tiffin.artifacts.verdict import Check, Evaluation
 from tiffin.errors import InputError
 from tiffin.performance.comparison import Reference, check_bounds, compare, reference_of, reference_of_slice, worse
-from tiffin.performance.measured import measure
+from tiffin.performance.measured import measure, measure_classes
 from tiffin.performance.ranked import theoretical_error
 from tiffin.quality.outcomes import Outcomes
 
@@ -83,7 +83,14 @@ def test_exact_values():
     assert one(compare(measured(log_loss=0.41, errors={"log_loss": 0.0}), TRAINING), "log_loss").p_value == 0
 
 
-@pytest.mark.parametrize(("options", "match"), [({"watched": ("acu",)}, "'auc'"), ({"level": 0.5}, "level")])
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"watched": ("acu",)}, "'auc'"),
+        ({"watched": ("calibration_error",)}, "calibration_error"),
+        ({"level": 0.5}, "level"),
+    ],
+)
 def test_options(options, match):
     with pytest.raises(InputError, match=match):
         compare(measured(auc=0.5), TRAINING, **options)
@@ -136,12 +143,18 @@ class TestBounds:
     def test_maximum(self, value, low, code):
         assert self.check(Check("log_loss", 0.3, 0.4, True, ""), value, low, 0.6) == code
 
+    @pytest.mark.parametrize(("rows", "code"), [(99, "UNCLEAR"), (100, "BEYOND_BOUND")])
+    def test_calibration_error_needs_as_many_rows(self, rows, code):
+        check = Check("calibration_error", 0.01, 0.05, True, "", rows=100, code="CALIBRATION")
+        given = Measurement(rows, {"calibration_error": 0.1}, {"calibration_error": Interval(0.08, 0.12)}, {})
+
+        assert check_bounds([check], given)[0].code == code
+
     def test_slices_and_what_labels_do_not_show(self):
         part = Slice(("city",), "city = Oslo", 50, {"auc": 0.6}, {"auc": Interval(0.5, 0.7)})
         checks = [
             Check("auc", 0.9, 0.8, True, "", code="SLICE", slice="city = Oslo"),
             Check("auc", 0.9, 0.8, True, "", code="SLICE", slice="city = Bergen"),
-            Check("recall", 0.9, 0.8, True, "", slice="recall of 'x'"),
             Check("size_mb", 1.0, 2.0, True, "", code="SIZE"),
             Check("auc", 0.9, None, True, ""),
         ]
@@ -152,6 +165,19 @@ class TestBounds:
             ("city = Oslo", "BEYOND_BOUND"),
             ("city = Bergen", "UNDEFINED"),
         ]
+
+    @pytest.mark.parametrize(("classes", "code"), [((), "UNDEFINED"), (("no", "yes"), "BEYOND_BOUND")])
+    def test_recall_of_a_class(self, classes, code):
+        """Of 50 rows of the class, 10 are found."""
+        truth = np.repeat([0, 1], 50).astype(np.int8)
+        answer = np.where(np.arange(100) >= 90, 0.9, 0.1).astype(np.float32)
+        found = measure_classes(Outcomes("binary", 2, truth, answer), classes, "seed")
+        check = Check("recall", 0.9, 0.5, True, "", slice="recall of 'yes'")
+
+        assert [(one.name, one.rows, one.recall) for one in found] == [("no", 50, 1.0), ("yes", 50, 0.2)][
+            : len(classes)
+        ]
+        assert [one.code for one in check_bounds([check], Measurement(100, {}, {}, {}), (), found)] == [code]
 
     def test_small_samples_do_not_flip_it(self):
         """A model at 0.85 of which 60 labels came by chance at 0.75 is not beyond a bound of 0.8."""

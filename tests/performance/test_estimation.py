@@ -1,11 +1,12 @@
 """Performance without labels, of classifications."""
 
+from dataclasses import replace
 from math import log
 
 import numpy as np
 import pytest
 
-from support.drifting import binary, multiclass
+from support.drifting import binary, multiclass, sigmoid
 from tiffin.artifacts.measures import Calibration
 from tiffin.performance.calibrated import IDENTITY, find_map
 from tiffin.performance.estimation import ESTIMATED, estimate
@@ -74,6 +75,12 @@ class TestByHand:
         assert estimate(score, IDENTITY, "a").intervals != estimate(score, IDENTITY, "b").intervals
 
 
+def bent(outcomes):
+    """Return outcomes whose log odds are far too near to 0 beyond 1, and too far from it below."""
+    odds = np.log(outcomes.answer) - np.log1p(-outcomes.answer)
+    return replace(outcomes, answer=sigmoid(1.5 * np.cbrt(odds)))
+
+
 class TestDrift:
     TRAINING = 10_000
 
@@ -90,7 +97,16 @@ class TestDrift:
         for name in ("accuracy", "brier", "log_loss"):
             assert found.metrics[name] == pytest.approx(realised[name], abs=0.03)
 
-    @pytest.mark.parametrize("shift", [-1.0, 1.0])
+    @pytest.mark.parametrize("drift", [{"shift": -1.0}, {"shift": 1.0}, {"spread": 0.5}, {"spread": 1.5}])
+    def test_with_a_calibration_that_is_no_line(self, drift):
+        rng = np.random.default_rng(6)
+        known = find_map(calibration.measure(bent(binary(rng, self.TRAINING))))
+        now = bent(binary(rng, 30_000, **drift))
+
+        assert known.fit is None
+        assert estimate(now.answer, known).metrics["auc"] == pytest.approx(metrics.measure(now)["auc"], abs=0.02)
+
+    @pytest.mark.parametrize("shift", [-2.0, -1.0, 1.0, 2.0])
     def test_with_the_labels_of_earlier_rows(self, shift):
         rng = np.random.default_rng(4)
         known = find_map(None, binary(rng, self.TRAINING, confidence=1.5))

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,7 +50,7 @@ class TestFiles:
             ("a.tsv", b"key\tlabel\nx\t1\n"),
             ("a.csv", b"key;label\r\nx;1\r\n"),
             ("a.csv", b'\xef\xbb\xbf"key","label"\n"x","1"'),
-            ("a.csv.gz", gzip.compress(b"key,label\nx,1\n")),
+            ("a.csv.gz", gzip.compress(b"key,label\nx,1\n", mtime=0)),
             ("[a]*.csv", b"key,label\nx,1\n"),
         ],
     )
@@ -98,13 +99,13 @@ class TestColumns:
         assert read(tmp_path, by="key")[1][0][0] == "k"
 
     def test_unknown_name_in_mapping(self, tmp_path):
-        with pytest.raises(InputError, match=r"'labels'.*Did you mean 'label'"):
+        with pytest.raises(InputError, match=r"'labels'.*'label'\?"):
             read(tmp_path, {"labels": "late"})
 
     def test_missing_everywhere(self, tmp_path):
         (tmp_path / "a.csv").write_text("key,lable\nx,1\n")
 
-        with pytest.raises(InputError, match=r"no column label.*'lable'|did you mean 'lable'"):
+        with pytest.raises(InputError, match="key, lable"):
             read(tmp_path)
 
     def test_missing_in_one_file(self, tmp_path):
@@ -197,7 +198,11 @@ class TestDamage:
             ("a.csv", b"key,,label\nx,1,2\n", "UNREADABLE"),
             ("a.csv", b"label,label,key\n1,2,x\n", "UNREADABLE"),
             ("a.csv", bytes(range(256)) * 10, "UNREADABLE"),
-            ("a.csv.gz", gzip.compress(b"key,label\n" + os.urandom(9000))[:2000], "UNREADABLE"),
+            (
+                "a.csv.gz",
+                gzip.compress(b"key,label\n" + random.Random(1).randbytes(9000), mtime=0)[:2000],
+                "UNREADABLE",
+            ),
             ("a.csv.gz", b"\x1f\x8bnot a gzip file", "UNREADABLE"),
             ("a.parquet", b"PAR1 and nothing more", "UNREADABLE"),
             ("a.parquet", b"no", "UNREADABLE"),

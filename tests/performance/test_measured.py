@@ -109,10 +109,12 @@ class TestPeriods:
             ("14:00", "15:00", 1),
         ]
         assert [one.measured.metrics["accuracy"] for one in found] == [pytest.approx(1 / 3), 1, 0]
+        assert all(one.whole for one in found)
 
     def test_days_start_at_midnight_and_end_with_the_window(self):
         found = list(measure_periods(rows_at([0, 12 * 3600]), 86_400, end=START + 20 * 3_600_000_000))
 
+        assert [one.whole for one in found] == [False, False]
         assert [(one.start[8:16], one.end[8:16]) for one in found] == [
             ("01T12:00", "02T00:00"),
             ("02T00:00", "02T08:00"),

@@ -50,7 +50,7 @@ def test_decimals():
 
 
 def test_nothing_changes():
-    with pytest.raises(InputError, match="Correct the query"):
+    with pytest.raises(InputError, match="TIFFIN_LABELS_URL"):
         read("WITH gone AS (DELETE FROM orders RETURNING id) SELECT id AS key, 1 AS label FROM gone")
 
     assert read("SELECT id AS key, 1 AS label FROM orders")[0].rows == 30_000

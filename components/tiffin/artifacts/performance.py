@@ -41,12 +41,14 @@ class Period:
         end: End, not included.
         answers: Number of answers.
         measured: Metrics of those with a label.
+        whole: Whether the window has the whole period. Only whole periods are for the record: others change with the window.
     """
 
     start: str
     end: str
     answers: int
     measured: Measurement
+    whole: bool = True
 
     @property
     def coverage(self) -> float:
@@ -92,7 +94,7 @@ class BoundCheck:
 
     Attributes:
         metric: Name of the metric.
-        slice: Slice that it is of; empty for all rows.
+        slice: Slice, or class such as `recall of 'late'`, that it is of; empty for all rows.
         value: Value now; None if it is undefined, or the slice has too few rows.
         bound: Minimum where higher is better, and maximum otherwise.
         low: Lower end of the 95 % interval of the value.

@@ -1,9 +1,10 @@
 """Maps from the model's probabilities to calibrated ones, from which performance without labels is estimated.
 
     evaluation  the calibration curve of the evaluation: logit(c) = a + b logit(p), fitted to its bins by maximum likelihood.
-                If the bins deviate from it (chi-squared test at 1 %), the map goes through the bins instead, linear in log
-                odds between them and with the slope b beyond; bins that fall are pooled (isotonic regression).
-    labels      isotonic regression of scikit-learn on rows of the log with labels, if there are 1,000 of them, 100 of each side,
+                If the bins deviate from it (chi-squared test at 1 %), the map goes through the bins instead: they are pooled
+                where they fall (isotonic regression of scikit-learn), between them it is linear in log odds, and beyond them
+                it has the slope of the outer bins.
+    labels      the same with rows of the log that have labels, in up to 100 bins, if there are 1,000 of them, 100 of each side,
                 and no fewer than the evaluation had. They should be from before the time that is estimated: labels from a time
                 when the relation of inputs and labels has changed would hide the change.
     identity    the probabilities as they are, if there is no calibration curve.
@@ -31,6 +32,9 @@ _FITS = 0.01
 # Log odds at which a map of the evaluation bends; float32 has no probabilities below 1 beyond 16.
 _ODDS = np.linspace(-17, 17, 273)
 _STEPS, _LARGEST_STEP = 50, 5.0
+_SAME = np.array([0.0, 1.0])
+# Rows of a bin of labels, and bins of them.
+_BIN_ROWS, _MOST_BINS = 100, 100
 
 
 @dataclass(frozen=True)
@@ -96,19 +100,26 @@ def find_map(curve: Calibration | None, labelled: Outcomes | None = None) -> Cal
     if labelled is not None and labelled.rows >= least:
         probability, hit = calibration.confidence(labelled)
         if min(hit.sum(), (~hit).sum()) >= LEAST_OF_A_SIDE:
-            return _from_rows(labelled, probability, hit)
+            return _from_curve(_fine_curve(probability, hit), "labels")
     if curve is None or not curve.rows:
         return IDENTITY
-    return _from_curve(curve)
+    return _from_curve(curve, "evaluation")
 
 
-def _from_rows(labelled: Outcomes, probability: np.ndarray, hit: np.ndarray) -> CalibrationMap:
-    fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(probability, hit.astype(np.float64))
-    x, y = fitted.X_thresholds_.tolist(), fitted.y_thresholds_.tolist()
-    return CalibrationMap("labels", labelled.rows, tuple(x), tuple(y), bins=calibration.measure(labelled))
+def _fine_curve(probability: np.ndarray, hit: np.ndarray) -> Calibration:
+    """Return a calibration curve of more bins than that of an evaluation: of 100 rows or more, at most 100 bins."""
+    bins = min(_MOST_BINS, len(hit) // _BIN_ROWS)
+    edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1]))
+    place = np.searchsorted(edges, probability)
+    rows = np.bincount(place, minlength=len(edges) + 1)
+    filled = np.flatnonzero(rows)
+    predicted, observed = (
+        np.bincount(place, values, len(rows))[filled] / rows[filled] for values in (probability, hit.astype(np.float64))
+    )
+    return Calibration(tuple(predicted.tolist()), tuple(observed.tolist()), tuple(rows[filled].tolist()))
 
 
-def _from_curve(curve: Calibration) -> CalibrationMap:
+def _from_curve(curve: Calibration, source: Source) -> CalibrationMap:
     order = np.argsort(curve.predicted, kind="stable")
     predicted, observed, rows = (
         np.array(one, np.float64)[order] for one in (curve.predicted, curve.observed, curve.rows)
@@ -123,12 +134,17 @@ def _from_curve(curve: Calibration) -> CalibrationMap:
         # A bin without any hit, or with hits only, as of one more row of both.
         levels = _log_odds((pooled * rows + 0.5) / (rows + 1))
         mapped = np.interp(_ODDS, odds, np.maximum.accumulate(levels))
-        mapped += line[1] * (np.minimum(_ODDS - odds[0], 0) + np.maximum(_ODDS - odds[-1], 0))
-        return CalibrationMap("evaluation", total, knots, _with_ends(mapped), bins=curve)
+        # Beyond the bins, the slope is that of the outer fifth of the rows.
+        outer = max(3, len(odds) // 5)
+        low, high = (
+            _fit(odds[part], observed[part], rows[part], line)[0][1] for part in (slice(outer), slice(-outer, None))
+        )
+        mapped += low * np.minimum(_ODDS - odds[0], 0) + high * np.maximum(_ODDS - odds[-1], 0)
+        return CalibrationMap(source, total, knots, _with_ends(mapped), bins=curve)
     mapped = line[0] + line[1] * _ODDS
     first, both, second = covariance[0, 0], covariance[0, 1], covariance[1, 1]
     spread = (float(first), float(both), float(second))
-    return CalibrationMap("evaluation", total, knots, _with_ends(mapped), (float(line[0]), float(line[1])), spread)
+    return CalibrationMap(source, total, knots, _with_ends(mapped), (float(line[0]), float(line[1])), spread)
 
 
 def _with_ends(odds: np.ndarray) -> tuple[float, ...]:
@@ -136,13 +152,16 @@ def _with_ends(odds: np.ndarray) -> tuple[float, ...]:
     return (shares[0], *shares, shares[-1])
 
 
-def _fit(odds: np.ndarray, observed: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fit(
+    odds: np.ndarray, observed: np.ndarray, rows: np.ndarray, start: np.ndarray = _SAME
+) -> tuple[np.ndarray, np.ndarray]:
     """Return a and b of the line of log odds, and their covariance, by Newton's method.
 
-    The prior of a and b is normal around the identity, 0 and 1, with variance 1, so that bins that say nothing of b leave it.
+    The prior of a and b is normal around `start`, by default the identity, 0 and 1, with variance 1, so that bins that say
+    nothing of b leave it.
     """
     design = np.stack([np.ones_like(odds), odds], axis=1)
-    start = line = np.array([0.0, 1.0])
+    line = start
     for _ in range(_STEPS):
         share = expit(design @ line)
         slope = design.T @ (rows * (observed - share)) - (line - start)

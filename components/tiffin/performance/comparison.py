@@ -8,7 +8,8 @@ With the value at training T and its standard error t, and the value now V and i
 A metric is worse if p is at most the level. The level is divided by the number of metrics that are watched (Bonferroni), so
 that one look has a false alarm among them with at most this probability; other metrics are shown and decide nothing.
 
-A bound is violated only if the 95 % interval is beyond it as a whole.
+A bound is violated only if the 95 % interval is beyond it as a whole. The calibration error of few rows is larger, by the noise
+of its bins: it is not compared with training, and violates its bound only on as many rows as the evaluation had.
 """
 
 import math
@@ -17,13 +18,13 @@ from dataclasses import dataclass
 
 from scipy.stats import norm
 
-from tiffin.artifacts.measures import Interval, Slice
+from tiffin.artifacts.measures import ClassRecall, Interval, Slice
 from tiffin.artifacts.model import Task
 from tiffin.artifacts.performance import BoundCheck, BoundCode, Compared, ComparedCode, Measurement
 from tiffin.artifacts.verdict import Check, Evaluation
 from tiffin.errors import InputError, did_you_mean
 from tiffin.performance.ranked import theoretical_error
-from tiffin.quality.definitions import HIGHER_IS_BETTER, METRICS
+from tiffin.quality.definitions import HIGHER_IS_BETTER, METRICS, OF_A_CLASS
 
 LEVEL = 0.01
 # Rows with labels below which nothing is decided, and those of each class for the AUC.
@@ -33,6 +34,8 @@ WATCHED: dict[Task, tuple[str, ...]] = {
     "multiclass": ("log_loss", "accuracy"),
     "regression": ("rmse", "mae"),
 }
+
+_NOISY = "calibration_error"
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def compare(
     Raises:
         InputError: A watched metric is not one of the task, or the level is out of range.
     """
-    names = METRICS[reference.task]
+    names = tuple(name for name in METRICS[reference.task] if name != _NOISY)
     chosen = tuple(dict.fromkeys(WATCHED[reference.task] if watched is None else watched))
     for name in chosen:
         if name not in names:
@@ -150,22 +153,31 @@ def worse(compared: Sequence[Compared]) -> tuple[Compared, ...]:
 
 
 def check_bounds(
-    checks: Sequence[Check], measured: Measurement, slices: Sequence[Slice] = ()
+    checks: Sequence[Check], measured: Measurement, slices: Sequence[Slice] = (), classes: Sequence[ClassRecall] = ()
 ) -> tuple[BoundCheck, ...]:
-    """Check the bounds that the gate had for metrics, for the calibration error and for slices.
+    """Check the bounds that the gate had for metrics, for the calibration error, for classes and for slices.
 
     Args:
-        checks: Checks of the evaluation; bounds of one class, and of what labels do not show, are left out.
+        checks: Checks of the evaluation; bounds of what labels do not show are left out.
         measured: Metrics of rows with labels.
         slices: Metrics of slices, cut as those of the evaluation. A slice that has too few rows is `UNDEFINED`.
+        classes: Recall of each class. Defaults to none, which leaves bounds of one class `UNDEFINED`.
     """
     by_name = {one.value: one for one in slices}
+    # As the gate names them.
+    by_class = {f"{OF_A_CLASS} of '{one.name}'": one for one in classes}
     found = []
     for check in checks:
         if check.bound is None or check.metric not in HIGHER_IS_BETTER:
             continue
         if check.code in ("BOUND", "CALIBRATION") and not check.slice:
             found.append(_check(check, measured.metrics, measured.intervals, measured.rows))
+        elif check.code == "BOUND":
+            named = by_class.get(check.slice)
+            ends = {check.metric: named.interval} if named and named.interval else {}
+            found.append(
+                _check(check, {check.metric: named.recall if named else None}, ends, named.rows if named else 0)
+            )
         elif check.code == "SLICE":
             one = by_name.get(check.slice)
             found.append(_check(check, one.metrics, one.intervals, one.rows) if one else _check(check, {}, {}, 0))
@@ -181,6 +193,8 @@ def _check(
         code = "UNDEFINED"
     elif (value >= bound) if HIGHER_IS_BETTER[check.metric] else (value <= bound):
         code = "WITHIN_BOUND"
+    elif check.metric == _NOISY and rows < (check.rows or 0):
+        code = "UNCLEAR"
     elif ends is not None and ((ends.high < bound) if HIGHER_IS_BETTER[check.metric] else (ends.low > bound)):
         code = "BEYOND_BOUND"
     else:

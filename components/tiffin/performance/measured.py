@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from tiffin.artifacts.measures import Slice
+from tiffin.artifacts.measures import ClassRecall, Slice
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.performance import Measurement, Period
 from tiffin.performance.ranked import auc_error
@@ -38,6 +38,25 @@ def measure(outcomes: Outcomes, *seed: object, rounds: int = bootstrap.ROUNDS) -
     if outcomes.task == "binary" and values["auc"] is not None:
         errors["auc"] = auc_error(outcomes.truth == 1, outcomes.answer)
     return Measurement(outcomes.rows, values, ends, errors)
+
+
+def measure_classes(outcomes: Outcomes, classes: Sequence[str], *seed: object) -> tuple[ClassRecall, ...]:
+    """Return the recall of each class, as the evaluation has it; none for a regression.
+
+    Args:
+        outcomes: Labels and predictions.
+        classes: Names of the classes, in the order of the model's outputs.
+        *seed: Names that the intervals depend on.
+    """
+    if outcomes.task == "regression" or not outcomes.rows:
+        return ()
+    matrix = metrics.confusion(outcomes)
+    drawn = intervals.recall_samples(matrix, bootstrap.seeded(*seed, "recall"))
+    values, rows = metrics.recalls(matrix), matrix.sum(axis=1).tolist()
+    return tuple(
+        ClassRecall(name, rows[place], values[place], bootstrap.interval(values[place], drawn[:, place], 0, 1))
+        for place, name in enumerate(classes)
+    )
 
 
 def choose_length(rows: Rows) -> int:
@@ -75,7 +94,8 @@ def measure_periods(
         wanted = mask_between(rows, begin - first, begin - first + length)
         last = begin + length if end is None else min(begin + length, end // 1_000_000)
         measured = measure(rows.outcomes(wanted), *seed, begin, rounds=rounds)
-        yield Period(_moment(max(begin, first)), _moment(last), int(wanted.sum()), measured)
+        is_whole = begin * 1_000_000 >= rows.start and last == begin + length
+        yield Period(_moment(max(begin, first)), _moment(last), int(wanted.sum()), measured, is_whole)
 
 
 def measure_slices(

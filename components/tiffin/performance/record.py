@@ -6,7 +6,7 @@
     covered     share of the realised values inside the 95 % interval of the estimate
 
 An estimate stays as it was first made, before its labels came; later looks at the same period only add what was realised, so
-that adding the same period again changes nothing.
+that adding the same period again changes nothing. Periods should be whole ones of the same length.
 """
 
 from collections.abc import Iterable
