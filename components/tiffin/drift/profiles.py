@@ -109,15 +109,19 @@ def count_numbers(values: np.ndarray, edges: tuple[float, ...], *, missing: int 
     """Return the profile of numbers.
 
     Args:
-        values: Numbers, of any shape; NaN counts as missing, an infinity is in the first or the last bin.
+        values: Numbers, of any shape; NaN counts as missing, an infinity is in the first or the last bin. Edges are compared with
+            float32 as float32: 7.31 is still at the edge 7.31, and not above it.
         edges: Upper edges of the bins, growing.
         missing: Rows without a value, which `values` does not have. Defaults to 0.
         logical: What integers stand for. Defaults to plain numbers.
     """
-    numbers = np.asarray(values, np.float64).ravel()
+    numbers = np.asarray(values).ravel()
+    numbers = numbers if numbers.dtype == np.float32 else numbers.astype(np.float64)
     is_nan = np.isnan(numbers)
-    known = numbers[~is_nan]
-    counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
+    known = numbers[~is_nan] if is_nan.any() else numbers
+    with np.errstate(over="ignore"):
+        places = np.asarray(edges, np.float64).astype(numbers.dtype)
+    counts = np.bincount(np.searchsorted(places, known, side="left"), minlength=len(edges) + 1)
     low, high = (float(known.min()), float(known.max())) if len(known) else (np.nan, np.nan)
     return Numbers(
         len(numbers) + missing, missing + int(is_nan.sum()), edges, tuple(counts.tolist()), low, high, logical

@@ -55,7 +55,10 @@ def _count(column: pa.Array, like: Profile) -> Profile | None:
         column = _read_times(column)
     elif is_text or pa.types.is_dictionary(kind):
         return _count_texts(column, like.counts if isinstance(like, Texts) else {})
-    values = column.drop_null().cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    kept = column.drop_null() if column.null_count else column
+    if not pa.types.is_float32(kind):
+        kept = kept.cast(pa.float64(), safe=False)
+    values = kept.to_numpy(zero_copy_only=False)
     edges = like.edges if isinstance(like, Numbers) else ()
     logical = like.logical if isinstance(like, Numbers) else ""
     return count_numbers(values, edges, missing=column.null_count, logical=logical)

@@ -20,7 +20,7 @@ from tiffin.performance.estimation import estimate
 from tiffin.performance.joining import Joining, join
 from tiffin.performance.label_sources import LabelTable, read_labels
 from tiffin.performance.losses import estimate_losses, fit_losses, losses_of
-from tiffin.performance.measured import choose_length, measure, measure_periods, measure_slices
+from tiffin.performance.measured import choose_length, measure, measure_classes, measure_periods, measure_slices
 from tiffin.performance.record import extend, make_entries, summarize
 from tiffin.performance.rows import Rows, read_rows
 from tiffin.performance.workspace import Workspace, open_workspace
@@ -133,7 +133,8 @@ def _measure(
         else None
     )
     compared = compare(measured, known, counts=counts) if measured and known else ()
-    bounds = check_bounds(evaluation.checks, measured, slices) if measured and evaluation else ()
+    recalls = measure_classes(outcomes, baseline.classes, seed) if measured and baseline.classes else ()
+    bounds = check_bounds(evaluation.checks, measured, slices, recalls) if measured and evaluation else ()
     estimator = _Estimator(baseline, answers, joining, rows)
     estimated = estimator.all()
     diagnosis: Diagnosis | None = None
