@@ -135,6 +135,7 @@ bench: setup ## Run the benchmarks and compare with other tools. LONG=--long for
 	@TF_CPP_MIN_LOG_LEVEL=3 .venvs/data/bin/python tests/benchmarks/real_data.py 2>/dev/null
 	@.venvs/sdk/bin/python tests/benchmarks/client.py
 	@.venvs/sdk/bin/python tests/benchmarks/defaults.py
+	@.venvs/sdk/bin/python tests/benchmarks/batch.py
 	@TF_CPP_MIN_LOG_LEVEL=3 .venvs/model/bin/python tests/benchmarks/memory.py
 	@.venvs/model/bin/python tests/benchmarks/serving.py
 	@.venvs/sdk/bin/python tests/benchmarks/rollout_load.py

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/batch.py [--rows N]
 
-It runs in the environment `dev`, trains a model in a temporary folder, and predicts with it: with the pipeline batch_prediction,
+It trains a model in a temporary folder, and predicts with it: with the pipeline batch_prediction,
 with predict_batch alone at a tenth of the rows and all, and with what one would write by hand: MLflow's `pyfunc` of the same
 model, and the SavedModel over chunks of pandas. Without the taxi data beside the checkout, rows of sample:deliveries are used.
 """

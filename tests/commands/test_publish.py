@@ -52,7 +52,8 @@ def test_without_names_every_pipeline_is_published(backend: kfp_backend.Server) 
     assert status == 0
     assert [line.partition(":")[0] for line in errors.splitlines()] == ["warning"]
     assert output.count('"new": true') == len(pipeline_names())
-    assert [one["name"] for one in backend.state()["pipelines"].values()] == pipeline_names()
+    names = [name.replace("_", "-") for name in pipeline_names()]
+    assert [one["name"] for one in backend.state()["pipelines"].values()] == names
 
 
 def test_mounts_of_the_environment_apply_to_the_pipelines_that_have_the_step(

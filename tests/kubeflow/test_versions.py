@@ -18,20 +18,23 @@ ComponentRef: name
 ComponentSpec: dag executor_label input_definitions output_definitions
 ConfigMapAsEnv: config_map_name config_map_name_parameter key_to_env optional
 ConfigMapKeyToEnvMap: config_map_key env_var
-DagSpec: tasks
+DagSpec: outputs tasks
 DagOutputsSpec: artifacts parameters
 DagOutputParameterSpec: value_from_parameter value_from_oneof
 ExecutorSpec: container
 InputArtifactSpec: component_input_artifact task_output_artifact
 InputParameterSpec: component_input_parameter runtime_value task_final_status task_output_parameter
+ItemsSpec: input_parameter
 KubernetesExecutorConfig: active_deadline_seconds config_map_as_env secret_as_env security_context
+ParameterIteratorSpec: item_input items
+ParameterSelectorSpec: output_parameter_key producer_subtask
 ParameterSpec: default_value description is_optional literals parameter_type
 PipelineContainerSpec: args command env image resources
 PipelineDeploymentConfig: executors
 PipelineInfo: description display_name name
 PipelineSpec: components deployment_spec pipeline_info root schema_version sdk_version
 PipelineTaskInfo: name
-PipelineTaskSpec: caching_options component_ref dependent_tasks inputs retry_policy task_info trigger_policy
+PipelineTaskSpec: caching_options component_ref dependent_tasks inputs parameter_iterator retry_policy task_info trigger_policy
 ResourceSpec: accelerator cpu_limit cpu_request memory_limit memory_request
 ResourceSpec: resource_cpu_limit resource_cpu_request resource_memory_limit resource_memory_request
 RetryPolicy: backoff_duration backoff_factor backoff_max_duration max_retry_count

@@ -5,10 +5,13 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support.fares import RECIPE, read_json, rows, save
 from support.written import table, write_examples
@@ -374,6 +377,22 @@ class TestUnits:
         assert [unit[1:] for unit in self.divide(tmp_path, [2, 3, 4, 9, 1])] == [
             ((0, 1), 0, 5), ((2,), 5, 4), ((3,), 9, 9), ((4,), 18, 1),
         ]  # fmt: skip
+
+    @given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 12))
+    def test_have_each_row_once(self, groups, most):
+        rows = [SimpleNamespace(num_rows=count) for count in groups]
+        file = SimpleNamespace(num_row_groups=len(rows), metadata=SimpleNamespace(row_group=rows.__getitem__))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(units, "UNIT_ROWS", most)
+            found = units.divide(units.Shard("all", 0, "x"), file)
+
+        assert [group for unit in found for group in unit.groups] == list(range(len(groups)))
+        assert [unit.number for unit in found] == list(range(max(len(found), 1)))
+        assert [unit.start for unit in found] == [
+            sum(unit.rows for unit in found[:place]) for place in range(len(found))
+        ]
+        assert sum(unit.rows for unit in found) == sum(groups)
+        assert all(unit.rows <= most or sum(groups[one] > 0 for one in unit.groups) == 1 for unit in found)
 
     def test_of_one_shard_are_dealt_to_the_parts(self, tmp_path, monkeypatch):
         monkeypatch.setattr(units, "UNIT_ROWS", 2)
