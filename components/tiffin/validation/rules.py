@@ -53,7 +53,7 @@ def check_rules(schema: schema_pb2.Schema, location: str) -> None:
 
 
 def find_compared(schema: schema_pb2.Schema) -> list[str]:
-    """Return the columns with a `drift_comparator` or a `skew_comparator`, which only compare_examples checks."""
+    """Return the columns with a `drift_comparator` or a `skew_comparator`, which validation does not check."""
     return [one.name for one in schema.feature if one.HasField("drift_comparator") or one.HasField("skew_comparator")]
 
 

@@ -115,7 +115,7 @@ def compare_examples(
     statistics: Input[Artifact],
     drift: Output[Artifact],
     report: Output[Markdown],
-    baseline: Input[Artifact] = None,
+    reference: Input[Artifact] = None,
     schema: Input[Artifact] = None,
     baseline_location: str = "",
     update_baseline: bool = False,
@@ -133,15 +133,15 @@ def compare_examples(
 
     Args:
         statistics: Output of validate_examples or compute_statistics.
-        baseline: Statistics to compare with: output of validate_examples, compute_statistics or find_reference. With a
-            reference, only columns count that contribute to the predictions of the model. Optional.
+        reference: Output of find_reference, or other statistics, to compare with. With the reference of a model, only columns
+            count that contribute to its predictions. Optional.
         schema: Output of validate_examples or infer_schema, whose drift_comparator or skew_comparator have thresholds of
             columns. Optional.
-        baseline_location: Path or URI of the statistics.binpb to compare with, in place of baseline.
+        baseline_location: Path or URI of the statistics.binpb to compare with, in place of reference.
         update_baseline: Whether to store these statistics at baseline_location afterwards, so that each span is compared with
             the one before. The first span has nothing to compare with and does not drift.
         split: Split of the examples.
-        baseline_split: Split of the baseline.
+        baseline_split: Split of the statistics to compare with.
         label: Column that one side may lack. Empty for none.
         thresholds: Measure to threshold, such as {"wasserstein": 0.2}, or column to such an object. Null not to judge it.
             Defaults: jensen_shannon 0.02, population_stability_index 0.1, infinity_norm 0.1, wasserstein 0.1, missing_share
@@ -164,7 +164,7 @@ def compare_examples(
         report.path = f"{report.path}.md"
         found = compare_with_baseline(
             statistics.path, drift.path, report.path,
-            Baseline(baseline.path if baseline else "", baseline_location, baseline_split, update_baseline),
+            Baseline(reference.path if reference else "", baseline_location, baseline_split, update_baseline),
             split=split, schema=schema.path if schema else "", label=label, thresholds=thresholds, level=level,
             comparison=comparison,
         )  # fmt: skip

@@ -100,7 +100,7 @@ def _find_baseline(baseline: Baseline) -> statistics_pb2.DatasetFeatureStatistic
     """Return the statistics of the baseline; None if there are none yet, and these will be the first."""
     if bool(baseline.artifact) == bool(baseline.location):
         received = "both" if baseline.artifact else "neither"
-        raise InputError(f"Either baseline or baseline_location should be passed. Received: {received}.")
+        raise InputError(f"Either reference or baseline_location should be passed. Received: {received}.")
     if baseline.update and not baseline.location:
         raise InputError("update_baseline needs baseline_location, where the statistics are stored. Received: ''.")
     if baseline.artifact:
