@@ -149,7 +149,7 @@ def _before_after(bins: Sequence[Bin], baseline: str) -> alt.LayerChart:
         texts = [f"{label}: {format_share(share)} in {side}" for label, share in zip(names, shares, strict=True)]
         data = rows(value=names, share=shares, text=[text.replace("in now", "now") for text in texts])
         chart = alt.Chart(data, width=WIDTH - 90, height=alt.Step(14))
-        mark = chart.mark_bar(opacity=0.55) if number == 0 else chart.mark_tick(color=SERIES[1], thickness=3)
+        mark = chart.mark_bar(opacity=0.55) if number == 0 else chart.mark_tick(color=SERIES[1], thickness=3, opacity=1)
         layers.append(mark.encode(x=x, y=y, description=alt.Description("text:N")))
     return alt.layer(*layers)
 

@@ -129,7 +129,7 @@ def _bound(one: BoundCheck) -> tuple[Cell, ...]:
 
 
 def _over_time(found: Performance, name: str) -> list[Chart]:
-    """Draw the main metric over time, with its interval as a band, and its value at training."""
+    """Draw the main metric over time, with its interval, and its value at training."""
     values = [period.measured.metrics.get(found.metric) for period in found.periods]
     if not any(value is not None for value in values):
         return []
@@ -139,7 +139,7 @@ def _over_time(found: Performance, name: str) -> list[Chart]:
         for span, period, value in zip(spans, found.periods, values, strict=True)
     ]
     layers = [_band(spans, found.periods, found.metric), draw_line(spans, values, texts, found.metric, with_zero=False)]
-    text = "The band is the 95 % interval of each period."
+    text = "The light bars are the 95 % intervals of the periods."
     reference = next((one.reference for one in found.compared if one.metric == found.metric), None)
     if reference is not None:
         layers.append(draw_level(reference, f"at training: {metric(reference)}"))
