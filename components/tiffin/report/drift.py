@@ -38,7 +38,9 @@ def describe_inputs(monitoring: Monitoring, name: str) -> list[Block]:
     elif monitoring.rows:
         blocks.append(Text("The window before has no rows to compare with."))
     if skew is None and monitoring.rows:
-        blocks.insert(0, Text("The inputs are not compared with the training data: the reference has no statistics of it."))
+        blocks.insert(
+            0, Text("The inputs are not compared with the training data: the reference has no statistics of it.")
+        )
     return blocks
 
 
@@ -63,9 +65,7 @@ def describe_drift(drift: Drift, points: Sequence[Point], name: str, baseline: s
         Text(f"Compared with {baseline} ({drift.rows_before:,} rows; now {drift.rows:,}): {drift.reason}")
     ]
     shown = list(drift.columns[:MOST_DRAWN]) if points else [one for one in drift.columns if one.drifted][:_MOST_BEFORE]
-    charts = [
-        chart for number, one in enumerate(shown) for chart in _charts(one, points, f"{name}-{number}", baseline)
-    ]
+    charts = [chart for number, one in enumerate(shown) for chart in _charts(one, points, f"{name}-{number}", baseline)]
     if charts:
         blocks += [Text(_explain(baseline, len(drift.columns), len(shown), with_time=bool(points))), Charts(charts)]
     count = len(drift.columns)
@@ -76,8 +76,21 @@ def describe_drift(drift: Drift, points: Sequence[Point], name: str, baseline: s
     title = f"Columns compared with {baseline}" if not folded else f"All {count:,} columns compared with {baseline}"
     blocks += listing(header, cells, "lllrrrrrl", title, folded)
     found = [_distance(column.column, one) for column in drift.columns for one in column.distances]
-    header = ("column", "distance", "value", "95 % interval", "by chance", "threshold", "from", "corrected p-value", "outcome")
-    return [*blocks, *listing(header, found, "llrlrrlrl", f"All {len(found):,} distances from {baseline}", is_folded=True)]
+    header = (
+        "column",
+        "distance",
+        "value",
+        "95 % interval",
+        "by chance",
+        "threshold",
+        "from",
+        "corrected p-value",
+        "outcome",
+    )
+    return [
+        *blocks,
+        *listing(header, found, "llrlrrlrl", f"All {len(found):,} distances from {baseline}", is_folded=True),
+    ]
 
 
 def _anomalies(monitoring: Monitoring) -> list[Block]:
@@ -95,7 +108,9 @@ def _explain(baseline: str, count: int, shown: int, *, with_time: bool) -> str:
             "standard deviations, of texts the largest difference of a share. Only the whole window is judged: in the fewer rows "
             "of a period, distances are larger by chance."
         )
-    return text + (f" {shown} of {count:,} columns are drawn, drifted and important ones first." if shown < count else "")
+    return text + (
+        f" {shown} of {count:,} columns are drawn, drifted and important ones first." if shown < count else ""
+    )
 
 
 def _mark(one: ColumnDrift) -> Mark:

@@ -19,7 +19,13 @@ from tiffin.report.timeline import make_span
 from tiffin.report.traffic import describe_traffic
 from tiffin.storage.files import write_bytes
 
-_TONES: dict[str, Tone] = {"healthy": "good", "degraded": "bad", "drifted": "warning", "no_data": "warning", "info": "muted"}
+_TONES: dict[str, Tone] = {
+    "healthy": "good",
+    "degraded": "bad",
+    "drifted": "warning",
+    "no_data": "warning",
+    "info": "muted",
+}
 _MOST_FINDINGS = 20
 
 
@@ -69,7 +75,11 @@ def _facts(one: Monitoring) -> list[tuple[str, str]]:
     hours = round((datetime.fromisoformat(one.end) - datetime.fromisoformat(one.start)).total_seconds() / 3600)
     own = [line for line in one.traffic if line.version in (0, one.version) and line.route != "mirror"]
     requests, failed = sum(line.requests for line in own), sum(line.failed for line in own)
-    shown = f"{requests:,}, {failed:,} failed ({format_share(failed / requests)})" if failed and requests else f"{requests:,}"
+    shown = (
+        f"{requests:,}, {failed:,} failed ({format_share(failed / requests)})"
+        if failed and requests
+        else f"{requests:,}"
+    )
     files = f"{one.files:,}, {one.new_files:,} new" + (f", {one.late_files:,} late" if one.late_files else "")
     facts = [
         ("window (UTC)", f"{make_span(one.start, one.end).text}, {hours:,} {'hour' if hours == 1 else 'hours'}"),
@@ -80,9 +90,7 @@ def _facts(one: Monitoring) -> list[tuple[str, str]]:
 
 
 def _findings(findings: Sequence[Finding]) -> list[Block]:
-    cells: list[tuple[Cell, ...]] = [
-        (Mark(one.severity, _TONES[one.severity]), one.code, one.text) for one in findings
-    ]
+    cells: list[tuple[Cell, ...]] = [(Mark(one.severity, _TONES[one.severity]), one.code, one.text) for one in findings]
     header = ("severity", "code", "finding")
     first, rest = cells[:_MOST_FINDINGS], cells[_MOST_FINDINGS:]
     more = listing(header, rest, title=f"{len(rest):,} more findings", is_folded=True)

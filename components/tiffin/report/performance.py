@@ -76,7 +76,16 @@ def _metrics(found: Performance) -> list[Block]:
     compared = {one.metric: one for one in found.compared}
     blocks: list[Block] = []
     if measured:
-        header = ("metric", "with labels", "95 % interval", "at training", "difference", "95 % interval", "p-value", "outcome")
+        header = (
+            "metric",
+            "with labels",
+            "95 % interval",
+            "at training",
+            "difference",
+            "95 % interval",
+            "p-value",
+            "outcome",
+        )
         cells = [
             (name, *_value(measured.metrics, measured.intervals, name), *_comparison(compared.get(name)))
             for name in _ordered(measured.metrics, found.metric)
@@ -90,10 +99,11 @@ def _metrics(found: Performance) -> list[Block]:
              _before(compared.get(name)))
             for name in _ordered(estimated.metrics, found.metric)
         ]  # fmt: skip
-        header = ("metric", "estimated", "95 % interval", "with labels", "at training")
         source = _SOURCES.get(estimated.source, estimated.source)
         title = f"Estimated without labels, for all {estimated.rows:,} answers, from {source}"
-        blocks += listing(header, estimates, "lrlrr", title)
+        blocks += listing(
+            ("metric", "estimated", "95 % interval", "with labels", "at training"), estimates, "lrlrr", title
+        )
     return blocks or [Text("No metric could be measured or estimated.")]
 
 

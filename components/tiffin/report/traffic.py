@@ -25,7 +25,7 @@ def describe_traffic(monitoring: Monitoring, name: str) -> list[Block]:
         return []
     cells = [_line(one) for one in monitoring.traffic]
     header = ("version", "route", "requests", "rows", "failed", "codes", "median", "99th percentile")
-    blocks: list[Block] = listing(header, cells, "rlrrrlrr", is_folded=False)
+    blocks: list[Block] = listing(header, cells, "rlrrrlrr")
     if any(one.route == "mirror" for one in monitoring.traffic):
         blocks.append(Text("The route mirror has copies of requests; their answers reach no client."))
     blocks.append(Text("A latency is the upper bound of its bin, of which a factor of 10 has 8."))

@@ -10,7 +10,7 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,12 @@ _HOW = (
 _ALIKE = str.maketrans({"<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", "&": "\N{FULLWIDTH AMPERSAND}",
                         ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"})  # fmt: skip
 _POLICY = (
-    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; script-src \'unsafe-inline\' '
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'unsafe-inline' "
     "'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:\">"
 )
 _HEAD, _BODY = "<head>", "<body>"
+# The values of a column in the window, and in the window before.
+_Sides = tuple[list[Any], list[Any]]
 
 
 def write_evidently(path: str | Path, monitoring: Monitoring, log_root: str, *, is_wanted: bool) -> None:
@@ -73,106 +75,108 @@ def _describe(monitoring: Monitoring, root: str) -> str:
     )
     if not now.rows:
         return _page("no data", "warning", "The window has no answers of the version.")
-    notes = [f"{len(_first(now)):,} of {now.rows:,} rows of the window, and {len(_first(before)):,} of {before.rows:,} of "
-             "the window before, as current and as reference data. Values with <, > or & have other characters there."]  # fmt: skip
-    columns, more = _prepare(now, before)
+    columns, notes = _prepare(now, before)
     if not columns:
-        return _page("no data", "warning", "No column has values that can be shown.", [*notes, *more])
-    return _framed(_run(columns, has_reference=before.rows > 0), f"{monitoring.model} version {monitoring.version}",
-                   [*notes, *more])  # fmt: skip
+        return _page("no data", "warning", "No column has values that can be shown.", notes)
+    text = _run(columns, has_reference=before.rows > 0)
+    return _framed(text, f"{monitoring.model} version {monitoring.version}", notes)
 
 
-def _first(sample: Sample) -> list[Any]:
-    return next(iter(sample.columns.values()), [])
-
-
-def _prepare(now: Sample, before: Sample) -> tuple[dict[str, tuple[list[Any], list[Any]]], list[str]]:
-    """Return the columns that Evidently can show, by a name without HTML, and notes about the others."""
-    lists = set(now.lists) | set(before.lists)
-    notes = []
-    if now.more:
-        notes.append(f"{now.more:,} inputs are left out: {MOST_INPUTS} are shown, drifted and important ones first.")
-    if lists:
-        notes.append(f"{len(lists):,} columns are left out since they have several values in a row: {_named(lists)}.")
-    rows, has_reference = len(_first(before)), before.rows > 0
-    found: dict[str, tuple[list[Any], list[Any]]] = {}
-    empty, infinite = [], 0
-    for name, values in now.columns.items():
+def _prepare(now: Sample, before: Sample) -> tuple[dict[str, _Sides], list[str]]:
+    """Return the columns that Evidently can show, by a name without HTML, and notes about what is left out or replaced."""
+    lists = sorted({*now.lists, *before.lists})
+    found: dict[str, _Sides] = {}
+    empty, infinite, replaced = [], 0, 0
+    for name in now.columns:
         if name in lists:
             continue
-        old = before.columns.get(name) or [None] * rows
-        sides = [[_finite(value) for value in side] for side in (values, old)]
-        infinite += sum(value is not None for value in [*values, *old]) - sum(value is not None for value in sum(sides, []))
+        raw = (now.columns[name], before.columns.get(name, [None] * before.sampled))
+        sides = _plain(raw[0]), _plain(raw[1])
         # Evidently fails on a column without values.
-        if not any(value is not None for value in sides[0]) or (
-            has_reference and not any(value is not None for value in sides[1])
-        ):
+        if any(sampled and not _count(side) for sampled, side in zip((True, before.rows), sides, strict=True)):
             empty.append(name)
             continue
-        found[_unique(name.translate(_ALIKE), found)] = (sides[0], sides[1])
-    if empty:
-        notes.append(f"{len(empty):,} columns are left out since they have no values in one of the windows: {_named(empty)}.")
-    if infinite:
-        notes.append(f"{infinite:,} values that are not finite are shown as missing.")
-    return found, notes
+        infinite += _count(raw[0]) + _count(raw[1]) - _count(sides[0]) - _count(sides[1])
+        replaced += sum(isinstance(value, str) and value != _text(value) for value in (*raw[0], *raw[1]))
+        found[_unique(_text(name), found)] = sides
+    told = [
+        (True, f"{now.sampled:,} of {now.rows:,} rows of the window as current data, and {before.sampled:,} of "
+               f"{before.rows:,} rows of the window before as reference data."),
+        (now.more, f"{now.more:,} inputs are left out: {MOST_INPUTS} are shown, drifted and important ones first."),
+        (lists, f"{len(lists):,} columns are left out since they have several values in a row: {_named(lists)}."),
+        (empty, f"{len(empty):,} columns are left out since they have no values in one of the windows: {_named(empty)}."),
+        (infinite, f"{infinite:,} values that are not finite are shown as missing."),
+        (replaced, f"{replaced:,} values with control characters, <, > or & are shown with others in their place."),
+    ]  # fmt: skip
+    return found, [text for holds, text in told if holds]
 
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _plain(values: Sequence[Any]) -> list[Any]:
+    """Return values with missing ones in place of those that are not finite."""
+    return [None if isinstance(value, float) and not math.isfinite(value) else value for value in values]
 
 
-def _named(names: Sequence[str] | set[str], most: int = 5) -> str:
-    shown = sorted(names)[:most]
-    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _count(values: Sequence[Any]) -> int:
+    return sum(value is not None for value in values)
+
+
+def _named(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _text(value: object) -> str:
+    return printable(value).translate(_ALIKE)
 
 
 def _unique(name: str, taken: Mapping[str, object]) -> str:
-    """Return a name in one line that no other column has."""
-    plain = unique = printable(name)
-    number = 1
+    """Return a name that no other column has."""
+    unique, number = name, 1
     while unique in taken:
         number += 1
-        unique = f"{plain} ({number})"
+        unique = f"{name} ({number})"
     return unique
 
 
-def _run(columns: Mapping[str, tuple[list[Any], list[Any]]], *, has_reference: bool) -> str:
+def _run(columns: Mapping[str, _Sides], *, has_reference: bool) -> str:
     """Return the page of Evidently."""
     os.environ["DO_NOT_TRACK"] = "1"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its packages, on import too, and of columns with one value
-        import pandas as pd
+        # Of its packages, on import too, and of columns with one value.
+        warnings.simplefilter("ignore")
         from evidently import DataDefinition, Dataset, Report
         from evidently.presets import DataDriftPreset, DataSummaryPreset
 
-        numbers = [name for name, sides in columns.items() if all(_is_number(v) for side in sides for v in side)]
+        numbers = [name for name, sides in columns.items() if all(map(_is_number, (*sides[0], *sides[1])))]
+        # Without this, Evidently takes texts with many values as prose, and counts its words.
         definition = DataDefinition(
-            numerical_columns=numbers,
-            categorical_columns=[name for name in columns if name not in numbers],
+            numerical_columns=numbers, categorical_columns=[name for name in columns if name not in numbers],
             datetime_columns=[], text_columns=[],
         )  # fmt: skip
-
-        def dataset(side: int) -> Any:
-            convert: Callable[[str], Any] = lambda name: (
-                pd.Series(columns[name][side], dtype="float64") if name in numbers
-                else pd.Series([_text(value) for value in columns[name][side]], dtype="object")
-            )  # fmt: skip
-            return Dataset.from_pandas(pd.DataFrame({name: convert(name) for name in columns}), data_definition=definition)
-
+        current, reference = (
+            Dataset.from_pandas(_frame(columns, number, numbers), data_definition=definition) for number in (0, 1)
+        )
         presets = [DataDriftPreset(), DataSummaryPreset()] if has_reference else [DataSummaryPreset()]
-        found = Report(presets).run(dataset(0), dataset(1) if has_reference else None)
+        found = Report(presets).run(current, reference if has_reference else None)
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder, "report.html")
             found.save_html(str(place))
             return place.read_text()
 
 
+def _frame(columns: Mapping[str, _Sides], number: int, numbers: Sequence[str]) -> Any:
+    """Return one side of the columns as a DataFrame of numbers and texts."""
+    import pandas as pd
+
+    found = {}
+    for name, sides in columns.items():
+        values = sides[number]
+        texts = values if name in numbers else [None if value is None else _text(value) for value in values]
+        found[name] = pd.Series(texts, dtype="float64" if name in numbers else "object")
+    return pd.DataFrame(found)
+
+
 def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def _text(value: Any) -> Any:
-    return None if value is None else printable(str(value)).translate(_ALIKE)
 
 
 def _framed(text: str, title: str, notes: Sequence[str]) -> str:

@@ -26,12 +26,14 @@ class Sample:
         columns: Name in the log, such as `input.km`, to the values of the sampled rows; None for a missing one.
         lists: Columns that are left out since they have several values in a row.
         more: Number of inputs that are left out since there are too many.
+        sampled: Number of sampled rows.
     """
 
     rows: int
     columns: dict[str, list[Any]]
     lists: tuple[str, ...]
     more: int
+    sampled: int
 
 
 def sample_rows(
@@ -69,7 +71,7 @@ def sample_rows(
         # Copied, or the rows that are not chosen would stay in memory.
         keys, kept = keys[order], together.take(pa.array(order)).combine_chunks()
     values = {name: _values(kept, name) if kept is not None else [] for name in names if name not in lists}
-    return Sample(rows, values, tuple(name for name in names if name in lists), more)
+    return Sample(rows, values, tuple(name for name in names if name in lists), more, len(keys))
 
 
 def _choose(log: Log, first: Sequence[str], most_inputs: int) -> tuple[list[str], int]:
