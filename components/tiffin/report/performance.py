@@ -13,7 +13,7 @@ from tiffin.report.drift import p_value
 from tiffin.report.groups import list_slices
 from tiffin.report.page import Block, Cell, Chart, Charts, Mark, Text
 from tiffin.report.quality import interval, metric
-from tiffin.report.timeline import HEIGHT, Span, draw_bars, draw_level, draw_line, make_span, time_axis
+from tiffin.report.timeline import HEIGHT, Span, draw_bars, draw_level, draw_line, join, make_span, time_axis
 
 _MOST_BARS = 60
 _SOURCES = {
@@ -185,7 +185,7 @@ def _coverage(labelled: Labelled | None, name: str) -> list[Chart]:
     text = "Answers of each period, and in colour those with a label."
     if any(one.mature is False for one in labelled.hours):
         young = sum(one.mature is False for one in labelled.hours)
-        text += f" Of the last {young:,} {'hour' if young == 1 else 'hours'} more labels are expected."
+        text += f" More labels are expected for {young:,} {'hour' if young == 1 else 'hours'}."
     return [Chart("Answers with a label", draw(alt.layer(answers, covered), f"{name}-coverage"), text)]
 
 
@@ -193,10 +193,9 @@ def _merged(hours: Sequence[Hour]) -> tuple[list[Span], list[Hour]]:
     """Return at most 60 periods of equal numbers of hours."""
     size = -(-len(hours) // _MOST_BARS)
     groups = [hours[place : place + size] for place in range(0, len(hours), size)]
-    spans = [Span(make_span(one[0].start, hours=1).start, make_span(one[-1].start, hours=1).end, "") for one in groups]
-    texts = [make_span(one[0].start, hours=1).text for one in groups]
-    merged = [Hour(one[0].start, sum(h.answers for h in one), sum(h.labelled for h in one)) for one in groups]
-    return [Span(span.start, span.end, text) for span, text in zip(spans, texts, strict=True)], merged
+    first, last = ([make_span(one[place].start, hours=1) for one in groups] for place in (0, -1))
+    spans = [join(start, end) for start, end in zip(first, last, strict=True)]
+    return spans, [Hour(one[0].start, sum(h.answers for h in one), sum(h.labelled for h in one)) for one in groups]
 
 
 def _labels(labelled: Labelled | None) -> list[Block]:

@@ -33,7 +33,13 @@ def make_span(start: str, end: str = "", *, hours: float = 0) -> Span:
     """
     first = datetime.fromisoformat(start).astimezone(UTC)
     last = datetime.fromisoformat(end).astimezone(UTC) if end else first + timedelta(hours=hours)
-    return Span(_milliseconds(first), _milliseconds(last), f"{format_time(first)} to {_end(first, last)}")
+    return _span(first, last)
+
+
+def join(first: Span, last: Span) -> Span:
+    """Return the period from the start of one to the end of another."""
+    start, end = (datetime.fromtimestamp(time / _MILLISECONDS, UTC) for time in (first.start, last.end))
+    return _span(start, end)
 
 
 def format_time(time: datetime) -> str:
@@ -135,6 +141,10 @@ def draw_level(value: float, what: str, colour: str = FAINT) -> alt.Chart:
 
 def _axis() -> alt.Axis:
     return alt.Axis(tickCount=3)
+
+
+def _span(first: datetime, last: datetime) -> Span:
+    return Span(_milliseconds(first), _milliseconds(last), f"{format_time(first)} to {_end(first, last)}")
 
 
 def _milliseconds(time: datetime) -> int:

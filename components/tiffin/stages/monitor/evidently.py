@@ -102,11 +102,11 @@ def _prepare(now: Sample, before: Sample) -> tuple[dict[str, _Sides], list[str]]
     told = [
         (True, f"{now.sampled:,} of {now.rows:,} rows of the window as current data, and {before.sampled:,} of "
                f"{before.rows:,} rows of the window before as reference data."),
-        (now.more, f"{now.more:,} inputs are left out: {MOST_INPUTS} are shown, drifted and important ones first."),
-        (lists, f"{len(lists):,} columns are left out since they have several values in a row: {_named(lists)}."),
-        (empty, f"{len(empty):,} columns are left out since they have no values in one of the windows: {_named(empty)}."),
-        (infinite, f"{infinite:,} values that are not finite are shown as missing."),
-        (replaced, f"{replaced:,} values with control characters, <, > or & are shown with others in their place."),
+        (now.more, f"Inputs beyond {MOST_INPUTS}, which are left out: {now.more:,}. Drifted and important ones come first."),
+        (lists, f"Columns left out for several values in a row: {_named(lists)}."),
+        (empty, f"Columns left out for no values in one of the windows: {_named(empty)}."),
+        (infinite, f"Values that are not finite, shown as missing: {infinite:,}."),
+        (replaced, f"Values with control characters, <, > or &, which are replaced: {replaced:,}."),
     ]  # fmt: skip
     return found, [text for holds, text in told if holds]
 
