@@ -21,8 +21,19 @@ def describe_slices(evaluation: Evaluation, name: str) -> list[Block]:
     if not evaluation.slices:
         return []
     main = _MAIN[evaluation.task]
-    overall = evaluation.metrics.get(main)
-    drawn = [one for one in evaluation.slices if one.metrics.get(main) is not None]
+    return list_slices(evaluation.slices, main, evaluation.metrics.get(main), name)
+
+
+def list_slices(slices: Sequence[Slice], main: str, overall: float | None, name: str) -> list[Block]:
+    """Return a chart of the worst slices and a table of all.
+
+    Args:
+        slices: Slices, at least one.
+        main: Metric that is drawn, of which lower is better.
+        overall: Its value in all rows; None if it is undefined.
+        name: Start of the names of the charts.
+    """
+    drawn = [one for one in slices if one.metrics.get(main) is not None]
     worst = sorted(drawn, key=lambda one: -(one.metrics[main] or 0))[:_MOST_DRAWN]
     blocks: list[Block] = [Text(f"The metrics of groups of rows, those with the largest {main} first.")]
     if worst:
@@ -30,10 +41,10 @@ def describe_slices(evaluation: Evaluation, name: str) -> list[Block]:
         if len(drawn) > len(worst):
             text += f" The {len(worst)} largest of {len(drawn):,} slices."
         blocks.append(Charts([Chart(f"{main} by slice", draw(_points(worst, main, overall), f"{name}-slices"), text)]))
-    names = list(dict.fromkeys(metric_name for one in evaluation.slices for metric_name in one.metrics))
+    names = list(dict.fromkeys(metric_name for one in slices for metric_name in one.metrics))
     ordered = [
         *sorted(drawn, key=lambda one: -(one.metrics[main] or 0)),
-        *(o for o in evaluation.slices if o not in drawn),
+        *(o for o in slices if o not in drawn),
     ]
     cells = [(one.value, f"{one.rows:,}", *(metric(one.metrics.get(each)) for each in names)) for one in ordered]
     blocks += listing(("slice", "rows", *names), cells, "lr" + "r" * len(names), "All slices", len(cells) > _MOST_DRAWN)

@@ -1,6 +1,6 @@
 """The page of a report: sections of text, tables and charts as one HTML file without scripts that loads nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -9,12 +9,12 @@ from markupsafe import Markup
 
 from tiffin.printing import printable
 
-Tone = Literal["good", "bad", "muted"]
+Tone = Literal["good", "warning", "bad", "muted"]
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A cell of a table in a colour: `good`, `bad` or `muted`."""
+    """A cell of a table, or a word beside a title, in a colour: `good`, `warning`, `bad` or `muted`."""
 
     text: str
     tone: Tone
@@ -53,11 +53,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart: an SVG of `drawing.draw`, its title, and what it shows."""
+    """A chart: SVGs of `drawing.draw`, one below the other, their title, what they show, and a word beside the title."""
 
     title: str
     svg: str
     text: str = ""
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Page:
         facts: Name and value of what a reader looks for first.
         sections: Sections, in order.
         content: HTML in place of sections.
+        action: What to do, in a sentence.
     """
 
     title: str
@@ -118,11 +120,22 @@ class Page:
     facts: Sequence[tuple[str, str]] = ()
     sections: Sequence[Section] = ()
     content: str = ""
+    action: str = ""
 
 
 def tone_of(state: str) -> Tone:
     """Return the colour of a run's state."""
     return "good" if state in ("SUCCEEDED", "PASSED", "WAITING") else "bad"
+
+
+def made(make: Callable[[], Sequence[Block]]) -> Sequence[Block]:
+    """Return the blocks of a section. A defect in one section must not hide the others, nor fail a run that is over."""
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - shown where the section would be
+        return [
+            Text(f"This section could not be written, which is a defect of Tiffin: {type(error).__name__}: {error}")
+        ]
 
 
 def render(page: Page) -> str:

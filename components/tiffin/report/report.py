@@ -87,7 +87,7 @@ def _sections(summary: Summary, statistics: Mapping[str, statistics_pb2.DatasetF
     if manifest:
         last = next(reversed(list(statistics.values())), None) if statistics else None
         makers.append(("Data", partial(describe_data, manifest, last, training, _important(steps))))
-    made = [Section(title, _made(make)) for title, make in makers]
+    made = [Section(title, page.made(make)) for title, make in makers]
     notes = Section("What the steps dropped, converted or chose", _notes(summary.notes))
     unread = Section("Reports that could not be read", [Text(line) for line in summary.unread])
     return [section for section in (*made, notes, unread) if section.blocks]
@@ -96,16 +96,6 @@ def _sections(summary: Summary, statistics: Mapping[str, statistics_pb2.DatasetF
 def _of(step: str, steps: Mapping[str, object]) -> str:
     """Return the end of a section's title: the step's name, if several steps have such a section."""
     return f" of {step}" if len(steps) > 1 else ""
-
-
-def _made(make: Callable[[], Sequence[Block]]) -> Sequence[Block]:
-    """Return the blocks of a section. A defect in one section must not hide the others, nor fail a run that is over."""
-    try:
-        return make()
-    except Exception as error:  # noqa: BLE001 - shown where the section would be
-        return [
-            Text(f"This section could not be written, which is a defect of Tiffin: {type(error).__name__}: {error}")
-        ]
 
 
 def _important(steps: Mapping[str, Step]) -> list[str]:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from kfp import dsl
-from kfp.dsl import Artifact, Input, Output
+from kfp.dsl import HTML, Artifact, Input, Output
 
 from tiffin.stages.monitor.traits import COMPONENTS
 
@@ -12,6 +12,8 @@ from tiffin.stages.monitor.traits import COMPONENTS
 def monitor_model(
     reference: Input[Artifact],
     monitoring: Output[Artifact],
+    report: Output[HTML],
+    evidently_report: Output[HTML],
     log_root: str = "",
     window: str = "24h",
     state: str = "",
@@ -26,6 +28,7 @@ def monitor_model(
     clock_skew_seconds: float = 300.0,
     slices: list = [],  # type: ignore[type-arg]  # noqa: B006
     performance_window: str = "",
+    evidently: bool = False,
 ) -> NamedTuple("Monitored", [("verdict", str), ("healthy", bool), ("reason", str)]):  # type: ignore[valid-type]
     """Monitor a model in production by its prediction log: traffic, data, predictions, quality, and a verdict.
 
@@ -52,9 +55,13 @@ def monitor_model(
         clock_skew_seconds: Longest time from a label to its answer, if labels are joined by key and time: clocks differ.
         slices: Inputs, or pairs of inputs, whose groups are also measured, such as ["city", ["city", "day"]].
         performance_window: Time whose answers are measured and estimated, such as 7d if labels take days. Empty for window.
+        evidently: Whether to write a report of Evidently too, of a sample of the window and of the window before.
 
     Returns:
         monitoring: monitoring.json, traffic by version and route, anomalies, every distance, the verdict and its reasons.
+        report: report.html, for people: the verdict, why, and what to do; then traffic, data, predictions and quality over time.
+            It has no scripts and loads nothing.
+        evidently_report: evidently_report.html, Evidently's report; without evidently, a page that tells how to get it.
         verdict: healthy, degraded, drifted or no_data.
         healthy: Whether the verdict is healthy.
         reason: Reason for the verdict, in one line, with what to do.
@@ -65,6 +72,7 @@ def monitor_model(
         from tiffin.printing import printable
         from tiffin.stages.monitor.monitoring import monitor
         from tiffin.stages.monitor.performance import make_labels
+        from tiffin.stages.monitor.reporting import write_reports
 
         found = monitor(
             reference.path, monitoring.path, log_root=log_root, window=window, state=state, thresholds=thresholds,
@@ -72,5 +80,8 @@ def monitor_model(
             labels=make_labels(labels, label_columns, corrections, tolerance_hours, clock_skew_seconds, slices),
             performance_window=performance_window,
         )  # fmt: skip
+        # KFP's paths have no extension; viewers of files need one.
+        report.path, evidently_report.path = f"{report.path}.html", f"{evidently_report.path}.html"
+        write_reports(report.path, evidently_report.path, found, log_root, evidently=evidently)
         print(printable(f"{found.model} version {found.version}: {found.verdict}. {found.reason}"))  # noqa: T201 - the step's log
         return found.verdict, found.is_healthy, f"{found.reason} {found.action}"

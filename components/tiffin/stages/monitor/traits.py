@@ -17,7 +17,7 @@ COMPONENTS = {
     "monitor_model": Traits(
         "data",
         imports=("tiffin.validation.tfdv",),
-        late_imports=("tiffin.stages.monitor.monitoring",),
+        late_imports=("tiffin.stages.monitor.monitoring", "tiffin.report.monitoring"),
         needs=(RECORDED, LABELS, S3),
         locations={
             "labels": Location("pass a gs:// or s3:// URI", label_path),
