@@ -27,6 +27,7 @@ def monitoring(
     level: float,
     max_error_share: float,
     max_p99_seconds: float,
+    evidently: bool,
     state: str,
     serving_root: str,
     tracking_uri: str,
@@ -70,5 +71,6 @@ def monitoring(
             clock_skew_seconds=clock_skew_seconds,
             slices=slices,
             performance_window=performance_window,
+            evidently=evidently,
         )
         set_up(monitored, "Monitor", size="medium", retries=3, deadline_hours=6).set_caching_options(False)
