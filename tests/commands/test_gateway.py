@@ -79,4 +79,4 @@ def test_a_gateway_in_the_foreground(state: Path) -> None:
     assert process.returncode == 0
     assert gateway.find_gateway(state) is None
     assert serving.find_server(state) is None
-    assert not gateway.prediction_log(state).exists()
+    assert not serving.prediction_log(state).exists()

@@ -40,6 +40,8 @@ def test_json_output_is_one_object_and_progress_goes_to_stderr(tmp_path: Path) -
             "tracking_uri",
             "evaluations",
             "models",
+            "predictions",
+            "monitorings",
             "unread",
             "warnings",
             "notes",

@@ -193,7 +193,7 @@ def test_a_stopped_gateway_stops_the_server_that_it_started(state: Path) -> None
 
 def test_the_prediction_log_has_the_requests(state: Path) -> None:
     """Also those before a part was killed, except for the files that were open."""
-    files = str(gateway.prediction_log(state) / "taxi" / "date=*" / "hour=*" / "*.parquet")
+    files = str(serving.prediction_log(state) / "taxi" / "date=*" / "hour=*" / "*.parquet")
     rows = duckdb.sql(f"""SELECT DISTINCT route, version, "output.y" FROM read_parquet('{files}', union_by_name = true)
         WHERE protocol = 'grpc' AND code = 'OK'""").fetchall()
 

@@ -63,6 +63,7 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
         "evaluations": {},
         "models": {},
         "predictions": {},
+        "monitorings": {},
         "unread": [],
         "warnings": [],
         "notes": [],

@@ -21,7 +21,8 @@ from tiffin.errors import ServingError
 from tiffin.governance.identity import find_account, person_or_account
 from tiffin.governance.verification import verify_history
 from tiffin.local import gateway, programs, serving
-from tiffin.local.gateway import find_places, prediction_log
+from tiffin.local.gateway import find_places
+from tiffin.local.serving import prediction_log
 from tiffin.rollout import course, driving
 from tiffin.rollout.document import Rollout
 from tiffin.rollout.document import read_rollout as rollout_of

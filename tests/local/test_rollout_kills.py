@@ -23,7 +23,7 @@ from support import rollouts
 from support.rollout_kills import BAD, FAILS_ABOVE, KINDS, Failure, Load, Scene
 from support.waiting import is_alive, until
 from tiffin.governance.verification import verify_history
-from tiffin.local import gateway
+from tiffin.local import serving
 from tiffin.rollout.verification import verify_rollout
 from tiffin.serving.history import read_history
 
@@ -115,7 +115,7 @@ def test_a_killed_process_does_no_harm(scene: Scene) -> None:
     # Each rollout has one of both ends.
     assert len(starts) == len(aborts) + len(promotions)
     scene.stop()
-    files = sorted((gateway.prediction_log(scene.state) / "taxi").rglob("*.parquet"))
+    files = sorted((serving.prediction_log(scene.state) / "taxi").rglob("*.parquet"))
     [(rows,)] = duckdb.sql(
         f"SELECT count(*) FROM read_parquet({list(map(str, files))}, union_by_name = true)"
     ).fetchall()
