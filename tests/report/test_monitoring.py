@@ -94,7 +94,8 @@ PERFORMANCE = Performance(
     (Slice(("city",), "city = Oslo", 20, {"log_loss": 0.65}, {"log_loss": Interval(0.5, 0.8)}),),
     (Compared("log_loss", 0.6, 0.4, 0.2, 0.1, 0.3, 0.05, 0.00001, 0.01, 30, "WORSE_THAN_TRAINING"),
      Compared("auc", 0.7, 0.8, -0.1, -0.2, 0.0, 0.05, 0.02, 0.0, 30, "WORSE_THAN_TRAINING")),
-    (BoundCheck("auc", "", 0.7, 0.75, 0.6, 0.8, 30, "UNCLEAR"), BoundCheck("log_loss", "", 0.6, 0.45, 0.5, 0.7, 30, "BEYOND_BOUND")),
+    (BoundCheck("auc", "", 0.7, 0.75, 0.6, 0.8, 30, "UNCLEAR"),
+     BoundCheck("log_loss", "", 0.6, 0.45, 0.5, 0.7, 30, "BEYOND_BOUND")),
     Estimate(40, {"log_loss": 0.42, "auc": 0.79}, {"log_loss": Interval(0.4, 0.44)}, {}, "evaluation", False),
     Diagnosis("CONCEPT_DRIFT", "log_loss is 0.6: the relation has changed", "log_loss", 0.4, 0.42, 0.6, 30),
     (TrackRecord("log_loss", 4, 0.01, -0.005, 0.75),),
@@ -386,24 +387,23 @@ def test_a_text_of_users_stays_text():
         PERFORMANCE.labelled, by=HOSTILE[0], unknown_example=HOSTILE[0], skipped=dict.fromkeys(HOSTILE, 1)
     )
     slices = tuple(replace(PERFORMANCE.slices[0], value=text) for text in HOSTILE)
-    page = describe_monitoring(
-        replace(
-            DEGRADED,
-            model=HOSTILE[0],
-            reason=HOSTILE[0],
-            action=HOSTILE[1],
-            data_version=HOSTILE[2],
-            findings=tuple(Finding(text, "degraded", text, text) for text in HOSTILE),
-            traffic=tuple(Traffic(3, text, 1, 1, {text: 1}, latencies(bin3=1)) for text in HOSTILE),
-            anomalies=tuple(Anomaly(text, text, text, text, text) for text in HOSTILE),
-            skew=drift(*columns),
-            drift=drift(*columns),
-            predictions=drift(*columns),
-            points=(point(0, **dict.fromkeys(HOSTILE, 0.1)), point(1, **dict.fromkeys(HOSTILE, 0.2))),
-            performance=replace(PERFORMANCE, labelled=labelled, slices=slices),
-            notes=tuple(Note("X", text, text, 1, text) for text in HOSTILE),
-        )  # fmt: skip
+    monitoring = replace(
+        DEGRADED,
+        model=HOSTILE[0],
+        reason=HOSTILE[0],
+        action=HOSTILE[1],
+        data_version=HOSTILE[2],
+        findings=tuple(Finding(text, "degraded", text, text) for text in HOSTILE),
+        traffic=tuple(Traffic(3, text, 1, 1, {text: 1}, latencies(bin3=1)) for text in HOSTILE),
+        anomalies=tuple(Anomaly(text, text, text, text, text) for text in HOSTILE),
+        skew=drift(*columns),
+        drift=drift(*columns),
+        predictions=drift(*columns),
+        points=(point(0, **dict.fromkeys(HOSTILE, 0.1)), point(1, **dict.fromkeys(HOSTILE, 0.2))),
+        performance=replace(PERFORMANCE, labelled=labelled, slices=slices),
+        notes=tuple(Note("X", text, text, 1, text) for text in HOSTILE),
     )
+    page = describe_monitoring(monitoring)
 
     assert "could not be written" not in page
     assert not re.search(r"<(script|iframe|img|svg on|!--|\?)|<a (?!href=\"#section)", page)

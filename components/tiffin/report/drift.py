@@ -14,6 +14,9 @@ from tiffin.report.timeline import Span, draw_level, draw_line, make_span
 
 # Columns that are drawn. All columns are in the tables.
 MOST_DRAWN = 24
+# Outputs that are drawn, such as the probabilities of classes.
+_MOST_OUTPUTS = 12
+# Columns that are drawn of those that differ from the window before.
 _MOST_BEFORE = 6
 _MOST_BINS = 12
 _MOST_LISTED = 12
@@ -49,10 +52,12 @@ def describe_outputs(monitoring: Monitoring, name: str) -> list[Block]:
     found = monitoring.predictions
     if found is None:
         return [Text("The predictions are not compared: the reference has no evaluation.")] if monitoring.rows else []
-    return describe_drift(found, monitoring.points, name, "the evaluation")
+    return describe_drift(found, monitoring.points, name, "the evaluation", _MOST_OUTPUTS)
 
 
-def describe_drift(drift: Drift, points: Sequence[Point], name: str, baseline: str) -> list[Block]:
+def describe_drift(
+    drift: Drift, points: Sequence[Point], name: str, baseline: str, most: int = MOST_DRAWN
+) -> list[Block]:
     """Describe a comparison: its result, the columns that are drawn, and tables of all columns and of all distances.
 
     Args:
@@ -60,11 +65,12 @@ def describe_drift(drift: Drift, points: Sequence[Point], name: str, baseline: s
         points: Periods with distances from the same baseline; empty to draw only columns that drifted, without them.
         name: Start of the names of the charts.
         baseline: What the rows are compared with, in words.
+        most: Largest number of columns that are drawn over time. Defaults to 24.
     """
     blocks: list[Block] = [
         Text(f"Compared with {baseline} ({drift.rows_before:,} rows; now {drift.rows:,}): {drift.reason}")
     ]
-    shown = list(drift.columns[:MOST_DRAWN]) if points else [one for one in drift.columns if one.drifted][:_MOST_BEFORE]
+    shown = list(drift.columns[:most]) if points else [one for one in drift.columns if one.drifted][:_MOST_BEFORE]
     charts = [chart for number, one in enumerate(shown) for chart in _charts(one, points, f"{name}-{number}", baseline)]
     if charts:
         blocks += [Text(_explain(baseline, len(drift.columns), len(shown), with_time=bool(points))), Charts(charts)]
@@ -157,7 +163,7 @@ def _before_after(bins: Sequence[Bin], baseline: str) -> alt.LayerChart:
     shown = _most_different(bins)
     names = labels([one.name for one in shown])
     y = alt.Y("value:N", title=None, sort=None, axis=alt.Axis(domain=False, ticks=False, labelLimit=110))
-    x = alt.X("share:Q", title=None, scale=alt.Scale(domainMin=0), axis=alt.Axis(format="%", tickCount=4))
+    x = alt.X("share:Q", title=None, scale=alt.Scale(domainMin=0), axis=alt.Axis(format="%", tickCount=3))
     sides = ((baseline, [one.before for one in shown]), ("now", [one.now for one in shown]))
     layers = []
     for number, (side, shares) in enumerate(sides):

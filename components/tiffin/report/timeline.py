@@ -10,8 +10,8 @@ from tiffin.report.drawing import FAINT, SERIES, WIDTH, rows
 
 HEIGHT = 110
 _MILLISECONDS = 1000
-# Longest window, in days, whose axis has times rather than dates.
-_MOST_DAYS = 1.5
+# Longest windows, in days, whose axes have times, and each day.
+_MOST_BY_TIME, _MOST_BY_DAY = 1.5, 5
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,16 @@ def format_time(time: datetime) -> str:
 def time_axis(field: str, spans: Sequence[Span]) -> alt.X:
     """Return the axis of a field of times, as wide as the periods."""
     start, end = spans[0].start, spans[-1].end
-    is_short = end - start <= _MOST_DAYS * 24 * 3600 * _MILLISECONDS
+    days = (end - start) / (24 * 3600 * _MILLISECONDS)
     return alt.X(
         f"{field}:T",
         title=None,
         scale=alt.Scale(type="utc", domain=[start, end], nice=False),
-        axis=alt.Axis(format="%H:%M" if is_short else "%b %d", tickCount=4, grid=False),
+        axis=alt.Axis(
+            format="%H:%M" if days <= _MOST_BY_TIME else "%b %d",
+            tickCount="day" if _MOST_BY_TIME < days <= _MOST_BY_DAY else 4,
+            grid=False,
+        ),
     )
 
 
@@ -129,7 +133,7 @@ def draw_line(
         marks = {"color": colour}
     return alt.layer(
         base.mark_line(invalid="break-paths-filter-domains", strokeWidth=1.5, **marks),
-        base.mark_point(size=14, **marks).transform_filter("isValid(datum.value)"),
+        base.mark_point(size=16, opacity=1, **marks).transform_filter("isValid(datum.value)"),
     )
 
 

@@ -52,9 +52,9 @@ def _line(one: Traffic) -> tuple[str, ...]:
 
 def _charts(points: Sequence[Point], name: str) -> list[Chart]:
     spans = [make_span(one.start, hours=one.hours) for one in points]
-    period = "hour" if points[0].hours == 1 else f"{points[0].hours} hours"
+    period = "an hour" if points[0].hours == 1 else f"{points[0].hours} hours"
     requests = draw_bars(spans, [one.requests for one in points], "requests")
-    charts = [Chart("Requests", draw(requests, f"{name}-requests"), f"Bars of one {period} each, without copies.")]
+    charts = [Chart("Requests", draw(requests, f"{name}-requests"), f"Each bar is {period}, without copies.")]
     if any(one.failed for one in points):
         failed = draw_bars(spans, [one.failed for one in points], "failed requests", colour="var(--bad)")
         charts.append(Chart("Failed requests", draw(failed, f"{name}-failed")))
