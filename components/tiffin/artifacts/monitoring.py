@@ -14,6 +14,8 @@ MONITORING = "monitoring.json"
 STATUS = "status.json"
 # Folder of a model's prediction log that has the state of its monitoring.
 FOLDER = "monitoring"
+# Folder of this state with outcomes that MLflow does not have yet.
+UNSENT = "unsent"
 LOOKS = 60
 # Upper bounds of the bins of latencies, in seconds: 8 bins for a factor of 10.
 LATENCIES = tuple(float(f"{1e-4 * 10 ** (number / 8):.3g}") for number in range(49))
@@ -118,6 +120,29 @@ class Point:
     p99: float | None
     distances: dict[str, float]
     missing: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What MLflow is told about a run of monitoring. It is kept with the state until MLflow has it.
+
+    Attributes:
+        model: Name of the model.
+        version: Version.
+        run_id: MLflow run that registered the version.
+        end: End of the window, in ISO 8601.
+        verdict: The verdict.
+        reason: The reason in one line.
+        metrics: Name of a metric, such as `monitoring.requests`, to its value.
+    """
+
+    model: str
+    version: int
+    run_id: str
+    end: str
+    verdict: Verdict
+    reason: str
+    metrics: dict[str, float]
 
 
 @dataclass(frozen=True)

@@ -118,10 +118,7 @@ def _decide_column(column: ColumnDrift, adjusted: Iterator[float], level: float)
 
 def _describe(one: Distance) -> str:
     name = one.measure.replace("_", " ")
-    return (
-        f"{name} {format_number(one.value or 0.0)}, above {format_number(one.threshold or 0.0)} "
-        f"(by chance {format_number(one.by_chance or 0.0)})"
-    )
+    return f"{name} {one.value or 0.0:.3g}, above {format_number(one.threshold or 0.0)} (by chance {one.by_chance or 0.0:.2g})"
 
 
 def _weigh(column: ColumnDrift, importance: Mapping[str, float]) -> ColumnDrift:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from support.watched import NOON, draw, write_day, write_hour, write_watched_reference
-from tiffin.artifacts.monitoring import read_monitoring
+from tiffin.artifacts import documents
+from tiffin.artifacts.monitoring import Outcome, read_monitoring
 from tiffin.errors import InputError
 from tiffin.stages.monitor.monitoring import monitor
 from tiffin.stages.monitor.performance import Labels, make_labels
@@ -245,6 +246,25 @@ def write_labelled(log, path, hours=24, rows=100, unlabelled=0.0, end=NOON, seed
         keep = rng.random(rows) >= unlabelled
         lines += [f"{start:%d%H}-a-{place},{late}" for place, late in enumerate(drawn["late"]) if keep[place]]
     path.write_text("\n".join(lines) + "\n")
+
+
+class TestOutcomes:
+    def test_each_run_has_one_for_mlflow(self, watch, log):
+        write_day(log)
+        watch()
+        [one] = (log / "deliveries" / "monitoring" / "unsent").glob("*.json")
+        found = documents.read(one, Outcome)
+        assert (found.run_id, found.verdict, found.metrics["monitoring.requests"]) == ("run", "healthy", 2400)
+        assert found.metrics["monitoring.estimated_auc"] == pytest.approx(0.85, abs=0.05)
+
+    def test_the_oldest_are_dropped(self, watch, log, monkeypatch):
+        monkeypatch.setattr("tiffin.stages.monitor.outcomes._MOST", 2)
+        write_day(log)
+        for minute in (40, 30, 20):
+            found = watch(now=NOON - timedelta(minutes=minute))
+        assert [(note.code, note.count) for note in found.notes] == [("OUTCOMES_DROPPED", 1)]
+        names = sorted(path.name for path in (log / "deliveries" / "monitoring" / "unsent").glob("*.json"))
+        assert [name[9:13] for name in names] == ["1130", "1140"]
 
 
 class TestPerformance:

@@ -180,4 +180,4 @@ def decide(findings: Iterable[Finding], model: str, *, has_data: bool) -> tuple[
     listed = "; ".join(one.text for one in deciding[:_LISTED])
     more = f"; and {len(deciding) - _LISTED} more" if len(deciding) > _LISTED else ""
     action = ACTIONS[deciding[0].code].format(model=model) if deciding else ""
-    return verdict, f"{listed[:1].upper()}{listed[1:]}{more}.", action, tuple(ranked)
+    return verdict, f"{listed}{more}.", action, tuple(ranked)

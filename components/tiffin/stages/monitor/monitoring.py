@@ -22,6 +22,7 @@ from tiffin.stages.monitor.baseline import Baseline, read_baseline
 from tiffin.stages.monitor.counting import Counting, count_log, sum_traffic
 from tiffin.stages.monitor.hours import Store, add_up, digest_bins
 from tiffin.stages.monitor.judging import decide, judge_data, judge_performance, judge_predictions, judge_traffic
+from tiffin.stages.monitor.outcomes import keep_outcome
 from tiffin.stages.monitor.parameters import check_error_share, check_p99_seconds
 from tiffin.stages.monitor.performance import Labels, assess
 from tiffin.stages.monitor.points import make_points
@@ -114,6 +115,9 @@ def monitor(
     found = _assess(baseline, span, counting, before, rules, root, performance)
     uri = storage.join(home, STATUS)
     found = replace(found, notes=(*found.notes, *told), status=uri, run_id=baseline.reference.run_id)
+    if dropped := keep_outcome(home, found, moment):
+        text = "verdicts that MLflow did not get for a long time were dropped"
+        found = replace(found, notes=(*found.notes, Note("OUTCOMES_DROPPED", text, count=dropped)))
     write_monitoring(output, found)
     # After the result: an attempt that is killed before does all of it again, and counts nothing twice.
     keep_status(home, found, moment)

@@ -20,8 +20,9 @@ def summarize_run(
     """Write the summary and the report of a run, whether it succeeded or failed. Use it as the exit task of dsl.ExitHandler.
 
     The report and the model card are made of what the steps of the run wrote to its artifact store. Both are also logged to
-    MLflow, to the folder report of the runs that register_model and stop_run created. If MLflow does not respond, the step
-    prints a warning and succeeds.
+    MLflow, to the folder report of the runs that register_model and stop_run created. Verdicts of monitor_model are logged as
+    metrics and tags of the version; they are kept until MLflow has them. If MLflow does not respond, the step prints a warning
+    and succeeds.
 
     Args:
         status: State and error message of the run, set by KFP.
@@ -41,6 +42,7 @@ def summarize_run(
     from tiffin.errors import reported
 
     with reported():
+        from tiffin.stages.report.outcomes import send_outcomes
         from tiffin.stages.report.publication import publish
         from tiffin.stages.report.reporting import write_reports
         from tiffin.stages.report.summary import log_lines, summarize
@@ -55,3 +57,4 @@ def summarize_run(
         write_reports(report.path, card.path, card_page.path, summary.uri, "summarize-run", result)
         print(*log_lines(result), sep="\n")  # noqa: T201 - the step's log
         publish(result, [report.path, card.path, card_page.path], tracking_uri, run)
+        send_outcomes([*result.monitorings.values()], tracking_uri)

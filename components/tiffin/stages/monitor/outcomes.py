@@ -1,0 +1,63 @@
+"""What MLflow is told about each run of monitoring. The files are sent, and removed, by the step that ends a run."""
+
+from datetime import datetime
+
+from tiffin import storage
+from tiffin.artifacts import documents
+from tiffin.artifacts.monitoring import UNSENT, Monitoring, Outcome
+from tiffin.errors import InputError
+
+# Outcomes that wait for MLflow at most: of more, the oldest are dropped.
+_MOST = 200
+
+
+def keep_outcome(home: str, found: Monitoring, made: datetime) -> int:
+    """Store the outcome of a run for MLflow, and return how many older ones were dropped.
+
+    Args:
+        home: Folder of the model's state.
+        found: The verdict.
+        made: Time of the run.
+
+    Raises:
+        StorageError: The state cannot be written.
+    """
+    if not found.run_id:
+        return 0
+    folder = storage.join(home, UNSENT)
+    name = f"{made:%Y%m%dT%H%M%S%f}-{found.version}.json"
+    uri = storage.join(folder, name)
+    state = storage.read(uri)
+    outcome = Outcome(
+        found.model, found.version, found.run_id, min(found.end, made.isoformat(timespec="seconds")), found.verdict,
+        found.reason, _metrics(found),
+    )  # fmt: skip
+    storage.compare_and_swap(uri, documents.format_document(outcome), state[1] if state else None)
+    waiting = sorted(find_outcomes(folder))
+    for one in waiting[:-_MOST]:
+        storage.delete(one)
+    return max(0, len(waiting) - _MOST)
+
+
+def find_outcomes(folder: str) -> list[str]:
+    """Return the locations of the outcomes in a folder; none without a folder."""
+    try:
+        return [file.uri for file in storage.list_files(folder) if file.uri.endswith(".json")]
+    except InputError:  # there is none
+        return []
+
+
+def _metrics(found: Monitoring) -> dict[str, float]:
+    """Return the figures of a run, by their name in MLflow."""
+    own = [one for one in found.traffic if one.version in (0, found.version) and one.route != "mirror"]
+    values: dict[str, float | None] = {
+        "requests": float(sum(one.requests for one in own)),
+        "failed": float(sum(one.failed for one in own)),
+        "rows": float(found.rows),
+        "drifted_inputs": float(sum(one.drifted and one.counts for one in (found.skew.columns if found.skew else ()))),
+        "healthy": float(found.is_healthy),
+    }
+    quality = found.performance
+    for start, measured in (("", quality and quality.measured), ("estimated_", quality and quality.estimated)):
+        values |= {f"{start}{name}": value for name, value in (measured.metrics.items() if measured else ())}
+    return {f"monitoring.{name}": value for name, value in sorted(values.items()) if value is not None}
