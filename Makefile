@@ -143,6 +143,9 @@ bench: setup ## Run the benchmarks and compare with other tools. LONG=--long for
 	@.venvs/model/bin/python tests/benchmarks/gateway.py
 	@.venvs/sdk/bin/python tests/benchmarks/rollout_tests.py --draws 400
 	@.venvs/gateway/bin/python tests/benchmarks/recorder.py
+	@.venvs/data/bin/python tests/benchmarks/drift.py
+	@.venvs/data/bin/python tests/benchmarks/labels.py
+	@.venvs/data/bin/python tests/benchmarks/monitoring.py 2>/dev/null
 
 docs: .venvs/docs/.ready ## Build the documentation into build/docs; check links, anchors and offline use.
 	@rm -rf build/pages

@@ -37,8 +37,8 @@ def monitoring(
     Args:
         model_name: Name of the model in the registry and in the prediction log.
         version: Version of the model. 0 for the one in production.
-        state: Folder or bucket that keeps what was counted, and a copy of what the model is compared with. Empty for the folder
-            of the prediction log, without the copy.
+        state: Folder or bucket that keeps what was counted, and a copy of what the model is compared with for the time when
+            MLflow does not respond. Empty for the folder of the prediction log.
         serving_root: Path or URI that the model servers load from; it is only read. Empty for TIFFIN_SERVING_ROOT of the steps'
             environment.
     """

@@ -324,6 +324,11 @@ class TestPerformance:
             "nobody",
         )
 
+    def test_slices_of_an_unknown_input(self, watch, log):
+        write_day(log)
+        with pytest.raises(InputError, match=r"slices.*'citi'.*'city'"):
+            watch(labels=Labels(slices=(("citi",),)))
+
     def test_no_labels_at_the_location(self, watch, log, tmp_path):
         write_day(log)
         with pytest.raises(InputError, match="labels"):

@@ -11,6 +11,7 @@ from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.performance import Diagnosis, Estimate, Labelled, Measurement, Performance, Record
+from tiffin.errors import InputError, did_you_mean
 from tiffin.performance import label_queries
 from tiffin.performance.answers import Answers, load_answers
 from tiffin.performance.calibrated import find_map
@@ -84,6 +85,13 @@ def assess(
     with open_workspace() as workspace:
         log = open_log(root, reference.model, span.start, span.end)
         wanted = [name for columns in labels.slices for name in columns]
+        for name in wanted if log.files else ():
+            if f"{INPUT}{name}" not in log.columns:
+                known = [one.removeprefix(INPUT) for one in log.columns if one.startswith(INPUT)]
+                raise InputError(
+                    f"slices should be inputs in the prediction log: {', '.join(known) or 'it has none'}. Received: '{name}'."
+                    f"{did_you_mean(name, known)}"
+                )
         if baseline.task == "regression":
             wanted += [one for one in baseline.columns if not is_list(log.columns.get(INPUT + one, "list<"))]
         answers = load_answers(

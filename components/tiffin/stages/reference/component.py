@@ -29,7 +29,8 @@ def find_reference(
         serving_root: Path or URI that the model servers load from; it is only read. Empty for TIFFIN_SERVING_ROOT of the
             step's environment.
         tracking_uri: MLflow tracking URI, without a password or token. Empty for MLFLOW_TRACKING_URI of the step's environment.
-        state: Folder or bucket that keeps a copy, which is used while MLflow does not respond. Empty to keep none.
+        state: Folder or bucket that keeps a copy, which is used while MLflow does not respond. Empty for the prediction log at
+            TIFFIN_LOG_ROOT of the step's environment; without either, none is kept.
 
     Returns:
         reference: reference.json, which names the version and the files beside it: statistics.binpb, schema.pbtxt,

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tiffin import storage
+from tiffin.artifacts.monitoring import FOLDER
 from tiffin.artifacts.reference import Reference, write_reference
 from tiffin.errors import InputError, StorageError
 from tiffin.serving.history import read_history
@@ -44,7 +46,8 @@ def find_reference(
             one, the alias `champion` in MLflow. Defaults to 0.
         serving_root: Path or URI of the serving root; empty for the environment variable TIFFIN_SERVING_ROOT.
         tracking_uri: MLflow tracking URI; empty for the environment variable MLFLOW_TRACKING_URI.
-        state: Path or URI of the folder that keeps copies; empty for none.
+        state: Path or URI of the folder that keeps copies; empty for the model's folder of the prediction log at TIFFIN_LOG_ROOT.
+            Without either, none are kept.
 
     Raises:
         InputError: A parameter is invalid, no version is in production, MLflow does not have the version, or nothing was
@@ -54,6 +57,7 @@ def find_reference(
     check_model_name(name)
     check_version(version)
     uri = uri_of(tracking_uri)
+    state = state or _beside_log(name)
     root = serving_root or os.environ.get("TIFFIN_SERVING_ROOT", "")
     served = _in_production(root, name) if root and not version else _Served(version, "")
     output = Path(output)
@@ -76,6 +80,12 @@ def find_reference(
             shutil.rmtree(output)
         whole.rename(output)
     return found
+
+
+def _beside_log(name: str) -> str:
+    """Return the folder of the prediction log that has the state of a model's monitoring; empty without a log."""
+    root = os.environ.get("TIFFIN_LOG_ROOT", "")
+    return storage.join(root if "://" in root else str(Path(root).resolve()), name, FOLDER) if root else ""
 
 
 def describe(reference: Reference) -> Iterator[str]:
