@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.measures import Distribution
 from tiffin.artifacts.model import OUTPUTS, Task, Training, read_training
 from tiffin.artifacts.notes import Note
@@ -84,13 +83,6 @@ def read_baseline(artifact: str | Path) -> Baseline:
         training=training,
         notes=reference.notes,
     )
-
-
-def original_names(artifact: str | Path, reference: Reference) -> dict[str, str]:
-    """Return the name in the examples of each renamed column to its name in the data; empty without a manifest."""
-    if not reference.has_examples:
-        return {}
-    return {new: old for old, new in read_manifest(artifact).renamed.items()}
 
 
 def _profile(one: Distribution) -> Numbers:
