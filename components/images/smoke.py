@@ -1,6 +1,7 @@
 """Checks that an image works without the removed packages. Runs inside the build: `python smoke.py data|model|gateway`."""
 
 import importlib
+import os
 import pkgutil
 import subprocess
 import sys
@@ -37,10 +38,17 @@ def packages(environment: str) -> Iterator[str]:
 
 
 def check_data() -> None:
-    """Write Parquet with DuckDB, read it, and find statistics, a schema and an anomaly with TFDV."""
+    """Write Parquet with DuckDB, find statistics, a schema and an anomaly with TFDV; draw a chart, and a report of Evidently."""
+    import altair
     import duckdb
     import pyarrow.parquet
 
+    os.environ["DO_NOT_TRACK"] = "1"
+    from evidently import Report
+    from evidently.presets import DataDriftPreset
+
+    from tiffin.report.drawing import draw
+    from tiffin.report.drawing import rows as make_rows
     from tiffin.validation.tfdv import tfdv
 
     with tempfile.TemporaryDirectory() as folder:
@@ -54,6 +62,10 @@ def check_data() -> None:
     anomalies = tfdv.validate_statistics(other, schema)
     if set(anomalies.anomaly_info) != {"b"}:
         raise SystemExit(f"TFDV did not report the missing column b: {anomalies}")
+    chart = altair.Chart(make_rows(x=[1, 2], y=[3, 4])).mark_line().encode(x="x:Q", y="y:Q")
+    if "<path" not in draw(chart, "smoke"):
+        raise SystemExit("The chart has no line.")
+    Report([DataDriftPreset()]).run(table.to_pandas(), table.to_pandas()).dict()
 
 
 def check_model() -> None:
