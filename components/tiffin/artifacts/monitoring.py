@@ -1,5 +1,6 @@
 """The monitoring artifact: how a model in production fared in a time window, and the verdict."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -62,6 +63,32 @@ class Traffic:
             if total and below >= share * total:
                 return LATENCIES[min(place, len(LATENCIES) - 1)]
         return None
+
+
+def traffic_of(traffic: Sequence[Traffic], version: int) -> list[Traffic]:
+    """Return the requests of a version that clients sent, without copies.
+
+    Failed requests that reached no version are among them, unless another version answers more requests.
+
+    Args:
+        traffic: Requests by version and route.
+        version: The version.
+    """
+    sent = [one for one in traffic if one.route != "mirror"]
+    own = sum(one.requests for one in sent if one.version == version)
+    others = sum(one.requests for one in sent if one.version not in (0, version))
+    return [one for one in sent if one.version == version or (one.version == 0 and own >= others)]
+
+
+def join_traffic(traffic: Sequence[Traffic], version: int) -> Traffic:
+    """Return requests as those of one version and route."""
+    errors: dict[str, int] = {}
+    for one in traffic:
+        for code, count in one.errors.items():
+            errors[code] = errors.get(code, 0) + count
+    latencies = tuple(map(sum, zip(*(one.latencies for one in traffic), strict=True))) or (0,) * (len(LATENCIES) + 1)
+    requests, rows = sum(one.requests for one in traffic), sum(one.rows for one in traffic)
+    return Traffic(version, "", requests, rows, dict(sorted(errors.items())), latencies)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from altair.utils.schemapi import debug_mode
 
-from tiffin.artifacts.monitoring import Finding, Monitoring
+from tiffin.artifacts.monitoring import Finding, Monitoring, join_traffic, traffic_of
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.numbers import format_share
 from tiffin.report import page
@@ -73,8 +73,8 @@ def _sections(one: Monitoring) -> list[Section]:
 
 def _facts(one: Monitoring) -> list[tuple[str, str]]:
     hours = round((datetime.fromisoformat(one.end) - datetime.fromisoformat(one.start)).total_seconds() / 3600)
-    own = [line for line in one.traffic if line.version in (0, one.version) and line.route != "mirror"]
-    requests, failed = sum(line.requests for line in own), sum(line.failed for line in own)
+    together = join_traffic(traffic_of(one.traffic, one.version), one.version)
+    requests, failed = together.requests, together.failed
     shown = (
         f"{requests:,}, {failed:,} failed ({format_share(failed / requests)})"
         if failed and requests

@@ -1,6 +1,7 @@
 """Monitoring of a model in production: verdicts over a prediction log with and without changes."""
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ import pytest
 from support.watched import NOON, draw, write_day, write_hour, write_watched_reference
 from tiffin.artifacts import documents
 from tiffin.artifacts.monitoring import Outcome, read_monitoring
+from tiffin.artifacts.schema import read_schema, write_schema
 from tiffin.errors import InputError
 from tiffin.stages.monitor.monitoring import monitor
 from tiffin.stages.monitor.performance import Labels, make_labels
@@ -111,6 +113,37 @@ class TestVerdicts:
         assert (found.verdict, codes(found)) == ("degraded", [("ERROR_RATE", "")])
         assert "tiffin models rollback deliveries" in found.action
         assert watch(max_error_share=0.2).verdict == "healthy"
+
+    def test_no_server_answers(self, watch, log):
+        write_hour(
+            log, NOON - timedelta(hours=1), draw(np.random.default_rng(7), 200), "e", version=0, code="UNAVAILABLE"
+        )
+        found = watch()
+        assert (found.verdict, codes(found)) == ("degraded", [("ERROR_RATE", "")])
+
+    def test_failed_requests_beside_another_version(self, watch, log):
+        """Most requests are answered by version 2, so that those without a version are not counted as of version 3."""
+        rng = np.random.default_rng(7)
+        write_hour(log, NOON - timedelta(hours=1), draw(rng, 20), "e", version=0, code="UNAVAILABLE")
+        write_hour(log, NOON - timedelta(hours=1), draw(rng, 400), "other", version=2)
+        assert watch().findings[0].code == "OTHER_VERSIONS"
+
+    def test_comparators_of_the_schema(self, reference, log, tmp_path):
+        """The skew comparator applies to the training data, the drift comparator to the window before."""
+        changed = tmp_path / "changed"
+        shutil.copytree(reference, changed)
+        schema = read_schema(changed)
+        [city] = [one for one in schema.feature if one.name == "city"]
+        city.skew_comparator.infinity_norm.threshold = 0.9
+        city.drift_comparator.infinity_norm.threshold = 0.8
+        write_schema(changed, schema)
+        write_day(log, seed=1, end=NOON - timedelta(hours=24))
+        write_day(log)
+        found = monitor(changed, tmp_path / "out", log_root=str(log), now=NOON - timedelta(minutes=1))
+        for drift, threshold in ((found.skew, 0.9), (found.drift, 0.8)):
+            [column] = [one for one in drift.columns if one.column == "city"]
+            [norm] = [one for one in column.distances if one.measure == "infinity_norm"]
+            assert (norm.threshold, norm.source) == (threshold, "schema")
 
     def test_slow_answers(self, watch, log):
         write_day(log)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from tiffin.artifacts.anomalies import Anomaly
 from tiffin.artifacts.drift import Drift
-from tiffin.artifacts.monitoring import Finding, Traffic, Verdict
+from tiffin.artifacts.monitoring import Finding, Traffic, Verdict, join_traffic, traffic_of
 from tiffin.artifacts.numbers import format_number, format_share
 from tiffin.artifacts.performance import Performance
 from tiffin.artifacts.verdict import Evaluation
@@ -45,20 +45,16 @@ def judge_traffic(
         max_error_share: Share of failed requests that is allowed, from 0 to 1. The lower end of the 95 % interval counts.
         max_p99_seconds: 99th percentile of the latency that is allowed; 0 to allow any.
     """
-    own = [one for one in traffic if one.version in (0, version) and one.route != "mirror"]
-    requests, failed = sum(one.requests for one in own), sum(one.failed for one in own)
+    own = traffic_of(traffic, version)
+    together = join_traffic(own, version)
     found = []
-    if requests:
-        share, low, _ = wilson(failed, requests)
+    if together.requests:
+        share, low, _ = wilson(together.failed, together.requests)
         if low > max_error_share:
-            codes: dict[str, int] = {}
-            for one in own:
-                for code, count in one.errors.items():
-                    codes[code] = codes.get(code, 0) + count
-            most = max(sorted(codes), key=lambda code: codes[code])
+            most = max(sorted(together.errors), key=lambda code: together.errors[code])
             text = (
-                f"{failed:,} of {requests:,} requests failed ({format_share(share)}, at least {format_share(low)} with 95 % "
-                f"confidence; allowed {format_share(max_error_share)}), most with {most}"
+                f"{together.failed:,} of {together.requests:,} requests failed ({format_share(share)}, at least "
+                f"{format_share(low)} with 95 % confidence; allowed {format_share(max_error_share)}), most with {most}"
             )
             found.append(Finding("ERROR_RATE", "degraded", text))
     for one in own:

@@ -1,5 +1,6 @@
 """Monitor a version of a model over a time window of the prediction log, and give a verdict."""
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -10,12 +11,13 @@ from typing import Any
 
 from tiffin import storage
 from tiffin.artifacts import documents
-from tiffin.artifacts.monitoring import FOLDER, STATUS, Finding, Monitoring, write_monitoring
+from tiffin.artifacts.monitoring import FOLDER, STATUS, Finding, Monitoring, join_traffic, traffic_of, write_monitoring
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.performance import Performance
 from tiffin.drift.comparison import Sides, compare
 from tiffin.drift.limits import LEVEL, Limits, read_limits
 from tiffin.drift.profiles import Profile, Texts
+from tiffin.errors import Conflict
 from tiffin.serving.prediction_log import find_hours, resolve_log_root
 from tiffin.stages.monitor.anomalies import check_inputs
 from tiffin.stages.monitor.baseline import Baseline, read_baseline
@@ -42,12 +44,14 @@ class Rules:
     """What is allowed.
 
     Attributes:
-        limits: What inputs and outputs may differ by from the reference.
+        skew: What inputs and outputs may differ by from the reference.
+        drift: What inputs may differ by from the window before.
         max_error_share: Share of failed requests.
         max_p99_seconds: 99th percentile of the latency; 0 for any.
     """
 
-    limits: Limits = field(default_factory=Limits)
+    skew: Limits = field(default_factory=Limits)
+    drift: Limits = field(default_factory=Limits)
     max_error_share: float = 0.01
     max_p99_seconds: float = 0.0
 
@@ -99,7 +103,8 @@ def monitor(
     check_error_share(max_error_share)
     check_p99_seconds(max_p99_seconds)
     baseline = read_baseline(reference)
-    rules = Rules(read_limits(thresholds, baseline.schema, "skew", level), max_error_share, max_p99_seconds)
+    limits = [read_limits(thresholds, baseline.schema, comparator, level) for comparator in ("skew", "drift")]
+    rules = Rules(*limits, max_error_share, max_p99_seconds)
     root = resolve_log_root(log_root or os.environ.get(LOG_ROOT, ""))
     home = storage.join(resolve_log_root(state) if state else root, *_own(state, baseline))
     place = storage.join(home, str(baseline.reference.version))
@@ -140,7 +145,9 @@ def _read_last(place: str) -> Last | None:
 def _write_last(place: str, last: Last) -> None:
     uri = storage.join(place, _LAST)
     before = storage.read(uri)
-    storage.compare_and_swap(uri, documents.format_document(last), before[1] if before else None)
+    # Another run at the same time has written its own end, which is as good.
+    with contextlib.suppress(Conflict):
+        storage.compare_and_swap(uri, documents.format_document(last), before[1] if before else None)
 
 
 def _assess(
@@ -165,25 +172,25 @@ def _assess(
     skew = predictions = drift = None
     if rows and known:
         training = Sides("the training data", log, reference.data_version)
-        skew = compare(known, inputs, training, rules.limits, baseline.importance)
+        skew = compare(known, inputs, training, rules.skew, baseline.importance)
         if earlier:
             both = {name: one for name, one in earlier.items() if name in inputs}
             drift = compare(
                 both,
                 {name: inputs[name] for name in both},
                 Sides("the window before", log),
-                rules.limits,
+                rules.drift,
                 baseline.importance,
             )
     if rows and baseline.outputs and outputs:
         evaluation = Sides("the evaluation", log, reference.data_version)
-        predictions = compare(baseline.outputs, outputs, evaluation, rules.limits)
+        predictions = compare(baseline.outputs, outputs, evaluation, rules.skew)
     anomalies = check_inputs(inputs, rows, baseline.schema) if baseline.schema else ()
     findings = judge_traffic(traffic, reference.version, rules.max_error_share, rules.max_p99_seconds)
     findings += judge_data(skew, anomalies, {one.column: one.counts for one in skew.columns} if skew else {})
     findings += judge_predictions(predictions)
     findings += judge_performance(performance, baseline.evaluation)
-    has_data = any(one.requests for one in traffic if one.version == reference.version and one.route != "mirror")
+    has_data = bool(join_traffic(traffic_of(traffic, reference.version), reference.version).requests)
     if not has_data:
         findings.insert(0, _nothing(baseline, span, counting, root))
     verdict, reason, action, findings_ranked = decide(findings, reference.model, has_data=has_data)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from tiffin import storage
 from tiffin.artifacts import documents
-from tiffin.artifacts.monitoring import UNSENT, Monitoring, Outcome
+from tiffin.artifacts.monitoring import UNSENT, Monitoring, Outcome, join_traffic, traffic_of
 from tiffin.errors import InputError
 
 # Outcomes that wait for MLflow at most: of more, the oldest are dropped.
@@ -49,10 +49,10 @@ def find_outcomes(folder: str) -> list[str]:
 
 def _metrics(found: Monitoring) -> dict[str, float]:
     """Return the figures of a run, by their name in MLflow."""
-    own = [one for one in found.traffic if one.version in (0, found.version) and one.route != "mirror"]
+    together = join_traffic(traffic_of(found.traffic, found.version), found.version)
     values: dict[str, float | None] = {
-        "requests": float(sum(one.requests for one in own)),
-        "failed": float(sum(one.failed for one in own)),
+        "requests": float(together.requests),
+        "failed": float(together.failed),
         "rows": float(found.rows),
         "drifted_inputs": float(sum(one.drifted and one.counts for one in (found.skew.columns if found.skew else ()))),
         "healthy": float(found.is_healthy),

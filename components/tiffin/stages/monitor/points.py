@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from tiffin.artifacts.monitoring import Point, Traffic
+from tiffin.artifacts.monitoring import Point, join_traffic, traffic_of
 from tiffin.drift import distances
 from tiffin.drift.bins import share_numbers
 from tiffin.drift.profiles import Numbers, Profile, Texts
@@ -66,15 +66,13 @@ def _point(
     outputs: Mapping[str, Profile],
     shown: Sequence[str],
 ) -> Point:
-    own = [one for one in sum_traffic(hours) if one.version in (0, version) and one.route != "mirror"]
-    latencies = tuple(map(sum, zip(*(one.latencies for one in own), strict=True))) if own else ()
-    together = Traffic(version, "", sum(one.requests for one in own), 0, {}, latencies)
+    together = join_traffic(traffic_of(sum_traffic(hours), version), version)
     inputs, answers = add_up(hours, columns, outputs)
     values = {name: inputs[name] for name in shown if name in inputs} | answers
     likes = {**columns, **outputs}
     measured = {name: _distance(likes[name], one) for name, one in values.items() if name in likes}
     return Point(
-        in_utc(start), length, together.requests, sum(one.failed for one in own), together.quantile(0.5), together.quantile(0.99),
+        in_utc(start), length, together.requests, together.failed, together.quantile(0.5), together.quantile(0.99),
         {name: float(f"{value:.4g}") for name, value in measured.items() if math.isfinite(value)},
         {name: float(f"{one.missing / one.rows:.4g}") for name, one in values.items() if one.rows and name in inputs},
     )  # fmt: skip

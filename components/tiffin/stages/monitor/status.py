@@ -4,7 +4,7 @@ from datetime import datetime
 
 from tiffin import storage
 from tiffin.artifacts import documents
-from tiffin.artifacts.monitoring import LOOKS, STATUS, Look, Monitoring, Status, Traffic
+from tiffin.artifacts.monitoring import LOOKS, STATUS, Look, Monitoring, Status, join_traffic, traffic_of
 from tiffin.errors import Conflict
 from tiffin.stages.monitor.windows import in_utc
 
@@ -42,15 +42,13 @@ def keep_status(place: str, found: Monitoring, made: datetime) -> str:
 def _next(before: Status | None, found: Monitoring, made: datetime) -> Status:
     end = min(found.end, in_utc(made))
     is_same = before is not None and (before.version, before.verdict) == (found.version, found.verdict)
-    own = [one for one in found.traffic if one.version in (0, found.version) and one.route != "mirror"]
-    latencies = tuple(map(sum, zip(*(one.latencies for one in own), strict=True))) if own else ()
-    together = Traffic(found.version, "", 0, 0, {}, latencies)
+    together = join_traffic(traffic_of(found.traffic, found.version), found.version)
     quality = found.performance
     compared = next((one for one in quality.compared if one.metric == quality.metric), None) if quality else None
     looks = (*(before.looks if before else ()), Look(end, found.version, found.verdict))[-LOOKS:]
     return Status(
         found.model, found.version, found.verdict, before.since if before and is_same else end, found.start, end, in_utc(made),
-        found.reason, found.action, sum(one.requests for one in own), sum(one.failed for one in own), together.quantile(0.99),
+        found.reason, found.action, together.requests, together.failed, together.quantile(0.99),
         found.rows, tuple(one.column for one in (found.skew.columns if found.skew else ()) if one.drifted and one.counts),
         quality.metric if quality else "",
         quality.measured.metrics.get(quality.metric) if quality and quality.measured else None,
