@@ -103,8 +103,8 @@ def monitor(
     check_error_share(max_error_share)
     check_p99_seconds(max_p99_seconds)
     baseline = read_baseline(reference)
-    limits = [read_limits(thresholds, baseline.schema, comparator, level) for comparator in ("skew", "drift")]
-    rules = Rules(*limits, max_error_share, max_p99_seconds)
+    skew, drift = (read_limits(thresholds, baseline.schema, comparator, level) for comparator in ("skew", "drift"))
+    rules = Rules(skew, drift, max_error_share, max_p99_seconds)
     root = resolve_log_root(log_root or os.environ.get(LOG_ROOT, ""))
     home = storage.join(resolve_log_root(state) if state else root, *_own(state, baseline))
     place = storage.join(home, str(baseline.reference.version))
