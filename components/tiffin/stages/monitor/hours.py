@@ -112,7 +112,7 @@ class Store:
             StorageError: The location cannot be written.
         """
         uri = storage.join(self.folder, _FOLDER, f"{hour.hour}.json")
-        storage.compare_and_swap(uri, documents.format_document(hour), state)
+        storage.compare_and_swap(uri, documents.format_document(hour, indent=None), state)
 
     def _uri(self, hour: datetime) -> str:
         return storage.join(self.folder, _FOLDER, f"{name_of(hour)}.json")
