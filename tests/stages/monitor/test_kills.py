@@ -45,13 +45,13 @@ def test_kills(tmp_path):
 def test_two_at_once(tmp_path):
     """Both count the same hours; each file is in the result once."""
     reference = write_watched_reference(tmp_path / "reference", rows=1000)
-    write_day(tmp_path / "log", rows=360, hours=6)
+    write_day(tmp_path / "log", rows=2160, hours=36)
 
     def run(name):
-        return monitor(reference, tmp_path / name, log_root=str(tmp_path / "log"), now=NOW)
+        return monitor(reference, tmp_path / name, log_root=str(tmp_path / "log"), window="36h", now=NOW)
 
     with ThreadPoolExecutor(2) as threads:
         found = list(threads.map(run, ("one", "two")))
 
-    assert [one.rows for one in found] == [360, 360]
-    assert sum(one.new_files for one in found) >= 6
+    assert [one.rows for one in found] == [2160, 2160]
+    assert sum(one.new_files for one in found) >= 36

@@ -1,11 +1,12 @@
 """What MLflow is told about each run of monitoring. The files are sent, and removed, by the step that ends a run."""
 
+import contextlib
 from datetime import datetime
 
 from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.artifacts.monitoring import UNSENT, Monitoring, Outcome, join_traffic, traffic_of
-from tiffin.errors import InputError
+from tiffin.errors import Conflict, InputError
 
 # Outcomes that wait for MLflow at most: of more, the oldest are dropped.
 _MOST = 200
@@ -32,7 +33,9 @@ def keep_outcome(home: str, found: Monitoring, made: datetime) -> int:
         found.model, found.version, found.run_id, min(found.end, made.isoformat(timespec="seconds")), found.verdict,
         found.reason, _metrics(found),
     )  # fmt: skip
-    storage.compare_and_swap(uri, documents.format_document(outcome), state[1] if state else None)
+    # Another run of the same moment has written the same.
+    with contextlib.suppress(Conflict):
+        storage.compare_and_swap(uri, documents.format_document(outcome), state[1] if state else None)
     waiting = sorted(find_outcomes(folder))
     for one in waiting[:-_MOST]:
         storage.delete(one)

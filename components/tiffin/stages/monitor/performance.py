@@ -1,5 +1,6 @@
 """How well a version answers: with labels that have arrived, and estimated without."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.performance import Diagnosis, Estimate, Labelled, Measurement, Performance, Record
-from tiffin.errors import InputError, did_you_mean
+from tiffin.errors import Conflict, InputError, did_you_mean
 from tiffin.performance import label_queries
 from tiffin.performance.answers import Answers, load_answers
 from tiffin.performance.calibrated import find_map
@@ -215,7 +216,9 @@ def _extend_record(place: str, model: str, version: int, span: Window, rows: Row
         stop = datetime.fromtimestamp(end, UTC)
         after = extend(after, make_entries(in_utc(start), in_utc(stop), version, estimated, realised))
     if after != before:
-        storage.compare_and_swap(uri, documents.format_document(after), state[1] if state else None)
+        # Another run at the same time has extended it; the next one adds what that did not have.
+        with contextlib.suppress(Conflict):
+            storage.compare_and_swap(uri, documents.format_document(after), state[1] if state else None)
     return after
 
 
