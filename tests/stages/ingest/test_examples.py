@@ -74,6 +74,13 @@ class TestManifest:
             "rows": 1,
         }
 
+    def test_the_order_of_derived_columns_does_not_count(self, ingested):
+        """KFP passes objects without their order."""
+        derive = {"double": "2 * a", "more": "a + 1"}
+        one = ingested("a\n1\n2\n", derive=derive).manifest
+        other = ingested("a\n1\n2\n", derive=dict(reversed(derive.items()))).manifest
+        assert (one.version, one.columns) == (other.version, other.columns)
+
     def test_says_how_the_columns_are_read(self, ingested):
         rows = "Preis €;am;Land;ja\n" + "1.000,50;31.01.2024 10:00;NA;true\n2,5;01.02.2024;DE;false\n" * 20
         derive = {"double": '2 * "Preis €"', "both": "double || Land"}

@@ -68,7 +68,8 @@ def ingest(
     """
     check_max_bad_share(max_bad_share)
     check_reading(reading)
-    derive = dict(derive or {})
+    # In one order: KFP passes objects without theirs, and the version of the data has that of the columns.
+    derive = dict(sorted(dict(derive or {}).items()))
     weights = check_weights({"train": 2, "eval": 1} if splits is None else splits)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
