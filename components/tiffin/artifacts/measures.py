@@ -180,3 +180,9 @@ class Attributions:
 
     rows: int
     columns: tuple[Attribution, ...]
+
+    @property
+    def shares(self) -> dict[str, float] | None:
+        """Share of each column in all attributions, from 0 to 1; None if no column contributes."""
+        total = sum(one.mean_absolute for one in self.columns)
+        return {one.column: one.mean_absolute / total for one in self.columns} if total else None

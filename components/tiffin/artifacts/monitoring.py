@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.artifacts.anomalies import Anomaly
 from tiffin.artifacts.drift import Drift
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.performance import Performance
+from tiffin.errors import InputError
 
 MONITORING = "monitoring.json"
 STATUS = "status.json"
@@ -296,6 +298,22 @@ class Monitoring:
     def is_healthy(self) -> bool:
         """Whether nothing is wrong with the model."""
         return self.verdict == "healthy"
+
+
+def find_outcomes(home: str) -> list[str]:
+    """Return the locations of the outcomes that MLflow does not have yet, the oldest first.
+
+    Args:
+        home: Folder of a model's state.
+
+    Raises:
+        StorageError: The folder cannot be listed.
+    """
+    try:
+        found = storage.list_files(storage.join(home, UNSENT))
+    except InputError:  # there is none
+        return []
+    return sorted(file.uri for file in found if file.uri.endswith(".json"))
 
 
 def write_monitoring(artifact: str | Path, monitoring: Monitoring) -> None:

@@ -1,18 +1,13 @@
 """The model in production: read from the serving root, never changed."""
 
-import contextlib
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from tiffin import storage
 from tiffin.artifacts.model import OUTPUTS, Training
 from tiffin.artifacts.recipe import RECIPE, ModelRecipe, read_recipe
 from tiffin.errors import TiffinError
-from tiffin.serving.production import find_production, locate_root
+from tiffin.serving.production import find_production, local_folder, locate_root
 from tiffin.serving.root import ServedModel
 from tiffin.stages.evaluate.predictions import inputs_of, load_signature
 
@@ -61,7 +56,7 @@ def find_incumbent(serving_root: str, name: str, record: Training, columns: Mapp
     if version is None:
         return Incumbent(name, None)
     try:
-        with _local(location) as folder:
+        with local_folder(location) as folder:
             recipe = read_recipe(folder) if (folder / RECIPE).is_file() else None
             run = load_signature(folder)
     except Exception as error:  # noqa: BLE001 - a damaged model fails in any way, which must not fail the run
@@ -74,21 +69,6 @@ def find_incumbent(serving_root: str, name: str, record: Training, columns: Mapp
     )
     data_version = recipe.data_version if recipe else ""
     return Incumbent(name, version, None if problem else run, problem, data_version, inputs)
-
-
-@contextlib.contextmanager
-def _local(location: str) -> Iterator[Path]:
-    """Yield the folder of a SavedModel on local disk: itself, or a temporary copy."""
-    if "://" not in location:
-        yield Path(location)
-        return
-    with tempfile.TemporaryDirectory(prefix="tiffin-") as scratch:
-        for file in storage.list_files(location):
-            target = Path(scratch, *file.uri[len(location) :].strip("/").split("/"))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with storage.local_copy(file.uri) as copy:
-                shutil.copyfile(copy, target)
-        yield Path(scratch)
 
 
 def _difference(recipe: ModelRecipe | None, run: Any, record: Training) -> str:

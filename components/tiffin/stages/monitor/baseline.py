@@ -77,7 +77,7 @@ def read_baseline(artifact: str | Path) -> Baseline:
         reference,
         columns={name: profiles[name] for name in used if name in profiles},
         outputs={one.name: _profile(one) for one in (evaluation.predictions if evaluation else None) or ()},
-        importance=_importance(evaluation),
+        importance=evaluation.attributions.shares if evaluation and evaluation.attributions else None,
         schema=read_schema(artifact) if reference.has_schema else None,
         evaluation=evaluation,
         training=training,
@@ -89,9 +89,3 @@ def _profile(one: Distribution) -> Numbers:
     low = one.edges[0] if one.edges else float("nan")
     high = one.edges[-1] if one.edges else float("nan")
     return Numbers(one.rows, one.not_finite, one.edges, one.counts, low, high)
-
-
-def _importance(evaluation: Evaluation | None) -> dict[str, float] | None:
-    attributions = evaluation.attributions if evaluation else None
-    total = sum(one.mean_absolute for one in attributions.columns) if attributions else 0.0
-    return {one.column: one.mean_absolute / total for one in attributions.columns} if attributions and total else None

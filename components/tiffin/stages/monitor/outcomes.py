@@ -5,8 +5,8 @@ from datetime import datetime
 
 from tiffin import storage
 from tiffin.artifacts import documents
-from tiffin.artifacts.monitoring import UNSENT, Monitoring, Outcome, join_traffic, traffic_of
-from tiffin.errors import Conflict, InputError
+from tiffin.artifacts.monitoring import UNSENT, Monitoring, Outcome, find_outcomes, join_traffic, traffic_of
+from tiffin.errors import Conflict
 
 # Outcomes that wait for MLflow at most: of more, the oldest are dropped.
 _MOST = 200
@@ -25,9 +25,8 @@ def keep_outcome(home: str, found: Monitoring, made: datetime) -> int:
     """
     if not found.run_id:
         return 0
-    folder = storage.join(home, UNSENT)
     name = f"{made:%Y%m%dT%H%M%S%f}-{found.version}.json"
-    uri = storage.join(folder, name)
+    uri = storage.join(home, UNSENT, name)
     state = storage.read(uri)
     outcome = Outcome(
         found.model, found.version, found.run_id, min(found.end, made.isoformat(timespec="seconds")), found.verdict,
@@ -36,18 +35,10 @@ def keep_outcome(home: str, found: Monitoring, made: datetime) -> int:
     # Another run of the same moment has written the same.
     with contextlib.suppress(Conflict):
         storage.compare_and_swap(uri, documents.format_document(outcome), state[1] if state else None)
-    waiting = sorted(find_outcomes(folder))
+    waiting = find_outcomes(home)
     for one in waiting[:-_MOST]:
         storage.delete(one)
     return max(0, len(waiting) - _MOST)
-
-
-def find_outcomes(folder: str) -> list[str]:
-    """Return the locations of the outcomes in a folder; none without a folder."""
-    try:
-        return [file.uri for file in storage.list_files(folder) if file.uri.endswith(".json")]
-    except InputError:  # there is none
-        return []
 
 
 def _metrics(found: Monitoring) -> dict[str, float]:

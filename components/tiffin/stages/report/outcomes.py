@@ -9,8 +9,8 @@ from datetime import datetime
 from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.artifacts.logs import WARNING
-from tiffin.artifacts.monitoring import UNSENT, Monitoring, Outcome
-from tiffin.errors import InputError, TiffinError
+from tiffin.artifacts.monitoring import Monitoring, Outcome, find_outcomes
+from tiffin.errors import TiffinError
 from tiffin.tracking.log import print_line
 from tiffin.tracking.uri import has_uri, uri_of
 
@@ -23,11 +23,11 @@ def send_outcomes(monitorings: Sequence[Monitoring], tracking_uri: str = "") -> 
         tracking_uri: MLflow tracking URI; empty for the environment variable MLFLOW_TRACKING_URI. Without either, nothing
             is sent.
     """
-    folders = sorted({storage.join(one.status.rpartition("/")[0], UNSENT) for one in monitorings if one.status})
-    if not folders or not has_uri(tracking_uri):
+    homes = sorted({one.status.rpartition("/")[0] for one in monitorings if one.status})
+    if not homes or not has_uri(tracking_uri):
         return
     try:
-        waiting = sorted(uri for folder in folders for uri in _list(folder))
+        waiting = [uri for home in homes for uri in find_outcomes(home)]
         sent = _send(waiting, uri_of(tracking_uri)) if waiting else 0
     except Exception as error:  # noqa: BLE001 - the verdict is written, and the outcomes are kept
         shown = error if isinstance(error, TiffinError) else repr(error)
@@ -35,13 +35,6 @@ def send_outcomes(monitorings: Sequence[Monitoring], tracking_uri: str = "") -> 
         return
     if sent:
         print_line(f"logged {sent} verdict{'s' * (sent > 1)} to MLflow")
-
-
-def _list(folder: str) -> list[str]:
-    try:
-        return [file.uri for file in storage.list_files(folder) if file.uri.endswith(".json")]
-    except InputError:  # there is none
-        return []
 
 
 def _send(waiting: Sequence[str], uri: str) -> int:

@@ -129,5 +129,4 @@ def _importance(artifact: str) -> dict[str, float] | None:
     if not artifact or not (Path(artifact) / VERDICT).is_file():
         return None
     attributions = read_evaluation(artifact).attributions
-    total = sum(one.mean_absolute for one in attributions.columns) if attributions else 0.0
-    return {one.column: one.mean_absolute / total for one in attributions.columns} if attributions and total else None
+    return attributions.shares if attributions else None
