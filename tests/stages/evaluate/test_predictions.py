@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiffin.stages.evaluate.predictions import iso_texts
+from tiffin.artifacts.shards import iso_texts
 
 DAY = 86_400
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.model import OUTPUTS, Task, Training, class_name, saved_model
-from tiffin.artifacts.shards import has_label, read_batches
+from tiffin.artifacts.shards import has_label, iso_texts, read_batches
 from tiffin.errors import DataError, InputError
 from tiffin.quality.moments import Moments
 
@@ -184,20 +184,6 @@ def _truth(values: pa.Array, record: Training) -> np.ndarray:
     known = np.array([index.get(class_name(value), -1) for value in distinct.to_pylist()], np.int64)
     truth: np.ndarray = known[np.asarray(pc.index_in(values, value_set=distinct))]
     return truth
-
-
-def iso_texts(seconds: pa.Array, logical: str) -> pa.Array:
-    """Return seconds since 1970 as dates or timestamps in ISO 8601.
-
-    A year has at least 4 digits, and a minus sign before the year 0. Years outside of -32767 to 32767 are a text that is
-    not a date.
-    """
-    times = pc.cast(seconds, pa.timestamp("s"))
-    # Arrow's cast takes a thirtieth of the time of its strftime, which wraps years around.
-    texts = pc.cast(times, pa.string())
-    if logical == "date":
-        return pc.replace_substring_regex(texts, r" \d\d:\d\d:\d\d$", "")
-    return pc.replace_substring(texts, " ", "T", max_replacements=1)
 
 
 def _array(column: pa.Array, spec: Any, logical: str | None) -> np.ndarray:

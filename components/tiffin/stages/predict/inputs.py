@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from tiffin.artifacts.columns import Column
 from tiffin.artifacts.examples import Manifest
 from tiffin.artifacts.recipe import ModelRecipe
+from tiffin.artifacts.shards import iso_texts
 from tiffin.errors import InputError, did_you_mean
 from tiffin.serving.signatures import Signature, TensorSpec
 from tiffin.serving.values import cast
@@ -148,13 +149,3 @@ def _has_none(column: Column) -> InputError:
         f"'{column.name}' should have a value in each row, as Tiffin did not train the model. Received: a missing value. "
         "Fill it, or derive a column without missing values."
     )
-
-
-def iso_texts(seconds: pa.Array, logical: str | None) -> pa.Array:
-    """Return seconds since 1970 as dates or timestamps in ISO 8601, as the evaluation of a model does."""
-    times = pc.cast(seconds, pa.timestamp("s"))
-    # Arrow's cast takes a thirtieth of the time of its strftime, which wraps years around.
-    texts = pc.cast(times, pa.string())
-    if logical == "date":
-        return pc.replace_substring_regex(texts, r" \d\d:\d\d:\d\d$", "")
-    return pc.replace_substring(texts, " ", "T", max_replacements=1)
