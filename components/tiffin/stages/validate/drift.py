@@ -10,6 +10,8 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from tiffin.artifacts.drift import Drift, write_drift
 from tiffin.artifacts.model import TRAINING, read_training
 from tiffin.artifacts.notes import Note
+from tiffin.artifacts.reference import read_reference
+from tiffin.artifacts.run_files import REFERENCE
 from tiffin.artifacts.schema import read_schema
 from tiffin.artifacts.statistics import find_split, keep_statistics, read_kept, read_statistics
 from tiffin.artifacts.verdict import VERDICT, read_evaluation
@@ -85,14 +87,14 @@ def compare_with_baseline(
         drift = compare(
             read_profiles(before), read_profiles(current), sides, limits, importance, frozenset({label} - {""})
         )
+    if baseline.update:
+        note = Note("BASELINE_UPDATED", "the next comparison is with these statistics", example=baseline.location)
+        drift = replace(drift, notes=(*drift.notes, note))
     write_drift(drift_artifact, drift)
     write_bytes(report, describe(drift).encode())
     if baseline.update:
-        # After the result is written: an attempt that ends before compares with the same baseline again.
+        # Last: an attempt that ends before compares with the same baseline again.
         keep_statistics(baseline.location, ours)
-        note = Note("BASELINE_UPDATED", "the next comparison is with these statistics", example=baseline.location)
-        drift = replace(drift, notes=(*drift.notes, note))
-        write_drift(drift_artifact, drift)
     return drift
 
 
@@ -115,7 +117,10 @@ def _find_baseline(baseline: Baseline) -> statistics_pb2.DatasetFeatureStatistic
 
 
 def _name(baseline: Baseline) -> str:
-    where = f"'{baseline.location}'" if baseline.location else "the baseline"
+    if baseline.artifact and (Path(baseline.artifact) / REFERENCE).is_file():
+        reference = read_reference(baseline.artifact)
+        return f"the training data of '{reference.model}' version {reference.version}"
+    where = f"'{baseline.location}'" if baseline.location else "the other statistics"
     return f"split '{baseline.split}' of {where}"
 
 
