@@ -5,28 +5,17 @@
 Prints the number of processes that were killed.
 """
 
-import os
 import sys
 from datetime import datetime
 
-from support.batch_kills import kill_at
+from support.write_kills import kill_until_done
 from tiffin.stages.monitor.monitoring import monitor
 
 
 def main(reference: str, output: str, log: str, now: str) -> None:
-    """Kill processes at their first, second, third... write below the log or the output, until one ends."""
-    for number in range(1, 1000):
-        child = os.fork()
-        if not child:
-            kill_at(number, (output, log))
-            monitor(reference, output, log_root=log, now=datetime.fromisoformat(now))
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if os.WIFEXITED(status):
-            if code := os.waitstatus_to_exitcode(status):
-                sys.exit(code)
-            print(number - 1)  # noqa: T201
-            return
+    """Monitor until a process is not killed at a write below the log or the output."""
+    moment = datetime.fromisoformat(now)
+    kill_until_done(lambda: monitor(reference, output, log_root=log, now=moment), (output, log))
 
 
 if __name__ == "__main__":

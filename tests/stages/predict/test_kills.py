@@ -1,5 +1,6 @@
 """Processes that are killed while they predict leave nothing that a later one counts twice."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,8 @@ def test_a_batch_that_is_killed_at_every_write_is_that_of_one_attempt(model, tmp
     for file in (tmp_path / "log").rglob("*.parquet"):
         file.unlink()
     command = [sys.executable, str(KILLS), str(model), str(examples), str(tmp_path / "killed"), str(tmp_path / "log")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 10
