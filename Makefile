@@ -146,6 +146,7 @@ bench: setup ## Run the benchmarks and compare with other tools. LONG=--long for
 	@.venvs/data/bin/python tests/benchmarks/drift.py
 	@.venvs/data/bin/python tests/benchmarks/labels.py
 	@.venvs/data/bin/python tests/benchmarks/monitoring.py 2>/dev/null
+	@.venvs/data/bin/python tests/benchmarks/verdicts.py 2>/dev/null
 
 docs: .venvs/docs/.ready ## Build the documentation into build/docs; check links, anchors and offline use.
 	@rm -rf build/pages

@@ -4,7 +4,7 @@ Deliveries are late more often if they go far, and in Bonn. `km` decides most of
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,22 @@ from tiffin.validation.statistics import compute
 MODEL, VERSION = "deliveries", 3
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CITIES = ["Bonn", "Oslo", "Rome"]
+_KINDS: tuple[Callable[[np.random.Generator, int], np.ndarray], ...] = (
+    lambda rng, rows: rng.normal(size=rows),
+    lambda rng, rows: rng.lognormal(0, 2, rows),
+    lambda rng, rows: rng.poisson(5, rows).astype(np.float64),
+    lambda rng, rows: (rng.zipf(1.5, rows) % 200).astype(str).astype(object),
+)
 
 
 def draw(
-    rng: np.random.Generator, rows: int, *, km: float = 0.0, concept: float = 0.0, new_city: float = 0.0
+    rng: np.random.Generator,
+    rows: int,
+    *,
+    km: float = 0.0,
+    concept: float = 0.0,
+    new_city: float = 0.0,
+    more_columns: int = 0,
 ) -> dict[str, Any]:
     """Return inputs, the model's probability, and labels.
 
@@ -46,6 +58,7 @@ def draw(
         km: What the distances are longer by, in their standard deviation of 2.
         concept: How much of the relation of inputs and labels is gone, from 0 to 1.
         new_city: Share of rows with a city that the training data does not have.
+        more_columns: Number of further inputs, which decide nothing.
     """
     distance = rng.normal(8, 2, rows) + 2 * km
     city = rng.choice(CITIES, rows, p=[0.2, 0.5, 0.3]).astype(object)
@@ -55,27 +68,32 @@ def draw(
     probability = 1 / (1 + np.exp(-odds))
     truth = 1 / (1 + np.exp(-odds * (1 - concept)))
     late = (rng.random(rows) < truth).astype(np.int64)
-    return {"km": distance, "city": city, "stops": stops, "probability": probability.astype(np.float32), "late": late}
+    more = {f"more{number}": _KINDS[number % len(_KINDS)](rng, rows) for number in range(more_columns)}
+    answers = {"probability": probability.astype(np.float32), "late": late}
+    return {"km": distance, "city": city, "stops": stops, **more, **answers}
 
 
-def write_watched_reference(folder: Path, rows: int = 6000, seed: int = 1, **changed: Any) -> Path:
+def write_watched_reference(
+    folder: Path, rows: int = 6000, seed: int = 1, *, more_columns: int = 0, **changed: Any
+) -> Path:
     """Write the reference artifact of the model, from rows of training and of evaluation."""
     rng = np.random.default_rng(seed)
-    train, held = draw(rng, rows), draw(rng, rows)
-    columns = {name: train[name].tolist() for name in ("km", "city", "late")} | {
+    train, held = (draw(rng, rows, more_columns=more_columns) for _ in range(2))
+    more = tuple(name for name in train if name.startswith("more"))
+    columns = {name: train[name].tolist() for name in ("km", "city", "late", *more)} | {
         "stops": train["stops"].astype(int).tolist()
     }
     examples = write_examples(folder / "examples", {"train": table(**columns), "eval": table(**columns)})
     statistics = compute(examples)
     outcomes = Outcomes("binary", 2, held["late"], held["probability"])
     values = metrics.measure(outcomes)
-    names = ("km", "city", "stops")
+    names = ("km", "city", "stops", *more)
     training = make_training(columns=names, data_version="d1", schema_digest="s1")
     evaluation = make_evaluation(
         metrics=values, rows=rows, intervals=intervals.find_intervals(outcomes, values, "seed", rounds=200),
         classes=("0", "1"), calibration=calibration.measure(outcomes),
         predictions=find_distributions(outcomes, ("0", "1"))[0],
-        attributions=Attributions(rows, tuple(map(Attribution, names, (1.4, 0.5, 0.01)))),
+        attributions=Attributions(rows, tuple(map(Attribution, names, (1.4, 0.5, 0.01, *[0.5] * more_columns)))),
     )  # fmt: skip
     output = folder / "reference"
     write_statistics(output, statistics)
@@ -109,7 +127,11 @@ def write_hour(
     }  # fmt: skip
     arrays = {column: pa.array(fixed[column], arrow_type(kind)) for column, kind in COLUMNS.items()}
     inputs = {"city": pa.string(), "km": pa.float32(), "stops": pa.float32()}
-    arrays |= {f"input.{column}": pa.array(rows[column], kind) for column, kind in inputs.items() if column in rows}
+    arrays |= {
+        f"input.{column}": pa.array(values, inputs.get(column))
+        for column, values in sorted(rows.items())
+        if column in inputs or column.startswith("more")
+    }
     arrays["output.probability"] = pa.array(rows["probability"] if code == "OK" else [None] * count, pa.float32())
     folder = Path(hour_folder(str(root), model, hour))
     folder.mkdir(parents=True, exist_ok=True)

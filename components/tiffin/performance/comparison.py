@@ -23,10 +23,9 @@ from tiffin.artifacts.model import Task
 from tiffin.artifacts.performance import BoundCheck, BoundCode, Compared, ComparedCode, Measurement
 from tiffin.artifacts.verdict import Check, Evaluation
 from tiffin.errors import InputError, did_you_mean
-from tiffin.performance.ranked import theoretical_error
+from tiffin.performance.ranked import LEVEL, theoretical_error
 from tiffin.quality.definitions import HIGHER_IS_BETTER, METRICS, OF_A_CLASS
 
-LEVEL = 0.01
 # Rows with labels below which nothing is decided, and those of each class for the AUC.
 LEAST_ROWS, LEAST_OF_A_CLASS = 30, 10
 WATCHED: dict[Task, tuple[str, ...]] = {
@@ -87,7 +86,7 @@ def compare(
         measured: Metrics of rows with labels.
         reference: Metrics at training.
         watched: Metrics that decide. Defaults to the main metric, and `auc`, `accuracy` or `mae`.
-        level: Probability of a false alarm among the watched metrics, above 0 and below 0.5. Defaults to 0.01.
+        level: Probability of a false alarm among the watched metrics, above 0 and below 0.5. Defaults to 0.005.
         counts: Number of rows of each class: the AUC needs 10 of both. Defaults to enough of them.
 
     Raises:

@@ -23,8 +23,8 @@ from scipy.stats import norm
 
 from tiffin.artifacts.numbers import format_number
 from tiffin.artifacts.performance import Diagnosis, DiagnosisCode, Estimate, Measurement
-from tiffin.performance.comparison import LEAST_ROWS, LEVEL, Reference, p_of_loss
-from tiffin.performance.ranked import rows_for_loss
+from tiffin.performance.comparison import LEAST_ROWS, Reference, p_of_loss
+from tiffin.performance.ranked import LEVEL, rows_for_loss
 from tiffin.quality.definitions import HIGHER_IS_BETTER
 
 POWER = 0.95
@@ -52,7 +52,7 @@ def diagnose(
         realised: Metrics of rows with labels.
         reference: Metrics at training.
         estimated: Estimate for the same rows, `fixed`, with a calibration from before them; None if there is none.
-        level: Probability of a false alarm of each test. Defaults to 0.01.
+        level: Probability of a false alarm of each test. Defaults to 0.005.
         power: Probability to find a loss of the margin. Defaults to 0.95.
         margin: Loss that matters. Defaults to 0.03, of losses without an upper bound to a tenth of the value at training.
         estimate_error: Mean absolute error of the estimates by their record. Defaults to 0.005, see above.

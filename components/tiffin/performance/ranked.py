@@ -20,6 +20,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import norm, rankdata
 
+# Probability of a false alarm of a look. In a week of daily looks, 5 of 200 simulated ones have an alarm.
+LEVEL = 0.005
 _MOST_ROWS = 1 << 40
 
 
@@ -53,7 +55,7 @@ def theoretical_error(auc: float, positives: float, negatives: float) -> float:
 
 
 def rows_for_auc(
-    auc: float, loss: float, share: float, *, level: float = 0.01, power: float = 0.95, reference_error: float = 0.0
+    auc: float, loss: float, share: float, *, level: float = LEVEL, power: float = 0.95, reference_error: float = 0.0
 ) -> int | None:
     """Return the number of rows with a label in which a loss of AUC is found; None if no number is enough.
 
@@ -61,7 +63,7 @@ def rows_for_auc(
         auc: AUC at training.
         loss: Loss to find, above 0 and below the AUC.
         share: Share of positive rows, above 0 and below 1.
-        level: Probability of a false alarm. Defaults to 0.01.
+        level: Probability of a false alarm. Defaults to 0.005.
         power: Probability to find the loss. Defaults to 0.95.
         reference_error: Standard error of the AUC at training. Defaults to 0.
     """
@@ -78,7 +80,7 @@ def rows_for_auc(
 
 
 def rows_for_loss(
-    error: float, rows: int, loss: float, *, level: float = 0.01, power: float = 0.95, reference_error: float = 0.0
+    error: float, rows: int, loss: float, *, level: float = LEVEL, power: float = 0.95, reference_error: float = 0.0
 ) -> int | None:
     """Return the number of rows in which a loss of any metric is found, whose variance falls with the number of rows.
 
@@ -88,7 +90,7 @@ def rows_for_loss(
         error: Standard error of the metric on `rows` rows.
         rows: Number of these rows.
         loss: Loss to find, above 0, in units of the metric.
-        level: Probability of a false alarm. Defaults to 0.01.
+        level: Probability of a false alarm. Defaults to 0.005.
         power: Probability to find the loss. Defaults to 0.95.
         reference_error: Standard error of the value at training. Defaults to 0.
     """

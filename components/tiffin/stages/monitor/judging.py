@@ -11,6 +11,7 @@ from tiffin.artifacts.performance import Performance
 from tiffin.artifacts.verdict import Evaluation
 from tiffin.drift.chance import wilson
 from tiffin.performance.comparison import p_of_loss, reference_of, worse
+from tiffin.performance.ranked import LEVEL
 from tiffin.quality.definitions import HIGHER_IS_BETTER
 
 # Codes of findings, with what to do. The first one that was found decides what the verdict says.
@@ -30,8 +31,8 @@ ACTIONS = {
     "PREDICTION_DRIFT": "Look at the inputs that moved; labels would tell whether the answers are worse.",
 }
 _LISTED = 3
-# An estimate is worse if it differs by a tenth of the value at training, and by more than chance at this level.
-_MARGIN_SHARE, _LEVEL = 0.1, 0.01
+# An estimate is worse if it differs by a tenth of the value at training, and by more than chance at the level of the other tests.
+_MARGIN_SHARE = 0.1
 
 
 def judge_traffic(
@@ -141,7 +142,7 @@ def _judge_estimate(performance: Performance, evaluation: Evaluation | None) -> 
         return []
     loss = (before - now) if HIGHER_IS_BETTER[metric] else (now - before)
     error = math.hypot(estimated.errors.get(metric, 0.0), known.errors.get(metric, 0.0))
-    if loss < _MARGIN_SHARE * abs(before) or p_of_loss(loss, error) > _LEVEL:
+    if loss < _MARGIN_SHARE * abs(before) or p_of_loss(loss, error) > LEVEL:
         return []
     text = f"{metric} is estimated as {_short(now)} from {estimated.rows:,} answers; {_short(before)} at training"
     return [Finding("ESTIMATED_WORSE", "info" if performance.measured else "degraded", text)]
