@@ -16,6 +16,12 @@ COLUMNS = [Column("whole", "INT"), Column("number", "FLOAT"), Column("text", "ST
 ROWS = "word,number\n" + "".join(f"w{n % 7},{n}.5\n" for n in range(50))
 
 
+@pytest.fixture(scope="module")
+def connection():
+    with duckdb.connect() as found:
+        yield found
+
+
 class TestRowText:
     @settings(deadline=None)
     @given(
@@ -30,14 +36,13 @@ class TestRowText:
             max_size=20,
         )
     )
-    def test_differs_between_different_rows(self, rows):
+    def test_differs_between_different_rows(self, connection, rows):
         names = [quoted_name(column.name) for column in COLUMNS]
-        with duckdb.connect() as connection:
-            types = ("BIGINT", "DOUBLE", "VARCHAR", "VARCHAR")
-            pairs = ", ".join(f"{name} {type_}" for name, type_ in zip(names, types, strict=True))
-            connection.execute(f"CREATE TABLE examples ({pairs})")
-            connection.executemany("INSERT INTO examples VALUES (?, ?, ?, ?)", rows)
-            found = connection.execute(f"SELECT {shards._row_text(COLUMNS)} FROM examples").fetchall()
+        types = ("BIGINT", "DOUBLE", "VARCHAR", "VARCHAR")
+        pairs = ", ".join(f"{name} {type_}" for name, type_ in zip(names, types, strict=True))
+        connection.execute(f"CREATE OR REPLACE TABLE examples ({pairs})")
+        connection.executemany("INSERT INTO examples VALUES (?, ?, ?, ?)", rows)
+        found = connection.execute(f"SELECT {shards._row_text(COLUMNS)} FROM examples").fetchall()
 
         # A text by which 0.0 and -0.0 differ, as they do in the examples.
         assert len({text for (text,) in found}) == len(set(map(repr, rows)))
