@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -15,7 +15,8 @@ from tiffin.errors import ServingError
 from tiffin.serving import recipes
 from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.outputs import split_rows
-from tiffin.serving.stream import answer_rows
+from tiffin.serving.rows import Row, key_headers
+from tiffin.serving.stream import Ask, answer_rows
 from tiffin.serving.values import cast
 
 
@@ -72,6 +73,7 @@ def predict(
     batch_size: int,
     window: int,
     timeout: float,
+    key: str,
     state: str,
 ) -> int:
     """Get predictions for the rows of FILE: CSV or Parquet, JSON in .jsonl or .json, or - for JSON lines from stdin.
@@ -87,6 +89,9 @@ def predict(
     For a model that Tiffin did not train, the columns of FILE are the model's inputs, and CSV has a header. Failed rows are
     reported and skipped, and the exit status is 1. To answer the rows of a pipe one by one, use --batch-size 1 --window 1.
     """
+    targets.check_key(key, batch_size)
+    if key and rest:
+        raise click.UsageError("--key should not be used with --rest.")
     targets.check_address(address, rest=rest, tls=tls, ca_file=ca_file)
     model = model or targets.only_model(address, state)
     failed = 0
@@ -95,13 +100,13 @@ def predict(
         report = stack.enter_context(predictions.open_report(errors, file)) if errors else None
         signature = targets.choose_signature(signature, source, file)
         target = Target((model, version, label), signature, address, state, tls or bool(ca_file), ca_file, timeout)
-        served = stack.enter_context(_connect_rest(target, window) if rest else _connect(target))
+        served, ask = stack.enter_context(_connect_rest(target, window) if rest else _connect(target, key))
         found = served.signatures[signature or DEFAULT_SIGNATURE]
         if source is None:
             source = stack.enter_context(targets.open_table(file, served.reader, allow_missing))
         select, columns = selection.choose(served, found, as_examples, source, allow_missing)
         selection.announce(found, found.takes_examples or as_examples, batch_size)
-        answers = answer_rows(source.rows, found, select, served.ask, batch_size=batch_size, window=window)
+        answers = answer_rows(source.rows, found, select, ask, batch_size=batch_size, window=window)
         summary = predictions.Summary(columns)
         started = time.monotonic()
         try:
@@ -117,7 +122,7 @@ def predict(
 
 
 @contextlib.contextmanager
-def _connect(target: Target) -> Iterator[ServedModel]:
+def _connect(target: Target, key: str) -> Iterator[tuple[ServedModel, Ask]]:
     model, version, label = target.which
     with targets.open_client(target) as client:
         known = targets.check_signature(client.metadata(model, version=version, label=label), target.signature)
@@ -126,14 +131,16 @@ def _connect(target: Target) -> Iterator[ServedModel]:
             # All rows are answered by the version whose recipe reads them.
             version = recipe.version
 
-        def ask(arrays: Any, count: int) -> list[dict[str, Any]]:
-            return split_rows(client.predict(model, arrays, target.signature, version=version, label=label), count)
+        def ask(arrays: Any, rows: Sequence[Row]) -> list[dict[str, Any]]:
+            headers = key_headers(rows[0], key) if key else {}
+            answer = client.predict(model, arrays, target.signature, version=version, label=label, metadata=headers)
+            return split_rows(answer, len(rows))
 
-        yield ServedModel(known, recipe.reader, ask)
+        yield ServedModel(known, recipe.reader), ask
 
 
 @contextlib.contextmanager
-def _connect_rest(target: Target, window: int) -> Iterator[ServedModel]:
+def _connect_rest(target: Target, window: int) -> Iterator[tuple[ServedModel, Ask]]:
     from tiffin.serving.rest import RestClient
 
     client = RestClient(
@@ -151,6 +158,5 @@ def _connect_rest(target: Target, window: int) -> Iterator[ServedModel]:
             [row] = client.predict(target.which, request, recipes.SIGNATURE, known[recipes.SIGNATURE].outputs)
             reader = recipes.open_reader(row[recipes.SIGNATURE])
         outputs = known[target.signature or DEFAULT_SIGNATURE].outputs
-        yield ServedModel(
-            known, reader, lambda arrays, _count: client.predict(target.which, arrays, target.signature, outputs)
-        )
+        ask = lambda arrays, _rows: client.predict(target.which, arrays, target.signature, outputs)  # noqa: E731
+        yield ServedModel(known, reader), ask

@@ -44,6 +44,12 @@ _OPTIONS = (
         "--ca-file", metavar="FILE", help="PEM file with trusted CA certificates; implies --tls.  [default: public CAs]"
     ),
     click.option(
+        "--key",
+        default="",
+        metavar="COLUMN",
+        help="Column whose value is sent as x-tiffin-key, for labels that come later; requires --batch-size 1.",
+    ),
+    click.option(
         "--timeout",
         type=click.FloatRange(0.001),
         default=30.0,
@@ -81,6 +87,12 @@ def check_address(address: str | None, **options: Any) -> None:
         raise click.UsageError(f"--{given[0].replace('_', '-')} requires --address: HOST:PORT of the server.")
 
 
+def check_key(key: str, batch_size: int) -> None:
+    """Raise a UsageError unless each request has the key of its only row."""
+    if key and batch_size != 1:
+        raise click.UsageError(f"--key requires --batch-size 1: a request has one key. Received: {batch_size}.")
+
+
 def only_model(address: str | None, state: str) -> str:
     """Return the name of the only model of the local server."""
     if address is not None:
@@ -105,7 +117,9 @@ def open_document(stack: contextlib.ExitStack, file: str) -> Source | None:
 
 
 @contextlib.contextmanager
-def open_table(file: str, reader: RowReader | None, allow_missing: bool) -> Iterator[Source]:
+def open_table(
+    file: str, reader: RowReader | None, allow_missing: bool, *, shows_notes: bool = True
+) -> Iterator[Source]:
     """Open CSV or Parquet: as ingest does for a model with a recipe."""
     if reader is None:
         with open_rows(file) as source:
@@ -114,7 +128,7 @@ def open_table(file: str, reader: RowReader | None, allow_missing: bool) -> Iter
     from tiffin.commands import tables
 
     with tables.open_table(file, reader.recipe.recipe) as opened:
-        for note in opened.notes:
+        for note in opened.notes if shows_notes else ():
             echo(f"note: {note.text}", err=True)
         if not allow_missing:
             recipes.check_columns(reader, opened.names)

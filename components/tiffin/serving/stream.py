@@ -28,8 +28,8 @@ _CODES_OF_ROWS = (
 
 # Returns the values of rows for the inputs of a signature, or the reason why a row has none.
 Select = Callable[[Sequence[Any]], Sequence[dict[str, Any] | InputError]]
-# Converts the arrays of a number of rows to the outputs of each row.
-Ask = Callable[[Mapping[str, Array], int], Sequence[Mapping[str, Any]]]
+# Converts the arrays of rows to the outputs of each row.
+Ask = Callable[[Mapping[str, Array], Sequence[Row]], Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _answer_batch(batch: list[Row], signature: Signature, select: Select, ask: A
 def _answer_selected(selected: list[Selected], signature: Signature, ask: Ask) -> Iterator[Answer]:
     """Request predictions for the rows; on an error that a single row may cause, retry with each half."""
     try:
-        outputs = ask(to_arrays(selected, signature), len(selected))
+        outputs = ask(to_arrays(selected, signature), [row for row, _ in selected])
     except (InputError, ServingError) as error:
         if isinstance(error, ServingError) and error.code not in _CODES_OF_ROWS:
             raise

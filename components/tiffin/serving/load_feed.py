@@ -1,0 +1,158 @@
+"""The requests of a file, over and over in its order, made ahead of time."""
+
+import asyncio
+import contextlib
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+from tiffin.errors import InputError
+from tiffin.serving.load import Answer, Course, Ending, Pace, send_load
+from tiffin.serving.load_requests import Request, Sender
+from tiffin.serving.stream import Answer as RowAnswer
+
+# A file of more requests, or of more bytes, is read again each time.
+KEPT_REQUESTS = 10_000
+KEPT_BYTES = 64 << 20
+# Requests that are made before they are due; also an end to reading a file of which no row can be sent.
+_AHEAD = 1000
+_HOPELESS_ROWS = 10_000
+_PAUSE_SECONDS = 0.001
+
+
+class Feed:
+    """The requests of a file, over and over: a thread makes them ahead of time.
+
+    They are kept if the file is small; otherwise it is read again each time. Rows that cannot be sent are counted once.
+
+    Args:
+        first: Requests of the file, and answers for rows that cannot be sent.
+        reopen: Opens the same once more.
+    """
+
+    def __init__(
+        self,
+        first: Iterator[Request | RowAnswer],
+        reopen: Callable[[], AbstractContextManager[Iterator[Request | RowAnswer]]],
+    ) -> None:
+        self._reopen = reopen
+        self._made: queue.Queue[Request] = queue.Queue(_AHEAD)
+        self._kept: list[Request] = []
+        self._is_small = True
+        self._cycle: Iterator[Request] | None = None
+        self._error: BaseException | None = None
+        self._is_closed = self._is_over = False
+        self.taken = self.skipped = 0
+        self.first_skipped: RowAnswer | None = None
+        # Requests of the file; None until it was read once.
+        self.size: int | None = None
+        self._thread = threading.Thread(target=self._run, args=(first,), name="load", daemon=True)
+        self._thread.start()
+
+    async def take(self) -> Request:
+        """Return the next request.
+
+        Raises:
+            InputError: The file has no row that can be sent, or cannot be read again.
+        """
+        self.taken += 1
+        while self._cycle is None:
+            with contextlib.suppress(queue.Empty):
+                return self._made.get_nowait()
+            if self._is_over and self._made.empty():
+                if self._error:
+                    raise self._error
+                self._cycle = itertools.cycle(self._kept)
+                break
+            await asyncio.sleep(_PAUSE_SECONDS)
+        return next(self._cycle)
+
+    async def wait_until_full(self) -> None:
+        """Wait until requests are made ahead, so that the first ones are not late."""
+        while not self._made.full() and not self._is_over:
+            await asyncio.sleep(_PAUSE_SECONDS)
+        if self._error and self._made.empty():
+            raise self._error
+
+    def close(self) -> None:
+        """End the thread."""
+        self._is_closed = True
+        self._thread.join()
+
+    def _run(self, first: Iterator[Request | RowAnswer]) -> None:
+        try:
+            made = self._put(first, is_first=True)
+            if made is None:
+                return
+            if not made:
+                raise self._nothing()
+            self.size = made
+            while not self._is_small and made is not None:
+                with self._reopen() as again:
+                    made = self._put(again, is_first=False)
+                if made == 0:
+                    raise self._nothing()
+        except BaseException as error:  # noqa: BLE001 - raised by `take`
+            self._error = error
+        finally:
+            self._is_over = True
+
+    def _put(self, found: Iterator[Request | RowAnswer], is_first: bool) -> int | None:
+        """Pass on requests and return their number; None if the feed was closed."""
+        made = size = 0
+        for one in found:
+            if self._is_closed:
+                return None
+            if isinstance(one, Request):
+                made += 1
+                size += len(one.message)
+                self._is_small = self._is_small and made <= KEPT_REQUESTS and size <= KEPT_BYTES
+                if is_first and self._is_small:
+                    self._kept.append(one)
+                elif is_first:
+                    self._kept.clear()
+                if not self._pass_on(one):
+                    return None
+            elif is_first:
+                self.skipped += 1
+                # Rows whose values cannot be read come before others of their chunk.
+                if self.first_skipped is None or one.row.number < self.first_skipped.row.number:
+                    self.first_skipped = one
+                if not made and self.skipped >= _HOPELESS_ROWS:
+                    raise self._nothing()
+        return made
+
+    def _pass_on(self, request: Request) -> bool:
+        while not self._is_closed:
+            with contextlib.suppress(queue.Full):
+                self._made.put(request, timeout=0.1)
+                return True
+        return False
+
+    def _nothing(self) -> InputError:
+        if self.first_skipped is None:
+            return InputError("FILE should have rows to send. Received: no row.")
+        return InputError(
+            f"FILE should have rows that can be sent. Received: {self.skipped:,} that cannot. "
+            f"The first, row {self.first_skipped.row.number}: {self.first_skipped.error}"
+        )
+
+
+def run_load(
+    feed: Feed, open_sender: Callable[[], Sender], pace: Pace, record: Callable[[Answer], None], ending: Ending
+) -> Course:
+    """Send the requests of a feed by a connection of their own, and return when they were sent; see `send_load`.
+
+    Raises:
+        ServingError: There is no connection to the server.
+        InputError: The file has no row that can be sent.
+    """
+
+    async def run() -> Course:
+        async with open_sender() as sender:
+            await feed.wait_until_full()
+            return await send_load(feed.take, sender.send, pace, record, ending)
+
+    return asyncio.run(run())
