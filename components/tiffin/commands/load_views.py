@@ -105,8 +105,8 @@ def show(about: About, figures: "Figures", feed: "Feed", *, has_key: bool, as_js
     for label, text in _lines(about, figures).items():
         if text:
             echo("\n".join(labelled(label, text)))
-    for code, message in figures.messages.items():
-        echo("\n".join(labelled(code[:14], message)))
+    for message in figures.messages.values():
+        echo("\n".join(labelled("error", message)))
     if skipped:
         rest = f"{_count(feed.skipped, 'row')} of the file; row {skipped.row.number}: {skipped.error}"
         echo("\n".join(labelled("skipped", rest)))
@@ -117,9 +117,8 @@ def show(about: About, figures: "Figures", feed: "Feed", *, has_key: bool, as_js
 def _lines(about: About, figures: "Figures") -> dict[str, str]:
     of_all = f" ({format_share(figures.failed / figures.requests)})" if figures.failed else ""
     codes = ", ".join(f"{number:,} {code}" for code, number in figures.codes.items() if code != "OK")
-    wanted = (
-        f", {about.pace.per_second:g} wanted" if about.pace.per_second else f", by {about.pace.concurrency} clients"
-    )
+    pace = about.pace
+    wanted = f"{pace.per_second:g} wanted" if pace.per_second else f"by {_count(pace.concurrency or 1, 'client')}"
     return {
         "requests": f"{figures.requests:,} in {figures.seconds:.1f} s, with {_count(figures.rows, 'row')}",
         "per second": f"{figures.sent_per_second:,.1f} sent, {wanted}",

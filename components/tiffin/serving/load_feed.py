@@ -1,10 +1,10 @@
 """The requests of a file, over and over in its order, made ahead of time."""
 
 import asyncio
-import contextlib
+import collections
 import itertools
-import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
@@ -16,8 +16,10 @@ from tiffin.serving.stream import Answer as RowAnswer
 # A file of more requests, or of more bytes, is read again each time.
 KEPT_REQUESTS = 10_000
 KEPT_BYTES = 64 << 20
-# Requests that are made before they are due; also an end to reading a file of which no row can be sent.
-_AHEAD = 1000
+# Requests that are made before they are due.
+_AHEAD_REQUESTS = 1000
+_AHEAD_BYTES = 64 << 20
+# Rows after which a file of which none can be sent is not read on.
 _HOPELESS_ROWS = 10_000
 _PAUSE_SECONDS = 0.001
 
@@ -38,7 +40,9 @@ class Feed:
         reopen: Callable[[], AbstractContextManager[Iterator[Request | RowAnswer]]],
     ) -> None:
         self._reopen = reopen
-        self._made: queue.Queue[Request] = queue.Queue(_AHEAD)
+        self._lock = threading.Lock()
+        self._made: collections.deque[Request] = collections.deque()
+        self._made_bytes = 0
         self._kept: list[Request] = []
         self._is_small = True
         self._cycle: Iterator[Request] | None = None
@@ -59,21 +63,30 @@ class Feed:
         """
         self.taken += 1
         while self._cycle is None:
-            with contextlib.suppress(queue.Empty):
-                return self._made.get_nowait()
-            if self._is_over and self._made.empty():
-                if self._error:
-                    raise self._error
+            # Before looking for a request: the thread may add the last one in between.
+            is_over = self._is_over
+            if self._made:
+                with self._lock:
+                    request = self._made.popleft()
+                    self._made_bytes -= len(request.message)
+                return request
+            if not is_over:
+                await asyncio.sleep(_PAUSE_SECONDS)
+            elif self._error:
+                raise self._error
+            else:
                 self._cycle = itertools.cycle(self._kept)
-                break
-            await asyncio.sleep(_PAUSE_SECONDS)
         return next(self._cycle)
 
     async def wait_until_full(self) -> None:
-        """Wait until requests are made ahead, so that the first ones are not late."""
-        while not self._made.full() and not self._is_over:
+        """Wait until requests are made ahead, so that the first ones are not late.
+
+        Raises:
+            InputError: The file has no row that can be sent.
+        """
+        while not self._is_full() and not self._is_over:
             await asyncio.sleep(_PAUSE_SECONDS)
-        if self._error and self._made.empty():
+        if self._error and not self._made:
             raise self._error
 
     def close(self) -> None:
@@ -125,11 +138,18 @@ class Feed:
         return made
 
     def _pass_on(self, request: Request) -> bool:
-        while not self._is_closed:
-            with contextlib.suppress(queue.Full):
-                self._made.put(request, timeout=0.1)
-                return True
-        return False
+        """Add a request once there is room; return whether there was, before the feed was closed."""
+        while self._is_full():
+            if self._is_closed:
+                return False
+            time.sleep(_PAUSE_SECONDS)
+        with self._lock:
+            self._made.append(request)
+            self._made_bytes += len(request.message)
+        return True
+
+    def _is_full(self) -> bool:
+        return len(self._made) >= _AHEAD_REQUESTS or self._made_bytes >= _AHEAD_BYTES
 
     def _nothing(self) -> InputError:
         if self.first_skipped is None:
