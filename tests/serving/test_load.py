@@ -42,7 +42,7 @@ class TestSteadily:
     def test_no_time(self) -> None:
         course, answers = sent(succeed, Pace(per_second=100, seconds=0))
 
-        assert (answers, course.unsent) == ([], 0)
+        assert (answers, course.unsent, course.is_full) == ([], 0, False)
 
     @pytest.mark.parametrize("end", [{"requests": 20}, {"seconds": 0.1}])
     def test_the_rate(self, end: dict[str, Any]) -> None:
@@ -109,9 +109,9 @@ class TestSteadily:
             await asyncio.sleep(0.01)
             now[0] -= 1
 
-        _, answers = sent(send, Pace(per_second=10_000, requests=20))
+        course, answers = sent(send, Pace(per_second=10_000, requests=20))
 
-        assert (len(answers), now[1]) == (20, 3)
+        assert (len(answers), now[1], course.is_full) == (20, 3, True)
 
     def test_an_ending(self) -> None:
         ending = Ending()

@@ -41,7 +41,7 @@ def test_a_quantile_is_at_most_a_bin_above_the_exact_one(seconds: list[float], s
 
 
 def test_no_requests() -> None:
-    found = Tally().figures(Course(0.0, 0.0, 0.0, 5))
+    found = Tally().figures(Course(0.0, 0.0, 0.0, 5, False))
 
     assert (found.requests, found.answered, found.failed, found.unsent, found.sent_per_second) == (0, 0, 0, 5, 0.0)
     assert (found.codes, found.messages, found.versions, found.by_second) == ({}, {}, {}, ())
@@ -59,7 +59,7 @@ def test_figures() -> None:
         answer(2.0, 9.0, "UNAVAILABLE", late=0.0625, version=None),
     ):
         tally.record(one, rows=10)
-    found = tally.figures(Course(7.0, 2.0, 11.0, 1))
+    found = tally.figures(Course(7.0, 2.0, 11.0, 1, False))
 
     assert (tally.requests, tally.failed) == (6, 3)
     assert (found.requests, found.answered, found.failed, found.rows, found.unsent) == (6, 3, 3, 60, 1)
@@ -81,7 +81,7 @@ def test_only_the_first_seconds_are_kept(monkeypatch: pytest.MonkeyPatch) -> Non
     tally = Tally()
     for second in range(4):
         tally.record(answer(second, 0.5), rows=1)
-    found = tally.figures(Course(0.0, 4.0, 4.0, 0))
+    found = tally.figures(Course(0.0, 4.0, 4.0, 0, False))
 
     assert [one.second for one in found.by_second] == [0, 1]
     assert found.requests == 4

@@ -126,10 +126,7 @@ def _lines(about: About, figures: "Figures") -> dict[str, str]:
         "failed": f"{figures.failed:,}{of_all}{f': {codes}' if codes else ''}",
         "latency": _latency(figures.latency_seconds),
         "late": _late(about, figures),
-        "not sent": f"{figures.unsent:,} that were due: this machine, or the server with {MAX_RUNNING:,} requests under "
-        "way, is too slow for the rate"
-        if figures.unsent
-        else "",
+        "not sent": f"{figures.unsent:,} that were due{_reason(figures)}" if figures.unsent else "",
         "versions": ", ".join(f"{version}: {number:,}" for version, number in figures.versions.items()),
     }
 
@@ -146,6 +143,10 @@ def _late(about: About, figures: "Figures") -> str:
 
     return (
         f"{_count(figures.late, 'request')} ({format_share(figures.late / figures.requests)}) more than "
-        f"{milliseconds(LATE_SECONDS)} after the time, at most {milliseconds(figures.longest_late_seconds)}; "
-        "their latency includes it"
+        f"{milliseconds(LATE_SECONDS)} after the time, at most {milliseconds(figures.longest_late_seconds)}"
+        f"{_reason(figures)}; their latency includes it"
     )
+
+
+def _reason(figures: "Figures") -> str:
+    return f", since {MAX_RUNNING:,} others had no answer" if figures.is_full else ", since this machine was busy"

@@ -18,6 +18,7 @@ MAX_RUNNING = 4096
 GRACE_SECONDS = 1.0
 # The longest time until an ending is noticed.
 _LOOK_SECONDS = 0.1
+_PAUSE_SECONDS = 0.001
 
 # Returns the next request.
 Take = Callable[[], Awaitable[Any]]
@@ -86,13 +87,15 @@ class Course:
         begun: Monotonic time when the first request was due, in seconds.
         sending_seconds: Time during which requests were sent.
         seconds: Time until the last answer.
-        unsent: Requests that were due and not sent, because the process was too slow.
+        unsent: Requests that were due and not sent in time.
+        is_full: Whether requests waited because `MAX_RUNNING` others were under way.
     """
 
     begun: float
     sending_seconds: float
     seconds: float
     unsent: int
+    is_full: bool
 
 
 async def send_load(take: Take, send: Send, pace: Pace, record: Callable[[Answer], None], ending: Ending) -> Course:
@@ -119,7 +122,7 @@ async def send_load(take: Take, send: Send, pace: Pace, record: Callable[[Answer
     finally:
         # After an error of `take`, too.
         await load.cancel()
-    return Course(load.begun, sending_seconds, time.monotonic() - load.begun, load.unsent)
+    return Course(load.begun, sending_seconds, time.monotonic() - load.begun, load.unsent, load.is_full)
 
 
 class _Load:
@@ -130,6 +133,7 @@ class _Load:
         self._running: set[asyncio.Task[None]] = set()
         self.begun = time.monotonic()
         self.number = self.unsent = 0
+        self.is_full = False
 
     async def send_steadily(self, per_second: float) -> None:
         """Send each request when it is due."""
@@ -139,11 +143,15 @@ class _Load:
             due = self.begun + self.number / per_second
             # Also without a delay, so that answers are read.
             await asyncio.sleep(min(max(0.0, due - time.monotonic()), _LOOK_SECONDS))
-            if time.monotonic() < due or len(self._running) >= MAX_RUNNING:
+            if time.monotonic() < due:
                 continue
             if time.monotonic() > last:
                 self.unsent = int(wanted - self.number)
                 return
+            if len(self._running) >= MAX_RUNNING:
+                self.is_full = True
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
             self._start(self._answer(await self._take(), due))
             self.number += 1
 

@@ -85,7 +85,8 @@ class Figures:
         rows: Rows in all of them.
         seconds: Time from the first request to the last answer.
         sent_per_second: Requests per second while they were sent.
-        unsent: Requests that were due and not sent.
+        unsent: Requests that were due and not sent in time.
+        is_full: Whether requests waited because `MAX_RUNNING` others were under way.
         late: Requests that were sent more than `LATE_SECONDS` after they were due.
         longest_late_seconds: The longest time between the two.
         codes: `OK`, or the code of the error, to the number of requests; the most frequent first.
@@ -102,6 +103,7 @@ class Figures:
     seconds: float
     sent_per_second: float
     unsent: int
+    is_full: bool
     late: int
     longest_late_seconds: float
     codes: dict[str, int]
@@ -167,6 +169,7 @@ class Tally:
             seconds=course.seconds,
             sent_per_second=self.requests / course.sending_seconds if course.sending_seconds else 0.0,
             unsent=course.unsent,
+            is_full=course.is_full,
             late=self._late,
             longest_late_seconds=self._longest_late_seconds,
             codes=dict(self.codes.most_common()),
