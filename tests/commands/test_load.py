@@ -68,7 +68,7 @@ def test_an_empty_file(run: Callable[..., Result], trips: Path) -> None:
     done = run(trips)
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert re.search("^error: FILE .* no row", done.stderr, re.MULTILINE)
+    assert re.search(r"^error: .*trips\.csv'.*\b0\b", done.stderr, re.MULTILINE)
 
 
 def test_rows_are_sent_over_and_over(

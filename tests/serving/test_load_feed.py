@@ -37,7 +37,7 @@ def taken(file: File, number: int) -> tuple[Feed, list[str]]:
     """Take requests of a file."""
 
     async def take() -> tuple[Feed, list[str]]:
-        with contextlib.closing(Feed(file.read(), file.open)) as feed:
+        with contextlib.closing(Feed("a.csv", file.read(), file.open)) as feed:
             await feed.wait_until_full()
             return feed, [(await feed.take()).message.decode() for _ in range(number)]
 
@@ -45,7 +45,7 @@ def taken(file: File, number: int) -> tuple[Feed, list[str]]:
 
 
 def test_no_rows() -> None:
-    with pytest.raises(InputError, match="no row"):
+    with pytest.raises(InputError, match=r"'a\.csv'.*\b0\b"):
         taken(File(), 1)
 
 
@@ -92,7 +92,7 @@ def test_requests_made_ahead_are_limited(monkeypatch: pytest.MonkeyPatch) -> Non
             yield Request(b"x", 1, ())
 
     async def take() -> int:
-        with contextlib.closing(Feed(follow(), File().open)) as feed:
+        with contextlib.closing(Feed("a.csv", follow(), File().open)) as feed:
             await feed.wait_until_full()
             return len(read)
 
@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_read_again(monkeypatch: pytest.MonkeyPatch) -> No
         yield iter(())
 
     async def take() -> None:
-        with contextlib.closing(Feed(file.read(), fail)) as feed:
+        with contextlib.closing(Feed("a.csv", file.read(), fail)) as feed:
             assert [(await feed.take()).message for _ in range(2)] == [b"a", b"b"]
             await feed.take()
 
@@ -121,9 +121,9 @@ def test_a_file_that_is_empty_the_second_time(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(load_feed, "KEPT_REQUESTS", 1)
 
     async def take() -> None:
-        with contextlib.closing(Feed(File("a", "b").read(), File().open)) as feed:
+        with contextlib.closing(Feed("a.csv", File("a", "b").read(), File().open)) as feed:
             for _ in range(3):
                 await feed.take()
 
-    with pytest.raises(InputError, match="no row"):
+    with pytest.raises(InputError, match=r"'a\.csv'.*\b0\b"):
         asyncio.run(take())

@@ -177,7 +177,7 @@ def _open_feed(target: Target, served: ServedModel, rows: _Rows, document: Sourc
         select, _ = selection.choose(served, found, rows.as_examples, source, rows.allow_missing)
         selection.announce(found, found.takes_examples or rows.as_examples, rows.batch_size)
         form = Form(target.which, target.signature, found, select, rows.batch_size, rows.key)
-        yield stack.enter_context(contextlib.closing(Feed(make_requests(source.rows, form), reopen)))
+        yield stack.enter_context(contextlib.closing(Feed(rows.file, make_requests(source.rows, form), reopen)))
 
 
 def _send(target: Target, address: str, feed: "Feed", pace: Pace) -> tuple["Figures", bool]:

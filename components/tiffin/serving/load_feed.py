@@ -30,16 +30,18 @@ class Feed:
     They are kept if the file is small; otherwise it is read again each time. Rows that cannot be sent are counted once.
 
     Args:
+        name: Name of the file in errors.
         first: Requests of the file, and answers for rows that cannot be sent.
         reopen: Opens the same once more.
     """
 
     def __init__(
         self,
+        name: str,
         first: Iterator[Request | RowAnswer],
         reopen: Callable[[], AbstractContextManager[Iterator[Request | RowAnswer]]],
     ) -> None:
-        self._reopen = reopen
+        self._name, self._reopen = name, reopen
         self._lock = threading.Lock()
         self._made: collections.deque[Request] = collections.deque()
         self._made_bytes = 0
@@ -153,9 +155,9 @@ class Feed:
 
     def _nothing(self) -> InputError:
         if self.first_skipped is None:
-            return InputError("FILE should have rows to send. Received: no row.")
+            return InputError(f"'{self._name}' should have rows to send. Received: 0 rows. Choose another file.")
         return InputError(
-            f"FILE should have rows that can be sent. Received: {self.skipped:,} that cannot. "
+            f"'{self._name}' should have rows that can be sent. Received: {self.skipped:,} that cannot. "
             f"The first, row {self.first_skipped.row.number}: {self.first_skipped.error}"
         )
 
