@@ -7,6 +7,7 @@ import pytest
 
 from tiffin.errors import InputError
 from tiffin.serving import load_feed
+from tiffin.serving.load import Ending
 from tiffin.serving.load_feed import Feed
 from tiffin.serving.load_requests import Request
 from tiffin.serving.rows import Row
@@ -38,7 +39,7 @@ def taken(file: File, number: int) -> tuple[Feed, list[str]]:
 
     async def take() -> tuple[Feed, list[str]]:
         with contextlib.closing(Feed("a.csv", file.read(), file.open)) as feed:
-            await feed.wait_until_full()
+            await feed.wait_until_full(Ending())
             return feed, [(await feed.take()).message.decode() for _ in range(number)]
 
     return asyncio.run(take())
@@ -93,7 +94,7 @@ def test_requests_made_ahead_are_limited(monkeypatch: pytest.MonkeyPatch) -> Non
 
     async def take() -> int:
         with contextlib.closing(Feed("a.csv", follow(), File().open)) as feed:
-            await feed.wait_until_full()
+            await feed.wait_until_full(Ending())
             return len(read)
 
     assert asyncio.run(take()) <= 4

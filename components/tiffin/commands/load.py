@@ -203,9 +203,14 @@ def _send(target: Target, address: str, feed: "Feed", pace: Pace) -> tuple["Figu
 
 @contextlib.contextmanager
 def _ending_on_signals(ending: Ending) -> Iterator[None]:
-    """Make signals end the load during the block: the first one when all was answered, the second one at once."""
+    """Make signals end the load during the block: the first one when all was answered, the second one at once.
+
+    A third one ends a load that waits for its file or a connection.
+    """
 
     def end(_number: int, _frame: object) -> None:
+        if ending.is_urgent:
+            raise KeyboardInterrupt
         ending.is_urgent = ending.is_asked
         ending.is_asked = True
 

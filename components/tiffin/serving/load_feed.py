@@ -22,6 +22,7 @@ _AHEAD_BYTES = 64 << 20
 # Rows after which a file of which none can be sent is not read on.
 _HOPELESS_ROWS = 10_000
 _PAUSE_SECONDS = 0.001
+_CLOSING_SECONDS = 5.0
 
 
 class Feed:
@@ -80,21 +81,24 @@ class Feed:
                 self._cycle = itertools.cycle(self._kept)
         return next(self._cycle)
 
-    async def wait_until_full(self) -> None:
+    async def wait_until_full(self, ending: Ending) -> None:
         """Wait until requests are made ahead, so that the first ones are not late.
+
+        Args:
+            ending: Ends the wait before time.
 
         Raises:
             InputError: The file has no row that can be sent.
         """
-        while not self._is_full() and not self._is_over:
+        while not (self._is_full() or self._is_over or ending.is_asked):
             await asyncio.sleep(_PAUSE_SECONDS)
         if self._error and not self._made:
             raise self._error
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread; one that waits for a bucket is left alone."""
         self._is_closed = True
-        self._thread.join()
+        self._thread.join(_CLOSING_SECONDS)
 
     def _run(self, first: Iterator[Request | RowAnswer]) -> None:
         try:
@@ -174,7 +178,7 @@ def run_load(
 
     async def run() -> Course:
         async with open_sender() as sender:
-            await feed.wait_until_full()
+            await feed.wait_until_full(ending)
             return await send_load(feed.take, sender.send, pace, record, ending)
 
     return asyncio.run(run())
