@@ -74,11 +74,11 @@ def test_an_empty_file(run: Callable[..., Result], trips: Path) -> None:
 def test_rows_are_sent_over_and_over(
     run: Callable[..., Result], server: model_servers.ModelServer, trips: Path
 ) -> None:
-    done = run(trips, "--rate", 500, "--requests", 5)
+    done = run(trips, "--concurrency", 1, "--requests", 5)
 
     assert done.exit_code == 0
     assert miles(server) == [1.5, 3.5, 1.5, 3.5, 1.5]
-    assert set(labels(done.stdout)) - {"late"} == {
+    assert set(labels(done.stdout)) == {
         *("requests", "per second", "answered", "failed", "latency", "versions", "skipped")
     }
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
@@ -116,15 +116,17 @@ def test_clients_in_turn(run: Callable[..., Result], server: model_servers.Model
 
 
 def test_a_duration(run: Callable[..., Result], server: model_servers.ModelServer, trips: Path) -> None:
-    done = run(trips, "--rate", 100, "--duration", 0.2)
+    found = json.loads(run(trips, "--rate", 100, "--duration", 0.2, "--json").stdout)
 
-    assert done.exit_code == 0
-    assert server.calls("Predict") == 20
+    assert found["wanted"] == {"per_second": 100.0, "seconds": 0.2}
+    # A busy machine may not send all of them.
+    assert found["requests"] + found["unsent"] == 20
+    assert server.calls("Predict") == found["answered"] > 0
 
 
 def test_rows_per_request(run: Callable[..., Result], server: model_servers.ModelServer, trips: Path) -> None:
     trips.write_text(CSV + "t4,5.5,1,c\n")
-    found = json.loads(run(trips, "--rate", 500, "--requests", 4, "--batch-size", 2, "--json").stdout)
+    found = json.loads(run(trips, "--concurrency", 1, "--requests", 4, "--batch-size", 2, "--json").stdout)
 
     # Three rows that can be sent are a request of two and one of one.
     assert (found["requests"], found["rows"], found["requests_of_file"]) == (4, 6, 2)
@@ -153,7 +155,7 @@ def test_a_file_of_json_may_name_the_signature(
     (tmp_path / "a.json").write_text(
         '{"signature_name": "explain", "inputs": {"miles": [1, 2], "passengers": 1, "company": "a"}}'
     )
-    done = run(tmp_path / "a.json", "--rate", 500, "--requests", 3)
+    done = run(tmp_path / "a.json", "--concurrency", 1, "--requests", 3)
 
     assert done.exit_code == 0
     assert miles(server) == [1.0, 2.0, 1.0]
@@ -175,7 +177,7 @@ class TestKey:
         return found
 
     def test_load(self, run: Callable[..., Result], trips: Path, keys: list[str | None]) -> None:
-        done = run(trips, "--rate", 500, "--requests", 3, "--key", "trip")
+        done = run(trips, "--concurrency", 1, "--requests", 3, "--key", "trip")
 
         assert done.exit_code == 0
         assert keys == ["t1", "t3", "t1"]
@@ -213,7 +215,7 @@ class TestRecipe:
         self, run: Callable[..., Result], server: model_servers.ModelServer, trips: Path
     ) -> None:
         trips.write_text(self.CSV)
-        done = run(trips, "--rate", 500, "--requests", 3)
+        done = run(trips, "--concurrency", 1, "--requests", 3)
 
         assert done.exit_code == 0
         assert miles(server) == [500.25, 2.0, 500.25]
@@ -252,7 +254,7 @@ class TestRecipe:
 
         server.answers["Predict"] = answer
         trips.write_text(self.CSV)
-        done = run(trips, "--rate", 500, "--requests", 4)
+        done = run(trips, "--concurrency", 1, "--requests", 4)
 
         assert re.search(r"^  versions +2: 2, 3: 2$", done.stdout, re.MULTILINE)
         assert bool(re.search("^warning: version 2 .*version 3", done.stderr, re.MULTILINE)) == warns
@@ -287,7 +289,7 @@ def test_a_server_that_ends_in_the_middle(trips: Path) -> None:
     found = json.loads(output)
 
     assert process.returncode == 1
-    assert found["requests"] == 150
+    assert found["requests"] + found["unsent"] == 150
     assert found["answered"] >= 20
     assert found["codes"]["UNAVAILABLE"] > 20
     assert "UNAVAILABLE" in found["messages"]["UNAVAILABLE"]
@@ -382,7 +384,7 @@ def test_a_terminal_shows_the_figures_so_far(server: model_servers.ModelServer, 
 
     assert process.returncode == 0
     assert re.search(rb"\d+ \(\d+/s\) 0 failed p50 [\d.]+ ms p99 [\d.]+ ms", seen)
-    assert b"requests       150 in " in output
+    assert re.search(rb"^  requests +\d+ in ", output)
 
 
 def test_memory_stays_constant(server: model_servers.ModelServer, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class TestSteadily:
 
         assert (answers, course.unsent, course.is_full) == ([], 0, False)
 
-    @pytest.mark.parametrize("end", [{"requests": 20}, {"seconds": 0.1}])
+    @pytest.mark.parametrize("end", [{"requests": 20}, {"requests": 20, "seconds": 60}])
     def test_the_rate(self, end: dict[str, Any]) -> None:
         course, answers = sent(succeed, Pace(per_second=200, **end))
 

@@ -12,6 +12,7 @@ import asyncio
 import collections
 import contextlib
 import json
+import math
 import subprocess
 import sys
 import threading
@@ -155,7 +156,8 @@ async def _send(
 
         await send(None)  # connects, and fetches the metadata
         _write("started")
-        course = await send_load(take, send, Pace(per_second=per_second, seconds=seconds), record, ending)
+        requests = None if seconds is None else math.ceil(seconds * per_second)
+        course = await send_load(take, send, Pace(per_second=per_second, requests=requests), record, ending)
     latencies = [(course.begun + one.due_seconds, one.seconds) for one in answers if one.code == "OK"]
     ordered = sorted(seconds for _, seconds in latencies)
     return {
