@@ -426,6 +426,16 @@ class TestConnection:
             client.status("taxi")
         assert server.headers["authorization"] == "Bearer x"
 
+    def test_headers_of_a_request(self, server, connect):
+        with connect(server.address, metadata={"authorization": "Bearer x"}) as client:
+            for ask in (client.predict, client.predict_rows):
+                ask("taxi", ROWS, metadata={"X-Tiffin-Key": "order-17"})
+                assert (server.headers["authorization"], server.headers["x-tiffin-key"]) == ("Bearer x", "order-17")
+                ask("taxi", ROWS)
+                assert "x-tiffin-key" not in server.headers
+                with pytest.raises(InputError, match="'x-tiffin-key'"):
+                    ask("taxi", ROWS, metadata={"x-tiffin-key": "ü"})
+
     @pytest.mark.parametrize(("model", "sent"), [("taxi", "taxi"), ("ü", None), ("a\nb", None)])
     def test_the_models_name_is_a_header(self, server, connect, model, sent):
         with connect(server.address) as client, contextlib.suppress(ServingError):

@@ -25,7 +25,7 @@ def rows(*values):
     return [Row(number, number, {"x": value}) for number, value in enumerate(values, start=1)]
 
 
-def double(arrays, _count):
+def double(arrays, _rows):
     return [{"y": int(value) * 2} for value in arrays["x"]]
 
 
@@ -35,10 +35,10 @@ def test_no_rows():
 
 @given(st.lists(st.integers(0, 50)), st.integers(1, 7), st.integers(1, 4), st.integers(1, 50))
 def test_every_row_is_answered_in_order_and_only_bad_ones_fail(values, batch_size, window, bad):
-    def ask(arrays, _count):
+    def ask(arrays, _rows):
         if bad in arrays["x"]:
             raise ServingError("bad", "INVALID_ARGUMENT")
-        return double(arrays, _count)
+        return double(arrays, _rows)
 
     answers = list(ask_rows(rows(*values), ask, batch_size=batch_size, window=window))
 
@@ -62,11 +62,11 @@ def test_rows_that_cannot_be_read_or_converted():
 def test_few_requests_isolate_a_bad_row():
     asked = []
 
-    def ask(arrays, _count):
+    def ask(arrays, _rows):
         asked.append(len(arrays["x"]))
         if 13 in arrays["x"]:
             raise ServingError("bad", "INVALID_ARGUMENT")
-        return double(arrays, _count)
+        return double(arrays, _rows)
 
     list(ask_rows(rows(*range(64)), ask, batch_size=64))
 
@@ -77,20 +77,20 @@ def test_few_requests_isolate_a_bad_row():
     "code", ["OUT_OF_RANGE", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN", "DATA_LOSS"]
 )
 def test_other_codes_that_a_row_may_cause(code):
-    def ask(arrays, _count):
+    def ask(arrays, _rows):
         if 2 in arrays["x"]:
             raise ServingError("no", code)
-        return double(arrays, _count)
+        return double(arrays, _rows)
 
     assert [answer.outputs for answer in ask_rows(rows(1, 2, 3), ask)] == [{"y": 2}, None, {"y": 6}]
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED", "NOT_FOUND", "UNAUTHENTICATED"])
 def test_an_error_of_the_server_ends_the_stream(code):
-    def ask(arrays, _count):
+    def ask(arrays, _rows):
         if arrays["x"][0] >= 4:
             raise ServingError("no", code)
-        return double(arrays, _count)
+        return double(arrays, _rows)
 
     answers = ask_rows(rows(*range(10)), ask, batch_size=2, window=2)
 
@@ -108,14 +108,14 @@ def test_the_window_bounds_memory_and_requests_in_flight():
             read[0] += 1
             yield row
 
-    def ask(arrays, _count):
+    def ask(arrays, _rows):
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
         time.sleep(0.005)
         with lock:
             now[0] -= 1
-        return double(arrays, _count)
+        return double(arrays, _rows)
 
     for done, _ in enumerate(ask_rows(source(), ask, batch_size=5, window=3), start=1):
         assert read[0] - done < 5 * (3 + 1)
@@ -131,9 +131,9 @@ class TestGroups:
 
     @pytest.fixture
     def ask(self, asked):
-        def ask(arrays, count):
-            asked.append((arrays["x"].tolist() if "x" in arrays else None, count))
-            return [{"y": len(asked)}] * count
+        def ask(arrays, given):
+            asked.append((arrays["x"].tolist() if "x" in arrays else None, len(given)))
+            return [{"y": len(asked)}] * len(given)
 
         return ask
 

@@ -4,22 +4,23 @@
         ...  # change the model
         sent = load.stop()
 
-Requests start when they are due, whether or not earlier ones were answered, and a latency counts from when its request was
-due: a server that stops for a second delays all requests of that second. Requests are those of `AsyncClient`, which repeats
-calls while the server is unavailable and asks for the metadata again after an error, as clients of users do.
+They are sent as `tiffin load` sends them, see `tiffin.serving.load`, but are those of `AsyncClient`, which repeats calls while
+the server is unavailable and asks for the metadata again after an error, as clients of users do.
 """
 
 import asyncio
 import collections
 import contextlib
 import json
+import math
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from tiffin.serving.load import Answer, Ending, Pace, send_load
 
 # Different messages that are kept.
 _MESSAGES = 100
@@ -133,48 +134,37 @@ async def _send(
     seconds: float | None,
     signature: str,
     timeout_seconds: float,
-    stopped: threading.Event,
+    ending: Ending,
 ) -> dict[str, Any]:
     from tiffin.serving import AsyncClient
 
-    codes: collections.Counter[str] = collections.Counter()
+    answers: list[Answer] = []
     failures: collections.Counter[str] = collections.Counter()
-    latencies: list[tuple[float, float]] = []
-    running: set[asyncio.Task[None]] = set()
+
+    def record(answer: Answer) -> None:
+        answers.append(answer)
+        if answer.message and (answer.message in failures or len(failures) < _MESSAGES):
+            failures[answer.message] += 1
 
     async with AsyncClient(address, timeout_seconds=timeout_seconds) as client:
 
-        async def request(due: float) -> None:
-            try:
-                await client.predict(model, inputs, signature)
-            except Exception as error:  # noqa: BLE001 - every failure is counted
-                codes[getattr(error, "code", type(error).__name__)] += 1
-                if str(error) in failures or len(failures) < _MESSAGES:
-                    failures[str(error)] += 1
-            else:
-                codes["OK"] += 1
-                latencies.append((due, time.monotonic() - due))
+        async def take() -> None:
+            pass
 
-        await client.predict(model, inputs, signature)  # connects, and fetches the metadata
+        async def send(_request: None) -> None:
+            await client.predict(model, inputs, signature)
+
+        await send(None)  # connects, and fetches the metadata
         _write("started")
-        begun = time.monotonic()
-        number = 0
-        while not stopped.is_set() and (seconds is None or number < seconds * per_second):
-            due = begun + number / per_second
-            # Also without a delay, so that answers are read.
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            task = asyncio.create_task(request(due))
-            running.add(task)
-            task.add_done_callback(running.discard)
-            number += 1
-        sending = max(time.monotonic() - begun, number / per_second)
-        await asyncio.gather(*running)
+        requests = None if seconds is None else math.ceil(seconds * per_second)
+        course = await send_load(take, send, Pace(per_second=per_second, requests=requests), record, ending)
+    latencies = [(course.begun + one.due_seconds, one.seconds) for one in answers if one.code == "OK"]
     ordered = sorted(seconds for _, seconds in latencies)
     return {
-        "codes": codes,
+        "codes": collections.Counter(one.code for one in answers),
         "failures": failures,
-        "seconds": time.monotonic() - begun,
-        "per_second": number / sending,
+        "seconds": course.seconds,
+        "per_second": len(answers) / course.sending_seconds if answers else 0.0,
         "p50_seconds": percentile(ordered, 0.50),
         "p99_seconds": percentile(ordered, 0.99),
         "latencies": latencies,
@@ -192,15 +182,15 @@ def _write(line: str) -> None:
 
 
 def _main() -> None:
-    stopped = threading.Event()
+    ending = Ending()
 
     def wait() -> None:
         # The end of the input: `stop`, or the end of the process that started this one.
         sys.stdin.read()
-        stopped.set()
+        ending.is_asked = True
 
     threading.Thread(target=wait, daemon=True).start()
-    _write(json.dumps(asyncio.run(_send(**json.loads(sys.argv[1]), stopped=stopped))))
+    _write(json.dumps(asyncio.run(_send(**json.loads(sys.argv[1]), ending=ending))))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ COMMANDS = {
     "gateway": "Divide requests between two versions, and log them.",
     "monitor": "Show how models in production fare.",
     "predict": "Get predictions from a model server.",
+    "load": "Send a load to a model server, and measure its answers.",
     "sample": "Write sample data, generated deliveries, to a CSV file.",
     "demo": "Train on sample data, serve the model, get a prediction.",
     "clean": "Remove old local runs and unused data versions.",

@@ -12,16 +12,15 @@ from tiffin.serving import recipes
 from tiffin.serving.messages import DEFAULT_SIGNATURE
 from tiffin.serving.rows import Source, select_example, select_inputs
 from tiffin.serving.signatures import Signature
-from tiffin.serving.stream import Ask, Select, one_by_one, rows_per_request
+from tiffin.serving.stream import Select, one_by_one, rows_per_request
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model on a server: its signatures, the reader of its rows if Tiffin trained it, and how to ask it."""
+    """A model on a server: its signatures, and the reader of its rows if Tiffin trained it."""
 
     signatures: dict[str, Signature]
     reader: RowReader | None
-    ask: Ask
 
 
 def choose(

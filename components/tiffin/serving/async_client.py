@@ -65,13 +65,15 @@ class AsyncClient:
         outputs: Iterable[str] | None = None,
         cast: bool = False,
         timeout_seconds: float | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> dict[str, Array]:
         """Return a model's predictions; see `Client.predict`."""
         columns = signatures.as_columns(inputs)
         which = (model, version, label)
+        headers = connection.headers(metadata or {})
         known = which in self._signatures
         try:
-            return await self._predict(columns, signature, which, outputs, cast, timeout_seconds)
+            return await self._predict(columns, signature, which, outputs, cast, timeout_seconds, headers)
         except (InputError, ServingError) as error:
             # The server may have loaded a version with other inputs since its metadata was fetched.
             before = self._signatures.pop(which, None)
@@ -82,7 +84,7 @@ class AsyncClient:
             )
             if self._signatures[which] == before:
                 raise
-        return await self._predict(columns, signature, which, outputs, cast, timeout_seconds)
+        return await self._predict(columns, signature, which, outputs, cast, timeout_seconds, headers)
 
     async def _predict(
         self,
@@ -92,10 +94,11 @@ class AsyncClient:
         outputs: Iterable[str] | None,
         cast: bool,
         timeout_seconds: float | None,
+        headers: connection.Headers,
     ) -> dict[str, Array]:
         arrays = messages.convert(columns, await self._known(which, timeout_seconds), signature, cast)
         request = messages.predict_request(which, arrays, signature, outputs)
-        return messages.read_predictions(await self._call("Predict", request, which[0], timeout_seconds))
+        return messages.read_predictions(await self._call("Predict", request, which[0], timeout_seconds, headers))
 
     async def _known(self, which: messages.Which, timeout_seconds: float | None) -> dict[str, Signature]:
         if which not in self._signatures:
@@ -115,11 +118,13 @@ class AsyncClient:
         label: str | None = None,
         allow_missing: bool = False,
         timeout_seconds: float | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> list[dict[str, Any]]:
         """Return the predictions of rows of the source; see `Client.predict_rows`."""
         from tiffin.serving import recipes
 
         which, records = (model, version, label), recipes.as_rows(rows)
+        headers = connection.headers(metadata or {})
         asked = which
         for fresh in (which not in self._recipes, True):
             try:
@@ -127,7 +132,7 @@ class AsyncClient:
                 inputs = recipe.inputs(records, allow_missing)
                 arrays = messages.convert(inputs, self._signatures[asked], signature)
                 request = messages.predict_request(asked, arrays, signature)
-                response = await self._call("Predict", request, model, timeout_seconds)
+                response = await self._call("Predict", request, model, timeout_seconds, headers)
                 other = recipe.find_other(response)
                 if other is None or recipe.reads_as(await self._recipe_of((model, other, None), timeout_seconds)):
                     return recipes.answers(response, len(records))
@@ -303,12 +308,19 @@ class AsyncClient:
         return found
 
     async def _call(
-        self, method: str, request: Any, model: str, timeout_seconds: float | None, *, is_examined: bool = True
+        self,
+        method: str,
+        request: Any,
+        model: str,
+        timeout_seconds: float | None,
+        headers: connection.Headers = (),
+        *,
+        is_examined: bool = True,
     ) -> Any:
         timeout = self.timeout_seconds if timeout_seconds is None else timeout_seconds
-        headers = connection.call_headers(self._headers, model)
+        sent = connection.call_headers((*self._headers, *headers), model)
         try:
-            response = await self._calls[method](request, timeout=timeout, metadata=headers)
+            response = await self._calls[method](request, timeout=timeout, metadata=sent)
         except grpc.RpcError as error:
             raise await asyncio.to_thread(
                 connection.explain, error, method, model, self.address, self._tls, is_examined

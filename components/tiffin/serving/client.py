@@ -75,6 +75,7 @@ class Client:
         outputs: Iterable[str] | None = None,
         cast: bool = False,
         timeout_seconds: float | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> dict[str, Array]:
         """Return a model's predictions.
 
@@ -90,15 +91,17 @@ class Client:
             cast: Allow numpy arrays to lose precision, such as from float64 to float32; numbers out of range remain
                 errors. Defaults to False: only arrays whose numbers the input's type holds exactly are cast.
             timeout_seconds: Deadline in seconds. Defaults to the client's.
+            metadata: Headers of this request beside the client's, such as `{"x-tiffin-key": "order-17"}`.
 
         Returns:
             The outputs by name. Strings are `bytes`.
         """
         columns = signatures.as_columns(inputs)
         which = (model, version, label)
+        headers = connection.headers(metadata or {})
         known = which in self._signatures
         try:
-            return self._predict(columns, signature, which, outputs, cast, timeout_seconds)
+            return self._predict(columns, signature, which, outputs, cast, timeout_seconds, headers)
         except (InputError, ServingError) as error:
             # The server may have loaded a version with other inputs since its metadata was fetched.
             before = self._signatures.pop(which, None)
@@ -109,7 +112,7 @@ class Client:
             )
             if self._signatures[which] == before:
                 raise
-        return self._predict(columns, signature, which, outputs, cast, timeout_seconds)
+        return self._predict(columns, signature, which, outputs, cast, timeout_seconds, headers)
 
     def _predict(
         self,
@@ -119,10 +122,11 @@ class Client:
         outputs: Iterable[str] | None,
         cast: bool,
         timeout_seconds: float | None,
+        headers: connection.Headers,
     ) -> dict[str, Array]:
         arrays = messages.convert(columns, self._known(which, timeout_seconds), signature, cast)
         request = messages.predict_request(which, arrays, signature, outputs)
-        return messages.read_predictions(self._call("Predict", request, which[0], timeout_seconds))
+        return messages.read_predictions(self._call("Predict", request, which[0], timeout_seconds, headers))
 
     def _known(self, which: messages.Which, timeout_seconds: float | None) -> dict[str, Signature]:
         if which not in self._signatures:
@@ -142,6 +146,7 @@ class Client:
         label: str | None = None,
         allow_missing: bool = False,
         timeout_seconds: float | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> list[dict[str, Any]]:
         """Return a model's predictions for rows of the source: as ingest read them, before they became the model's inputs.
 
@@ -158,6 +163,7 @@ class Client:
             label: Version label; excludes `version`.
             allow_missing: Whether columns that rows lack are missing values. Defaults to False: an error.
             timeout_seconds: Deadline of each request in seconds. Defaults to the client's.
+            metadata: Headers of the request with the rows beside the client's, such as `{"x-tiffin-key": "order-17"}`.
 
         Returns:
             The outputs of each row by name, as JSON-compatible values.
@@ -165,6 +171,7 @@ class Client:
         from tiffin.serving import recipes
 
         which, records = (model, version, label), recipes.as_rows(rows)
+        headers = connection.headers(metadata or {})
         asked = which
         for fresh in (which not in self._recipes, True):
             try:
@@ -172,7 +179,7 @@ class Client:
                 inputs = recipe.inputs(records, allow_missing)
                 arrays = messages.convert(inputs, self._signatures[asked], signature)
                 request = messages.predict_request(asked, arrays, signature)
-                response = self._call("Predict", request, model, timeout_seconds)
+                response = self._call("Predict", request, model, timeout_seconds, headers)
                 other = recipe.find_other(response)
                 if other is None or recipe.reads_as(self._recipe_of((model, other, None), timeout_seconds)):
                     return recipes.answers(response, len(records))
@@ -384,12 +391,19 @@ class Client:
         return found
 
     def _call(
-        self, method: str, request: Any, model: str, timeout_seconds: float | None, *, is_examined: bool = True
+        self,
+        method: str,
+        request: Any,
+        model: str,
+        timeout_seconds: float | None,
+        headers: connection.Headers = (),
+        *,
+        is_examined: bool = True,
     ) -> Any:
         timeout = self.timeout_seconds if timeout_seconds is None else timeout_seconds
-        headers = connection.call_headers(self._headers, model)
+        sent = connection.call_headers((*self._headers, *headers), model)
         try:
-            return self._calls[method](request, timeout=timeout, metadata=headers)
+            return self._calls[method](request, timeout=timeout, metadata=sent)
         except grpc.RpcError as error:
             raise connection.explain(error, method, model, self.address, self._tls, is_examined) from None
         except ValueError as error:  # raised by grpc on a closed channel

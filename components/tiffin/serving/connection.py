@@ -16,6 +16,9 @@ from tiffin.serving import failures, wire
 DEFAULT_PORT = 8500
 MODEL_HEADER = "x-tiffin-model"
 
+# Headers in gRPC's form.
+Headers = tuple[tuple[str, str], ...]
+
 # Read-only calls, which are safe to retry. Reloading a config is not: it waits for models to load, and a second call may
 # find another state.
 _SAFE_TO_REPEAT = {
@@ -150,7 +153,7 @@ def read_pem(name: str, path: str | Path | None) -> bytes | None:
         raise InputError(f"{name} should be a PEM file. Received: '{path}' ({error.strerror}).") from None
 
 
-def headers(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def headers(metadata: Mapping[str, str]) -> Headers:
     """Return headers in gRPC's form.
 
     Raises:
@@ -168,7 +171,7 @@ def headers(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple((name.lower(), value) for name, value in metadata.items())
 
 
-def call_headers(own: tuple[tuple[str, str], ...], model: str) -> tuple[tuple[str, str], ...]:
+def call_headers(own: Headers, model: str) -> Headers:
     """Return the headers of a call: the client's own, and the name of the model.
 
     Gateways that cannot read the message choose a route by it.

@@ -12,6 +12,8 @@ from tiffin.errors import InputError, did_you_mean
 from tiffin.serving import examples
 from tiffin.serving.signatures import Signature, TensorSpec
 
+# The client's own ID of a request, for the prediction log.
+KEY_HEADER = "x-tiffin-key"
 _MAX_DIGITS = 40
 
 
@@ -114,6 +116,28 @@ def select_example(values: Any, name: str, columns: Iterable[str] | None) -> dic
             f"Received: {', '.join(values) or 'no columns'}."
         )
     return {name: examples.serialize([chosen])[0]}
+
+
+def key_headers(row: Row, column: str) -> dict[str, str]:
+    """Return the header with the key of a row, its value in a column.
+
+    Raises:
+        InputError: The row has no such column, or the value cannot be sent.
+    """
+    names = [*row.values] if isinstance(row.values, Mapping) else []
+    if column not in names:
+        raise InputError(
+            f"The row should have the column '{column}' of the key. Received: {', '.join(names) or 'no columns'}."
+            f"{did_you_mean(column, names)}"
+        )
+    value = row.values[column]
+    text = "" if value is None else str(value)
+    if not text or not text.isascii() or not text.isprintable() or text != text.strip():
+        raise InputError(
+            f"The key in column '{column}' should be printable ASCII text, since it is sent as a header. "
+            f"Received: {text!r:.80}."
+        )
+    return {KEY_HEADER: text}
 
 
 def _decode(name: str, value: Any, spec: TensorSpec) -> Any:

@@ -28,8 +28,8 @@ _CODES_OF_ROWS = (
 
 # Returns the values of rows for the inputs of a signature, or the reason why a row has none.
 Select = Callable[[Sequence[Any]], Sequence[dict[str, Any] | InputError]]
-# Converts the arrays of a number of rows to the outputs of each row.
-Ask = Callable[[Mapping[str, Array], int], Sequence[Mapping[str, Any]]]
+# Converts the arrays of rows to the outputs of each row.
+Ask = Callable[[Mapping[str, Array], Sequence[Row]], Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -105,39 +105,63 @@ def answer_rows(
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _answer_batch(batch: list[Row], signature: Signature, select: Select, ask: Ask) -> list[Answer]:
-    answers: dict[int, Answer] = {}
-    groups: dict[Any, list[tuple[Row, dict[str, Any]]]] = {}
+# A row, and its values for the inputs of a signature.
+Selected = tuple[Row, dict[str, Any]]
+
+
+def select_rows(rows: Sequence[Row], select: Select) -> tuple[list[Selected], list[Answer]]:
+    """Return the rows with their values, and the answers to the rows that have none."""
+    failed = [Answer(row, None, row.error) for row in rows if row.values is None]
+    readable = [row for row in rows if row.values is not None]
+    selected: list[Selected] = []
+    for row, values in zip(readable, select([row.values for row in readable]), strict=True):
+        if isinstance(values, InputError):
+            failed.append(Answer(row, None, str(values)))
+        else:
+            selected.append((row, values))
+    return selected, failed
+
+
+def group_rows(selected: Sequence[Selected], signature: Signature) -> list[list[Selected]]:
+    """Return the rows in groups that share a request: rows whose lists differ in length do not."""
     # Inputs of unknown length; an absent key is an input that the server fills.
     lists = [
         name
         for name, spec in signature.inputs.items()
         if spec.shape is None or None in spec.shape[1:] or name in signature.defaults
     ]
-    answers |= {row.number: Answer(row, None, row.error) for row in batch if row.values is None}
-    readable = [row for row in batch if row.values is not None]
-    for row, values in zip(readable, select([row.values for row in readable]), strict=True):
-        if isinstance(values, InputError):
-            answers[row.number] = Answer(row, None, str(values))
-            continue
+    groups: dict[Any, list[Selected]] = {}
+    for row, values in selected:
         key = tuple(shape_of(values[name]) if name in values else "absent" for name in lists)
         groups.setdefault(key, []).append((row, values))
-    for selected in groups.values():
-        for answer in _answer_selected(selected, signature, ask):
+    return [*groups.values()]
+
+
+def to_arrays(group: Sequence[Selected], signature: Signature) -> dict[str, Array]:
+    """Return the inputs of a request with the rows of a group.
+
+    Raises:
+        InputError: A value cannot be sent.
+    """
+    return {
+        name: cast_column(name, [values[name] for _, values in group], signature.inputs[name], signature.by_tiffin)
+        for name in group[0][1]
+    }
+
+
+def _answer_batch(batch: list[Row], signature: Signature, select: Select, ask: Ask) -> list[Answer]:
+    selected, failed = select_rows(batch, select)
+    answers = {answer.row.number: answer for answer in failed}
+    for group in group_rows(selected, signature):
+        for answer in _answer_selected(group, signature, ask):
             answers[answer.row.number] = answer
     return [answers[row.number] for row in batch]
 
 
-def _answer_selected(selected: list[tuple[Row, dict[str, Any]]], signature: Signature, ask: Ask) -> Iterator[Answer]:
+def _answer_selected(selected: list[Selected], signature: Signature, ask: Ask) -> Iterator[Answer]:
     """Request predictions for the rows; on an error that a single row may cause, retry with each half."""
     try:
-        arrays = {
-            name: cast_column(
-                name, [values[name] for _, values in selected], signature.inputs[name], signature.by_tiffin
-            )
-            for name in selected[0][1]
-        }
-        outputs = ask(arrays, len(selected))
+        outputs = ask(to_arrays(selected, signature), [row for row, _ in selected])
     except (InputError, ServingError) as error:
         if isinstance(error, ServingError) and error.code not in _CODES_OF_ROWS:
             raise
