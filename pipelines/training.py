@@ -41,6 +41,8 @@ def training(
     data_root: str,
     reuse: bool,
     expected_schema: str,
+    drift_gate: Literal["off", "report", "stop"] = "report",
+    drift_thresholds: dict,  # type: ignore[type-arg]
     task: Literal["auto", "binary", "multiclass", "regression"],
     hidden_units: list,  # type: ignore[type-arg]
     epochs: int,
@@ -127,6 +129,10 @@ def training(
             examples=ingested.outputs["examples"],
             label=label,
             expected_schema=expected_schema,
+            drift_gate=drift_gate,
+            drift_thresholds=drift_thresholds,
+            model_name=model_name,
+            serving_root=serving_root,
             data_root=data_root,
             reuse=reuse,
             run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,

@@ -67,22 +67,35 @@ def validate_examples(
     statistics: Output[Artifact],
     schema: Output[Artifact],
     anomalies: Output[Artifact],
+    drift: Output[Artifact],
     report: Output[Markdown],
     label: str = "",
     expected_schema: str = "",
+    drift_gate: str = "report",
+    drift_thresholds: dict = {},  # type: ignore[type-arg]  # noqa: B006 - kfp copies it into the spec
+    model_name: str = "",
+    serving_root: str = "",
     data_root: str = "",
     reuse: bool = True,
     run: str = "",
 ) -> NamedTuple("Validation", [("valid", bool), ("reason", str)]):  # type: ignore[valid-type]
     """Compute statistics, infer a schema unless one is given, and validate the examples against it.
 
-    Anomalies do not fail the step: branch on the output valid.
+    The split train is also compared with the data that the model in production was trained on. Anomalies and drift do not fail
+    the step: branch on the output valid.
 
     Args:
         examples: Output of ingest_examples.
         label: Column to predict; must exist and have at least two distinct values. Empty for no label.
         expected_schema: Path or URI of the schema.pbtxt to validate against. Empty to infer a schema from the split train, with
             tolerances that follow from the number of rows.
+        drift_gate: What drift of a column from the training data of the model in production does, the label included: off does
+            not compare, report reports it, stop makes the examples invalid, also if that data cannot be compared.
+        drift_thresholds: Measure to threshold, such as {"wasserstein": 0.2}, or column to such an object; null not to judge it.
+            They go before a drift_comparator of expected_schema, and that before the defaults of compare_examples.
+        model_name: Name of the model in production. Empty to compare with none.
+        serving_root: Path or URI that the model servers load from; it is only read. Empty for TIFFIN_SERVING_ROOT of the
+            step's environment; without it, nothing is compared with production.
         data_root: Folder or bucket that keeps statistics, to reuse those of the same data version and code. Empty for
             TIFFIN_RESULT_STORE of the step's environment; without it, nothing is kept.
         reuse: Whether to reuse statistics. False computes new ones, which later runs reuse.
@@ -92,19 +105,22 @@ def validate_examples(
         statistics: statistics.binpb, a DatasetFeatureStatisticsList with one dataset per split.
         schema: schema.pbtxt, the given or inferred schema that the examples were validated against.
         anomalies: anomalies.json, every anomaly with split, column, code and description.
-        report: report.md, with the anomalies, how the data was read, and the statistics of each column.
-        valid: Whether the examples have no anomalies.
-        reason: One line with the first anomalies and what to do.
+        drift: drift.json, every distance of every column from the training data of the model in production; a note if there
+            is none to compare with.
+        report: report.md, with the anomalies, drift, how the data was read, and the statistics of each column.
+        valid: Whether the examples have no anomalies, and the drift gate passes.
+        reason: One line with the first anomalies, the columns that drifted with drift_gate=stop, and what to do.
     """
     from tiffin.errors import reported
 
     with reported():
-        from tiffin.stages.validate.validation import validate
+        from tiffin.stages.validate.validation import Gate, validate
 
         # KFP's paths have no extension; viewers of files need one.
         report.path = f"{report.path}.md"
         found = validate(
-            examples.path, statistics.path, schema.path, anomalies.path, report.path, label, expected_schema,
+            examples.path, statistics.path, schema.path, anomalies.path, drift.path, report.path, label, expected_schema,
+            gate=Gate(drift_gate, model_name, serving_root, drift_thresholds),
             store=data_root, reuse=reuse, run=run,
         )  # fmt: skip
         return found.valid, found.reason
