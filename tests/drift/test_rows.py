@@ -35,6 +35,15 @@ def test_empty_texts_are_missing():
     assert found == Texts(4, 2, {"Bonn": 1, "Oslo": 1}, 0, True, True)
 
 
+def test_empty_texts_are_texts_in_examples():
+    found = count_rows(_batch(city=(["Oslo", "", None, "Bonn"], pa.string())), _BASELINE, is_logged=False)["city"]
+    assert found == Texts(4, 1, {"": 1, "Bonn": 1, "Oslo": 1}, 0, True, True)
+
+
+def test_texts_are_no_dates_in_examples():
+    assert isinstance(count_rows(_batch(when=(["1970-01-01"], pa.string())), _BASELINE, is_logged=False)["when"], Texts)
+
+
 def test_dates_are_texts_in_the_log():
     texts = ["1970-01-01", "1970-01-02", "1970-01-03T00:00:00Z", "soon", "", None, "-0044-03-15", "NaT"]
     found = count_rows(_batch(when=(texts, pa.string())), _BASELINE)["when"]

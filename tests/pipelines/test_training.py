@@ -294,7 +294,9 @@ def test_results_are_kept_in_the_data_root_with_the_id_of_the_run(tasks, step):
 
 def test_the_drift_gate_looks_where_models_are_deployed(tasks):
     for field in ("model_name", "serving_root"):
-        sources = {inputs(tasks[step])[field]["componentInputParameter"] for step in ("validate-examples", "deploy-model")}
+        sources = {
+            inputs(tasks[step])[field]["componentInputParameter"] for step in ("validate-examples", "deploy-model")
+        }
         assert sources == {f"pipelinechannel--{field}"}
 
 

@@ -114,7 +114,8 @@ def validate_examples(
     from tiffin.errors import reported
 
     with reported():
-        from tiffin.stages.validate.validation import Gate, validate
+        from tiffin.stages.validate.drift_gate import Gate
+        from tiffin.stages.validate.validation import validate
 
         # KFP's paths have no extension; viewers of files need one.
         report.path = f"{report.path}.md"
@@ -128,10 +129,12 @@ def validate_examples(
 
 @dsl.component(base_image=COMPONENTS["compare_examples"].image, install_kfp_package=False)
 def compare_examples(
-    statistics: Input[Artifact],
     drift: Output[Artifact],
     report: Output[Markdown],
+    statistics: Input[Artifact] = None,
+    examples: Input[Dataset] = None,
     reference: Input[Artifact] = None,
+    baseline_examples: Input[Dataset] = None,
     schema: Input[Artifact] = None,
     baseline_location: str = "",
     update_baseline: bool = False,
@@ -142,22 +145,27 @@ def compare_examples(
     level: float = 0.005,
     comparison: str = "drift",
 ) -> NamedTuple("Compared", [("drifted", bool), ("reason", str)]):  # type: ignore[valid-type]
-    """Compare the statistics of examples with a baseline: drift from an earlier span or a model's training data, or skew.
+    """Compare examples with a baseline: drift from an earlier span or a model's training data, or skew.
 
-    Every distance of every column is written, with its threshold, a 95 % interval, its mean by chance and a p-value that is
-    corrected for the number of distances. Drift does not fail the step: branch on the output drifted.
+    Each side is statistics, or examples whose rows are counted. Every distance of every column is written, with its threshold,
+    a 95 % interval, its mean by chance and a p-value that is corrected for the number of distances. Drift does not fail the
+    step: branch on the output drifted.
 
     Args:
-        statistics: Output of validate_examples or compute_statistics.
+        statistics: Output of validate_examples or compute_statistics. Optional: in place of examples.
+        examples: Rows to compare, the output of ingest_examples, in place of statistics. They are counted in the bins of the
+            baseline. Optional.
         reference: Output of find_reference, or other statistics, to compare with. With the reference of a model, only columns
             count that contribute to its predictions. Optional.
+        baseline_examples: Rows to compare with, the output examples of another ingest_examples, in place of reference. With
+            rows on both sides, all counts are exact. Optional.
         schema: Output of validate_examples or infer_schema, whose drift_comparator or skew_comparator have thresholds of
             columns. Optional.
         baseline_location: Path or URI of the statistics.binpb to compare with, in place of reference.
-        update_baseline: Whether to store these statistics at baseline_location afterwards, so that each span is compared with
-            the one before. The first span has nothing to compare with and does not drift.
+        update_baseline: Whether to store the statistics at baseline_location afterwards, so that each span is compared with
+            the one before; not with examples. The first span has nothing to compare with and does not drift.
         split: Split of the examples.
-        baseline_split: Split of the statistics to compare with.
+        baseline_split: Split of the baseline.
         label: Column that one side may lack. Empty for none.
         thresholds: Measure to threshold, such as {"wasserstein": 0.2}, or column to such an object. Null not to judge it.
             Defaults: jensen_shannon 0.02, population_stability_index 0.1, infinity_norm 0.1, wasserstein 0.1, missing_share
@@ -179,9 +187,12 @@ def compare_examples(
         # KFP's paths have no extension; viewers of files need one.
         report.path = f"{report.path}.md"
         found = compare_with_baseline(
-            statistics.path, drift.path, report.path,
-            Baseline(reference.path if reference else "", baseline_location, baseline_split, update_baseline),
-            split=split, schema=schema.path if schema else "", label=label, thresholds=thresholds, level=level,
-            comparison=comparison,
+            statistics.path if statistics else "", drift.path, report.path,
+            Baseline(
+                reference.path if reference else "", baseline_location, baseline_split, update_baseline,
+                baseline_examples.path if baseline_examples else "",
+            ),
+            examples=examples.path if examples else "", split=split, schema=schema.path if schema else "", label=label,
+            thresholds=thresholds, level=level, comparison=comparison,
         )  # fmt: skip
         return found.drifted, found.reason

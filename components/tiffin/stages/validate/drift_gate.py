@@ -144,7 +144,9 @@ def _compare(
 ) -> tuple[Drift, str]:
     """Return the drift, and why nothing was compared although there is a model in production; empty if it was."""
     if absent := _absent(gate):
-        return _nothing("DRIFT_NOT_COMPARED", f"Not compared with production: {absent} is not set.", limits, manifest), ""
+        return _nothing(
+            "DRIFT_NOT_COMPARED", f"Not compared with production: {absent} is not set.", limits, manifest
+        ), ""
     trained = _find_trained(gate.root, gate.model_name)
     if trained.version is None and not trained.problem:
         text = f"Nothing to compare with: no model '{gate.model_name}' is in production."
@@ -197,9 +199,9 @@ def _find_statistics(
     if trained.problem:
         return None, trained.problem
     of = f"{trained.name} (data version {trained.data_version})"
-    if trained.data_version == manifest.version:
-        kept, notes = statistics, ()
-    else:
+    notes: tuple[Note, ...] = ()
+    kept: statistics_pb2.DatasetFeatureStatisticsList | None = statistics
+    if trained.data_version != manifest.version:
         kept, notes = find_kept(trained.data_version, scratch, store=store)
     if kept is None:
         where = store or os.environ.get(VARIABLE, "")

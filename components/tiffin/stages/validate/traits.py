@@ -30,6 +30,7 @@ COMPONENTS = {
         "data",
         late_imports=("tiffin.stages.validate.drift",),
         needs=(S3,),
+        takes={"reference": ("statistics",), "baseline_examples": ("examples",)},
         locations={"baseline_location": Location("pass a gs:// or s3:// URI")},
         rules={"thresholds": check_thresholds, "level": check_level, "comparison": check_comparison},
     ),
