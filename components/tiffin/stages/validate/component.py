@@ -152,13 +152,12 @@ def compare_examples(
     step: branch on the output drifted.
 
     Args:
-        statistics: Output of validate_examples or compute_statistics. Optional: in place of examples.
-        examples: Rows to compare, the output of ingest_examples, in place of statistics. They are counted in the bins of the
-            baseline. Optional.
+        statistics: Output of validate_examples or compute_statistics. Optional, in place of examples.
+        examples: Output of ingest_examples, whose rows are counted in the bins of the baseline. Optional, in place of statistics.
         reference: Output of find_reference, or other statistics, to compare with. With the reference of a model, only columns
             count that contribute to its predictions. Optional.
-        baseline_examples: Rows to compare with, the output examples of another ingest_examples, in place of reference. With
-            rows on both sides, all counts are exact. Optional.
+        baseline_examples: Output of ingest_examples, other rows to compare with. With rows on both sides, all counts are exact.
+            Optional, in place of reference.
         schema: Output of validate_examples or infer_schema, whose drift_comparator or skew_comparator have thresholds of
             columns. Optional.
         baseline_location: Path or URI of the statistics.binpb to compare with, in place of reference.

@@ -31,6 +31,7 @@ COMPONENTS = {
         late_imports=("tiffin.stages.validate.drift",),
         needs=(S3,),
         takes={"reference": ("statistics",), "baseline_examples": ("examples",)},
+        alternatives=("examples", "baseline_examples"),
         locations={"baseline_location": Location("pass a gs:// or s3:// URI")},
         rules={"thresholds": check_thresholds, "level": check_level, "comparison": check_comparison},
     ),
