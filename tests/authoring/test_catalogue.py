@@ -227,7 +227,9 @@ def test_the_source_of_an_artifact_has_an_output_of_that_name_and_type(catalogue
             for source in sources:
                 outputs = {output.name: output.type for output in known[source].outputs}
                 names = (port.name, *find_components()[interface.name].takes.get(port.name, ()))
-                assert port.type in [outputs.get(name) for name in names], f"{interface.name}: {port.name} from {source}"
+                assert port.type in [outputs.get(name) for name in names], (
+                    f"{interface.name}: {port.name} from {source}"
+                )
 
 
 def test_an_example_has_no_alternatives(catalogue: Path) -> None:

@@ -21,9 +21,7 @@ class State:
     def train(self, shift: int, *settings: str) -> tuple[int, dict[str, Any]]:
         """Train on 300 rows, whose kilometres are moved, and return the exit status and what --json prints."""
         vehicles = ["bike", "car", "van"]
-        rows = "".join(
-            f"{n * 7 % 17 + shift},{vehicles[n * 5 % 3]},{int(n * 7 % 17 > 8)},{n}x\n" for n in range(300)
-        )
+        rows = "".join(f"{n * 7 % 17 + shift},{vehicles[n * 5 % 3]},{int(n * 7 % 17 > 8)},{n}x\n" for n in range(300))
         data = self.folder / f"{shift}.csv"
         data.write_text(f"km,vehicle,late,id\n{rows}")
         words = [word for one in (f"data={data}", "epochs=20", *settings) for word in ("--set", one)]

@@ -8,7 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tiffin.drift.profiles import Numbers, Profile, Texts, add, count_numbers, make_texts
+from tiffin.drift.profiles import MOST_TEXTS, Numbers, Profile, Texts, add, count_numbers, make_texts
+
+# Values beside the known ones above which only the most frequent ones are listed.
+_MANY = 2 * MOST_TEXTS
 
 
 def count_rows(
@@ -72,10 +75,27 @@ def _count(column: pa.Array, like: Profile, is_logged: bool) -> Profile | None:
 
 def _count_texts(column: pa.Array, known: Mapping[str, int], is_logged: bool) -> Texts:
     pairs = pc.value_counts(column)
-    values, counts = (pairs.field(name).to_pylist() for name in ("values", "counts"))
-    missing = (None, "") if is_logged else (None,)
-    found = {value: count for value, count in zip(values, counts, strict=True) if value not in missing}
-    return make_texts(len(column), len(column) - sum(found.values()), found, known)
+    values, counts = pairs.field("values"), pairs.field("counts").to_numpy(zero_copy_only=False)
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    is_text = pc.fill_null(pc.not_equal(values, ""), False) if is_logged else values.is_valid()
+    places = np.flatnonzero(is_text)
+    missing = len(column) - int(counts[places].sum())
+    if len(places) > len(known) + _MANY:
+        places = _most_frequent(values, counts, places, known)
+    listed = values.take(pa.array(places)).to_pylist()
+    return make_texts(len(column), missing, dict(zip(listed, counts[places].tolist(), strict=True)), known)
+
+
+def _most_frequent(values: pa.Array, counts: np.ndarray, places: np.ndarray, known: Mapping[str, int]) -> np.ndarray:
+    """Return the places of the values that `make_texts` lists, so that only these become texts of Python."""
+    is_known = np.asarray(pc.is_in(values, value_set=pa.array(list(known), values.type)))
+    others = places[~is_known[places]]
+    least = np.partition(counts[others], -MOST_TEXTS)[-MOST_TEXTS]
+    above, ties = others[counts[others] > least], others[counts[others] == least]
+    # Of equally frequent ones, the first in the order of their characters.
+    order = pc.array_sort_indices(values.take(pa.array(ties))).to_numpy()[: MOST_TEXTS - len(above)]
+    return np.concatenate([places[is_known[places]], above, ties[order]])
 
 
 def _read_times(column: pa.Array) -> pa.Array:
