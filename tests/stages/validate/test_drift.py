@@ -162,7 +162,7 @@ class TestWrongInput:
             compared(ours, Baseline("c"), examples=examples)
 
     def test_rows_cannot_replace_the_statistics_of_the_baseline(self, rows, compared, tmp_path):
-        with pytest.raises(InputError, match="update_baseline.*statistics.*examples"):
+        with pytest.raises(InputError, match=r"update_baseline.*statistics.*examples"):
             compared("", Baseline(location=str(tmp_path / "kept"), update=True), examples=rows(NOW, "now"))
 
     def test_nothing_at_the_location(self, statistics, compared, tmp_path):

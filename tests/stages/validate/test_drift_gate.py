@@ -274,7 +274,7 @@ class TestWrongInput:
             ({"mode": "warn"}, "drift_gate.*off, report, stop.*'warn'"),
             ({"mode": "stp"}, "'stop'"),
             ({"thresholds": {"wassertein": 1}}, "drift_thresholds.*'wasserstein'"),
-            ({"thresholds": {"city": {"new_share": -1}}}, "drift_thresholds.city.new_share.*-1"),
+            ({"thresholds": {"city": {"new_share": -1}}}, r"drift_thresholds\.city\.new_share.*-1"),
             ({"model_name": "../x"}, "model_name"),
         ],
     )
