@@ -41,6 +41,10 @@ def training(
     data_root: str,
     reuse: bool,
     expected_schema: str,
+    drift_gate: Literal["off", "report", "stop"] = "report",
+    drift_thresholds: dict,  # type: ignore[type-arg]
+    model_name: str = "model",
+    serving_root: str,
     task: Literal["auto", "binary", "multiclass", "regression"],
     hidden_units: list,  # type: ignore[type-arg]
     epochs: int,
@@ -57,8 +61,6 @@ def training(
     slices: list,  # type: ignore[type-arg]
     sensitive: list,  # type: ignore[type-arg]
     min_slice_rows: int,
-    model_name: str = "model",
-    serving_root: str,
     tracking_uri: str,
     serving_address: str,
     deadline_seconds: float,
@@ -85,8 +87,8 @@ def training(
         reuse: Whether to reuse statistics and a model that an earlier run made from the same data version, parameters and
             code. False makes new ones.
         model_name: Name of the model in the registry and on the server: up to 128 letters, digits, '_', '-' and '.'.
-        serving_root: Path or gs:// URI that the model servers load from, also for the comparison with the model in
-            production. Empty for TIFFIN_SERVING_ROOT of the steps' environment.
+        serving_root: Path or gs:// URI that the model servers load from, also for the comparisons with the model in
+            production and its training data. Empty for TIFFIN_SERVING_ROOT of the steps' environment.
     """
     # Other defaults and descriptions are taken from the components that the parameters are passed to.
     #
@@ -127,6 +129,10 @@ def training(
             examples=ingested.outputs["examples"],
             label=label,
             expected_schema=expected_schema,
+            drift_gate=drift_gate,
+            drift_thresholds=drift_thresholds,
+            model_name=model_name,
+            serving_root=serving_root,
             data_root=data_root,
             reuse=reuse,
             run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,

@@ -8,7 +8,7 @@ import pytest
 
 from support import gcs_emulator
 from tiffin import storage
-from tiffin.artifacts.results import RESULT, VARIABLE, digest_code, key_of, obtain, read_result
+from tiffin.artifacts.results import RESULT, VARIABLE, digest_code, find_about, key_of, obtain, read_result
 from tiffin.errors import InputError
 
 INPUTS = {"data_version": "d1", "code": "c1"}
@@ -96,6 +96,34 @@ def test_the_newest_result_is_reused(store, step):
     assert step(store) == ["REUSED"]
     assert step.files["top.json"] == b"2"
     assert len(uris(store)) == 2
+
+
+class TestAbout:
+    """A result is found by what it is about, whatever code made it."""
+
+    def test_nothing_is_found_without_a_store_or_a_result(self, store, step, tmp_path):
+        assert find_about("train_model", "d1", tmp_path / "found") == (False, ())
+        assert find_about("train_model", "d1", tmp_path / "found", store=store) == (False, ())
+        assert not (tmp_path / "found").exists()
+
+    def test_the_newest_of_all_code_is_found(self, store, step, tmp_path):
+        step(store, about="d1")
+        step(store, {"data_version": "d1", "code": "c2"}, about="d1")
+        step(store, {"data_version": "d2", "code": "c2"}, about="d2")
+
+        assert find_about("train_model", "d1", tmp_path / "found", store=store) == (True, ())
+        assert (tmp_path / "found" / "top.json").read_bytes() == b"2"
+        assert not find_about("train_model", "d", tmp_path / "found", store=store)[0]
+        assert step(store, about="d1") == ["REUSED"]
+
+    def test_one_that_is_damaged_is_told(self, step, tmp_path):
+        store = str(tmp_path / "store")
+        step(store, about="d1")
+        [uri] = uris(store)
+        Path(uri).with_name("top.json").write_text("?")
+        is_there, notes = find_about("train_model", "d1", tmp_path / "found", store=store)
+
+        assert (is_there, [note.code for note in notes]) == (False, ["RESULT_NOT_READ"])
 
 
 def test_the_variable_names_the_store(store, step, monkeypatch):

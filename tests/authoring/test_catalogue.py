@@ -22,6 +22,7 @@ from support.command_line import TIFFIN
 from tiffin.authoring.catalogue import find_sources, write_page
 from tiffin.authoring.compilation import component_names, write_specs
 from tiffin.specs.interfaces import Interface, Port, read_interface
+from tiffin.stages import find_components
 
 # An import hook that refuses Tiffin, also when it is imported late.
 WITHOUT_TIFFIN = """
@@ -225,7 +226,17 @@ def test_the_source_of_an_artifact_has_an_output_of_that_name_and_type(catalogue
             assert sources or not port.is_artifact, f"{interface.name}: {port.name} has no source"
             for source in sources:
                 outputs = {output.name: output.type for output in known[source].outputs}
-                assert outputs.get(port.name) == port.type, f"{interface.name}: {port.name} from {source}"
+                names = (port.name, *find_components()[interface.name].takes.get(port.name, ()))
+                assert port.type in [outputs.get(name) for name in names], (
+                    f"{interface.name}: {port.name} from {source}"
+                )
+
+
+def test_an_example_has_no_alternatives(catalogue: Path) -> None:
+    example = page_of(catalogue, "compare_examples").partition("## Example")[2]
+
+    assert 'statistics=validate.outputs["statistics"]' in example
+    assert "baseline_examples" not in example
 
 
 def test_the_index_lists_every_component(catalogue: Path) -> None:

@@ -128,7 +128,9 @@ def prepare(folder: Path, path: str, label: str, derive: dict[str, str], exclude
 
     examples = folder / "examples"
     ingest(path, examples, label=label, derive=derive, exclude=exclude)
-    validate(examples, *(folder / name for name in ("statistics", "schema", "anomalies", "report.md")), label=label)
+    validate(
+        examples, *(folder / name for name in ("statistics", "schema", "anomalies", "drift", "report.md")), label=label
+    )
 
 
 def measure(folder: Path, label: str) -> tuple[float, float, str]:

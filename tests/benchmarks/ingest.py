@@ -45,7 +45,7 @@ ingest(sys.argv[1], sys.argv[2], derive=json.loads(sys.argv[3]))
 _VALIDATE = f"""
 import sys
 from tiffin.stages.validate.validation import validate
-validate(sys.argv[1], *(f"{{sys.argv[2]}}/{{name}}" for name in ("statistics", "schema", "anomalies", "report.md")), "", "")
+validate(sys.argv[1], *(f"{{sys.argv[2]}}/{{name}}" for name in ("statistics", "schema", "anomalies", "drift", "report.md")), "", "")
 {_USAGE}"""
 _POLARS = f"""
 import sys

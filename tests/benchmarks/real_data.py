@@ -170,7 +170,7 @@ def run_validation(examples: Path, output: Path, expected: str = ""):
     from tiffin.stages.validate.validation import validate
 
     found = validate(
-        examples, *(output / name for name in ("statistics", "schema", "anomalies", "report.md")), "", expected
+        examples, *(output / name for name in ("statistics", "schema", "anomalies", "drift", "report.md")), "", expected
     )
     return found.valid, "" if found.valid else found.reason, found.anomalies
 

@@ -59,6 +59,16 @@ class TestTexts:
         assert shared.names == ("a", "new values")
         assert shared.before.tolist() == shared.now.tolist() == [70, 30]
 
+    def test_rows_that_repeat_those_of_the_baseline_are_no_change(self):
+        """As in data that grows: each row of the baseline has a value of its own, and 60 of 100 rows have one of them."""
+        before = make_texts(60, 0, {f"v{place}": 1 for place in range(60)})
+        now = make_texts(100, 0, {f"v{place}": 1 for place in range(100)})
+        shared, known = share_texts(before, now)
+        assert (known.new_before, known.new, known.not_fewer) == (60, 40, 24)
+        assert dict(zip(shared.names, zip(shared.before / 60, shared.now / 100, strict=True), strict=True)) == {
+            "other values": (0.6, 0.6), "new values": (0.4, 0.4),
+        }  # fmt: skip
+
     def test_of_unlisted_values_only_frequent_ones_are_known(self):
         before = make_texts(1000, 0, {"a": 600, "b": 100} | {f"v{n}": 3 for n in range(100)}, most=50)
         known = find_known(before, make_texts(10, 0, {"a": 6, "v0": 1, "v99": 3}))

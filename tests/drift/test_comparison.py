@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tiffin.drift.comparison import Sides, compare
 from tiffin.drift.limits import read_limits
@@ -38,6 +40,14 @@ def test_equal_rows():
     assert not found.drifted
     assert {one.value for one in found.columns[0].distances} == {0.0}
     assert {one.p_value for one in found.columns[0].distances} == {1.0}
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(1, 30), max_size=60), st.integers(1, 60), st.integers(0, 3))
+def test_a_column_never_drifts_from_itself(counts, most, missing):
+    one = make_texts(sum(counts.values()) + missing, missing, counts, most=most)
+    found = compare({"city": one}, {"city": one}, _SIDES)
+    assert not found.drifted
+    assert {d.value for column in found.columns for d in column.distances if d.measure != "new_share"} <= {0.0, None}
 
 
 def test_every_number_by_hand():

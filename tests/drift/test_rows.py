@@ -1,7 +1,10 @@
 """Profiles of rows in the bins of a baseline."""
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +36,15 @@ def test_numbers_are_counted_in_the_bins_of_the_baseline():
 def test_empty_texts_are_missing():
     found = count_rows(_batch(city=(["Oslo", "", None, "Bonn"], pa.string())), _BASELINE)["city"]
     assert found == Texts(4, 2, {"Bonn": 1, "Oslo": 1}, 0, True, True)
+
+
+def test_empty_texts_are_texts_in_examples():
+    found = count_rows(_batch(city=(["Oslo", "", None, "Bonn"], pa.string())), _BASELINE, is_logged=False)["city"]
+    assert found == Texts(4, 1, {"": 1, "Bonn": 1, "Oslo": 1}, 0, True, True)
+
+
+def test_texts_are_no_dates_in_examples():
+    assert isinstance(count_rows(_batch(when=(["1970-01-01"], pa.string())), _BASELINE, is_logged=False)["when"], Texts)
 
 
 def test_dates_are_texts_in_the_log():
@@ -73,6 +85,20 @@ def test_known_values_stay_listed_among_many_others():
     assert found["city"].counts["Oslo"] == 6
     assert len(found["city"].counts) == 1001
     assert (found["city"].rows, found["city"].listed_all, found["city"].has_known) == (18_006, False, True)
+
+
+@pytest.mark.parametrize("is_logged", [True, False])
+@pytest.mark.parametrize("kind", [pa.string(), pa.dictionary(pa.int32(), pa.string())])
+def test_of_very_many_values_the_most_frequent_are_listed(kind, is_logged):
+    """Of equally frequent ones, the first in alphabetical order: as if all were sorted."""
+    rng = np.random.default_rng(9)
+    words = [f"{'éz'[number % 2]}{number}" for number in rng.zipf(1.2, 20_000) % 9000] + [""] * 40 + [None] * 7
+    known = make_texts(3, 0, {"é2": 1, "z1": 1, "nowhere": 1})
+    found = count_rows(_batch(city=(words, kind)), {"city": known}, is_logged=is_logged)["city"]
+    counts = Counter(word for word in words if word is not None and (word or not is_logged))
+    assert len(counts) > 4000
+    assert found == make_texts(len(words), 47 if is_logged else 7, counts, known.counts)
+    assert list(found.counts) == list(make_texts(len(words), 47, counts, known.counts).counts)
 
 
 @given(st.lists(st.lists(st.one_of(st.none(), st.floats(-5, 5)), max_size=20), max_size=5))

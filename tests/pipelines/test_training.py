@@ -72,7 +72,7 @@ ROLLOUT = from_settings(
 # Step -> title, retries, deadline in hours, and environment variable -> its source in the namespace.
 STEPS = {
     "ingest-examples": ("Ingest", 2, 6, STORE),
-    "validate-examples": ("Validate", 2, 6, STORE | RESULTS),
+    "validate-examples": ("Validate", 2, 6, STORE | RESULTS | from_settings("TIFFIN_SERVING_ROOT")),
     "train-model": ("Train", 2, 48, STORE | RESULTS),
     "evaluate-model": ("Evaluate", 2, 6, STORE | from_settings("TIFFIN_SERVING_ROOT")),
     "register-model": ("Register", 3, 1, TRACKING),
@@ -292,6 +292,14 @@ def test_results_are_kept_in_the_data_root_with_the_id_of_the_run(tasks, step):
     assert found["run"]["runtimeValue"]["constant"] == "{{$.pipeline_job_uuid}}"
 
 
+def test_the_drift_gate_looks_where_models_are_deployed(tasks):
+    for field in ("model_name", "serving_root"):
+        sources = {
+            inputs(tasks[step])[field]["componentInputParameter"] for step in ("validate-examples", "deploy-model")
+        }
+        assert sources == {f"pipelinechannel--{field}"}
+
+
 def test_the_registration_gets_what_monitoring_compares_with(tasks):
     sources = {
         name: next(iter(source.values())) for name, source in inputs(tasks["register-model"], "artifacts").items()
@@ -339,10 +347,11 @@ class TestForm:
                 if None not in pair and pair[0] != pair[1]:
                     differing[name, field] = pair
 
-        # The components' label, and the model name of stop_run, are optional.
+        # The components' label, and the model name of most, are optional.
         assert differing == {
             ("comp-ingest-examples", "label"): ("", "late"),
             ("comp-validate-examples", "label"): ("", "late"),
+            ("comp-validate-examples", "model_name"): ("", "model"),
             ("comp-evaluate-model", "model_name"): ("", "model"),
             ("comp-stop-run", "model_name"): ("", "model"),
             ("comp-stop-run-2", "model_name"): ("", "model"),

@@ -11,6 +11,7 @@ from support.documents import make_evaluation, make_manifest, make_predictions, 
 from support.hostile import HOSTILE, controls
 from support.reporting import COLUMNS, EVALUATION, MANIFEST, STATISTICS, TRAINING
 from tiffin.artifacts.anomalies import Anomalies, Anomaly
+from tiffin.artifacts.drift import Bin, ColumnDrift, Distance, Drift
 from tiffin.artifacts.examples import Source
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.predictions import PredictionFile
@@ -57,6 +58,41 @@ def test_predictions_of_a_batch():
         "place of the row",
     ):
         assert text in page
+
+
+def _drift(*columns, **changed):
+    who = "the training data of model 'taxi' version 2 in production"
+    return replace(
+        Drift(bool(columns), "1 column drifted.", who, "split 'train'", 100, 50, 0.005, tuple(columns)), **changed
+    )
+
+
+class TestDrift:
+    """The drift of examples, as the drift gate and compare_examples write it."""
+
+    @staticmethod
+    def page(drift):
+        return describe(replace(EMPTY, steps={"a": Step(examples=MANIFEST, drift=drift)}), {})
+
+    def test_nothing_was_looked_for(self):
+        assert "Drift" not in titles(self.page(_drift()))
+
+    def test_nothing_to_compare_with(self):
+        page = self.page(_drift(reason="No model.", notes=(Note("NO_BASELINE", "No model."),)))
+
+        assert "No model." in page.partition("<h2>Drift</h2>")[2]
+        assert charts(page) == []
+
+    def test_columns_before_and_now(self):
+        distance = Distance("infinity_norm", 0.4, 0.05, 0.3, 0.5, 0.1, 0.0001, 0.0002, True, "default")
+        bins = (Bin("Oslo", 0.6, 0.2), Bin("Rome", 0.4, 0.8))
+        city = ColumnDrift("city", "texts", True, "it moved", 100, 50, 0.0, 0.0, (distance,), bins)
+        manifest = replace(MANIFEST, renamed={"Stadt %": "city"})
+        page = describe(replace(EMPTY, steps={"a": Step(examples=manifest), "b": Step(drift=_drift(city))}), {})
+
+        assert "Stadt %" in charts(page)[0]
+        for text in ("100 rows; now 50", "1 column drifted.", "version 2 in production", "Oslo: 20 %", "0.4"):
+            assert text in page
 
 
 def test_a_run_without_any_report():

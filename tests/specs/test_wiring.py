@@ -6,7 +6,15 @@ import pytest
 from kfp import dsl
 
 from support import toy_pipelines as toys
-from tiffin import compute_statistics, evaluate_model, infer_schema, ingest_examples, register_model, train_model
+from tiffin import (
+    compare_examples,
+    compute_statistics,
+    evaluate_model,
+    infer_schema,
+    ingest_examples,
+    register_model,
+    train_model,
+)
 from tiffin.authoring.compilation import compile_pipeline, compile_spec
 from tiffin.authoring.declaration import pipeline
 from tiffin.errors import InputError
@@ -47,6 +55,26 @@ def others():
 
 def test_artifacts_of_others_are_not_judged() -> None:
     check(others)
+
+
+@dsl.pipeline
+def two_data_sets():
+    """Pass outputs to inputs of another name, which the traits allow."""
+    examples, statistics, _ = data()
+    others, more, _ = data()
+    compare_examples(examples=examples, baseline_examples=others)
+    compare_examples(statistics=statistics, reference=more)
+
+
+def test_two_artifacts_of_a_kind_are_right() -> None:
+    check(two_data_sets)
+
+
+@dsl.pipeline
+def statistics_as_baseline_examples():
+    """Swap the baselines."""
+    examples, statistics, _ = data()
+    compare_examples(examples=examples, baseline_examples=statistics)
 
 
 @dsl.pipeline
@@ -100,6 +128,7 @@ def statistics_as_evaluation():
         (schema_as_statistics, "'(statistics|schema)' of train_model.*'(statistics|schema)' of"),
         (in_a_branch, "'schema' of train_model.*'statistics' of compute_statistics"),
         (from_a_pipeline, "'schema' of train_model.*'statistics' of compute_statistics"),
+        (statistics_as_baseline_examples, "'baseline_examples' or 'examples'.*'statistics' of compute_statistics"),
         (statistics_as_evaluation, "'evaluation' of register_model.*'statistics' of compute_statistics"),
     ],
 )

@@ -13,6 +13,8 @@ Measure = Literal[
     "jensen_shannon", "population_stability_index", "infinity_norm", "wasserstein", "missing_share", "new_share"
 ]
 
+Form = Literal["rows", "statistics", ""]
+
 
 @dataclass(frozen=True)
 class Distance:
@@ -103,6 +105,9 @@ class Drift:
         columns: Drifted columns first, then by importance, then in the order of the baseline.
         notes: Columns that were not judged, and what else was left out.
         baseline_version: Data version of the baseline; empty if unknown.
+        baseline_form: What the baseline was counted from: `rows`, which are exact, or `statistics`, between whose quantiles
+            shares are estimated; empty if unknown.
+        current_form: The same of the other rows.
     """
 
     drifted: bool
@@ -115,6 +120,8 @@ class Drift:
     columns: tuple[ColumnDrift, ...]
     notes: tuple[Note, ...] = ()
     baseline_version: str = ""
+    baseline_form: Form = ""
+    current_form: Form = ""
 
 
 def write_drift(artifact: str | Path, drift: Drift) -> None:

@@ -6,6 +6,8 @@ step behind it never finds its earlier result there.
 <store>/results/<step>/<key>/<content>/    files of the result
                               result.json  what went in, the run that made it, and the digest of each file
 
+A key may start with the name of what the result is about, such as a data version: `find_about` finds it by that name alone.
+
 A result never changes. A step that runs anew adds another one, and the newest is reused.
 """
 
@@ -41,7 +43,7 @@ class Result:
 
     Attributes:
         step: Name of the component.
-        key: Digest of `inputs`.
+        key: Digest of `inputs`, after the name of what the result is about if it has one: `<about>-<digest>`.
         inputs: What the result was made from, such as `data_version` and `code`.
         run: ID of the run that made it; empty if unknown.
         created: When it was made: UTC in ISO 8601 format.
@@ -62,6 +64,7 @@ def obtain(
     output: Path,
     make: Callable[[], object],
     *,
+    about: str = "",
     store: str = "",
     reuse: bool = True,
     run: str = "",
@@ -75,6 +78,7 @@ def obtain(
         inputs: What the result depends on: name to digest or value.
         output: Folder of the output artifact.
         make: Writes the result to `output`.
+        about: Name that `find_about` finds the result by, whatever else went into it. Defaults to none.
         store: Folder or URI of the store; empty for the environment variable TIFFIN_RESULT_STORE. If that is not set
             either, nothing is reused or kept.
         reuse: Whether to reuse a result. If False, the new result is kept and reused from then on.
@@ -87,8 +91,8 @@ def obtain(
     if not store:
         make()
         return ()
-    key, notes = key_of(inputs), list[Note]()
-    home = storage.join(store if "://" in store else str(Path(store).resolve()), RESULTS, step, key)
+    key, notes = f"{about}-{key_of(inputs)}" if about else key_of(inputs), list[Note]()
+    home = storage.join(_home(store, step), key)
     if reuse:
         found, unread = _fetch_newest(home, output)
         notes += unread
@@ -100,6 +104,29 @@ def obtain(
     except OSError as error:
         notes.append(Note("RESULT_NOT_KEPT", f"not kept for reuse: {error}", example=home))
     return tuple(notes)
+
+
+def find_about(step: str, about: str, output: Path, *, store: str = "") -> tuple[bool, tuple[Note, ...]]:
+    """Fill the folder `output` with the newest result that a store has about something, also of other code.
+
+    Args:
+        step: Name of the component.
+        about: What the result is about, as `obtain` was told.
+        output: Folder to fill.
+        store: Folder or URI of the store; empty for the environment variable TIFFIN_RESULT_STORE.
+
+    Returns:
+        Whether there is one, and a note with the code RESULT_NOT_READ for each one that cannot be read.
+    """
+    store = store or os.environ.get(VARIABLE, "")
+    if not store:
+        return False, ()
+    found, unread = _fetch_newest(_home(store, step), output, f"{about}-")
+    return found is not None, tuple(unread)
+
+
+def _home(store: str, step: str) -> str:
+    return storage.join(store if "://" in store else str(Path(store).resolve()), RESULTS, step)
 
 
 def key_of(inputs: Mapping[str, str]) -> str:
@@ -145,11 +172,14 @@ def _reused(result: Result) -> Note:
     )
 
 
-def _fetch_newest(home: str, output: Path) -> tuple[Result | None, list[Note]]:
-    """Copy the newest whole result at `home` to `output` and return it, with a note per one that cannot be read."""
+def _fetch_newest(home: str, output: Path, start: str = "") -> tuple[Result | None, list[Note]]:
+    """Copy the newest whole result at `home` to `output` and return it, with a note per one that cannot be read.
+
+    Only results count whose key begins with `start`.
+    """
     found, notes = list[tuple[Result, str]](), list[Note]()
     try:
-        uris = storage.find(home, {RESULT})
+        uris = [uri for uri in storage.find(home, {RESULT}) if uri.split("/")[-3].startswith(start)]
     except StorageError as error:
         return None, [_not_read(home, error)]
     for uri in uris:

@@ -134,8 +134,9 @@ def _find_collected(port: Port) -> tuple[str, str] | None:
 def _add_with_sources(name: str, interfaces: Mapping[str, Interface], order: list[str]) -> None:
     if name in order:
         return
+    left_out = find_components()[name].alternatives
     for port in interfaces[name].inputs:
-        for source in find_sources(port)[:1]:
+        for source in find_sources(port)[:1] if port.name not in left_out else []:
             _add_with_sources(source, interfaces, order)
     order.append(name)
 
@@ -154,6 +155,8 @@ def _arguments(
     interface: Interface, order: Sequence[str], values: Mapping[str, str], parameters: dict[str, str]
 ) -> Iterator[str]:
     for port in interface.inputs:
+        if port.name in find_components()[interface.name].alternatives:
+            continue
         sources = [source for source in find_sources(port) if source in order]
         if (collected := _find_collected(port)) and collected[1] in order:
             yield f'{port.name}=dsl.Collected({_task(collected[1])}.outputs["{collected[0]}"])'

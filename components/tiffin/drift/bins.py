@@ -104,12 +104,15 @@ class Known:
         least: 1 if both sides list all of their values; else as many rows as a value needs to be listed by both.
         new_before: Rows of the baseline that are expected to have other values, if it were drawn again.
         new: Other rows that have other values.
+        not_fewer: The same as `new_before`, but no larger share than that of `new`: rows that repeat those of the baseline,
+            as in data that grows, have fewer new values than rows that are drawn again, which is no drift.
     """
 
     values: frozenset[str]
     least: int
     new_before: int
     new: int
+    not_fewer: float
 
 
 def find_known(baseline: Texts, current: Texts) -> Known:
@@ -125,7 +128,9 @@ def find_known(baseline: Texts, current: Texts) -> Known:
     values = frozenset(value for value, count in baseline.counts.items() if count >= least)
     expected = sum(count for count in baseline.counts.values() if count > least)
     found = sum(count for value, count in current.counts.items() if value in values)
-    return Known(values, least, baseline.present - expected, current.present - found)
+    new_before, new = baseline.present - expected, current.present - found
+    not_fewer = min(new_before, baseline.present * new / current.present) if current.present else new_before
+    return Known(values, least, new_before, new, not_fewer)
 
 
 def share_texts(baseline: Texts, current: Texts) -> tuple[Shared, Known]:
@@ -135,7 +140,7 @@ def share_texts(baseline: Texts, current: Texts) -> tuple[Shared, Known]:
     own = {value: count for value, count in list(baseline.counts.items())[:_TEXT_BINS] if count >= least}
     now = [current.counts.get(value, 0) for value in own]
     names = (*own, OTHERS, NEW if known.least == 1 else RARE)
-    before_counts = [*own.values(), baseline.present - known.new_before - sum(own.values()), known.new_before]
+    before_counts = [*own.values(), baseline.present - known.not_fewer - sum(own.values()), known.not_fewer]
     now_counts = [*now, current.present - known.new - sum(now), known.new]
     return _with_missing(names, np.array(before_counts, float), np.array(now_counts, float), baseline, current), known
 

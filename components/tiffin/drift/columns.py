@@ -122,7 +122,7 @@ def _text_distances(before: Texts, now: Texts) -> tuple[Shared, _Found]:
         p, q = (np.array([side.counts.get(value, 0) for value in values]) / side.present for side in (before, now))
         found.append(("infinity_norm", distances.infinity(p, q), chance.of_largest(p, q, n, m)))
         _, low, high = chance.wilson(known.new, m)
-        p_value = chance.fisher(known.new_before, n, known.new, m)
+        p_value = chance.fisher(known.not_fewer, n, known.new, m)
         found.append(("new_share", known.new / m, Chance(known.new_before / n, p_value, low, high)))
     else:
         found += [("infinity_norm", None, None), ("new_share", None, None)]

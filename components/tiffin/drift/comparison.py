@@ -6,11 +6,11 @@ not decide anything, nor do small changes in many rows. Dates are measured and n
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tiffin.artifacts.drift import ColumnDrift, Distance, Drift
+from tiffin.artifacts.drift import ColumnDrift, Distance, Drift, Form
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.numbers import format_number
 from tiffin.drift import chance
@@ -29,11 +29,17 @@ class Sides:
         baseline: Name of the baseline in messages.
         current: Name of the other rows.
         baseline_version: Data version of the baseline; empty if unknown.
+        names: Name of a column to its name in messages, where they differ.
+        baseline_form: What the baseline was counted from, `rows` or `statistics`; empty if unknown.
+        current_form: The same of the other rows.
     """
 
     baseline: str
     current: str
     baseline_version: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    baseline_form: Form = ""
+    current_form: Form = ""
 
 
 def compare(
@@ -85,6 +91,8 @@ def compare(
         columns=tuple(columns),
         notes=tuple(_notes(columns, optional, baseline, current)),
         baseline_version=sides.baseline_version,
+        baseline_form=sides.baseline_form,
+        current_form=sides.current_form,
     )
 
 
@@ -135,7 +143,7 @@ def _reason(columns: list[ColumnDrift], deciding: list[ColumnDrift], sides: Side
     less = f" {other} more drifted that contribute little to the predictions." if other else ""
     if not deciding:
         return f"No column of {sides.current} drifted from {sides.baseline}.{less}"
-    listed = "; ".join(f"'{one.column}' {one.reason}" if one.kind == "absent" else f"'{one.column}': {one.reason}"
+    listed = "; ".join(f"'{sides.names.get(one.column, one.column)}'{'' if one.kind == 'absent' else ':'} {one.reason}"
                        for one in deciding[:_LISTED])  # fmt: skip
     more = f"; and {len(deciding) - _LISTED} more" if len(deciding) > _LISTED else ""
     count = "1 column" if len(deciding) == 1 else f"{len(deciding)} columns"
@@ -153,7 +161,7 @@ def _notes(
         notes.append(
             Note(
                 "DATES_NOT_JUDGED",
-                DATES,
+                "the drift of dates is measured and not judged: time moves on",
                 count=len(times),
                 example=times[0],
             )

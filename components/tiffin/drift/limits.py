@@ -54,6 +54,7 @@ def read_limits(
     schema: "schema_pb2.Schema | None" = None,
     comparator: str = "drift",
     level: float = LEVEL,
+    name: str = "thresholds",
 ) -> Limits:
     """Return what columns may differ by. A parameter goes before the schema, and that before the defaults.
 
@@ -63,6 +64,7 @@ def read_limits(
         schema: Schema whose `drift_comparator` or `skew_comparator` has thresholds of columns.
         comparator: Which of the two, `drift` or `skew`. Defaults to `drift`.
         level: Share of false discoveries, above 0 and below 1. Defaults to 0.005.
+        name: Name of the parameter that has the thresholds, for messages. Defaults to `thresholds`.
 
     Raises:
         InputError: A measure is unknown, or a threshold or the level is out of range.
@@ -80,22 +82,22 @@ def read_limits(
             own["jensen_shannon"] = rule.jensen_shannon_divergence.threshold, "schema"
         if own:
             columns[feature.name] = own
-    for name, value in (thresholds or {}).items():
+    for key, value in (thresholds or {}).items():
         if isinstance(value, Mapping):
             for measure, threshold in value.items():
-                _check(f"thresholds.{name}", measure, threshold)
-                columns.setdefault(name, {})[measure] = threshold, "parameter"
+                _check(f"{name}.{key}", measure, threshold)
+                columns.setdefault(key, {})[measure] = threshold, "parameter"
         else:
-            _check("thresholds", name, value)
-            everywhere[name] = value, "parameter"  # type: ignore[index]
+            _check(name, key, value)
+            everywhere[key] = value, "parameter"  # type: ignore[index]
     return Limits(everywhere, columns, level)
 
 
-def check_thresholds(thresholds: Any) -> None:
-    """Raise an InputError unless `thresholds` is a mapping as `read_limits` takes it."""
+def check_thresholds(thresholds: Any, name: str = "thresholds") -> None:
+    """Raise an InputError unless `thresholds`, a parameter with this name, is a mapping as `read_limits` takes it."""
     if not isinstance(thresholds, Mapping):
-        raise InputError(f"thresholds should be a mapping, such as {{'wasserstein': 0.2}}. Received: {thresholds!r}.")
-    read_limits(thresholds)
+        raise InputError(f"{name} should be a mapping, such as {{'wasserstein': 0.2}}. Received: {thresholds!r}.")
+    read_limits(thresholds, name=name)
 
 
 def check_comparison(comparison: Any) -> None:

@@ -1,6 +1,7 @@
 """The sections about drift: how far inputs and outputs have moved, over time, and before and after."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import altair as alt
 
@@ -53,6 +54,21 @@ def describe_outputs(monitoring: Monitoring, name: str) -> list[Block]:
     if found is None:
         return [Text("The predictions are not compared: the reference has no evaluation.")] if monitoring.rows else []
     return describe_drift(found, monitoring.points, name, "the evaluation", _MOST_OUTPUTS)
+
+
+def describe_comparison(drift: Drift, name: str, names: Mapping[str, str] | None = None) -> list[Block]:
+    """Describe the drift of examples from a baseline; nothing if none was looked for.
+
+    Args:
+        drift: The comparison.
+        name: Start of the names of the charts.
+        names: Name of a column in the examples to its name in the data, where they differ.
+    """
+    if not drift.columns:
+        return [Text(drift.reason)] if drift.notes else []
+    names = names or {}
+    columns = tuple(replace(one, column=names.get(one.column, one.column)) for one in drift.columns)
+    return describe_drift(replace(drift, columns=columns), (), name, drift.baseline)
 
 
 def describe_drift(

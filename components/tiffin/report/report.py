@@ -11,6 +11,7 @@ from tiffin.artifacts.summary import Step, StepNote, Summary
 from tiffin.report import page
 from tiffin.report.data import describe_data, describe_validation, listing, shortened
 from tiffin.report.decision import describe_gate
+from tiffin.report.drift import describe_comparison
 from tiffin.report.explanation import describe_explanation
 from tiffin.report.groups import describe_fairness, describe_slices
 from tiffin.report.page import Block, Page, Section, Text
@@ -84,6 +85,9 @@ def _sections(summary: Summary, statistics: Mapping[str, statistics_pb2.DatasetF
     validations = {step: one.anomalies for step, one in steps.items() if one.anomalies}
     for step, anomalies in validations.items():
         makers.append((f"Validation{_of(step, validations)}", partial(describe_validation, anomalies, manifest)))
+    drifts = {step: one.drift for step, one in steps.items() if one.drift}
+    for number, (step, drift) in enumerate(drifts.items()):
+        makers.append((f"Drift{_of(step, drifts)}", partial(describe_comparison, drift, f"drift-{number}", names)))
     if manifest:
         last = next(reversed(list(statistics.values())), None) if statistics else None
         makers.append(("Data", partial(describe_data, manifest, last, training, _important(steps))))

@@ -1,4 +1,4 @@
-"""Check that a component's input artifact comes from the output of the same name.
+"""Check that a component's input artifact comes from the output of the same name, or of one that its traits name.
 
 KFP compares the types of artifacts when it compiles, but schema, statistics and evaluation all have the type
 `system.Artifact`, which takes any artifact. Types of our own would be compared; backends accept only those that KFP defines.
@@ -27,10 +27,12 @@ def check_wiring(document: Mapping[str, Any]) -> None:
         InputError: A component gets an artifact of another kind.
     """
     for step, function, name, (producer, output) in _connections(document, document["root"], {}):
-        if name != output:
+        names = (name, *find_components()[function].takes.get(name, ()))
+        if output not in names:
+            wanted = " or ".join(f"'{one}'" for one in names)
             raise InputError(
-                f"The input '{name}' of {function} should be an output '{name}'. Received: the output '{output}' of "
-                f"{producer}, in the step '{step}'. Pass the output '{name}' of the step that writes it."
+                f"The input '{name}' of {function} should be an output {wanted}. Received: the output '{output}' of "
+                f"{producer}, in the step '{step}'. Pass the output {wanted} of the step that writes it."
             )
 
 

@@ -142,6 +142,8 @@ class Traits:
         late_imports: Heavy modules that a warm interpreter imports afterwards.
         needs: Services it uses.
         locations: Inputs that are paths or URIs.
+        takes: Artifact input to the outputs of other names that it takes. Others take the output of their own name only.
+        alternatives: Artifact inputs in place of others, which the example for the catalogue page leaves out.
         rules: Input name to a function that raises an InputError for an invalid value. Checked before a run starts.
         gate: For a component that stops a run, its input with the name of the gate; empty for any other.
         approval: Its input with the approval that a version needs; empty without one. Of a run on a backend, it tells whether
@@ -159,6 +161,8 @@ class Traits:
     late_imports: tuple[str, ...] = ()
     needs: tuple[Service, ...] = ()
     locations: Mapping[str, Location] = field(default_factory=lambda: _NONE)
+    takes: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NONE)
+    alternatives: tuple[str, ...] = ()
     rules: Mapping[str, Callable[[Any], None]] = field(default_factory=lambda: _NONE)
     gate: str = ""
     approval: str = ""

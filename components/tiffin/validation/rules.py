@@ -1,7 +1,7 @@
 """The rules of a given schema: what this stage checks. A schema with another rule is refused, so that no rule is ignored."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from google.protobuf.message import Message
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -26,6 +26,9 @@ _CHECKED = {
     "FloatDomain": {"name", "min", "max", "disallow_nan", "disallow_inf"},
     "TimeDomain": {"integer_format"},
 }  # fmt: skip
+# Rules of a column about other data, which validation does not check.
+SKEW = ("skew_comparator",)
+ANY = ("drift_comparator", *SKEW)
 _COMPARATORS = {"num_examples_drift_comparator", "num_examples_version_comparator", "normalized_abs_difference"}
 
 
@@ -52,9 +55,9 @@ def check_rules(schema: schema_pb2.Schema, location: str) -> None:
     )
 
 
-def find_compared(schema: schema_pb2.Schema) -> list[str]:
-    """Return the columns with a `drift_comparator` or a `skew_comparator`, which validation does not check."""
-    return [one.name for one in schema.feature if one.HasField("drift_comparator") or one.HasField("skew_comparator")]
+def find_compared(schema: schema_pb2.Schema, rules: Sequence[str] = ANY) -> list[str]:
+    """Return the columns with one of the rules: by default a `drift_comparator` or a `skew_comparator`."""
+    return [one.name for one in schema.feature if any(one.HasField(rule) for rule in rules)]
 
 
 def _unchecked(schema: schema_pb2.Schema) -> Iterator[tuple[str, str]]:
@@ -76,7 +79,7 @@ def _unchecked(schema: schema_pb2.Schema) -> Iterator[tuple[str, str]]:
             yield place, "unique_constraints, which are for type: BYTES,"
         if feature.time_domain.integer_format not in (0, schema_pb2.TimeDomain.UNIX_SECONDS):
             yield place, "time_domain.integer_format other than UNIX_SECONDS"
-        for rule in ("drift_comparator", "skew_comparator"):
+        for rule in ANY:
             if feature.HasField(rule) and not getattr(feature, rule).ListFields():
                 yield place, f"{rule} without a threshold"
         if (feature.in_environment or feature.not_in_environment) and TRAINING not in schema.default_environment:

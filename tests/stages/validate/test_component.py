@@ -25,7 +25,8 @@ def test_the_report_is_a_markdown_file_at_the_uri_that_kfp_uploads(tmp_path):
     def artifact(name, title, path):
         return {"artifacts": [{"name": name, "type": {"schemaTitle": f"system.{title}"}, "uri": str(path)}]}
 
-    names = {"statistics": "Artifact", "schema": "Artifact", "anomalies": "Artifact", "report": "Markdown"}
+    names = {"statistics": "Artifact", "schema": "Artifact", "anomalies": "Artifact", "drift": "Artifact"}
+    names["report"] = "Markdown"
     parameters = {"valid": "valid", "reason": "reason"}
     task = {
         "inputs": {

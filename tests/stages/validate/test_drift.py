@@ -28,6 +28,12 @@ def statistics(tmp_path):
 
 
 @pytest.fixture
+def rows(tmp_path):
+    """Return a function that writes examples."""
+    return lambda table, name: write_examples(tmp_path / f"{name} rows", {"train": table}, f"of {name}")
+
+
+@pytest.fixture
 def compared(tmp_path):
     """Return a function that compares statistics with a baseline."""
 
@@ -93,11 +99,71 @@ def test_the_label_may_be_missing_on_one_side(statistics, compared):
     assert [one.column for one in found.columns] == ["city"]
 
 
+class TestRows:
+    """Each side may be rows or statistics: a change of the shares is the same."""
+
+    def test_no_rows(self, rows, compared):
+        before = Baseline(examples=str(rows(BEFORE, "before")))
+        found = compared("", before, examples=rows(NONE, "now"))
+        assert (found.drifted, found.rows, found.rows_before) == (False, 0, 100)
+        found = compared("", Baseline(examples=str(rows(NONE, "none"))), examples=rows(NOW, "more"))
+        assert (found.drifted, found.rows, found.rows_before) == (False, 100, 0)
+
+    @pytest.mark.parametrize("before", ["rows", "statistics"])
+    @pytest.mark.parametrize("now", ["rows", "statistics"])
+    def test_both_forms(self, rows, statistics, compared, before, now, tmp_path):
+        if before == "rows":
+            baseline = Baseline(examples=str(rows(BEFORE, "before")))
+        else:
+            baseline = Baseline(str(statistics(BEFORE, "before")))
+        ours = {"examples": rows(NOW, "now")} if now == "rows" else {}
+        found = compared("" if ours else statistics(NOW, "now"), baseline, **ours)
+        assert read_drift(tmp_path / "drift") == found
+        assert (found.baseline_form, found.current_form) == (before, now)
+        assert found.baseline_version == ("of before" if before == "rows" else "")
+        assert (found.rows_before, found.rows, found.drifted) == (100, 100, True)
+        city, km = ({one.measure: one.value for one in column.distances} for column in found.columns)
+        assert city == pytest.approx({
+            "jensen_shannon": 0.124511, "population_stability_index": 0.700663, "infinity_norm": 0.4, "new_share": 0,
+            "missing_share": 0,
+        }, abs=1e-6)  # fmt: skip
+        assert list(km.values()) == pytest.approx([0] * 5, abs=1e-12)
+        assert "| Oslo | 60 % | 20 % |" in (tmp_path / "drift.md").read_text()
+
+    def test_statistics_kept_at_a_location(self, rows, statistics, compared, tmp_path):
+        kept = str(tmp_path / "kept")
+        compared(statistics(BEFORE, "first"), Baseline(location=kept, update=True))
+        assert compared("", Baseline(location=kept), examples=rows(NOW, "now")).drifted
+
+    def test_the_same_rows_give_the_same_bytes(self, rows, compared, tmp_path):
+        before, now = rows(BEFORE, "before"), rows(NOW, "now")
+        written = []
+        for _ in range(2):
+            compared("", Baseline(examples=str(before)), examples=now)
+            written.append([(tmp_path / name).read_bytes() for name in ("drift/drift.json", "drift.md")])
+        assert written[0] == written[1]
+
+
 class TestWrongInput:
-    @pytest.mark.parametrize("baseline", [Baseline(), Baseline("a", "b"), Baseline("a", update=True)])
+    @pytest.mark.parametrize(
+        "baseline",
+        [
+            Baseline(), Baseline("a", "b"), Baseline("a", examples="c"), Baseline(location="b", examples="c"),
+            Baseline("a", update=True), Baseline(examples="c", update=True),
+        ],
+    )  # fmt: skip
     def test_one_baseline(self, statistics, compared, baseline):
         with pytest.raises(InputError, match="baseline"):
             compared(statistics(NOW, "now"), baseline)
+
+    @pytest.mark.parametrize(("ours", "examples", "received"), [("", "", "neither"), ("a", "b", "both")])
+    def test_statistics_or_rows(self, compared, ours, examples, received):
+        with pytest.raises(InputError, match=f"statistics.*examples.*{received}"):
+            compared(ours, Baseline("c"), examples=examples)
+
+    def test_rows_cannot_replace_the_statistics_of_the_baseline(self, rows, compared, tmp_path):
+        with pytest.raises(InputError, match=r"update_baseline.*statistics.*examples"):
+            compared("", Baseline(location=str(tmp_path / "kept"), update=True), examples=rows(NOW, "now"))
 
     def test_nothing_at_the_location(self, statistics, compared, tmp_path):
         with pytest.raises(InputError, match="update_baseline"):
@@ -112,6 +178,13 @@ class TestWrongInput:
         now = statistics(NOW, "now")
         with pytest.raises(InputError, match="split='tran'"):
             compared(now, Baseline(str(now), split="tran"))
+
+    def test_unknown_split_of_rows(self, rows, compared):
+        now = rows(NOW, "now")
+        with pytest.raises(InputError, match="split='tran'"):
+            compared("", Baseline(examples=str(now)), examples=now, split="tran")
+        with pytest.raises(InputError, match="split='tran'"):
+            compared("", Baseline(examples=str(now), split="tran"), examples=now)
 
     def test_nothing_is_written_without_a_comparison(self, statistics, compared, tmp_path):
         with pytest.raises(InputError, match="level"):

@@ -64,7 +64,7 @@ def test_reuse_can_be_turned_off(examples, tmp_path):
 
 def test_the_anomalies_hold_the_note(examples, tmp_path):
     for run in ("one", "two"):
-        places = [tmp_path / run / name for name in ("statistics", "schema", "anomalies", "report.md")]
+        places = [tmp_path / run / name for name in ("statistics", "schema", "anomalies", "drift", "report.md")]
         found = validate(examples, *places, "late", store=str(tmp_path / "store"), run=run)
         assert found == read_anomalies(tmp_path / run / "anomalies")
 

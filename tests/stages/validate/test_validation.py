@@ -30,7 +30,7 @@ class Validation:
 
     def __call__(self, splits, label="late", expected=""):
         examples = write_examples(self.folder / "examples", splits)
-        places = [self.folder / name for name in ("statistics", "schema", "anomalies", "report.md")]
+        places = [self.folder / name for name in ("statistics", "schema", "anomalies", "drift", "report.md")]
         found = validate(examples, *places, label, str(expected))
         assert found == self.anomalies
         return found.valid, found.reason
@@ -63,7 +63,7 @@ class TestInferred:
         assert valid
         assert validated.anomalies == Anomalies(True, reason, ())
         assert [name.split("/")[0] for name in validated.left() if not name.startswith("examples")] == [
-            "anomalies", "report.md", "schema", "statistics",
+            "anomalies", "drift", "report.md", "schema", "statistics",
         ]  # fmt: skip
 
     def test_a_split_without_rows_is_an_anomaly(self, validated):
@@ -241,7 +241,7 @@ def test_names_are_those_of_the_data(validated):
     folder = write_examples(validated.folder / "examples", splits)
     manifest = replace(read_manifest(folder), renamed={"Wort %": "word"}, notes=(Note("RENAMED", "Renamed.", "word"),))
     documents.write(folder / MANIFEST, manifest)
-    places = [validated.folder / name for name in ("statistics", "schema", "anomalies", "report.md")]
+    places = [validated.folder / name for name in ("statistics", "schema", "anomalies", "drift", "report.md")]
     found = validate(folder, *places, "late")
     report = (validated.folder / "report.md").read_text()
 
@@ -254,6 +254,6 @@ def test_names_are_those_of_the_data(validated):
 def test_with_a_key_the_reason_names_it(validated):
     folder = write_examples(validated.folder / "examples", {"train": rows(100), "eval": rows(50, word="new")})
     documents.write(folder / MANIFEST, replace(read_manifest(folder), key="fare"))
-    places = [validated.folder / name for name in ("statistics", "schema", "anomalies", "report.md")]
+    places = [validated.folder / name for name in ("statistics", "schema", "anomalies", "drift", "report.md")]
 
     assert re.search(r"key='fare'.*exclude.*expected_schema", validate(folder, *places, "late").reason)

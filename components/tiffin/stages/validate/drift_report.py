@@ -1,5 +1,7 @@
 """Write the Markdown report of a comparison: the columns that drifted, and every distance of every column."""
 
+from collections.abc import Iterator, Mapping
+
 from tiffin.artifacts.drift import ColumnDrift, Drift
 from tiffin.artifacts.markdown import code, escape, example, table
 from tiffin.artifacts.numbers import format_number, format_share
@@ -11,7 +13,7 @@ def describe(drift: Drift) -> str:
     """Return the report."""
     lines = ["# Drift", "", escape(drift.reason), ""]
     lines += [
-        f"{drift.rows:,} rows are compared with {drift.rows_before:,} rows of {escape(drift.baseline)}.",
+        f"{drift.rows:,} rows are compared with {drift.rows_before:,} rows of {escape(drift.baseline)}.{_forms(drift)}",
         "A distance drifts if it is above its mean by chance by more than its threshold, and if its p-value, corrected for the "
         f"number of distances, is at most {format_number(drift.level)}.",
     ]
@@ -24,11 +26,7 @@ def describe(drift: Drift) -> str:
         ("column", "drifted", "why", "rows before", "rows", "missing before", "missing", "importance"),
         [_column(column) for column in drift.columns], "lllrrrrr",
     )  # fmt: skip
-    for column in [one for one in drift.columns if one.drifted and one.bins][:_DETAILED]:
-        lines += ["", f"## {escape(column.column)}: before and now", ""]
-        bins = [(example(b.name), format_share(b.before), format_share(b.now)) for b in column.bins]
-        lines += table(("bin", "before", "now"), bins, "lrr")
-    lines += ["", "## Distances", ""]
+    lines += [*_before_and_now(drift, {}, "##"), "", "## Distances", ""]
     header = (
         "column",
         "measure",
@@ -43,6 +41,42 @@ def describe(drift: Drift) -> str:
     rows = [row for column in drift.columns for row in _distances(column)]
     lines += table(header, rows, "llrlrrrrl") if rows else ["None."]
     return "\n".join(lines) + "\n"
+
+
+def describe_briefly(drift: Drift, names: Mapping[str, str]) -> list[str]:
+    """Return the lines of a section about drift in another report: the reason, and the columns that drifted, before and now.
+
+    Args:
+        drift: The drift.
+        names: Name of a column in the examples to its name in the data, where they differ.
+    """
+    lines = [escape(drift.reason)]
+    rows = [
+        (code(names.get(one.column, one.column)), escape(one.reason), f"{one.rows_before:,}", f"{one.rows:,}",
+         format_share(one.missing_before), format_share(one.missing))
+        for one in drift.columns if one.drifted
+    ]  # fmt: skip
+    if rows:
+        header = ("column", "why", "values before", "values", "missing before", "missing")
+        lines += ["", *table(header, rows, "llrrrr"), *_before_and_now(drift, names, "###")]
+    return lines
+
+
+def _before_and_now(drift: Drift, names: Mapping[str, str], level: str) -> Iterator[str]:
+    """Yield the bins of the columns that drifted, each with a heading of this level."""
+    for column in [one for one in drift.columns if one.drifted and one.bins][:_DETAILED]:
+        yield from ("", f"{level} {escape(names.get(column.column, column.column))}: before and now", "")
+        bins = [(example(b.name), format_share(b.before), format_share(b.now)) for b in column.bins]
+        yield from table(("bin", "before", "now"), bins, "lrr")
+
+
+def _forms(drift: Drift) -> str:
+    """Return the sentence about what both sides were counted from; empty if unknown."""
+    if not drift.current_form or not drift.baseline_form:
+        return ""
+    if drift.current_form == drift.baseline_form:
+        return f" Both are counted from {drift.current_form}."
+    return f" The first are counted from {drift.current_form}, the others from {drift.baseline_form}."
 
 
 def _column(column: ColumnDrift) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
-"""Write the Markdown report of a validation: the anomalies, how the data was read, and each split's statistics by column."""
+"""Write the Markdown report of a validation: the anomalies, drift, how the data was read, and each split's statistics."""
 
 from collections.abc import Mapping, Sequence
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tiffin.artifacts.anomalies import Anomaly
+from tiffin.artifacts.drift import Drift
 from tiffin.artifacts.markdown import code, escape, example, table
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.numbers import format_moment, format_number, format_share
 from tiffin.artifacts.statistics import read_common, read_logical
+from tiffin.stages.validate.drift_report import describe_briefly
 
 _FIRST = ("train", "eval")
 _TYPES = {"INT": "integer", "FLOAT": "float", "STRING": "text", "BYTES": "text"}
@@ -20,6 +22,7 @@ def describe(
     statistics: statistics_pb2.DatasetFeatureStatisticsList,
     names: Mapping[str, str] | None = None,
     notes: Sequence[Note] = (),
+    drift: Drift | None = None,
 ) -> str:
     """Return the report.
 
@@ -28,6 +31,7 @@ def describe(
         statistics: Statistics with one dataset per split.
         names: Name of a column in the examples to its name in the data, where they differ.
         notes: What was dropped, converted or guessed when the data was read.
+        drift: Drift from the training data of the model in production. Defaults to none.
     """
     names = names or {}
     lines = ["# Validation", "", "## Anomalies", ""]
@@ -36,6 +40,8 @@ def describe(
         for a in anomalies
     ]
     lines += table(("split", "column", "found", "code"), found) if anomalies else ["None."]
+    if drift is not None:
+        lines += ["", "## Drift from production", "", *describe_briefly(drift, names)]
     lines += ["", "## How the data was read", ""]
     read = [
         (escape(n.text), _name(n.column, names), "" if n.count is None else str(n.count), example(n.example))

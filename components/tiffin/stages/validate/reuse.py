@@ -1,16 +1,20 @@
-"""Compute the statistics of examples, or reuse those of the same data version."""
+"""Compute the statistics of examples, or reuse those of the same data version; and find those of another version."""
 
 import dataclasses
 import hashlib
 import json
+import tempfile
 from pathlib import Path
+
+from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tiffin.artifacts.examples import Manifest, read_manifest
 from tiffin.artifacts.notes import Note
-from tiffin.artifacts.results import digest_code, obtain
-from tiffin.artifacts.statistics import write_statistics
+from tiffin.artifacts.results import digest_code, find_about, obtain
+from tiffin.artifacts.statistics import read_statistics, write_statistics
 from tiffin.printing import printable
 
+_STEP = "compute_statistics"
 _PACKAGES = ("tiffin.stages.validate", "tiffin.validation", "tiffin.artifacts")
 _DISTRIBUTIONS = ("tensorflow-data-validation", "numpy", "pyarrow")
 
@@ -42,11 +46,30 @@ def compute_or_reuse(
 
         write_statistics(output, compute(examples))
 
-    notes = obtain("compute_statistics", inputs, Path(output), make, store=store, reuse=reuse, run=run)
+    notes = obtain(_STEP, inputs, Path(output), make, about=manifest.version, store=store, reuse=reuse, run=run)
     notes = tuple(dataclasses.replace(note, text=f"statistics: {note.text}") for note in notes)
     for note in notes:
         print(printable(note.text), flush=True)  # noqa: T201 - the step's log
     return notes
+
+
+def find_kept(
+    data_version: str, scratch: str | Path, *, store: str = ""
+) -> tuple[statistics_pb2.DatasetFeatureStatisticsList | None, tuple[Note, ...]]:
+    """Return the newest statistics that a store has of a data version, also those of an earlier Tiffin; None without any.
+
+    Args:
+        data_version: Version of the data.
+        scratch: Existing folder for temporary files.
+        store: Folder or URI that keeps statistics; empty for TIFFIN_RESULT_STORE.
+
+    Returns:
+        The statistics, and a note for each result that cannot be read.
+    """
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=".kept-") as folder:
+        output = Path(folder, "statistics")
+        is_there, notes = find_about(_STEP, data_version, output, store=store)
+        return read_statistics(output) if is_there else None, notes
 
 
 def _digest_columns(manifest: Manifest) -> str:
