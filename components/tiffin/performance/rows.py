@@ -1,6 +1,6 @@
 """The answers of a window and their labels as arrays: of a binary model, 9 bytes of each, and 2 for each column of slices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,8 +98,13 @@ def read_rows(answers: Answers, joining: Joining, columns: Sequence[str] = (), r
     return Rows(answers.task, number, answers.start, seconds, flat, truth, cuts, codes)
 
 
-def _cut(answers: Answers, joining: Joining, columns: Sequence[str], reference: Sequence[Slice]) -> dict[str, Cut]:
-    kinds = answers.inputs
+def check_columns(kinds: Mapping[str, str], columns: Sequence[str]) -> None:
+    """Raise an InputError unless columns of slices are among the inputs, and have one value.
+
+    Args:
+        kinds: Inputs to their kinds.
+        columns: The columns.
+    """
     for name in columns:
         if name not in kinds or is_list(kinds[name]):
             received = f"{kinds[name]}" if name in kinds else "none"
@@ -107,6 +112,11 @@ def _cut(answers: Answers, joining: Joining, columns: Sequence[str], reference: 
                 f"Columns of slices should be inputs with one value: {', '.join(kinds) or 'none was read'}. "
                 f"Received: '{name}', with {received}."
             )
+
+
+def _cut(answers: Answers, joining: Joining, columns: Sequence[str], reference: Sequence[Slice]) -> dict[str, Cut]:
+    kinds = answers.inputs
+    check_columns(kinds, columns)
     found = {name: cut for name in columns if (cut := _cut_as(name, kinds[name], reference)) is not None}
     others = [_column(name, kinds[name]) for name in dict.fromkeys(columns) if name not in found]
     if others:

@@ -101,7 +101,9 @@ class Log:
 
         times = batch.column(batch.schema.get_field_index("time"))
         start, end = (pa.scalar(time, times.type) for time in (self.start, self.end))
-        return batch.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, end)))
+        inside = pc.and_(pc.greater_equal(times, start), pc.less(times, end))
+        # Most batches are: a filter would copy every column.
+        return batch if pc.sum(inside).as_py() == len(inside) else batch.filter(inside)
 
     def _unified(self, batch: Any, names: list[str]) -> Any:
         """Return a batch with exactly these columns, in their kinds of the whole log."""

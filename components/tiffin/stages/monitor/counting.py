@@ -178,7 +178,7 @@ class _Part:
             self.skipped["signatures"] += int((wanted & ~named).sum())
             wanted &= named
         self.skipped = +self.skipped
-        rows = batch.filter(pa.array(wanted))
+        rows = batch if wanted.all() else batch.filter(pa.array(wanted))
         self.rows += rows.num_rows
         if rows.num_rows:
             self._add_rows(rows)
