@@ -108,14 +108,14 @@ def hash_ids(ids: pa.Array, rows: np.ndarray) -> np.ndarray:
             words[:, :length] = content[offsets[0] : offsets[-1]].reshape(len(texts), length)
         else:
             words[:, :length] = content[offsets[places][:, None] + np.arange(length)]
-        parts = [rows[places].astype(np.int64).view(np.uint64), *words.view(np.uint64).T]
+        parts = [np.full(len(places), length, np.uint64), rows[places].astype(np.int64).view(np.uint64)]
         for number, factor in enumerate(_FACTORS):
-            found[places, number] = _mixed(parts, np.uint64(length + 1), factor)
+            found[places, number] = _mixed([*parts, *words.view(np.uint64).T], factor)
     return found
 
 
-def _mixed(parts: Sequence[np.ndarray], start: np.uint64, factor: np.uint64) -> np.ndarray:
-    mixed = np.full(len(parts[0]), start)
+def _mixed(parts: Sequence[np.ndarray], factor: np.uint64) -> np.ndarray:
+    mixed = np.full(len(parts[0]), factor)
     for part in parts:
         mixed = (mixed ^ part) * factor
         mixed ^= mixed >> _SHIFT

@@ -216,20 +216,28 @@ def _count_traffic(columns: dict[str, Any]) -> list[Traffic]:
     """Return the requests of a batch: those whose first row is in it."""
     first = np.asarray(pc.fill_null(pc.equal(columns["row"], 0), False))
     version = pc.fill_null(columns["version"], 0).to_numpy(zero_copy_only=False)
-    route, code = (pc.fill_null(columns[name], "").to_numpy(zero_copy_only=False) for name in ("route", "code"))
+    (routes, route), (codes, code) = (_encode(columns[name]) for name in ("route", "code"))
     seconds = pc.fill_null(columns["latency_seconds"], float("nan")).to_numpy(zero_copy_only=False)
     found = []
     for number in np.unique(version):
         of_version = version == number
-        for name in sorted(set(route[of_version].tolist())):
-            rows = of_version & (route == name)
+        for place, name in sorted(enumerate(routes), key=lambda pair: pair[1]):
+            rows = of_version & (route == place)
+            if not rows.any():
+                continue
             chosen = rows & first
-            codes = Counter(code[chosen].tolist())
+            counts = dict(zip(codes, np.bincount(code[chosen], minlength=len(codes)).tolist(), strict=True))
             known = seconds[chosen & np.isfinite(seconds)]
             bins = np.bincount(np.searchsorted(_BOUNDS, known, side="left"), minlength=len(LATENCIES) + 1)
-            errors = {key: count for key, count in sorted(codes.items()) if key != "OK"}
+            errors = {key: count for key, count in sorted(counts.items()) if count and key != "OK"}
             found.append(Traffic(int(number), name, int(chosen.sum()), int(rows.sum()), errors, tuple(bins.tolist())))
     return found
+
+
+def _encode(texts: pa.Array) -> tuple[list[str], np.ndarray]:
+    """Return the distinct texts, and the place of that of each row; a missing one is an empty text."""
+    encoded = pc.fill_null(texts, "").dictionary_encode()
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
 
 
 def _add_traffic(one: Traffic, other: Traffic) -> Traffic:
