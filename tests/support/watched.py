@@ -23,8 +23,9 @@ from tiffin.artifacts.reference import FILES, Reference, write_reference
 from tiffin.artifacts.schema import write_schema
 from tiffin.artifacts.statistics import write_statistics
 from tiffin.artifacts.verdict import write_evaluation
-from tiffin.quality import calibration, intervals, metrics
+from tiffin.quality import calibration, intervals, metrics, slices
 from tiffin.quality.outcomes import Outcomes
+from tiffin.quality.slices import Rows
 from tiffin.serving.prediction_log import COLUMNS, arrow_type, hour_folder
 from tiffin.stages.evaluate.distributions import find_distributions
 from tiffin.validation.schema import infer
@@ -36,7 +37,13 @@ CITIES = ["Bonn", "Oslo", "Rome"]
 
 
 def draw(
-    rng: np.random.Generator, rows: int, *, km: float = 0.0, concept: float = 0.0, new_city: float = 0.0
+    rng: np.random.Generator,
+    rows: int,
+    *,
+    km: float = 0.0,
+    concept: float = 0.0,
+    new_city: float = 0.0,
+    concept_in_bonn: float = 0.0,
 ) -> dict[str, Any]:
     """Return inputs, the model's probability, and labels.
 
@@ -46,6 +53,7 @@ def draw(
         km: What the distances are longer by, in their standard deviation of 2.
         concept: How much of the relation of inputs and labels is gone, from 0 to 1.
         new_city: Share of rows with a city that the training data does not have.
+        concept_in_bonn: How much of the relation is gone in Bonn alone.
     """
     distance = rng.normal(8, 2, rows) + 2 * km
     city = rng.choice(CITIES, rows, p=[0.2, 0.5, 0.3]).astype(object)
@@ -53,7 +61,8 @@ def draw(
     stops = rng.poisson(3, rows).astype(np.float64)
     odds = 0.9 * (distance - 8) + 1.2 * (city == "Bonn")
     probability = 1 / (1 + np.exp(-odds))
-    truth = 1 / (1 + np.exp(-odds * (1 - concept)))
+    kept = np.where(city == "Bonn", 1 - concept_in_bonn, 1) * (1 - concept)
+    truth = 1 / (1 + np.exp(-odds * kept))
     late = (rng.random(rows) < truth).astype(np.int64)
     return {"km": distance, "city": city, "stops": stops, "probability": probability.astype(np.float32), "late": late}
 
@@ -71,9 +80,11 @@ def write_watched_reference(folder: Path, rows: int = 6000, seed: int = 1, **cha
     values = metrics.measure(outcomes)
     names = ("km", "city", "stops")
     training = make_training(columns=names, data_version="d1", schema_digest="s1")
+    by_city = [Rows(f"city = {name}", np.flatnonzero(held["city"] == name)) for name in CITIES]
     evaluation = make_evaluation(
         metrics=values, rows=rows, intervals=intervals.find_intervals(outcomes, values, "seed", rounds=200),
         classes=("0", "1"), calibration=calibration.measure(outcomes),
+        slices=tuple(slices.measure(outcomes, ("city",), by_city, "seed")),
         predictions=find_distributions(outcomes, ("0", "1"))[0],
         attributions=Attributions(rows, tuple(map(Attribution, names, (1.4, 0.5, 0.01)))),
     )  # fmt: skip

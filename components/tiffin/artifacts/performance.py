@@ -89,6 +89,21 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class ComparedSlice:
+    """The watched metrics of a slice beside their values at training.
+
+    Attributes:
+        columns: Column, or pair of columns, that the rows were divided by.
+        slice: What the rows of the slice have in common, such as `city = Oslo`.
+        compared: The metrics.
+    """
+
+    columns: tuple[str, ...]
+    slice: str
+    compared: tuple[Compared, ...]
+
+
+@dataclass(frozen=True)
 class BoundCheck:
     """A bound of the gate, checked on rows with labels.
 
@@ -322,6 +337,7 @@ class Performance:
         estimated: Metrics of all answers, as they would be with labels; None if they cannot be estimated.
         diagnosis: Why the main metric changed; None without labels.
         record: How good earlier estimates were.
+        compared_slices: Watched metrics of slices beside those at training, of the slices that the evaluation has too.
     """
 
     metric: str
@@ -336,3 +352,4 @@ class Performance:
     estimated: Estimate | None
     diagnosis: Diagnosis | None
     record: tuple[TrackRecord, ...]
+    compared_slices: tuple[ComparedSlice, ...] = ()

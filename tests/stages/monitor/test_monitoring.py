@@ -321,6 +321,24 @@ class TestPerformance:
         assert found.performance.diagnosis.code == "CONCEPT_DRIFT"
         assert "Train again" in found.action
 
+    def test_a_slice_decays_alone(self, watch, log, tmp_path):
+        """In Bonn, a fifth of the rows, two fifths of the relation are gone; the whole is within chance."""
+        write_labelled(log, tmp_path / "labels.csv", concept_in_bonn=0.4, seed=32)
+        found = watch(labels=Labels(str(tmp_path / "labels.csv"), slices=(("city",),)))
+        quality = found.performance
+        assert (found.verdict, set(codes(found))) == ("degraded", {("WORSE_THAN_TRAINING", "city")})
+        assert "city = Bonn" in found.reason
+        assert [one.code for one in quality.compared if one.level] == ["AS_AT_TRAINING"] * 2
+        worse = [(part.slice, one.code) for part in quality.compared_slices for one in part.compared if one.code[0] == "W"]
+        assert set(worse) == {("city = Bonn", "WORSE_THAN_TRAINING")}
+        assert {one.level for part in quality.compared_slices for one in part.compared} == {0.01 / 8}
+
+    def test_slices_that_the_evaluation_does_not_have(self, watch, log, tmp_path):
+        write_labelled(log, tmp_path / "labels.csv")
+        found = watch(labels=Labels(str(tmp_path / "labels.csv"), slices=(("stops",),)))
+        [note] = [one for one in found.notes if one.code == "SLICE_WITHOUT_REFERENCE"]
+        assert (note.count, found.performance.compared_slices) == (len(found.performance.slices), ())
+
     def test_only_the_data_drifted(self, watch, log, tmp_path):
         write_labelled(log, tmp_path / "labels.csv", km=0.8)
         found = watch(labels=Labels(str(tmp_path / "labels.csv")))

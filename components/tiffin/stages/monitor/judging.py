@@ -7,7 +7,7 @@ from tiffin.artifacts.anomalies import Anomaly
 from tiffin.artifacts.drift import Drift
 from tiffin.artifacts.monitoring import Finding, Traffic, Verdict, join_traffic, traffic_of
 from tiffin.artifacts.numbers import format_number, format_share
-from tiffin.artifacts.performance import Performance
+from tiffin.artifacts.performance import Compared, Performance
 from tiffin.artifacts.verdict import Evaluation
 from tiffin.drift.chance import wilson
 from tiffin.performance.comparison import p_of_loss, reference_of, worse
@@ -117,10 +117,11 @@ def judge_performance(performance: Performance | None, evaluation: Evaluation | 
         code = "CONCEPT_DRIFT" if performance.diagnosis.code == "CONCEPT_DRIFT" else "WORSE_BY_DATA_DRIFT"
         found.append(Finding(code, "degraded", performance.diagnosis.text))
     for one in worse(performance.compared):
-        text = (
-            f"{one.metric} is {_short(one.value)} in {one.rows:,} rows with labels; {_short(one.reference)} at training"
-        )
-        found.append(Finding("WORSE_THAN_TRAINING", "degraded", text))
+        found.append(Finding("WORSE_THAN_TRAINING", "degraded", _loss(one)))
+    for part in performance.compared_slices:
+        column = part.columns[0] if len(part.columns) == 1 else ""
+        for one in worse(part.compared):
+            found.append(Finding("WORSE_THAN_TRAINING", "degraded", _loss(one, f" of {part.slice}"), column))
     for bound in performance.bounds:
         if bound.code == "BEYOND_BOUND":
             where = f" of {bound.slice}" if bound.slice else ""
@@ -130,6 +131,11 @@ def judge_performance(performance: Performance | None, evaluation: Evaluation | 
             )
             found.append(Finding("BEYOND_BOUND", "degraded", text))
     return [*found, *_judge_estimate(performance, evaluation)]
+
+
+def _loss(one: Compared, where: str = "") -> str:
+    shown = f"{one.metric}{where} is {_short(one.value)} in {one.rows:,} rows with labels"
+    return f"{shown}; {_short(one.reference)} at training"
 
 
 def _judge_estimate(performance: Performance, evaluation: Evaluation | None) -> list[Finding]:

@@ -13,12 +13,21 @@ import pyarrow as pa
 from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.artifacts.notes import Note
-from tiffin.artifacts.performance import Diagnosis, Estimate, Labelled, Measurement, Performance, Record
+from tiffin.artifacts.performance import (
+    Compared,
+    ComparedSlice,
+    Diagnosis,
+    Estimate,
+    Labelled,
+    Measurement,
+    Performance,
+    Record,
+)
 from tiffin.errors import Conflict, InputError, did_you_mean
 from tiffin.performance import label_queries
 from tiffin.performance.answers import Answers, load_answers
 from tiffin.performance.calibrated import find_map
-from tiffin.performance.comparison import check_bounds, compare, reference_of
+from tiffin.performance.comparison import check_bounds, reference_of
 from tiffin.performance.diagnosis import diagnose
 from tiffin.performance.estimation import estimate
 from tiffin.performance.joining import Joining, join
@@ -26,6 +35,7 @@ from tiffin.performance.label_sources import LabelTable, read_labels
 from tiffin.performance.losses import add_losses, estimate_losses, fit_losses, losses_of
 from tiffin.performance.measured import choose_length, measure, measure_classes, measure_periods, measure_slices
 from tiffin.performance.record import extend, make_entries, summarize
+from tiffin.performance.slice_comparison import compare_all
 from tiffin.performance.rows import Rows, check_columns, read_rows
 from tiffin.performance.unlabelled import read_unlabelled
 from tiffin.performance.workspace import BATCH_ROWS, open_workspace
@@ -150,14 +160,19 @@ def _measure(
     measured = measure(outcomes, seed, in_utc(span.start)) if outcomes.rows else None
     end = int(span.end.timestamp() * 1_000_000)
     periods = tuple(measure_periods(rows, choose_length(rows), seed, end=end, rounds=200)) if measured else ()
-    slices, notes = measure_slices(rows, labels.slices, seed) if measured and labels.slices else ((), ())
+    parts, notes = measure_slices(rows, labels.slices, seed) if measured and labels.slices else ((), ())
     known = reference_of(evaluation) if evaluation else None
     counts = (
         np.bincount(outcomes.truth.astype(int), minlength=2).tolist()
         if baseline.task != "regression" and measured
         else None
     )
-    compared = compare(measured, known, counts=counts) if measured and known else ()
+    compared: tuple[Compared, ...] = ()
+    of_slices: tuple[ComparedSlice, ...] = ()
+    if measured and known and evaluation:
+        compared, of_slices, told = compare_all(measured, known, parts, evaluation.slices or (), counts=counts)
+        notes += told
+    slices = tuple(one.slice for one in parts)
     recalls = measure_classes(outcomes, baseline.classes, seed) if measured and baseline.classes else ()
     bounds = check_bounds(evaluation.checks, measured, slices, recalls) if measured and evaluation else ()
     estimator = _Estimator(baseline, rows, joining.path, answers.inputs)
@@ -170,7 +185,7 @@ def _measure(
         diagnosis = diagnose(metric, measured, known, estimator.labelled(), estimate_error=own)
     found = Performance(
         metric, in_utc(span.start), in_utc(span.end), _describe(answers, joining, table), measured, periods, slices, compared,
-        bounds, estimated, diagnosis, history,
+        bounds, estimated, diagnosis, history, of_slices,
     )  # fmt: skip
     return found, notes
 
