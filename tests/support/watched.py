@@ -4,7 +4,7 @@ Deliveries are late more often if they go far, and in Bonn. `km` decides most of
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def write_watched_reference(folder: Path, rows: int = 6000, seed: int = 1, **cha
 
 def write_hour(
     root: Path, hour: datetime, rows: Mapping[str, Any], name: str = "a", *, version: int = VERSION, route: str = "stable",
-    code: str = "OK", latency: float = 0.004, model: str = MODEL,
+    code: str = "OK", latency: float = 0.004, model: str = MODEL, key: Callable[[str], str | None] = str,
 ) -> Path:  # fmt: skip
     """Write a file of the prediction log: one request for each row, spread over an hour, with the keys `<name>-<number>`."""
     count = len(rows["km"])
@@ -116,7 +116,7 @@ def write_hour(
         "request_id": ids, "row": [0] * count, "rows": [1] * count, "time": times, "model": [model] * count,
         "version": [version or None] * count, "route": [route] * count, "protocol": ["grpc"] * count,
         "method": ["Predict"] * count, "signature": ["serving_default"] * count, "code": [code] * count,
-        "latency_seconds": [latency] * count, "key": ids,
+        "latency_seconds": [latency] * count, "key": [*map(key, ids)],
     }  # fmt: skip
     arrays = {column: pa.array(fixed[column], arrow_type(kind)) for column, kind in COLUMNS.items()}
     inputs = {"city": pa.string(), "km": pa.float32(), "stops": pa.float32()}

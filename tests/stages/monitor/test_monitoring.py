@@ -1,6 +1,7 @@
 """Monitoring of a model in production: verdicts over a prediction log with and without changes."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from datetime import timedelta
@@ -13,6 +14,8 @@ from tiffin.artifacts import documents
 from tiffin.artifacts.monitoring import Outcome, read_monitoring
 from tiffin.artifacts.schema import read_schema, write_schema
 from tiffin.errors import InputError
+from tiffin.report.monitoring import describe_monitoring
+from tiffin.serving.recording import hash_text
 from tiffin.stages.monitor.monitoring import monitor
 from tiffin.stages.monitor.performance import Labels, make_labels
 
@@ -268,14 +271,14 @@ def test_the_same_log_gives_the_same_bytes(reference, tmp_path, log):
     assert first == second
 
 
-def write_labelled(log, path, hours=24, rows=100, unlabelled=0.0, end=NOON, seed=31, **changed):
+def write_labelled(log, path, hours=24, rows=100, unlabelled=0.0, end=NOON, seed=31, key=str, **changed):
     """Write a day of the log, and a CSV with the labels of its requests."""
     rng = np.random.default_rng(seed)
     lines = ["request_id,label"]
     for number in range(hours):
         start = end - timedelta(hours=hours - number)
         drawn = draw(rng, rows, **changed)
-        write_hour(log, start, drawn)
+        write_hour(log, start, drawn, key=key)
         keep = rng.random(rows) >= unlabelled
         lines += [f"{start:%d%H}-a-{place},{late}" for place, late in enumerate(drawn["late"]) if keep[place]]
     path.write_text("\n".join(lines) + "\n")
@@ -374,6 +377,29 @@ class TestPerformance:
             1,
             "nobody",
         )
+
+    @pytest.mark.parametrize(
+        ("key", "secret", "labelled", "code"),
+        [
+            (lambda one: hash_text(one, b"s"), "s", 2400, None),
+            (lambda one: hash_text(one, b"s"), "", 0, "KEYS_NO_SECRET"),
+            (lambda one: hash_text(one, b"s"), "other", 0, "KEYS_OTHER_SECRET"),
+            (lambda one: None, "s", 0, "KEYS_LEFT_OUT"),
+        ],
+    )
+    def test_keys_that_the_log_hashes_or_leaves_out(
+        self, watch, log, tmp_path, monkeypatch, key, secret, labelled, code
+    ):
+        monkeypatch.setenv("TIFFIN_LOG_KEY", secret)
+        write_labelled(log, tmp_path / "labels.csv", key=key)
+        text = (tmp_path / "labels.csv").read_text().replace("request_id", "key") + "unknown,1\n"
+        (tmp_path / "labels.csv").write_text(text)
+        found = watch(labels=Labels(str(tmp_path / "labels.csv")))
+        assert (found.verdict, found.performance.labelled.labelled) == ("healthy", labelled)
+        assert [one.code for one in found.findings if one.code.startswith("KEYS")] == ([code] if code else [])
+        assert found.performance.labelled.unknown == 2401 - labelled
+        shown = (tmp_path / "out" / "monitoring.json").read_text() + describe_monitoring(found)
+        assert not re.search(r"\d{4}-a-\d|unknown, ", shown)
 
     def test_slices_of_an_unknown_input(self, watch, log):
         write_day(log)

@@ -7,11 +7,12 @@ from tiffin.artifacts.anomalies import Anomaly
 from tiffin.artifacts.drift import Drift
 from tiffin.artifacts.monitoring import Finding, Traffic, Verdict, join_traffic, traffic_of
 from tiffin.artifacts.numbers import format_number, format_share
-from tiffin.artifacts.performance import Compared, Performance
+from tiffin.artifacts.performance import Compared, Labelled, Performance
 from tiffin.artifacts.verdict import Evaluation
 from tiffin.drift.chance import wilson
 from tiffin.performance.comparison import p_of_loss, reference_of, worse
 from tiffin.quality.definitions import HIGHER_IS_BETTER
+from tiffin.serving.recording import KEY_VARIABLE
 
 # Codes of findings, with what to do. The first one that was found decides what the verdict says.
 ACTIONS = {
@@ -112,7 +113,7 @@ def judge_performance(performance: Performance | None, evaluation: Evaluation | 
     """
     if performance is None:
         return []
-    found = []
+    found = _judge_keys(performance.labelled) if performance.labelled else []
     if performance.diagnosis and performance.diagnosis.code in ("CONCEPT_DRIFT", "DATA_DRIFT"):
         code = "CONCEPT_DRIFT" if performance.diagnosis.code == "CONCEPT_DRIFT" else "WORSE_BY_DATA_DRIFT"
         found.append(Finding(code, "degraded", performance.diagnosis.text))
@@ -131,6 +132,21 @@ def judge_performance(performance: Performance | None, evaluation: Evaluation | 
             )
             found.append(Finding("BEYOND_BOUND", "degraded", text))
     return [*found, *_judge_estimate(performance, evaluation)]
+
+
+def _judge_keys(labelled: Labelled) -> list[Finding]:
+    """Return a finding if labels cannot be joined by key for the settings of the log, with what to do."""
+    answers, labels = f"{labelled.answers:,} answers", f"{labelled.unknown:,} of {labelled.labels:,} labels"
+    texts = {
+        "NO_SECRET": f"the prediction log has keys as hashes, and {KEY_VARIABLE}, the secret of the recorder, is not set in this "
+        f"step: {labels} found no answer. Set it, on Kubernetes by the secret tiffin-log-key, or join by request_id",
+        "OTHER_SECRET": f"the prediction log has keys as hashes, and none is that of a label with {KEY_VARIABLE} of this step: "
+        f"{labels} found no answer. Set the secret that the recorder has, or join by request_id",
+        "LEFT_OUT": f"labels are joined by key, and none of {answers} has one in the prediction log: it leaves keys out, or clients "
+        "send none in the header x-tiffin-key. Join by request_id, or see tiffin models record",
+    }
+    text = texts.get(labelled.keys)
+    return [Finding(f"KEYS_{labelled.keys}", "info", text)] if text else []
 
 
 def _loss(one: Compared, where: str = "") -> str:

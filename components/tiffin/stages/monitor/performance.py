@@ -1,6 +1,7 @@
 """How well a version answers: with labels that have arrived, and estimated without."""
 
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,7 @@ from tiffin.performance.workspace import BATCH_ROWS, open_workspace
 from tiffin.quality.definitions import MAIN
 from tiffin.serving.log_reading import Log, open_log
 from tiffin.serving.prediction_log import INPUT, is_list
+from tiffin.serving.recording import KEY_VARIABLE
 from tiffin.stages.monitor.baseline import Baseline
 from tiffin.stages.monitor.parameters import (
     check_clock_skew,
@@ -115,7 +117,7 @@ def assess(
         table = read_labels(workspace, labels.source, dict(labels.columns), url_variable=labels.url_variable)
         joining = join(
             workspace, answers, table, classes=baseline.classes, corrections=labels.corrections,  # type: ignore[arg-type]
-            tolerance=labels.tolerance, clock_skew=labels.clock_skew,
+            tolerance=labels.tolerance, clock_skew=labels.clock_skew, secret=os.environ.get(KEY_VARIABLE, "").encode(),
         )  # fmt: skip
         rows = read_rows(answers, joining, cut, evaluation.slices if evaluation else ())
         found, notes = _measure(baseline, span, labels, answers, joining, rows, table, place)
@@ -284,7 +286,7 @@ def _describe(answers: Answers, joining: Joining, table: LabelTable) -> Labelled
         skipped={**table.skipped, "outside": joining.outside, "without_time": joining.without_time, "invalid": joining.invalid},
         left_out={**answers.left_out, **joining.left_out, "repeated": joining.repeated_answers},
         median_delay_seconds=joining.median_delay_seconds, late_delay_seconds=joining.late_delay_seconds,
-        hours=joining.hours,
+        hours=joining.hours, keys=joining.keys,
     )  # fmt: skip
 
 
