@@ -5,8 +5,10 @@ Deliveries are late more often if they go far, and in Bonn. `km` decides most of
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -67,8 +69,18 @@ def draw(
     return {"km": distance, "city": city, "stops": stops, "probability": probability.astype(np.float32), "late": late}
 
 
-def write_watched_reference(folder: Path, rows: int = 6000, seed: int = 1, **changed: Any) -> Path:
-    """Write the reference artifact of the model, from rows of training and of evaluation."""
+def write_watched_reference(
+    folder: Path, rows: int = 6000, seed: int = 1, renamed: Mapping[str, str] = MappingProxyType({}), **changed: Any
+) -> Path:
+    """Write the reference artifact of the model, from rows of training and of evaluation.
+
+    Args:
+        folder: Folder to write to.
+        rows: Rows of each.
+        seed: Seed of the rows.
+        renamed: Name of a column in the data to its name in the model.
+        **changed: Fields of reference.json.
+    """
     rng = np.random.default_rng(seed)
     train, held = draw(rng, rows), draw(rng, rows)
     columns = {name: train[name].tolist() for name in ("km", "city", "late")} | {
@@ -80,7 +92,8 @@ def write_watched_reference(folder: Path, rows: int = 6000, seed: int = 1, **cha
     values = metrics.measure(outcomes)
     names = ("km", "city", "stops")
     training = make_training(columns=names, data_version="d1", schema_digest="s1")
-    by_city = [Rows(f"city = {name}", np.flatnonzero(held["city"] == name)) for name in CITIES]
+    shown = next((old for old, new in renamed.items() if new == "city"), "city")
+    by_city = [Rows(f"{shown} = {name}", np.flatnonzero(held["city"] == name)) for name in CITIES]
     evaluation = make_evaluation(
         metrics=values, rows=rows, intervals=intervals.find_intervals(outcomes, values, "seed", rounds=200),
         classes=("0", "1"), calibration=calibration.measure(outcomes),
@@ -93,7 +106,7 @@ def write_watched_reference(folder: Path, rows: int = 6000, seed: int = 1, **cha
     write_schema(output, infer(statistics, "late"))
     write_evaluation(output, evaluation)
     write_training(output, training)
-    documents.write(output / MANIFEST, make_manifest())
+    documents.write(output / MANIFEST, replace(make_manifest(), renamed=dict(renamed)))
     reference = Reference(MODEL, VERSION, "run", "http://mlflow", "d1", "s1", "late", "binary", ("0", "1"), {})
     present = {
         name: hashlib.sha256((output / name).read_bytes()).hexdigest() for name in FILES if (output / name).exists()

@@ -1,6 +1,6 @@
 """How well a model answers in production: with labels, and estimated without; part of the monitoring artifact."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tiffin.artifacts.measures import Interval, Slice
@@ -343,6 +343,7 @@ class Performance:
         diagnosis: Why the main metric changed; None without labels.
         record: How good earlier estimates were.
         compared_slices: Watched metrics of slices beside those at training, of the slices that the evaluation has too.
+        at_training: Name of a metric to its value at training; empty without an evaluation.
     """
 
     metric: str
@@ -358,3 +359,4 @@ class Performance:
     diagnosis: Diagnosis | None
     record: tuple[TrackRecord, ...]
     compared_slices: tuple[ComparedSlice, ...] = ()
+    at_training: dict[str, float] = field(default_factory=dict)

@@ -43,6 +43,7 @@ def compare(
     limits: Limits | None = None,
     importance: Mapping[str, float] | None = None,
     optional: frozenset[str] = frozenset(),
+    shown: Mapping[str, str] | None = None,
 ) -> Drift:
     """Return the drift of all columns.
 
@@ -54,6 +55,7 @@ def compare(
         importance: Column to its share in the attributions of the model. A column with less than half of an equal share does
             not decide the verdict. Defaults to none: every column counts.
         optional: Columns that a side may lack, such as the label.
+        shown: Column to its name in the reason, where that is another one. Defaults to none.
     """
     limits = limits or Limits()
     names = [
@@ -76,7 +78,7 @@ def compare(
     deciding = [column for column in columns if column.drifted and column.counts]
     return Drift(
         drifted=bool(deciding),
-        reason=_reason(columns, deciding, sides, rows_before, rows),
+        reason=_reason(columns, deciding, sides, rows_before, rows, shown or {}),
         baseline=sides.baseline,
         current=sides.current,
         rows_before=rows_before,
@@ -127,7 +129,14 @@ def _weigh(column: ColumnDrift, importance: Mapping[str, float]) -> ColumnDrift:
     return replace(column, importance=share, counts=share is not None and share >= least)
 
 
-def _reason(columns: list[ColumnDrift], deciding: list[ColumnDrift], sides: Sides, rows_before: int, rows: int) -> str:
+def _reason(
+    columns: list[ColumnDrift],
+    deciding: list[ColumnDrift],
+    sides: Sides,
+    rows_before: int,
+    rows: int,
+    shown: Mapping[str, str],
+) -> str:
     if not rows or not rows_before:
         empty = sides.current if rows_before else sides.baseline
         return f"Nothing to compare: {empty} has no rows."
@@ -135,8 +144,8 @@ def _reason(columns: list[ColumnDrift], deciding: list[ColumnDrift], sides: Side
     less = f" {other} more drifted that contribute little to the predictions." if other else ""
     if not deciding:
         return f"No column of {sides.current} drifted from {sides.baseline}.{less}"
-    listed = "; ".join(f"'{one.column}' {one.reason}" if one.kind == "absent" else f"'{one.column}': {one.reason}"
-                       for one in deciding[:_LISTED])  # fmt: skip
+    named = [(shown.get(one.column, one.column), one) for one in deciding[:_LISTED]]
+    listed = "; ".join(f"'{name}' {one.reason}" if one.kind == "absent" else f"'{name}': {one.reason}" for name, one in named)
     more = f"; and {len(deciding) - _LISTED} more" if len(deciding) > _LISTED else ""
     count = "1 column" if len(deciding) == 1 else f"{len(deciding)} columns"
     return f"{count} of {sides.current} drifted from {sides.baseline}: {listed}{more}.{less}"

@@ -99,7 +99,7 @@ def _metrics(found: Performance) -> list[Block]:
         values = measured.metrics if measured else {}
         estimates = [
             (name, *_value(estimated.metrics, estimated.intervals, name), metric(values[name]) if name in values else "",
-             _before(compared.get(name)))
+             metric(found.at_training.get(name)) if name in found.at_training else "")
             for name in _ordered(estimated.metrics, found.metric)
         ]  # fmt: skip
         source = _SOURCES.get(estimated.source, estimated.source)

@@ -12,6 +12,7 @@ import pytest
 from support.watched import NOON, draw, write_day, write_hour, write_watched_reference
 from tiffin.artifacts import documents
 from tiffin.artifacts.monitoring import Outcome, read_monitoring
+from tiffin.artifacts.verdict import read_evaluation
 from tiffin.artifacts.schema import read_schema, write_schema
 from tiffin.errors import InputError
 from tiffin.report.monitoring import describe_monitoring
@@ -23,6 +24,13 @@ from tiffin.stages.monitor.performance import Labels, make_labels
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     return write_watched_reference(tmp_path_factory.mktemp("reference"))
+
+
+@pytest.fixture(scope="module")
+def renamed(tmp_path_factory):
+    """The reference of a model of which ingest renamed two columns."""
+    names = {"Distance (km)": "km", "City name": "city"}
+    return write_watched_reference(tmp_path_factory.mktemp("renamed"), renamed=names)
 
 
 @pytest.fixture
@@ -173,6 +181,50 @@ class TestVerdicts:
         found = watch()
         assert found.drift.drifted
         assert found.drift.baseline == "split 'train' of the baseline" or found.drift.baseline == "the window before"
+
+
+class TestNames:
+    """People know the names in their data, the log has those of the model."""
+
+    def watch(self, reference, tmp_path, **options):
+        return monitor(
+            reference,
+            tmp_path / "out",
+            log_root=str(tmp_path / "log"),
+            **{"now": NOON - timedelta(minutes=1)} | options,
+        )
+
+    def test_findings_and_reasons(self, renamed, log, tmp_path):
+        write_day(log, km=0.5, new_city=0.3)
+        found = self.watch(renamed, tmp_path)
+        assert {("ANOMALY", "city"), ("DATA_DRIFT", "city"), ("DATA_DRIFT", "km")} <= set(codes(found))
+        texts = [one.text for one in found.findings if one.column in ("city", "km")]
+        assert all(text.startswith(("'Distance (km)'", "'City name'")) for text in texts)
+        assert found.names == {"km": "Distance (km)", "city": "City name"}
+        for text in (found.reason, found.skew.reason):
+            assert "'Distance (km)'" in text or "'City name'" in text
+            assert "'km'" not in text
+        page = describe_monitoring(found)
+        assert "<figcaption>Distance (km)" in page
+        assert "Renamed columns" in page
+
+    @pytest.mark.parametrize("name", ["city", "City name"])
+    def test_slices(self, renamed, log, tmp_path, name):
+        """Either name is taken, and the groups have the names of the evaluation, with which they are compared."""
+        write_labelled(log, tmp_path / "labels.csv", concept_in_bonn=0.4, seed=32)
+        found = self.watch(renamed, tmp_path, labels=Labels(str(tmp_path / "labels.csv"), slices=((name,),)))
+        assert sorted(part.slice for part in found.performance.compared_slices) == [
+            f"City name = {city}" for city in ("Bonn", "Oslo", "Rome")
+        ]
+        assert set(codes(found)) == {("WORSE_THAN_TRAINING", "city")}
+        assert "City name = Bonn" in found.reason
+
+    def test_inputs_that_are_not_recorded(self, renamed, log, tmp_path):
+        rng = np.random.default_rng(9)
+        for number in range(24):
+            rows = {name: one for name, one in draw(rng, 100).items() if name != "city"}
+            write_hour(log, NOON - timedelta(hours=24 - number), rows)
+        assert [(one.code, one.example) for one in self.watch(renamed, tmp_path).notes] == [("NOT_RECORDED", "City name")]
 
 
 class TestFiles:
@@ -350,12 +402,14 @@ class TestPerformance:
         assert quality.diagnosis.code != "CONCEPT_DRIFT"
         assert quality.estimated.metrics["auc"] == pytest.approx(quality.measured.metrics["auc"], abs=0.02)
 
-    def test_without_labels_the_quality_is_estimated(self, watch, log):
+    def test_without_labels_the_quality_is_estimated(self, watch, log, reference):
         write_day(log)
         quality = watch().performance
         assert (quality.labelled, quality.measured, quality.diagnosis) == (None, None, None)
         assert quality.estimated.source == "evaluation"
         assert quality.estimated.metrics["auc"] == pytest.approx(0.85, abs=0.05)
+        evaluation = read_evaluation(reference)
+        assert quality.at_training == {name: value for name, value in evaluation.metrics.items() if value is not None}
 
     def test_the_record_of_estimates(self, watch, log, tmp_path):
         """Labels come a day later: the estimate of the day before is measured against them."""

@@ -1,7 +1,7 @@
 """Findings about a model in production, and the verdict that follows from them."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tiffin.artifacts.anomalies import Anomaly
 from tiffin.artifacts.drift import Drift
@@ -69,19 +69,26 @@ def judge_traffic(
     return found
 
 
-def judge_data(skew: Drift | None, anomalies: Sequence[Anomaly], importance: dict[str, bool]) -> list[Finding]:
+def judge_data(
+    skew: Drift | None,
+    anomalies: Sequence[Anomaly],
+    importance: Mapping[str, bool],
+    names: Mapping[str, str] | None = None,
+) -> list[Finding]:
     """Return the findings about the inputs.
 
     Args:
         skew: Drift of the inputs from the training data.
         anomalies: Violations of the schema.
         importance: Column to whether it contributes to the predictions.
+        names: Column to its name in the data, of those that were renamed. Defaults to none.
     """
+    names = names or {}
     found = [
         Finding(
             "ANOMALY",
             "drifted" if importance.get(one.column, True) else "info",
-            f"'{one.column}': {one.summary}",
+            f"'{names.get(one.column, one.column)}': {one.summary}",
             one.column,
         )
         for one in anomalies
@@ -91,7 +98,8 @@ def judge_data(skew: Drift | None, anomalies: Sequence[Anomaly], importance: dic
             how = column.reason if column.kind == "absent" else f"drifted: {column.reason}"
             share = "" if column.importance is None else f"; {format_share(column.importance)} of the attributions"
             severity = "drifted" if column.counts else "info"
-            found.append(Finding("DATA_DRIFT", severity, f"'{column.column}' {how}{share}", column.column))  # type: ignore[arg-type]
+            text = f"'{names.get(column.column, column.column)}' {how}{share}"
+            found.append(Finding("DATA_DRIFT", severity, text, column.column))  # type: ignore[arg-type]
     return found
 
 

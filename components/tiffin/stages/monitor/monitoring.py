@@ -172,7 +172,7 @@ def _assess(
     skew = predictions = drift = None
     if rows and known:
         training = Sides("the training data", log, reference.data_version)
-        skew = compare(known, inputs, training, rules.skew, baseline.importance)
+        skew = compare(known, inputs, training, rules.skew, baseline.importance, shown=baseline.names)
         if earlier:
             both = {name: one for name, one in earlier.items() if name in inputs}
             drift = compare(
@@ -181,13 +181,15 @@ def _assess(
                 Sides("the window before", log),
                 rules.drift,
                 baseline.importance,
+                shown=baseline.names,
             )
     if rows and baseline.outputs and outputs:
         evaluation = Sides("the evaluation", log, reference.data_version)
         predictions = compare(baseline.outputs, outputs, evaluation, rules.skew)
     anomalies = check_inputs(inputs, rows, baseline.schema) if baseline.schema else ()
     findings = judge_traffic(traffic, reference.version, rules.max_error_share, rules.max_p99_seconds)
-    findings += judge_data(skew, anomalies, {one.column: one.counts for one in skew.columns} if skew else {})
+    importance = {one.column: one.counts for one in skew.columns} if skew else {}
+    findings += judge_data(skew, anomalies, importance, baseline.names)
     findings += judge_predictions(predictions)
     findings += judge_performance(performance, baseline.evaluation)
     has_data = bool(join_traffic(traffic_of(traffic, reference.version), reference.version).requests)
@@ -202,6 +204,7 @@ def _assess(
         drift=drift, predictions=predictions,
         points=make_points(counting.hours, span, reference.version, baseline.columns, baseline.outputs, shown),
         performance=performance, data_version=reference.data_version, tiffin_version=__version__, notes=tuple(notes),
+        names={name: baseline.names[name] for name in baseline.columns if name in baseline.names},
     )  # fmt: skip
 
 
@@ -248,7 +251,7 @@ def _recorded(inputs: dict[str, Profile], baseline: Baseline) -> tuple[dict[str,
                 "NOT_RECORDED",
                 "inputs are not in the prediction log, and not compared",
                 count=len(absent),
-                example=absent[0],
+                example=baseline.names.get(absent[0], absent[0]),
             )
         )
     if hashed:
@@ -257,7 +260,7 @@ def _recorded(inputs: dict[str, Profile], baseline: Baseline) -> tuple[dict[str,
                 "HASHED",
                 "inputs are in the prediction log as hashes, and not compared",
                 count=len(hashed),
-                example=hashed[0],
+                example=baseline.names.get(hashed[0], hashed[0]),
             )
         )
     return {name: one for name, one in inputs.items() if name not in hashed}, notes

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tiffin.artifacts.performance import (
     Performance,
     Record,
 )
+from tiffin.artifacts.verdict import Evaluation
 from tiffin.errors import Conflict, InputError, did_you_mean
 from tiffin.performance import label_queries
 from tiffin.performance.answers import Answers, load_answers
@@ -99,6 +100,7 @@ def assess(
     """
     reference, evaluation = baseline.reference, baseline.evaluation
     log = open_log(root, reference.model, span.start, span.end)
+    labels = _with_final_names(labels, log, baseline.names)
     cut = list(dict.fromkeys(name for columns in labels.slices for name in columns))
     _check_slices(log, cut)
     classes = max(2, len(baseline.classes))
@@ -119,9 +121,15 @@ def assess(
             workspace, answers, table, classes=baseline.classes, corrections=labels.corrections,  # type: ignore[arg-type]
             tolerance=labels.tolerance, clock_skew=labels.clock_skew, secret=os.environ.get(KEY_VARIABLE, "").encode(),
         )  # fmt: skip
-        rows = read_rows(answers, joining, cut, evaluation.slices if evaluation else ())
+        rows = read_rows(answers, joining, cut, evaluation.slices if evaluation else (), baseline.names)
         found, notes = _measure(baseline, span, labels, answers, joining, rows, table, place)
         return found, (*notes, *_tell_labels(table))
+
+
+def _with_final_names(labels: Labels, log: Log, names: Mapping[str, str]) -> Labels:
+    """Return labels with the inputs of the log as columns of slices, which may also have their names in the data."""
+    final = {old: new for new, old in names.items() if INPUT + old not in log.columns}
+    return replace(labels, slices=tuple(tuple(final.get(name, name) for name in columns) for columns in labels.slices))
 
 
 def _check_slices(log: Log, columns: Sequence[str]) -> None:
@@ -142,8 +150,13 @@ def _estimate(baseline: Baseline, span: Window, rows: Rows, place: str) -> Perfo
     record = _extend_record(place, reference.model, reference.version, span, rows, estimator)
     return Performance(
         MAIN[baseline.task], in_utc(span.start), in_utc(span.end), None, None, (), (), (), (), estimator.all(), None,
-        summarize(record, reference.version),
+        summarize(record, reference.version), at_training=_at_training(baseline.evaluation),
     )  # fmt: skip
+
+
+def _at_training(evaluation: Evaluation | None) -> dict[str, float]:
+    known = reference_of(evaluation).metrics if evaluation else {}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _measure(
@@ -187,7 +200,7 @@ def _measure(
         diagnosis = diagnose(metric, measured, known, estimator.labelled(), estimate_error=own)
     found = Performance(
         metric, in_utc(span.start), in_utc(span.end), _describe(answers, joining, table), measured, periods, slices, compared,
-        bounds, estimated, diagnosis, history, of_slices,
+        bounds, estimated, diagnosis, history, of_slices, _at_training(evaluation),
     )  # fmt: skip
     return found, notes
 
