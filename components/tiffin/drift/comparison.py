@@ -145,7 +145,9 @@ def _reason(
     if not deciding:
         return f"No column of {sides.current} drifted from {sides.baseline}.{less}"
     named = [(shown.get(one.column, one.column), one) for one in deciding[:_LISTED]]
-    listed = "; ".join(f"'{name}' {one.reason}" if one.kind == "absent" else f"'{name}': {one.reason}" for name, one in named)
+    listed = "; ".join(
+        f"'{name}' {one.reason}" if one.kind == "absent" else f"'{name}': {one.reason}" for name, one in named
+    )
     more = f"; and {len(deciding) - _LISTED} more" if len(deciding) > _LISTED else ""
     count = "1 column" if len(deciding) == 1 else f"{len(deciding)} columns"
     return f"{count} of {sides.current} drifted from {sides.baseline}: {listed}{more}.{less}"

@@ -68,7 +68,9 @@ def find_hash(workspace: Workspace, by: str, secret: bytes) -> KeyHash:
     """
     if by != "key":
         return KeyHash(0, 0, {})
-    hashed, keyed = workspace.fetch(f"SELECT count(*) FILTER ({_IS_HASH.format(name='key')}), count(key) FROM {VIEW}")[0]
+    hashed, keyed = workspace.fetch(f"SELECT count(*) FILTER ({_IS_HASH.format(name='key')}), count(key) FROM {VIEW}")[
+        0
+    ]
     return KeyHash(hashed, keyed, _pads(secret) if hashed and secret else {})
 
 
@@ -76,7 +78,9 @@ def hash_labels(workspace: Workspace, table: str, found: KeyHash) -> None:
     """Replace the names of labels by their hashes, but for those that are hashes of the log already."""
     if found.pads:
         is_known = f"{_IS_HASH.format(name='name')} AND name IN (SELECT key FROM {VIEW} WHERE key IS NOT NULL)"
-        workspace.connection.execute(f"UPDATE {table} SET name = {_HMAC.format(name='name')} WHERE NOT ({is_known})", found.pads)
+        workspace.connection.execute(
+            f"UPDATE {table} SET name = {_HMAC.format(name='name')} WHERE NOT ({is_known})", found.pads
+        )
 
 
 def _pads(secret: bytes) -> dict[str, bytes]:

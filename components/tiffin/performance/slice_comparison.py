@@ -59,7 +59,9 @@ def compare_all(
 
 def _is_rest(one: MeasuredSlice) -> bool:
     rests = [f"{name} = {OTHER}" for name in one.columns]
-    return any(one.value == rest or one.value.startswith(f"{rest}, ") or one.value.endswith(f", {rest}") for rest in rests)
+    return any(
+        one.value == rest or one.value.startswith(f"{rest}, ") or one.value.endswith(f", {rest}") for rest in rests
+    )
 
 
 def _compare(part: MeasuredSlice, own: Reference, level: float) -> tuple[Compared, ...]:

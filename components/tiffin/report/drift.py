@@ -47,7 +47,9 @@ def describe_inputs(monitoring: Monitoring, name: str) -> list[Block]:
     renamed = [(old, new) for new, old in sorted(monitoring.names.items(), key=lambda pair: pair[1])]
     return [
         *blocks,
-        *listing(("in the data", "in the log"), renamed, title="Renamed columns", is_folded=len(renamed) > _MOST_LISTED),
+        *listing(
+            ("in the data", "in the log"), renamed, title="Renamed columns", is_folded=len(renamed) > _MOST_LISTED
+        ),
     ]
 
 

@@ -58,9 +58,7 @@ def list_slices(
     return blocks
 
 
-def _points(
-    slices: Sequence[Slice], main: str, overall: float | None, before: Mapping[str, float]
-) -> alt.LayerChart:
+def _points(slices: Sequence[Slice], main: str, overall: float | None, before: Mapping[str, float]) -> alt.LayerChart:
     ends = [one.intervals.get(main) for one in slices]
     values = [one.metrics[main] for one in slices]
     names = labels([one.value for one in slices])

@@ -12,8 +12,8 @@ import pytest
 from support.watched import NOON, draw, write_day, write_hour, write_watched_reference
 from tiffin.artifacts import documents
 from tiffin.artifacts.monitoring import Outcome, read_monitoring
-from tiffin.artifacts.verdict import read_evaluation
 from tiffin.artifacts.schema import read_schema, write_schema
+from tiffin.artifacts.verdict import read_evaluation
 from tiffin.errors import InputError
 from tiffin.report.monitoring import describe_monitoring
 from tiffin.serving.recording import hash_text
@@ -224,7 +224,9 @@ class TestNames:
         for number in range(24):
             rows = {name: one for name, one in draw(rng, 100).items() if name != "city"}
             write_hour(log, NOON - timedelta(hours=24 - number), rows)
-        assert [(one.code, one.example) for one in self.watch(renamed, tmp_path).notes] == [("NOT_RECORDED", "City name")]
+        assert [(one.code, one.example) for one in self.watch(renamed, tmp_path).notes] == [
+            ("NOT_RECORDED", "City name")
+        ]
 
 
 class TestFiles:
@@ -384,7 +386,9 @@ class TestPerformance:
         assert (found.verdict, set(codes(found))) == ("degraded", {("WORSE_THAN_TRAINING", "city")})
         assert "city = Bonn" in found.reason
         assert [one.code for one in quality.compared if one.level] == ["AS_AT_TRAINING"] * 2
-        worse = [(part.slice, one.code) for part in quality.compared_slices for one in part.compared if one.code[0] == "W"]
+        worse = [
+            (part.slice, one.code) for part in quality.compared_slices for one in part.compared if one.code[0] == "W"
+        ]
         assert set(worse) == {("city = Bonn", "WORSE_THAN_TRAINING")}
         assert {one.level for part in quality.compared_slices for one in part.compared} == {0.01 / 8}
 

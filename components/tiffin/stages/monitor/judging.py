@@ -7,7 +7,7 @@ from tiffin.artifacts.anomalies import Anomaly
 from tiffin.artifacts.drift import Drift
 from tiffin.artifacts.monitoring import Finding, Traffic, Verdict, join_traffic, traffic_of
 from tiffin.artifacts.numbers import format_number, format_share
-from tiffin.artifacts.performance import Compared, Labelled, Performance
+from tiffin.artifacts.performance import Compared, Keys, Labelled, Performance
 from tiffin.artifacts.verdict import Evaluation
 from tiffin.drift.chance import wilson
 from tiffin.performance.comparison import p_of_loss, reference_of, worse
@@ -31,6 +31,14 @@ ACTIONS = {
     "PREDICTION_DRIFT": "Look at the inputs that moved; labels would tell whether the answers are worse.",
 }
 _LISTED = 3
+_KEYS: Mapping[Keys, str] = {
+    "NO_SECRET": f"the prediction log has keys as hashes, and {KEY_VARIABLE}, the secret of the recorder, is not set in this "
+    "step. Set it, on Kubernetes by the secret tiffin-log-key, or join by request_id",
+    "OTHER_SECRET": f"the prediction log has keys as hashes, and none is that of a label with {KEY_VARIABLE} of this step. "
+    "Set the secret that the recorder has, or join by request_id",
+    "LEFT_OUT": "no answer has a key in the prediction log, which leaves keys out by its settings, or clients send none in the "
+    "header x-tiffin-key. Join by request_id, or see tiffin models record",
+}
 # An estimate is worse if it differs by a tenth of the value at training, and by more than chance at this level.
 _MARGIN_SHARE, _LEVEL = 0.1, 0.01
 
@@ -144,17 +152,10 @@ def judge_performance(performance: Performance | None, evaluation: Evaluation | 
 
 def _judge_keys(labelled: Labelled) -> list[Finding]:
     """Return a finding if labels cannot be joined by key for the settings of the log, with what to do."""
-    answers, labels = f"{labelled.answers:,} answers", f"{labelled.unknown:,} of {labelled.labels:,} labels"
-    texts = {
-        "NO_SECRET": f"the prediction log has keys as hashes, and {KEY_VARIABLE}, the secret of the recorder, is not set in this "
-        f"step: {labels} found no answer. Set it, on Kubernetes by the secret tiffin-log-key, or join by request_id",
-        "OTHER_SECRET": f"the prediction log has keys as hashes, and none is that of a label with {KEY_VARIABLE} of this step: "
-        f"{labels} found no answer. Set the secret that the recorder has, or join by request_id",
-        "LEFT_OUT": f"labels are joined by key, and none of {answers} has one in the prediction log: it leaves keys out, or clients "
-        "send none in the header x-tiffin-key. Join by request_id, or see tiffin models record",
-    }
-    text = texts.get(labelled.keys)
-    return [Finding(f"KEYS_{labelled.keys}", "info", text)] if text else []
+    if labelled.keys not in _KEYS:
+        return []
+    found = f"{labelled.unknown:,} of {labelled.labels:,} labels found no answer"
+    return [Finding(f"KEYS_{labelled.keys}", "info", f"{found}: {_KEYS[labelled.keys]}")]
 
 
 def _loss(one: Compared, where: str = "") -> str:

@@ -37,8 +37,8 @@ from tiffin.performance.label_sources import LabelTable, read_labels
 from tiffin.performance.losses import add_losses, estimate_losses, fit_losses, losses_of
 from tiffin.performance.measured import choose_length, measure, measure_classes, measure_periods, measure_slices
 from tiffin.performance.record import extend, make_entries, summarize
-from tiffin.performance.slice_comparison import compare_all
 from tiffin.performance.rows import Rows, check_columns, read_rows
+from tiffin.performance.slice_comparison import compare_all
 from tiffin.performance.unlabelled import read_unlabelled
 from tiffin.performance.workspace import BATCH_ROWS, open_workspace
 from tiffin.quality.definitions import MAIN
