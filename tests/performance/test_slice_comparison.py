@@ -105,10 +105,10 @@ def numbers(rng, rows):
     return rows_of("regression", code, truth + rng.normal(size=rows), truth)
 
 
-def assess(rows, rounds=200):
+def assess(rows, rounds=100):
     """Return the metrics of the whole and of the slices."""
     whole = measure(rows.outcomes(), "seed", rounds=rounds)
-    return whole, measure_slices(rows, [("city",)], "seed", rounds=rounds)[0]
+    return whole, measure_slices(rows, [("city",)], "seed", 50, rounds)[0]
 
 
 def compared(training, window):
@@ -132,9 +132,9 @@ def test_false_alarms():
     alarms = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        training = assess(numbers(rng, 4000))
+        training = assess(numbers(rng, 2000))
         for _ in range(10):
-            whole, slices = compared(training, assess(numbers(rng, 1000)))
+            whole, slices = compared(training, assess(numbers(rng, 500)))
             alarms += bool(worse(whole) or any(worse(part.compared) for part in slices))
 
     assert alarms <= 6
