@@ -4,7 +4,6 @@ Answers that were logged again, with the same request ID and row, count once. Th
 ID is kept: 16 bytes of each answer meanwhile.
 """
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +18,9 @@ from tiffin.artifacts.model import Task
 from tiffin.performance.answers import Chosen, choose_answers
 from tiffin.performance.rows import Rows
 from tiffin.performance.workspace import BATCH_ROWS
-from tiffin.serving.log_reading import Log
+from tiffin.serving.log_reading import Log, count_threads
 
 _READ = ("request_id", "row", "time", "version", "route", "code")
-# Files that are read side by side: pyarrow and NumPy release Python's lock. Each takes the memory of a batch.
-_MOST_THREADS = 4
 # Odd numbers without a pattern in their bits, one for each hash.
 _FACTORS = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0x9E3779B97F4A7C15))
 _WORD, _SHIFT = 8, np.uint64(33)
@@ -54,7 +51,7 @@ def read_unlabelled(log: Log, version: int, task: Task, *, classes: int = 2, out
     kind = np.dtype(np.float64 if task == "regression" else np.float32)
     # One log for each file: their findings are of no interest here, since counting the files has told them.
     logs = [replace(log, files=(file,), findings=[]) for file in log.files]
-    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(count_threads()) as threads:
         read = list(threads.map(lambda one: _read(one, chosen, start, kind), logs))
     parts = [part for of_file in read for part in of_file] or [_nothing(chosen.width, kind)]
     seconds, answer, hashes, has_id = (np.concatenate(one) for one in zip(*parts, strict=True))
