@@ -77,7 +77,7 @@ def _tell(slices: Sequence[MeasuredSlice], found: Sequence[ComparedSlice]) -> tu
     if not alone:
         return ()
     text = (
-        "slices are not compared with training, since the evaluation has none of the same groups; pass the same slices to "
-        "evaluate_model"
+        "slices are not compared with training, since the evaluation has none of the same groups; evaluate the model with the "
+        "same slices"
     )
     return (Note("SLICE_WITHOUT_REFERENCE", text, count=len(alone), example=alone[0].value),)
