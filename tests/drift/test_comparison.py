@@ -184,22 +184,22 @@ def _profiles(columns, like=None):
 
 
 def test_no_false_alarms():
-    """At most one alarm in 40 weeks of daily looks; `tests/benchmarks/drift.py` has 1,000 weeks of 20 columns."""
+    """No alarm in 20 weeks of daily looks; `tests/benchmarks/drift.py` has 1,000 weeks of 20 columns."""
     rng = np.random.default_rng(21)
     alarms = 0
-    for _ in range(40):
+    for _ in range(20):
         before = _profiles(_draw(rng, int(rng.choice([1000, 5000]))))
         rows = int(rng.choice([100, 500, 3000]))
         alarms += any(compare(before, _profiles(_draw(rng, rows), before), _SIDES).drifted for _ in range(7))
-    assert alarms <= 1
+    assert alarms == 0
 
 
 @pytest.mark.parametrize("baseline", [2000, 35_000])
 def test_a_shift_of_a_fifth_of_a_deviation_is_found_in_two_days(baseline):
     rng = np.random.default_rng(22)
     found = 0
-    for _ in range(20):
+    for _ in range(12):
         before = _profiles(_draw(rng, baseline))
         days = [compare(before, _profiles(_draw(rng, 5000, 0.2), before), _SIDES) for _ in range(2)]
         found += any(one.drifted and one.columns[0].column == "normal" for one in days)
-    assert found >= 19
+    assert found >= 11

@@ -33,6 +33,17 @@ class TestCountNumbers:
         assert (found.rows, found.missing, found.present) == (8, 2, 6)
         assert (found.low, found.high) == (0.5, np.inf)
 
+    @pytest.mark.parametrize("kind", [np.float32, np.float64])
+    @pytest.mark.parametrize("edges", [0, 1, 31, 64, 65])
+    def test_many_numbers_as_few(self, kind, edges):
+        """Many numbers are compared with each edge, few ones find their bin: half of these numbers are edges."""
+        rng = np.random.default_rng(edges)
+        own = np.unique(rng.normal(size=edges).astype(kind))
+        numbers = np.concatenate([rng.choice(own, 5000) if edges else [], rng.normal(size=5000), [np.inf, -np.inf]])
+        numbers = numbers.astype(kind)
+        parts = [count_numbers(part, tuple(own.tolist())).counts for part in np.array_split(numbers, 10)]
+        assert count_numbers(numbers, tuple(own.tolist())).counts == tuple(map(sum, zip(*parts, strict=True)))
+
 
 class TestTexts:
     def test_no_values(self):

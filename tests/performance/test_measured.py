@@ -45,7 +45,9 @@ class TestRead:
     def test_slices_by_hand(self, tmp_path):
         found, notes = measure_slices(self.read(tmp_path, ["city"]), [("city",)], "seed", min_rows=2)
 
-        assert [(one.value, one.rows, one.metrics["accuracy"]) for one in found] == [("city = Oslo", 2, 0.5)]
+        assert [(one.value, one.measured.rows, one.measured.metrics["accuracy"]) for one in found] == [
+            ("city = Oslo", 2, 0.5)
+        ]
         assert [(note.code, note.count) for note in notes] == [("SLICE_TOO_FEW_ROWS", 1)]
 
     def test_pairs(self, tmp_path):

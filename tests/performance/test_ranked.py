@@ -34,7 +34,7 @@ class TestErrors:
 
     def test_as_the_spread_of_samples(self):
         rng = np.random.default_rng(1)
-        found = [auc_and_error(*scores(rng, 0.85, 1000)) for _ in range(400)]
+        found = [auc_and_error(*scores(rng, 0.85, 1000)) for _ in range(300)]
         aucs, errors = zip(*found, strict=True)
 
         assert np.mean(errors) == pytest.approx(np.std(aucs), rel=0.1)
@@ -74,34 +74,42 @@ def auc_and_error(positive, score):
     return area, auc_error(positive, score)
 
 
+TRAINING = 20_000
+
+
+@pytest.fixture(scope="module")
+def trainings():
+    """The AUC of 100 trainings, and its errors: each is compared with several windows."""
+    rng = np.random.default_rng(7)
+    return [auc_and_error(*scores(rng, 0.85, TRAINING)) for _ in range(100)]
+
+
 class TestLossOfAuc:
     """A loss of 0.03 is found within 1.5 times the rows that theory needs, at a level of 0.005 with a power of 0.95."""
 
-    TRAINING = 20_000
-
-    def share_found(self, auc, rounds, watched, rows):
-        rng = np.random.default_rng(7)
+    def share_found(self, trainings, auc, rounds, watched, rows):
+        rng = np.random.default_rng(8)
         found = 0
-        for _ in range(rounds):
-            before, before_error = auc_and_error(*scores(rng, 0.85, self.TRAINING))
+        for number in range(rounds):
+            before, before_error = trainings[number % len(trainings)]
             now, error = auc_and_error(*scores(rng, auc, rows))
-            reference = Reference("binary", self.TRAINING, {"auc": before}, {"auc": before_error})
+            reference = Reference("binary", TRAINING, {"auc": before}, {"auc": before_error})
             measured = Measurement(rows, {"auc": now}, {}, {"auc": error})
             found += bool(worse(compare(measured, reference, watched=watched)))
         return found / rounds
 
     def rows(self):
-        error = theoretical_error(0.85, self.TRAINING / 2, self.TRAINING / 2)
+        error = theoretical_error(0.85, TRAINING / 2, TRAINING / 2)
         return rows_for_auc(0.85, 0.03, 0.5, reference_error=error)
 
     @pytest.mark.parametrize("watched", [("auc",), ("auc", "log_loss")])
-    def test_is_found(self, watched):
-        assert self.share_found(0.82, 300, watched, int(1.5 * self.rows())) >= 0.95
+    def test_is_found(self, trainings, watched):
+        assert self.share_found(trainings, 0.82, 300, watched, int(1.5 * self.rows())) >= 0.95
 
-    def test_theory_is_right(self):
+    def test_theory_is_right(self, trainings):
         # 500 samples: the standard error of the share is 0.01.
-        assert self.share_found(0.82, 500, ("auc",), self.rows()) == pytest.approx(0.95, abs=0.03)
+        assert self.share_found(trainings, 0.82, 500, ("auc",), self.rows()) == pytest.approx(0.95, abs=0.03)
 
-    def test_false_alarms(self):
+    def test_false_alarms(self, trainings):
         # 1,000 samples at 0.005: five are expected, and more than 12 are less likely than 0.2 %.
-        assert self.share_found(0.85, 1000, ("auc",), self.rows()) <= 0.012
+        assert self.share_found(trainings, 0.85, 1000, ("auc",), self.rows()) <= 0.012

@@ -16,6 +16,7 @@ from tiffin.artifacts.notes import Note
 from tiffin.artifacts.performance import (
     BoundCheck,
     Compared,
+    ComparedSlice,
     Diagnosis,
     Estimate,
     Hour,
@@ -99,6 +100,9 @@ PERFORMANCE = Performance(
     Estimate(40, {"log_loss": 0.42, "auc": 0.79}, {"log_loss": Interval(0.4, 0.44)}, {}, "evaluation", False),
     Diagnosis("CONCEPT_DRIFT", "log_loss is 0.6: the relation has changed", "log_loss", 0.4, 0.42, 0.6, 30),
     (TrackRecord("log_loss", 4, 0.01, -0.005, 0.75),),
+    (ComparedSlice(("city",), "city = Oslo", (
+        Compared("log_loss", 0.65, 0.41, 0.24, 0.1, 0.38, 0.07, 0.0003, 0.0025, 20, "WORSE_THAN_TRAINING"),)),),
+    {"log_loss": 0.4, "auc": 0.8},
 )  # fmt: skip
 DEGRADED = replace(
     DRIFTED, verdict="degraded", skew=drift(column("km")), performance=PERFORMANCE,
@@ -232,6 +236,17 @@ class TestQuality:
             ["log_loss", "0.6", "0.5 to 0.7", "0.4", "+0.2", "0.1 to 0.3", "under 0.0001", "worse than at training"],
             ["auc", "0.7", "", "0.8", "-0.1", "-0.2 to 0", "0.02", "worse than at training, not watched"],
             ["log_loss", "0.42", "0.4 to 0.44", "0.6", "0.4"],
+            [
+                "city = Oslo",
+                "20",
+                "log_loss",
+                "0.65",
+                "0.41",
+                "+0.24",
+                "0.1 to 0.38",
+                "0.0003",
+                "worse than at training",
+            ],
             ["beyond the bound", "log_loss", "0.6", "0.5 to 0.7", "0.45", "30"],
             ["beyond the bound, within chance", "auc", "0.7", "0.6 to 0.8", "0.75", "30"],
             ["answers with a label", "30 (75 %)"],
@@ -251,6 +266,7 @@ class TestQuality:
             "2026-03-01 00:00 to 01:00: 0.6, 30 labels (75 % of the answers)",
             "95 % interval: 0.5 to 0.7", "at training: 0.4", "bound of the gate: 0.45",
         }  # fmt: skip
+        assert "city = Oslo at training: 0.41" in marks(degraded, "log_loss by slice")
         assert "2026-03-01 02:00 to 03:00: 20 with a label" in marks(degraded, "Answers with a label")
         assert "More labels are expected for 1 hour." in degraded
 
@@ -267,7 +283,7 @@ class TestQuality:
             record=(),
         )
         page = describe_monitoring(replace(DRIFTED, performance=bare))
-        assert ["log_loss", "0.42", "0.4 to 0.44"] in rows(page)
+        assert ["log_loss", "0.42", "0.4 to 0.44", "0.4"] in rows(page)
         assert "parameter labels" in page
         assert "the calibration of the evaluation" in page
 
@@ -286,6 +302,14 @@ class TestQuality:
         assert len(found) == 60
         assert sum(int(text.split()[-4].replace(",", "")) for text in found) == 8064
         assert found[0].startswith("2026-01-01 00:00 to 2026-01-06 15:00: 135 with")
+
+
+def test_renamed_columns():
+    """Columns have their names in the data; the log's are in a table."""
+    page = describe_monitoring(replace(DRIFTED, names={"km": "Distance (km)"}))
+    assert ["Distance (km)", "km"] in rows(page)
+    assert {row[0] for row in rows(page) if row[0] in ("km", "Distance (km)")} == {"Distance (km)"}
+    assert marks(page, "Distance (km")
 
 
 def test_without_reference_statistics():

@@ -5,8 +5,10 @@ Deliveries are late more often if they go far, and in Bonn. `km` decides most of
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,9 @@ from tiffin.artifacts.reference import FILES, Reference, write_reference
 from tiffin.artifacts.schema import write_schema
 from tiffin.artifacts.statistics import write_statistics
 from tiffin.artifacts.verdict import write_evaluation
-from tiffin.quality import calibration, intervals, metrics
+from tiffin.quality import calibration, intervals, metrics, slices
 from tiffin.quality.outcomes import Outcomes
+from tiffin.quality.slices import Rows
 from tiffin.serving.prediction_log import COLUMNS, arrow_type, hour_folder
 from tiffin.stages.evaluate.distributions import find_distributions
 from tiffin.validation.schema import infer
@@ -49,6 +52,7 @@ def draw(
     concept: float = 0.0,
     new_city: float = 0.0,
     more_columns: int = 0,
+    concept_in_bonn: float = 0.0,
 ) -> dict[str, Any]:
     """Return inputs, the model's probability, and labels.
 
@@ -59,6 +63,7 @@ def draw(
         concept: How much of the relation of inputs and labels is gone, from 0 to 1.
         new_city: Share of rows with a city that the training data does not have.
         more_columns: Number of further inputs, which decide nothing.
+        concept_in_bonn: How much of the relation is gone in Bonn alone.
     """
     distance = rng.normal(8, 2, rows) + 2 * km
     city = rng.choice(CITIES, rows, p=[0.2, 0.5, 0.3]).astype(object)
@@ -66,7 +71,8 @@ def draw(
     stops = rng.poisson(3, rows).astype(np.float64)
     odds = 0.9 * (distance - 8) + 1.2 * (city == "Bonn")
     probability = 1 / (1 + np.exp(-odds))
-    truth = 1 / (1 + np.exp(-odds * (1 - concept)))
+    kept = np.where(city == "Bonn", 1 - concept_in_bonn, 1) * (1 - concept)
+    truth = 1 / (1 + np.exp(-odds * kept))
     late = (rng.random(rows) < truth).astype(np.int64)
     more = {f"more{number}": _KINDS[number % len(_KINDS)](rng, rows) for number in range(more_columns)}
     answers = {"probability": probability.astype(np.float32), "late": late}
@@ -74,9 +80,24 @@ def draw(
 
 
 def write_watched_reference(
-    folder: Path, rows: int = 6000, seed: int = 1, *, more_columns: int = 0, **changed: Any
+    folder: Path,
+    rows: int = 6000,
+    seed: int = 1,
+    *,
+    renamed: Mapping[str, str] = MappingProxyType({}),
+    more_columns: int = 0,
+    **changed: Any,
 ) -> Path:
-    """Write the reference artifact of the model, from rows of training and of evaluation."""
+    """Write the reference artifact of the model, from rows of training and of evaluation.
+
+    Args:
+        folder: Folder to write to.
+        rows: Rows of each.
+        seed: Seed of the rows.
+        renamed: Name of a column in the data to its name in the model.
+        more_columns: Number of further inputs.
+        **changed: Fields of reference.json.
+    """
     rng = np.random.default_rng(seed)
     train, held = (draw(rng, rows, more_columns=more_columns) for _ in range(2))
     more = tuple(name for name in train if name.startswith("more"))
@@ -89,9 +110,12 @@ def write_watched_reference(
     values = metrics.measure(outcomes)
     names = ("km", "city", "stops", *more)
     training = make_training(columns=names, data_version="d1", schema_digest="s1")
+    shown = next((old for old, new in renamed.items() if new == "city"), "city")
+    by_city = [Rows(f"{shown} = {name}", np.flatnonzero(held["city"] == name)) for name in CITIES]
     evaluation = make_evaluation(
         metrics=values, rows=rows, intervals=intervals.find_intervals(outcomes, values, "seed", rounds=200),
         classes=("0", "1"), calibration=calibration.measure(outcomes),
+        slices=tuple(slices.measure(outcomes, ("city",), by_city, "seed")),
         predictions=find_distributions(outcomes, ("0", "1"))[0],
         attributions=Attributions(rows, tuple(map(Attribution, names, (1.4, 0.5, 0.01, *[0.5] * more_columns)))),
     )  # fmt: skip
@@ -100,7 +124,7 @@ def write_watched_reference(
     write_schema(output, infer(statistics, "late"))
     write_evaluation(output, evaluation)
     write_training(output, training)
-    documents.write(output / MANIFEST, make_manifest())
+    documents.write(output / MANIFEST, replace(make_manifest(), renamed=dict(renamed)))
     reference = Reference(MODEL, VERSION, "run", "http://mlflow", "d1", "s1", "late", "binary", ("0", "1"), {})
     present = {
         name: hashlib.sha256((output / name).read_bytes()).hexdigest() for name in FILES if (output / name).exists()
@@ -113,7 +137,7 @@ def write_watched_reference(
 
 def write_hour(
     root: Path, hour: datetime, rows: Mapping[str, Any], name: str = "a", *, version: int = VERSION, route: str = "stable",
-    code: str = "OK", latency: float = 0.004, model: str = MODEL,
+    code: str = "OK", latency: float = 0.004, model: str = MODEL, key: Callable[[str], str | None] = str,
 ) -> Path:  # fmt: skip
     """Write a file of the prediction log: one request for each row, spread over an hour, with the keys `<name>-<number>`."""
     count = len(rows["km"])
@@ -123,7 +147,7 @@ def write_hour(
         "request_id": ids, "row": [0] * count, "rows": [1] * count, "time": times, "model": [model] * count,
         "version": [version or None] * count, "route": [route] * count, "protocol": ["grpc"] * count,
         "method": ["Predict"] * count, "signature": ["serving_default"] * count, "code": [code] * count,
-        "latency_seconds": [latency] * count, "key": ids,
+        "latency_seconds": [latency] * count, "key": [*map(key, ids)],
     }  # fmt: skip
     arrays = {column: pa.array(fixed[column], arrow_type(kind)) for column, kind in COLUMNS.items()}
     inputs = {"city": pa.string(), "km": pa.float32(), "stops": pa.float32()}

@@ -17,6 +17,7 @@ from tiffin.errors import InputError, did_you_mean
 from tiffin.storage.files import write_json
 
 _Document = TypeVar("_Document")
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def write(path: str | Path, document: Any) -> None:
@@ -111,6 +112,9 @@ def convert(value: Any, kind: type[_Document], place: str) -> _Document:
 
 def to_json(value: Any) -> Any:
     """Convert a dataclass, with everything in it, to JSON types."""
+    # Most values are.
+    if type(value) in _PLAIN:
+        return value
     if dataclasses.is_dataclass(value):
         found = {field: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {f.name: to_json(v) for f, v in found.items() if v is not None or f.default is not None}

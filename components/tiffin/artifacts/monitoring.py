@@ -1,7 +1,7 @@
 """The monitoring artifact: how a model in production fared in a time window, and the verdict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -201,7 +201,7 @@ class Status:
         failed: Those that failed.
         p99_seconds: 99th percentile of the latency; None without requests.
         rows: Rows of the version.
-        drifted: Inputs that drifted from the training data and count.
+        drifted: Inputs that drifted from the training data and count, by their names in the data.
         metric: Main metric; empty without answers.
         value: Value in the rows with labels; None without labels.
         at_training: Value at training; None if unknown.
@@ -262,6 +262,7 @@ class Monitoring:
         status: Location of the status of the model.
         run_id: MLflow run that registered the version.
         notes: What was left out, guessed or not compared.
+        names: Input to its name in the data, of those that ingest renamed.
     """
 
     model: str
@@ -288,6 +289,7 @@ class Monitoring:
     status: str = ""
     run_id: str = ""
     notes: tuple[Note, ...] = ()
+    names: dict[str, str] = field(default_factory=dict)
 
     @property
     def sentence(self) -> str:

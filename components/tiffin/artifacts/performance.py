@@ -1,6 +1,6 @@
 """How well a model answers in production: with labels, and estimated without; part of the monitoring artifact."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tiffin.artifacts.measures import Interval, Slice
@@ -10,6 +10,8 @@ ComparedCode = Literal[
 ]
 BoundCode = Literal["WITHIN_BOUND", "BEYOND_BOUND", "UNCLEAR", "UNDEFINED"]
 DiagnosisCode = Literal["NO_DECAY", "DATA_DRIFT", "CONCEPT_DRIFT", "UNDECIDED"]
+# How the prediction log has the keys that labels are joined by.
+Keys = Literal["PLAIN", "HASHED", "NO_SECRET", "OTHER_SECRET", "LEFT_OUT"]
 # Share of the answers of a period that need a label, so that the value is that of the period.
 COVERAGE = 0.5
 
@@ -86,6 +88,21 @@ class Compared:
     level: float
     rows: int
     code: ComparedCode
+
+
+@dataclass(frozen=True)
+class ComparedSlice:
+    """The watched metrics of a slice beside their values at training.
+
+    Attributes:
+        columns: Column, or pair of columns, that the rows were divided by.
+        slice: What the rows of the slice have in common, such as `city = Oslo`.
+        compared: The metrics.
+    """
+
+    columns: tuple[str, ...]
+    slice: str
+    compared: tuple[Compared, ...]
 
 
 @dataclass(frozen=True)
@@ -273,13 +290,15 @@ class Labelled:
         corrected: Answers with different labels, of which the rule chose one.
         contradicting: Answers with different labels, which have none by the rule `refuse`.
         unknown: Rows whose ID or key no answer has.
-        unknown_example: The first such ID or key; empty without any.
+        unknown_example: The first such ID or key; empty without any, and of a key if the log hashes keys, or has none.
         early: Labels that are earlier than their answer, and were accepted.
         skipped: Reason to the number of rows of labels that are left out.
         left_out: Reason to the number of answers that are left out.
         median_delay_seconds: Median time from answer to label; None without times.
         late_delay_seconds: Time within which nine of ten labels come; None without times.
         hours: Coverage by hour.
+        keys: How the log has the keys, if labels are joined by them: `PLAIN`, `HASHED` (labels were hashed alike), `NO_SECRET`
+            (hashed, and the step does not have the secret), `OTHER_SECRET` (no label has a hash of the log) or `LEFT_OUT`.
     """
 
     by: str
@@ -298,6 +317,7 @@ class Labelled:
     median_delay_seconds: float | None
     late_delay_seconds: float | None
     hours: tuple[Hour, ...]
+    keys: Keys = "PLAIN"
 
     @property
     def coverage(self) -> float | None:
@@ -322,6 +342,8 @@ class Performance:
         estimated: Metrics of all answers, as they would be with labels; None if they cannot be estimated.
         diagnosis: Why the main metric changed; None without labels.
         record: How good earlier estimates were.
+        compared_slices: Watched metrics of slices beside those at training, of the slices that the evaluation has too.
+        at_training: Name of a metric to its value at training; empty without an evaluation.
     """
 
     metric: str
@@ -336,3 +358,5 @@ class Performance:
     estimated: Estimate | None
     diagnosis: Diagnosis | None
     record: tuple[TrackRecord, ...]
+    compared_slices: tuple[ComparedSlice, ...] = ()
+    at_training: dict[str, float] = field(default_factory=dict)

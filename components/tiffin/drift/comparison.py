@@ -143,8 +143,10 @@ def _reason(columns: list[ColumnDrift], deciding: list[ColumnDrift], sides: Side
     less = f" {other} more drifted that contribute little to the predictions." if other else ""
     if not deciding:
         return f"No column of {sides.current} drifted from {sides.baseline}.{less}"
-    listed = "; ".join(f"'{sides.names.get(one.column, one.column)}'{'' if one.kind == 'absent' else ':'} {one.reason}"
-                       for one in deciding[:_LISTED])  # fmt: skip
+    named = [(sides.names.get(one.column, one.column), one) for one in deciding[:_LISTED]]
+    listed = "; ".join(
+        f"'{name}' {one.reason}" if one.kind == "absent" else f"'{name}': {one.reason}" for name, one in named
+    )
     more = f"; and {len(deciding) - _LISTED} more" if len(deciding) > _LISTED else ""
     count = "1 column" if len(deciding) == 1 else f"{len(deciding)} columns"
     return f"{count} of {sides.current} drifted from {sides.baseline}: {listed}{more}.{less}"

@@ -12,6 +12,8 @@ import numpy as np
 
 # Values of texts that a profile lists; of more, the others are counted together.
 MOST_TEXTS = 1000
+# Numbers are compared with each edge if there are at most so many edges, and at least so many numbers.
+_FEW_EDGES, _MANY_ROWS = 64, 4096
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,9 @@ Profile = Numbers | Texts
 
 def rank(counts: Mapping[str, int]) -> dict[str, int]:
     """Return counts with the most frequent value first, and values with equal counts in alphabetical order."""
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    # Twice, since a stable order without a function for each item takes half of the time.
+    ordered = sorted(sorted(counts), key=counts.__getitem__, reverse=True)
+    return {value: counts[value] for value in ordered}
 
 
 def make_texts(
@@ -121,11 +125,20 @@ def count_numbers(values: np.ndarray, edges: tuple[float, ...], *, missing: int 
     known = numbers[~is_nan] if is_nan.any() else numbers
     with np.errstate(over="ignore"):
         places = np.asarray(edges, np.float64).astype(numbers.dtype)
-    counts = np.bincount(np.searchsorted(places, known, side="left"), minlength=len(edges) + 1)
+    counts = _count_bins(known, places)
     low, high = (float(known.min()), float(known.max())) if len(known) else (np.nan, np.nan)
     return Numbers(
         len(numbers) + missing, missing + int(is_nan.sum()), edges, tuple(counts.tolist()), low, high, logical
     )
+
+
+def _count_bins(numbers: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the number of numbers up to and with the first edge, up to and with each next one, and above the last one."""
+    if len(edges) > _FEW_EDGES or len(numbers) < _MANY_ROWS:
+        return np.bincount(np.searchsorted(edges, numbers, side="left"), minlength=len(edges) + 1)
+    # Comparing all numbers with one edge at a time takes a tenth of the time of finding the bin of each number.
+    above = [len(numbers), *(int(np.count_nonzero(numbers > edge)) for edge in edges), 0]
+    return -np.diff(above)
 
 
 def find_edges(values: np.ndarray, bins: int = 32) -> tuple[float, ...]:

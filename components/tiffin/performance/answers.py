@@ -7,7 +7,7 @@ answers no client has seen. Everything that is left out is counted by its reason
 import glob
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -63,10 +63,78 @@ class Answers:
     left_out: dict[str, int]
 
 
-@dataclass
-class _Counts:
-    answers: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
+@dataclass(frozen=True)
+class Chosen:
+    """Which rows of a log are answers of a version.
+
+    Attributes:
+        version: Version of the model.
+        width: Number of values of an answer: 1, or that of the classes.
+        outputs: Columns with the predictions; the first one that a row has counts.
+        is_share: Whether predictions are probabilities.
+    """
+
+    version: int
+    width: int
+    outputs: tuple[str, ...]
+    is_share: bool
+
+    def select(self, batch: Any, left_out: Counter[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return whether each row is an answer, `[rows]`, and the predictions of those that are, `[answers, width]`.
+
+        Args:
+            batch: Rows of the log, with the columns `version`, `route`, `code` and the outputs.
+            left_out: Counts the other rows by their reason.
+        """
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        rows = batch.num_rows
+        wanted = np.ones(rows, bool)
+        for code, holds in (
+            ("versions", pc.equal(columns["version"], self.version)),
+            ("mirror", pc.not_equal(columns["route"], "mirror")),
+            ("failed", pc.equal(columns["code"], "OK")),
+        ):
+            mask = np.asarray(pc.fill_null(holds, False))
+            left_out[code] += int((wanted & ~mask).sum())
+            wanted &= mask
+        scores = np.full((rows, self.width), np.nan)
+        for name in reversed(self.outputs):
+            found = read_numbers(columns[name], self.width)
+            known = np.isfinite(found).all(axis=1)
+            scores[known] = found[known]
+        # Rounding may lead beyond the range by a little.
+        limit = 0.5 + _ROUNDING if self.is_share else np.inf
+        apart = np.abs(scores - 0.5).max(axis=1)
+        for code, bound in (("values", np.inf), ("range", limit)):
+            # Neither NaN nor infinity is below infinity.
+            mask = np.asarray(apart < bound)
+            left_out[code] += int((wanted & ~mask).sum())
+            wanted &= mask
+        return wanted, np.clip(scores[wanted], 0, 1) if self.is_share else scores[wanted]
+
+
+def choose_answers(log: Log, version: int, task: Task, classes: int = 2, output: str = "") -> Chosen:
+    """Return which rows of a log are answers of a version.
+
+    Args:
+        log: A time window of the prediction log.
+        version: Version of the model.
+        task: Task of the model.
+        classes: Number of classes of a multiclass model. Defaults to 2.
+        output: Output with the predictions. Defaults to that of Tiffin's models.
+
+    Raises:
+        InputError: The log has no such output; a log without files has every one.
+    """
+    name = OUTPUT + (output or OUTPUTS[task])
+    if log.files and name not in log.columns and UNNAMED_OUTPUT not in log.columns:
+        known = [one.removeprefix(OUTPUT) for one in log.columns if one.startswith(OUTPUT)]
+        raise InputError(
+            f"output should be an output in the prediction log: {', '.join(known) or 'it has none'}. "
+            f"Received: '{name.removeprefix(OUTPUT)}'.{did_you_mean(name.removeprefix(OUTPUT), known)}"
+        )
+    outputs = tuple(one for one in (name, UNNAMED_OUTPUT) if one in log.columns)
+    return Chosen(version, classes if task == "multiclass" else 1, outputs, task != "regression")
 
 
 def load_answers(
@@ -93,14 +161,8 @@ def load_answers(
     Raises:
         InputError: The log has no such output or input; a log without files has every one.
     """
-    width = classes if task == "multiclass" else 1
-    name = OUTPUT + (output or OUTPUTS[task])
-    if log.files and name not in log.columns and UNNAMED_OUTPUT not in log.columns:
-        known = [one.removeprefix(OUTPUT) for one in log.columns if one.startswith(OUTPUT)]
-        raise InputError(
-            f"output should be an output in the prediction log: {', '.join(known) or 'it has none'}. "
-            f"Received: '{name.removeprefix(OUTPUT)}'.{did_you_mean(name.removeprefix(OUTPUT), known)}"
-        )
+    chosen = choose_answers(log, version, task, classes, output)
+    width = chosen.width
     for one in inputs:
         if log.files and INPUT + one not in log.columns:
             known = [name.removeprefix(INPUT) for name in log.columns if name.startswith(INPUT)]
@@ -108,20 +170,22 @@ def load_answers(
                 f"inputs should be inputs in the prediction log: {', '.join(known) or 'it has none'}. "
                 f"Received: '{one}'.{did_you_mean(one, known)}"
             )
-    outputs = [one for one in (name, UNNAMED_OUTPUT) if one in log.columns]
     kept = {one: log.columns[INPUT + one] for one in inputs if INPUT + one in log.columns}
     schema = _schema(task, width, kept, log)
-    counts, path = _Counts(), workspace.folder / "answers.parquet"
-    with pq.ParquetWriter(path, schema) as writer:
-        for batch in log.batches([*_READ, *outputs, *(INPUT + one for one in kept)], BATCH_ROWS):
-            arrays = _convert(batch, version, outputs, width, counts, is_share=task != "regression")
+    left_out, rows, path = Counter[str](), 0, workspace.folder / "answers.parquet"
+    # A dictionary of values that hardly repeat takes half of the time.
+    repeating = [one.name for one in schema if one.name in ("row", "rows") or one.name.startswith(INPUT)]
+    with pq.ParquetWriter(path, schema, use_dictionary=repeating) as writer:
+        for batch in log.batches([*_READ, *chosen.outputs, *(INPUT + one for one in kept)], BATCH_ROWS):
+            arrays = _convert(batch, chosen, rows, left_out)
             cast = [pc.cast(array, one.type, safe=False) for array, one in zip(arrays, schema, strict=True)]
             writer.write_table(pa.table(cast, schema=schema))
+            rows += len(arrays[0])
     workspace.connection.execute(
         f"CREATE VIEW {VIEW} AS SELECT * FROM read_parquet('{escaped(glob.escape(str(path)))}')"
     )
     start, end = (int(moment.timestamp() * 1_000_000) for moment in (log.start, log.end))
-    return Answers(task, width, version, start, end, counts.answers, kept, dict(counts.left_out))
+    return Answers(task, width, version, start, end, rows, kept, dict(+left_out))
 
 
 def _schema(task: Task, width: int, inputs: Iterable[str], log: Log) -> pa.Schema:
@@ -131,46 +195,16 @@ def _schema(task: Task, width: int, inputs: Iterable[str], log: Log) -> pa.Schem
     return pa.schema([*_SCHEMA, *scores, *((INPUT + name, arrow_type(log.columns[INPUT + name])) for name in inputs)])
 
 
-def _convert(
-    batch: Any, version: int, outputs: Sequence[str], width: int, counts: _Counts, *, is_share: bool
-) -> list[Any]:
-    """Return the answers of a batch in the columns of the file."""
+def _convert(batch: Any, chosen: Chosen, first: int, left_out: Counter[str]) -> list[Any]:
+    """Return the answers of a batch in the columns of the file, numbered from `first`."""
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    rows = batch.num_rows
-    wanted = np.ones(rows, bool)
-    for code, holds in (
-        ("versions", pc.equal(columns["version"], version)),
-        ("mirror", pc.not_equal(columns["route"], "mirror")),
-        ("failed", pc.equal(columns["code"], "OK")),
-    ):
-        mask = np.asarray(pc.fill_null(holds, False))
-        counts.left_out[code] += int((wanted & ~mask).sum())
-        wanted &= mask
-    scores = np.full((rows, width), np.nan)
-    for name in reversed(outputs):
-        found = read_numbers(columns[name], width)
-        known = np.isfinite(found).all(axis=1)
-        scores[known] = found[known]
-    # Rounding may lead beyond the range by a little.
-    limit = 0.5 + _ROUNDING if is_share else np.inf
-    apart = np.abs(scores - 0.5).max(axis=1)
-    for code, bound in (("values", np.inf), ("range", limit)):
-        # Neither NaN nor infinity is below infinity.
-        mask = np.asarray(apart < bound)
-        counts.left_out[code] += int((wanted & ~mask).sum())
-        wanted &= mask
-    if is_share:
-        scores = np.clip(scores, 0, 1)
-    counts.left_out = +counts.left_out
-    chosen = pa.array(wanted)
-    number = int(wanted.sum())
-    times = pc.cast(columns["time"], pa.int64())
-    arrays: list[Any] = [pa.array(np.arange(counts.answers, counts.answers + number))]
-    arrays += [pc.filter(columns[name], chosen) for name in ("request_id", "key", "row", "rows")]
-    arrays += [pc.filter(times, chosen)]
-    arrays += [pa.array(scores[wanted, place]) for place in range(width)]
-    arrays += [pc.filter(columns[name], chosen) for name in columns if name.startswith(INPUT)]
-    counts.answers += number
+    wanted, scores = chosen.select(batch, left_out)
+    mask = pa.array(wanted)
+    arrays: list[Any] = [pa.array(np.arange(first, first + len(scores)))]
+    arrays += [pc.filter(columns[name], mask) for name in ("request_id", "key", "row", "rows")]
+    arrays += [pc.filter(pc.cast(columns["time"], pa.int64()), mask)]
+    arrays += [pa.array(np.ascontiguousarray(scores[:, place])) for place in range(chosen.width)]
+    arrays += [pc.filter(columns[name], mask) for name in columns if name.startswith(INPUT)]
     return arrays
 
 

@@ -18,10 +18,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from tiffin.artifacts.performance import Hour
+from tiffin.artifacts.performance import Hour, Keys
 from tiffin.errors import InputError
 from tiffin.performance.answers import VIEW, Answers
 from tiffin.performance.coverage import ONCE, count_hours, find_delays
+from tiffin.performance.hashed_keys import KeyHash, find_hash, hash_labels
 from tiffin.performance.label_sources import TABLE, By, LabelTable
 from tiffin.performance.truth import add_truth
 from tiffin.performance.workspace import Workspace
@@ -49,7 +50,7 @@ class Joining:
         corrected: Answers with different labels, of which the rule chose one.
         contradicting: Answers with different labels, which have none by the rule `refuse`.
         unknown: Rows of labels whose ID or key no answer has: of another time, version or route, or a wrong one.
-        unknown_example: ID or key of the first one; empty without any.
+        unknown_example: ID or key of the first one; empty without any, and of a key if the log hashes keys, or has none.
         outside: Rows of labels whose key is known, without an answer within the tolerance.
         without_time: Rows of labels by key and time that have no time, and are left out.
         early: Labels that are earlier than their answer, and were accepted.
@@ -64,6 +65,7 @@ class Joining:
         hours: Coverage by hour.
         path: Parquet file with the answers in the order of the log: their columns, `truth` (index of the class, or number; null
             without a label) and `told` (time of the label in microseconds since 1970).
+        keys: How the log has the keys, see `hashed_keys`.
     """
 
     by: By
@@ -88,6 +90,7 @@ class Joining:
     late_delay_seconds: float | None
     hours: tuple[Hour, ...]
     path: Path
+    keys: Keys = "PLAIN"
 
     @property
     def coverage(self) -> float | None:
@@ -104,6 +107,7 @@ def join(
     corrections: Corrections = "last",
     tolerance: timedelta = TOLERANCE,
     clock_skew: timedelta = CLOCK_SKEW,
+    secret: bytes = b"",
 ) -> Joining:
     """Join labels with answers.
 
@@ -115,6 +119,7 @@ def join(
         corrections: Rule for several labels of an answer. Defaults to `last`.
         tolerance: Longest time from an answer to its label, if labels are joined by key and time. Defaults to 30 days.
         clock_skew: Longest time from a label to its answer, if labels are joined by key and time. Defaults to 5 minutes.
+        secret: Secret of the recorder, for labels by key if the log has hashes of the keys. Defaults to none.
 
     Raises:
         InputError: A rule is unknown, or a time is negative.
@@ -129,7 +134,9 @@ def join(
         workspace.connection.execute(
             f"CREATE TABLE {TABLE} (place BIGINT, name VARCHAR, row INTEGER, time BIGINT, label VARCHAR)"
         )
-    repeated_answers, left_out = _list_asked(workspace, table)
+    hashing = find_hash(workspace, table.by, secret)
+    hash_labels(workspace, TABLE, hashing)
+    repeated_answers, left_out = _list_asked(workspace, table, hashing)
     by_time = table.by == "key" and table.has_time
     if by_time:
         _match_by_time(workspace, _micros(tolerance), _micros(clock_skew))
@@ -148,6 +155,7 @@ def join(
     early, earliest = workspace.fetch(
         "SELECT count(*), coalesce(max(asked - told), 0) / 1e6 FROM labelled WHERE told < asked"
     )[0]
+    keys = hashing.judge(table.by, table.rows, unknown, labelled)
     contradicting = corrected if corrections == "refuse" else 0
     return Joining(
         table.by,
@@ -159,7 +167,7 @@ def join(
         corrected - contradicting,
         contradicting,
         unknown,
-        example,
+        example if keys == "PLAIN" else "",
         outside,
         without_time,
         early,
@@ -172,6 +180,7 @@ def join(
         late,
         count_hours(workspace, answers.end, late),
         path,
+        keys,
     )
 
 
@@ -179,7 +188,7 @@ def _micros(length: timedelta) -> int:
     return length // timedelta(microseconds=1)
 
 
-def _list_asked(workspace: Workspace, table: LabelTable) -> tuple[int, dict[str, int]]:
+def _list_asked(workspace: Workspace, table: LabelTable, hashing: KeyHash) -> tuple[int, dict[str, int]]:
     """Create the tables `again`, of answers logged again, and `asked`, of those that may have a label."""
     workspace.connection.execute(
         f"CREATE TABLE twice AS SELECT request_id, row, min(answer) AS first FROM {VIEW} "
@@ -197,8 +206,9 @@ def _list_asked(workspace: Workspace, table: LabelTable) -> tuple[int, dict[str,
         f"FROM {VIEW} WHERE {ONCE}"
     )[0]
     workspace.connection.execute(
-        f"CREATE TABLE asked AS SELECT answer, {table.by} AS name, CAST({row} AS INTEGER) AS row, time "
-        f"FROM {VIEW} WHERE {ONCE} AND {table.by} IS NOT NULL AND NOT {several}"
+        f"CREATE TABLE asked AS SELECT answer, {hashing.of(table.by)} AS name, CAST({row} AS INTEGER) AS row, time "
+        f"FROM {VIEW} WHERE {ONCE} AND {table.by} IS NOT NULL AND NOT {several}",
+        hashing.pads,
     )
     left_out = {"no_key": no_key, "rows": several_rows}
     repeated = workspace.fetch("SELECT count(*) FROM again")[0][0]

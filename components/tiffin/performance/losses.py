@@ -15,7 +15,7 @@ Source: the documentation of NannyML, "How DLE works". The models are trained wh
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -158,8 +158,19 @@ def estimate_losses(
         labelled: Whether only answers with a label count, as to compare with these. Defaults to False.
         fixed: Whether the intervals are for the labels of these very rows. Defaults to False.
     """
+    return add_losses(model, _batches(path, list(model.columns), since, until, labelled=labelled), fixed=fixed)
+
+
+def add_losses(model: LossModel, batches: Iterable[pa.RecordBatch], *, fixed: bool = False) -> Estimate:
+    """Return the expected metrics of a regression on batches of answers, which have the columns that the model needs.
+
+    Args:
+        model: What the losses are expected to be.
+        batches: The answers.
+        fixed: Whether the intervals are for the labels of these very rows. Defaults to False.
+    """
     rows, sums, squares = 0, np.zeros(2), np.zeros(2)
-    for batch in _batches(path, list(model.columns), since, until, labelled=labelled):
+    for batch in batches:
         found = model.predict(batch)
         rows += len(found)
         sums += found.sum(axis=0)

@@ -4,6 +4,7 @@ Of the window as a whole, of each period (all of the same length, in UTC), and o
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -98,9 +99,36 @@ def measure_periods(
         yield Period(_moment(max(begin, first)), _moment(last), int(wanted.sum()), measured, is_whole)
 
 
+@dataclass(frozen=True)
+class MeasuredSlice:
+    """The metrics of a slice of the rows with labels.
+
+    Attributes:
+        columns: Column, or pair of columns, that the rows were divided by.
+        value: What the rows of the slice have in common, such as `city = Oslo`.
+        measured: The metrics.
+        counts: Number of rows of each class; None for regression.
+    """
+
+    columns: tuple[str, ...]
+    value: str
+    measured: Measurement
+    counts: tuple[int, ...] | None
+
+    @property
+    def slice(self) -> Slice:
+        """The slice as an evaluation has it."""
+        own = self.measured
+        return Slice(self.columns, self.value, own.rows, own.metrics, own.intervals)
+
+
 def measure_slices(
-    rows: Rows, by: Sequence[Sequence[str]], seed: str, min_rows: int = SLICE_ROWS
-) -> tuple[tuple[Slice, ...], tuple[Note, ...]]:
+    rows: Rows,
+    by: Sequence[Sequence[str]],
+    seed: str,
+    min_rows: int = SLICE_ROWS,
+    rounds: int = bootstrap.ROUNDS,
+) -> tuple[tuple[MeasuredSlice, ...], tuple[Note, ...]]:
     """Return the metrics of slices of the rows with labels, and notes on groups that are left out.
 
     Args:
@@ -108,14 +136,19 @@ def measure_slices(
         by: Columns, or pairs of columns, that divide the rows; each is among the rows' codes, or has too many values.
         seed: Name that the intervals depend on.
         min_rows: Fewest rows with a label of a slice. Defaults to 100.
+        rounds: Number of bootstrap samples. Defaults to 1,000.
     """
     chosen = rows.labelled
     outcomes, codes = rows.outcomes(), {name: code[chosen] for name, code in rows.codes.items()}
-    found: list[Slice] = []
+    found: list[MeasuredSlice] = []
     notes: list[Note] = []
     for columns in by:
         parts, left_out = slices.divide(columns, rows.cuts, codes, min_rows)
-        found += slices.measure(outcomes, columns, parts, seed)
+        for part in parts:
+            own = outcomes.of(part.positions)
+            counts = None if own.task == "regression" else tuple(own.counts.tolist())
+            measured = measure(own, seed, *columns, part.value, rounds=rounds)
+            found.append(MeasuredSlice(tuple(columns), part.value, measured, counts))
         notes += left_out
     return tuple(found), tuple(notes)
 

@@ -1,6 +1,6 @@
 """The answers of a window and their labels as arrays: of a binary model, 9 bytes of each, and 2 for each column of slices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +58,13 @@ class Rows:
         return Outcomes(self.task, self.classes, self.truth[chosen], self.answer[chosen])
 
 
-def read_rows(answers: Answers, joining: Joining, columns: Sequence[str] = (), reference: Sequence[Slice] = ()) -> Rows:
+def read_rows(
+    answers: Answers,
+    joining: Joining,
+    columns: Sequence[str] = (),
+    reference: Sequence[Slice] = (),
+    shown: Mapping[str, str] | None = None,
+) -> Rows:
     """Return the joined answers as arrays.
 
     Args:
@@ -67,11 +73,12 @@ def read_rows(answers: Answers, joining: Joining, columns: Sequence[str] = (), r
         columns: Inputs to cut into groups for slices; they are among the inputs of the answers. Defaults to none.
         reference: Slices of the evaluation. A column that it has slices of is cut in the same way, others as the evaluation
             would. Defaults to none.
+        shown: Input to its name in the names of groups, as the evaluation has it of a renamed column. Defaults to none.
 
     Raises:
         InputError: A column is not among the inputs, or its values are lists.
     """
-    cuts = _cut(answers, joining, columns, reference)
+    cuts = _cut(answers, joining, columns, reference, shown or {})
     number = {"binary": 2, "regression": 0}.get(answers.task, answers.width)
     rows, is_number = joining.answers, answers.task == "regression"
     seconds = np.empty(rows, np.int32)
@@ -98,8 +105,13 @@ def read_rows(answers: Answers, joining: Joining, columns: Sequence[str] = (), r
     return Rows(answers.task, number, answers.start, seconds, flat, truth, cuts, codes)
 
 
-def _cut(answers: Answers, joining: Joining, columns: Sequence[str], reference: Sequence[Slice]) -> dict[str, Cut]:
-    kinds = answers.inputs
+def check_columns(kinds: Mapping[str, str], columns: Sequence[str]) -> None:
+    """Raise an InputError unless columns of slices are among the inputs, and have one value.
+
+    Args:
+        kinds: Inputs to their kinds.
+        columns: The columns.
+    """
     for name in columns:
         if name not in kinds or is_list(kinds[name]):
             received = f"{kinds[name]}" if name in kinds else "none"
@@ -107,12 +119,20 @@ def _cut(answers: Answers, joining: Joining, columns: Sequence[str], reference: 
                 f"Columns of slices should be inputs with one value: {', '.join(kinds) or 'none was read'}. "
                 f"Received: '{name}', with {received}."
             )
-    found = {name: cut for name in columns if (cut := _cut_as(name, kinds[name], reference)) is not None}
+
+
+def _cut(
+    answers: Answers, joining: Joining, columns: Sequence[str], reference: Sequence[Slice], shown: Mapping[str, str]
+) -> dict[str, Cut]:
+    kinds = answers.inputs
+    check_columns(kinds, columns)
+    names = {name: shown.get(name, name) for name in columns}
+    found = {name: cut for name in columns if (cut := _cut_as(name, kinds[name], reference, names[name])) is not None}
     others = [_column(name, kinds[name]) for name in dict.fromkeys(columns) if name not in found]
     if others:
         with pq.ParquetFile(joining.path) as file:
             batches = file.iter_batches(BATCH_ROWS, columns=[column.name for column in others])
-            made = cut_batches(batches, others, joining.answers, {INPUT + name: name for name in columns})
+            made = cut_batches(batches, others, joining.answers, {INPUT + name: names[name] for name in columns})
         found |= {name.removeprefix(INPUT): cut for name, cut in made.items()}
     return {name: found[name] for name in dict.fromkeys(columns) if name in found}
 
@@ -123,23 +143,23 @@ def _column(name: str, kind: str) -> Column:
     return Column(INPUT + name, "INT" if kind in ("int64", "bool") else "FLOAT", "boolean" if kind == "bool" else None)
 
 
-def _cut_as(name: str, kind: str, reference: Sequence[Slice]) -> Cut | None:
+def _cut_as(column: str, kind: str, reference: Sequence[Slice], name: str) -> Cut | None:
     """Return the groups that the evaluation's slices of a column had; None without slices, or of dates."""
-    values = [one.value for one in reference if one.columns == (name,)]
+    values = [one.value for one in reference if one.columns == (column,)]
     single = [text.removeprefix(f"{name} = ") for text in values if text.startswith(f"{name} = ")]
     known = [text for text in single if text not in (OTHER, MISSING)]
     if kind == "string":
-        return cut_by_values(INPUT + name, name, sorted(known), lambda column: column) if known else None
+        return cut_by_values(INPUT + column, name, sorted(known), lambda texts: texts) if known else None
     try:
         edges = sorted({float(edge) for text in values for edge in _edges(text, name)})
         numbers = sorted({_number(text) for text in known})
     except ValueError:
         return None
     if edges:
-        return cut_at_edges(_column(name, kind), name, np.array(edges))
+        return cut_at_edges(_column(column, kind), name, np.array(edges))
     if numbers and set(known) <= {"false", "true"}:
-        return cut_by_values(INPUT + name, name, [0.0, 1.0], floats, ("false", "true"))
-    return cut_by_values(INPUT + name, name, numbers, floats) if numbers else None
+        return cut_by_values(INPUT + column, name, [0.0, 1.0], floats, ("false", "true"))
+    return cut_by_values(INPUT + column, name, numbers, floats) if numbers else None
 
 
 def _number(text: str) -> float:

@@ -144,8 +144,10 @@ def score_bins(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # Rounding must not move a score across 0.5, where the prediction changes.
     half = _BINS // 2
     bins = np.where(score >= 0.5, np.maximum(bins, half), np.minimum(bins, half - 1))
-    used, bins = np.unique(bins, return_inverse=True)
-    return bins, np.bincount(bins, score, len(used)) / np.bincount(bins, minlength=len(used))
+    counts = np.bincount(bins)
+    used = np.flatnonzero(counts)
+    bins = (np.cumsum(counts > 0) - 1)[bins]
+    return bins, np.bincount(bins, score, len(used)) / counts[used]
 
 
 def _multiclass(outcomes: Outcomes, rng: np.random.Generator, rounds: int) -> dict[str, np.ndarray]:

@@ -1,7 +1,6 @@
 """The sections about drift: how far inputs and outputs have moved, over time, and before and after."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import altair as alt
 
@@ -36,16 +35,22 @@ def describe_inputs(monitoring: Monitoring, name: str) -> list[Block]:
     blocks = _anomalies(monitoring)
     skew, drift = monitoring.skew, monitoring.drift
     if skew is not None:
-        blocks += describe_drift(skew, monitoring.points, name, "the training data")
+        blocks += describe_drift(skew, monitoring.points, name, "the training data", names=monitoring.names)
     if drift is not None:
-        blocks += describe_drift(drift, (), f"{name}-before", "the window before")
+        blocks += describe_drift(drift, (), f"{name}-before", "the window before", names=monitoring.names)
     elif monitoring.rows:
         blocks.append(Text("The window before has no rows to compare with."))
     if skew is None and monitoring.rows:
         blocks.insert(
             0, Text("The inputs are not compared with the training data: the reference has no statistics of it.")
         )
-    return blocks
+    renamed = [(old, new) for new, old in sorted(monitoring.names.items(), key=lambda pair: pair[1])]
+    return [
+        *blocks,
+        *listing(
+            ("in the data", "in the log"), renamed, title="Renamed columns", is_folded=len(renamed) > _MOST_LISTED
+        ),
+    ]
 
 
 def describe_outputs(monitoring: Monitoring, name: str) -> list[Block]:
@@ -66,13 +71,16 @@ def describe_comparison(drift: Drift, name: str, names: Mapping[str, str] | None
     """
     if not drift.columns:
         return [Text(drift.reason)] if drift.notes else []
-    names = names or {}
-    columns = tuple(replace(one, column=names.get(one.column, one.column)) for one in drift.columns)
-    return describe_drift(replace(drift, columns=columns), (), name, drift.baseline)
+    return describe_drift(drift, (), name, drift.baseline, names=names)
 
 
 def describe_drift(
-    drift: Drift, points: Sequence[Point], name: str, baseline: str, most: int = MOST_DRAWN
+    drift: Drift,
+    points: Sequence[Point],
+    name: str,
+    baseline: str,
+    most: int = MOST_DRAWN,
+    names: Mapping[str, str] | None = None,
 ) -> list[Block]:
     """Describe a comparison: its result, the columns that are drawn, and tables of all columns and of all distances.
 
@@ -82,22 +90,30 @@ def describe_drift(
         name: Start of the names of the charts.
         baseline: What the rows are compared with, in words.
         most: Largest number of columns that are drawn over time. Defaults to 24.
+        names: Column to its name in the data, of those that were renamed. Defaults to none.
     """
+    names = names or {}
     blocks: list[Block] = [
         Text(f"Compared with {baseline} ({drift.rows_before:,} rows; now {drift.rows:,}): {drift.reason}")
     ]
     shown = list(drift.columns[:most]) if points else [one for one in drift.columns if one.drifted][:_MOST_BEFORE]
-    charts = [chart for number, one in enumerate(shown) for chart in _charts(one, points, f"{name}-{number}", baseline)]
+    charts = [
+        chart
+        for number, one in enumerate(shown)
+        for chart in _charts(one, points, f"{name}-{number}", baseline, names.get(one.column, one.column))
+    ]
     if charts:
         blocks += [Text(_explain(baseline, len(drift.columns), len(shown), with_time=bool(points))), Charts(charts)]
     count = len(drift.columns)
     folded = count > _MOST_LISTED
     header = ("column", "outcome", "kind", "share of the attributions", "values before", "now", "missing before", "missing now",
               "reason")  # fmt: skip
-    cells = [_line(one) for one in drift.columns]
+    cells = [_line(one, names.get(one.column, one.column)) for one in drift.columns]
     title = f"Columns compared with {baseline}" if not folded else f"All {count:,} columns compared with {baseline}"
     blocks += listing(header, cells, "lllrrrrrl", title, folded)
-    found = [_distance(column.column, one) for column in drift.columns for one in column.distances]
+    found = [
+        _distance(names.get(column.column, column.column), one) for column in drift.columns for one in column.distances
+    ]
     header = (
         "column",
         "distance",
@@ -116,7 +132,11 @@ def describe_drift(
 
 
 def _anomalies(monitoring: Monitoring) -> list[Block]:
-    cells = [(one.column, f"{one.summary}. {one.description}", one.code) for one in monitoring.anomalies]
+    names = monitoring.names
+    cells = [
+        (names.get(one.column, one.column), f"{one.summary}. {one.description}", one.code)
+        for one in monitoring.anomalies
+    ]
     title = f"{len(cells):,} violations of the schema" if len(cells) > _MOST_LISTED else "Violations of the schema"
     found = listing(("column", "found", "code"), cells, title=title, is_folded=len(cells) > _MOST_LISTED)
     return found or ([Text("No violations of the schema.")] if monitoring.rows else [])
@@ -141,7 +161,7 @@ def _mark(one: ColumnDrift) -> Mark:
     return Mark("not judged", "muted") if one.reason else Mark("as before", "good")
 
 
-def _charts(one: ColumnDrift, points: Sequence[Point], name: str, baseline: str) -> list[Chart]:
+def _charts(one: ColumnDrift, points: Sequence[Point], name: str, baseline: str, title: str) -> list[Chart]:
     """Draw a column: its distance over time above its values before and now; nothing if there is neither."""
     judged = {distance.measure: distance for distance in one.distances}
     spans = [make_span(point.start, hours=point.hours) for point in points]
@@ -158,7 +178,7 @@ def _charts(one: ColumnDrift, points: Sequence[Point], name: str, baseline: str)
         drawn.append(draw(_before_after(one.bins, baseline), f"{name}-bins"))
     left = len(one.bins) - _MOST_BINS
     texts = [one.reason, f"{left} more values are not drawn" if left > 0 else ""]
-    return [Chart(one.column, "".join(drawn), "; ".join(filter(None, texts)), _mark(one))] if drawn else []
+    return [Chart(title, "".join(drawn), "; ".join(filter(None, texts)), _mark(one))] if drawn else []
 
 
 def _over_time(
@@ -197,9 +217,9 @@ def _most_different(bins: Sequence[Bin]) -> list[Bin]:
     return [bins[place] for place in sorted(kept)]
 
 
-def _line(one: ColumnDrift) -> tuple[Cell, ...]:
+def _line(one: ColumnDrift, name: str) -> tuple[Cell, ...]:
     return (
-        one.column, _mark(one), one.kind, "" if one.importance is None else format_share(one.importance),
+        name, _mark(one), one.kind, "" if one.importance is None else format_share(one.importance),
         f"{one.rows_before:,}", f"{one.rows:,}", format_share(one.missing_before), format_share(one.missing), one.reason,
     )  # fmt: skip
 

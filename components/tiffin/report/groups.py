@@ -24,7 +24,9 @@ def describe_slices(evaluation: Evaluation, name: str) -> list[Block]:
     return list_slices(evaluation.slices, main, evaluation.metrics.get(main), name)
 
 
-def list_slices(slices: Sequence[Slice], main: str, overall: float | None, name: str) -> list[Block]:
+def list_slices(
+    slices: Sequence[Slice], main: str, overall: float | None, name: str, before: Mapping[str, float] | None = None
+) -> list[Block]:
     """Return a chart of the worst slices and a table of all.
 
     Args:
@@ -32,15 +34,20 @@ def list_slices(slices: Sequence[Slice], main: str, overall: float | None, name:
         main: Metric that is drawn, of which lower is better.
         overall: Its value in all rows; None if it is undefined.
         name: Start of the names of the charts.
+        before: Slice to its value of the metric at training, which is drawn beside. Defaults to none.
     """
+    before = before or {}
     drawn = [one for one in slices if one.metrics.get(main) is not None]
     worst = sorted(drawn, key=lambda one: -(one.metrics[main] or 0))[:_MOST_DRAWN]
     blocks: list[Block] = [Text(f"The metrics of groups of rows, those with the largest {main} first.")]
     if worst:
         text = f"Points with 95 % intervals. The line is all rows: {metric(overall)}."
+        if before:
+            text += " Ticks are the values at training."
         if len(drawn) > len(worst):
             text += f" The {len(worst)} largest of {len(drawn):,} slices."
-        blocks.append(Charts([Chart(f"{main} by slice", draw(_points(worst, main, overall), f"{name}-slices"), text)]))
+        points = _points(worst, main, overall, before)
+        blocks.append(Charts([Chart(f"{main} by slice", draw(points, f"{name}-slices"), text)]))
     names = list(dict.fromkeys(metric_name for one in slices for metric_name in one.metrics))
     ordered = [
         *sorted(drawn, key=lambda one: -(one.metrics[main] or 0)),
@@ -51,7 +58,7 @@ def list_slices(slices: Sequence[Slice], main: str, overall: float | None, name:
     return blocks
 
 
-def _points(slices: Sequence[Slice], main: str, overall: float | None) -> alt.LayerChart:
+def _points(slices: Sequence[Slice], main: str, overall: float | None, before: Mapping[str, float]) -> alt.LayerChart:
     ends = [one.intervals.get(main) for one in slices]
     values = [one.metrics[main] for one in slices]
     names = labels([one.value for one in slices])
@@ -76,6 +83,12 @@ def _points(slices: Sequence[Slice], main: str, overall: float | None) -> alt.La
             color=FAINT, strokeDash=[4, 4], description=f"all rows: {metric(overall)}"
         )
         layers.append(line.encode(x=alt.X("all:Q")))
+    known = [(shown, before[one.value]) for shown, one in zip(names, slices, strict=True) if one.value in before]
+    if known:
+        texts = [f"{shown} at training: {metric(value)}" for shown, value in known]
+        ticks = rows(slice=[shown for shown, _ in known], value=[value for _, value in known], text=texts)
+        chart = alt.Chart(ticks).mark_tick(color=FAINT, thickness=2, size=14)
+        layers.append(chart.encode(x=alt.X("value:Q"), y=y, description=alt.Description("text:N")))
     return alt.layer(*layers)
 
 

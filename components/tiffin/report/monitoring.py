@@ -102,7 +102,13 @@ def _notes(one: Monitoring) -> list[Block]:
     noted: list[tuple[str, Note]] = [("", note) for note in one.notes]
     noted += [(about, note) for about, drift in comparisons if drift for note in drift.notes]
     cells = [
-        (about, note.text, note.column, "" if note.count is None else f"{note.count:,}", shortened(note.example))
+        (
+            about,
+            note.text,
+            one.names.get(note.column, note.column),
+            "" if note.count is None else f"{note.count:,}",
+            shortened(note.example),
+        )
         for about, note in noted
     ]
     return listing(("about", "what", "column", "count", "first example"), cells, "lllrl") or [Text("Nothing.")]

@@ -6,7 +6,7 @@ import altair as alt
 
 from tiffin.artifacts.measures import Interval
 from tiffin.artifacts.numbers import format_share
-from tiffin.artifacts.performance import BoundCheck, Compared, Hour, Labelled, Performance, Period
+from tiffin.artifacts.performance import BoundCheck, Compared, ComparedSlice, Hour, Labelled, Performance, Period
 from tiffin.report.data import listing, shortened
 from tiffin.report.drawing import SERIES, WIDTH, draw, rows
 from tiffin.report.drift import p_value
@@ -16,6 +16,8 @@ from tiffin.report.quality import interval, metric
 from tiffin.report.timeline import HEIGHT, Span, draw_bars, draw_level, draw_line, join, make_span, time_axis
 
 _MOST_BARS = 60
+# Rows of a table that is not folded.
+_MOST_SHOWN = 20
 _SOURCES = {
     "evaluation": "the calibration of the evaluation",
     "labels": "labels that have arrived",
@@ -64,7 +66,8 @@ def describe_performance(found: Performance | None, name: str) -> list[Block]:
     )  # fmt: skip
     if found.slices:
         overall = found.measured.metrics.get(found.metric) if found.measured else None
-        blocks += list_slices(found.slices, found.metric, overall, name)
+        blocks += list_slices(found.slices, found.metric, overall, name, _at_training(found))
+        blocks += _slices(found.compared_slices)
     blocks += _labels(found.labelled)
     blocks += _estimate(found)
     return blocks
@@ -96,7 +99,7 @@ def _metrics(found: Performance) -> list[Block]:
         values = measured.metrics if measured else {}
         estimates = [
             (name, *_value(estimated.metrics, estimated.intervals, name), metric(values[name]) if name in values else "",
-             _before(compared.get(name)))
+             metric(found.at_training.get(name)) if name in found.at_training else "")
             for name in _ordered(estimated.metrics, found.metric)
         ]  # fmt: skip
         source = _SOURCES.get(estimated.source, estimated.source)
@@ -105,6 +108,30 @@ def _metrics(found: Performance) -> list[Block]:
             ("metric", "estimated", "95 % interval", "with labels", "at training"), estimates, "lrlrr", title
         )
     return blocks or [Text("No metric could be measured or estimated.")]
+
+
+def _at_training(found: Performance) -> dict[str, float]:
+    """Return the slices to their value of the main metric at training."""
+    return {
+        part.slice: one.reference
+        for part in found.compared_slices
+        for one in part.compared
+        if one.metric == found.metric and one.reference is not None
+    }
+
+
+def _slices(found: Sequence[ComparedSlice]) -> list[Block]:
+    """Return the table of slices beside their values at training; the least likely losses first."""
+    pairs = [(part, one) for part in found for one in part.compared]
+    pairs.sort(key=lambda pair: 2.0 if pair[1].p_value is None else pair[1].p_value)
+    cells = [
+        (part.slice, f"{one.rows:,}", one.metric, metric(one.value), *_comparison(one))
+        for part, one in pairs
+    ]  # fmt: skip
+    header = (
+        "slice", "rows", "metric", "with labels", "at training", "difference", "95 % interval", "p-value", "outcome",
+    )  # fmt: skip
+    return listing(header, cells, "lrlrrrlrl", "Slices beside training", len(cells) > _MOST_SHOWN)
 
 
 def _ordered(metrics: Mapping[str, float | None], main: str) -> list[str]:

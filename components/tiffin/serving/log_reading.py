@@ -10,6 +10,7 @@ Memory is that of one row group, however long the window. A file in a bucket is 
 rows, and is on local disk only meanwhile.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,7 @@ from tiffin.serving import prediction_log
 from tiffin.serving.prediction_log import COLUMNS, LogFile
 
 _BATCH_ROWS = 16_384
+_MOST_THREADS = 4
 
 Code = Literal["UNREADABLE", "FOREIGN", "GONE"]
 
@@ -101,7 +103,9 @@ class Log:
 
         times = batch.column(batch.schema.get_field_index("time"))
         start, end = (pa.scalar(time, times.type) for time in (self.start, self.end))
-        return batch.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, end)))
+        inside = pc.and_(pc.greater_equal(times, start), pc.less(times, end))
+        # Most batches are: a filter would copy every column.
+        return batch if pc.sum(inside).as_py() == len(inside) else batch.filter(inside)
 
     def _unified(self, batch: Any, names: list[str]) -> Any:
         """Return a batch with exactly these columns, in their kinds of the whole log."""
@@ -164,6 +168,15 @@ def inspect(files: Iterable[LogFile], start: datetime, end: datetime) -> Log:
     log.files = tuple(readable)
     log.columns = {name: log.columns[name] for name in prediction_log.order(log.columns)}
     return log
+
+
+def count_threads() -> int:
+    """Return how many files of the log to read side by side: one for each core, and at most 4.
+
+    pyarrow and NumPy release Python's lock meanwhile. Each file takes the memory of a batch.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_THREADS)
 
 
 def _finding(file: LogFile, error: BaseException) -> Finding:

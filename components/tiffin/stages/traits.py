@@ -70,7 +70,7 @@ SERVING_ROOT = Service("serving root", settings=("TIFFIN_SERVING_ROOT",))
 RECORDED = Service("recorded requests", settings=("TIFFIN_LOG_ROOT",))
 # The database of labels, whose URL has a password.
 LABELS = Service("labels", credentials=("TIFFIN_LABELS_URL",))
-# The prediction log, for steps that write it, and the secret of hashed columns.
+# The prediction log, for steps that write it, and the secret of hashed columns, by which labels are joined too.
 PREDICTION_LOG = Service("prediction log", settings=("TIFFIN_LOG_ROOT",), credentials=("TIFFIN_LOG_KEY",))
 # The environment variables that tiffin.storage.s3 reads.
 S3 = Service(

@@ -1,6 +1,7 @@
 """Monitoring of a model in production: verdicts over a prediction log with and without changes."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +13,10 @@ from support.watched import NOON, draw, write_day, write_hour, write_watched_ref
 from tiffin.artifacts import documents
 from tiffin.artifacts.monitoring import Outcome, read_monitoring
 from tiffin.artifacts.schema import read_schema, write_schema
+from tiffin.artifacts.verdict import read_evaluation
 from tiffin.errors import InputError
+from tiffin.report.monitoring import describe_monitoring
+from tiffin.serving.recording import hash_text
 from tiffin.stages.monitor.monitoring import monitor
 from tiffin.stages.monitor.performance import Labels, make_labels
 
@@ -20,6 +24,13 @@ from tiffin.stages.monitor.performance import Labels, make_labels
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     return write_watched_reference(tmp_path_factory.mktemp("reference"))
+
+
+@pytest.fixture(scope="module")
+def renamed(tmp_path_factory):
+    """The reference of a model of which ingest renamed two columns."""
+    names = {"Distance (km)": "km", "City name": "city"}
+    return write_watched_reference(tmp_path_factory.mktemp("renamed"), renamed=names)
 
 
 @pytest.fixture
@@ -172,6 +183,52 @@ class TestVerdicts:
         assert found.drift.baseline == "split 'train' of the baseline" or found.drift.baseline == "the window before"
 
 
+class TestNames:
+    """People know the names in their data, the log has those of the model."""
+
+    def watch(self, reference, tmp_path, **options):
+        return monitor(
+            reference,
+            tmp_path / "out",
+            log_root=str(tmp_path / "log"),
+            **{"now": NOON - timedelta(minutes=1)} | options,
+        )
+
+    def test_findings_and_reasons(self, renamed, log, tmp_path):
+        write_day(log, km=0.5, new_city=0.3)
+        found = self.watch(renamed, tmp_path)
+        assert {("ANOMALY", "city"), ("DATA_DRIFT", "city"), ("DATA_DRIFT", "km")} <= set(codes(found))
+        texts = [one.text for one in found.findings if one.column in ("city", "km")]
+        assert all(text.startswith(("'Distance (km)'", "'City name'")) for text in texts)
+        assert found.names == {"km": "Distance (km)", "city": "City name"}
+        for text in (found.reason, found.skew.reason):
+            assert "'Distance (km)'" in text or "'City name'" in text
+            assert "'km'" not in text
+        page = describe_monitoring(found)
+        assert "<figcaption>Distance (km)" in page
+        assert "Renamed columns" in page
+
+    @pytest.mark.parametrize("name", ["city", "City name"])
+    def test_slices(self, renamed, log, tmp_path, name):
+        """Either name is taken, and the groups have the names of the evaluation, with which they are compared."""
+        write_labelled(log, tmp_path / "labels.csv", concept_in_bonn=0.4, seed=32)
+        found = self.watch(renamed, tmp_path, labels=Labels(str(tmp_path / "labels.csv"), slices=((name,),)))
+        assert sorted(part.slice for part in found.performance.compared_slices) == [
+            f"City name = {city}" for city in ("Bonn", "Oslo", "Rome")
+        ]
+        assert set(codes(found)) == {("WORSE_THAN_TRAINING", "city")}
+        assert "City name = Bonn" in found.reason
+
+    def test_inputs_that_are_not_recorded(self, renamed, log, tmp_path):
+        rng = np.random.default_rng(9)
+        for number in range(24):
+            rows = {name: one for name, one in draw(rng, 100).items() if name != "city"}
+            write_hour(log, NOON - timedelta(hours=24 - number), rows)
+        assert [(one.code, one.example) for one in self.watch(renamed, tmp_path).notes] == [
+            ("NOT_RECORDED", "City name")
+        ]
+
+
 class TestFiles:
     def test_each_file_is_counted_once(self, watch, log):
         write_day(log)
@@ -268,14 +325,14 @@ def test_the_same_log_gives_the_same_bytes(reference, tmp_path, log):
     assert first == second
 
 
-def write_labelled(log, path, hours=24, rows=100, unlabelled=0.0, end=NOON, seed=31, **changed):
+def write_labelled(log, path, hours=24, rows=100, unlabelled=0.0, end=NOON, seed=31, key=str, **changed):
     """Write a day of the log, and a CSV with the labels of its requests."""
     rng = np.random.default_rng(seed)
     lines = ["request_id,label"]
     for number in range(hours):
         start = end - timedelta(hours=hours - number)
         drawn = draw(rng, rows, **changed)
-        write_hour(log, start, drawn)
+        write_hour(log, start, drawn, key=key)
         keep = rng.random(rows) >= unlabelled
         lines += [f"{start:%d%H}-a-{place},{late}" for place, late in enumerate(drawn["late"]) if keep[place]]
     path.write_text("\n".join(lines) + "\n")
@@ -321,6 +378,26 @@ class TestPerformance:
         assert found.performance.diagnosis.code == "CONCEPT_DRIFT"
         assert "Train again" in found.action
 
+    def test_a_slice_decays_alone(self, watch, log, tmp_path):
+        """In Bonn, a fifth of the rows, two fifths of the relation are gone; the whole is within chance."""
+        write_labelled(log, tmp_path / "labels.csv", concept_in_bonn=0.4, seed=32)
+        found = watch(labels=Labels(str(tmp_path / "labels.csv"), slices=(("city",),)))
+        quality = found.performance
+        assert (found.verdict, set(codes(found))) == ("degraded", {("WORSE_THAN_TRAINING", "city")})
+        assert "city = Bonn" in found.reason
+        assert [one.code for one in quality.compared if one.level] == ["AS_AT_TRAINING"] * 2
+        worse = [
+            (part.slice, one.code) for part in quality.compared_slices for one in part.compared if one.code[0] == "W"
+        ]
+        assert set(worse) == {("city = Bonn", "WORSE_THAN_TRAINING")}
+        assert {one.level for part in quality.compared_slices for one in part.compared} == {0.01 / 8}
+
+    def test_slices_that_the_evaluation_does_not_have(self, watch, log, tmp_path):
+        write_labelled(log, tmp_path / "labels.csv")
+        found = watch(labels=Labels(str(tmp_path / "labels.csv"), slices=(("stops",),)))
+        [note] = [one for one in found.notes if one.code == "SLICE_WITHOUT_REFERENCE"]
+        assert (note.count, found.performance.compared_slices) == (len(found.performance.slices), ())
+
     def test_only_the_data_drifted(self, watch, log, tmp_path):
         write_labelled(log, tmp_path / "labels.csv", km=0.8)
         found = watch(labels=Labels(str(tmp_path / "labels.csv")))
@@ -329,12 +406,14 @@ class TestPerformance:
         assert quality.diagnosis.code != "CONCEPT_DRIFT"
         assert quality.estimated.metrics["auc"] == pytest.approx(quality.measured.metrics["auc"], abs=0.02)
 
-    def test_without_labels_the_quality_is_estimated(self, watch, log):
+    def test_without_labels_the_quality_is_estimated(self, watch, log, reference):
         write_day(log)
         quality = watch().performance
         assert (quality.labelled, quality.measured, quality.diagnosis) == (None, None, None)
         assert quality.estimated.source == "evaluation"
         assert quality.estimated.metrics["auc"] == pytest.approx(0.85, abs=0.05)
+        evaluation = read_evaluation(reference)
+        assert quality.at_training == {name: value for name, value in evaluation.metrics.items() if value is not None}
 
     def test_the_record_of_estimates(self, watch, log, tmp_path):
         """Labels come a day later: the estimate of the day before is measured against them."""
@@ -356,6 +435,29 @@ class TestPerformance:
             1,
             "nobody",
         )
+
+    @pytest.mark.parametrize(
+        ("key", "secret", "labelled", "code"),
+        [
+            (lambda one: hash_text(one, b"s"), "s", 2400, None),
+            (lambda one: hash_text(one, b"s"), "", 0, "KEYS_NO_SECRET"),
+            (lambda one: hash_text(one, b"s"), "other", 0, "KEYS_OTHER_SECRET"),
+            (lambda one: None, "s", 0, "KEYS_LEFT_OUT"),
+        ],
+    )
+    def test_keys_that_the_log_hashes_or_leaves_out(
+        self, watch, log, tmp_path, monkeypatch, key, secret, labelled, code
+    ):
+        monkeypatch.setenv("TIFFIN_LOG_KEY", secret)
+        write_labelled(log, tmp_path / "labels.csv", key=key)
+        text = (tmp_path / "labels.csv").read_text().replace("request_id", "key") + "unknown,1\n"
+        (tmp_path / "labels.csv").write_text(text)
+        found = watch(labels=Labels(str(tmp_path / "labels.csv")))
+        assert (found.verdict, found.performance.labelled.labelled) == ("healthy", labelled)
+        assert [one.code for one in found.findings if one.code.startswith("KEYS")] == ([code] if code else [])
+        assert found.performance.labelled.unknown == 2401 - labelled
+        shown = (tmp_path / "out" / "monitoring.json").read_text() + describe_monitoring(found)
+        assert not re.search(r"\d{4}-a-\d|unknown, ", shown)
 
     def test_slices_of_an_unknown_input(self, watch, log):
         write_day(log)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from tiffin.artifacts.examples import read_manifest
 from tiffin.artifacts.measures import Distribution
 from tiffin.artifacts.model import OUTPUTS, Task, Training, read_training
 from tiffin.artifacts.notes import Note
@@ -31,7 +32,7 @@ class Baseline:
         schema: Schema of the training data; None without one.
         evaluation: The evaluation; None without one.
         training: Record of the training; None without one.
-        logical: Input to what its integers stand for in the training data.
+        names: Input to its name in the data, of those that ingest renamed.
         notes: What the reference lacks.
     """
 
@@ -42,6 +43,7 @@ class Baseline:
     schema: schema_pb2.Schema | None = None
     evaluation: Evaluation | None = None
     training: Training | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
 
     @property
@@ -81,6 +83,7 @@ def read_baseline(artifact: str | Path) -> Baseline:
         schema=read_schema(artifact) if reference.has_schema else None,
         evaluation=evaluation,
         training=training,
+        names={new: old for old, new in read_manifest(artifact).renamed.items()} if reference.has_examples else {},
         notes=reference.notes,
     )
 

@@ -4,7 +4,6 @@ Inputs and outputs are those of answered requests of the version: not of copies,
 not of failed ones. Requests of all versions and routes are counted as traffic.
 """
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from tiffin.drift.profiles import Numbers, Profile, count_numbers
 from tiffin.drift.rows import add_profiles, count_rows
 from tiffin.errors import Conflict
 from tiffin.performance.answers import read_numbers
-from tiffin.serving.log_reading import Log, inspect
+from tiffin.serving.log_reading import Log, count_threads, inspect
 from tiffin.serving.prediction_log import INPUT, OUTPUT, UNNAMED_OUTPUT, LogFile, find_files
 from tiffin.stages.monitor.baseline import Baseline
 from tiffin.stages.monitor.hours import Hour, Store, pack, unpack
@@ -29,8 +28,6 @@ from tiffin.stages.monitor.windows import HOUR, Window
 
 _BATCH_ROWS = 1 << 17
 _ATTEMPTS = 5
-# Hours that are counted side by side: pyarrow and NumPy release Python's lock. Each takes the memory of a batch.
-_MOST_THREADS = 4
 _TRAFFIC = ("row", "version", "route", "code", "latency_seconds")
 # Latencies at a bound are in the bin below it.
 _BOUNDS = np.array(LATENCIES)
@@ -73,7 +70,7 @@ def count_log(store: Store, root: str, window: Window, baseline: Baseline, last:
         by_hour.setdefault(file.hour, []).append(file)
     hours, new, late, rows = [], 0, 0, 0
     starts = window.each_hour()
-    with ThreadPoolExecutor(_cores()) as threads:
+    with ThreadPoolExecutor(count_threads()) as threads:
         counted = list(threads.map(lambda start: _count_hour(store, start, by_hour.get(start, []), baseline), starts))
     for start, (hour, added, added_rows) in zip(starts, counted, strict=True):
         is_late = last is not None and start + HOUR <= last
@@ -81,11 +78,6 @@ def count_log(store: Store, root: str, window: Window, baseline: Baseline, last:
         if hour.files or hour.findings:
             hours.append(hour)
     return Counting(tuple(hours), new, late, rows)
-
-
-def _cores() -> int:
-    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(found, _MOST_THREADS)
 
 
 def _count_hour(store: Store, start: datetime, files: list[LogFile], baseline: Baseline) -> tuple[Hour, int, int]:
@@ -178,7 +170,7 @@ class _Part:
             self.skipped["signatures"] += int((wanted & ~named).sum())
             wanted &= named
         self.skipped = +self.skipped
-        rows = batch.filter(pa.array(wanted))
+        rows = batch if wanted.all() else batch.filter(pa.array(wanted))
         self.rows += rows.num_rows
         if rows.num_rows:
             self._add_rows(rows)
@@ -216,20 +208,28 @@ def _count_traffic(columns: dict[str, Any]) -> list[Traffic]:
     """Return the requests of a batch: those whose first row is in it."""
     first = np.asarray(pc.fill_null(pc.equal(columns["row"], 0), False))
     version = pc.fill_null(columns["version"], 0).to_numpy(zero_copy_only=False)
-    route, code = (pc.fill_null(columns[name], "").to_numpy(zero_copy_only=False) for name in ("route", "code"))
+    (routes, route), (codes, code) = (_encode(columns[name]) for name in ("route", "code"))
     seconds = pc.fill_null(columns["latency_seconds"], float("nan")).to_numpy(zero_copy_only=False)
     found = []
     for number in np.unique(version):
         of_version = version == number
-        for name in sorted(set(route[of_version].tolist())):
-            rows = of_version & (route == name)
+        for place, name in sorted(enumerate(routes), key=lambda pair: pair[1]):
+            rows = of_version & (route == place)
+            if not rows.any():
+                continue
             chosen = rows & first
-            codes = Counter(code[chosen].tolist())
+            counts = dict(zip(codes, np.bincount(code[chosen], minlength=len(codes)).tolist(), strict=True))
             known = seconds[chosen & np.isfinite(seconds)]
             bins = np.bincount(np.searchsorted(_BOUNDS, known, side="left"), minlength=len(LATENCIES) + 1)
-            errors = {key: count for key, count in sorted(codes.items()) if key != "OK"}
+            errors = {key: count for key, count in sorted(counts.items()) if count and key != "OK"}
             found.append(Traffic(int(number), name, int(chosen.sum()), int(rows.sum()), errors, tuple(bins.tolist())))
     return found
+
+
+def _encode(texts: pa.Array) -> tuple[list[str], np.ndarray]:
+    """Return the distinct texts, and the place of that of each row; a missing one is an empty text."""
+    encoded = pc.fill_null(texts, "").dictionary_encode()
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
 
 
 def _add_traffic(one: Traffic, other: Traffic) -> Traffic:

@@ -1,18 +1,19 @@
 """Findings about a model in production, and the verdict that follows from them."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tiffin.artifacts.anomalies import Anomaly
 from tiffin.artifacts.drift import Drift
 from tiffin.artifacts.monitoring import Finding, Traffic, Verdict, join_traffic, traffic_of
 from tiffin.artifacts.numbers import format_number, format_share
-from tiffin.artifacts.performance import Performance
+from tiffin.artifacts.performance import Compared, Keys, Labelled, Performance
 from tiffin.artifacts.verdict import Evaluation
 from tiffin.drift.chance import wilson
 from tiffin.performance.comparison import p_of_loss, reference_of, worse
 from tiffin.performance.ranked import LEVEL
 from tiffin.quality.definitions import HIGHER_IS_BETTER
+from tiffin.serving.recording import KEY_VARIABLE
 
 # Codes of findings, with what to do. The first one that was found decides what the verdict says.
 ACTIONS = {
@@ -31,7 +32,15 @@ ACTIONS = {
     "PREDICTION_DRIFT": "Look at the inputs that moved; labels would tell whether the answers are worse.",
 }
 _LISTED = 3
-# An estimate is worse if it differs by a tenth of the value at training, and by more than chance at the level of the other tests.
+_KEYS: Mapping[Keys, str] = {
+    "NO_SECRET": f"the prediction log has keys as hashes, and {KEY_VARIABLE}, the secret of the recorder, is not set in this "
+    "step. Set it, on Kubernetes by the secret tiffin-log-key, or join by request_id",
+    "OTHER_SECRET": f"the prediction log has keys as hashes, and none is that of a label with {KEY_VARIABLE} of this step. "
+    "Set the secret that the recorder has, or join by request_id",
+    "LEFT_OUT": "no answer has a key in the prediction log, which leaves keys out by its settings, or clients send none in the "
+    "header x-tiffin-key. Join by request_id, or see tiffin models record",
+}
+# An estimate is worse if it differs by a tenth of the value at training, and by more than chance at the level of the tests.
 _MARGIN_SHARE = 0.1
 
 
@@ -69,19 +78,26 @@ def judge_traffic(
     return found
 
 
-def judge_data(skew: Drift | None, anomalies: Sequence[Anomaly], importance: dict[str, bool]) -> list[Finding]:
+def judge_data(
+    skew: Drift | None,
+    anomalies: Sequence[Anomaly],
+    importance: Mapping[str, bool],
+    names: Mapping[str, str] | None = None,
+) -> list[Finding]:
     """Return the findings about the inputs.
 
     Args:
         skew: Drift of the inputs from the training data.
         anomalies: Violations of the schema.
         importance: Column to whether it contributes to the predictions.
+        names: Column to its name in the data, of those that were renamed. Defaults to none.
     """
+    names = names or {}
     found = [
         Finding(
             "ANOMALY",
             "drifted" if importance.get(one.column, True) else "info",
-            f"'{one.column}': {one.summary}",
+            f"'{names.get(one.column, one.column)}': {one.summary}",
             one.column,
         )
         for one in anomalies
@@ -91,7 +107,8 @@ def judge_data(skew: Drift | None, anomalies: Sequence[Anomaly], importance: dic
             how = column.reason if column.kind == "absent" else f"drifted: {column.reason}"
             share = "" if column.importance is None else f"; {format_share(column.importance)} of the attributions"
             severity = "drifted" if column.counts else "info"
-            found.append(Finding("DATA_DRIFT", severity, f"'{column.column}' {how}{share}", column.column))  # type: ignore[arg-type]
+            text = f"'{names.get(column.column, column.column)}' {how}{share}"
+            found.append(Finding("DATA_DRIFT", severity, text, column.column))  # type: ignore[arg-type]
     return found
 
 
@@ -113,15 +130,16 @@ def judge_performance(performance: Performance | None, evaluation: Evaluation | 
     """
     if performance is None:
         return []
-    found = []
+    found = _judge_keys(performance.labelled) if performance.labelled else []
     if performance.diagnosis and performance.diagnosis.code in ("CONCEPT_DRIFT", "DATA_DRIFT"):
         code = "CONCEPT_DRIFT" if performance.diagnosis.code == "CONCEPT_DRIFT" else "WORSE_BY_DATA_DRIFT"
         found.append(Finding(code, "degraded", performance.diagnosis.text))
     for one in worse(performance.compared):
-        text = (
-            f"{one.metric} is {_short(one.value)} in {one.rows:,} rows with labels; {_short(one.reference)} at training"
-        )
-        found.append(Finding("WORSE_THAN_TRAINING", "degraded", text))
+        found.append(Finding("WORSE_THAN_TRAINING", "degraded", _loss(one)))
+    for part in performance.compared_slices:
+        column = part.columns[0] if len(part.columns) == 1 else ""
+        for one in worse(part.compared):
+            found.append(Finding("WORSE_THAN_TRAINING", "degraded", _loss(one, f" of {part.slice}"), column))
     for bound in performance.bounds:
         if bound.code == "BEYOND_BOUND":
             where = f" of {bound.slice}" if bound.slice else ""
@@ -131,6 +149,19 @@ def judge_performance(performance: Performance | None, evaluation: Evaluation | 
             )
             found.append(Finding("BEYOND_BOUND", "degraded", text))
     return [*found, *_judge_estimate(performance, evaluation)]
+
+
+def _judge_keys(labelled: Labelled) -> list[Finding]:
+    """Return a finding if labels cannot be joined by key for the settings of the log, with what to do."""
+    if labelled.keys not in _KEYS:
+        return []
+    found = f"{labelled.unknown:,} of {labelled.labels:,} labels found no answer"
+    return [Finding(f"KEYS_{labelled.keys}", "info", f"{found}: {_KEYS[labelled.keys]}")]
+
+
+def _loss(one: Compared, where: str = "") -> str:
+    shown = f"{one.metric}{where} is {_short(one.value)} in {one.rows:,} rows with labels"
+    return f"{shown}; {_short(one.reference)} at training"
 
 
 def _judge_estimate(performance: Performance, evaluation: Evaluation | None) -> list[Finding]:

@@ -171,23 +171,19 @@ def _assess(
     log = f"the log of version {reference.version}"
     skew = predictions = drift = None
     if rows and known:
-        training = Sides("the training data", log, reference.data_version)
+        training = Sides("the training data", log, reference.data_version, baseline.names, "statistics", "rows")
         skew = compare(known, inputs, training, rules.skew, baseline.importance)
         if earlier:
             both = {name: one for name, one in earlier.items() if name in inputs}
-            drift = compare(
-                both,
-                {name: inputs[name] for name in both},
-                Sides("the window before", log),
-                rules.drift,
-                baseline.importance,
-            )
+            sides = Sides("the window before", log, "", baseline.names, "rows", "rows")
+            drift = compare(both, {name: inputs[name] for name in both}, sides, rules.drift, baseline.importance)
     if rows and baseline.outputs and outputs:
-        evaluation = Sides("the evaluation", log, reference.data_version)
+        evaluation = Sides("the evaluation", log, reference.data_version, {}, "rows", "rows")
         predictions = compare(baseline.outputs, outputs, evaluation, rules.skew)
     anomalies = check_inputs(inputs, rows, baseline.schema) if baseline.schema else ()
     findings = judge_traffic(traffic, reference.version, rules.max_error_share, rules.max_p99_seconds)
-    findings += judge_data(skew, anomalies, {one.column: one.counts for one in skew.columns} if skew else {})
+    importance = {one.column: one.counts for one in skew.columns} if skew else {}
+    findings += judge_data(skew, anomalies, importance, baseline.names)
     findings += judge_predictions(predictions)
     findings += judge_performance(performance, baseline.evaluation)
     has_data = bool(join_traffic(traffic_of(traffic, reference.version), reference.version).requests)
@@ -202,6 +198,7 @@ def _assess(
         drift=drift, predictions=predictions,
         points=make_points(counting.hours, span, reference.version, baseline.columns, baseline.outputs, shown),
         performance=performance, data_version=reference.data_version, tiffin_version=__version__, notes=tuple(notes),
+        names={name: baseline.names[name] for name in baseline.columns if name in baseline.names},
     )  # fmt: skip
 
 
@@ -248,7 +245,7 @@ def _recorded(inputs: dict[str, Profile], baseline: Baseline) -> tuple[dict[str,
                 "NOT_RECORDED",
                 "inputs are not in the prediction log, and not compared",
                 count=len(absent),
-                example=absent[0],
+                example=baseline.names.get(absent[0], absent[0]),
             )
         )
     if hashed:
@@ -257,7 +254,7 @@ def _recorded(inputs: dict[str, Profile], baseline: Baseline) -> tuple[dict[str,
                 "HASHED",
                 "inputs are in the prediction log as hashes, and not compared",
                 count=len(hashed),
-                example=hashed[0],
+                example=baseline.names.get(hashed[0], hashed[0]),
             )
         )
     return {name: one for name, one in inputs.items() if name not in hashed}, notes

@@ -1,34 +1,50 @@
 """How well a version answers: with labels that have arrived, and estimated without."""
 
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.artifacts.notes import Note
-from tiffin.artifacts.performance import Diagnosis, Estimate, Labelled, Measurement, Performance, Record
+from tiffin.artifacts.performance import (
+    Compared,
+    ComparedSlice,
+    Diagnosis,
+    Estimate,
+    Labelled,
+    Measurement,
+    Performance,
+    Record,
+)
+from tiffin.artifacts.verdict import Evaluation
 from tiffin.errors import Conflict, InputError, did_you_mean
 from tiffin.performance import label_queries
 from tiffin.performance.answers import Answers, load_answers
 from tiffin.performance.calibrated import find_map
-from tiffin.performance.comparison import check_bounds, compare, reference_of
+from tiffin.performance.comparison import check_bounds, reference_of
 from tiffin.performance.diagnosis import diagnose
 from tiffin.performance.estimation import estimate
 from tiffin.performance.joining import Joining, join
 from tiffin.performance.label_sources import LabelTable, read_labels
-from tiffin.performance.losses import estimate_losses, fit_losses, losses_of
+from tiffin.performance.losses import add_losses, estimate_losses, fit_losses, losses_of
 from tiffin.performance.measured import choose_length, measure, measure_classes, measure_periods, measure_slices
 from tiffin.performance.record import extend, make_entries, summarize
-from tiffin.performance.rows import Rows, read_rows
-from tiffin.performance.workspace import Workspace, open_workspace
+from tiffin.performance.rows import Rows, check_columns, read_rows
+from tiffin.performance.slice_comparison import compare_all
+from tiffin.performance.unlabelled import read_unlabelled
+from tiffin.performance.workspace import BATCH_ROWS, open_workspace
 from tiffin.quality.definitions import MAIN
-from tiffin.serving.log_reading import open_log
+from tiffin.serving.log_reading import Log, open_log
 from tiffin.serving.prediction_log import INPUT, is_list
+from tiffin.serving.recording import KEY_VARIABLE
 from tiffin.stages.monitor.baseline import Baseline
 from tiffin.stages.monitor.parameters import (
     check_clock_skew,
@@ -82,69 +98,99 @@ def assess(
         InputError: The labels cannot be read, or a slice is no input.
         StorageError: The log or the state cannot be read or written.
     """
-    reference = baseline.reference
+    reference, evaluation = baseline.reference, baseline.evaluation
+    log = open_log(root, reference.model, span.start, span.end)
+    labels = _with_final_names(labels, log, baseline.names)
+    cut = list(dict.fromkeys(name for columns in labels.slices for name in columns))
+    _check_slices(log, cut)
+    classes = max(2, len(baseline.classes))
+    if not labels.source:
+        alone = read_unlabelled(log, reference.version, baseline.task, classes=classes)
+        return _estimate(baseline, span, alone, place) if len(alone.seconds) else None, ()
+    wanted = list(cut)
+    if baseline.task == "regression":
+        wanted += [one for one in baseline.columns if not is_list(log.columns.get(INPUT + one, "list<"))]
     with open_workspace() as workspace:
-        log = open_log(root, reference.model, span.start, span.end)
-        wanted = [name for columns in labels.slices for name in columns]
-        for name in wanted if log.files else ():
-            if f"{INPUT}{name}" not in log.columns:
-                known = [one.removeprefix(INPUT) for one in log.columns if one.startswith(INPUT)]
-                raise InputError(
-                    f"slices should be inputs in the prediction log: {', '.join(known) or 'it has none'}. Received: '{name}'."
-                    f"{did_you_mean(name, known)}"
-                )
-        if baseline.task == "regression":
-            wanted += [one for one in baseline.columns if not is_list(log.columns.get(INPUT + one, "list<"))]
         answers = load_answers(
-            workspace, log, reference.version, baseline.task, classes=max(2, len(baseline.classes)),
-            inputs=list(dict.fromkeys(wanted)),
-        )  # fmt: skip
+            workspace, log, reference.version, baseline.task, classes=classes, inputs=list(dict.fromkeys(wanted))
+        )
         if not answers.rows:
             return None, ()
-        table = (
-            read_labels(workspace, labels.source, dict(labels.columns), url_variable=labels.url_variable)
-            if labels.source
-            else None
-        )
+        table = read_labels(workspace, labels.source, dict(labels.columns), url_variable=labels.url_variable)
         joining = join(
             workspace, answers, table, classes=baseline.classes, corrections=labels.corrections,  # type: ignore[arg-type]
-            tolerance=labels.tolerance, clock_skew=labels.clock_skew,
+            tolerance=labels.tolerance, clock_skew=labels.clock_skew, secret=os.environ.get(KEY_VARIABLE, "").encode(),
         )  # fmt: skip
-        evaluation = baseline.evaluation
-        cut = [name for columns in labels.slices for name in columns]
-        rows = read_rows(answers, joining, list(dict.fromkeys(cut)), evaluation.slices if evaluation else ())
-        found, notes = _measure(workspace, baseline, span, labels, answers, joining, rows, table, place)
+        rows = read_rows(answers, joining, cut, evaluation.slices if evaluation else (), baseline.names)
+        found, notes = _measure(baseline, span, labels, answers, joining, rows, table, place)
         return found, (*notes, *_tell_labels(table))
 
 
+def _with_final_names(labels: Labels, log: Log, names: Mapping[str, str]) -> Labels:
+    """Return labels with the inputs of the log as columns of slices, which may also have their names in the data."""
+    final = {old: new for new, old in names.items() if INPUT + old not in log.columns}
+    return replace(labels, slices=tuple(tuple(final.get(name, name) for name in columns) for columns in labels.slices))
+
+
+def _check_slices(log: Log, columns: Sequence[str]) -> None:
+    """Raise an InputError unless the columns of slices are inputs of the log with one value; one without files has any."""
+    known = {name.removeprefix(INPUT): kind for name, kind in log.columns.items() if name.startswith(INPUT)}
+    for name in columns if log.files else ():
+        if name not in known:
+            raise InputError(
+                f"slices should be inputs in the prediction log: {', '.join(known) or 'it has none'}. Received: '{name}'."
+                f"{did_you_mean(name, known)}"
+            )
+    check_columns(known, columns if log.files else ())
+
+
+def _estimate(baseline: Baseline, span: Window, rows: Rows, place: str) -> Performance:
+    """Return how well the answers are estimated to be, and extend the record of estimates."""
+    reference, estimator = baseline.reference, _Estimator(baseline, rows)
+    record = _extend_record(place, reference.model, reference.version, span, rows, estimator)
+    return Performance(
+        MAIN[baseline.task], in_utc(span.start), in_utc(span.end), None, None, (), (), (), (), estimator.all(), None,
+        summarize(record, reference.version), at_training=_at_training(baseline.evaluation),
+    )  # fmt: skip
+
+
+def _at_training(evaluation: Evaluation | None) -> dict[str, float]:
+    known = reference_of(evaluation).metrics if evaluation else {}
+    return {name: value for name, value in known.items() if value is not None}
+
+
 def _measure(
-    workspace: Workspace,
     baseline: Baseline,
     span: Window,
     labels: Labels,
     answers: Answers,
     joining: Joining,
     rows: Rows,
-    table: LabelTable | None,
+    table: LabelTable,
     place: str,
 ) -> tuple[Performance, tuple[Note, ...]]:
     reference, evaluation = baseline.reference, baseline.evaluation
     metric, seed = MAIN[baseline.task], f"{reference.model} {reference.version}"
     outcomes = rows.outcomes()
-    measured = measure(outcomes, seed, in_utc(span.start)) if table and outcomes.rows else None
+    measured = measure(outcomes, seed, in_utc(span.start)) if outcomes.rows else None
     end = int(span.end.timestamp() * 1_000_000)
     periods = tuple(measure_periods(rows, choose_length(rows), seed, end=end, rounds=200)) if measured else ()
-    slices, notes = measure_slices(rows, labels.slices, seed) if measured and labels.slices else ((), ())
+    parts, notes = measure_slices(rows, labels.slices, seed) if measured and labels.slices else ((), ())
     known = reference_of(evaluation) if evaluation else None
     counts = (
         np.bincount(outcomes.truth.astype(int), minlength=2).tolist()
         if baseline.task != "regression" and measured
         else None
     )
-    compared = compare(measured, known, counts=counts) if measured and known else ()
+    compared: tuple[Compared, ...] = ()
+    of_slices: tuple[ComparedSlice, ...] = ()
+    if measured and known and evaluation:
+        compared, of_slices, told = compare_all(measured, known, parts, evaluation.slices or (), counts=counts)
+        notes += told
+    slices = tuple(one.slice for one in parts)
     recalls = measure_classes(outcomes, baseline.classes, seed) if measured and baseline.classes else ()
     bounds = check_bounds(evaluation.checks, measured, slices, recalls) if measured and evaluation else ()
-    estimator = _Estimator(baseline, answers, joining, rows)
+    estimator = _Estimator(baseline, rows, joining.path, answers.inputs)
     estimated = estimator.all()
     diagnosis: Diagnosis | None = None
     record = _extend_record(place, reference.model, reference.version, span, rows, estimator)
@@ -154,7 +200,7 @@ def _measure(
         diagnosis = diagnose(metric, measured, known, estimator.labelled(), estimate_error=own)
     found = Performance(
         metric, in_utc(span.start), in_utc(span.end), _describe(answers, joining, table), measured, periods, slices, compared,
-        bounds, estimated, diagnosis, history,
+        bounds, estimated, diagnosis, history, of_slices, _at_training(evaluation),
     )  # fmt: skip
     return found, notes
 
@@ -166,9 +212,11 @@ class _Estimator:
     labels has changed. Losses of a regression are estimated from labels for the answers that do not have one yet.
     """
 
-    def __init__(self, baseline: Baseline, answers: Answers, joining: Joining, rows: Rows) -> None:
+    def __init__(
+        self, baseline: Baseline, rows: Rows, path: Path | None = None, inputs: Mapping[str, str] | None = None
+    ) -> None:
         evaluation = baseline.evaluation
-        self._rows, self._path, self._inputs = rows, joining.path, answers.inputs
+        self._rows, self._path, self._inputs = rows, path, inputs or {}
         self._seed = f"{baseline.reference.model} {baseline.reference.version}"
         curve = evaluation.calibration if evaluation else None
         self._map = find_map(curve) if baseline.task != "regression" else None
@@ -179,23 +227,32 @@ class _Estimator:
         """Return the estimate of all answers."""
         if self._map is not None:
             return estimate(self._rows.answer, self._map, self._seed)
-        losses = fit_losses(self._path, self._inputs) or self._losses
-        return estimate_losses(losses, self._path) if losses else None
+        fitted = fit_losses(self._path, self._inputs) if self._path else None
+        return estimate_losses(fitted, self._path) if fitted and self._path else self._of_losses()
 
     def labelled(self) -> Estimate | None:
         """Return the estimate of the answers that have a label, for their very labels."""
         if self._map is not None:
             return estimate(self._rows.answer[self._rows.labelled], self._map, self._seed, fixed=True)
-        return estimate_losses(self._losses, self._path, labelled=True, fixed=True) if self._losses else None
+        return self._of_losses(self._rows.labelled, fixed=True)
 
     def between(self, start: int, end: int) -> Estimate | None:
         """Return the estimate of the answers from one time to another, in seconds since 1970."""
-        if self._map is None:
-            since, until = start * 1_000_000, end * 1_000_000
-            return estimate_losses(self._losses, self._path, since=since, until=until) if self._losses else None
         seconds = self._rows.seconds + self._rows.start // 1_000_000
-        chosen = self._rows.answer[(seconds >= start) & (seconds < end)]
+        wanted = (seconds >= start) & (seconds < end)
+        if self._map is None:
+            return self._of_losses(wanted)
+        chosen = self._rows.answer[wanted]
         return estimate(chosen, self._map, self._seed, start, rounds=200) if len(chosen) else None
+
+    def _of_losses(self, wanted: np.ndarray | None = None, *, fixed: bool = False) -> Estimate | None:
+        """Return the estimate of a regression by the losses of its evaluation."""
+        answer = self._rows.answer if wanted is None else self._rows.answer[wanted]
+        batches = (
+            pa.record_batch([pa.array(answer[start : start + BATCH_ROWS])], ["score_0"])
+            for start in range(0, len(answer), BATCH_ROWS)
+        )
+        return add_losses(self._losses, batches, fixed=fixed) if self._losses else None
 
 
 def _extend_record(place: str, model: str, version: int, span: Window, rows: Rows, estimator: _Estimator) -> Record:
@@ -233,9 +290,7 @@ def _days(span: Window) -> list[datetime]:
     return days
 
 
-def _describe(answers: Answers, joining: Joining, table: LabelTable | None) -> Labelled | None:
-    if table is None:
-        return None
+def _describe(answers: Answers, joining: Joining, table: LabelTable) -> Labelled:
     return Labelled(
         by=joining.by, corrections=joining.corrections, labels=joining.labels, answers=joining.answers,
         labelled=joining.labelled, repeated=joining.repeated, corrected=joining.corrected,
@@ -244,13 +299,11 @@ def _describe(answers: Answers, joining: Joining, table: LabelTable | None) -> L
         skipped={**table.skipped, "outside": joining.outside, "without_time": joining.without_time, "invalid": joining.invalid},
         left_out={**answers.left_out, **joining.left_out, "repeated": joining.repeated_answers},
         median_delay_seconds=joining.median_delay_seconds, late_delay_seconds=joining.late_delay_seconds,
-        hours=joining.hours,
+        hours=joining.hours, keys=joining.keys,
     )  # fmt: skip
 
 
-def _tell_labels(table: LabelTable | None) -> tuple[Note, ...]:
-    if table is None:
-        return ()
+def _tell_labels(table: LabelTable) -> tuple[Note, ...]:
     notes = [
         Note(f"LABELS_{one.code}", f"labels were left out: {one.text}", example=one.origin) for one in table.findings
     ]

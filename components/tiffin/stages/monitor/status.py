@@ -44,15 +44,15 @@ def _next(before: Status | None, found: Monitoring, made: datetime) -> Status:
     is_same = before is not None and (before.version, before.verdict) == (found.version, found.verdict)
     together = join_traffic(traffic_of(found.traffic, found.version), found.version)
     quality = found.performance
-    compared = next((one for one in quality.compared if one.metric == quality.metric), None) if quality else None
+    columns = found.skew.columns if found.skew else ()
     looks = (*(before.looks if before else ()), Look(end, found.version, found.verdict))[-LOOKS:]
     return Status(
         found.model, found.version, found.verdict, before.since if before and is_same else end, found.start, end, in_utc(made),
         found.reason, found.action, together.requests, together.failed, together.quantile(0.99),
-        found.rows, tuple(one.column for one in (found.skew.columns if found.skew else ()) if one.drifted and one.counts),
+        found.rows, tuple(found.names.get(one.column, one.column) for one in columns if one.drifted and one.counts),
         quality.metric if quality else "",
         quality.measured.metrics.get(quality.metric) if quality and quality.measured else None,
-        compared.reference if compared else None,
+        quality.at_training.get(quality.metric) if quality else None,
         quality.estimated.metrics.get(quality.metric) if quality and quality.estimated else None,
         quality.measured.rows if quality and quality.measured else 0, looks,
     )  # fmt: skip

@@ -11,14 +11,14 @@ from tiffin.stages.monitor.parameters import (
     check_tolerance_hours,
 )
 from tiffin.stages.monitor.windows import check_performance_window, check_window
-from tiffin.stages.traits import LABELS, RECORDED, S3, Location, Traits, label_path
+from tiffin.stages.traits import LABELS, PREDICTION_LOG, RECORDED, S3, Location, Traits, label_path
 
 COMPONENTS = {
     "monitor_model": Traits(
         "data",
         imports=("tiffin.validation.tfdv",),
         late_imports=("tiffin.stages.monitor.monitoring", "tiffin.report.monitoring"),
-        needs=(RECORDED, LABELS, S3),
+        needs=(RECORDED, PREDICTION_LOG, LABELS, S3),
         locations={
             "labels": Location("pass a gs:// or s3:// URI", label_path),
             "log_root": Location("pass a gs:// or s3:// URI"),
