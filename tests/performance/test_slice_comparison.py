@@ -8,6 +8,7 @@ from tiffin.artifacts.measures import Interval, Slice
 from tiffin.artifacts.performance import Measurement
 from tiffin.performance.comparison import Reference, worse
 from tiffin.performance.measured import MeasuredSlice, measure, measure_slices
+from tiffin.performance.ranked import LEVEL
 from tiffin.performance.rows import Rows
 from tiffin.performance.slice_comparison import compare_all
 from tiffin.quality.cuts import Cut
@@ -35,7 +36,7 @@ class TestByHand:
     def test_no_slices(self):
         whole, found, notes = compare_all(NOW, TRAINING, (), ())
 
-        assert ({one.level for one in whole if one.level}, found, notes) == ({0.005}, (), ())
+        assert ({one.level for one in whole if one.level}, found, notes) == ({LEVEL / 2}, (), ())
 
     def test_level_is_divided_by_all_that_is_compared(self):
         """Two metrics of the whole, and the log loss of two slices; the AUC has no interval at training."""
@@ -74,7 +75,7 @@ class TestByHand:
     def test_what_cannot_be_compared_takes_no_level(self, part):
         whole, found, _ = compare_all(NOW, TRAINING, [part], [before("city = Oslo")])
 
-        assert {one.level for one in whole if one.level} == {0.005}
+        assert {one.level for one in whole if one.level} == {LEVEL / 2}
         assert worse(found[0].compared) == ()
 
     def test_auc_of_few_rows_of_a_class(self):

@@ -15,6 +15,7 @@ from tiffin.artifacts.monitoring import Outcome, read_monitoring
 from tiffin.artifacts.schema import read_schema, write_schema
 from tiffin.artifacts.verdict import read_evaluation
 from tiffin.errors import InputError
+from tiffin.performance.ranked import LEVEL
 from tiffin.report.monitoring import describe_monitoring
 from tiffin.serving.recording import hash_text
 from tiffin.stages.monitor.monitoring import monitor
@@ -390,7 +391,7 @@ class TestPerformance:
             (part.slice, one.code) for part in quality.compared_slices for one in part.compared if one.code[0] == "W"
         ]
         assert set(worse) == {("city = Bonn", "WORSE_THAN_TRAINING")}
-        assert {one.level for part in quality.compared_slices for one in part.compared} == {0.01 / 8}
+        assert {one.level for part in quality.compared_slices for one in part.compared} == {LEVEL / 8}
 
     def test_slices_that_the_evaluation_does_not_have(self, watch, log, tmp_path):
         write_labelled(log, tmp_path / "labels.csv")
