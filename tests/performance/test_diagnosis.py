@@ -16,7 +16,7 @@ from tiffin.performance.measured import measure
 from tiffin.quality import calibration
 
 
-def told(reference, estimated, realised, error=0.005, metric="auc", rows=1000, **options):
+def told(reference, estimated, realised, error=0.0045, metric="auc", rows=1000, **options):
     """Return the diagnosis of values with the same error."""
     known = Reference("binary", 1000, {metric: reference}, {metric: error})
     guess = None if estimated is None else Estimate(rows, {metric: estimated}, {}, {metric: error}, "evaluation", True)
@@ -77,7 +77,7 @@ def test_rows_that_would_decide():
     known = Reference("binary", 1000, {"auc": 0.85}, {"auc": 0.0})
     found = diagnose("auc", Measurement(1000, {"auc": 0.85}, {}, {"auc": 0.02}), known, None)
 
-    factor = norm.isf(0.005) + norm.ppf(0.95)
+    factor = norm.isf(0.0025) + norm.ppf(0.95)
     assert (found.code, found.rows_needed) == ("UNDECIDED", math.ceil(1000 * (0.02 * factor / 0.03) ** 2))
     assert f"{found.rows_needed:,}" in found.text
 
@@ -117,7 +117,7 @@ def simulate(trainings, seed, rounds, rows=4000, **drift):
 
 
 def test_nothing_drifts(trainings):
-    assert simulate(trainings, 1, 40, rows=5000).get("NO_DECAY", 0) >= 0.9
+    assert simulate(trainings, 1, 40, rows=6000).get("NO_DECAY", 0) >= 0.9
 
 
 def test_only_data_drifts(trainings):

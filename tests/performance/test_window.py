@@ -25,7 +25,7 @@ from tiffin.quality import calibration
 from tiffin.quality.cuts import OTHER
 from tiffin.serving.log_reading import open_log
 
-ROWS, HOURS = 6000, 12
+ROWS, HOURS = 8400, 12
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_window(tmp_path, evaluation, drift, code, is_worse, bound):
     guess = estimate(outcomes.answer, known, "taxi", fixed=True)
 
     assert (joining.coverage, joining.unknown) == (0.75, 0)
-    assert [one.labelled for one in joining.hours] == [500] * 9 + [0] * 3
+    assert [one.labelled for one in joining.hours] == [700] * 9 + [0] * 3
     assert bool(worse(compared)) is is_worse
     assert [one.code for one in check_bounds(evaluation.checks, measured)] == [bound]
     assert [one.value for one in slices] == [f"city = {name}" for name in ("Oslo", OTHER)]

@@ -86,7 +86,7 @@ def compare(
         measured: Metrics of rows with labels.
         reference: Metrics at training.
         watched: Metrics that decide. Defaults to the main metric, and `auc`, `accuracy` or `mae`.
-        level: Probability of a false alarm among the watched metrics, above 0 and below 0.5. Defaults to 0.005.
+        level: Probability of a false alarm among the watched metrics, above 0 and below 0.5. Defaults to 0.0025.
         counts: Number of rows of each class: the AUC needs 10 of both. Defaults to enough of them.
 
     Raises:

@@ -52,7 +52,7 @@ def diagnose(
         realised: Metrics of rows with labels.
         reference: Metrics at training.
         estimated: Estimate for the same rows, `fixed`, with a calibration from before them; None if there is none.
-        level: Probability of a false alarm of each test. Defaults to 0.005.
+        level: Probability of a false alarm of each test. Defaults to 0.0025.
         power: Probability to find a loss of the margin. Defaults to 0.95.
         margin: Loss that matters. Defaults to 0.03, of losses without an upper bound to a tenth of the value at training.
         estimate_error: Mean absolute error of the estimates by their record. Defaults to 0.005, see above.

@@ -20,8 +20,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import norm, rankdata
 
-# Probability of a false alarm of a look. In a week of daily looks, 5 of 200 simulated ones have an alarm.
-LEVEL = 0.005
+# Probability of a false alarm of a look, of the comparison with training and of each test of the diagnosis: in a week of daily
+# looks, at most 3.5 % of both together.
+LEVEL = 0.0025
 _MOST_ROWS = 1 << 40
 
 
@@ -63,7 +64,7 @@ def rows_for_auc(
         auc: AUC at training.
         loss: Loss to find, above 0 and below the AUC.
         share: Share of positive rows, above 0 and below 1.
-        level: Probability of a false alarm. Defaults to 0.005.
+        level: Probability of a false alarm. Defaults to 0.0025.
         power: Probability to find the loss. Defaults to 0.95.
         reference_error: Standard error of the AUC at training. Defaults to 0.
     """
@@ -90,7 +91,7 @@ def rows_for_loss(
         error: Standard error of the metric on `rows` rows.
         rows: Number of these rows.
         loss: Loss to find, above 0, in units of the metric.
-        level: Probability of a false alarm. Defaults to 0.005.
+        level: Probability of a false alarm. Defaults to 0.0025.
         power: Probability to find the loss. Defaults to 0.95.
         reference_error: Standard error of the value at training. Defaults to 0.
     """

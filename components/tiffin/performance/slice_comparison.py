@@ -37,7 +37,7 @@ def compare_all(
         slices: Metrics of slices of these rows.
         before: Slices of the evaluation.
         counts: Number of rows of each class in all rows: the AUC needs 10 of both. Defaults to enough of them.
-        level: Probability of a false alarm among everything that is watched, above 0 and below 0.5. Defaults to 0.005.
+        level: Probability of a false alarm among everything that is watched, above 0 and below 0.5. Defaults to 0.0025.
 
     Returns:
         The metrics of the whole; the watched metrics of each slice with a counterpart; and a note about the others.
