@@ -191,8 +191,13 @@ def read_manifest(artifact: str | Path) -> Manifest:
     return documents.read(Path(artifact) / MANIFEST, Manifest)
 
 
-def shard_uris(artifact: str | Path, split: str) -> list[str]:
+def shard_uris(artifact: str | Path, split: str, name: str = "split") -> list[str]:
     """Return the locations of a split's Parquet shards.
+
+    Args:
+        artifact: Folder of the examples artifact.
+        split: Name of the split.
+        name: Name of the parameter in the error. Defaults to `split`.
 
     Raises:
         InputError: The split does not exist.
@@ -200,7 +205,7 @@ def shard_uris(artifact: str | Path, split: str) -> list[str]:
     splits = read_manifest(artifact).splits
     if split not in splits:
         raise InputError(
-            f"split should be one of {', '.join(sorted(splits))}. Received: split='{split}'. "
+            f"{name} should be one of {', '.join(sorted(splits))}. Received: {name}='{split}'. "
             "Choose one of these, or ingest with other splits."
         )
     for shard in splits[split].shards:

@@ -92,9 +92,14 @@ def find_statistics(run_uri: str) -> dict[str, statistics_pb2.DatasetFeatureStat
 
 
 def find_split(
-    statistics: statistics_pb2.DatasetFeatureStatisticsList, split: str
+    statistics: statistics_pb2.DatasetFeatureStatisticsList, split: str, name: str = "split"
 ) -> statistics_pb2.DatasetFeatureStatistics:
     """Return the statistics of one split.
+
+    Args:
+        statistics: The statistics.
+        split: Name of the split.
+        name: Name of the parameter in the error. Defaults to `split`.
 
     Raises:
         InputError: The split does not exist.
@@ -102,7 +107,7 @@ def find_split(
     names = [dataset.name for dataset in statistics.datasets]
     if split not in names:
         raise InputError(
-            f"split should be one of {', '.join(names)}. Received: split='{split}'.{did_you_mean(split, names)}"
+            f"{name} should be one of {', '.join(names)}. Received: {name}='{split}'.{did_you_mean(split, names)}"
         )
     return statistics.datasets[names.index(split)]
 

@@ -176,14 +176,14 @@ class TestWrongInput:
 
     def test_unknown_split(self, statistics, compared):
         now = statistics(NOW, "now")
-        with pytest.raises(InputError, match="split='tran'"):
+        with pytest.raises(InputError, match="baseline_split='tran'"):
             compared(now, Baseline(str(now), split="tran"))
 
     def test_unknown_split_of_rows(self, rows, compared):
         now = rows(NOW, "now")
-        with pytest.raises(InputError, match="split='tran'"):
+        with pytest.raises(InputError, match=" split='tran'"):
             compared("", Baseline(examples=str(now)), examples=now, split="tran")
-        with pytest.raises(InputError, match="split='tran'"):
+        with pytest.raises(InputError, match="baseline_split='tran'"):
             compared("", Baseline(examples=str(now), split="tran"), examples=now)
 
     def test_nothing_is_written_without_a_comparison(self, statistics, compared, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tiffin.artifacts.drift import Drift, write_drift
-from tiffin.artifacts.examples import read_manifest
+from tiffin.artifacts.examples import read_manifest, shard_uris
 from tiffin.artifacts.model import TRAINING, read_training
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.reference import read_reference
@@ -22,6 +22,8 @@ from tiffin.drift.statistics import read_profiles
 from tiffin.errors import InputError
 from tiffin.stages.validate.drift_report import describe
 from tiffin.storage.files import write_bytes
+
+_SPLIT = "baseline_split"
 
 
 @dataclass(frozen=True)
@@ -131,16 +133,17 @@ def _check(has_statistics: bool, has_examples: bool, baseline: Baseline) -> None
 def _profile_baseline(baseline: Baseline) -> dict[str, Profile] | None:
     """Return the profiles of the baseline; None if there are none yet, and these will be the first."""
     if baseline.examples:
+        shard_uris(baseline.examples, baseline.split, _SPLIT)
         return profile_examples(baseline.examples, baseline.split)
     if baseline.artifact:
-        return read_profiles(find_split(read_statistics(baseline.artifact), baseline.split))
+        return read_profiles(find_split(read_statistics(baseline.artifact), baseline.split, _SPLIT))
     found = read_kept(baseline.location)
     if found is None and not baseline.update:
         raise InputError(
             f"No statistics at baseline_location='{baseline.location}'. Pass the path or URI of a statistics.binpb, or set "
             "update_baseline, so that the first run stores its own there."
         )
-    return None if found is None else read_profiles(find_split(found, baseline.split))
+    return None if found is None else read_profiles(find_split(found, baseline.split, _SPLIT))
 
 
 def _name(baseline: Baseline) -> str:
