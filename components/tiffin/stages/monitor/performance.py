@@ -1,51 +1,41 @@
 """How well a version answers: with labels that have arrived, and estimated without."""
 
-import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from tiffin import storage
-from tiffin.artifacts import documents
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.performance import (
     Compared,
     ComparedSlice,
     Diagnosis,
-    Estimate,
     Labelled,
-    Measurement,
     Performance,
-    Record,
 )
 from tiffin.artifacts.verdict import Evaluation
-from tiffin.errors import Conflict, InputError, did_you_mean
+from tiffin.errors import InputError, did_you_mean
 from tiffin.performance import label_queries
 from tiffin.performance.answers import Answers, load_answers
-from tiffin.performance.calibrated import find_map
 from tiffin.performance.comparison import check_bounds, reference_of
 from tiffin.performance.diagnosis import diagnose
-from tiffin.performance.estimation import estimate
 from tiffin.performance.joining import Joining, join
 from tiffin.performance.label_sources import LabelTable, read_labels
-from tiffin.performance.losses import add_losses, estimate_losses, fit_losses, losses_of
 from tiffin.performance.measured import choose_length, measure, measure_classes, measure_periods, measure_slices
-from tiffin.performance.record import extend, make_entries, summarize
+from tiffin.performance.record import summarize
 from tiffin.performance.rows import Rows, check_columns, read_rows
 from tiffin.performance.slice_comparison import compare_all
 from tiffin.performance.unlabelled import read_unlabelled
-from tiffin.performance.workspace import BATCH_ROWS, open_workspace
+from tiffin.performance.workspace import open_workspace
 from tiffin.quality.definitions import MAIN
 from tiffin.serving.log_reading import Log, open_log
 from tiffin.serving.prediction_log import INPUT, is_list
 from tiffin.serving.recording import KEY_VARIABLE
 from tiffin.stages.monitor.baseline import Baseline
+from tiffin.stages.monitor.estimates import Estimator, extend_record
 from tiffin.stages.monitor.parameters import (
     check_clock_skew,
     check_corrections,
@@ -54,9 +44,6 @@ from tiffin.stages.monitor.parameters import (
     check_tolerance_hours,
 )
 from tiffin.stages.monitor.windows import Window, in_utc
-
-RECORD = "estimates.json"
-_DAY = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -146,8 +133,8 @@ def _check_slices(log: Log, columns: Sequence[str]) -> None:
 
 def _estimate(baseline: Baseline, span: Window, rows: Rows, place: str) -> Performance:
     """Return how well the answers are estimated to be, and extend the record of estimates."""
-    reference, estimator = baseline.reference, _Estimator(baseline, rows)
-    record = _extend_record(place, reference.model, reference.version, span, rows, estimator)
+    reference, estimator = baseline.reference, Estimator(baseline, rows)
+    record = extend_record(place, reference.model, reference.version, span, rows, estimator)
     return Performance(
         MAIN[baseline.task], in_utc(span.start), in_utc(span.end), None, None, (), (), (), (), estimator.all(), None,
         summarize(record, reference.version), at_training=_at_training(baseline.evaluation),
@@ -190,10 +177,10 @@ def _measure(
     slices = tuple(one.slice for one in parts)
     recalls = measure_classes(outcomes, baseline.classes, seed) if measured and baseline.classes else ()
     bounds = check_bounds(evaluation.checks, measured, slices, recalls) if measured and evaluation else ()
-    estimator = _Estimator(baseline, rows, joining.path, answers.inputs)
+    estimator = Estimator(baseline, rows, joining.path, answers.inputs)
     estimated = estimator.all()
     diagnosis: Diagnosis | None = None
-    record = _extend_record(place, reference.model, reference.version, span, rows, estimator)
+    record = extend_record(place, reference.model, reference.version, span, rows, estimator)
     history = summarize(record, reference.version)
     if measured and known:
         own = next((one.error for one in history if one.metric == metric), 0.0)
@@ -203,91 +190,6 @@ def _measure(
         bounds, estimated, diagnosis, history, of_slices, _at_training(evaluation),
     )  # fmt: skip
     return found, notes
-
-
-class _Estimator:
-    """Estimates of the metrics of answers, without their labels.
-
-    Probabilities are calibrated by the evaluation: labels of the window itself would hide that the relation of inputs and
-    labels has changed. Losses of a regression are estimated from labels for the answers that do not have one yet.
-    """
-
-    def __init__(
-        self, baseline: Baseline, rows: Rows, path: Path | None = None, inputs: Mapping[str, str] | None = None
-    ) -> None:
-        evaluation = baseline.evaluation
-        self._rows, self._path, self._inputs = rows, path, inputs or {}
-        self._seed = f"{baseline.reference.model} {baseline.reference.version}"
-        curve = evaluation.calibration if evaluation else None
-        self._map = find_map(curve) if baseline.task != "regression" else None
-        known = reference_of(evaluation) if evaluation else None
-        self._losses = losses_of(curve, known) if baseline.task == "regression" and known else None
-
-    def all(self) -> Estimate | None:
-        """Return the estimate of all answers."""
-        if self._map is not None:
-            return estimate(self._rows.answer, self._map, self._seed)
-        fitted = fit_losses(self._path, self._inputs) if self._path else None
-        return estimate_losses(fitted, self._path) if fitted and self._path else self._of_losses()
-
-    def labelled(self) -> Estimate | None:
-        """Return the estimate of the answers that have a label, for their very labels."""
-        if self._map is not None:
-            return estimate(self._rows.answer[self._rows.labelled], self._map, self._seed, fixed=True)
-        return self._of_losses(self._rows.labelled, fixed=True)
-
-    def between(self, start: int, end: int) -> Estimate | None:
-        """Return the estimate of the answers from one time to another, in seconds since 1970."""
-        seconds = self._rows.seconds + self._rows.start // 1_000_000
-        wanted = (seconds >= start) & (seconds < end)
-        if self._map is None:
-            return self._of_losses(wanted)
-        chosen = self._rows.answer[wanted]
-        return estimate(chosen, self._map, self._seed, start, rounds=200) if len(chosen) else None
-
-    def _of_losses(self, wanted: np.ndarray | None = None, *, fixed: bool = False) -> Estimate | None:
-        """Return the estimate of a regression by the losses of its evaluation."""
-        answer = self._rows.answer if wanted is None else self._rows.answer[wanted]
-        batches = (
-            pa.record_batch([pa.array(answer[start : start + BATCH_ROWS])], ["score_0"])
-            for start in range(0, len(answer), BATCH_ROWS)
-        )
-        return add_losses(self._losses, batches, fixed=fixed) if self._losses else None
-
-
-def _extend_record(place: str, model: str, version: int, span: Window, rows: Rows, estimator: _Estimator) -> Record:
-    """Return the record of estimates with those of the full days of the window, and the values that labels have shown."""
-    uri = storage.join(place, RECORD)
-    state = storage.read(uri)
-    before = documents.parse(state[0], Record, uri) if state else Record(model)
-    after = before
-    first = rows.start // 1_000_000
-    for start in _days(span):
-        begin, end = int(start.timestamp()), int(start.timestamp()) + _DAY
-        estimated = estimator.between(begin, end)
-        if estimated is None or not estimated.rows:
-            continue
-        wanted = (rows.seconds + first >= begin) & (rows.seconds + first < end)
-        outcomes = rows.outcomes(wanted)
-        realised: Measurement | None = measure(outcomes, model, begin, rounds=200) if outcomes.rows else None
-        stop = datetime.fromtimestamp(end, UTC)
-        after = extend(after, make_entries(in_utc(start), in_utc(stop), version, estimated, realised))
-    if after != before:
-        # Another run at the same time has extended it; the next one adds what that did not have.
-        with contextlib.suppress(Conflict):
-            storage.compare_and_swap(uri, documents.format_document(after), state[1] if state else None)
-    return after
-
-
-def _days(span: Window) -> list[datetime]:
-    """Return the start of each full day of UTC in a window."""
-    start = span.start.astimezone(UTC)
-    first = start.replace(hour=0) + timedelta(days=start.hour > 0)
-    days = []
-    while first + timedelta(days=1) <= span.end:
-        days.append(first)
-        first += timedelta(days=1)
-    return days
 
 
 def _describe(answers: Answers, joining: Joining, table: LabelTable) -> Labelled:
