@@ -26,8 +26,8 @@ with DAG(
         # The names in manifests/. Remove TIFFIN_MOUNT if the serving root is on gs://, as in the overlay gcp.
         env={
             "TIFFIN_MOUNT": (
-                "evaluate-model=tiffin-serving-root:/serving deploy-model=tiffin-serving-root:/serving "
-                "roll-out-model=tiffin-serving-root:/serving"
+                "validate-examples=tiffin-serving-root:/serving evaluate-model=tiffin-serving-root:/serving "
+                "deploy-model=tiffin-serving-root:/serving roll-out-model=tiffin-serving-root:/serving"
             ),
             "TIFFIN_SERVICE_ACCOUNT": "tiffin-pipeline",
             # Who asks for the run, in the history of deployments.

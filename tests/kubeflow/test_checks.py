@@ -51,7 +51,7 @@ LOCAL = [
     ("model_code", HERE, "train-model", "s3://"),
     ("model_code", f"file://{HERE}", "train-model", "s3://"),
     ("model_code", "/nowhere/model.py", "train-model", "--allow-paths"),
-    ("serving_root", "serving", "evaluate-model", "gs://"),
+    ("serving_root", "serving", "validate-examples", "gs://"),
     ("tracking_uri", "sqlite:///mlflow.db", "register-model", "http://"),
     ("tracking_uri", "sqlite:////tmp/mlflow.db", "register-model", "http://"),
     ("tracking_uri", "mlruns", "register-model", "http://"),
