@@ -88,7 +88,7 @@ test-stages:
 $(addprefix test-,$(TESTED)): test-%: .venvs/%/.tested
 	@.venvs/$*/bin/python -m pytest $(PYTEST)
 
-test-runs: .venvs/dev/.ready setup ## Run whole pipelines and model servers on this machine, also while processes are killed.
+test-runs: .venvs/dev/.ready setup .venvs/model/.tested ## Run whole pipelines and model servers on this machine, also while processes are killed.
 	@.venvs/dev/bin/python -m pytest $(PYTEST) --ignore=$(IMAGE_TESTS) -m runs
 
 test-notebooks: .venvs/notebooks/.ready setup ## Execute the notebooks against real local runs.
