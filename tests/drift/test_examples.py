@@ -32,7 +32,10 @@ def write(tmp_path):
 def test_no_rows(write):
     folder = write(table(km=[], city=[]).cast(pa.schema([("km", pa.float64()), ("city", pa.string())])))
     found = profile_examples(folder, "train")
-    assert found == {"km": replace(found["km"], rows=0, edges=(), counts=(0,)), "city": Texts(0, 0)}
+    assert list(found) == ["km", "city"]
+    # Its limits are NaN, which equals nothing.
+    assert (found["km"].rows, found["km"].edges, found["km"].counts) == (0, (), (0.0,))
+    assert found["city"] == Texts(0, 0)
     assert count_examples(folder, "train", found)["km"].rows == 0
     assert not compare(found, found, _SIDES).drifted
 
