@@ -33,7 +33,15 @@ class _Part(NamedTuple):
     has_id: np.ndarray
 
 
-def read_unlabelled(log: Log, version: int, task: Task, *, classes: int = 2, output: str = "") -> Rows:
+def read_unlabelled(
+    log: Log,
+    version: int,
+    task: Task,
+    *,
+    classes: int = 2,
+    output: str = "",
+    left_out: Counter[str] | None = None,
+) -> Rows:
     """Return the answers of a version, each once, in the order of the log.
 
     Args:
@@ -42,6 +50,7 @@ def read_unlabelled(log: Log, version: int, task: Task, *, classes: int = 2, out
         task: Task of the model.
         classes: Number of classes of a multiclass model. Defaults to 2.
         output: Output with the predictions. Defaults to that of Tiffin's models.
+        left_out: Counts the rows that are left out by their reason: those of `Answers`, and `repeated`. Defaults to none.
 
     Raises:
         InputError: The log has no such output; a log without files has every one.
@@ -53,9 +62,13 @@ def read_unlabelled(log: Log, version: int, task: Task, *, classes: int = 2, out
     logs = [replace(log, files=(file,), findings=[]) for file in log.files]
     with ThreadPoolExecutor(count_threads()) as threads:
         read = list(threads.map(lambda one: _read(one, chosen, start, kind), logs))
-    parts = [part for of_file in read for part in of_file] or [_nothing(chosen.width, kind)]
+    left_out = Counter() if left_out is None else left_out
+    for _, of_file in read:
+        left_out.update(of_file)
+    parts = [part for of_file, _ in read for part in of_file] or [_nothing(chosen.width, kind)]
     seconds, answer, hashes, has_id = (np.concatenate(one) for one in zip(*parts, strict=True))
-    if len(again := find_repeated(hashes, has_id)):
+    left_out["repeated"] += len(again := find_repeated(hashes, has_id))
+    if len(again):
         seconds, answer = np.delete(seconds, again), np.delete(answer, again, axis=0)
     number = {"binary": 2, "regression": 0}.get(task, chosen.width)
     # No answer has a label.
@@ -67,7 +80,7 @@ def _nothing(width: int, kind: np.dtype[Any]) -> _Part:
     return _Part(np.zeros(0, np.int32), np.zeros((0, width), kind), np.zeros((0, 2), np.uint64), np.zeros(0, bool))
 
 
-def _read(log: Log, chosen: Chosen, start: int, kind: np.dtype[Any]) -> list[_Part]:
+def _read(log: Log, chosen: Chosen, start: int, kind: np.dtype[Any]) -> tuple[list[_Part], Counter[str]]:
     left_out, parts = Counter[str](), []
     for batch in log.batches([*_READ, *chosen.outputs], BATCH_ROWS):
         wanted, scores = chosen.select(batch, left_out)
@@ -78,7 +91,7 @@ def _read(log: Log, chosen: Chosen, start: int, kind: np.dtype[Any]) -> list[_Pa
         parts.append(
             _Part(seconds.astype(np.int32), scores.astype(kind), hash_ids(ids, places), np.asarray(ids.is_valid()))
         )
-    return parts
+    return parts, left_out
 
 
 def _filtered(values: pa.Array, wanted: np.ndarray) -> pa.Array:

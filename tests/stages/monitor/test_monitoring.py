@@ -416,6 +416,18 @@ class TestPerformance:
         evaluation = read_evaluation(reference)
         assert quality.at_training == {name: value for name, value in evaluation.metrics.items() if value is not None}
 
+    def test_answers_that_are_not_in_the_estimate_are_told(self, watch, log):
+        """A file of 100 rows that came twice, and three of the others without a number."""
+        rows = draw(np.random.default_rng(5), 200)
+        rows["probability"][:3] = float("nan")
+        write_hour(log, NOON - timedelta(hours=2), rows)
+        path = write_hour(log, NOON - timedelta(hours=3), draw(np.random.default_rng(6), 100))
+        shutil.copy(path, path.with_name("b.parquet"))
+        found = watch()
+        told = {one.code: one.count for one in found.notes if one.code.startswith("ANSWERS_")}
+        assert told == {"ANSWERS_VALUES": 3, "ANSWERS_REPEATED": 100}
+        assert found.performance.estimated.rows == 297
+
     def test_the_record_of_estimates(self, watch, log, tmp_path):
         """Labels come a day later: the estimate of the day before is measured against them."""
         midnight = NOON.replace(hour=0)

@@ -1,6 +1,7 @@
 """How well a version answers: with labels that have arrived, and estimated without."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -92,8 +93,9 @@ def assess(
     _check_slices(log, cut)
     classes = max(2, len(baseline.classes))
     if not labels.source:
-        alone = read_unlabelled(log, reference.version, baseline.task, classes=classes)
-        return _estimate(baseline, span, alone, place) if len(alone.seconds) else None, ()
+        left_out = Counter[str]()
+        alone = read_unlabelled(log, reference.version, baseline.task, classes=classes, left_out=left_out)
+        return _estimate(baseline, span, alone, place) if len(alone.seconds) else None, _tell_answers(left_out)
     wanted = list(cut)
     if baseline.task == "regression":
         wanted += [one for one in baseline.columns if not is_list(log.columns.get(INPUT + one, "list<"))]
@@ -203,6 +205,20 @@ def _describe(answers: Answers, joining: Joining, table: LabelTable) -> Labelled
         median_delay_seconds=joining.median_delay_seconds, late_delay_seconds=joining.late_delay_seconds,
         hours=joining.hours, keys=joining.keys,
     )  # fmt: skip
+
+
+def _tell_answers(left_out: Mapping[str, int]) -> tuple[Note, ...]:
+    """Return notes about answers that are not in the estimate; the other rows that are left out are told by the counting."""
+    texts = {
+        "values": "answers have no number, and are not in the estimate",
+        "range": "answers are no probability, and are not in the estimate",
+        "repeated": "answers were logged again, and count once in the estimate",
+    }
+    return tuple(
+        Note(f"ANSWERS_{code.upper()}", text, count=left_out[code])
+        for code, text in texts.items()
+        if left_out.get(code)
+    )
 
 
 def _tell_labels(table: LabelTable) -> tuple[Note, ...]:
