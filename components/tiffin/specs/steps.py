@@ -55,7 +55,7 @@ def read_steps(document: Mapping[str, Any]) -> Iterator[Step]:
     """
     root = document["root"]
     parameters = root.get("inputDefinitions", {}).get("parameters", {})
-    steps = list(_walk(document, root, {name: name for name in parameters}))
+    steps = list(_walk(document, root, {name: name for name in parameters}, {}))
     count = Counter(step.title for step in steps)
     for step in steps:
         yield step if count[step.title] == 1 else replace(step, title=f"{step.title} ({step.component})")
@@ -65,6 +65,7 @@ def _walk(
     document: Mapping[str, Any],
     component: Mapping[str, Any],
     origins: Mapping[str, str],
+    fixed: Mapping[str, Any],
     *,
     follows_failures: bool = False,
 ) -> Iterator[Step]:
@@ -78,10 +79,11 @@ def _walk(
             for key, source in taken.items()
             if source.get("componentInputParameter") in origins
         }
+        constants = _constants(taken, fixed, inner)
         policy = tasks[name].get("triggerPolicy", {})
         follows = follows_failures or policy.get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED"
         if "dag" in inner:
-            yield from _walk(document, inner, inputs, follows_failures=follows)
+            yield from _walk(document, inner, inputs, constants, follows_failures=follows)
             continue
         label = inner["executorLabel"]
         container = document["deploymentSpec"]["executors"][label].get("container")
@@ -90,7 +92,7 @@ def _walk(
             continue
         function = function_of([*container.get("command", []), *container.get("args", [])])
         row = find_components().get(function)
-        gate = taken.get(row.gate, {}).get("runtimeValue", {}).get("constant", "a gate") if row and row.gate else None
+        gate = constants.get(row.gate, "a gate") if row and row.gate else None
         # kfp writes the limit twice: `memoryLimit` in units of 10^9 bytes, and the original string.
         memory = container.get("resources", {}).get("memoryLimit")
         yield Step(
@@ -102,10 +104,30 @@ def _walk(
             inputs,
             None if gate is None else str(gate),
             round(float(memory) * 1e9) if memory else None,
-            {key: source["runtimeValue"].get("constant") for key, source in taken.items() if "runtimeValue" in source},
+            constants,
             title=tasks[name].get("taskInfo", {}).get("name") or name,
             follows_failures=follows,
         )
+
+
+def _constants(taken: Mapping[str, Any], fixed: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs of a task whose value is the same in every run, to that value.
+
+    Args:
+        taken: Inputs that the task is given, as the spec has them.
+        fixed: Inputs of the DAG around it whose value is the same in every run.
+        inner: Component of the task. A nested pipeline has its own defaults for what it is not given.
+    """
+    found: dict[str, Any] = {}
+    if "dag" in inner:
+        about = inner.get("inputDefinitions", {}).get("parameters", {})
+        found = {key: one["defaultValue"] for key, one in about.items() if key not in taken and "defaultValue" in one}
+    for key, source in taken.items():
+        if "runtimeValue" in source:
+            found[key] = source["runtimeValue"].get("constant")
+        elif source.get("componentInputParameter") in fixed:
+            found[key] = fixed[source["componentInputParameter"]]
+    return found
 
 
 def _in_order(tasks: Mapping[str, Any]) -> list[str]:
