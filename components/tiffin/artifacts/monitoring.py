@@ -1,5 +1,6 @@
 """The monitoring artifact: how a model in production fared in a time window, and the verdict."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -300,6 +301,16 @@ class Monitoring:
     def is_healthy(self) -> bool:
         """Whether nothing is wrong with the model."""
         return self.verdict == "healthy"
+
+    @property
+    def cause(self) -> str:
+        """Codes of the findings that decide the verdict, with their columns, sorted: `CONCEPT_DRIFT DATA_DRIFT:km,zone`."""
+        columns: dict[str, set[str]] = {}
+        for one in self.findings:
+            if one.severity == self.verdict:
+                name = re.sub(r"[\s,:]+", "_", self.names.get(one.column, one.column))
+                columns.setdefault(one.code, set()).update({name} - {""})
+        return " ".join(f"{code}:{','.join(sorted(names))}".rstrip(":") for code, names in sorted(columns.items()))
 
 
 def find_outcomes(home: str) -> list[str]:

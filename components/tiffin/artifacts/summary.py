@@ -13,12 +13,15 @@ from tiffin.artifacts.anomalies import ANOMALIES, Anomalies
 from tiffin.artifacts.deployment import DEPLOYMENT, Deployment
 from tiffin.artifacts.drift import DRIFT, Drift
 from tiffin.artifacts.examples import MANIFEST, Manifest
+from tiffin.artifacts.labelled import LABELLED, LabelledRows
 from tiffin.artifacts.model import TRAINING, Training
 from tiffin.artifacts.monitoring import MONITORING, Monitoring
 from tiffin.artifacts.notes import Note, by_severity
 from tiffin.artifacts.predictions import PREDICTIONS, Predictions
 from tiffin.artifacts.reference import Reference
 from tiffin.artifacts.registration import REGISTRATION, Registration
+from tiffin.artifacts.retraining import RETRAINING, Retraining
+from tiffin.artifacts.rollback import ROLLBACK, Rollback
 from tiffin.artifacts.rollout import ROLLOUT, RolloutResult
 from tiffin.artifacts.run_files import REFERENCE, find_files
 from tiffin.artifacts.steps import split_step
@@ -42,6 +45,9 @@ _REPORTS: dict[str, tuple[str, type[Any]]] = {
     PREDICTIONS: ("predictions", Predictions),
     MONITORING: ("monitoring", Monitoring),
     DRIFT: ("drift", Drift),
+    RETRAINING: ("retraining", Retraining),
+    LABELLED: ("labelled", LabelledRows),
+    ROLLBACK: ("rollback", Rollback),
 }
 
 
@@ -60,13 +66,16 @@ class Step:
     predictions: Predictions | None = None
     monitoring: Monitoring | None = None
     drift: Drift | None = None
+    retraining: Retraining | None = None
+    labelled: LabelledRows | None = None
+    rollback: Rollback | None = None
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """The notes of its reports."""
         reports = (
             self.examples, self.anomalies, self.model, self.evaluation, self.deployment, self.reference, self.predictions,
-            self.monitoring, self.drift,
+            self.monitoring, self.drift, self.retraining, self.labelled,
         )  # fmt: skip
         return tuple(note for report in reports if report for note in report.notes)
 
@@ -153,6 +162,11 @@ class Summary:
     def monitorings(self) -> dict[str, Monitoring]:
         """The verdicts about models in production by name of the step."""
         return {name: step.monitoring for name, step in self.steps.items() if step.monitoring}
+
+    @property
+    def retrainings(self) -> dict[str, Retraining]:
+        """The decisions whether a model is trained again by name of the step."""
+        return {name: step.retraining for name, step in self.steps.items() if step.retraining}
 
 
 def find_predictions(steps: Mapping[str, Step]) -> dict[str, Predictions]:

@@ -132,7 +132,9 @@ def _find_inputs(document: Mapping[str, Any]) -> dict[str, dict[str, Parameter]]
     for step in read_steps(document):
         inputs = read_parameters(document["components"][f"comp-{step.component}"].get("inputDefinitions", {}))
         for name, parameter in step.inputs.items():
-            found.setdefault(parameter, {})[step.function or step.component] = inputs[name]
+            # A parameter in a text, as in f"run of {name}", reaches the step under a name that is no input of its component.
+            if name in inputs:
+                found.setdefault(parameter, {})[step.function or step.component] = inputs[name]
     return found
 
 

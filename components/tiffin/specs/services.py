@@ -41,6 +41,9 @@ def find_rollouts(spec: Spec, values: Mapping[str, Any]) -> list[str]:
         spec: The pipeline.
         values: Parameter values by name.
     """
+    # With another policy, a decision in the run never leads to a rollout.
+    if _find(spec, values, lambda row: row.policy, "retrain", "retrain"):
+        return []
     return _find(spec, values, lambda row: row.rollout, "direct", "canary")
 
 

@@ -150,6 +150,8 @@ class Traits:
             the run waits for approval after it succeeded.
         requester: Its input with the person who asks for the run, which the commands fill; empty without one.
         rollout: Its input with the strategy of a rollout, which needs a gateway; empty without one.
+        policy: Its input with what the run may do without a person; a rollout of the run starts only with `retrain`. Empty
+            without one.
         example: For the catalogue page: the component called before this one, and the lines of the example pipeline,
             with `{call}` for this call and `{before}` for that one if it moves. Defaults to a call after the components
             that produce its inputs.
@@ -168,6 +170,7 @@ class Traits:
     approval: str = ""
     requester: str = ""
     rollout: str = ""
+    policy: str = ""
     example: tuple[str, str] = ("", "")
     example_values: Mapping[str, str] = field(default_factory=lambda: _NONE)
 

@@ -35,7 +35,8 @@ def ingest_examples(
     with line number and reason; the step fails if their share exceeds max_bad_share.
 
     Args:
-        data: CSV or Parquet: a file, folder or glob, local, gs:// or s3://; or sample:deliveries for generated data.
+        data: CSV or Parquet: a file, folder or glob, local, gs:// or s3://, or several, one per line; or sample:deliveries for
+            generated data.
         label: Column to predict; the step fails at once if there is none of this name. Empty for no check.
         derive: Columns to add: name to SQL expression over one row, for example {"big_tipper": "tips > 0.2 * fare"}.
         exclude: Columns to drop, after derived columns are computed.

@@ -44,7 +44,7 @@ def ingest(
     """Read CSV or Parquet into an examples artifact and return its manifest.
 
     Args:
-        data: File, folder or glob, local, `gs://` or `s3://`, or `sample:deliveries[?rows=N&seed=S]`.
+        data: Files, folders or globs, one per line, local, `gs://` or `s3://`, or `sample:deliveries[?rows=N&seed=S]`.
         output: Folder of the examples artifact.
         label: Column to predict, which must exist; empty for no check.
         derive: Columns to add: name to SQL expression over one row.

@@ -55,20 +55,31 @@ class Loaded:
 
 @contextmanager
 def local_files(data: str, scratch: Path) -> Iterator[dict[Path, Source]]:
-    """Yield each source's local path and its manifest entry; download remote files."""
-    if data.startswith("sample:"):
-        path = scratch / "sample.csv"
-        sample.write_sample_uri(data, path)
-        yield {path: Source(data, storage.digest(path), path.stat().st_size)}
-        return
-    if not data:
+    """Yield each source's local path and its manifest entry; download remote files.
+
+    Args:
+        data: Locations, one per line.
+        scratch: Folder for generated data.
+    """
+    if not data.strip():
         raise InputError("data should be a file, folder or glob. Received: data=''. Pass --set data=PATH.")
     with ExitStack() as stack:
-        found = {}
-        for source in storage.list_files(data):
-            path = stack.enter_context(storage.local_copy(source.uri))
-            found[path] = Source(source.uri, storage.digest(path), source.size_bytes, source.generation or None)
+        found: dict[Path, Source] = {}
+        for number, location in enumerate(locations(data)):
+            if location.startswith("sample:"):
+                path = scratch / f"sample{number or ''}.csv"
+                sample.write_sample_uri(location, path)
+                found[path] = Source(location, storage.digest(path), path.stat().st_size)
+                continue
+            for source in storage.list_files(location):
+                path = stack.enter_context(storage.local_copy(source.uri))
+                found[path] = Source(source.uri, storage.digest(path), source.size_bytes, source.generation or None)
         yield found
+
+
+def locations(data: str) -> list[str]:
+    """Return the locations in the parameter `data`: one per line, each once."""
+    return list(dict.fromkeys(filter(None, data.splitlines())))
 
 
 def load(

@@ -21,12 +21,12 @@ def partition_values(
     every file has the same keys.
 
     Args:
-        data: File, folder or glob, as the user gave it.
+        data: Files, folders or globs, one per line, as the user gave them.
         uris: Path or URI of each file.
         columns: Names of the files' columns, which such folders do not replace.
     """
-    base = _base(data)
-    found = {uri: _values(uri.removeprefix(base).split("/")[:-1]) if uri.startswith(base) else [] for uri in uris}
+    bases = sorted({_base(location) for location in data.splitlines()}, key=len)
+    found = {uri: _values_below(uri, bases) for uri in uris}
     uri = next((uri for uri, values in found.items() if values), None)
     if uri is None:
         return {other: {} for other in uris}, []
@@ -72,6 +72,12 @@ def _base(data: str) -> str:
     parts = whole.split("/")
     fixed = next((index for index, part in enumerate(parts) if _WILDCARDS.search(part)), len(parts))
     return "/".join(parts[:fixed]).rstrip("/") + "/"
+
+
+def _values_below(uri: str, bases: Sequence[str]) -> list[tuple[str, str | None]]:
+    """Return the keys and values of the folders below the longest of the bases that the file is in; none outside of them."""
+    base = next((base for base in reversed(bases) if uri.startswith(base)), None)
+    return [] if base is None else _values(uri.removeprefix(base).split("/")[:-1])
 
 
 def _values(folders: list[str]) -> list[tuple[str, str | None]]:

@@ -66,7 +66,7 @@ def open_tables(
 
     Args:
         connection: Any DuckDB connection.
-        data: File, folder or glob, as the user gave it.
+        data: Files, folders or globs, one per line, as the user gave them.
         files: Local path of each file to its manifest entry.
         reading: The user's settings.
         scratch: Folder for converted files.

@@ -1,9 +1,9 @@
-"""KFP declaration of the monitor stage."""
+"""KFP declarations of the monitor stage."""
 
 from typing import NamedTuple
 
 from kfp import dsl
-from kfp.dsl import HTML, Artifact, Input, Output
+from kfp.dsl import HTML, Artifact, Dataset, Input, Output
 
 from tiffin.stages.monitor.traits import COMPONENTS
 
@@ -29,7 +29,7 @@ def monitor_model(
     slices: list = [],  # type: ignore[type-arg]  # noqa: B006
     performance_window: str = "",
     evidently: bool = False,
-) -> NamedTuple("Monitored", [("verdict", str), ("healthy", bool), ("reason", str)]):  # type: ignore[valid-type]
+) -> NamedTuple("Monitored", [("verdict", str), ("healthy", bool), ("reason", str), ("cause", str)]):  # type: ignore[valid-type]
     """Monitor a model in production by its prediction log: traffic, data, predictions, quality, and a verdict.
 
     The quality is measured with labels where these have arrived, and estimated without.
@@ -65,6 +65,7 @@ def monitor_model(
         verdict: healthy, degraded, drifted or no_data.
         healthy: Whether the verdict is healthy.
         reason: Reason for the verdict, in one line, with what to do.
+        cause: Codes of the findings that decide the verdict, with their columns, such as CONCEPT_DRIFT DATA_DRIFT:zone.
     """
     from tiffin.errors import reported
 
@@ -84,4 +85,50 @@ def monitor_model(
         report.path, evidently_report.path = f"{report.path}.html", f"{evidently_report.path}.html"
         write_reports(report.path, evidently_report.path, found, log_root, evidently=evidently)
         print(printable(f"{found.model} version {found.version}: {found.verdict}. {found.reason}"))  # noqa: T201 - the step's log
-        return found.verdict, found.is_healthy, f"{found.reason} {found.action}"
+        return found.verdict, found.is_healthy, f"{found.reason} {found.action}", found.cause
+
+
+@dsl.component(base_image=COMPONENTS["collect_labelled"].image, install_kfp_package=False)
+def collect_labelled(
+    reference: Input[Artifact],
+    labelled: Output[Dataset],
+    window: str = "",
+    labels: str = "",
+    label_columns: dict = {},  # type: ignore[type-arg]  # noqa: B006
+    corrections: str = "last",
+    tolerance_hours: float = 720.0,
+    clock_skew_seconds: float = 300.0,
+    log_root: str = "",
+) -> int:
+    """Collect answers of the prediction log whose labels have arrived, as rows that a training reads beside its data.
+
+    The rows have the columns of the data that the version was trained on. Columns that the model is not given are missing in
+    them. A model with derived columns has no such rows, since the log has no columns to derive from; the notes tell it.
+
+    Args:
+        reference: Output of find_reference: the version, and the columns of its data.
+        window: Time of the answers, up to now in full hours of UTC: 24h, 7d or 2w. Empty for no rows.
+        labels: Labels, as for monitor_model. Empty for no rows.
+        label_columns: Names of their columns, as for monitor_model.
+        corrections: Rule for several labels of an answer: last, first, or refuse to leave such answers out.
+        tolerance_hours: Longest time from an answer to its label, if labels are joined by key and time.
+        clock_skew_seconds: Longest time from a label to its answer, if labels are joined by key and time: clocks differ.
+        log_root: Path or URI of the prediction log. Empty for TIFFIN_LOG_ROOT of the step's environment.
+
+    Returns:
+        labelled: labelled.json, the counts; and labelled.parquet, the rows, if there are any.
+        Output: Number of rows.
+    """
+    from tiffin.errors import reported
+
+    with reported():
+        from tiffin.printing import printable
+        from tiffin.stages.monitor.labelled import collect
+        from tiffin.stages.monitor.performance import make_labels
+
+        joined = make_labels(labels, label_columns, corrections, tolerance_hours, clock_skew_seconds, [])
+        found = collect(reference.path, labelled.path, joined, window=window, log_root=log_root)
+        print(f"{found.rows} of {found.answers} answers have a label and are added to the data")  # noqa: T201
+        for note in found.notes:
+            print(printable(note.text))  # noqa: T201 - the step's log
+        return found.rows

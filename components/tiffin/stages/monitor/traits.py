@@ -1,4 +1,4 @@
-"""Traits of the monitor stage's component."""
+"""Traits of the monitor stage's components."""
 
 from tiffin.drift.limits import check_level, check_thresholds
 from tiffin.stages.monitor.parameters import (
@@ -36,6 +36,23 @@ COMPONENTS = {
             "clock_skew_seconds": check_clock_skew,
             "slices": check_slices,
             "performance_window": check_performance_window,
+        },
+    ),
+    "collect_labelled": Traits(
+        "data",
+        imports=("tiffin.validation.tfdv",),
+        late_imports=("tiffin.stages.monitor.labelled",),
+        needs=(RECORDED, PREDICTION_LOG, LABELS, S3),
+        locations={
+            "labels": Location("pass a gs:// or s3:// URI", label_path),
+            "log_root": Location("pass a gs:// or s3:// URI"),
+        },
+        rules={
+            "window": check_performance_window,
+            "label_columns": check_label_columns,
+            "corrections": check_corrections,
+            "tolerance_hours": check_tolerance_hours,
+            "clock_skew_seconds": check_clock_skew,
         },
     ),
 }

@@ -45,6 +45,7 @@ def summarize_run(
         from tiffin.stages.report.outcomes import send_outcomes
         from tiffin.stages.report.publication import publish
         from tiffin.stages.report.reporting import write_reports
+        from tiffin.stages.report.retrainings import end_retrainings
         from tiffin.stages.report.summary import log_lines, summarize
 
         result = summarize(
@@ -56,5 +57,6 @@ def summarize_run(
         card_page.path = card.path.removesuffix(".md") + ".html"
         write_reports(report.path, card.path, card_page.path, summary.uri, "summarize-run", result)
         print(*log_lines(result), sep="\n")  # noqa: T201 - the step's log
+        end_retrainings(result)
         publish(result, [report.path, card.path, card_page.path], tracking_uri, run)
         send_outcomes([*result.monitorings.values()], tracking_uri)

@@ -52,18 +52,18 @@ def summarize(
     succeeded = status.get("state") in ("SUCCEEDED", "SUCCESS") and stopped_by is None
     deployments = [found.deployment for found in steps.values() if found.deployment]
     waiting = [found for found in deployments if found.waits_for] if succeeded else []
+    decided = _decided(steps)
     if waiting:
-        reason = " ".join(_waiting(found) for found in waiting)
+        reason = " ".join([*decided, *(_waiting(found) for found in waiting)])
     elif stopped_by == "validation":
         reason = invalid[-1].reason
     elif evaluation and (stopped_by == "evaluation" or succeeded):
-        reason = " ".join([evaluation.reason, *(one.sentence for one in rollouts)])
+        reason = " ".join([*decided, evaluation.reason, *(one.sentence for one in rollouts)])
     elif rollouts and (stopped_by == "rollout" or succeeded):
-        reason = " ".join(one.sentence for one in rollouts)
+        reason = " ".join([*decided, *(one.sentence for one in rollouts)])
     elif succeeded:
-        watched = [found.monitoring for found in steps.values() if found.monitoring]
         sentences = [one.sentence for one in find_predictions(steps).values()]
-        reason = " ".join(["; ".join(sentences), *(one.sentence for one in watched)]).strip()
+        reason = " ".join(["; ".join(sentences), *decided]).strip()
     else:
         # KFP 2.17 passes the state of the run without a message, and kfp.local one that names no step.
         errors, unlisted = _find_errors(output_uri, step)
@@ -97,6 +97,14 @@ def _stopped_by(is_bad: bool, is_invalid: bool, rollouts: list[RolloutResult]) -
     if is_bad or is_invalid:
         return "evaluation" if is_bad else "validation"
     return None if all(one.is_promoted for one in rollouts) else "rollout"
+
+
+def _decided(steps: Mapping[str, Step]) -> list[str]:
+    """Return the verdicts about models in production, and whether these are rolled back and trained again."""
+    watched = [found.monitoring for found in steps.values() if found.monitoring]
+    retrainings = [found.retraining for found in steps.values() if found.retraining]
+    rollbacks = [found.rollback for found in steps.values() if found.rollback]
+    return [one.sentence for kind in (watched, retrainings, rollbacks) for one in kind]
 
 
 def _waiting(deployment: Deployment) -> str:

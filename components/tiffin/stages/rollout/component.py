@@ -1,4 +1,4 @@
-"""KFP declaration of the rollout stage."""
+"""KFP declarations of the rollout stage."""
 
 from typing import NamedTuple
 
@@ -75,3 +75,51 @@ def roll_out_model(
             tracking_uri=tracking_uri, run=run,
         )  # fmt: skip
         return result.is_promoted, result.outcome, result.sentence
+
+
+@dsl.component(base_image=COMPONENTS["roll_back_model"].image, install_kfp_package=False)
+def roll_back_model(
+    rollback: Output[Artifact],
+    model_name: str,
+    version: int,
+    why: str,
+    serving_root: str = "",
+    serving_address: str = "",
+    deadline_seconds: float = 120.0,
+    requested_by: str = "",
+    tracking_uri: str = "",
+    run: str = "",
+) -> int:
+    """Return to the version that was in production before, as tiffin models rollback does.
+
+    The version that it leaves stays loaded as MODEL@VERSION. The change is in the history of the serving root.
+
+    Args:
+        model_name: Name of the model on the server.
+        version: Version that is left, at least 1. The step fails if another one is in production.
+        why: Reason, recorded in the history.
+        serving_root: Path or gs:// URI that the model servers load from. Empty for TIFFIN_SERVING_ROOT of the step's
+            environment.
+        serving_address: host:port of the server that should answer with the version before. Empty for TIFFIN_SERVING_ADDRESS of
+            the step's environment; without either, none is asked.
+        deadline_seconds: Time for the server to answer, in seconds. If it does not, the step succeeds and tells it.
+        requested_by: Person who asks for the run; tiffin run, submit and schedule fill it. Empty for the service account of the
+            step's pod.
+        tracking_uri: MLflow tracking URI, for the aliases, without a password or token. Empty for MLFLOW_TRACKING_URI of the
+            step's environment; without either, there are no aliases.
+        run: Pipeline run ID. A retry with the same ID finds its rollback done.
+
+    Returns:
+        rollback: rollback.json, the versions, the reason, and who asked for it.
+        Output: Version that is in production again.
+    """
+    from tiffin.errors import reported
+
+    with reported():
+        from tiffin.stages.rollout.rolling_back import roll_back_to_previous
+
+        found = roll_back_to_previous(
+            rollback.path, model_name, version, why=why, serving_root=serving_root, serving_address=serving_address,
+            deadline_seconds=deadline_seconds, requested_by=requested_by, tracking_uri=tracking_uri, run=run,
+        )  # fmt: skip
+        return found.version

@@ -1,4 +1,4 @@
-"""Traits of the rollout stage's component."""
+"""Traits of the rollout stage's components."""
 
 from tiffin.governance.identity import check_person
 from tiffin.stages.rollout.parameters import (
@@ -11,7 +11,8 @@ from tiffin.stages.rollout.parameters import (
     check_strategy,
     check_version,
 )
-from tiffin.stages.traits import GATEWAY, TRACKED_RUNS, TRACKING_URI, Location, Traits
+from tiffin.stages.traits import GATEWAY, SERVING, TRACKED_RUNS, TRACKING_URI, Location, Traits
+from tiffin.tracking.names import check_model_name
 from tiffin.tracking.uri import check_tracking_uri
 
 COMPONENTS = {
@@ -38,5 +39,20 @@ COMPONENTS = {
         rollout="strategy",
         example=("deploy_model", '{before}\n    with dsl.If(deploy.outputs["rolling_out"] == True):\n        {call}'),
         example_values={"rollout": "canary"},
-    )
+    ),
+    "roll_back_model": Traits(
+        "model",
+        needs=(SERVING, TRACKED_RUNS),
+        locations={
+            "serving_root": Location("pass the gs:// URI of the serving root"),
+            "tracking_uri": TRACKING_URI,
+        },
+        rules={
+            "model_name": check_model_name,
+            "version": check_version,
+            "requested_by": check_person,
+            "tracking_uri": check_tracking_uri,
+        },
+        requester="requested_by",
+    ),
 }
