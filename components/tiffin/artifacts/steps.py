@@ -18,3 +18,16 @@ def split_step(path: str) -> tuple[str, list[str]]:
     names = path.strip("/").split("/")
     place = next((place for place, name in enumerate(names) if not _ITERATION.fullmatch(name)), 0)
     return names[place], [*names[:place], *names[place + 1 :]]
+
+
+def split_output(uri: str, step: str) -> tuple[str, str]:
+    """Return the run that an output of a step belongs to, and the name of the step's folder; empty texts if it has none.
+
+    A step of a nested pipeline may have a number, as in `summarize-run-2`.
+
+    Args:
+        uri: URI of the output: `<run>/<step>/...`.
+        step: Name of the step.
+    """
+    found = re.search(rf"(?P<run>.*?)/(?P<step>{re.escape(step)}(-\d+)?)/", uri)
+    return (found["run"], found["step"]) if found else ("", "")

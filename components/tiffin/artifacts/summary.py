@@ -168,6 +168,11 @@ class Summary:
         """The decisions whether a model is trained again by name of the step."""
         return {name: step.retraining for name, step in self.steps.items() if step.retraining}
 
+    @property
+    def rollbacks(self) -> dict[str, Rollback]:
+        """The versions that were taken out of production by name of the step."""
+        return {name: step.rollback for name, step in self.steps.items() if step.rollback}
+
 
 def find_predictions(steps: Mapping[str, Step]) -> dict[str, Predictions]:
     """Return the predictions by name of the step: those of all parts, not of each; once for a folder."""

@@ -128,7 +128,10 @@ def find_run(backend: Backend, run: str) -> BackendRun:
         reference.get("pipeline_version_id", ""),
         False,
     )
-    steps = [StepProgress(step.name, title=step.title, is_gate=step.gate is not None) for step in spec.steps]
+    steps = [
+        StepProgress(step.name, title=step.title, is_gate=step.gate is not None, is_nested=step.is_nested)
+        for step in spec.steps
+    ]
     submission = Submission(published, found["run_id"], "", backend.run_url(found["run_id"]), steps)
     submission.state = found.get("state", "PENDING")
     submission.waits = tuple(find_waiting(spec, _parameters(found)))

@@ -168,7 +168,10 @@ def submit_run(
             raise
         # Not retried: each request starts another run.
         raise BackendError(f"{error} The run '{name}' may have started: look for it before you submit again.") from None
-    steps = [StepProgress(step.name, title=step.title, is_gate=step.gate is not None) for step in spec.steps]
+    steps = [
+        StepProgress(step.name, title=step.title, is_gate=step.gate is not None, is_nested=step.is_nested)
+        for step in spec.steps
+    ]
     return Submission(published, run["run_id"], experiment, backend.run_url(run["run_id"]), steps)
 
 

@@ -196,9 +196,15 @@ def find_runner(folder: Path) -> int | None:
     return None
 
 
+def find_summaries(folder: Path) -> list[Path]:
+    """Return the folders of the summaries of a run, the one that was written last first: a pipeline may have others in it."""
+    found = [path for path in sorted((folder / "artifacts").rglob("*/summary")) if path.is_dir()]
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
 def find_page(folder: Path, name: str) -> Path | None:
     """Return a page that the exit step of a run wrote beside its summary, such as the report; None if there is none."""
-    pages = (path.with_name(name) for path in sorted((folder / "artifacts").rglob("*/summary")))
+    pages = (path.with_name(name) for path in find_summaries(folder))
     return next((page for page in pages if page.is_file()), None)
 
 

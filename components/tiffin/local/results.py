@@ -15,10 +15,12 @@ from tiffin.artifacts import documents
 from tiffin.artifacts.logs import WARNING
 from tiffin.artifacts.monitoring import Monitoring
 from tiffin.artifacts.predictions import Predictions
+from tiffin.artifacts.retraining import Retraining
+from tiffin.artifacts.rollback import Rollback
 from tiffin.artifacts.summary import REPORT_PAGE, RegisteredModel, Summary, noted, read_summary
 from tiffin.artifacts.verdict import Evaluation, Verdict
 from tiffin.errors import InputError
-from tiffin.local.records import STATUSES, database, find_page, relative, write_record
+from tiffin.local.records import STATUSES, database, find_page, find_summaries, relative, write_record
 from tiffin.printing import printable
 from tiffin.specs import logs
 from tiffin.specs.progress import StepProgress, open_console
@@ -31,7 +33,7 @@ _STYLES = {"SUCCEEDED": "bold green", "WAITING": "bold yellow"}
 _JOINED = "\N{NO-BREAK SPACE}"
 _FROM_SUMMARY = (
     "data_version", "metrics", "verdict", "model", "serving", "stopped_by", "evaluations", "models", "predictions",
-    "monitorings", "unread",
+    "monitorings", "retrainings", "rollbacks", "unread",
 )  # fmt: skip
 
 
@@ -58,6 +60,8 @@ class Run:
         models: Step name -> registered model.
         predictions: Step name -> predictions of a batch.
         monitorings: Step name -> verdict about a model in production.
+        retrainings: Step name -> decision whether a model is trained again.
+        rollbacks: Step name -> version that was taken out of production.
         unread: Reports of steps that could not be read, with the reason, one line each.
         warnings: Faults that did not fail a step, such as a lost helper process, one line each.
         left_server: Address of the model server that the run started and left running; None if there is none.
@@ -87,6 +91,8 @@ class Run:
     models: dict[str, RegisteredModel] = field(default_factory=dict)
     predictions: dict[str, Predictions] = field(default_factory=dict)
     monitorings: dict[str, Monitoring] = field(default_factory=dict)
+    retrainings: dict[str, Retraining] = field(default_factory=dict)
+    rollbacks: dict[str, Rollback] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     left_server: str | None = None
@@ -211,6 +217,20 @@ class Run:
                 }
                 for step, found in self.monitorings.items()
             },
+            "retrainings": {
+                step: {
+                    "model": found.model,
+                    "version": found.version,
+                    "trigger": found.trigger,
+                    "cause": found.cause,
+                    "code": found.code,
+                    "reason": found.reason,
+                    "action": found.action,
+                    "spans": list(found.spans),
+                }
+                for step, found in self.retrainings.items()
+            },
+            "rollbacks": documents.to_json(self.rollbacks),
             "unread": list(self.unread),
             "warnings": list(self.warnings),
             "notes": [documents.to_json(noted(step.name, note)) for step in self.steps for note in step.notes],
@@ -255,7 +275,7 @@ def find_lines(run: Run, start: str) -> list[str]:
 
 
 def _find_summary(folder: Path) -> Summary | None:
-    for path in sorted((folder / "artifacts").rglob("*/summary")):
+    for path in find_summaries(folder):
         with contextlib.suppress(InputError):
             return read_summary(path)
     return None
@@ -349,6 +369,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         *[("model", printable(f"{model.name} version {model.version}")) for model in models],
         ("serving", printable(run.serving or "")),
         *[("verdict", printable(f"{found.sentence} {found.action}")) for found in run.monitorings.values()],
+        *[("again", printable(found.sentence)) for found in run.retrainings.values()],
+        *[("back", printable(found.sentence)) for found in run.rollbacks.values()],
         *[("output", printable(found.sentence)) for found in run.predictions.values()],
         ("report", printable(relative(run.report)).replace(" ", _JOINED) if run.report else None),
         ("mlflow", printable(run.tracking_uri or "").replace(" ", _JOINED)),

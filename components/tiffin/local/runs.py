@@ -213,7 +213,10 @@ def now() -> str:
 
 def waiting_steps(spec: Spec) -> list[StepProgress]:
     """Return the steps of a run before its first step."""
-    return [StepProgress(step.component, title=step.title, is_gate=step.gate is not None) for step in spec.steps]
+    return [
+        StepProgress(step.component, title=step.title, is_gate=step.gate is not None, is_nested=step.is_nested)
+        for step in spec.steps
+    ]
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 A retraining sets the others itself: the model's name, the places of the cluster, and how the version gets into production.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tiffin.errors import InputError, did_you_mean
@@ -59,24 +59,16 @@ _WORDS = {
 }
 
 
-def check_settings(training: Mapping[str, Any], rules: Mapping[str, Callable[[Any], None]] | None = None) -> None:
-    """Raise an InputError unless the parameter `training` has parameters of `training` with values of their types.
-
-    Args:
-        training: Parameter to value.
-        rules: Parameter to a function that raises an InputError for a wrong value. Defaults to none.
-    """
+def check_settings(training: Mapping[str, Any]) -> None:
+    """Raise an InputError unless the parameter `training` has parameters of `training` with values of their types."""
     for name, value in training.items():
         if name not in SETTINGS:
             raise InputError(
                 f"training should have parameters of the pipeline training that a retraining passes on: "
                 f"{', '.join(sorted(SETTINGS))}. Received: '{name}'.{did_you_mean(name, SETTINGS)}"
             )
-        typed = as_type(value, SETTINGS[name])
-        if typed is None:
+        if as_type(value, SETTINGS[name]) is None:
             raise InputError(f"{name} in training should be {_WORDS[SETTINGS[name]]}. Received: {value!r}.")
-        if rule := (rules or {}).get(name):
-            rule(typed)
     check_data(str(training.get("data", "")))
 
 

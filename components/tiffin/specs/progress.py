@@ -46,6 +46,7 @@ class StepProgress:
         report: File with all notes; None without notes.
         title: Display name. Defaults to the name.
         is_gate: Whether the step only stops the run for a gate; it is shown only if it does. Defaults to False.
+        is_nested: Whether it is a step of a nested pipeline, which may not start; it is shown once it runs. Defaults to False.
     """
 
     name: str
@@ -57,6 +58,7 @@ class StepProgress:
     report: Path | None = None
     title: str = ""
     is_gate: bool = False
+    is_nested: bool = False
 
     def __post_init__(self) -> None:
         """Use the name where there is no display name."""
@@ -89,7 +91,7 @@ class StepProgress:
     @property
     def is_shown(self) -> bool:
         """Whether the step concerns the reader of the output: a gate that did not stop the run does not."""
-        return not (self.is_gate and self.state in ("waiting", "skipped"))
+        return not ((self.is_gate or self.is_nested) and self.state in ("waiting", "skipped"))
 
 
 # Callback for a step whose state changed.

@@ -23,12 +23,23 @@ def check_values(uses: Iterable[Use], values: Mapping[str, Any]) -> None:
     """
     for use in uses:
         row = find_components().get(use.function)
-        rule = row.rules.get(use.name) if row else None
-        if rule is None or use.parameter not in values:
+        if row is None or use.parameter not in values:
             continue
+        value = values[use.parameter]
         try:
-            rule(values[use.parameter])
+            if rule := row.rules.get(use.name):
+                rule(value)
+            if isinstance(value, Mapping):
+                _check_settings(row.settings.get(use.name, ()), value)
         except InputError as error:
             if use.parameter == use.name:
                 raise
             raise InputError(f"Parameter '{use.parameter}' (input '{use.name}' of {use.function}): {error}") from None
+
+
+def _check_settings(functions: Iterable[str], settings: Mapping[str, Any]) -> None:
+    """Check values against the rules of the components that a mapping has inputs of."""
+    for function in functions:
+        for name, rule in find_components()[function].rules.items():
+            if name in settings:
+                rule(settings[name])

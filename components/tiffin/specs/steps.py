@@ -1,11 +1,15 @@
 """The steps of a compiled pipeline, found in its DAGs, branches, loops and exit handlers."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tiffin.stages import find_components
+
+# Components that kfp makes of conditions, loops and exit handlers; others with a DAG are nested pipelines.
+_GROUP = re.compile(r"comp-(condition|condition-branches|exit-handler|for-loop)-\d+")
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Step:
         constants: Component input -> the value that the pipeline passes to it in every run.
         title: Display name; with the component name if several steps have the same one.
         follows_failures: Whether it also runs after a step that failed, as the exit step does. Defaults to False.
+        is_nested: Whether it is a step of a pipeline that is itself a step. Defaults to False.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Step:
     constants: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
     follows_failures: bool = False
+    is_nested: bool = False
 
 
 def function_of(command: Sequence[str]) -> str:
@@ -68,6 +74,7 @@ def _walk(
     fixed: Mapping[str, Any],
     *,
     follows_failures: bool = False,
+    is_nested: bool = False,
 ) -> Iterator[Step]:
     tasks: Mapping[str, Any] = component["dag"]["tasks"]
     for name in _in_order(tasks):
@@ -83,7 +90,8 @@ def _walk(
         policy = tasks[name].get("triggerPolicy", {})
         follows = follows_failures or policy.get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED"
         if "dag" in inner:
-            yield from _walk(document, inner, inputs, constants, follows_failures=follows)
+            nested = is_nested or not _GROUP.fullmatch(reference)
+            yield from _walk(document, inner, inputs, constants, follows_failures=follows, is_nested=nested)
             continue
         label = inner["executorLabel"]
         container = document["deploymentSpec"]["executors"][label].get("container")
@@ -107,6 +115,7 @@ def _walk(
             constants,
             title=tasks[name].get("taskInfo", {}).get("name") or name,
             follows_failures=follows,
+            is_nested=is_nested,
         )
 
 

@@ -145,6 +145,7 @@ class Traits:
         takes: Artifact input to the outputs of other names that it takes. Others take the output of their own name only.
         alternatives: Artifact inputs in place of others, which the example for the catalogue page leaves out.
         rules: Input name to a function that raises an InputError for an invalid value. Checked before a run starts.
+        settings: Input that maps inputs of other components to their values, to the names of these components, whose rules hold.
         gate: For a component that stops a run, its input with the name of the gate; empty for any other.
         approval: Its input with the approval that a version needs; empty without one. Of a run on a backend, it tells whether
             the run waits for approval after it succeeded.
@@ -166,6 +167,7 @@ class Traits:
     takes: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NONE)
     alternatives: tuple[str, ...] = ()
     rules: Mapping[str, Callable[[Any], None]] = field(default_factory=lambda: _NONE)
+    settings: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NONE)
     gate: str = ""
     approval: str = ""
     requester: str = ""

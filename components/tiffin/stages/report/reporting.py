@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tiffin.artifacts.statistics import find_statistics
+from tiffin.artifacts.steps import split_output
 from tiffin.artifacts.summary import Summary
 from tiffin.errors import InputError, StorageError
 from tiffin.report.card import write_card
@@ -23,7 +24,7 @@ def write_reports(
         step: Name of the exit step's folder.
         summary: Summary of the run.
     """
-    run_uri, found_step, _ = output_uri.partition(f"/{step}/")
+    run_uri, found_step = split_output(output_uri, step)
     try:
         statistics = find_statistics(run_uri) if found_step else {}
     except (InputError, StorageError) as error:

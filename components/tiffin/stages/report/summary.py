@@ -9,6 +9,7 @@ from tiffin.artifacts.deployment import Deployment
 from tiffin.artifacts.logs import find_errors
 from tiffin.artifacts.notes import by_severity
 from tiffin.artifacts.rollout import RolloutResult
+from tiffin.artifacts.steps import split_output
 from tiffin.artifacts.summary import (
     RegisteredModel,
     Step,
@@ -117,16 +118,16 @@ def _waiting(deployment: Deployment) -> str:
 
 def _find_errors(output_uri: str, step: str) -> tuple[str, tuple[str, ...]]:
     """Return the errors of the failed steps, by their logs, and one line if these could not be read."""
-    run_uri, found_step, _ = output_uri.partition(f"/{step}/")
+    run_uri, found_step = split_output(output_uri, step)
     try:
         found = find_errors(run_uri) if found_step else {}
     except (InputError, StorageError) as error:
         return "", (f"Could not read the logs of the run: {error}",)
-    return " ".join(f"The step {name} failed: {error}" for name, error in found.items() if name != step), ()
+    return " ".join(f"The step {name} failed: {error}" for name, error in found.items() if name != found_step), ()
 
 
 def _place_of_logs(output_uri: str, step: str) -> str:
-    run_id = output_uri.partition(f"/{step}/")[0].rpartition("/")[2]
+    run_id = split_output(output_uri, step)[0].rpartition("/")[2]
     return (
         f"A step failed without a log among the artifacts of the run {run_id}. See the run in the dashboard, or run in its "
         f"namespace: kubectl logs -l pipeline/runid={run_id} -c main --tail=50 --prefix"
@@ -141,7 +142,7 @@ def log_lines(summary: Summary) -> list[str]:
 
 def _read_steps(output_uri: str, step: str) -> tuple[dict[str, Step], tuple[str, ...]]:
     """Return the reports of the run by step, and one line per report that could not be read."""
-    run_uri, found_step, _ = output_uri.partition(f"/{step}/")
+    run_uri, found_step = split_output(output_uri, step)
     if not found_step:
         return {}, (f"No reports found: '{output_uri}' is not in a folder of the step '{step}'.",)
     steps: dict[str, Step] = {}
