@@ -92,7 +92,11 @@ def test_what_training_cures(cause, wanted):
 
 def test_policies():
     assert [code(NOTHING, WORSE, Rules(policy)) for policy in POLICIES] == ["POLICY_NONE", "ASK", "START"]
-    assert [code(NOTHING, Asked("r", "schedule"), Rules(policy)) for policy in POLICIES] == ["POLICY_NONE", "ASK", "START"]
+    assert [code(NOTHING, Asked("r", "schedule"), Rules(policy)) for policy in POLICIES] == [
+        "POLICY_NONE",
+        "ASK",
+        "START",
+    ]
 
 
 def test_the_cool_down_counts_from_the_start_whatever_the_end():
@@ -173,7 +177,12 @@ def test_codes():
 
 @pytest.mark.parametrize(
     ("check", "good", "bad"),
-    [(check_cool_down, 0, -1), (check_cool_down, 0.5, float("nan")), (check_budget, 0, -1), (check_roll_back_hours, 0, -0.1)],
+    [
+        (check_cool_down, 0, -1),
+        (check_cool_down, 0.5, float("nan")),
+        (check_budget, 0, -1),
+        (check_roll_back_hours, 0, -0.1),
+    ],
 )
 def test_rules_of_parameters(check, good, bad):
     check(good)

@@ -14,7 +14,9 @@ def test_none():
 
 
 def test_numbers_of_kfp_have_their_types_again():
-    found = complete({"seed": 7.0, "dropout": 1, "hidden_units": [64.0, 32.0], "hyperparameters": {"depth": 3.0}}, DEFAULTS)
+    found = complete(
+        {"seed": 7.0, "dropout": 1, "hidden_units": [64.0, 32.0], "hyperparameters": {"depth": 3.0}}, DEFAULTS
+    )
     assert [type(found["seed"]), type(found["dropout"])] == [int, float]
     assert repr(found["hidden_units"]) == "[64, 32]"
     assert repr(found["hyperparameters"]) == "{'depth': 3}"

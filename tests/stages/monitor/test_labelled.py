@@ -79,7 +79,9 @@ def test_no_labels_and_no_window(gather, tmp_path):
 def test_no_answers(gather, with_source, tmp_path):
     gather()
     labels = make_labels(str(tmp_path / "labels.csv"), {}, "last", 720.0, 300.0, [])
-    found = collect(with_source(), tmp_path / "empty", labels, window="24h", log_root=str(tmp_path / "nothing"), now=NOON)
+    found = collect(
+        with_source(), tmp_path / "empty", labels, window="24h", log_root=str(tmp_path / "nothing"), now=NOON
+    )
     assert (found.rows, found.answers) == (0, 0)
 
 
@@ -111,7 +113,9 @@ def test_missing_values_are_missing(gather, rows, tmp_path):
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_ingest_reads_them_beside_the_data(gather, tmp_path, kind):
     gather()
-    old = pa.table({"order": ["a", "b"], "Distance (km)": [1.5, 2.5], "city": ["Ulm", None], "stops": [1, 2], "late": [0, 1]})
+    old = pa.table(
+        {"order": ["a", "b"], "Distance (km)": [1.5, 2.5], "city": ["Ulm", None], "stops": [1, 2], "late": [0, 1]}
+    )
     if kind == "csv":
         path = tmp_path / "old.csv"
         path.write_text("order,Distance (km),city,stops,late\na,1.5,Ulm,1,0\nb,2.5,,2,1\n")

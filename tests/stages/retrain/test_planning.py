@@ -29,7 +29,9 @@ def reference(tmp_path_factory):
     path = write_watched_reference(folder)
     data = folder / "old.csv"
     data.write_text("km,late\n1,0\n")
-    manifest = replace(read_manifest(path), sources=(Source(str(data), "sha", data.stat().st_size),), derive={"far": "km > 5"})
+    manifest = replace(
+        read_manifest(path), sources=(Source(str(data), "sha", data.stat().st_size),), derive={"far": "km > 5"}
+    )
     documents.write(path / MANIFEST, manifest)
     return path
 
@@ -131,7 +133,11 @@ def test_a_loop_on_bad_data_ends_in_a_question(decide, uri):
 def test_paused(decide, uri):
     pause(uri, MODEL, by="ada", why="", now=NOON)
     found = decide()
-    assert (found.code, found.starts, found.action) == ("PAUSED", False, f"Allow it again with: tiffin monitor resume {MODEL}.")
+    assert (found.code, found.starts, found.action) == (
+        "PAUSED",
+        False,
+        f"Allow it again with: tiffin monitor resume {MODEL}.",
+    )
 
 
 def test_a_retraining_whose_run_was_lost_expires(decide, uri):
@@ -193,7 +199,8 @@ planning.plan(sys.argv[1], sys.argv[2], {}, state=sys.argv[3], run="r1", now=dat
 def test_a_step_that_is_killed_after_its_claim_goes_on(decide, reference, tmp_path, uri):
     """The retry of KFP has the same run ID."""
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path / "out"), str(reference), str(tmp_path / "state")], env={**os.environ}
+        [sys.executable, "-c", KILLED, str(tmp_path / "out"), str(reference), str(tmp_path / "state")],
+        env={**os.environ},
     )
     assert done.returncode == -signal.SIGKILL
     assert [one.outcome for one in read_state(uri, MODEL).attempts] == ["running"]
