@@ -127,6 +127,17 @@ class TestInheritance:
 
         assert self.read(branching, tmp_path)["rows"]["defaultValue"] == 3.0
 
+    def test_a_parameter_may_be_part_of_a_text(self, tmp_path: Path) -> None:
+        @pipeline(name="telling", display_name="Tell")
+        def telling(*, rows: int, name: str) -> None:
+            """Tell."""
+            describe(rows=rows, name=f"rows of {name}")
+
+        found = self.read(telling, tmp_path)
+
+        assert found["rows"]["defaultValue"] == 3.0
+        assert found["name"] == {"parameterType": "STRING"}
+
     def test_different_defaults_of_components_require_one_in_the_pipeline(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"'rows' .*describe 3, describe_more 4"):
 

@@ -11,6 +11,7 @@ from tiffin.artifacts import documents
 from tiffin.errors import InputError
 from tiffin.local.records import (
     find_page,
+    find_summaries,
     find_run,
     find_runner,
     list_runs,
@@ -140,3 +141,18 @@ def test_a_page_is_beside_the_summary(tmp_path: Path) -> None:
 
     assert find_page(tmp_path, "report.html") == tmp_path / "artifacts" / "training-1" / "summarize-run" / "report.html"
     assert find_page(tmp_path, "card.html") is None
+
+
+def test_the_summary_that_was_written_last_comes_first(tmp_path: Path) -> None:
+    """The exit step of a nested pipeline runs before that of the pipeline around it."""
+    assert find_summaries(tmp_path) == []
+    folders = [
+        tmp_path / "artifacts" / "training-1" / step / "summary" for step in ("summarize-run-2", "summarize-run")
+    ]
+    for number, folder in enumerate(folders):
+        folder.mkdir(parents=True)
+        folder.with_name("report.html").touch()
+        os.utime(folder, (number, number))
+
+    assert find_summaries(tmp_path) == folders[::-1]
+    assert find_page(tmp_path, "report.html") == folders[1].with_name("report.html")

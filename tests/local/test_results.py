@@ -64,6 +64,8 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
         "models": {},
         "predictions": {},
         "monitorings": {},
+        "retrainings": {},
+        "rollbacks": {},
         "unread": [],
         "warnings": [],
         "notes": [],

@@ -85,3 +85,11 @@ def test_rules_import_nothing_heavy() -> None:
 )
 def test_valid_values_pass(uses: tuple[Use, ...], name: str, value: Any) -> None:
     check_values(uses, {name: value})
+
+
+@pytest.mark.parametrize(
+    "settings", [{"epochs": -3}, {"gate": {"x": 1}}, {"splits": {"train": -1}}, {"drift_thresholds": {"x": 1}}]
+)
+def test_settings_of_a_retraining_follow_the_rules_of_their_components(settings: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=next(iter(settings))):
+        check_values([Use("training", "plan_retraining", "training")], {"training": settings})

@@ -51,6 +51,15 @@ def test_a_rollout_is_found_by_its_strategy() -> None:
     assert find_rollouts(spec, {"rollout": "canary"}) == ["roll-out-model"]
 
 
+def test_a_rollout_that_no_policy_starts_needs_no_gateway() -> None:
+    spec = load_spec("monitoring")
+
+    assert find_rollouts(spec, {}) == []
+    assert find_rollouts(spec, {"policy": "retrain"}) == ["roll-out-model"]
+    assert find_rollouts(spec, {"policy": "retrain", "rollout": "direct"}) == []
+    assert find_rollouts(load_spec("retraining"), {}) == ["roll-out-model"]
+
+
 def test_a_rollout_with_a_strategy_of_the_component_is_found(tmp_path: Path) -> None:
     @dsl.pipeline
     def weekly(version: int):

@@ -74,6 +74,39 @@ def test_steps_are_in_a_valid_execution_order(pipeline: Any, names: list[str], c
     assert [step.component for step in steps] == components
 
 
+@dsl.pipeline
+def inner(bounds: dict, label: str = "late", model_name: str = "inner"):
+    """Have a default, an exit step, and a branch."""
+    with dsl.If(label == "late"):
+        model = dsl.importer(artifact_uri="gs://b/model", artifact_class=dsl.Model)
+        data = dsl.importer(artifact_uri="gs://b/data", artifact_class=dsl.Dataset)
+        evaluate_model(examples=data.output, model=model.output, thresholds=bounds, model_name=model_name)
+
+
+@dsl.pipeline
+def outer(name: str, limits: dict = {}):  # noqa: B006
+    """Pass a parameter on, a constant, and nothing for the rest."""
+    inner(bounds=limits)
+    inner(bounds={"auc": 0.9}, model_name=name)
+
+
+def test_a_nested_pipeline_has_its_own_values_and_those_it_is_given() -> None:
+    first, second = steps_of(outer)
+
+    assert (first.inputs["thresholds"], first.constants["model_name"]) == ("limits", "inner")
+    assert (second.constants["thresholds"], second.inputs["model_name"]) == ({"auc": 0.9}, "name")
+    assert "model_name" not in first.inputs
+    assert "model_name" not in second.constants
+
+
+def test_steps_of_nested_pipelines_are_known() -> None:
+    assert [step.is_nested for step in steps_of(outer)] == [True, True]
+    assert [step.is_nested for step in steps_of(inner)] == [False]
+    assert not any(step.is_nested for step in load_spec("training").steps)
+    nested = [step for step in load_spec("retraining").steps if step.is_nested]
+    assert {step.function for step in nested} >= {"ingest_examples", "train_model", "roll_out_model", "summarize_run"}
+
+
 def test_the_exit_step_follows_failures() -> None:
     names = [step.name for step in load_spec("training").steps if step.follows_failures]
 

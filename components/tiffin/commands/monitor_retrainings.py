@@ -58,9 +58,7 @@ def pause(*, model: str, why: str, state: str, log_root: str, monitor_state: str
     _show(found, f"{model}: no retraining starts until: tiffin monitor resume {model}", as_json=as_json)
 
 
-@click.command(
-    short_help="Allow the retrainings of a model again.", epilog=examples("tiffin monitor resume model")
-)
+@click.command(short_help="Allow the retrainings of a model again.", epilog=examples("tiffin monitor resume model"))
 @click.argument("model")
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="Print the state as a JSON object.")

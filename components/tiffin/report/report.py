@@ -17,6 +17,7 @@ from tiffin.report.groups import describe_fairness, describe_slices
 from tiffin.report.page import Block, Page, Section, Text
 from tiffin.report.predictions import describe_predictions
 from tiffin.report.quality import describe_quality
+from tiffin.report.retraining import describe_labelled, describe_retraining, describe_rollback
 from tiffin.report.training import describe_training
 from tiffin.storage.files import write_bytes
 
@@ -66,6 +67,11 @@ def _sections(summary: Summary, statistics: Mapping[str, statistics_pb2.DatasetF
     training = next((step.model for step in reversed(list(steps.values())) if step.model), None)
     names = {new: old for old, new in manifest.renamed.items()} if manifest else {}
     makers: list[tuple[str, Callable[[], Sequence[Block]]]] = []
+    for step, decided in summary.retrainings.items():
+        makers.append((f"Retraining{_of(step, summary.retrainings)}", partial(describe_retraining, decided)))
+    for step, back in summary.rollbacks.items():
+        makers.append((f"Rollback{_of(step, summary.rollbacks)}", partial(describe_rollback, back)))
+    makers += [("Labelled answers", partial(describe_labelled, one.labelled)) for one in steps.values() if one.labelled]
     for number, (step, evaluation) in enumerate(summary.evaluations.items()):
         of, name = _of(step, summary.evaluations), f"evaluation-{number}"
         makers += [

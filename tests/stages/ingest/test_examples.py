@@ -361,3 +361,25 @@ def peak_of_ingest(data, output, **environment):
     command = [sys.executable, "-c", PEAK, data, output]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | environment)
     return int(done.stdout)
+
+
+class TestSeveralLocations:
+    def test_an_empty_line_is_none(self, tmp_path):
+        with pytest.raises(InputError, match="data"):
+            ingest("\n", tmp_path / "out")
+
+    def test_files_of_each_line_are_read_once(self, tmp_path):
+        for name, rows in (("a", "1,x"), ("b", "2,y\n3,z")):
+            (tmp_path / f"{name}.csv").write_text(f"km,city\n{rows}\n")
+        data = f"{tmp_path}/a.csv\n\n{tmp_path}/b.csv\n{tmp_path}/*.csv"
+        manifest = ingest(data, tmp_path / "out")
+        assert manifest.rows == 3
+        assert [source.uri for source in manifest.sources] == [f"{tmp_path}/a.csv", f"{tmp_path}/b.csv"]
+
+    def test_generated_data_beside_a_file(self, tmp_path):
+        first = ingest("sample:deliveries?rows=50&seed=1", tmp_path / "one")
+        both = ingest("sample:deliveries?rows=50&seed=1\nsample:deliveries?rows=50&seed=2", tmp_path / "two")
+        assert both.rows > first.rows
+        assert [source.uri for source in both.sources] == [
+            "sample:deliveries?rows=50&seed=1", "sample:deliveries?rows=50&seed=2",
+        ]  # fmt: skip

@@ -146,3 +146,15 @@ class TestBuckets:
             found = ingested(data=f"s3://{store.name}/sales/month=*/a.parquet")
 
         assert [row["month"] for row in found.rows] == list(MONTHS)
+
+
+class TestSeveralLocations:
+    def test_folders_below_each_location_count(self):
+        data = "/a/trips\n/a/trips/old/*/t.csv"
+        found, notes = partition_values(data, ["/a/trips/day=1/t.csv", "/a/trips/old/day=2/t.csv"], [])
+        assert found == {"/a/trips/day=1/t.csv": {"day": "1"}, "/a/trips/old/day=2/t.csv": {"day": "2"}}
+        assert [note.code for note in notes] == ["PARTITIONS"]
+
+    def test_a_folder_in_a_location_is_none_of_its_columns(self):
+        found, notes = partition_values("/a/day=1/t.csv\n/a/day=2/t.csv", ["/a/day=1/t.csv", "/a/day=2/t.csv"], [])
+        assert (set(map(tuple, found.values())), notes) == ({()}, [])
