@@ -19,12 +19,27 @@ _USAGE = ("tiffin gateway", "tiffin predict rows.csv --model model --address 127
 @listening_options(local.DEFAULT_PORT, "Port for clients, by gRPC and by REST.")
 @click.option("--no-record", is_flag=True, help="Write no prediction log.")
 @click.option("--record-all", is_flag=True, help="Record every request, even if it slows others on a busy machine.")
+@click.option(
+    "--log-seconds",
+    type=click.IntRange(1, 3600),
+    metavar="SECONDS",
+    help="Age at which a file of the prediction log is complete.  [default: 60]",
+)
 @click.option("--stop", is_flag=True, help="Stop the gateway of --state.")
 @click.option("--status", is_flag=True, help="Show the gateway of --state; exit with status 1 if none is running.")
 @click.option("--json", "as_json", is_flag=True, help="With --status, write JSON.")
 @debug_option
 def gateway(
-    *, state: str, port: int, host: str, no_record: bool, record_all: bool, stop: bool, status: bool, as_json: bool
+    *,
+    state: str,
+    port: int,
+    host: str,
+    no_record: bool,
+    record_all: bool,
+    log_seconds: int | None,
+    stop: bool,
+    status: bool,
+    as_json: bool,
 ) -> int:
     """Run Envoy in front of the model servers of --state, until Ctrl-C.
 
@@ -37,6 +52,8 @@ def gateway(
         raise click.UsageError("--json should be used with --status.")
     if no_record and record_all:
         raise click.UsageError("--no-record and --record-all should not be used together.")
+    if no_record and log_seconds:
+        raise click.UsageError("--no-record and --log-seconds should not be used together.")
     nothing = f"No gateway is running for {state}."
     if stop:
         stopped = local.stop_gateway(state)
@@ -47,6 +64,7 @@ def gateway(
         _show(state, running, as_json)
         return 0 if running else 1
     chosen = ["--no-record"] * no_record + ["--record-all"] * record_all
+    chosen += [f"--log-seconds={log_seconds}"] if log_seconds else []
     with local.starting_gateway(state, host, port) as (server, locks):
         if not locks:
             echo(describe(server))

@@ -6,7 +6,7 @@ from tiffin.commands.options import debug_option, examples
 from tiffin.commands.output import echo
 
 
-@click.command(epilog=examples("tiffin sample deliveries.csv", "tiffin sample small.csv --rows 500 --seed 1"))
+@click.command(epilog=examples("tiffin sample deliveries.csv", "tiffin sample strike.csv --rows 500 --world strike"))
 @click.argument("path", type=click.Path())
 @click.option(
     "--rows",
@@ -20,13 +20,20 @@ from tiffin.commands.output import echo
 @click.option(
     "--unreadable", is_flag=True, help="Make one row in 500 unreadable, as in a real export and in sample:deliveries."
 )
+@click.option(
+    "--world",
+    default="usual",
+    show_default=True,
+    metavar="NAME",
+    help="What has changed: usual, airport (a new zone), strike (slow cars), or metres (another unit of a column).",
+)
 @debug_option
-def sample(path: str, rows: int, seed: int, unreadable: bool) -> None:
+def sample(path: str, rows: int, seed: int, unreadable: bool, world: str) -> None:
     """Write sample data, generated deliveries, to the CSV file PATH.
 
-    The same --rows and --seed give the same file.
+    The same --rows, --seed and --world give the same file. A model that was trained on the usual world can meet the others.
     """
     from tiffin.stages.ingest.sample import write_sample
 
-    write_sample(path, rows=rows, seed=seed, unreadable=unreadable)
+    write_sample(path, rows=rows, seed=seed, unreadable=unreadable, world=world)
     echo(path)

@@ -229,6 +229,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--no-record", action="store_true")
     parser.add_argument("--record-all", action="store_true")
+    parser.add_argument("--log-seconds", type=int, default=60)
     options = parser.parse_args()
     os.chdir("/")
     stopped = StopSignal()
@@ -246,7 +247,7 @@ def main() -> int:
             log, root = serving.prediction_log(options.state), serving.serving_root(options.state)
             running.add("recorder", [
                 sys.executable, "-m", "tiffin.recorder", f"--log-root={log}", f"--serving-root={root}",
-                f"--port={recorder}", f"--metrics-port={metrics}",
+                f"--port={recorder}", f"--metrics-port={metrics}", f"--max-file-age={options.log_seconds}s",
                 *([f"--throttle={places.throttle}"] if places.throttle else []),
             ])  # fmt: skip
         running.add("envoy", [
