@@ -15,11 +15,21 @@ if TYPE_CHECKING:
     from tiffin.local.results import Run
 
 
-@click.command(epilog=examples("tiffin demo", "tiffin demo --state /tmp/tiffin"))
+@click.command(epilog=examples("tiffin demo", "tiffin demo --loop --state life"))
 @state_option
+@click.option(
+    "--loop", is_flag=True, help="Play a whole life: production, a changing world, alerts, retraining, a rollback."
+)
 @debug_option
-def demo(state: str) -> int:
-    """Train on sample data, serve the model, request one prediction over gRPC, and stop the server."""
+def demo(state: str, loop: bool) -> int:
+    """Train on sample data, serve the model, request one prediction over gRPC, and stop the server.
+
+    --loop takes a few minutes, and needs a --state of its own. With Prometheus on PATH, it shows alerts too.
+    """
+    if loop:
+        from tiffin.commands.demo_loop import play
+
+        return play(state)
     from tiffin.local.companion import running_server, stop_unless_needed
     from tiffin.local.results import show_run
     from tiffin.local.runs import run_pipeline
