@@ -146,7 +146,7 @@ def make_registry(page: "Page") -> CollectorRegistry:
     return registry
 
 
-@dataclass
+@dataclass(eq=False)  # registries hash collectors
 class Page(Collector):
     """The collector of prometheus_client for the last reading.
 
