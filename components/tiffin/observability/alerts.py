@@ -3,8 +3,8 @@
 Figures in the texts are templates, see https://prometheus.io/docs/prometheus/latest/configuration/template_reference.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from tiffin.gateway.clusters import OTHERS
 from tiffin.observability.expressions import (
@@ -39,6 +39,7 @@ class Alert:
         severity: Label `severity`.
         summary: What is wrong, without figures.
         description: The same with figures, and the command that shows more.
+        labels: Other labels. They tell rules of one name apart.
     """
 
     name: AlertName
@@ -47,6 +48,7 @@ class Alert:
     severity: str
     summary: str
     description: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_alerts(model: str, thresholds: Thresholds) -> Iterator[Alert]:
@@ -61,7 +63,8 @@ def make_alerts(model: str, thresholds: Thresholds) -> Iterator[Alert]:
     name = "{{ $labels.model }}"
 
     def alert(of: AlertName, expression: str, hold: str, summary: str, description: str) -> Alert:
-        return Alert(of, expression, hold, thresholds.find_severity(of), summary, description)
+        labels = {"model": model} if model else {}
+        return Alert(of, expression, hold, thresholds.find_severity(of), summary, description, labels)
 
     def verdict(of: str) -> str:
         return selected("tiffin_monitoring_verdict", match("verdict", of), own)
@@ -135,56 +138,58 @@ def make_shared_alerts(thresholds: Thresholds) -> Iterator[Alert]:
     """
     shared = selected(ERROR_SHARE, match("source", "gateway"), match_model(OTHERS))
     page = "tiffin_observability_last_read_timestamp_seconds"
-    errors = thresholds.find_severity("TiffinErrors")
-    stopped = thresholds.find_severity("TiffinMonitoringStopped")
-    dropping = thresholds.find_severity("TiffinRecorderDropping")
-    yield Alert(
+
+    def alert(of: AlertName, part: str, expression: str, hold: str, summary: str, description: str) -> Alert:
+        labels = {"model": OTHERS} if of == "TiffinErrors" else {"part": part}
+        return Alert(of, expression, hold, thresholds.find_severity(of), summary, description, labels)
+
+    yield alert(
         "TiffinErrors",
+        "gateway",
         f"{shared} > {thresholds.max_error_share:g}\n"
         f"{_enough(thresholds)}",
         "5m",
-        errors,
         "Requests through the gateway fail.",
         "{{ $value | humanizePercentage }} of the requests through the gateway fail, of all models without a candidate "
         f"(allowed: {thresholds.max_error_share:.4g}, 1 is all). See: tiffin gateway --status, and the servers' logs",
     )
-    yield Alert(
+    yield alert(
         "TiffinMonitoringStopped",
+        "page",
         f"absent({page})\nor\ntime() - {page} > {_READ_SECONDS}",
         "15m",
-        stopped,
         "The metrics of the monitoring are missing.",
         "Prometheus does not get the page of tiffin.observability, or the page could not read its documents for "
         f"{_READ_SECONDS // 60} minutes, so that no alert about drift or decay can fire. Check the target and the program's "
         "log; print the page with: tiffin monitor metrics",
     )
-    yield Alert(
+    yield alert(
         "TiffinMonitoringStopped",
+        "documents",
         "tiffin_observability_unreadable > 0",
         "15m",
-        stopped,
         "Documents of models in production cannot be read.",
         "{{ $value }} documents ({{ $labels.source }}) cannot be read, and are not in the metrics. The log of "
         "tiffin.observability names them, and so does: tiffin monitor metrics",
     )
     dropped, taken = "tiffin_recorder_dropped_requests_total", "tiffin_recorder_requests_total"
     lost = f"sum by (namespace) (rate({dropped}[15m]))"
-    yield Alert(
+    yield alert(
         "TiffinRecorderDropping",
+        "requests",
         f"{lost}\n/ on (namespace) (\n  sum by (namespace) (rate({taken}[15m])) + on (namespace) {lost}\n"
         f"  or on (namespace)\n  {lost}\n) > {thresholds.max_dropped_share:g}",
         "15m",
-        dropping,
         "The prediction log lacks requests.",
         "{{ $value | humanizePercentage }} of the requests are not in the prediction log (allowed: "
         f"{thresholds.max_dropped_share:.4g}, 1 is all), so that the monitoring sees a part. The reasons are in the metric "
         f"{dropped} and in the recorder's log; see: tiffin gateway --status",
     )
-    yield Alert(
+    yield alert(
         "TiffinRecorderDropping",
+        "files",
         "sum by (namespace) (increase(tiffin_recorder_dropped_rows_total[15m])) > 0",
         "1m",
-        dropping,
         "Files of the prediction log could not be stored.",
         "About {{ $value | humanize }} rows of the prediction log were dropped in 15 minutes, because their files could not be "
         "stored. See the recorder's log, and the log root's space and permissions",

@@ -3,7 +3,7 @@
 The same models and thresholds give the same bytes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +26,12 @@ class Record:
     Attributes:
         name: Name of the series.
         expression: PromQL.
-        source: Label `source`: who has counted it.
+        labels: Labels that it gets: `source`, and the model if it is of one.
     """
 
     name: str
     expression: str
-    source: Source
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,12 @@ def _records(model: str, sources: Sequence[Source]) -> tuple[Record, ...]:
         expressions.ERROR_SHARE: expressions.find_share,
         expressions.P99: expressions.find_p99,
     }
-    return tuple(Record(name, find(source, model), source) for source in sources for name, find in figures.items())
+    own = {"model": model} if model else {}
+    return tuple(
+        Record(name, find(source, model), {"source": source, **own})
+        for source in sources
+        for name, find in figures.items()
+    )
 
 
 def format_rules(groups: Sequence[Group]) -> str:
@@ -113,13 +118,13 @@ def _to_yaml(groups: Sequence[Group]) -> dict[str, Any]:
 
 def _rules(group: Group) -> Iterator[dict[str, Any]]:
     for record in group.records:
-        yield {"record": record.name, "expr": record.expression, "labels": {"source": record.source}}
+        yield {"record": record.name, "expr": record.expression, "labels": dict(record.labels)}
     for alert in group.alerts:
         yield {
             "alert": alert.name,
             "expr": alert.expression,
             "for": alert.hold,
-            "labels": {"severity": alert.severity},
+            "labels": {"severity": alert.severity, **alert.labels},
             "annotations": {"summary": alert.summary, "description": alert.description},
         }
 
