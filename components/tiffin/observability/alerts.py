@@ -146,8 +146,7 @@ def make_shared_alerts(thresholds: Thresholds) -> Iterator[Alert]:
     yield alert(
         "TiffinErrors",
         "gateway",
-        f"{shared} > {thresholds.max_error_share:g}\n"
-        f"{_enough(thresholds)}",
+        f"{shared} > {thresholds.max_error_share:g}\n{_enough(thresholds)}",
         "5m",
         "Requests through the gateway fail.",
         "{{ $value | humanizePercentage }} of the requests through the gateway fail, of all models without a candidate "

@@ -107,9 +107,7 @@ def choose(record: str, model: str, more: str = "") -> str:
         model: Name of the model; empty for all.
         more: Another matcher; empty for none.
     """
-    gateway, servers = (
-        select(record, match("source", source), match_model(model), more) for source in SOURCES
-    )
+    gateway, servers = (select(record, match("source", source), match_model(model), more) for source in SOURCES)
     return f"(\n  {gateway}\n  or on ({OF})\n  {servers}\n)"
 
 

@@ -151,7 +151,7 @@ class _Handler(WSGIRequestHandler):
     # Of a client that sends no request.
     timeout = 30
 
-    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the name of the base class
+    def log_message(self, format: str, *arguments: Any) -> None:
         """Log no requests: Prometheus makes one every few seconds."""
 
 

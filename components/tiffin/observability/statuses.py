@@ -9,9 +9,7 @@ from tiffin.artifacts.monitoring_status import STATUS, Status
 from tiffin.errors import InputError, TiffinError
 
 
-def find_statuses(
-    root: str, folder: str, note: Callable[[TiffinError], None] | None = None
-) -> dict[str, Status]:
+def find_statuses(root: str, folder: str, note: Callable[[TiffinError], None] | None = None) -> dict[str, Status]:
     """Return the status of each model, by name.
 
     Args:
