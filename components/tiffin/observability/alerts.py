@@ -200,7 +200,7 @@ def _enough(thresholds: Thresholds) -> str:
 
 
 def _quality(source: str) -> str:
-    text = "{{ .Labels.metric }} {{ .Value | humanize }}"
+    text = '{{ .Labels.metric }} {{ .Value | printf "%.4g" }}'
     return _listed("quality", f',source="{source}"', "", text, "metric")
 
 
