@@ -50,6 +50,8 @@ def main() -> int:
     rest = find_port(options.host, options.rest_port) if options.rest_port is not None else 0
     sources: dict[Path, tuple[int, bytes]] = {}
     merge_configs(options.state, config, sources, name)
+    monitoring = config.with_name(f"{options.track}-monitoring.config")
+    write_bytes(monitoring, b"prometheus_config { enable: true }\n")
     changed = threading.Event()
     if is_stable:
         serving.rest_path(options.state).unlink(missing_ok=True)
@@ -69,6 +71,8 @@ def main() -> int:
                 f"--host={options.host}",
                 f"--rest_api_port={rest}",
                 f"--model_config_file={config}",
+                # The page of metrics, with the REST API.
+                f"--monitoring_config_file={monitoring}",
                 # The merged file is the only way to change the models. It is in a folder of the user, whereas the port is open
                 # to every user of the machine.
                 f"--allow_reload_config={str(options.allow_reload_config).lower()}",
