@@ -11,9 +11,9 @@ from tiffin.artifacts import documents
 from tiffin.errors import InputError
 from tiffin.local.records import (
     find_page,
-    find_summaries,
     find_run,
     find_runner,
+    find_summaries,
     list_runs,
     make_folder,
     pipeline_of,

@@ -89,7 +89,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.mark.runs
-def test_a_life(world: World) -> None:  # noqa: PLR0915 - each run needs the one before
+def test_a_life(world: World) -> None:
     status, result = world.retrain("trigger=data")
     assert (status, decided(result), world.attempts) == (0, "NO_NEW_DATA", [])
     assert {step["state"] for step in result["steps"] if step["name"].startswith("train")} == {"skipped"}

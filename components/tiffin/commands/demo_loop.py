@@ -35,7 +35,10 @@ def play(state: str) -> int:
         if around.prometheus:
             life.add("watched", f"by Prometheus at {around.prometheus}, and a webhook at {inbox.address}")
         else:
-            life.add("not watched", "prometheus is not on PATH, so no alert is shown; Debian has it in the package prometheus")
+            life.add(
+                "not watched",
+                "prometheus is not on PATH, so no alert is shown; Debian has it in the package prometheus",
+            )
         acts.usual(life, around)
         acts.airport(life, around, inbox)
         acts.strike(life, around, inbox)

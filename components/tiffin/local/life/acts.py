@@ -160,7 +160,11 @@ def _sending(life: Life, around: Surroundings, world: str) -> Iterator[None]:
              "--duration", "600", "--key", "order_id", "--state", str(life.state))  # fmt: skip
     life.command(*words)
     process = subprocess.Popen(
-        tiffin(*words), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=around.variables
+        tiffin(*words),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=around.variables,
     )
     try:
         yield
@@ -208,7 +212,9 @@ def _call(around: Surroundings | None, *words: str) -> str:
 def _alert(life: Life, around: Surroundings, inbox: Inbox, name: str) -> None:
     """Wait for an alert of Prometheus at the webhook, if there is a Prometheus."""
     if around.prometheus:
-        _expect(inbox.wait_for_alert(name, _ALERT_SECONDS), f"the alert {name} should arrive within {_ALERT_SECONDS:g} s")
+        _expect(
+            inbox.wait_for_alert(name, _ALERT_SECONDS), f"the alert {name} should arrive within {_ALERT_SECONDS:g} s"
+        )
         life.add("alert", f"{name} of Prometheus arrived at the webhook")
 
 
@@ -235,4 +241,3 @@ def _in_production(life: Life) -> int:
     from tiffin.serving.root import ServedModel
 
     return find_production(ServedModel(str(serving_root(life.state)), MODEL))[0] or 0
-

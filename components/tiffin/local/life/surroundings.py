@@ -65,7 +65,9 @@ def running(state: Path, folder: Path, inbox: Inbox) -> Iterator[Surroundings]:
     with contextlib.ExitStack() as stack:
         with gateway.starting_gateway(str(state), _LOCAL, find_port(_LOCAL, 0)) as (server, locks):
             if not locks:
-                raise TiffinError(f"A gateway of '{state}' is running. Stop it with: tiffin gateway --stop --state {state}")
+                raise TiffinError(
+                    f"A gateway of '{state}' is running. Stop it with: tiffin gateway --stop --state {state}"
+                )
             gateway.spawn(server, locks, _LOCAL, ["--record-all", f"--log-seconds={_LOG_SECONDS}"])
         stack.callback(gateway.stop_gateway, str(state))
         wait_until_open(server)
@@ -104,7 +106,9 @@ def _wait_for_parts(state: Path) -> None:
     end = time.monotonic() + _START_SECONDS
     while gateway.read_status(state) is None:
         if time.monotonic() > end:
-            raise TiffinError(f"The gateway of '{state}' did not start within {_START_SECONDS:g} s. See {state}/gateway.")
+            raise TiffinError(
+                f"The gateway of '{state}' did not start within {_START_SECONDS:g} s. See {state}/gateway."
+            )
         time.sleep(0.1)
 
 
