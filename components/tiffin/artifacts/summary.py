@@ -16,6 +16,7 @@ from tiffin.artifacts.examples import MANIFEST, Manifest
 from tiffin.artifacts.model import TRAINING, Training
 from tiffin.artifacts.monitoring import MONITORING, Monitoring
 from tiffin.artifacts.notes import Note, by_severity
+from tiffin.artifacts.notifications import Notified
 from tiffin.artifacts.predictions import PREDICTIONS, Predictions
 from tiffin.artifacts.reference import Reference
 from tiffin.artifacts.registration import REGISTRATION, Registration
@@ -117,6 +118,7 @@ class Summary:
         unread: One error message per report that could not be read.
         notes: What the steps dropped, converted or guessed, by step, most severe first.
         run: ID of the pipeline run; empty if the pipeline does not pass it to the exit step.
+        notifications: Who was notified of what, and who was not, with the reason.
     """
 
     pipeline: str
@@ -132,6 +134,7 @@ class Summary:
     unread: tuple[str, ...] = ()
     notes: tuple[StepNote, ...] = ()
     run: str = ""
+    notifications: tuple[Notified, ...] = ()
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:

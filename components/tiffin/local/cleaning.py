@@ -31,7 +31,7 @@ from tiffin.storage.files import explained
 
 _LOCK = ".runs.lock"
 # Folders of the state folder that hold no data versions.
-_OTHERS = {"runs", "serving", "mlflow", "server", RESULTS}
+_OTHERS = {"runs", "serving", "mlflow", "server", "notifications", RESULTS}
 
 
 @dataclass(frozen=True)

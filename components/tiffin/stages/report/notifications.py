@@ -1,0 +1,41 @@
+"""Notify people of what happened in a run, and write into its summary who was notified."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tiffin.artifacts.summary import Summary, write_summary
+from tiffin.notifications.ledger import find_home
+from tiffin.notifications.notifying import notify
+from tiffin.notifications.runs import find_healths, run_events
+from tiffin.tracking.log import print_line
+
+
+def notify_people(
+    output: str | Path, output_uri: str, step: str, summary: Summary, on: Sequence[str], to: Sequence[str]
+) -> Summary:
+    """Send the events of a run, and return its summary with what became of them, which is also written.
+
+    The summary is there before: a step that is killed here leaves it. A bug is a warning, since the run itself has ended.
+
+    Args:
+        output: Folder of the summary artifact.
+        output_uri: URI of the summary artifact: `<run>/<step>/...`.
+        step: Name of the exit step's folder.
+        summary: Summary of the run.
+        on: Kinds to send; empty for all.
+        to: Tags and URLs; empty for all addresses of TIFFIN_NOTIFY.
+    """
+    monitorings = [*summary.monitorings.values()]
+    notified = notify(
+        run_events(summary, output_uri), to, on, find_home(output_uri, step, summary.pipeline),
+        find_healths(monitorings, summary.pipeline, summary.run),
+        succeeded="" if summary.state == "FAILED" else summary.pipeline,
+    )  # fmt: skip
+    if not notified:
+        return summary
+    for one in notified:
+        print_line(one.line)
+    summary = replace(summary, notifications=notified)
+    write_summary(output, summary)
+    return summary
