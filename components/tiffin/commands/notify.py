@@ -10,7 +10,7 @@ from tiffin.errors import InputError
 @click.command(
     epilog=examples(
         "TIFFIN_NOTIFY='ops=json://127.0.0.1:8000/hook' tiffin notify",
-        "tiffin notify --to 'mailto://smtp.example?from=tiffin@example.com&to=ops@example.com'",
+        "tiffin notify --to 'mailto://smtp.example?from=tiffin%40example.com&to=ops%40example.com'",
     )
 )
 @click.option(

@@ -27,7 +27,7 @@ _TAG = re.compile(r"[A-Za-z0-9_-]+")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
 # Schemes whose host is that of a server, and not a part of a token.
 _HOSTS = re.compile(r"((?:json|xml|form|mailto)s?)://(?:[^/?#\s]*@)?([\w.-]+(?::\d+)?)")
-_EXAMPLE = "mailto://smtp.example?from=tiffin@example.com&to=ops@example.com"
+_EXAMPLE = "json://hooks.example/tiffin"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def check_notify_to(to: Sequence[object]) -> None:
     for one in to:
         if not isinstance(one, str) or not one.strip():
             raise InputError(f"notify_to should be a list of texts. Received: {one!r}. Pass tags or URLs.")
-        if _URL.match(one):
+        if is_url(one):
             _check_public(one.strip())
             make_plugin(one.strip(), f"notify_to: '{_shown(one)}'")
         else:
@@ -79,18 +79,23 @@ def choose_addresses(to: Sequence[str]) -> list[Address]:
         return configured
     found: dict[str, Address] = {}
     for one in to:
-        if _URL.match(one):
+        if is_url(one):
             found.setdefault(one.strip(), Address(_shown(one), one.strip()))
             continue
         chosen = [address for address in configured if one in address.tags]
         if not chosen:
             raise InputError(
-                f"notify_to should have tags of {VARIABLE}. Received: '{one}', and {VARIABLE} is not set for this step. "
-                f"Set it from a secret, such as {one}={_EXAMPLE}"
+                f"notify_to should have tags of {VARIABLE}. Received: '{one}', and {VARIABLE} is not set here. "
+                f"Set it where steps run, from a secret, such as {one}={_EXAMPLE}"
             )
         for address in chosen:
             found.setdefault(address.url, address)
     return _named(list(found.values()))
+
+
+def is_url(text: str) -> bool:
+    """Return whether a text in the parameter is a URL; others are tags."""
+    return bool(_URL.match(text))
 
 
 def read_addresses(text: str) -> list[Address]:
@@ -148,8 +153,9 @@ def make_plugin(url: str, place: str) -> Any:
                                     pem_autogen=False, language="en"),
         )  # fmt: skip
     if known is None:
-        hint = _hint(scheme)
-        raise InputError(f"{place} should be a URL of apprise. Received: one with {hint}. Pass one such as {_EXAMPLE}")
+        raise InputError(
+            f"{place} should be a URL of apprise. Received: one with {_hint(scheme)} Pass one such as {_EXAMPLE}"
+        )
     return known
 
 
@@ -180,17 +186,23 @@ def _hint(scheme: str) -> str:
     known = NotificationManager()
     if scheme in known:
         missing = "packages that are not installed" if not known[scheme].enabled else "missing or wrong parts"
-        return f"{missing} of {scheme}://, see https://appriseit.com/services/"
-    return f"the unknown scheme {scheme}://.{did_you_mean(scheme, known.schemas())}".rstrip(".")
+        return f"{missing} of {scheme}://, see https://appriseit.com/services/."
+    return f"the unknown scheme {scheme}://.{did_you_mean(scheme, known.schemas())}"
 
 
 def _check_public(url: str) -> None:
     """Raise an InputError if a URL in a parameter has a secret."""
+    encoded = url.replace("@", "%40")
+    if has_secret(url) and not has_secret(encoded) and not re.match(r"\w+://[^/?#]*@", url):
+        raise InputError(
+            f"notify_to should have each '@' of a mail address as %40, since texts before an '@' are taken for passwords. "
+            f"Received: '{_shown(url)}' with an '@'. Write ops%40example.com."
+        )
     plugin = make_plugin(url, f"notify_to: '{_shown(url)}'")
     has_header = bool(re.search(r"[?&](\+|%2B)", url, re.IGNORECASE))
     if has_secret(url) or has_header or plugin.url(privacy=True) != plugin.url(privacy=False):
         raise InputError(
-            f"notify_to should not contain a password, a token or a header, since parameters are shown with the run. Received: "
+            f"notify_to should not contain a login, a token or a header, since parameters are shown with the run. Received: "
             f"'{_shown(url)}' with one. Set it in {VARIABLE} from a secret, as a line TAG=URL, and pass the tag."
         )
 
