@@ -87,8 +87,8 @@ class Event:
 
 def without_numbers(text: str) -> str:
     """Return a text without what differs between two occurrences of the same fault: numbers, times and IDs."""
-    text = re.sub(r"\b[0-9a-f]{8}(?:-?[0-9a-f]{4,})+\b|\b[0-9a-f]{12,}\b", "#", text.lower())
-    return re.sub(r"[-+]?\d[\d.,:]*(?:e[-+]?\d+)?", "#", text)
+    text = re.sub(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4,})+\b|\b(?=[\de]*[a-df])[0-9a-f]{12,}\b", "#", text.lower())
+    return re.sub(r"[-+]?\d+(?:[.,:]\d+)*(?:e[-+]?\d+)?", "#", text)
 
 
 def check_notify_on(kinds: Sequence[object]) -> None:

@@ -13,7 +13,7 @@ from tiffin.notifications.events import KINDS, Event
 from tiffin.printing import printable, printable_lines
 
 # Characters. Chats cut longer texts, at 2,000 or less.
-_TITLE, _TEXT = 150, 1200
+_TITLE, _TEXT, _READ = 150, 1200, 4000
 _MOST_FIGURES = 12
 _MENTION = re.compile(r"@(?=(?:everyone|here|channel|all|room)\b)", re.IGNORECASE)
 # How Slack writes mentions; apprise finds them even without the bracket before.
@@ -59,7 +59,7 @@ def make_message(event: Event, repeated: int = 0, since: str = "") -> Message:
     }
     paragraphs = [_clean(event.reason), _clean(event.action), again]
     rows = [(name, _clean(value)) for name, value in facts.items() if value]
-    command = printable(masked(event.command))
+    command = printable(masked(event.command[:_READ]))
     return Message(
         title, kind.level, _as_text(paragraphs, rows, command), _as_html(paragraphs, rows, command),
         _as_markdown(paragraphs, rows, command),
@@ -91,8 +91,9 @@ def _as_text(paragraphs: list[str], rows: list[tuple[str, str]], command: str) -
 def _as_html(paragraphs: list[str], rows: list[tuple[str, str]], command: str) -> str:
     parts = [f"<p>{html.escape(one).replace(chr(10), '<br>')}</p>" for one in paragraphs if one]
     if rows:
-        cells = "".join(f"<tr><td>{html.escape(name)}</td><td>{_linked(value)}</td></tr>" for name, value in rows)
-        parts.append(f"<table cellpadding='4'>{cells}</table>")
+        # Not a table: the text that mail programs make of it would have names and values on lines of their own.
+        facts = "<br>".join(f"{html.escape(name)}: <b>{_linked(value)}</b>" for name, value in rows)
+        parts.append(f"<p>{facts}</p>")
     if command:
         parts.append(f"<p>Run:</p><pre>{html.escape(command)}</pre>")
     return "\n".join(parts) or "<p>No details.</p>"
@@ -115,7 +116,8 @@ def _escaped(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return _cut(_safe(printable_lines(masked(str(text))).strip()), _TEXT)
+    # Cut before, since masking takes time that grows with the square of the length; and after, since masks are shorter.
+    return _cut(_safe(printable_lines(masked(str(text)[:_READ])).strip()), _TEXT)
 
 
 def _safe(text: str) -> str:

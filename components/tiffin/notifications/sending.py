@@ -9,7 +9,7 @@ from typing import Any
 
 from tiffin.errors import TiffinError
 from tiffin.masking import masked
-from tiffin.notifications.addresses import Address, make_plugin, silenced
+from tiffin.notifications.addresses import Address, load, make_plugin, silenced
 from tiffin.notifications.messages import Message
 from tiffin.printing import printable
 
@@ -39,6 +39,7 @@ def send(message: Message, addresses: Sequence[Address], timeout: float = TIMEOU
         addresses: Where it goes.
         timeout: Seconds for each address. Defaults to 20. A service that has not answered by then may still have got it.
     """
+    load()
     problems: dict[int, str] = {}
     with silenced() as records:
         # Not a pool: at its end, Python waits for the threads of pools, even for one that a server holds up.
