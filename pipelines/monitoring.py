@@ -4,7 +4,7 @@ from typing import Literal
 
 from kfp import dsl
 
-from tiffin import find_reference, monitor_model, notify, summarize_run
+from tiffin import find_reference, monitor_model, notify_people, summarize_run
 from tiffin.authoring.declaration import pipeline
 from tiffin.authoring.settings import set_up
 
@@ -84,7 +84,7 @@ def monitoring(
         set_up(monitored, "Monitor", size="medium", retries=3, deadline_hours=6).set_caching_options(False)
         with dsl.If(monitored.outputs["healthy"] == False, name="not healthy"):  # noqa: E712 - kfp builds a condition
             # At once: the steps that follow a verdict may take hours. The exit step does not send it again.
-            told = notify(
+            told = notify_people(
                 pipeline="monitoring",
                 monitoring=monitored.outputs["monitoring"],
                 notify_on=notify_on,

@@ -80,14 +80,19 @@ def _start(tags: Mapping[str, str], *, is_server: bool = False) -> bool:
     """Set the SDK up once, and return whether it works."""
     try:
         import sentry_sdk
+        from sentry_sdk.integrations.atexit import AtexitIntegration
         from sentry_sdk.integrations.dedupe import DedupeIntegration
         from sentry_sdk.integrations.excepthook import ExcepthookIntegration
         from sentry_sdk.integrations.logging import LoggingIntegration
         from sentry_sdk.integrations.threading import ThreadingIntegration
 
         if not sentry_sdk.is_initialized():
-            # Not the defaults, of which one sends the arguments of the program, and others those of requests.
-            integrations = [LoggingIntegration(level=None), ExcepthookIntegration(), ThreadingIntegration()]
+            # Not the default integrations, of which one sends the arguments of the program, and others those of requests.
+            # send_default_pii is off by default, and a warning in newer versions.
+            integrations = [
+                LoggingIntegration(level=None), ExcepthookIntegration(), ThreadingIntegration(),
+                AtexitIntegration(callback=lambda _pending, _timeout: None),
+            ]  # fmt: skip
             sentry_sdk.init(
                 dsn=os.environ[DSN].strip(),
                 environment=os.environ.get("SENTRY_ENVIRONMENT") or None,
@@ -96,7 +101,6 @@ def _start(tags: Mapping[str, str], *, is_server: bool = False) -> bool:
                 auto_enabling_integrations=False,
                 integrations=[DedupeIntegration(), *(integrations if is_server else [])],
                 include_local_variables=False,
-                send_default_pii=False,
                 max_breadcrumbs=0,
                 auto_session_tracking=False,
                 send_client_reports=False,

@@ -64,6 +64,7 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
         "models": {},
         "predictions": {},
         "monitorings": {},
+        "notifications": [],
         "unread": [],
         "warnings": [],
         "notes": [],

@@ -18,7 +18,11 @@ def test_all_lines_of_the_variable(monkeypatch):
     monkeypatch.setenv("TIFFIN_NOTIFY", f"ops, dev = json://127.0.0.1:8000/a\n{SLACK}\nops=json://127.0.0.1:8000/b")
     found = choose_addresses([])
     assert [one.tags for one in found] == [("ops", "dev"), (), ("ops",)]
-    assert [one.name for one in found] == ["ops, dev (json://127.0.0.1:8000/…)", "slack://…", "ops (json://127.0.0.1:8000/…)"]
+    assert [one.name for one in found] == [
+        "ops, dev (json://127.0.0.1:8000/…)",
+        "slack://…",
+        "ops (json://127.0.0.1:8000/…)",
+    ]
     assert "TIiajkdnlazkcOXrIdevi7FQ" not in repr(found)
 
 
@@ -36,24 +40,24 @@ def test_a_url_without_secrets_needs_no_variable():
 @pytest.mark.parametrize(
     ("to", "rule"),
     [
-        (["nonsense://x"], "unknown scheme nonsense"),
-        (["jsn://x"], "Did you mean 'json'"),
-        (["mailto://smtp.example"], "missing or wrong parts of mailto"),
-        (["syslog://"], "this machine"),
-        (["SYSLOG://"], "this machine"),
-        (["dbus://"], "this machine"),
-        (["json://user:hunter2@host"], "should not contain"),
-        (["json://host/?token=hunter2"], "should not contain"),
-        (["json://host/?+Authorization=hunter2"], "should not contain"),
-        (["json://host/?%2BX-Key=hunter2"], "should not contain"),
-        ([SLACK], "should not contain"),
+        (["nonsense://x"], "scheme.*nonsense"),
+        (["jsn://x"], "'json'"),
+        (["mailto://smtp.example"], "parts.*mailto"),
+        (["syslog://"], "machine.*Pass"),
+        (["SYSLOG://"], "machine.*Pass"),
+        (["dbus://"], "machine.*Pass"),
+        (["json://user:hunter2@host"], "TIFFIN_NOTIFY.*secret"),
+        (["json://host/?token=hunter2"], "TIFFIN_NOTIFY.*secret"),
+        (["json://host/?+Authorization=hunter2"], "TIFFIN_NOTIFY.*secret"),
+        (["json://host/?%2BX-Key=hunter2"], "TIFFIN_NOTIFY.*secret"),
+        ([SLACK], "TIFFIN_NOTIFY.*secret"),
         (["mailto://smtp.example?from=a@b.c&to=d@e.f"], "%40"),
-        (["fcm://project@key/dev?keyfile=/etc/passwd"], "file of the machine"),
-        (["mailto://u.example?from=a%40b.c&pgppub=/etc/passwd"], "file of the machine"),
-        ([""], "list of texts"),
-        ([3], "list of texts"),
-        (["two words"], "list of tags"),
-        (["ops\njson://x"], "list of tags"),
+        (["fcm://project@key/dev?keyfile=/etc/passwd"], "setting"),
+        (["mailto://u.example?from=a%40b.c&pgppub=/etc/passwd"], "setting"),
+        ([""], "texts"),
+        ([3], "texts"),
+        (["two words"], "tags"),
+        (["ops\njson://x"], "tags"),
     ],
 )
 def test_a_wrong_parameter_is_refused(to, rule):
@@ -66,12 +70,12 @@ def test_a_wrong_parameter_is_refused(to, rule):
 def test_a_tag_is_checked_where_the_variable_is_set(monkeypatch):
     check_notify_to(["opps"])
     monkeypatch.setenv("TIFFIN_NOTIFY", "ops=json://a")
-    with pytest.raises(InputError, match="Did you mean 'ops'"):
+    with pytest.raises(InputError, match="'ops'"):
         check_notify_to(["opps"])
 
 
 def test_a_tag_without_the_variable_has_no_address():
-    with pytest.raises(InputError, match="TIFFIN_NOTIFY is not set"):
+    with pytest.raises(InputError, match=r"TIFFIN_NOTIFY.*secret"):
         choose_addresses(["ops"])
 
 

@@ -47,8 +47,12 @@ def test_the_event_of_the_component():
 
 
 def test_two_failures_are_the_same_if_only_numbers_differ():
-    first = Event("failure", "training", "Row 17 at 2026-03-01T11:00:00 of run 3f2a9c7e41d0 is bad.", pipeline="training")
-    second = Event("failure", "training", "Row 9,812 at 2026-03-02T07:30:12 of run 00e1c77ab2f9 is bad.", pipeline="training")
+    first = Event(
+        "failure", "training", "Row 17 at 2026-03-01T11:00:00 of run 3f2a9c7e41d0 is bad.", pipeline="training"
+    )
+    second = Event(
+        "failure", "training", "Row 9,812 at 2026-03-02T07:30:12 of run 00e1c77ab2f9 is bad.", pipeline="training"
+    )
     assert first.key == second.key
 
 

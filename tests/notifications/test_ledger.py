@@ -72,7 +72,9 @@ def test_messages_that_arrived_are_removed_and_others_are_kept():
     after, _ = add(after, replace(DRIFT, cause="other"))
     after, (first, second) = ledger.take(after, "me", NOON)
     after = ledger.give_back(after, "me", {second.id: replace(second, addresses=("b",), problem="down")})
-    assert [(one.id, one.addresses, one.holder, one.problem) for one in after.waiting] == [(second.id, ("b",), "", "down")]
+    assert [(one.id, one.addresses, one.holder, one.problem) for one in after.waiting] == [
+        (second.id, ("b",), "", "down")
+    ]
     assert first.id != second.id
 
 
@@ -114,7 +116,10 @@ def test_another_file_in_its_place_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("uri", "home"),
     [
-        ("minio://mlpipeline/v2/artifacts/training/6f/summarize-run/a1/summary", "minio://mlpipeline/v2/artifacts/training"),
+        (
+            "minio://mlpipeline/v2/artifacts/training/6f/summarize-run/a1/summary",
+            "minio://mlpipeline/v2/artifacts/training",
+        ),
         ("gs://bucket/root/training/6f/summarize-run-2/a1/summary", "gs://bucket/root/training"),
         ("/state/runs/r1/summarize-run/summary", "/state/runs"),
     ],
@@ -125,8 +130,8 @@ def test_the_ledger_is_beside_the_runs(uri, home):
 
 def test_the_variable_names_another_place(monkeypatch):
     monkeypatch.setenv("TIFFIN_NOTIFY_STATE", "s3://b/told")
-    assert ledger.find_home("anything", "notify", "my pipeline/../x") == "s3://b/told/my_pipeline_.._x"
-    assert ledger.find_home("anything", "notify", "..") == "s3://b/told/pipeline"
+    assert ledger.find_home("anything", "notify-people", "my pipeline/../x") == "s3://b/told/my_pipeline_.._x"
+    assert ledger.find_home("anything", "notify-people", "..") == "s3://b/told/pipeline"
 
 
 def test_no_folder_of_the_step_no_ledger():

@@ -25,11 +25,17 @@ def test_a_webhook_gets_the_text(hook):
     message = make_message(Event("failure", "training", "It is <bad> & \u00e4"))
     assert [one.problem for one in send(message, [to(hook)])] == [""]
     [body] = hook.bodies
-    assert (body["title"], body["message"], body["type"]) == ("Tiffin: training failed", "It is <bad> & \u00e4", "failure")
+    assert (body["title"], body["message"], body["type"]) == (
+        "Tiffin: training failed",
+        "It is <bad> & \u00e4",
+        "failure",
+    )
 
 
 def test_a_mail_has_one_subject_and_one_recipient(mail):
-    event = Event("failure", "m\r\nBcc: all@example.com\r\n\r\nbody", "<b>bad</b>\r\n.\r\nQUIT", command="tiffin report r")
+    event = Event(
+        "failure", "m\r\nBcc: all@example.com\r\n\r\nbody", "<b>bad</b>\r\n.\r\nQUIT", command="tiffin report r"
+    )
     address = Address("mail", f"mailto://{mail.address}/?from=tiffin@example.com&to=ops@example.com")
     assert [one.problem for one in send(make_message(event), [address])] == [""]
     [one] = mail.mails

@@ -79,7 +79,7 @@ def mail_server() -> Iterator[Received]:
     found = Received()
 
     class Keeper:
-        async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
+        async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - by aiosmtpd
             found.mails.append(message_from_bytes(envelope.content, policy=policy.default))
             return "250 OK" if found.status == 200 else f"{found.status} no"
 

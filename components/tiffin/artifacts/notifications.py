@@ -44,7 +44,7 @@ class Notified:
 
 @dataclass(frozen=True)
 class Notifications:
-    """The document of the component `notify`."""
+    """The document of the notify stage."""
 
     notified: tuple[Notified, ...]
 

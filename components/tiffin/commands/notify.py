@@ -9,8 +9,9 @@ from tiffin.errors import InputError
 
 @click.command(
     epilog=examples(
-        "TIFFIN_NOTIFY='ops=json://127.0.0.1:8000/hook' tiffin notify",
-        "tiffin notify --to 'mailto://smtp.example?from=tiffin%40example.com&to=ops%40example.com'",
+        "tiffin notify",
+        "tiffin notify --to ops",
+        "tiffin notify --to json://127.0.0.1:8000/hook --message hello",
     )
 )
 @click.option(

@@ -6,8 +6,8 @@ from kfp.dsl import Artifact, Input, Output
 from tiffin.stages.notify.traits import COMPONENTS
 
 
-@dsl.component(base_image=COMPONENTS["notify"].image, install_kfp_package=False)
-def notify(
+@dsl.component(base_image=COMPONENTS["notify_people"].image, install_kfp_package=False)
+def notify_people(
     notified: Output[Artifact],
     pipeline: str,
     monitoring: Input[Artifact] = None,
@@ -49,7 +49,7 @@ def notify(
         from tiffin.stages.notify.telling import tell
 
         told = tell(
-            notified.path, notified.uri, "notify", pipeline, monitoring=monitoring.path if monitoring else "", event=event,
+            notified.path, notified.uri, "notify-people", pipeline, monitoring=monitoring.path if monitoring else "", event=event,
             subject=subject, reason=reason, command=command, link=link, on=notify_on, to=notify_to, run=run,
         )  # fmt: skip
         print(*told, sep="\n")  # noqa: T201 - the step's log

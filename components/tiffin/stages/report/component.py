@@ -48,7 +48,7 @@ def summarize_run(
     from tiffin.errors import reported
 
     with reported():
-        from tiffin.stages.report.notifications import notify_people
+        from tiffin.stages.report.notifications import notify_of_run
         from tiffin.stages.report.outcomes import send_outcomes
         from tiffin.stages.report.publication import publish
         from tiffin.stages.report.reporting import write_reports
@@ -58,7 +58,7 @@ def summarize_run(
             summary.path, summary.uri, "summarize-run", pipeline,
             {"state": status.state, "error_message": status.error_message}, run,
         )  # fmt: skip
-        result = notify_people(summary.path, summary.uri, "summarize-run", result, notify_on, notify_to)
+        result = notify_of_run(summary.path, summary.uri, "summarize-run", result, notify_on, notify_to)
         # KFP's paths have no extension; viewers of files need one.
         report.path, card.path = f"{report.path}.html", f"{card.path}.md"
         card_page.path = card.path.removesuffix(".md") + ".html"

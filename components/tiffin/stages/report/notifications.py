@@ -11,7 +11,7 @@ from tiffin.notifications.runs import find_healths, run_events
 from tiffin.tracking.log import print_line
 
 
-def notify_people(
+def notify_of_run(
     output: str | Path, output_uri: str, step: str, summary: Summary, on: Sequence[str], to: Sequence[str]
 ) -> Summary:
     """Send the events of a run, and return its summary with what became of them, which is also written.
