@@ -43,6 +43,9 @@ def test_the_same_is_sent_once_in_a_day_and_counted():
 def test_a_second_step_of_a_run_does_not_count():
     after, _ = add(Ledger())
     assert add(after) == (after, "told")
+    after, _ = add(after, replace(DRIFT, run="r2"))
+    assert add(after, replace(DRIFT, run="r2")) == (after, "repeated")
+    assert after.entries[0].repeated == 1
 
 
 def test_another_cause_is_news():

@@ -8,7 +8,7 @@ from typing import Literal
 from tiffin.artifacts import documents
 from tiffin.artifacts.logs import WARNING
 
-NOTIFICATIONS = "notifications.json"
+NOTIFIED = "notified.json"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Notifications:
 
 def write_notifications(artifact: str | Path, notified: Sequence[Notified]) -> None:
     """Write a notifications artifact."""
-    documents.write(Path(artifact) / NOTIFICATIONS, Notifications(tuple(notified)))
+    documents.write(Path(artifact) / NOTIFIED, Notifications(tuple(notified)))
 
 
 def read_notifications(artifact: str | Path) -> Notifications:
@@ -60,4 +60,4 @@ def read_notifications(artifact: str | Path) -> Notifications:
     Raises:
         InputError: The file is missing or is not a notifications document.
     """
-    return documents.read(Path(artifact) / NOTIFICATIONS, Notifications)
+    return documents.read(Path(artifact) / NOTIFIED, Notifications)

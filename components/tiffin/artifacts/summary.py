@@ -16,7 +16,7 @@ from tiffin.artifacts.examples import MANIFEST, Manifest
 from tiffin.artifacts.model import TRAINING, Training
 from tiffin.artifacts.monitoring import MONITORING, Monitoring
 from tiffin.artifacts.notes import Note, by_severity
-from tiffin.artifacts.notifications import Notified
+from tiffin.artifacts.notifications import NOTIFIED, Notifications, Notified
 from tiffin.artifacts.predictions import PREDICTIONS, Predictions
 from tiffin.artifacts.reference import Reference
 from tiffin.artifacts.registration import REGISTRATION, Registration
@@ -43,6 +43,7 @@ _REPORTS: dict[str, tuple[str, type[Any]]] = {
     PREDICTIONS: ("predictions", Predictions),
     MONITORING: ("monitoring", Monitoring),
     DRIFT: ("drift", Drift),
+    NOTIFIED: ("notifications", Notifications),
 }
 
 
@@ -61,6 +62,7 @@ class Step:
     predictions: Predictions | None = None
     monitoring: Monitoring | None = None
     drift: Drift | None = None
+    notifications: Notifications | None = None
 
     @property
     def notes(self) -> tuple[Note, ...]:

@@ -166,7 +166,7 @@ def add_event(ledger: Ledger, event: Event, addresses: tuple[str, ...], now: dat
     before = next((one for one in ledger.entries if one.key == event.key), None)
     if before and now - datetime.fromisoformat(before.sent) < QUIET:
         if event.run and event.run in (before.run, before.last):
-            return ledger, "told"
+            return ledger, "told" if event.run == before.run else "repeated"
         again = replace(before, repeated=before.repeated + 1, last=event.run)
         return replace(ledger, entries=_with(ledger.entries, again)), "repeated"
     sent = Entry(event.key, event.kind, event.model or event.pipeline, moment, event.run)

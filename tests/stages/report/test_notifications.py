@@ -7,7 +7,8 @@ import pytest
 from support.documents import make_summary
 from support.receivers import webhook
 from tiffin.artifacts.logs import WARNING
-from tiffin.artifacts.summary import read_summary, write_summary
+from tiffin.artifacts.notifications import Notifications, Notified
+from tiffin.artifacts.summary import Step, read_summary, write_summary
 from tiffin.report.report import describe
 from tiffin.stages.report.notifications import notify_of_run
 
@@ -65,3 +66,11 @@ def test_a_server_that_is_down_is_a_warning(end, hook, capfd):
     assert capfd.readouterr().err.startswith(WARNING)
     hook.status = 200
     assert [one.outcome for one in end("SUCCEEDED", name="r2").notifications] == ["sent"]
+
+
+def test_what_a_step_has_sent_is_there_once(end, hook):
+    sent = Notified("drifted", "taxi version 3", "sent", "ops")
+    step = Step(notifications=Notifications((sent,)))
+    assert end("SUCCEEDED", steps={"notify-people": step}).notifications == (sent,)
+    other = end(steps={"notify-people": step}, name="r2").notifications
+    assert [(one.kind, one.outcome) for one in other] == [("drifted", "sent"), ("failure", "sent")]

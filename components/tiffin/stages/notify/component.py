@@ -41,7 +41,7 @@ def notify_people(
         run: Pipeline run ID. Empty to leave messages without it.
 
     Returns:
-        notified: notifications.json, what was sent to whom, and what was not.
+        notified: notified.json, what was sent to whom, and what was not.
     """
     from tiffin.errors import reported
 

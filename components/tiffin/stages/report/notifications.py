@@ -14,7 +14,7 @@ from tiffin.tracking.log import print_line
 def notify_of_run(
     output: str | Path, output_uri: str, step: str, summary: Summary, on: Sequence[str], to: Sequence[str]
 ) -> Summary:
-    """Send the events of a run, and return its summary with what became of them, which is also written.
+    """Send the events of a run, and return its summary with what became of them and of those of steps before; write it, too.
 
     The summary is there before: a step that is killed here leaves it. A bug is a warning, since the run itself has ended.
 
@@ -32,10 +32,14 @@ def notify_of_run(
         find_healths(monitorings, summary.pipeline, summary.run),
         succeeded="" if summary.state == "FAILED" else summary.pipeline,
     )  # fmt: skip
-    if not notified:
-        return summary
     for one in notified:
         print_line(one.line)
-    summary = replace(summary, notifications=notified)
+    before = [one for step in summary.steps.values() if step.notifications for one in step.notifications.notified]
+    known = {(one.kind, one.subject) for one in before}
+    # What a step before has sent, and this one has not sent again, is there once.
+    own = [one for one in notified if not (one.outcome in ("told", "repeated") and (one.kind, one.subject) in known)]
+    if not before and not own:
+        return summary
+    summary = replace(summary, notifications=(*before, *own))
     write_summary(output, summary)
     return summary
