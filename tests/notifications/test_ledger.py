@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from support import gcs_emulator
 from tiffin.errors import InputError
 from tiffin.notifications import ledger
 from tiffin.notifications.events import Event
@@ -108,6 +109,17 @@ def test_all_of_many_writers_are_kept(tmp_path):
     with ThreadPoolExecutor(6) as pool:
         assert set(pool.map(write, range(12))) == {"send"}
     assert len(ledger.read_ledger(str(tmp_path)).entries) == 12
+
+
+def test_in_a_bucket():
+    with gcs_emulator.serve():
+        for number in range(2):
+            event = replace(DRIFT, cause=str(number))
+            assert (
+                ledger.change("gs://bucket/training/notifications", lambda before, event=event: add(before, event))
+                == "send"
+            )
+        assert len(ledger.read_ledger("gs://bucket/training/notifications").entries) == 2
 
 
 def test_another_file_in_its_place_is_told(tmp_path):

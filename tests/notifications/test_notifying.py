@@ -107,8 +107,22 @@ def test_only_the_address_that_was_down_gets_it_again(tell, hook, tmp_path):
     assert tell(FAILED, to=[own, DOWN]) == [("failure", "sent"), ("failure", "kept")]
     assert tell(hours=1, to=[own, DOWN]) == [("failure", "kept")]
     assert len(hook.bodies) == 1
-    assert tell(hours=2) == [("failure", "kept")]  # the address is not one of this run
+    assert tell(hours=2) == [("", "kept")]  # the address is not one of this run
     assert read_ledger(str(tmp_path / "home")).waiting[0].addresses == ("json://127.0.0.1:1/…",)
+
+
+def test_a_message_waits_for_a_week(tell, hook):
+    assert tell(FAILED, to=[DOWN]) == [("failure", "kept")]
+    assert tell(hours=24 * 7) == [("", "kept")]
+    assert tell(hours=24 * 7 + 1) == [("", "dropped")]
+    assert tell(hours=24 * 7 + 2) == []
+
+
+def test_a_message_waits_for_the_tag_while_its_url_is_corrected(tell, hook, monkeypatch):
+    monkeypatch.setenv("TIFFIN_NOTIFY", f"ops={DOWN}")
+    assert tell(FAILED, to=[]) == [("failure", "kept")]
+    monkeypatch.setenv("TIFFIN_NOTIFY", f"ops=json://{hook.address}/hook")
+    assert tell(to=[], hours=1) == [("failure", "sent")]
 
 
 def test_a_server_that_is_down_is_asked_once_in_a_run(tell, hook):

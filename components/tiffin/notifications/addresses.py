@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tiffin.errors import InputError, did_you_mean
@@ -40,11 +40,13 @@ class Address:
         name: Tags and URL without secrets, such as `ops (mailto://smtp.example/…)`; unique among the addresses of a run.
         url: apprise's URL, with its secrets.
         tags: Names that select it.
+        id: Its tags, or else its name: by it, messages wait for it, also while its URL is corrected.
     """
 
     name: str
     url: str
     tags: tuple[str, ...] = ()
+    id: str = ""
 
     def __repr__(self) -> str:
         return f"Address({self.name!r})"
@@ -248,7 +250,11 @@ def _named(addresses: Sequence[Address]) -> list[Address]:
     counts: dict[str, int] = {}
     found = []
     for one in addresses:
-        counts[one.name] = counts.get(one.name, 0) + 1
-        number = counts[one.name]
-        found.append(one if number == 1 else Address(f"{one.name} #{number}", one.url, one.tags))
+        if one.id:
+            found.append(one)
+            continue
+        key = ",".join(one.tags) or one.name
+        counts[key] = counts.get(key, 0) + 1
+        number = f" #{counts[key]}" if counts[key] > 1 else ""
+        found.append(replace(one, name=one.name + number, id=key + number))
     return found

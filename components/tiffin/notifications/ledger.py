@@ -28,6 +28,8 @@ LEDGER = "notifications.json"
 QUIET = timedelta(hours=24)
 # How long a sender has a message to itself.
 LEASE = timedelta(minutes=10)
+# How long a message waits at most.
+LONGEST = timedelta(days=7)
 # Messages that wait at most: of more, the oldest are dropped. And entries about what was sent.
 MOST_WAITING, _MOST_ENTRIES = 200, 500
 _ATTEMPTS = 40
@@ -68,7 +70,7 @@ class Waiting:
         repeated: How often the same had happened without a message.
         since: Time of the message before.
         made: Time of the event's message, in ISO 8601, UTC.
-        addresses: Names of the addresses that do not have it; empty for all of the run that sends it.
+        addresses: IDs of the addresses that do not have it; empty for all of the run that sends it.
         holder: Who sends it; empty for nobody.
         until: End of the time in which only the holder sends it.
         problem: Why it was not sent.
@@ -159,7 +161,7 @@ def add_event(ledger: Ledger, event: Event, addresses: tuple[str, ...], now: dat
     Args:
         ledger: The ledger.
         event: The event.
-        addresses: Names of the addresses of the run.
+        addresses: IDs of the addresses of the run.
         now: Time of the event.
     """
     moment = in_utc(now)
@@ -189,6 +191,13 @@ def end_events(ledger: Ledger, kinds: Sequence[str], about: str) -> Ledger:
     """
     entries = tuple(one for one in ledger.entries if not (one.about == about and one.kind in kinds))
     return replace(ledger, entries=entries)
+
+
+def drop_old(ledger: Ledger, now: datetime) -> Ledger:
+    """Return the ledger without messages that have waited for too long, which are counted."""
+    oldest = in_utc(now - LONGEST)
+    waiting = tuple(one for one in ledger.waiting if one.made >= oldest)
+    return replace(ledger, waiting=waiting, dropped=ledger.dropped + len(ledger.waiting) - len(waiting))
 
 
 def take(ledger: Ledger, holder: str, now: datetime) -> tuple[Ledger, tuple[Waiting, ...]]:

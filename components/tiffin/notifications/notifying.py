@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Literal
 
 from tiffin.artifacts.notifications import Notified
 from tiffin.errors import InputError, TiffinError
@@ -19,6 +20,7 @@ from tiffin.notifications.sending import TIMEOUT, send
 # Seconds for all messages of a run; those that do not fit wait for the next one.
 _BUDGET = 120.0
 _FAILURES = ("failure", "stopped")
+_ELSEWHERE = "the address is none of this run"
 _REASONS = {
     "repeated": "the same was sent within a day; it is counted, and the next message has the count",
     "told": "another step of this run has sent it",
@@ -70,7 +72,7 @@ def notify(
         return _keep(wanted, home, str(error), now())
     if not addresses:
         return ()
-    names = tuple(one.name for one in addresses)
+    ids = tuple(one.id for one in addresses)
     holder = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}"
 
     def enter(before: Ledger) -> tuple[Ledger, tuple[tuple[Waiting, ...], list[Notified]]]:
@@ -78,7 +80,8 @@ def notify(
         after = ledger.end_events(before, _FAILURES, succeeded) if succeeded else before
         for one in healths:
             after = ledger.end_events(after, UNWELL, one.model) if one.verdict == "healthy" else after
-        after, told = _enter(after, [*wanted, *recovered], names, now())
+        after = ledger.drop_old(after, now())
+        after, told = _enter(after, [*wanted, *recovered], ids, now())
         told += _dropped(after.dropped)
         after, mine = ledger.take(replace(after, unwell=_unwell(before, healths), dropped=0), holder, now())
         return after, (mine, told)
@@ -93,7 +96,7 @@ def notify(
             problem = str(error)
     if problem:
         # Without the record: rather twice than not at all.
-        mine = tuple(Waiting(f"{one.key}", one, 0, "", ledger.in_utc(now()), names) for one in wanted)
+        mine = tuple(Waiting(f"{one.key}", one, 0, "", ledger.in_utc(now()), ids) for one in wanted)
     new = {one.key for one in wanted}
     results, left = _send_all(sorted(mine, key=lambda one: one.event.key not in new), addresses, timeout)
     if not problem and mine:
@@ -109,11 +112,11 @@ def notify(
 
 
 def _enter(
-    before: Ledger, events: Sequence[Event], names: tuple[str, ...], now: datetime
+    before: Ledger, events: Sequence[Event], ids: tuple[str, ...], now: datetime
 ) -> tuple[Ledger, list[Notified]]:
     told = []
     for event in events:
-        before, result = ledger.add_event(before, event, names, now)
+        before, result = ledger.add_event(before, event, ids, now)
         if result == "repeated":
             told.append(Notified(event.kind, event.subject, "repeated", reason=_REASONS["repeated"]))
         elif result == "told":
@@ -154,7 +157,7 @@ def _unwell(before: Ledger, healths: Sequence[Health]) -> dict[str, str]:
 def _dropped(count: int) -> list[Notified]:
     if not count:
         return []
-    reason = f"more than {ledger.MOST_WAITING} messages were waiting, and the oldest were dropped"
+    reason = f"they waited for more than {ledger.LONGEST.days} days, or more than {ledger.MOST_WAITING} waited"
     return [Notified("", f"{count} message{'s' * (count > 1)} of earlier runs", "dropped", reason=reason)]
 
 
@@ -165,24 +168,29 @@ def _send_all(
     results: list[Notified] = []
     left: dict[str, Waiting] = {}
     down: dict[str, str] = {}
+    elsewhere = 0
     end = time.monotonic() + _BUDGET
     for one in messages:
-        names = one.addresses or tuple(address.name for address in addresses)
-        targets = [address for address in addresses if address.name in names]
-        problems = dict.fromkeys(names, "it is no address of this run")
-        problems |= {address.name: down[address.name] for address in targets if address.name in down}
-        open_now = [address for address in targets if address.name not in down]
+        targets = [address for address in addresses if not one.addresses or address.id in one.addresses]
+        problems = {address.id: down[address.id] for address in targets if address.id in down}
+        able = [address for address in targets if address.id not in down]
         if time.monotonic() > end:
-            problems |= {address.name: "too many messages are waiting" for address in open_now}
-        elif open_now:
-            for found in send(make_message(one.event, one.repeated, one.since), open_now, timeout):
-                problems[found.address] = found.problem
-                if found.problem:
-                    # One that is down is not asked again for each message.
-                    down[found.address] = found.problem
-        for name in names:
-            outcome = "kept" if problems[name] else "sent"
-            results.append(Notified(one.event.kind, one.event.subject, outcome, name, problems[name]))  # type: ignore[arg-type]
-        if missing := tuple(name for name in names if problems[name]):
-            left[one.id] = replace(one, addresses=missing, problem=problems[missing[0]])
+            problems |= {address.id: "too many messages are waiting" for address in able}
+        elif able:
+            found = send(make_message(one.event, one.repeated, one.since), able, timeout)
+            problems |= {address.id: result.problem for address, result in zip(able, found, strict=True)}
+            # One that is down is not asked again for each message.
+            down |= {address.id: problems[address.id] for address in able if problems[address.id]}
+        for address in targets:
+            outcome: Literal["kept", "sent"] = "kept" if problems[address.id] else "sent"
+            results.append(Notified(one.event.kind, one.event.subject, outcome, address.name, problems[address.id]))
+        others = set(one.addresses) - problems.keys()
+        elsewhere += bool(others)
+        missing = tuple(sorted([*others, *(name for name, problem in problems.items() if problem)]))
+        if missing:
+            left[one.id] = replace(one, addresses=missing, problem=problems.get(missing[0], _ELSEWHERE))
+    if elsewhere:
+        results.append(
+            Notified("", f"{elsewhere} message{'s' * (elsewhere > 1)} of earlier runs", "kept", reason=_ELSEWHERE)
+        )
     return results, left
