@@ -32,6 +32,8 @@ LEASE = timedelta(minutes=10)
 LONGEST = timedelta(days=7)
 # Messages that wait at most: of more, the oldest are dropped. And entries about what was sent.
 MOST_WAITING, _MOST_ENTRIES = 200, 500
+# Characters.
+_REASON = 4000
 _ATTEMPTS = 40
 
 _Result = TypeVar("_Result")
@@ -173,6 +175,8 @@ def add_event(ledger: Ledger, event: Event, addresses: tuple[str, ...], now: dat
         return replace(ledger, entries=_with(ledger.entries, again)), "repeated"
     sent = Entry(event.key, event.kind, event.model or event.pipeline, moment, event.run)
     repeated, since = (before.repeated, before.sent) if before else (0, "")
+    # A reason may be a whole log, and messages have its start only.
+    event = replace(event, cause=event.cause[:_REASON], reason=event.reason[:_REASON])
     item = Waiting(f"{event.key}-{now:%Y%m%dT%H%M%S%f}", event, repeated, since, moment, addresses)
     waiting = (*ledger.waiting, item)
     dropped = ledger.dropped + max(0, len(waiting) - MOST_WAITING)

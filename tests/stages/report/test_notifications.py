@@ -54,6 +54,13 @@ def test_a_failure_is_sent_and_in_the_summary_and_the_report(end, hook, capfd):
     assert "Notifications" not in describe(replace(found, notifications=()), {})
 
 
+def test_a_fault_is_a_warning_and_the_summary_stays(end, tmp_path, capfd):
+    assert end(to=[3]).notifications[0].outcome == "kept"
+    bad = make_summary(state="FAILED", metrics=None)
+    assert notify_of_run(tmp_path, str(tmp_path), "summarize-run", bad, [], ["json://127.0.0.1:1/x"]) == bad
+    assert capfd.readouterr().err.count(WARNING) == 2
+
+
 def test_the_second_failure_is_not_sent_and_told(end, hook):
     end()
     assert [one.outcome for one in end(name="r2").notifications] == ["repeated"]

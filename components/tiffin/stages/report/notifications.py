@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tiffin.artifacts.logs import WARNING
 from tiffin.artifacts.summary import Summary, write_summary
+from tiffin.errors import TiffinError
 from tiffin.notifications.ledger import find_home
 from tiffin.notifications.notifying import notify
 from tiffin.notifications.runs import find_healths, run_events
@@ -27,11 +29,15 @@ def notify_of_run(
         to: Tags and URLs; empty for all addresses of TIFFIN_NOTIFY.
     """
     monitorings = [*summary.monitorings.values()]
-    notified = notify(
-        run_events(summary, output_uri), to, on, find_home(output_uri, step, summary.pipeline),
-        find_healths(monitorings, summary.pipeline, summary.run),
-        succeeded="" if summary.state == "FAILED" else summary.pipeline,
-    )  # fmt: skip
+    try:
+        notified = notify(
+            run_events(summary, output_uri), to, on, find_home(output_uri, step, summary.pipeline),
+            find_healths(monitorings, summary.pipeline, summary.run),
+            succeeded="" if summary.state == "FAILED" else summary.pipeline,
+        )  # fmt: skip
+    except Exception as error:  # noqa: BLE001 - the report must be written all the same
+        print_line(f"{WARNING}Nobody was notified. {error if isinstance(error, TiffinError) else repr(error)}")
+        notified = ()
     for one in notified:
         print_line(one.line)
     before = [one for step in summary.steps.values() if step.notifications for one in step.notifications.notified]
