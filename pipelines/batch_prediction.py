@@ -37,6 +37,8 @@ def batch_prediction(
     log: bool,
     log_root: str,
     tracking_uri: str,
+    notify_on: list,  # type: ignore[type-arg]
+    notify_to: list,  # type: ignore[type-arg]
 ) -> None:
     """Read data as a deployed model was trained on it, predict its rows in parts, and write Parquet files.
 
@@ -59,7 +61,13 @@ def batch_prediction(
     #
     # The version is chosen once, before the data is read: a mistake in the name ends the run at once, and all parts use the
     # same version. No step is cached by KFP, which compares names of artifacts; complete files are found by their content.
-    end = summarize_run(pipeline="batch_prediction", tracking_uri=tracking_uri, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+    end = summarize_run(
+        pipeline="batch_prediction",
+        tracking_uri=tracking_uri,
+        run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        notify_on=notify_on,
+        notify_to=notify_to,
+    )
     set_up(end, "Summarize").set_caching_options(False)
     with dsl.ExitHandler(end, name="run"):
         planned = plan_predictions(

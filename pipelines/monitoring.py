@@ -4,7 +4,7 @@ from typing import Literal
 
 from kfp import dsl
 
-from tiffin import find_reference, monitor_model, summarize_run
+from tiffin import find_reference, monitor_model, notify_people, summarize_run
 from tiffin.authoring.declaration import pipeline
 from tiffin.authoring.settings import set_up
 from tiffin.pipelines.retraining import retraining
@@ -46,6 +46,8 @@ def monitoring(
     state: str,
     serving_root: str,
     tracking_uri: str,
+    notify_on: list,  # type: ignore[type-arg]
+    notify_to: list,  # type: ignore[type-arg]
 ) -> None:
     """Compare the requests of a model with its training, give a verdict, and train it again if the policy allows that.
 
@@ -59,7 +61,13 @@ def monitoring(
     """
     # Other defaults and descriptions are taken from the components that the parameters are passed to. A verdict does not fail
     # the run: it succeeds, and its summary has the verdict. No step is cached: the log changes.
-    end = summarize_run(pipeline="monitoring", tracking_uri=tracking_uri, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+    end = summarize_run(
+        pipeline="monitoring",
+        tracking_uri=tracking_uri,
+        run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        notify_on=notify_on,
+        notify_to=notify_to,
+    )
     set_up(end, "Summarize").set_caching_options(False)
     with dsl.ExitHandler(end, name="run"):
         found = find_reference(
@@ -118,5 +126,15 @@ def monitoring(
                 rollout_limits=rollout_limits,
                 rollout_hours=rollout_hours,
                 sticky=sticky,
+                notify_on=["none"],
             )
             again.set_display_name("Train again")
+            # At once: the steps that follow a verdict may take hours. The exit step does not send it again.
+            told = notify_people(
+                pipeline="monitoring",
+                monitoring=monitored.outputs["monitoring"],
+                notify_on=notify_on,
+                notify_to=notify_to,
+                run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+            )
+            set_up(told, "Notify").set_caching_options(False)

@@ -50,6 +50,8 @@ def retraining(
     rollout_limits: dict,  # type: ignore[type-arg]
     rollout_hours: float,
     sticky: str,
+    notify_on: list,  # type: ignore[type-arg]
+    notify_to: list,  # type: ignore[type-arg]
 ) -> None:
     """Train a model again on the newest data, if the policy allows it, compare it with production, and roll it out.
 
@@ -61,7 +63,13 @@ def retraining(
     """
     # Other defaults and descriptions are taken from the components that the parameters are passed to. No step is cached: what
     # the decision is made from changes.
-    end = summarize_run(pipeline="retraining", tracking_uri=tracking_uri, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+    end = summarize_run(
+        pipeline="retraining",
+        tracking_uri=tracking_uri,
+        notify_on=notify_on,
+        notify_to=notify_to,
+        run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+    )
     set_up(end, "Summarize the retraining").set_caching_options(False)
     with dsl.ExitHandler(end, name="retraining"):
         found = find_reference(
@@ -127,5 +135,7 @@ def retraining(
                 rollout_limits=rollout_limits,
                 rollout_hours=rollout_hours,
                 sticky=sticky,
+                # The exit step of this pipeline sends what happened in it.
+                notify_on=["none"],
             )
             trained.set_display_name("Train, check and deploy")

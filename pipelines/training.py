@@ -76,6 +76,8 @@ def training(
     rollout_hours: float,
     sticky: str,
     allow_signature_change: bool,
+    notify_on: list,  # type: ignore[type-arg]
+    notify_to: list,  # type: ignore[type-arg]
 ) -> None:
     """Ingest, validate, train, evaluate, register and deploy; stops if the data is invalid or the model is not good enough.
 
@@ -102,7 +104,13 @@ def training(
     # Each group has a driver, a pod that takes about ten seconds, and dsl.Else puts both branches into one more group. Two
     # conditions without it would save two pods, but kfp.local 2.17 by itself, without `tiffin run`, skips a condition on a
     # named output outside of that group.
-    end = summarize_run(pipeline="training", tracking_uri=tracking_uri, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+    end = summarize_run(
+        pipeline="training",
+        tracking_uri=tracking_uri,
+        run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        notify_on=notify_on,
+        notify_to=notify_to,
+    )
     set_up(end, "Summarize").set_caching_options(False)
     with dsl.ExitHandler(end, name="run"):
         ingested = ingest_examples(

@@ -16,7 +16,7 @@ def clear_settings(remove: Callable[[str], None]) -> None:
     """Remove all environment variables that Tiffin or its tools read, so that the developer's settings have no effect."""
     for name in list(os.environ):
         # TIFFIN_ENGINE_ROOT is the data folder of the engine that tests start.
-        if re.match(r"(TIFFIN|MLFLOW|KF|KFP|_KFP|GOOGLE|AWS|MINIO)_", name) and name != "TIFFIN_ENGINE_ROOT":
+        if re.match(r"(TIFFIN|MLFLOW|KF|KFP|_KFP|GOOGLE|AWS|MINIO|SENTRY)_", name) and name != "TIFFIN_ENGINE_ROOT":
             remove(name)
 
 

@@ -190,6 +190,9 @@ def test_every_line_of_a_step_is_escaped():
 
 
 # Lines of Tiffin's own texts, of lines that are escaped where they are made, and of an example in a docstring.
-OWN_LINES = {"print(error)", 'print(*log_lines(result), sep="\\n")  # noqa: T201 - the step\'s log', "print("} | {
-    'print(f"\\nLast log lines of {submission.failed_title}:", file=stream)'
-}
+OWN_LINES = {
+    "print(error)",
+    'print(*told, sep="\\n")  # noqa: T201 - the step\'s log',
+    'print(*log_lines(result), sep="\\n")  # noqa: T201 - the step\'s log',
+    "print(",
+} | {'print(f"\\nLast log lines of {submission.failed_title}:", file=stream)'}

@@ -216,7 +216,8 @@ EXPLAINED = 65
 def reported(status: int = EXPLAINED) -> Iterator[None]:
     """Exit with one line on standard error for an error that the user can fix, and with 1 and the traceback for a bug.
 
-    With `TIFFIN_DEBUG=1` in the environment, the traceback is always printed. Secrets are masked and control characters
+    With `SENTRY_DSN` in the environment, the error is also reported to Sentry, a bug as an error and any other as a warning.
+    With `TIFFIN_DEBUG=1`, the traceback is always printed. Secrets are masked and control characters
     escaped in both. A umask that lets all users write is set to 022.
 
     Args:
@@ -229,10 +230,30 @@ def reported(status: int = EXPLAINED) -> Iterator[None]:
         message = explain(error)
         if message is None or os.environ.get("TIFFIN_DEBUG") == "1":
             print(printable_lines(traceback_of(error)), end="", file=sys.stderr, flush=True)  # noqa: T201
-        if message is None:
-            raise SystemExit(1) from error
-        print(f"error: {printable(message)}", file=sys.stderr, flush=True)  # noqa: T201
-        raise SystemExit(status) from error
+        if message is not None:
+            print(f"error: {printable(message)}", file=sys.stderr, flush=True)  # noqa: T201
+        if _reports():
+            from tiffin.sentry import send_error
+
+            send_error(error, is_bug=message is None)
+        raise SystemExit(1 if message is None else status) from error
+
+
+def watched(server: str) -> None:
+    """Report the errors of a server to Sentry, where `SENTRY_DSN` is set: uncaught ones, those of threads and logged ones.
+
+    Args:
+        server: Name of the server, such as `recorder`.
+    """
+    if _reports():
+        from tiffin.sentry import watch
+
+        watch(server)
+
+
+def _reports() -> bool:
+    # Without the variable, the module is not imported either.
+    return bool(os.environ.get("SENTRY_DSN"))
 
 
 def _protect_files() -> None:

@@ -5,7 +5,7 @@ import tiffin
 from support import toy_pipelines as toys
 from tiffin.authoring.settings import find_needs, set_size, set_up
 from tiffin.errors import InputError
-from tiffin.stages.traits import S3, SERVING
+from tiffin.stages.traits import S3, SENTRY, SERVING
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
@@ -39,7 +39,7 @@ def test_a_step_needs_the_services_of_its_component() -> None:
         # A component with the name of one of Tiffin's, but in another image.
         found["namesake"] = find_needs(register_model())
 
-    assert found == {"own": (S3,), "other": (), "namesake": ()}
+    assert found == {"own": (S3, SENTRY), "other": (), "namesake": ()}
 
 
 def test_a_foreign_component_gets_the_services_of_the_pipeline() -> None:

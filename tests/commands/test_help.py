@@ -74,7 +74,7 @@ def test_the_help_of_a_pipeline_has_its_parameters_by_step_and_in_order(argument
     groups = re.findall(r"^(\w[^\n]*):\n((?:  .*\n)+)", shown, re.MULTILINE)
     found = {title: re.findall(r"^  (\w+) ([\w|]+)(?:  |$)", rows, re.MULTILINE) for title, rows in groups}
 
-    assert list(found) == ["Ingest", "Validate", "Train", "Evaluate", "Register", "Deploy", "Roll out"]
+    assert list(found) == ["Ingest", "Validate", "Train", "Evaluate", "Register", "Deploy", "Roll out", "Summarize"]
     assert [name for rows in found.values() for name, _ in rows] == list(list_parameters("training"))
     assert {name for rows in found.values() for name, _ in rows} == set(spec.parameters)
     assert found["Ingest"][:2] == [("data", "str"), ("label", "str")]

@@ -66,6 +66,7 @@ def test_a_run_without_steps_and_summary_succeeds_with_nulls(tmp_path: Path) -> 
         "monitorings": {},
         "retrainings": {},
         "rollbacks": {},
+        "notifications": [],
         "unread": [],
         "warnings": [],
         "notes": [],

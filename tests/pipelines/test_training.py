@@ -69,6 +69,10 @@ ROLLOUT = from_settings(
     "TIFFIN_GATEWAY_ADDRESS", "TIFFIN_GATEWAY_METRICS", "TIFFIN_PROMETHEUS", "TIFFIN_ROUTES", "TIFFIN_LOG_ROOT",
 )  # fmt: skip
 
+NOTIFICATIONS = from_settings("TIFFIN_NOTIFY_STATE", "TIFFIN_UI") | {"TIFFIN_NOTIFY": "secret tiffin-notify: addresses"}
+# Of every step.
+SENTRY = from_settings("SENTRY_DSN", "SENTRY_ENVIRONMENT")
+
 # Step -> title, retries, deadline in hours, and environment variable -> its source in the namespace.
 STEPS = {
     "ingest-examples": ("Ingest", 2, 6, STORE),
@@ -81,7 +85,7 @@ STEPS = {
     "stop-run": ("Stop: the rollout did not end in production", 0, 1, TRACKING),
     "stop-run-2": ("Stop: the model is not good enough", 0, 1, TRACKING),
     "stop-run-3": ("Stop: the data is not valid", 0, 1, TRACKING),
-    "summarize-run": ("Summarize", 0, 1, STORE | TRACKING),
+    "summarize-run": ("Summarize", 0, 1, STORE | TRACKING | NOTIFICATIONS),
 }
 
 
@@ -188,7 +192,7 @@ class TestSteps:
                     assert pair["envVar"] not in found
                     found[pair["envVar"]] = f"{kind} {name}: {pair[f'{kind}Key']}"
 
-        assert found == STEPS[step][-1]
+        assert found == STEPS[step][-1] | SENTRY
 
 
 class TestGates:

@@ -22,7 +22,7 @@ def test_an_input_that_kfp_sets_is_optional() -> None:
 
     assert inputs.pop("status") == {"type": "PipelineTaskFinalStatus", "default": None}
     assert {name: about["type"] for name, about in inputs.items()} == {
-        "pipeline": "str", "run": "str", "tracking_uri": "str",
+        "notify_on": "list", "notify_to": "list", "pipeline": "str", "run": "str", "tracking_uri": "str",
     }  # fmt: skip
 
 

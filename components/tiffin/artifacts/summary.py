@@ -17,6 +17,7 @@ from tiffin.artifacts.labelled import LABELLED, LabelledRows
 from tiffin.artifacts.model import TRAINING, Training
 from tiffin.artifacts.monitoring import MONITORING, Monitoring
 from tiffin.artifacts.notes import Note, by_severity
+from tiffin.artifacts.notifications import NOTIFIED, Notifications, Notified
 from tiffin.artifacts.predictions import PREDICTIONS, Predictions
 from tiffin.artifacts.reference import Reference
 from tiffin.artifacts.registration import REGISTRATION, Registration
@@ -48,6 +49,7 @@ _REPORTS: dict[str, tuple[str, type[Any]]] = {
     RETRAINING: ("retraining", Retraining),
     LABELLED: ("labelled", LabelledRows),
     ROLLBACK: ("rollback", Rollback),
+    NOTIFIED: ("notifications", Notifications),
 }
 
 
@@ -69,6 +71,7 @@ class Step:
     retraining: Retraining | None = None
     labelled: LabelledRows | None = None
     rollback: Rollback | None = None
+    notifications: Notifications | None = None
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -126,6 +129,7 @@ class Summary:
         unread: One error message per report that could not be read.
         notes: What the steps dropped, converted or guessed, by step, most severe first.
         run: ID of the pipeline run; empty if the pipeline does not pass it to the exit step.
+        notifications: Who was notified of what, and who was not, with the reason.
     """
 
     pipeline: str
@@ -141,6 +145,7 @@ class Summary:
     unread: tuple[str, ...] = ()
     notes: tuple[StepNote, ...] = ()
     run: str = ""
+    notifications: tuple[Notified, ...] = ()
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:

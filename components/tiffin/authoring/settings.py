@@ -12,7 +12,7 @@ from kfp.dsl.structures import ResourceSpec
 from tiffin.errors import InputError
 from tiffin.specs.sizes import read_size
 from tiffin.stages import find_components
-from tiffin.stages.traits import PREDICTION_LOG, S3, Service, Traits
+from tiffin.stages.traits import NOTIFICATIONS, PREDICTION_LOG, S3, SENTRY, Service, Traits
 
 # Names of a config map and a secret in the run's namespace. Both are optional, and so is each key: a parameter or the
 # service account's identity can replace them.
@@ -21,6 +21,9 @@ CREDENTIALS = "tiffin-credentials"
 
 # Secret with the key of hashed columns of the prediction log, which the recorder of the manifests has too.
 LOG_KEY = "tiffin-log-key"
+
+# Secret with the addresses of notifications.
+ADDRESSES = "tiffin-notify"
 
 # Kubeflow Pipelines puts a secret with the keys of its own object store into each user namespace. These keys must not
 # become AWS_ACCESS_KEY_ID: that would take precedence over the service account's role and lock AWS users out of their
@@ -51,8 +54,8 @@ def set_up(
             result.
         deadline_hours: Maximum running time of the pod in hours. Defaults to 1.
         needs: Services whose settings and credentials the step gets as environment variables, from the config map
-            `tiffin` and the secret `tiffin-credentials`. Defaults to the services in the component's traits; none for
-            components that are not Tiffin's.
+            `tiffin` and the secret `tiffin-credentials`. Defaults to the services in the component's traits and Sentry;
+            none for components that are not Tiffin's.
         run_as_non_root: Whether the cluster refuses to start the container as root, as the restricted Pod Security Standard
             requires. Defaults to True for Tiffin's components; for others, to the backend's default, because their image
             may need root.
@@ -62,9 +65,12 @@ def set_up(
     """
     needs = find_needs(task) if needs is None else tuple(needs)
     settings = {name: name for service in needs for name in service.settings}
-    credentials = {name: name for service in needs if service != PREDICTION_LOG for name in service.credentials}
+    own = (PREDICTION_LOG, NOTIFICATIONS)
+    credentials = {name: name for service in needs if service not in own for name in service.credentials}
     if PREDICTION_LOG in needs:
         kubernetes.use_secret_as_env(task, LOG_KEY, {"key": PREDICTION_LOG.credentials[0]}, optional=True)
+    if NOTIFICATIONS in needs:
+        kubernetes.use_secret_as_env(task, ADDRESSES, {"addresses": NOTIFICATIONS.credentials[0]}, optional=True)
     if S3 in needs:
         kubernetes.use_secret_as_env(task, KUBEFLOWS_CREDENTIALS, KUBEFLOWS_KEYS, optional=True)
     set_size(task, size)
@@ -111,9 +117,9 @@ def set_size(task: Any, text: str) -> None:
 
 
 def find_needs(task: Any) -> tuple[Service, ...]:
-    """Return the services that a task's component needs; none for components that are not Tiffin's."""
+    """Return the services that a task's component needs, and Sentry; none for components that are not Tiffin's."""
     row = _find_row(task)
-    return row.needs if row else ()
+    return (*row.needs, SENTRY) if row else ()
 
 
 def _find_row(task: Any) -> Traits | None:

@@ -38,6 +38,7 @@ COMMANDS = {
     "rollout": "Give a version its share of requests, step by step.",
     "gateway": "Divide requests between two versions, and log them.",
     "monitor": "Show how models in production fare.",
+    "notify": "Send a test message to the addresses of notifications.",
     "predict": "Get predictions from a model server.",
     "load": "Send a load to a model server, and measure its answers.",
     "sample": "Write sample data, generated deliveries, to a CSV file.",

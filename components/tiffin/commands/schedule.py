@@ -71,13 +71,14 @@ def set_(
     from tiffin.kubeflow.schedule import set_recurring
     from tiffin.kubeflow.submission import find_experiment, run_settings
     from tiffin.specs.adjustments import find_skipped
+    from tiffin.specs.notifications import unchecked_tags
     from tiffin.specs.parameters import gather_parameters
 
     read_cron(cron)
     spec = load_spec(pipeline, adjustments)
     arguments = gather_parameters(spec, with_reuse(settings, no_reuse), file)
     check_paths(spec, arguments, allow_paths=allow_paths)
-    show_warnings([*find_skipped(spec, adjustments), *image_warnings(spec)])
+    show_warnings([*find_skipped(spec, adjustments), *image_warnings(spec), *unchecked_tags(spec, arguments)])
     backend = connect(host, namespace, token_file, ca_file)
     published = publish_spec(backend, spec, shared=shared)
     experiment_id = find_experiment(backend, experiment or spec.name)

@@ -71,6 +71,7 @@ def submit(
     from tiffin.kubeflow.publication import publish_spec
     from tiffin.kubeflow.submission import find_experiment, follow_run, run_settings, show_end, submit_run
     from tiffin.specs.adjustments import find_skipped
+    from tiffin.specs.notifications import unchecked_tags
     from tiffin.specs.parameters import gather_parameters
     from tiffin.specs.services import find_waiting
 
@@ -80,7 +81,9 @@ def submit(
     spec = load_spec(pipeline, adjustments)
     arguments = gather_parameters(spec, with_reuse(settings, no_reuse), file)
     check_paths(spec, arguments, allow_paths=allow_paths)
-    warnings = show_warnings([*find_skipped(spec, adjustments), *image_warnings(spec)])
+    warnings = show_warnings(
+        [*find_skipped(spec, adjustments), *image_warnings(spec), *unchecked_tags(spec, arguments)]
+    )
     backend = connect(host, namespace, token_file, ca_file)
     published = publish_spec(backend, spec, shared=shared)
     experiment = experiment or spec.name

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tiffin.errors import TiffinError, reported
+from tiffin.errors import TiffinError, reported, watched
 from tiffin.gateway.clusters import Upstreams
 from tiffin.gateway.envoy import BOOTSTRAP, Places, make_bootstrap
 from tiffin.gateway.following import Follower
@@ -67,5 +67,6 @@ def _log(text: str) -> None:
 
 
 if __name__ == "__main__":
+    watched("gateway")
     with reported():
         sys.exit(main())

@@ -5,8 +5,8 @@
     <state>/**/<version>/complete.json  a data version, if a run's data_root is inside the state folder
     <state>/results/*/*/*/result.json   statistics or a model, for later runs to reuse
 
-Everything else stays: the MLflow database and its models, the serving root and the model server's files. Links are not
-followed, so that nothing outside the state folder is removed.
+Everything else stays: the MLflow database and its models, the serving root, the model server's files and the record of
+notifications. Links are not followed, so that nothing outside the state folder is removed.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from tiffin.storage.files import explained
 
 _LOCK = ".runs.lock"
 # Folders of the state folder that hold no data versions.
-_OTHERS = {"runs", "serving", "mlflow", "server", RESULTS}
+_OTHERS = {"runs", "serving", "mlflow", "server", "notifications", RESULTS}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from rich.text import Text
 from tiffin.artifacts import documents
 from tiffin.artifacts.logs import WARNING
 from tiffin.artifacts.monitoring import Monitoring
+from tiffin.artifacts.notifications import Notified
 from tiffin.artifacts.predictions import Predictions
 from tiffin.artifacts.retraining import Retraining
 from tiffin.artifacts.rollback import Rollback
@@ -33,7 +34,7 @@ _STYLES = {"SUCCEEDED": "bold green", "WAITING": "bold yellow"}
 _JOINED = "\N{NO-BREAK SPACE}"
 _FROM_SUMMARY = (
     "data_version", "metrics", "verdict", "model", "serving", "stopped_by", "evaluations", "models", "predictions",
-    "monitorings", "retrainings", "rollbacks", "unread",
+    "monitorings", "retrainings", "rollbacks", "notifications", "unread",
 )  # fmt: skip
 
 
@@ -62,6 +63,7 @@ class Run:
         monitorings: Step name -> verdict about a model in production.
         retrainings: Step name -> decision whether a model is trained again.
         rollbacks: Step name -> version that was taken out of production.
+        notifications: Who was notified of what, and who was not.
         unread: Reports of steps that could not be read, with the reason, one line each.
         warnings: Faults that did not fail a step, such as a lost helper process, one line each.
         left_server: Address of the model server that the run started and left running; None if there is none.
@@ -93,6 +95,7 @@ class Run:
     monitorings: dict[str, Monitoring] = field(default_factory=dict)
     retrainings: dict[str, Retraining] = field(default_factory=dict)
     rollbacks: dict[str, Rollback] = field(default_factory=dict)
+    notifications: tuple[Notified, ...] = ()
     unread: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     left_server: str | None = None
@@ -231,6 +234,7 @@ class Run:
                 for step, found in self.retrainings.items()
             },
             "rollbacks": documents.to_json(self.rollbacks),
+            "notifications": documents.to_json(self.notifications),
             "unread": list(self.unread),
             "warnings": list(self.warnings),
             "notes": [documents.to_json(noted(step.name, note)) for step in self.steps for note in step.notes],
@@ -374,6 +378,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         *[("output", printable(found.sentence)) for found in run.predictions.values()],
         ("report", printable(relative(run.report)).replace(" ", _JOINED) if run.report else None),
         ("mlflow", printable(run.tracking_uri or "").replace(" ", _JOINED)),
+        # What was kept is among the warnings.
+        *[("told", printable(one.line)) for one in run.notifications if not one.line.startswith(WARNING)],
         # Without another failure, these lines are the reason itself.
         *[("unread", printable(line)) for line in run.unread if line not in run.reason],
         *[("warning", printable(line)) for line in run.warnings],

@@ -28,6 +28,7 @@ from tiffin.local.serving import find_server, serving_root
 from tiffin.local.tracking import preparing
 from tiffin.local.virtualenvs import Machine, Place, Virtualenvs, shared_variables
 from tiffin.printing import printable
+from tiffin.specs.notifications import check_addresses
 from tiffin.specs.parameters import gather_parameters, masked_value, with_defaults
 from tiffin.specs.progress import StepProgress
 from tiffin.specs.services import find_rollouts, find_unaddressed, needs_of
@@ -94,6 +95,7 @@ def run_pipeline(
             spec = compiled or read_spec(pipeline, compile_pipeline(pipeline))
             write_bytes(folder / SPEC, spec.content)
             arguments = gather_parameters(spec, settings, file)
+            check_addresses(spec, arguments)
             return Plan(spec, arguments, _describe(spec, arguments, folder, options))
 
         return run_planned(plan, state, folder, guard, early, options, stream, started)

@@ -46,6 +46,11 @@ def serving_root(state: str | Path) -> Path:
     return Path(state).absolute() / "serving"
 
 
+def notifications(state: str | Path) -> Path:
+    """Return the folder of a state folder that keeps what people were notified of."""
+    return Path(state).absolute() / "notifications"
+
+
 def prediction_log(state: str | Path) -> Path:
     """Return the folder of the prediction log of a state folder."""
     return Path(state).absolute() / "predictions"

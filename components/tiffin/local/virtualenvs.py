@@ -15,7 +15,7 @@ from tiffin.local.environments import find_environment
 from tiffin.local.interpreters import Interpreter
 from tiffin.local.processes import Processes
 from tiffin.local.records import database
-from tiffin.local.serving import prediction_log, serving_root
+from tiffin.local.serving import notifications, prediction_log, serving_root
 from tiffin.local.tasks import RunTask, task_runner
 from tiffin.stages import find_components
 from tiffin.stages.traits import Service, database_uri
@@ -70,6 +70,7 @@ def shared_variables(state: Path) -> dict[str, str]:
         "TIFFIN_SERVING_ROOT": str(serving_root(state)),
         "TIFFIN_LOG_ROOT": str(prediction_log(state)),
         VARIABLE: str(state),
+        "TIFFIN_NOTIFY_STATE": str(notifications(state)),
         "MLFLOW_TRACKING_URI": database_uri(database(state)),
         # On one machine, requests come after the run.
         "TIFFIN_WATCH": "0",

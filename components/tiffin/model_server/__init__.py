@@ -75,4 +75,7 @@ def _main(arguments: list[str], changed: "threading.Event | None" = None) -> int
     if unknown:
         sys.stdout.write(f"unknown argument: {unknown[0]}\n{usage}")
         sys.stdout.flush()  # the server starts, and its log follows
+    from tiffin.errors import watched
+
+    watched("model server")
     return program.serve(options, changed)

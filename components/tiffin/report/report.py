@@ -7,6 +7,7 @@ from pathlib import Path
 from altair.utils.schemapi import debug_mode
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from tiffin.artifacts.notifications import Notified
 from tiffin.artifacts.summary import Step, StepNote, Summary
 from tiffin.report import page
 from tiffin.report.data import describe_data, describe_validation, listing, shortened
@@ -99,8 +100,16 @@ def _sections(summary: Summary, statistics: Mapping[str, statistics_pb2.DatasetF
         makers.append(("Data", partial(describe_data, manifest, last, training, _important(steps))))
     made = [Section(title, page.made(make)) for title, make in makers]
     notes = Section("What the steps dropped, converted or chose", _notes(summary.notes))
+    told = Section("Notifications", _notifications(summary.notifications))
     unread = Section("Reports that could not be read", [Text(line) for line in summary.unread])
-    return [section for section in (*made, notes, unread) if section.blocks]
+    return [section for section in (*made, notes, told, unread) if section.blocks]
+
+
+def _notifications(notified: Sequence[Notified]) -> Sequence[Block]:
+    cells = [
+        (one.kind.replace("_", " "), one.subject, one.outcome, one.address, shortened(one.reason)) for one in notified
+    ]
+    return listing(("event", "of", "outcome", "address", "why"), cells, "lllll")
 
 
 def _of(step: str, steps: Mapping[str, object]) -> str:

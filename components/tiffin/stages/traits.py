@@ -72,6 +72,10 @@ RECORDED = Service("recorded requests", settings=("TIFFIN_LOG_ROOT",))
 LABELS = Service("labels", credentials=("TIFFIN_LABELS_URL",))
 # The prediction log, for steps that write it, and the secret of hashed columns, by which labels are joined too.
 PREDICTION_LOG = Service("prediction log", settings=("TIFFIN_LOG_ROOT",), credentials=("TIFFIN_LOG_KEY",))
+# Addresses of people, which may have passwords and tokens; where it is kept what they were sent; and the page of a run.
+NOTIFICATIONS = Service("notifications", settings=("TIFFIN_NOTIFY_STATE", "TIFFIN_UI"), credentials=("TIFFIN_NOTIFY",))
+# Errors of steps and servers.
+SENTRY = Service("sentry", settings=("SENTRY_DSN", "SENTRY_ENVIRONMENT"))
 # The environment variables that tiffin.storage.s3 reads.
 S3 = Service(
     "s3",

@@ -11,13 +11,31 @@ from tiffin.artifacts.results import RESULTS, VARIABLE
 from tiffin.local.containers.engine import check_images, connected
 from tiffin.local.containers.servers import CLOSED, SERVING_ADDRESS, TRACKING_ADDRESS, Servers, mount, network
 from tiffin.local.containers.steps import Containers
-from tiffin.local.serving import prediction_log, serving_root
+from tiffin.local.serving import notifications, prediction_log, serving_root
 from tiffin.specs.services import find_unaddressed, needs_of
 from tiffin.specs.spec import Spec
-from tiffin.stages.traits import RECORDED, SERVING, SERVING_METRICS, SERVING_ROOT, TRACKED_RUNS, TRACKING
+from tiffin.stages.traits import (
+    NOTIFICATIONS,
+    RECORDED,
+    SENTRY,
+    SERVING,
+    SERVING_METRICS,
+    SERVING_ROOT,
+    TRACKED_RUNS,
+    TRACKING,
+)
 
 # Prefixes of the user's environment variables that are passed to steps.
-_PASSED = ("MLFLOW_", "TIFFIN_SERVING_", "TIFFIN_WATCH", "TIFFIN_USER", "TIFFIN_DEBUG")
+_PASSED = (
+    "MLFLOW_",
+    "TIFFIN_SERVING_",
+    "TIFFIN_WATCH",
+    "TIFFIN_USER",
+    "TIFFIN_DEBUG",
+    "TIFFIN_NOTIFY",
+    "TIFFIN_UI",
+    "SENTRY_",
+)
 
 
 @contextlib.contextmanager
@@ -41,14 +59,16 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
         check_images(client, [step.image for step in spec.steps])
         artifacts = folder / "artifacts"
         user = _user()
-        for path in (artifacts, serving_root(state), prediction_log(state), state / "mlflow", state / RESULTS):
+        kept = (state / "mlflow", state / RESULTS, notifications(state))
+        for path in (artifacts, serving_root(state), prediction_log(state), *kept):
             path.mkdir(parents=True, exist_ok=True)
             _give(path, user, "name=rootless" in client.info().get("SecurityOptions", []))
         _give_database(state, user)
 
         given = {name: value for name, value in os.environ.items() if name.startswith(_PASSED)}
         own = [service.name for service in find_unaddressed(spec, arguments) if service.variable not in given]
-        is_closed = not _addresses(arguments) and not {TRACKING.variable, SERVING.variable} & given.keys()
+        outside = {TRACKING.variable, SERVING.variable, *NOTIFICATIONS.credentials, SENTRY.settings[0]}
+        is_closed = not _addresses(arguments) and not outside & given.keys()
         name = stack.enter_context(network(client, is_closed))
         servers = Servers(client, name, state, user, folder / "logs")
         stack.callback(servers.stop)
@@ -62,6 +82,7 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
                 state / "mlflow": {TRACKING, TRACKED_RUNS},
                 serving_root(state): {SERVING, SERVING_ROOT},
                 prediction_log(state): {RECORDED},
+                notifications(state): {NOTIFICATIONS},
             }
             return [mount(place) for place, services in places.items() if services & {*needs}]
 
@@ -73,6 +94,8 @@ def containers_of(spec: Spec, arguments: dict[str, Any], state: Path, folder: Pa
             "TIFFIN_WATCH": "0",
             VARIABLE: str(state),
         } | given
+        # Another folder is not mounted.
+        variables["TIFFIN_NOTIFY_STATE"] = str(notifications(state))
         if SERVING.name in own:
             # Those of other servers do not count the requests to the run's own.
             variables[SERVING_METRICS] = ""
@@ -114,11 +137,12 @@ def local_paths(arguments: Mapping[str, Any]) -> list[tuple[Path, bool]]:
 
 
 def _addresses(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the names of parameters whose value is an address or a remote URI."""
+    """Return the names of parameters whose value is an address or a remote URI, or a list with one."""
     return [
         name
         for name, value in arguments.items()
-        if isinstance(value, str) and value and ("://" in value or name.endswith(("_address", "_uri")))
+        for text in (value if isinstance(value, list) else [value])
+        if isinstance(text, str) and text and ("://" in text or name.endswith(("_address", "_uri")))
     ]
 
 

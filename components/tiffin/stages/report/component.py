@@ -16,6 +16,8 @@ def summarize_run(
     pipeline: str,
     tracking_uri: str = "",
     run: str = "",
+    notify_on: list = [],  # type: ignore[type-arg]  # noqa: B006 - kfp copies it into the spec
+    notify_to: list = [],  # type: ignore[type-arg]  # noqa: B006
 ) -> None:
     """Write the summary and the report of a run, whether it succeeded or failed. Use it as the exit task of dsl.ExitHandler.
 
@@ -30,10 +32,14 @@ def summarize_run(
         tracking_uri: MLflow tracking URI, as for register_model. Empty for MLFLOW_TRACKING_URI of the step's environment.
         run: Pipeline run ID, as for stop_run. Empty to leave the summary without it, and the MLflow run of a stopped run
             without a report.
+        notify_on: Kinds of events of which people are notified: failure, stopped, degraded, drifted, recovered, promoted,
+            rolled_back, asked, waiting_for_approval. Empty for all; ['none'] for nothing.
+        notify_to: Who is notified: tags of TIFFIN_NOTIFY in the step's environment, or URLs of apprise without secrets. Empty
+            for all addresses of TIFFIN_NOTIFY; without these, nobody is notified.
 
     Returns:
         summary: summary.json, the run's ID, state and reason, data version, metrics, verdict, model version,
-            serving address and notes.
+            serving address, notes, and who was notified of what.
         report: report.html, for people: how the run ended, gate, metrics with curves, slices, fairness, explanation, training,
             validation, data, and what the steps dropped, converted or chose. It has no scripts and loads nothing.
         card: card.md, the model card.
@@ -42,6 +48,7 @@ def summarize_run(
     from tiffin.errors import reported
 
     with reported():
+        from tiffin.stages.report.notifications import notify_of_run
         from tiffin.stages.report.outcomes import send_outcomes
         from tiffin.stages.report.publication import publish
         from tiffin.stages.report.reporting import write_reports
@@ -52,11 +59,12 @@ def summarize_run(
             summary.path, summary.uri, "summarize-run", pipeline,
             {"state": status.state, "error_message": status.error_message}, run,
         )  # fmt: skip
+        end_retrainings(result)
+        result = notify_of_run(summary.path, summary.uri, "summarize-run", result, notify_on, notify_to)
         # KFP's paths have no extension; viewers of files need one.
         report.path, card.path = f"{report.path}.html", f"{card.path}.md"
         card_page.path = card.path.removesuffix(".md") + ".html"
         write_reports(report.path, card.path, card_page.path, summary.uri, "summarize-run", result)
         print(*log_lines(result), sep="\n")  # noqa: T201 - the step's log
-        end_retrainings(result)
         publish(result, [report.path, card.path, card_page.path], tracking_uri, run)
         send_outcomes([*result.monitorings.values()], tracking_uri)
