@@ -9,8 +9,9 @@ from tiffin.artifacts.monitoring import FOLDER
 from tiffin.artifacts.monitoring_status import Look, Status
 from tiffin.artifacts.numbers import format_number
 from tiffin.commands.monitor_metrics import config, metrics
+from tiffin.commands.monitor_retrainings import pause, place_options, resume, retraining_lines
 from tiffin.commands.monitor_rules import rules
-from tiffin.commands.options import debug_option, examples, state_option
+from tiffin.commands.options import debug_option, examples
 from tiffin.commands.output import echo, echo_json
 from tiffin.commands.rollout_views import labelled
 from tiffin.errors import InputError, did_you_mean
@@ -24,7 +25,7 @@ def monitor() -> None:
     """Show how models in production fare, to you and to Prometheus. The pipeline `monitoring` gives the verdicts."""
 
 
-for _command in (metrics, rules, config):
+for _command in (metrics, rules, config, pause, resume):
     monitor.add_command(_command)
 
 
@@ -35,27 +36,16 @@ for _command in (metrics, rules, config):
     )
 )
 @click.argument("model", required=False, default="")
-@state_option
-@click.option(
-    "--log-root",
-    default="",
-    metavar="PATH",
-    envvar="TIFFIN_LOG_ROOT",
-    help="Path or URI of the prediction log.  [default: that of --state]",
-)
-@click.option(
-    "--monitor-state",
-    default="",
-    metavar="PATH",
-    help="Path or URI that was passed to the pipeline as `state`.  [default: the prediction log]",
-)
+@place_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
 @debug_option
 def status(*, model: str, state: str, log_root: str, monitor_state: str, as_json: bool) -> None:
-    """Show the last verdict about MODEL, the figures, and since when; about all models without a name."""
+    """Show the last verdict about MODEL, the figures, since when, and its retrainings; about all models without a name."""
+    from tiffin import storage
     from tiffin.artifacts.documents import to_json
     from tiffin.local.serving import prediction_log
     from tiffin.observability.statuses import find_statuses
+    from tiffin.retraining.state import locate, read_state
 
     root = monitor_state or log_root or str(prediction_log(state))
     found = find_statuses(root, "" if monitor_state else FOLDER)
@@ -70,10 +60,12 @@ def status(*, model: str, state: str, log_root: str, monitor_state: str, as_json
     if not found:
         raise InputError(f"No verdict at '{root}'. Give one with: tiffin run monitoring --set model_name=NAME")
     for number, one in enumerate(found.values()):
+        again = read_state(locate(storage.join(root, one.model, *([] if monitor_state else [FOLDER]))), one.model)
         if as_json:
-            echo_json(to_json(one))
+            retrainings = {name: value for name, value in to_json(again).items() if name != "model"}
+            echo_json({**to_json(one), "retrainings": retrainings})
         else:
-            echo("\n".join([*[""] * bool(number), *status_lines(one)]))
+            echo("\n".join([*[""] * bool(number), *status_lines(one), *retraining_lines(again)]))
 
 
 def status_lines(one: Status) -> Iterator[str]:
