@@ -26,7 +26,7 @@ export UV_NO_PROGRESS := 1
 endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-dev test-data test-model check compile golden lock bench bench-images format clean notebooks test-notebooks images images-push images-digest pin-images check-pins diff-specs publish test-images docs docs-serve
+.PHONY: help setup run demo-loop test test-dev test-data test-model check compile golden lock bench bench-images format clean notebooks test-notebooks images images-push images-digest pin-images check-pins diff-specs publish test-images docs docs-serve
 
 ##@ Use
 
@@ -38,6 +38,10 @@ setup: .venvs/sdk/.ready .venvs/data/.ready .venvs/model/.ready .venvs/gateway/.
 
 run: setup ## Train on generated data, deploy the model, and get a prediction by gRPC.
 	@.venvs/sdk/bin/tiffin demo --state $(STATE)
+
+demo-loop: setup .venvs/dev/.ready ## Play the life of a model: a changing world, alerts, retraining, rollout, rollback. Needs a few minutes.
+	@PATH="$$(PYTHONPATH=tests .venvs/dev/bin/python -m support.debian prometheus):$$PATH" \
+	  .venvs/sdk/bin/tiffin demo --loop --state $(STATE)-loop
 
 compile: .venvs/sdk/.ready ## Compile every pipeline and component into build/.
 	@rm -rf build/components build/*.yaml  # specs of other versions; keep build/images

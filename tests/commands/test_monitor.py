@@ -12,6 +12,8 @@ from support.production import column, distance, keep, make_monitoring, serve_ve
 from support.prometheus import promtool
 from support.waiting import free_port
 from tiffin.artifacts.monitoring_status import Status
+from tiffin.artifacts.retraining import Attempt
+from tiffin.retraining.state import change, locate, read_state, with_started
 
 
 @pytest.fixture
@@ -236,3 +238,50 @@ class TestConfig:
         (tmp_path / "file").touch()
         status, _, errors = tiffin("monitor", "config", "--state", made, "--output", tmp_path / "file")
         assert (status, "--output" in errors.splitlines()[-1]) == (2, True)
+
+
+class TestRetrainings:
+    def test_a_model_that_is_not_there(self, state):
+        for command in (("pause", "taxi", "--why", "x"), ("resume", "taxi")):
+            status, _, errors = tiffin("monitor", *command, "--state", state)
+            assert (status, len(errors.splitlines())) == (2, 1)
+        assert not state.exists()
+
+    def test_a_typo_pauses_nothing(self, made):
+        status, _, errors = tiffin("monitor", "pause", "tax", "--why", "x", "--state", made)
+        assert status == 2
+        assert "taxi" in errors
+        assert not list(made.rglob("retrainings.json"))
+
+    def test_pause_and_resume(self, made):
+        assert tiffin("monitor", "pause", "taxi", "--state", made)[0] == 2  # without a reason
+        assert tiffin("monitor", "pause", "taxi", "--why", "labels are wrong", "--state", made)[0] == 0
+        assert tiffin("monitor", "pause", "taxi", "--why", "again", "--state", made)[0] == 2
+        _, printed, _ = tiffin("monitor", "status", "taxi", "--state", made)
+        assert "labels are wrong" in " ".join(printed.split())
+        status, printed, _ = tiffin("monitor", "resume", "taxi", "--json", "--state", made)
+        assert (status, json.loads(printed)) == (0, {"model": "taxi", "attempts": []})
+        assert tiffin("monitor", "resume", "taxi", "--state", made)[0] == 2
+
+    def test_the_last_retrainings_are_in_the_status(self, made):
+        uri = locate(str(made / "predictions" / "taxi" / "monitoring"))
+        for number in range(5):
+            one = Attempt(f"r{number}", "schedule", "", 3, "d", f"2026-03-0{number + 1}T00:00:00+00:00", "rejected")
+            change(uri, "taxi", lambda before, one=one: with_started(before, one))
+        _, printed, _ = tiffin("monitor", "status", "taxi", "--state", made)
+        shown = [line.split()[-5] for line in printed.splitlines() if line.endswith("by schedule: rejected")]
+        assert len(shown) == 3
+        assert "2026-03-05" in printed
+        assert all(len(line) <= 80 for line in printed.splitlines())
+        status, printed, _ = tiffin("monitor", "status", "taxi", "--json", "--state", made)
+        assert (status, len(json.loads(printed)["retrainings"]["attempts"])) == (0, 5)
+
+    def test_the_state_that_was_passed_to_the_pipeline(self, tmp_path):
+        state = tmp_path / "state" / "taxi"
+        change(
+            locate(str(state)),
+            "taxi",
+            lambda before: with_started(before, Attempt("r", "hand", "", 3, "d", "2026-03-01T00:00:00+00:00")),
+        )
+        assert tiffin("monitor", "pause", "taxi", "--why", "x", "--monitor-state", tmp_path / "state")[0] == 0
+        assert read_state(locate(str(state)), "taxi").paused is not None

@@ -6,6 +6,7 @@ apt-get verifies what it downloads. Nothing requires root, and nothing of the ma
 import fcntl
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -75,3 +76,11 @@ def _download(package: str, folder: Path) -> None:
             return
         said = "".join(one.stderr for one in done).strip()
     raise RuntimeError(f"Downloading the Debian package '{package}' failed: {said}")
+
+
+if __name__ == "__main__":
+    # The folder of a program, for PATH; nothing where it cannot be had, since whoever asks can do without.
+    try:
+        sys.stdout.write(f"{program(sys.argv[1]).parent}\n")
+    except RuntimeError as error:
+        sys.stderr.write(f"{error}\n")

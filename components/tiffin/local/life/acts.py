@@ -23,10 +23,10 @@ from tiffin.stages.ingest.worlds import WORLDS
 
 MODEL = "deliveries"
 _ROWS = 6000
-_RATE = 300
+_RATE = 500
 _SEED = 5
 # Until a file of the prediction log is complete and stored.
-_LOG_SECONDS = 5.0
+_LOG_SECONDS = 4.0
 _ALERT_SECONDS = 30.0
 _STEPS = [{"mirror": 100, "minutes": 0.1, "min_requests": 100}, {"weight": 50, "minutes": 0.1, "min_requests": 100}]
 _LABELS = {"key": "order_id", "label": "late"}
