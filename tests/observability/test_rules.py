@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.hostile import HOSTILE
@@ -97,6 +97,7 @@ def test_durations(text, seconds):
     assert parse_duration(text, "x") == seconds
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.floats(0, 0.999), st.floats(0, 1e9), st.integers(1, 10**9), st.sampled_from(["1s", "36h", "366d"]))
 def test_thresholds_are_in_the_rules(share, seconds, errors, every):
     """All numbers are written in a way that PromQL reads; promtool reads those of the other tests."""
