@@ -132,6 +132,17 @@ class TestErrors:
         assert "20%" in text
         assert "tiffin gateway --status" in text
 
+    @pytest.mark.parametrize("models", MODELS)
+    def test_no_server_answers(self, firing, models):
+        # Clients give up before Envoy does, so that no request counts as failed.
+        refused = {envoy("upstream_rq_pending_failure_eject", "*"): "0+9x60"}
+        [(labels, text)] = firing("TiffinErrors", 30, refused, models=models)
+        assert labels == {"model": "*", "part": "servers", "severity": "critical"}
+        assert "18 attempts" in text
+        # A server that starts again in a minute.
+        short = {envoy("upstream_rq_pending_failure_eject", "*"): "0x10 90x50"}
+        assert [firing("TiffinErrors", minute, short, models=models) for minute in range(10, 20)] == [[]] * 10
+
     def test_namespaces_are_kept_apart(self, firing):
         failed = ':tensorflow:serving:request_count{{model_name="taxi",status="{}",namespace="{}"}}'
         series = {

@@ -140,7 +140,7 @@ def make_shared_alerts(thresholds: Thresholds) -> Iterator[Alert]:
     page = "tiffin_observability_last_read_timestamp_seconds"
 
     def alert(of: AlertName, part: str, expression: str, hold: str, summary: str, description: str) -> Alert:
-        labels = {"model": OTHERS} if of == "TiffinErrors" else {"part": part}
+        labels = {"model": OTHERS} if part == "gateway" else {"part": part}
         return Alert(of, expression, hold, thresholds.find_severity(of), summary, description, labels)
 
     yield alert(
@@ -151,6 +151,18 @@ def make_shared_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "Requests through the gateway fail.",
         "{{ $value | humanizePercentage }} of the requests through the gateway fail, of all models without a candidate "
         f"(allowed: {100 * thresholds.max_error_share:.4g} %). See: tiffin gateway --status, and the servers' logs",
+    )
+    # While no server answers, Envoy tries a request again and again. If its client gives up meanwhile, it counts no failure.
+    refused = selected("envoy_cluster_upstream_rq_pending_failure_eject", 'model!=""', 'route!="mirror"')
+    yield alert(
+        "TiffinErrors",
+        "servers",
+        f"sum by ({OF}) (rate({refused}[2m])) * 120 >= {thresholds.min_errors}",
+        "5m",
+        "The gateway cannot connect to the model servers.",
+        "{{ $value | humanize }} attempts of the gateway to connect to a model server failed in 2 minutes (model "
+        f"'{{{{ $labels.model }}}}', where '{OTHERS}' is all models without a candidate). See: tiffin gateway --status, and "
+        "the servers' logs",
     )
     yield alert(
         "TiffinMonitoringStopped",
