@@ -1,0 +1,126 @@
+"""The dashboard of a rollout: which versions answer, and the candidate beside the version in production."""
+
+from typing import Any
+
+from grafana_foundation_sdk.models import units
+
+from dashboards import frame, panels
+from dashboards.frame import Section
+from dashboards.panels import Query, Shown
+from dashboards.queries import MODEL, largest, of, or_zero, quantile, rate, total
+
+_ANSWERS = of("envoy_cluster_upstream_rq_xx", MODEL)
+_BUCKETS = of("envoy_cluster_upstream_rq_time_bucket", MODEL)
+_FAILED = (
+    of("envoy_cluster_grpc_failure", MODEL),
+    of("envoy_cluster_upstream_rq_xx", MODEL, 'protocol="rest"', 'envoy_response_code_class!="2"'),
+    of("envoy_cluster_upstream_rq_cancelled", MODEL),
+)
+_MILLIS = 1e3
+
+
+def make() -> dict[str, Any]:
+    """Return the dashboard."""
+    return frame.make(
+        "tiffin-rollout",
+        "Rollout",
+        "Which versions answer, and is the candidate worse than the version in production?",
+        (_standing(), _traffic(), _comparison()),
+        (frame.namespace(), frame.model()),
+        "now-6h",
+        "1m",
+    )
+
+
+def _standing() -> Section:
+    by = "role, version"
+    return Section("Standing", (
+        panels.rows(
+            Shown("Versions", "Version in production (stable) and its candidate, with their shares of the requests. Without a "
+                  "rollout there is no candidate.", units.PercentUnit, "No such model", width=10, height=6),
+            ("role", "version"),
+            (
+                Query(f"0 * {largest(by, of('tiffin_serving_version_info', MODEL))} + on (role, version) group_left () "
+                      f"{largest(by, of('tiffin_serving_weight', MODEL))}", "share of the requests"),
+            ),
+        ),
+        panels.number(
+            Shown("Last change", "Time of the last deployment, promotion or rollback.", units.DateTimeFromNow, "Never changed",
+                  width=7, height=6),
+            Query(f"1000 * {largest('model', of('tiffin_serving_last_change_timestamp_seconds', MODEL))}", "{{model}}"),
+        ),
+        panels.number(
+            Shown("Copied requests", "Share of the requests of which the candidate gets a copy: clients do not get its answer.",
+                  units.PercentUnit, "No candidate", width=7, height=6),
+            Query(largest("version", of("tiffin_serving_mirror_share", MODEL)), "version {{version}}"),
+        ),
+    ))  # fmt: skip
+
+
+def _traffic() -> Section:
+    return Section("Requests", (
+        panels.lines(
+            Shown("Shares of the requests", "Share that each version should answer, and share that is copied to the candidate.",
+                  units.PercentUnit, "No such model"),
+            (Query(largest("role, version", of("tiffin_serving_weight", MODEL)), "{{role}}, version {{version}}"),
+             Query(largest("version", of("tiffin_serving_mirror_share", MODEL)), "copies, version {{version}}")),
+            high=1,
+        ),
+        panels.lines(
+            Shown("Answered requests", "Requests per second that the servers answered: stable, candidate, and copies (mirror). "
+                  "The gateway counts a model of its own only while it has a candidate.", units.RequestsPerSecond,
+                  "No candidate in this time, or no requests"),
+            (Query(total("route", rate(_ANSWERS)), "{{route}}"),),
+            stacked=True,
+        ),
+        panels.timeline(
+            Shown("Versions over time", "Which version had which role.", units.NoUnit, "No such model", width=24, height=6),
+            Query(largest("role, version", of("tiffin_serving_version_info", MODEL)), "{{role}}, version {{version}}"),
+            {1: ("served", panels.BLUE)},
+        ),
+    ))  # fmt: skip
+
+
+def _comparison() -> Section:
+    empty = "No candidate in this time, or no requests"
+    answered = total("route", rate(_ANSWERS))
+    parts = [or_zero(total("route", rate(selector)), answered) for selector in _FAILED]
+    # A request that the client gave up has no answer.
+    failed, ended = " + ".join(parts), f"({answered} + {parts[-1]})"
+    return Section("Candidate beside the version in production", (
+        panels.lines(
+            Shown("Failed", "Share of the requests that failed, or that the client gave up.", units.PercentUnit, empty,
+                  decimals=2),
+            (Query(f"({failed}) / ({ended} > 0)", "{{route}}"),),
+        ),
+        panels.lines(
+            Shown("Failed by reason", "Requests per second that failed by gRPC and by REST, and that the client gave up.",
+                  units.RequestsPerSecond, "No request failed in this time"),
+            tuple(
+                Query(total("route", rate(selector)), f"{{{{route}}}} {reason}")
+                for selector, reason in zip(_FAILED, ("gRPC", "REST", "given up by the client"), strict=True)
+            ),
+        ),
+        panels.lines(
+            Shown("Latency", "Time that the servers took: half of the answers, and 99 of 100, took less.", units.Seconds, empty),
+            tuple(
+                Query(quantile(part, "route", _BUCKETS, _MILLIS), f"{{{{route}}}} p{100 * part:g}")
+                for part in (0.5, 0.99)
+            ),
+        ),
+        panels.lines(
+            Shown("Latency of the candidate, as a multiple of that in production", "Above 1, the candidate is slower. A rollout "
+                  "compares with a limit of 1.5, unless it was started with another one, and with regard to chance.",
+                  units.Short, empty, decimals=2),
+            tuple(
+                Query(f"label_replace({_quantile(part, 'candidate|mirror')}, \"of\", \"$1\", \"route\", \"(.*)\") "
+                      f"/ on () group_left () {_quantile(part, 'stable')}", f"{{{{of}}}} p{100 * part:g}")
+                for part in (0.5, 0.99)
+            ),
+            limit=1.5,
+        ),
+    ))  # fmt: skip
+
+
+def _quantile(part: float, route: str) -> str:
+    return quantile(part, "route", of("envoy_cluster_upstream_rq_time_bucket", MODEL, f'route=~"{route}"'), _MILLIS)
