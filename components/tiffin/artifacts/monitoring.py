@@ -14,12 +14,10 @@ from tiffin.artifacts.performance import Performance
 from tiffin.errors import InputError
 
 MONITORING = "monitoring.json"
-STATUS = "status.json"
 # Folder of a model's prediction log that has the state of its monitoring.
 FOLDER = "monitoring"
 # Folder of this state with outcomes that MLflow does not have yet.
 UNSENT = "unsent"
-LOOKS = 60
 # Upper bounds of the bins of latencies, in seconds: 8 bins for a factor of 10.
 LATENCIES = tuple(float(f"{1e-4 * 10 ** (number / 8):.3g}") for number in range(49))
 
@@ -172,64 +170,6 @@ class Outcome:
     verdict: Verdict
     reason: str
     metrics: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Look:
-    """One run of monitoring: the end of its window, in ISO 8601, the version, and the verdict."""
-
-    end: str
-    version: int
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class Status:
-    """The last verdict about a model, kept with the state of its monitoring.
-
-    Attributes:
-        model: Name of the model.
-        version: Version.
-        verdict: The verdict.
-        since: End of the first window with this verdict about this version, without another one in between, in ISO 8601.
-        start: Start of the last window.
-        end: End of the last window.
-        made: Time of the last run.
-        reason: The reason in one line.
-        action: What to do.
-        requests: Recorded requests of the version, without copies.
-        failed: Those that failed.
-        p99_seconds: 99th percentile of the latency; None without requests.
-        rows: Rows of the version.
-        drifted: Inputs that drifted from the training data and count, by their names in the data.
-        metric: Main metric; empty without answers.
-        value: Value in the rows with labels; None without labels.
-        at_training: Value at training; None if unknown.
-        estimated: Estimate without labels; None without one.
-        labelled: Number of answers with a label.
-        looks: The last 60 runs, the newest last.
-    """
-
-    model: str
-    version: int
-    verdict: Verdict
-    since: str
-    start: str
-    end: str
-    made: str
-    reason: str
-    action: str
-    requests: int
-    failed: int
-    p99_seconds: float | None
-    rows: int
-    drifted: tuple[str, ...]
-    metric: str
-    value: float | None
-    at_training: float | None
-    estimated: float | None
-    labelled: int
-    looks: tuple[Look, ...]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import click
 
-from tiffin.artifacts.monitoring import FOLDER, STATUS, Look, Status
+from tiffin.artifacts.monitoring import FOLDER
+from tiffin.artifacts.monitoring_status import Look, Status
 from tiffin.artifacts.numbers import format_number
 from tiffin.commands.options import debug_option, examples, state_option
 from tiffin.commands.output import echo, echo_json
@@ -48,9 +49,10 @@ def status(*, model: str, state: str, log_root: str, monitor_state: str, as_json
     """Show the last verdict about MODEL, the figures, and since when; about all models without a name."""
     from tiffin.artifacts.documents import to_json
     from tiffin.local.serving import prediction_log
+    from tiffin.observability.statuses import find_statuses
 
     root = monitor_state or log_root or str(prediction_log(state))
-    found = find_status(root, "" if monitor_state else FOLDER)
+    found = find_statuses(root, "" if monitor_state else FOLDER)
     if model:
         if model not in found:
             names = ", ".join(found) or "none"
@@ -66,30 +68,6 @@ def status(*, model: str, state: str, log_root: str, monitor_state: str, as_json
             echo_json(to_json(one))
         else:
             echo("\n".join([*[""] * bool(number), *status_lines(one)]))
-
-
-def find_status(root: str, folder: str) -> dict[str, Status]:
-    """Return the status of each model, by name.
-
-    Args:
-        root: Path or URI with a folder for each model.
-        folder: Folder of a model that has its status; empty for the model's own.
-
-    Raises:
-        InputError: A status cannot be read.
-        StorageError: The location cannot be listed.
-    """
-    from tiffin import storage
-    from tiffin.artifacts import documents
-
-    found = {}
-    for uri in storage.find(root, {STATUS}):
-        parts = uri[len(root) :].strip("/").split("/")
-        if parts[1:] == [*filter(None, [folder]), STATUS]:
-            content = storage.read(uri)
-            if content:
-                found[parts[0]] = documents.parse(content[0], Status, uri)
-    return dict(sorted(found.items()))
 
 
 def status_lines(one: Status) -> Iterator[str]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from tiffin import storage
 from tiffin.artifacts import documents
-from tiffin.artifacts.monitoring import FOLDER, STATUS, Finding, Monitoring, join_traffic, traffic_of, write_monitoring
+from tiffin.artifacts.monitoring import FOLDER, Finding, Monitoring, join_traffic, traffic_of, write_monitoring
+from tiffin.artifacts.monitoring_status import STATUS
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.performance import Performance
 from tiffin.drift.comparison import Sides, compare

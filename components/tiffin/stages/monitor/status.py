@@ -1,10 +1,24 @@
 """The status of a model: its last verdict, and since when it holds."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from tiffin import storage
 from tiffin.artifacts import documents
-from tiffin.artifacts.monitoring import LOOKS, STATUS, Look, Monitoring, Status, join_traffic, traffic_of
+from tiffin.artifacts.drift import ColumnDrift, Distance
+from tiffin.artifacts.monitoring import Monitoring, join_traffic, traffic_of
+from tiffin.artifacts.monitoring_status import (
+    COLUMNS,
+    LOOKS,
+    STATUS,
+    ColumnFigure,
+    ColumnStatus,
+    Look,
+    MetricStatus,
+    Status,
+)
+from tiffin.artifacts.performance import Performance
+from tiffin.drift.columns import rounded
 from tiffin.errors import Conflict
 from tiffin.stages.monitor.windows import in_utc
 
@@ -55,4 +69,39 @@ def _next(before: Status | None, found: Monitoring, made: datetime) -> Status:
         quality.at_training.get(quality.metric) if quality else None,
         quality.estimated.metrics.get(quality.metric) if quality and quality.estimated else None,
         quality.measured.rows if quality and quality.measured else 0, looks,
+        _column_statuses(columns, found.names), max(0, len(columns) - COLUMNS), _metric_statuses(quality),
     )  # fmt: skip
+
+
+def _column_statuses(columns: Sequence[ColumnDrift], names: Mapping[str, str]) -> tuple[ColumnStatus, ...]:
+    found = [
+        ColumnStatus(names.get(one.column, one.column), one.drifted and one.counts, _figures(one.distances))
+        for one in columns
+    ]
+    return tuple(sorted(found, key=_rank)[:COLUMNS])
+
+
+def _figures(distances: Iterable[Distance]) -> tuple[ColumnFigure, ...]:
+    return tuple(
+        ColumnFigure(
+            one.measure, one.value, None if one.threshold is None else rounded(one.threshold + (one.by_chance or 0.0))
+        )
+        for one in distances
+        if one.value is not None
+    )
+
+
+def _rank(column: ColumnStatus) -> tuple[bool, float, str]:
+    """Return what columns are sorted by: those that drifted first, then the largest part of a limit, then the name."""
+    parts = [one.value / one.limit for one in column.figures if one.limit]
+    return not column.drifted, -max(parts, default=0.0), column.column
+
+
+def _metric_statuses(quality: Performance | None) -> tuple[MetricStatus, ...]:
+    if quality is None:
+        return ()
+    measured, estimated = (one.metrics if one else {} for one in (quality.measured, quality.estimated))
+    return tuple(
+        MetricStatus(name, measured.get(name), estimated.get(name), quality.at_training.get(name))
+        for name in sorted({*measured, *estimated, *quality.at_training})
+    )

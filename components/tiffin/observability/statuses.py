@@ -1,0 +1,42 @@
+"""The statuses of the models below the root of a prediction log."""
+
+import glob
+from collections.abc import Callable
+
+from tiffin import storage
+from tiffin.artifacts import documents
+from tiffin.artifacts.monitoring_status import STATUS, Status
+from tiffin.errors import InputError, TiffinError
+
+
+def find_statuses(
+    root: str, folder: str, note: Callable[[TiffinError], None] | None = None
+) -> dict[str, Status]:
+    """Return the status of each model, by name.
+
+    Args:
+        root: Path or URI with a folder for each model.
+        folder: Folder of a model that has its status; empty for the model's own.
+        note: Receives the error of a status that cannot be read, which is then left out. Defaults to None: it is raised.
+
+    Raises:
+        InputError: A status cannot be read.
+        StorageError: The location cannot be listed.
+    """
+    # Not the whole log: it has a file for each minute.
+    parts = ["*", *filter(None, [folder]), STATUS]
+    try:
+        files = storage.list_files("/".join([glob.escape(root.rstrip("/")), *parts]))
+    except InputError:  # no model has one
+        return {}
+    found = {}
+    for file in files:
+        try:
+            content = storage.read(file.uri)
+            if content:
+                found[file.uri.split("/")[-len(parts)]] = documents.parse(content[0], Status, file.uri)
+        except TiffinError as error:
+            if note is None:
+                raise
+            note(error)
+    return dict(sorted(found.items()))
