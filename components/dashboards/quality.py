@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models import units
 from dashboards import frame, panels
 from dashboards.frame import Section
 from dashboards.panels import Query, Shown
-from dashboards.queries import MODEL, VERSION, largest, of
+from dashboards.queries import MODEL, VERSION, largest, number_of, of
 
 # Number that stands for a verdict, to its text and color.
 VERDICTS = {
@@ -34,22 +34,17 @@ def make() -> dict[str, Any]:
     )
 
 
-def verdict() -> str:
-    """Return the query of a number for the last verdict of each version, see `VERDICTS`."""
-    filters = {value: f'verdict="{text.replace(" ", "_")}"' for value, (text, _) in VERDICTS.items()}
-    parts = (f"{value} * {of('tiffin_monitoring_verdict', MODEL, VERSION, one)}" for value, one in filters.items())
-    return largest("version", " or ".join(parts))
-
-
 def _time(metric: str) -> str:
     return f"{largest('version', of(metric, MODEL, VERSION))} * {_MILLIS}"
 
 
 def _verdict() -> Section:
+    names = {number: text.replace(" ", "_") for number, (text, _) in VERDICTS.items()}
+    verdict = number_of("tiffin_monitoring_verdict", "verdict", names, "version", MODEL, VERSION)
     return Section("Verdict", (
         panels.number(
             Shown("Verdict", "Last verdict of the monitoring, by version.", units.NoUnit, "Never monitored", width=6, height=5),
-            Query(verdict(), "version {{version}}"),
+            Query(verdict, "version {{version}}"),
             VERDICTS,
         ),
         panels.number(
@@ -70,7 +65,7 @@ def _verdict() -> Section:
         panels.timeline(
             Shown("Verdicts over time", "Verdict of each version. `tiffin monitor status` has the reasons and what to do.",
                   units.NoUnit, "Never monitored", width=24, height=6),
-            Query(verdict(), "version {{version}}"),
+            Query(verdict, "version {{version}}"),
             VERDICTS,
         ),
     ))  # fmt: skip

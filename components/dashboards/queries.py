@@ -3,6 +3,9 @@
 Every filter is by a variable of the dashboards, see `dashboards.frame`.
 """
 
+import json
+from collections.abc import Mapping
+
 # Filters. One model is chosen on most dashboards, and any number on that of the service.
 MODEL = 'model="$model"'
 MODELS = 'model=~"$model"'
@@ -24,6 +27,20 @@ def of(metric: str, *filters: str) -> str:
         filters: Further filters, such as `MODEL` or `role="stable"`.
     """
     return f"{metric}{{{','.join((_NAMESPACE, *filters))}}}"
+
+
+def number_of(metric: str, label: str, values: Mapping[int, str], by: str, *filters: str) -> str:
+    """Return a number for the value of a label whose series is 1, while those of the others are 0.
+
+    Args:
+        metric: Name of the metric, with the label.
+        label: The label.
+        values: Number, from 1, to the value of the label.
+        by: Labels to keep, separated by commas.
+        filters: Further filters.
+    """
+    parts = (f"{number} * {of(metric, *filters, f'{label}={json.dumps(value)}')}" for number, value in values.items())
+    return largest(by, " or ".join(parts))
 
 
 def rate(selector: str) -> str:

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models import units
 from dashboards import frame, panels
 from dashboards.frame import Section
 from dashboards.panels import Query, Shown
-from dashboards.queries import MODEL, largest, of, or_zero, quantile, rate, total
+from dashboards.queries import MODEL, largest, number_of, of, or_zero, quantile, rate, total
 
 _ANSWERS = of("envoy_cluster_upstream_rq_xx", MODEL)
 _BUCKETS = of("envoy_cluster_upstream_rq_time_bucket", MODEL)
@@ -17,6 +17,21 @@ _FAILED = (
     of("envoy_cluster_upstream_rq_cancelled", MODEL),
 )
 _MILLIS = 1e3
+# Number that stands for a state or an outcome, to its text and color.
+_STATES = {
+    1: ("starting", panels.BLUE),
+    2: ("running", panels.BLUE),
+    3: ("paused", panels.YELLOW),
+    4: ("promoting", panels.GREEN),
+    5: ("ending", panels.GREY),
+    6: ("over", panels.GREY),
+}
+_OUTCOMES = {
+    0: ("under way", panels.BLUE),
+    1: ("promoted", panels.GREEN),
+    2: ("inconclusive", panels.YELLOW),
+    3: ("aborted", panels.RED),
+}
 
 
 def make() -> dict[str, Any]:
@@ -25,7 +40,7 @@ def make() -> dict[str, Any]:
         "tiffin-rollout",
         "Rollout",
         "Which versions answer, and is the candidate worse than the version in production?",
-        (_standing(), _traffic(), _comparison()),
+        (_standing(), _course(), _traffic(), _comparison()),
         (frame.namespace(), frame.model()),
         "now-6h",
         "1m",
@@ -53,6 +68,54 @@ def _standing() -> Section:
             Shown("Copied requests", "Share of the requests of which the candidate gets a copy: clients do not get its answer.",
                   units.PercentUnit, "No candidate", width=7, height=6),
             Query(largest("version", of("tiffin_serving_mirror_share", MODEL)), "version {{version}}"),
+        ),
+    ))  # fmt: skip
+
+
+def _course() -> Section:
+    version, empty = "version {{version}}", "No rollout yet"
+    names = {number: text for number, (text, _) in _STATES.items()}
+    outcomes = {number: text for number, (text, _) in _OUTCOMES.items() if number}
+    state = number_of("tiffin_rollout_state", "state", names, "version", MODEL)
+    return Section("Last rollout", (
+        panels.number(
+            Shown("State", "State of the last rollout. Paused, requests stay divided as they are: `tiffin rollout status` has "
+                  "the reason.", units.NoUnit, empty, width=6, height=5),
+            Query(state, version),
+            _STATES,
+        ),
+        panels.number(
+            Shown("Outcome", "How it ended. Inconclusive: too few requests came to know anything about the candidate.",
+                  units.NoUnit, empty, width=6, height=5),
+            Query(number_of("tiffin_rollout_outcome", "outcome", outcomes, "version", MODEL), version),
+            _OUTCOMES,
+        ),
+        panels.number(
+            Shown("Step", "Step that it is in, or ended in, as a share of its steps; none of a direct rollout.",
+                  units.PercentUnit, "No rollout with steps yet", width=6, height=5),
+            Query(f"{largest('version', of('tiffin_rollout_step', MODEL))} "
+                  f"/ ({largest('version', of('tiffin_rollout_steps', MODEL))} > 0)", version),
+        ),
+        panels.number(
+            Shown("In this state or step", "Time since when it is there.", units.DateTimeFromNow, empty, width=6, height=5),
+            Query(f"1000 * {largest('version', of('tiffin_rollout_state_since_timestamp_seconds', MODEL))}", version),
+        ),
+        panels.timeline(
+            Shown("Course", "States of the rollouts over time.", units.NoUnit, empty, width=24, height=5),
+            Query(state, version),
+            _STATES,
+        ),
+        panels.lines(
+            Shown("Compared requests", "Requests of both versions that the rollout has compared since its start, also copies.",
+                  units.Short, "No rollout has compared requests in this time", decimals=0),
+            (Query(largest("role, version", of("tiffin_rollout_requests", MODEL)), "{{role}}, version {{version}}"),),
+        ),
+        panels.lines(
+            Shown("Failed of the compared requests", "Share of them that count as errors.", units.PercentUnit,
+                  "No rollout has compared requests in this time", decimals=2),
+            (Query(f"{largest('role, version', of('tiffin_rollout_failed_requests', MODEL))} "
+                   f"/ ({largest('role, version', of('tiffin_rollout_requests', MODEL))} > 0)",
+                   "{{role}}, version {{version}}"),),
         ),
     ))  # fmt: skip
 
