@@ -75,6 +75,28 @@ def or_zero(part: str, whole: str) -> str:
     return f"({part} or 0 * {whole})"
 
 
+def answered(by: str, *filters: str) -> str:
+    """Return the requests per second that servers answered the gateway; of gRPC also those that failed."""
+    return total(by, rate(of("envoy_cluster_upstream_rq_xx", *filters)))
+
+
+def failures(by: str, *filters: str) -> dict[str, str]:
+    """Return the requests per second at the gateway that failed, by kind: each is 0 while requests are answered."""
+    rest = of("envoy_cluster_upstream_rq_xx", *filters, 'protocol="rest"', 'envoy_response_code_class!="2"')
+    # Before and after they were sent to a server.
+    given_up = (of(f"envoy_cluster_upstream_rq_{name}", *filters) for name in ("cancelled", "tx_reset"))
+    whole = answered(by, *filters)
+
+    def part(selector: str) -> str:
+        return or_zero(total(by, rate(selector)), whole)
+
+    return {
+        "gRPC": part(of("envoy_cluster_grpc_failure", *filters)),
+        "REST": part(rest),
+        "given up by the client": " + ".join(map(part, given_up)),
+    }
+
+
 def share(part: str, whole: str) -> str:
     """Return the share of a part in a whole; none while the whole is 0."""
     return f"{or_zero(part, whole)} / ({whole} > 0)"

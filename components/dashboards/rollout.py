@@ -7,15 +7,9 @@ from grafana_foundation_sdk.models import units
 from dashboards import frame, panels
 from dashboards.frame import Section
 from dashboards.panels import Query, Shown
-from dashboards.queries import MODEL, largest, number_of, of, or_zero, quantile, rate, total
+from dashboards.queries import MODEL, answered, failures, largest, number_of, of, quantile
 
-_ANSWERS = of("envoy_cluster_upstream_rq_xx", MODEL)
 _BUCKETS = of("envoy_cluster_upstream_rq_time_bucket", MODEL)
-_FAILED = (
-    of("envoy_cluster_grpc_failure", MODEL),
-    of("envoy_cluster_upstream_rq_xx", MODEL, 'protocol="rest"', 'envoy_response_code_class!="2"'),
-    of("envoy_cluster_upstream_rq_cancelled", MODEL),
-)
 _MILLIS = 1e3
 # Number that stands for a state or an outcome, to its text and color.
 _STATES = {
@@ -133,7 +127,7 @@ def _traffic() -> Section:
             Shown("Answered requests", "Requests per second that the servers answered: stable, candidate, and copies (mirror). "
                   "The gateway counts a model of its own only while it has a candidate.", units.RequestsPerSecond,
                   "No candidate in this time, or no requests"),
-            (Query(total("route", rate(_ANSWERS)), "{{route}}"),),
+            (Query(answered("route", MODEL), "{{route}}"),),
             stacked=True,
         ),
         panels.timeline(
@@ -146,23 +140,19 @@ def _traffic() -> Section:
 
 def _comparison() -> Section:
     empty = "No candidate in this time, or no requests"
-    answered = total("route", rate(_ANSWERS))
-    parts = [or_zero(total("route", rate(selector)), answered) for selector in _FAILED]
+    parts = failures("route", MODEL)
     # A request that the client gave up has no answer.
-    failed, ended = " + ".join(parts), f"({answered} + {parts[-1]})"
+    ended = f"({answered('route', MODEL)} + {parts['given up by the client']})"
     return Section("Candidate beside the version in production", (
         panels.lines(
             Shown("Failed", "Share of the requests that failed, or that the client gave up.", units.PercentUnit, empty,
                   decimals=2),
-            (Query(f"({failed}) / ({ended} > 0)", "{{route}}"),),
+            (Query(f"({' + '.join(parts.values())}) / ({ended} > 0)", "{{route}}"),),
         ),
         panels.lines(
             Shown("Failed by reason", "Requests per second that failed by gRPC and by REST, and that the client gave up.",
                   units.RequestsPerSecond, "No request failed in this time"),
-            tuple(
-                Query(total("route", rate(selector)), f"{{{{route}}}} {reason}")
-                for selector, reason in zip(_FAILED, ("gRPC", "REST", "given up by the client"), strict=True)
-            ),
+            tuple(Query(failed, f"{{{{route}}}} {kind}") for kind, failed in parts.items()),
         ),
         panels.lines(
             Shown("Latency", "Time that the servers took: half of the answers, and 99 of 100, took less.", units.Seconds, empty),

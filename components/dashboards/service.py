@@ -7,15 +7,27 @@ from grafana_foundation_sdk.models import units
 from dashboards import frame, panels
 from dashboards.frame import Section
 from dashboards.panels import Query, Shown
-from dashboards.queries import MODELS, ROUTED, SERVED, SERVED_FILES, largest, of, or_zero, quantile, rate, share, total
+from dashboards.queries import (
+    MODELS,
+    ROUTED,
+    SERVED,
+    SERVED_FILES,
+    answered,
+    failures,
+    largest,
+    of,
+    or_zero,
+    quantile,
+    rate,
+    share,
+    total,
+)
 
 _COUNT = ":tensorflow:serving:request_count"
 _LATENCY = ":tensorflow:serving:request_latency_bucket"
 _RUNTIME = ":tensorflow:serving:runtime_latency"
 _MICROS, _MILLIS = 1e6, 1e3
 _FAILED = 'status!="OK"'
-# Answers by class of the HTTP status; those of gRPC are 2xx, also if they failed.
-_ANSWERS = of("envoy_cluster_upstream_rq_xx", ROUTED)
 
 
 def make() -> dict[str, Any]:
@@ -105,25 +117,21 @@ def _servers() -> Section:
 
 
 def _gateway() -> Section:
-    failures = (
-        Query(total("model, route", rate(of("envoy_cluster_grpc_failure", ROUTED))), "{{model}} {{route}} gRPC"),
-        Query(total("model, route", rate(of("envoy_cluster_upstream_rq_xx", ROUTED, 'protocol="rest"',
-                                            'envoy_response_code_class!="2"'))), "{{model}} {{route}} REST"),
-        Query(total("model, route", rate(of("envoy_cluster_upstream_rq_cancelled", ROUTED))),
-              "{{model}} {{route}} given up by the client"),
-    )  # fmt: skip
     buckets = of("envoy_cluster_upstream_rq_time_bucket", ROUTED)
     return Section("Gateway (models without a candidate are counted together, as *)", (
         panels.lines(
             Shown("Requests by route", "Requests per second that the servers answered; mirror are copies.",
                   units.RequestsPerSecond, "No requests in this time, or no gateway"),
-            (Query(total("model, route, protocol", rate(_ANSWERS)), "{{model}} {{route}} {{protocol}}"),),
+            (Query(answered("model, route, protocol", ROUTED), "{{model}} {{route}} {{protocol}}"),),
             stacked=True,
         ),
         panels.lines(
             Shown("Failed by route", "Requests per second that failed, or that the client gave up.",
                   units.RequestsPerSecond, "No request failed in this time"),
-            failures,
+            tuple(
+                Query(failed, f"{{{{model}}}} {{{{route}}}} {kind}")
+                for kind, failed in failures("model, route", ROUTED).items()
+            ),
         ),
         panels.lines(
             Shown("Latency by route", "Time that the servers took to answer the gateway.", units.Seconds,
@@ -137,7 +145,7 @@ def _gateway() -> Section:
             Shown("Dropped", "Copies that a slow candidate did not get, of all models, and requests that the recorder did not "
                   "get in time.", units.RequestsPerSecond, "No gateway"),
             tuple(
-                Query(or_zero(total("", rate(of(metric))), total("", rate(_ANSWERS))), legend)
+                Query(or_zero(total("", rate(of(metric))), answered("", ROUTED)), legend)
                 for metric, legend in (
                     ("envoy_cluster_copies_upstream_rq_active_overflow", "copies"),
                     ("envoy_access_logs_grpc_access_log_logs_dropped", "not recorded"),
