@@ -63,11 +63,12 @@ def quantile(share: float, by: str, buckets: str, per_second: float) -> str:
 
     Args:
         share: The quantile, from 0 to 1.
-        by: Labels to keep, separated by commas.
+        by: Labels to keep, separated by commas; empty for none.
         buckets: Selector of the histogram's buckets.
         per_second: Number of the histogram's units in a second, such as 1000 for milliseconds.
     """
-    return f"histogram_quantile({share:g}, {total(f'le, {by}', rate(buckets))}) / {per_second:g}"
+    labels = f"le, {by}" if by else "le"
+    return f"(histogram_quantile({share:g}, {total(labels, rate(buckets))}) / {per_second:g})"
 
 
 def or_zero(part: str, whole: str) -> str:

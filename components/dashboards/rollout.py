@@ -166,8 +166,8 @@ def _comparison() -> Section:
                   "compares with a limit of 1.5, unless it was started with another one, and with regard to chance.",
                   units.Short, empty, decimals=2),
             tuple(
-                Query(f"label_replace({_quantile(part, 'candidate|mirror')}, \"of\", \"$1\", \"route\", \"(.*)\") "
-                      f"/ on () group_left () {_quantile(part, 'stable')}", f"{{{{of}}}} p{100 * part:g}")
+                Query(f"{_quantile(part, 'candidate|mirror')} / on () group_left () {_quantile(part, 'stable')}",
+                      f"{{{{route}}}} p{100 * part:g}")
                 for part in (0.5, 0.99)
             ),
             limit=1.5,

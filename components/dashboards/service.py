@@ -68,7 +68,7 @@ def _overview() -> Section:
         panels.number(
             Shown("p99", "Time within which 99 % of the successful requests are answered by the model servers.",
                   units.Seconds, "No requests", width=6, height=5),
-            Query(f"histogram_quantile(0.99, {total('le', rate(of(_LATENCY, SERVED)))}) / {_MICROS:g}", "p99"),
+            Query(quantile(0.99, "", of(_LATENCY, SERVED), _MICROS), "p99"),
         ),
     ))  # fmt: skip
 

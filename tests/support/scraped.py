@@ -197,9 +197,10 @@ class _Traffic:
             while not self._over.wait(0.02):
                 number += 1
                 inputs: dict[str, Any] = {"x": [[float(1 + number % 2)] * 3]}
-                model = "a model that no log has" if number % 40 == 7 else MODEL
                 with contextlib.suppress(ServingError):
-                    client.predict(model, inputs, timeout_seconds=30)
+                    client.predict(MODEL, inputs, timeout_seconds=30)
+                if number % 40 == 7:
+                    _predict(self._address, "a name that no log takes", timeout_seconds=30)
 
     def _send_rest(self) -> None:
         number = 0
@@ -211,16 +212,20 @@ class _Traffic:
                 pass
 
 
+def _predict(address: str, model: str, timeout_seconds: float) -> None:
+    """Send a request without inputs to the stable server, whatever the weight is, and ignore its error."""
+    request = wire.PredictRequest()
+    request.model_spec.name = model
+    with grpc.insecure_channel(address) as channel, contextlib.suppress(grpc.RpcError):
+        headers = (("x-tiffin-version", "stable"),)
+        channel.unary_unary(_PREDICT)(request.SerializeToString(), timeout=timeout_seconds, metadata=headers)
+
+
 def _give_up(address: str, server: int) -> None:
     """Have a client give up a request that a stopped server does not answer in time."""
-    request = wire.PredictRequest()
-    request.model_spec.name = MODEL
     os.kill(server, signal.SIGSTOP)
     try:
-        with grpc.insecure_channel(address) as channel, contextlib.suppress(grpc.RpcError):
-            # For the stable server, whatever the weight is.
-            headers = (("x-tiffin-version", "stable"),)
-            channel.unary_unary(_PREDICT)(request.SerializeToString(), timeout=0.5, metadata=headers)
+        _predict(address, MODEL, timeout_seconds=0.5)
     finally:
         os.kill(server, signal.SIGCONT)
 
