@@ -8,6 +8,8 @@ import click
 from tiffin.artifacts.monitoring import FOLDER
 from tiffin.artifacts.monitoring_status import Look, Status
 from tiffin.artifacts.numbers import format_number
+from tiffin.commands.monitor_metrics import config, metrics
+from tiffin.commands.monitor_rules import rules
 from tiffin.commands.options import debug_option, examples, state_option
 from tiffin.commands.output import echo, echo_json
 from tiffin.commands.rollout_views import labelled
@@ -19,7 +21,11 @@ _SHOWN_LOOKS = 8
 @click.group(epilog=examples("tiffin monitor status", "tiffin run monitoring --set model_name=model"))
 @debug_option
 def monitor() -> None:
-    """Show how models in production fare. The pipeline `monitoring` gives the verdicts."""
+    """Show how models in production fare, to you and to Prometheus. The pipeline `monitoring` gives the verdicts."""
+
+
+for _command in (metrics, rules, config):
+    monitor.add_command(_command)
 
 
 @monitor.command(

@@ -48,11 +48,10 @@ def main() -> int:
     config = folder / ("models.config" if is_stable else CANDIDATE)
     name = STABLE if is_stable else CANDIDATE
     rest = find_port(options.host, options.rest_port) if options.rest_port is not None else 0
-    monitoring = folder / "monitoring.config"
-    # As in manifests/base/monitoring.yaml.
-    write_bytes(monitoring, b"prometheus_config { enable: true }\n")
     sources: dict[Path, tuple[int, bytes]] = {}
     merge_configs(options.state, config, sources, name)
+    monitoring = config.with_name(f"{options.track}-monitoring.config")
+    write_bytes(monitoring, b"prometheus_config { enable: true }\n")
     changed = threading.Event()
     if is_stable:
         serving.rest_path(options.state).unlink(missing_ok=True)
@@ -72,7 +71,7 @@ def main() -> int:
                 f"--host={options.host}",
                 f"--rest_api_port={rest}",
                 f"--model_config_file={config}",
-                # The page is on the port of the REST API, if there is one.
+                # The page of metrics, with the REST API.
                 f"--monitoring_config_file={monitoring}",
                 # The merged file is the only way to change the models. It is in a folder of the user, whereas the port is open
                 # to every user of the machine.

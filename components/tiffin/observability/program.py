@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from socketserver import ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -136,6 +136,12 @@ def _read(page: Page, places: Places) -> None:
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
+    def server_bind(self) -> None:
+        """Bind the socket. The base class also looks the host's name up, which takes seconds without a name server."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
 
 class _ServerV6(_Server):
     address_family = socket.AF_INET6
@@ -145,7 +151,7 @@ class _Handler(WSGIRequestHandler):
     # Of a client that sends no request.
     timeout = 30
 
-    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the name of the base class
+    def log_message(self, format: str, *arguments: Any) -> None:
         """Log no requests: Prometheus makes one every few seconds."""
 
 

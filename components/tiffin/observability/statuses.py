@@ -9,9 +9,7 @@ from tiffin.artifacts.monitoring_status import STATUS, Status
 from tiffin.errors import InputError, TiffinError
 
 
-def find_statuses(
-    root: str, folder: str, note: Callable[[TiffinError], None] | None = None
-) -> dict[str, Status]:
+def find_statuses(root: str, folder: str, note: Callable[[TiffinError], None] | None = None) -> dict[str, Status]:
     """Return the status of each model, by name.
 
     Args:
@@ -20,7 +18,7 @@ def find_statuses(
         note: Receives the error of a status that cannot be read, which is then left out. Defaults to None: it is raised.
 
     Raises:
-        InputError: A status cannot be read.
+        InputError: A status cannot be read, or the root is no location.
         StorageError: The location cannot be listed.
     """
     # Not the whole log: it has a file for each minute.
@@ -28,6 +26,7 @@ def find_statuses(
     try:
         files = storage.list_files("/".join([glob.escape(root.rstrip("/")), *parts]))
     except InputError:  # no model has one
+        storage.exists(root)  # raises if it is no location at all
         return {}
     found = {}
     for file in files:

@@ -18,7 +18,6 @@ from tiffin.artifacts.monitoring_status import (
     Status,
 )
 from tiffin.artifacts.performance import Performance
-from tiffin.drift.columns import rounded
 from tiffin.errors import Conflict
 from tiffin.stages.monitor.windows import in_utc
 
@@ -84,11 +83,16 @@ def _column_statuses(columns: Sequence[ColumnDrift], names: Mapping[str, str]) -
 def _figures(distances: Iterable[Distance]) -> tuple[ColumnFigure, ...]:
     return tuple(
         ColumnFigure(
-            one.measure, one.value, None if one.threshold is None else rounded(one.threshold + (one.by_chance or 0.0))
+            one.measure, one.value, None if one.threshold is None else _add(one.threshold, one.by_chance or 0.0)
         )
         for one in distances
         if one.value is not None
     )
+
+
+def _add(threshold: float, by_chance: float) -> float:
+    # In six digits, as the distances are.
+    return float(f"{threshold + by_chance:.6g}")
 
 
 def _rank(column: ColumnStatus) -> tuple[bool, float, str]:
