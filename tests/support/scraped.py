@@ -20,9 +20,10 @@ from typing import Any
 
 import grpc
 
-from support import debian, rollouts
+from support import rollouts
+from support.prometheus import running_prometheus
 from support.serving_roots import ADA
-from support.waiting import free_port, until
+from support.waiting import until
 from tiffin.artifacts import documents
 from tiffin.artifacts.monitoring import FOLDER
 from tiffin.artifacts.monitoring_status import STATUS, ColumnFigure, ColumnStatus, Look, MetricStatus, Status
@@ -88,7 +89,7 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def running_prometheus(folder: Path, targets: Mapping[str, str], rules: Sequence[Path] = ()) -> Iterator[Prometheus]:
+def scraping(folder: Path, targets: Mapping[str, str], rules: Sequence[Path] = ()) -> Iterator[Prometheus]:
     """Run a Prometheus that scrapes each second.
 
     Args:
@@ -96,7 +97,6 @@ def running_prometheus(folder: Path, targets: Mapping[str, str], rules: Sequence
         targets: Name of a job to the URL of its page.
         rules: Files with rules.
     """
-    port = free_port()
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(path) for path in rules],
@@ -104,23 +104,12 @@ def running_prometheus(folder: Path, targets: Mapping[str, str], rules: Sequence
     }
     # YAML that is JSON.
     (folder / "prometheus.yml").write_text(json.dumps(config))
-    command = [
-        debian.program("prometheus"), f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn",
-    ]  # fmt: skip
-    log = folder / "log"
-    with log.open("wb") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as process:
-        found = Prometheus(f"http://127.0.0.1:{port}")
-        try:
-            until(lambda: process.poll() is not None or _is_up(found, len(targets)), 30)
-            assert process.poll() is None, log.read_text()
-            assert _is_up(found, len(targets)), [
-                (one["scrapeUrl"], one["lastError"])
-                for one in json.loads(_get(found, "targets"))["data"]["activeTargets"]
-            ]
-            yield found
-        finally:
-            process.terminate()
+    with running_prometheus(folder) as url:
+        found = Prometheus(url)
+        assert until(lambda: len(found.query("up == 1")[1]) == len(targets), 30), [
+            (one["scrapeUrl"], one["lastError"]) for one in json.loads(_get(found, "targets"))["data"]["activeTargets"]
+        ]
+        yield found
 
 
 def _get(prometheus: Prometheus, path: str) -> bytes:
@@ -132,13 +121,6 @@ def _job(name: str, url: urllib.parse.SplitResult) -> dict[str, Any]:
     # The Prometheus Operator adds the namespace.
     static = {"targets": [url.netloc], "labels": {"namespace": NAMESPACE}}
     return {"job_name": name, "metrics_path": url.path, "static_configs": [static]}
-
-
-def _is_up(prometheus: Prometheus, targets: int) -> bool:
-    with contextlib.suppress(OSError, ValueError):  # it answers with a text while it starts
-        status, found = prometheus.query("up == 1")
-        return status == 200 and len(found) == targets
-    return False
 
 
 @contextlib.contextmanager
@@ -256,7 +238,7 @@ def run(folder: Path, rules: Sequence[Path] = ()) -> Iterator[Prometheus]:
                 "recorder": status.recorder_metrics,
                 "page": page,
             }
-            with running_prometheus(folder / "prometheus", targets, rules) as prometheus:
+            with scraping(folder / "prometheus", targets, rules) as prometheus:
                 with _Traffic(running.address):
                     rollouts.publish_versions(taxi, folder / "models", [CANDIDATE], fails_above=1.5)
                     _roll_out(taxi, state, prometheus)
