@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import subprocess
 import urllib.error
 import urllib.parse
@@ -84,22 +85,40 @@ def running_prometheus(folder: Path) -> Iterator[str]:
 def running_alertmanager(folder: Path, port: int) -> Iterator[str]:
     """Run an Alertmanager by the file alertmanager.yml of a folder; yield its URL."""
     command = [
-        program("prometheus-alertmanager"),
+        _movable_alertmanager(folder),
         f"--config.file={folder / 'alertmanager.yml'}",
         f"--storage.path={folder / 'alertmanager'}",
         f"--web.listen-address=127.0.0.1:{port}",
         "--cluster.listen-address=",
     ]
-    with _running(command, folder / "alertmanager.log"):
+    with _running(command, folder / "alertmanager.log", folder):
         url = f"http://127.0.0.1:{port}"
         assert until(lambda: ask(f"{url}/api/v2/status") is not None), (folder / "alertmanager.log").read_text()
         yield url
 
 
+def _movable_alertmanager(folder: Path) -> Path:
+    """Return an Alertmanager that runs in a folder.
+
+    Debian's reads its texts from a fixed path, which is there only where the package is installed. A copy gets a path of the
+    same length that is the folder.
+    """
+    found, texts = program("prometheus-alertmanager"), "/usr/share/prometheus/alertmanager"
+    source = found.parents[2] / texts[1:]
+    if Path(texts).exists() or not source.exists():
+        return found
+    for path in source.glob("*.tmpl"):
+        shutil.copy(path, folder)
+    copy = folder / "movable-alertmanager"
+    copy.write_bytes(found.read_bytes().replace(texts.encode(), f".{'/' * (len(texts) - 2)}.".encode()))
+    copy.chmod(0o755)
+    return copy
+
+
 @contextlib.contextmanager
-def _running(command: Sequence[str | Path], log: Path) -> Iterator[None]:
+def _running(command: Sequence[str | Path], log: Path, folder: Path | None = None) -> Iterator[None]:
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
     try:
         yield
     finally:

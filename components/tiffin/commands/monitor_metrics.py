@@ -154,6 +154,9 @@ def config(*, state: str, output: Path) -> None:
     from tiffin.local.observability import find_targets
     from tiffin.observability import scraping
 
+    def at(name: str) -> str:
+        return shlex.quote(f"{output}/{name}")
+
     targets = {"tiffin": [f"127.0.0.1:{_PORT}"], **find_targets(state)}
     (output / scraping.TARGETS).mkdir(parents=True, exist_ok=True)
     for name, content in scraping.make_targets(targets).items():
@@ -167,12 +170,11 @@ def config(*, state: str, output: Path) -> None:
     missing = [job for job, addresses in targets.items() if not addresses]
     if missing:
         echo(f"Without an address, because it does not run: {', '.join(missing)}. Start it with: tiffin gateway")
-    folder = shlex.quote(str(output))
     echo("\nStart each in a terminal of its own:")
     echo(f"  tiffin monitor metrics --serve{state_argument(state)}")
-    echo(f"  prometheus --config.file={folder}/{scraping.PROMETHEUS} \\")
-    echo(f"    --storage.tsdb.path={folder}/data --web.listen-address=127.0.0.1:9090")
-    echo(f"  prometheus-alertmanager --config.file={folder}/{scraping.ALERTMANAGER} \\")
-    echo(f"    --storage.path={folder}/alertmanager --cluster.listen-address= \\")
+    echo(f"  prometheus --config.file {at(scraping.PROMETHEUS)} \\")
+    echo(f"    --storage.tsdb.path {at('data')} --web.listen-address=127.0.0.1:9090")
+    echo(f"  prometheus-alertmanager --config.file {at(scraping.ALERTMANAGER)} \\")
+    echo(f"    --storage.path {at('alertmanager')} --cluster.listen-address= \\")
     echo("    --web.listen-address=127.0.0.1:9093")
     echo("Elsewhere than on Debian, the last program is called alertmanager.")

@@ -71,7 +71,7 @@ def make_alerts(model: str, thresholds: Thresholds) -> Iterator[Alert]:
 
     yield alert(
         "TiffinErrors",
-        f"{choose(ERROR_SHARE, model, all_but_others)} > {thresholds.max_error_share:g}\n{_enough(thresholds)}",
+        f"{choose(ERROR_SHARE, model, all_but_others)} > {thresholds.max_error_share:.10g}\n{_enough(thresholds)}",
         "5m",
         "Requests for a model fail.",
         f"{{{{ $value | humanizePercentage }}}} of the requests for the model '{name}' fail, counted by the "
@@ -81,7 +81,7 @@ def make_alerts(model: str, thresholds: Thresholds) -> Iterator[Alert]:
     if thresholds.max_p99_seconds:
         yield alert(
             "TiffinLatency",
-            f"{choose(P99, model, all_but_others)} > {thresholds.max_p99_seconds:g}",
+            f"{choose(P99, model, all_but_others)} > {thresholds.max_p99_seconds:.10g}",
             "10m",
             "A model answers slowly.",
             f"99 % of the requests for the model '{name}' take up to {{{{ $value | humanizeDuration }}}}, counted by the "
@@ -146,7 +146,7 @@ def make_shared_alerts(thresholds: Thresholds) -> Iterator[Alert]:
     yield alert(
         "TiffinErrors",
         "gateway",
-        f"{shared} > {thresholds.max_error_share:g}\n{_enough(thresholds)}",
+        f"{shared} > {thresholds.max_error_share:.10g}\n{_enough(thresholds)}",
         "5m",
         "Requests through the gateway fail.",
         "{{ $value | humanizePercentage }} of the requests through the gateway fail, of all models without a candidate "
@@ -177,7 +177,7 @@ def make_shared_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "TiffinRecorderDropping",
         "requests",
         f"{lost}\n/ on (namespace) (\n  sum by (namespace) (rate({taken}[15m])) + on (namespace) {lost}\n"
-        f"  or on (namespace)\n  {lost}\n) > {thresholds.max_dropped_share:g}",
+        f"  or on (namespace)\n  {lost}\n) > {thresholds.max_dropped_share:.10g}",
         "15m",
         "The prediction log lacks requests.",
         "{{ $value | humanizePercentage }} of the requests are not in the prediction log (allowed: "

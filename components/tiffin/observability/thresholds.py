@@ -17,6 +17,8 @@ _URGENT = ("TiffinErrors",)
 _SEVERITY = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+# Prometheus keeps no more, and computes with no more than 292 years.
+_MOST_SECONDS = 366 * 86_400
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,12 @@ def parse_duration(text: str, name: str) -> int:
         name: Name of the parameter, for the error.
 
     Raises:
-        InputError: It is no such duration.
+        InputError: It is no such duration, or longer than 366 days.
     """
     found = _DURATION.fullmatch(text)
-    if not found:
-        raise InputError(f"{name} should be a number of s, m, h or d, such as 30m or 24h. Received: {name}='{text}'.")
-    return int(found[1]) * _SECONDS[found[2]]
+    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
+    if not 0 < seconds <= _MOST_SECONDS:
+        raise InputError(
+            f"{name} should be a number of s, m, h or d, such as 30m or 24h, up to 366d. Received: {name}='{text}'."
+        )
+    return seconds
