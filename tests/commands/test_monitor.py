@@ -86,7 +86,8 @@ class TestMetrics:
     def test_other_places(self, made, tmp_path):
         variables = {"TIFFIN_LOG_ROOT": str(made / "predictions"), "TIFFIN_SERVING_ROOT": str(made / "serving")}
         _, printed, _ = tiffin("monitor", "metrics", "--state", tmp_path / "none", **variables)
-        assert "tiffin_monitoring_window_rows{" in printed and "tiffin_serving_weight{" in printed
+        assert "tiffin_monitoring_window_rows{" in printed
+        assert "tiffin_serving_weight{" in printed
         (tmp_path / "kept").mkdir()
         (made / "predictions" / "taxi" / "monitoring").rename(tmp_path / "kept" / "tips")
         _, printed, _ = tiffin("monitor", "metrics", "--monitor-state", tmp_path / "kept", "--state", tmp_path / "none")
@@ -117,7 +118,7 @@ class TestMetrics:
         assert (process.returncode, errors) == (0, "")
 
     @pytest.mark.parametrize(
-        "options, named",
+        ("options", "named"),
         [
             (["--serve", "--output", "x"], "--output"),
             (["--port", "1"], "--serve"),
@@ -167,7 +168,8 @@ class TestRules:
         groups = yaml.safe_load(path.read_text())["groups"]
         assert [group["name"] for group in groups] == ["tiffin-taxi", "tiffin-tips", "tiffin-shared"]
         alerts = {rule["alert"]: rule for rule in groups[0]["rules"] if "alert" in rule}
-        assert "> 0.25" in alerts["TiffinErrors"]["expr"] and ">= 9" in alerts["TiffinErrors"]["expr"]
+        assert "> 0.25" in alerts["TiffinErrors"]["expr"]
+        assert ">= 9" in alerts["TiffinErrors"]["expr"]
         assert "> 0.75" in alerts["TiffinLatency"]["expr"]
         assert alerts["TiffinNoTraffic"]["for"] == "90m"
         assert "> 1209600" in alerts["TiffinMonitoringStopped"]["expr"]
@@ -175,14 +177,15 @@ class TestRules:
 
     def test_left_out(self):
         _, printed, _ = tiffin("monitor", "rules", "--max-p99-seconds=0", "--no-traffic-for=")
-        assert "TiffinLatency" not in printed and "TiffinNoTraffic" not in printed
+        assert "TiffinLatency" not in printed
+        assert "TiffinNoTraffic" not in printed
 
     def test_operator(self):
         status, printed, _ = tiffin("monitor", "rules", "taxi", "--operator")
         assert (status, yaml.safe_load(printed)["kind"]) == (0, "PrometheusRule")
 
     @pytest.mark.parametrize(
-        "options, named",
+        ("options", "named"),
         [
             (["a b"], "'a b'"),
             (["--max-error-share", "1"], "max_error_share=1"),
@@ -224,7 +227,8 @@ class TestConfig:
         (tmp_path / "targets" / "tiffin.json").unlink()
         status, printed, _ = tiffin(*arguments)
         assert (status, (tmp_path / "alertmanager.yml").read_text()) == (0, "mine")
-        assert "changes of its own" in printed and Path(tmp_path, "targets", "tiffin.json").exists()
+        assert "changes of its own" in printed
+        assert Path(tmp_path, "targets", "tiffin.json").exists()
 
     def test_without_a_folder(self, made, tmp_path):
         status, _, errors = tiffin("monitor", "config", "--state", made)

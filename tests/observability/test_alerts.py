@@ -64,12 +64,14 @@ def test_nothing(firing, name, models):
 
 class TestErrors:
     @pytest.mark.parametrize("models", MODELS)
-    @pytest.mark.parametrize("minute, count", [(5, 0), (12, 1)])
+    @pytest.mark.parametrize(("minute", "count"), [(5, 0), (12, 1)])
     def test_of_the_servers(self, firing, models, minute, count):
         # 5 of 100 requests a minute fail.
         series = {servers(): "0+95x60", servers("INTERNAL"): "0+5x60"}
         found = firing("TiffinErrors", minute, series, models=models)
-        assert [labels for labels, _ in found] == [{"model": "taxi", "severity": "critical", "source": "servers"}] * count
+        assert [labels for labels, _ in found] == [
+            {"model": "taxi", "severity": "critical", "source": "servers"}
+        ] * count
         assert all("5% of the requests" in text and "tiffin models rollback taxi" in text for _, text in found)
 
     def test_just_below(self, firing):
@@ -82,7 +84,9 @@ class TestErrors:
         few = {servers(): "0 1x60", servers("INTERNAL"): "0 1x60"}
         assert all(firing("TiffinErrors", minute, few) == [] for minute in range(1, 8))
         some = "0 0 1 2 3 4 4 4 5 6 7 8 8 8 8 8"
-        assert all(firing("TiffinErrors", minute, {servers(): some, servers("INTERNAL"): some}) == [] for minute in (6, 14))
+        assert all(
+            firing("TiffinErrors", minute, {servers(): some, servers("INTERNAL"): some}) == [] for minute in (6, 14)
+        )
 
     def test_every_request_of_few(self, firing):
         assert len(firing("TiffinErrors", 30, {servers("UNAVAILABLE"): "0+2x60"})) == 1
@@ -125,11 +129,16 @@ class TestErrors:
         series = {envoy("grpc_success", "*"): "0+80x60", envoy("grpc_failure", "*"): "0+20x60"}
         [(labels, text)] = firing("TiffinErrors", 30, series, models=models)
         assert labels == {"model": "*", "severity": "critical", "source": "gateway"}
-        assert "20%" in text and "tiffin gateway --status" in text
+        assert "20%" in text
+        assert "tiffin gateway --status" in text
 
     def test_namespaces_are_kept_apart(self, firing):
         failed = ':tensorflow:serving:request_count{{model_name="taxi",status="{}",namespace="{}"}}'
-        series = {failed.format("OK", "a"): "0+9x60", failed.format("OK", "b"): "0+9x60", failed.format("X", "b"): "0+9x60"}
+        series = {
+            failed.format("OK", "a"): "0+9x60",
+            failed.format("OK", "b"): "0+9x60",
+            failed.format("X", "b"): "0+9x60",
+        }
         assert [labels["namespace"] for labels, _ in firing("TiffinErrors", 30, series)] == ["b"]
 
     def test_other_models_and_versions_aside(self, firing):
@@ -157,31 +166,37 @@ class TestLatency:
         }
 
     @pytest.mark.parametrize("models", MODELS)
-    @pytest.mark.parametrize("minute, count", [(9, 0), (14, 1)])
+    @pytest.mark.parametrize(("minute", "count"), [(9, 0), (14, 1)])
     def test_of_the_servers(self, firing, models, minute, count):
         found = firing("TiffinLatency", minute, self.buckets(2), models=models)
-        assert [labels for labels, _ in found] == [{"model": "taxi", "severity": "warning", "source": "servers"}] * count
+        assert [labels for labels, _ in found] == [
+            {"model": "taxi", "severity": "warning", "source": "servers"}
+        ] * count
         # Half of the way from 1 to 2 s.
         assert all("1.5s" in text and "allowed: 1 s" in text for _, text in found)
 
     def test_just_below(self, firing):
         assert firing("TiffinLatency", 30, self.buckets(1)) == []
 
-    @pytest.mark.parametrize("seconds, count", [(1.4, 1), (1.6, 0), (0, 0)])
+    @pytest.mark.parametrize(("seconds", "count"), [(1.4, 1), (1.6, 0), (0, 0)])
     def test_thresholds(self, firing, seconds, count):
         found = firing("TiffinLatency", 30, self.buckets(2), thresholds=Thresholds(max_p99_seconds=seconds))
         assert len(found) == count
 
     def test_the_gateway_counts_in_milliseconds(self, firing):
-        slow = {envoy("upstream_rq_time_bucket", le=le): f"0+{n}x60" for le, n in (("2000", 0), ("3000", 100), ("+Inf", 100))}
+        slow = {
+            envoy("upstream_rq_time_bucket", le=le): f"0+{n}x60"
+            for le, n in (("2000", 0), ("3000", 100), ("+Inf", 100))
+        }
         copies = {envoy("upstream_rq_time_bucket", route="mirror", le="30000"): "0+900x60"}
         [(labels, text)] = firing("TiffinLatency", 30, slow | copies)
-        assert labels["source"] == "gateway" and "2.99s" in text
+        assert labels["source"] == "gateway"
+        assert "2.99s" in text
 
 
 class TestNoTraffic:
     @pytest.mark.parametrize("models", MODELS)
-    @pytest.mark.parametrize("minute, count", [(59, 0), (61, 1)])
+    @pytest.mark.parametrize(("minute", "count"), [(59, 0), (61, 1)])
     def test_without_any_series(self, firing, models, minute, count):
         found = firing("TiffinNoTraffic", minute, {SERVED: "1x2000"}, models=models)
         assert [labels for labels, _ in found] == [{"model": "taxi", "severity": "warning"}] * count
@@ -195,7 +210,9 @@ class TestNoTraffic:
 
     def test_a_request_in_the_hour(self, firing):
         few = "0x40 1x40 2x40 3x40"
-        assert [firing("TiffinNoTraffic", minute, {SERVED: "1x2000", servers(): few}) for minute in (80, 120, 160)] == [[]] * 3
+        assert [firing("TiffinNoTraffic", minute, {SERVED: "1x2000", servers(): few}) for minute in (80, 120, 160)] == [
+            []
+        ] * 3
 
     def test_requests_through_the_gateway_only(self, firing):
         assert firing("TiffinNoTraffic", 90, {SERVED: "1x2000", envoy("grpc_success"): "0+1x200"}) == []
@@ -210,7 +227,7 @@ class TestNoTraffic:
 
 class TestVerdicts:
     @pytest.mark.parametrize("models", MODELS)
-    @pytest.mark.parametrize("minute, count", [(4, 0), (6, 1)])
+    @pytest.mark.parametrize(("minute", "count"), [(4, 0), (6, 1)])
     def test_drift(self, firing, models, minute, count):
         column = 'tiffin_monitoring_column_drifted{{model="{}",version="3",column="{}"}}'
         series = {
@@ -234,7 +251,7 @@ class TestVerdicts:
         assert "Inputs that drifted: none." in text
 
     @pytest.mark.parametrize("models", MODELS)
-    @pytest.mark.parametrize("minute, count", [(4, 0), (6, 1)])
+    @pytest.mark.parametrize(("minute", "count"), [(4, 0), (6, 1)])
     def test_decay(self, firing, models, minute, count):
         quality = 'tiffin_monitoring_quality{{model="taxi",version="3",metric="{}",source="{}"}}'
         series = {
@@ -266,7 +283,7 @@ class TestMonitoringStopped:
         return f'{RUN}{{model="{model}",version="{version}"}}'
 
     @pytest.mark.parametrize("models", MODELS)
-    @pytest.mark.parametrize("minute, count", [(25, 0), (27, 1)])
+    @pytest.mark.parametrize(("minute", "count"), [(25, 0), (27, 1)])
     def test_twice_the_time(self, firing, models, minute, count):
         # 20 minutes have passed at minute 20; 5 minutes more.
         found = firing(self.NAME, minute, {self.run(): "0x200"}, models=models, thresholds=self.EVERY)
@@ -288,7 +305,7 @@ class TestMonitoringStopped:
         assert firing(self.NAME, 100, {SERVED: "1x300"}, thresholds=self.EVERY) == []
 
     @pytest.mark.parametrize("models", MODELS)
-    @pytest.mark.parametrize("minute, count", [(14, 0), (16, 1)])
+    @pytest.mark.parametrize(("minute", "count"), [(14, 0), (16, 1)])
     def test_no_page(self, firing, models, minute, count):
         found = firing(self.NAME, minute, {}, models=models, page=False)
         assert [labels for labels, _ in found] == [{"part": "page", "severity": "warning"}] * count
@@ -299,10 +316,12 @@ class TestMonitoringStopped:
         assert [len(firing(self.NAME, minute, old, page=False)) for minute in (39, 42)] == [0, 1]
         assert [len(firing(self.NAME, minute, gone, page=False)) for minute in (29, 32)] == [0, 1]
 
-    @pytest.mark.parametrize("number, count", [(0, 0), (2, 1)])
+    @pytest.mark.parametrize(("number", "count"), [(0, 0), (2, 1)])
     def test_documents_that_cannot_be_read(self, firing, number, count):
         found = firing(self.NAME, 20, {'tiffin_observability_unreadable{source="status"}': f"{number}x30"})
-        assert [labels for labels, _ in found] == [{"part": "documents", "severity": "warning", "source": "status"}] * count
+        assert [labels for labels, _ in found] == [
+            {"part": "documents", "severity": "warning", "source": "status"}
+        ] * count
         assert all(text.startswith("2 documents (status)") for _, text in found)
 
 
@@ -311,7 +330,7 @@ class TestRecorderDropping:
     DROPPED = 'tiffin_recorder_dropped_requests_total{reason="queue"}'
     TAKEN = 'tiffin_recorder_requests_total{model="taxi",route="stable"}'
 
-    @pytest.mark.parametrize("minute, count", [(14, 0), (20, 1)])
+    @pytest.mark.parametrize(("minute", "count"), [(14, 0), (20, 1)])
     def test_requests(self, firing, minute, count):
         found = firing(self.NAME, minute, {self.DROPPED: "0+10x60", self.TAKEN: "0+90x60"})
         assert [labels for labels, _ in found] == [{"part": "requests", "severity": "warning"}] * count

@@ -55,7 +55,9 @@ class TestNothing:
         assert len(found) == len(SOURCES) + 1
 
     def test_every_metric_is_there_with_its_help(self, places):
-        families = {one.name: one.documentation for one in text_string_to_metric_families(page_of(read_documents(places)))}
+        families = {
+            one.name: one.documentation for one in text_string_to_metric_families(page_of(read_documents(places)))
+        }
         assert families == {name: text for name, (_, text) in METRICS.items()}
 
     def test_no_places(self):
@@ -84,7 +86,10 @@ class TestStatus:
             assert self.find(places, name) == {self.OF: value}, name
 
     def test_quality(self, places):
-        keep(places.statuses, make_monitoring(measured={"auc": 0.7, "f1": None}, estimated={"auc": 0.75}, training={"auc": 0.8}))
+        keep(
+            places.statuses,
+            make_monitoring(measured={"auc": 0.7, "f1": None}, estimated={"auc": 0.75}, training={"auc": 0.8}),
+        )
         assert self.find(places, "quality") == {
             (("metric", "auc"), ("model", "taxi"), ("source", source), ("version", "3")): value
             for source, value in (("measured", 0.7), ("estimated", 0.75), ("training", 0.8))
@@ -113,7 +118,8 @@ class TestStatus:
         keep(places.statuses, make_monitoring("drifted", [*columns, drifted]))
         shown = {dict(key)["column"] for key in self.find(places, "column_drifted")}
         assert len(shown) == COLUMNS
-        assert {"important", "c0069", "c0021"} <= shown and "c0020" not in shown
+        assert {"important", "c0069", "c0021"} <= shown
+        assert "c0020" not in shown
         assert self.find(places, "columns_left_out") == {self.OF: 21}
 
     # Half of a pair cannot be written, see below.
@@ -158,12 +164,15 @@ class TestServing:
         assert changed > NOON.timestamp()
         assert served.name == "taxi"
 
-    @pytest.mark.parametrize("weight, mirror", [(25, 0), (0, 50), (100, 0)])
+    @pytest.mark.parametrize(("weight", "mirror"), [(25, 0), (0, 50), (100, 0)])
     def test_traffic(self, places, tmp_path, weight, mirror):
         served = serve_versions(places.serving_root, tmp_path, 1)
         write_traffic(served, Traffic(2, weight, mirror, "", 1), None)
         found = values(read_documents(places), "tiffin_serving")
-        of = {role: (("model", "taxi"), ("role", role), ("version", str(v))) for role, v in (("stable", 1), ("candidate", 2))}
+        of = {
+            role: (("model", "taxi"), ("role", role), ("version", str(v)))
+            for role, v in (("stable", 1), ("candidate", 2))
+        }
         assert found["tiffin_serving_weight", *of["stable"]] == 1 - weight / 100
         assert found["tiffin_serving_weight", *of["candidate"]] == weight / 100
         assert found["tiffin_serving_mirror_share", ("model", "taxi"), ("version", "2")] == mirror / 100
@@ -191,7 +200,7 @@ class TestServing:
         candidate = (("model", "taxi"), ("role", "candidate"), ("version", "2"))
         assert found["tiffin_rollout_requests", *candidate] == 200
         assert found["tiffin_rollout_failed_requests", *candidate] == 3
-        assert set(found["tiffin_rollout_outcome", of[0], ("outcome", o), of[1]] for o in ("promoted", "aborted")) == {0}
+        assert {found["tiffin_rollout_outcome", of[0], ("outcome", o), of[1]] for o in ("promoted", "aborted")} == {0}
 
     def test_a_direct_rollout_that_is_over(self, places, tmp_path):
         served = serve_versions(places.serving_root, tmp_path, 1)
@@ -223,6 +232,15 @@ class TestServing:
         assert found["tiffin_serving_weight", ("model", "taxi"), ("role", "stable"), ("version", "2")] == 1
 
 
+# Kind of a document to a file of the model `taxi`.
+FILES = {
+    "status": "log/taxi/monitoring/status.json",
+    "history": "root/taxi/history/00000003.json",
+    "traffic": "root/taxi/traffic.json",
+    "rollout": "root/taxi/rollout.json",
+}
+
+
 class TestDamage:
     """Each damaged document is counted and named, and the others are on the page."""
 
@@ -236,33 +254,27 @@ class TestDamage:
             keep(places.statuses, make_monitoring(model=model))
         return tmp_path
 
-    FILES = {
-        "status": "log/taxi/monitoring/status.json",
-        "history": "root/taxi/history/00000003.json",
-        "traffic": "root/taxi/traffic.json",
-        "rollout": "root/taxi/rollout.json",
-    }
-
     @pytest.mark.parametrize("source", FILES)
     @pytest.mark.parametrize(
         "content", [b"", b"{", b"[]", b"\xff", b'{"model": 1}', b"[" * 100_000, b"null"], ids=range(7)
     )
     def test_content(self, both, places, source, content):
         whole = values(read_documents(places))
-        path = both / self.FILES[source]
+        path = both / FILES[source]
         assert path.exists()
         path.write_bytes(content)
         reading = read_documents(places)
         found = values(reading)
         # storage.read returns an empty status as one that is not there: its writer replaces it.
         named = {one for one, _ in reading.faults.texts}
-        assert named == {source} and all("taxi" in text for _, text in reading.faults.texts)
+        assert named == {source}
+        assert all("taxi" in text for _, text in reading.faults.texts)
         assert found["tiffin_observability_unreadable", ("source", source)] == 1
         others = {key for key in whole if ("model", "tips") in key}
         assert others <= set(found)
 
     @pytest.mark.parametrize(
-        "source, old, new",
+        ("source", "old", "new"),
         [
             ("status", '"2026-03-01T12:00:00+00:00"', '"yesterday"'),
             ("status", '"requests": 40', f'"requests": 1{"0" * 400}'),
@@ -272,7 +284,7 @@ class TestDamage:
         ],
     )
     def test_values(self, both, places, source, old, new):
-        path = both / self.FILES[source]
+        path = both / FILES[source]
         content = path.read_text()
         assert old in content
         path.write_text(content.replace(old, new))
@@ -281,7 +293,7 @@ class TestDamage:
         assert ("tiffin_monitoring_window_rows", ("model", "tips"), ("version", "3")) in values(reading)
 
     def test_numbers_that_are_none(self, both, places):
-        path = both / self.FILES["status"]
+        path = both / FILES["status"]
         path.write_text(path.read_text().replace('"p99_seconds": 0.001', '"p99_seconds": NaN'))
         found = values(read_documents(places))
         assert math.isnan(found["tiffin_monitoring_window_p99_seconds", ("model", "taxi"), ("version", "3")])
@@ -298,7 +310,7 @@ class TestDamage:
         (both / "root/taxi/stable.config").write_bytes(b"}")
         assert {one for one, _ in read_documents(places).faults.texts} == {"history", "config"}
 
-    @pytest.mark.parametrize("source, name", [("log_root", "log"), ("serving_root", "root")])
+    @pytest.mark.parametrize(("source", "name"), [("log_root", "log"), ("serving_root", "root")])
     def test_a_root_that_cannot_be_listed(self, both, places, source, name, monkeypatch):
         # No bucket answers there.
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")

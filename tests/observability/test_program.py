@@ -64,8 +64,14 @@ class TestPages:
         assert 'tiffin_serving_version_info{model="taxi",role="stable",version="2"} 1.0' in page
 
     @pytest.mark.parametrize(
-        "method, path, status",
-        [("GET", "/", 404), ("GET", "/metrics/", 404), ("POST", "/metrics", 405), ("DELETE", "/healthz", 405), ("HEAD", "/healthz", 200)],
+        ("method", "path", "status"),
+        [
+            ("GET", "/", 404),
+            ("GET", "/metrics/", 404),
+            ("POST", "/metrics", 405),
+            ("DELETE", "/healthz", 405),
+            ("HEAD", "/healthz", 200),
+        ],
     )
     def test_other_requests(self, running, method, path, status):
         assert get(running(), path, method)[0] == status
@@ -129,7 +135,7 @@ class TestOptions:
             locate("", "", "s3://b/root")
 
     @pytest.mark.parametrize(
-        "options, named",
+        ("options", "named"),
         [
             (["--port=65536"], "65536"),
             (["--port=x"], "'x'"),

@@ -27,7 +27,7 @@ def webhook() -> Iterator[tuple[str, list[dict]]]:
     received: list[dict] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):  # noqa: N802
+        def do_POST(self):
             received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()
@@ -109,7 +109,9 @@ def test_a_real_prometheus(tmp_path):
         assert received[-1]["groupLabels"] == {"model": "taxi"}
 
         keep_verdict(log_root, "healthy", columns=columns, **quality)
-        assert until(lambda: any(one == ("TiffinDrift", "resolved") for found in received for one in states(found)), 120)
+        assert until(
+            lambda: any(one == ("TiffinDrift", "resolved") for found in received for one in states(found)), 120
+        )
         rules = ask(f"{url}/api/v1/rules")["data"]["groups"]
         assert {rule["health"] for group in rules for rule in group["rules"]} == {"ok"}
 

@@ -24,7 +24,7 @@ def check(path, text):
 
 
 class TestFiles:
-    @pytest.mark.parametrize("models, count", [((), 19), (("taxi",), 23), (NAMES, 4 * 14 + 9)])
+    @pytest.mark.parametrize(("models", "count"), [((), 19), (("taxi",), 23), (NAMES, 4 * 14 + 9)])
     def test_promtool_accepts_them(self, tmp_path, models, count):
         # A model has 8 recording rules and 6 alerts, what is shared 5 alerts; the gateway's label `*` has 4 recording rules.
         assert check(tmp_path / "rules.yml", format_rules(make_rules(models))) == count
@@ -43,7 +43,8 @@ class TestFiles:
         ]
         assert {rule["alert"] for rule in found} == set(ALERTS)
         for rule in found:
-            assert rule["for"] and rule["labels"]["severity"] in ("critical", "warning")
+            assert rule["for"]
+            assert rule["labels"]["severity"] in ("critical", "warning")
             assert "$" not in rule["annotations"]["summary"]
             assert len(rule["annotations"]["summary"]) < 80
             assert "tiffin" in rule["annotations"]["description"] or rule["labels"].get("part") == "files"
@@ -60,7 +61,9 @@ class TestFiles:
 
 
 class TestWrongInput:
-    @pytest.mark.parametrize("name", ["", " ", "-a", "a" * 129, "a b", 'a"', "a\\", "a{b}", "*", "ä", "{{ $value }}", *HOSTILE])
+    @pytest.mark.parametrize(
+        "name", ["", " ", "-a", "a" * 129, "a b", 'a"', "a\\", "a{b}", "*", "ä", "{{ $value }}", *HOSTILE]
+    )
     def test_names(self, name):
         with pytest.raises(InputError, match="model_name"):
             make_rules([name])
@@ -71,7 +74,8 @@ class TestWrongInput:
             {"max_error_share": -0.1}, {"max_error_share": 1}, {"max_error_share": float("nan")}, {"min_errors": 0},
             {"max_p99_seconds": -1}, {"max_p99_seconds": float("inf")}, {"max_p99_seconds": float("nan")},
             {"no_traffic_for": "1"}, {"no_traffic_for": "1.5h"}, {"no_traffic_for": "0s"}, {"monitoring_every": ""},
-            {"monitoring_every": "1w"}, {"monitoring_every": "367d"}, {"no_traffic_for": "99999d"}, {"monitoring_every": "²h"}, {"max_dropped_share": 1.5},
+            {"monitoring_every": "1w"}, {"monitoring_every": "367d"}, {"no_traffic_for": "99999d"},
+            {"monitoring_every": "²h"}, {"max_dropped_share": 1.5},
         ],
     )  # fmt: skip
     def test_thresholds(self, wrong):
@@ -86,7 +90,9 @@ class TestWrongInput:
                 check_thresholds(Thresholds(severities={"TiffinDrift": severity}))
 
 
-@pytest.mark.parametrize("text, seconds", [("1s", 1), ("90m", 5400), ("24h", 86_400), ("7d", 604_800), ("366d", 31_622_400)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1s", 1), ("90m", 5400), ("24h", 86_400), ("7d", 604_800), ("366d", 31_622_400)]
+)
 def test_durations(text, seconds):
     assert parse_duration(text, "x") == seconds
 
@@ -102,7 +108,7 @@ def test_thresholds_are_in_the_rules(share, seconds, errors, every):
     assert make_rules(["taxi"], replace(thresholds, no_traffic_for="")) != make_rules(["taxi"], thresholds)
 
 
-@pytest.mark.parametrize("share, seconds, errors", [(0.5, 1e-7, 1), (1e-9, 123456.789, 10**9), (0.0, 1e9, 7)])
+@pytest.mark.parametrize(("share", "seconds", "errors"), [(0.5, 1e-7, 1), (1e-9, 123456.789, 10**9), (0.0, 1e9, 7)])
 def test_promtool_reads_all_numbers(tmp_path, share, seconds, errors):
     check(tmp_path / "rules.yml", format_rules(make_rules((), Thresholds(share, errors, seconds, "5m", "366d", share))))
 

@@ -29,6 +29,6 @@ def test_promtool_and_amtool_accept_the_files(tmp_path):
     for name, content in make_targets({"tiffin": ["127.0.0.1:1"]}).items():
         (tmp_path / TARGETS / name).write_bytes(content)
     status, printed = promtool("check", "config", tmp_path / PROMETHEUS)
-    assert status == 0 and "19 rules found" in printed, printed
+    assert (status, "19 rules found" in printed) == (0, True), printed
     done = subprocess.run([program("amtool"), "check-config", tmp_path / ALERTMANAGER], capture_output=True, text=True)
-    assert done.returncode == 0 and " - 2 receivers" in done.stdout, done.stderr
+    assert (done.returncode, " - 2 receivers" in done.stdout) == (0, True), done.stderr

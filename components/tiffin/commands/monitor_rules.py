@@ -28,7 +28,7 @@ def _check_severities(_ctx: click.Context, _parameter: click.Parameter, values: 
     short_help="Print alert rules for Prometheus.",
     epilog=examples(
         "tiffin monitor rules --output rules.yml",
-        "tiffin monitor rules model --max-error-share 0.02 --severity TiffinDrift=info",
+        "tiffin monitor rules model --max-error-share 0.02 --no-traffic-for 6h",
         "tiffin monitor rules model --operator --output rules.yaml",
     ),
 )

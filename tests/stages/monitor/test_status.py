@@ -50,7 +50,9 @@ class TestColumns:
             ("wasserstein", 0.3, 0.11), ("jensen_shannon", 0.4, None),
         ]  # fmt: skip
 
-    @pytest.mark.parametrize("number, shown, left_out", [(COLUMNS, COLUMNS, 0), (COLUMNS + 1, COLUMNS, 1), (2000, COLUMNS, 1950)])
+    @pytest.mark.parametrize(
+        ("number", "shown", "left_out"), [(COLUMNS, COLUMNS, 0), (COLUMNS + 1, COLUMNS, 1), (2000, COLUMNS, 1950)]
+    )
     def test_the_bound(self, tmp_path, number, shown, left_out):
         found = self.find(tmp_path, *(column(f"c{index:04}", distance(0.5)) for index in range(number)))
         assert (len(found.columns), found.columns_left_out) == (shown, left_out)
@@ -90,7 +92,11 @@ def test_an_older_status_is_read_and_replaced(tmp_path):
     with open(path, "w") as file:
         json.dump(older, file)
     assert read(path).columns == ()
-    keep(tmp_path, make_monitoring("drifted", [column("km", distance(0.3))], end="2026-03-02T12:00:00+00:00"), NOON + timedelta(1))
+    keep(
+        tmp_path,
+        make_monitoring("drifted", [column("km", distance(0.3))], end="2026-03-02T12:00:00+00:00"),
+        NOON + timedelta(1),
+    )
     found = read(path)
     # The verdict holds since the older one.
     assert (found.since, len(found.looks), len(found.columns)) == ("2026-03-01T12:00:00+00:00", 2, 1)
