@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +58,13 @@ def test_a_query_has_an_answer(prometheus: Prometheus, target: Target, values: d
     assert any(numbers(one) for one in series), fill_in(target.expression, values)
     for label in re.findall(r"\{\{(\w+)\}\}", target.legend):
         assert all(one["metric"].get(label) for one in series), (label, series)
+
+
+def test_nothing_that_is_scraped_is_no_zero(tmp_path: Path) -> None:
+    """Panels then have their text for the time without data."""
+    with scraped.scraping(tmp_path, {}) as empty:
+        for target in find_targets():
+            assert ask(empty, target, ALL) == [], target
 
 
 def newest(prometheus: Prometheus, dashboard: str, panel: str, place: str = "A") -> dict[tuple[str, ...], float]:
