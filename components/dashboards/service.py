@@ -174,14 +174,19 @@ def _log() -> Section:
         ),
         panels.lines(
             Shown("Lag", "Time since a recorder has stored a file. It grows while there are no requests; with requests, more "
-                  "than two minutes mean that files cannot be stored.", units.Seconds, "No recorder"),
+                  "than two minutes mean that files cannot be stored.", units.Seconds, "No recorder", width=8),
             (Query(largest("instance", of("tiffin_recorder_seconds_since_last_file")), "{{instance}}"),),
         ),
         panels.lines(
-            Shown("Waiting", "Entries that a recorder has not written yet, files that it has not stored yet, and the share of "
-                  "the requests that it has time for.", units.Short, "No recorder"),
+            Shown("Waiting", "Entries that a recorder has not written yet, and files that it has not stored yet.",
+                  units.Short, "No recorder", width=8),
             (Query(largest("instance", of("tiffin_recorder_queue_entries")), "{{instance}} entries"),
-             Query(largest("instance", of("tiffin_recorder_waiting_files")), "{{instance}} files"),
-             Query(f"min by (instance) ({of('tiffin_recorder_sent_share')})", "{{instance}} share of the requests")),
+             Query(largest("instance", of("tiffin_recorder_waiting_files")), "{{instance}} files")),
+        ),
+        panels.lines(
+            Shown("Sent to the recorder", "Share of the requests that a recorder has time for: less than all on a busy "
+                  "machine, where it leaves requests out.", units.PercentUnit, "No recorder", width=8),
+            (Query(f"min by (instance) ({of('tiffin_recorder_sent_share')})", "{{instance}}"),),
+            high=1,
         ),
     ))  # fmt: skip
