@@ -41,14 +41,15 @@ def _overview() -> Section:
     by = "version {{version}}"
     return Section("Overview", (
         panels.number(
-            Shown("Drifted columns", "Inputs that have moved and that count for the predictions: these decide the verdict.",
+            Shown("Drifted columns",
+                  "Inputs that have moved and that count for the predictions: these decide the verdict.",
                   units.Short, "Never monitored", width=6, height=5, decimals=0),
             Query(f"sum by (version) ({_of('column_drifted', 'version, column')})", by),
             limits=((1, panels.RED),),
         ),
         panels.number(
-            Shown("Farthest column", "Largest distance, as a multiple of its limit.", units.Short, "No distances", width=6,
-                  height=5, decimals=2),
+            Shown("Farthest column", "Largest distance, as a multiple of its limit.", units.Short, "No distances",
+                  width=6, height=5, decimals=2),
             Query(f"topk by (version) (1, {_relative()})", "{{column}} ({{measure}})"),
             limits=((1, panels.RED),),
         ),
@@ -58,8 +59,9 @@ def _overview() -> Section:
             Query(_of("window_rows", "version"), by),
         ),
         panels.number(
-            Shown("Columns left out", "Columns of the monitoring that the metrics leave out, since they have at most 50: the "
-                  "report of the monitoring has all.", units.Short, "Never monitored", width=6, height=5, decimals=0),
+            Shown("Columns left out", "Columns of the monitoring that the metrics leave out, since they have at most "
+                  "50: the report of the monitoring has all.", units.Short, "Never monitored", width=6, height=5,
+                  decimals=0),
             Query(_of("columns_left_out", "version"), by),
             limits=((1, panels.YELLOW),),
         ),
@@ -70,9 +72,9 @@ def _distances() -> Section:
     legend = "{{column}} {{measure}}, version {{version}}"
     return Section("Distances from the training data", (
         panels.lines(
-            Shown("Distance, as a multiple of its limit", f"The {_MOST} largest. Above the line, a column has drifted if the "
-                  "distance is also more than chance.", units.Short, "No distances in this time", width=14, height=10,
-                  decimals=2),
+            Shown("Distance, as a multiple of its limit", f"The {_MOST} largest. Above the line, a column has drifted "
+                  "if the distance is also more than chance.", units.Short, "No distances in this time", width=14,
+                  height=10, decimals=2),
             (Query(f"topk({_MOST}, {_relative()})", legend),),
             limit=1,
         ),
@@ -103,15 +105,17 @@ def _columns() -> Section:
             sort_by="multiple of the limit",
         ),
         panels.timeline(
-            Shown("Drifted columns over time", "Since when a column has drifted, and whether it came back. Only columns that "
-                  "have drifted in this time.", units.NoUnit, "No column has drifted in this time", width=24, height=8),
+            Shown("Drifted columns over time", "Since when a column has drifted, and whether it came back. Only "
+                  "columns that have drifted in this time.", units.NoUnit, "No column has drifted in this time",
+                  width=24, height=8),
             Query(f"{_of('column_drifted', 'version, column')} and on (version, column) "
                   f"(max_over_time({of('tiffin_monitoring_column_drifted', MODEL, VERSION)}[$__range] @ end()) == 1)",
                   "{{column}}, version {{version}}"),
             _DRIFTED,
         ),
         panels.rows(
-            Shown("All columns", "Newest distance of each column and its limit. A column without a limit is not judged.",
+            Shown("All columns",
+                  "Newest distance of each column and its limit. A column without a limit is not judged.",
                   units.Short, "Never monitored", width=24, height=10, decimals=4),
             ("version", "column", "measure"),
             (

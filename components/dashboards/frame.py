@@ -77,8 +77,8 @@ def make(
         built.with_variable(variable)
     built.link(
         dashboard.DashboardLink("Tiffin").type(models.DashboardLinkType.DASHBOARDS).tags([TAG]).icon("external link")
-        .tooltip("The other dashboards, of the same model and time").as_dropdown(False).include_vars(True).keep_time(True)
-        .target_blank(False)
+        .tooltip("The other dashboards, of the same model and time").as_dropdown(False).target_blank(False)
+        .include_vars(True).keep_time(True)
     )  # fmt: skip
     built.annotation(
         dashboard.AnnotationQuery().name("Alerts").datasource(SOURCE).enable(True).icon_color("red").expr(_ALERTS)

@@ -92,8 +92,8 @@ def number(
 
 
 def lines(
-    shown: Shown, queries: Sequence[Query], *, low: float | None = 0, high: float | None = None, limit: float | None = None,
-    stacked: bool = False, repeat: str = "",
+    shown: Shown, queries: Sequence[Query], *, low: float | None = 0, high: float | None = None,
+    limit: float | None = None, stacked: bool = False, repeat: str = "",
 ) -> Panel:  # fmt: skip
     """Return a panel with lines over time.
 

@@ -43,7 +43,8 @@ def _verdict() -> Section:
     verdict = number_of("tiffin_monitoring_verdict", "verdict", names, "version", MODEL, VERSION)
     return Section("Verdict", (
         panels.number(
-            Shown("Verdict", "Last verdict of the monitoring, by version.", units.NoUnit, "Never monitored", width=6, height=5),
+            Shown("Verdict", "Last verdict of the monitoring, by version.", units.NoUnit, "Never monitored", width=6,
+                  height=5),
             Query(verdict, "version {{version}}"),
             VERDICTS,
         ),
@@ -53,8 +54,9 @@ def _verdict() -> Section:
             Query(_time("tiffin_monitoring_verdict_since_timestamp_seconds"), "version {{version}}"),
         ),
         panels.number(
-            Shown("Last run", "Time of the last run of the pipeline monitoring. All figures below are of this run; an old one "
-                  "means that its schedule has stopped.", units.DateTimeFromNow, "Never monitored", width=6, height=5),
+            Shown("Last run", "Time of the last run of the pipeline monitoring. All figures below are of this run; an "
+                  "old one means that its schedule has stopped.", units.DateTimeFromNow, "Never monitored", width=6,
+                  height=5),
             Query(_time("tiffin_monitoring_last_run_timestamp_seconds"), "version {{version}}"),
         ),
         panels.number(
@@ -63,7 +65,8 @@ def _verdict() -> Section:
             Query(_time("tiffin_monitoring_window_end_timestamp_seconds"), "version {{version}}"),
         ),
         panels.timeline(
-            Shown("Verdicts over time", "Verdict of each version. `tiffin monitor status` has the reasons and what to do.",
+            Shown("Verdicts over time",
+                  "Verdict of each version. `tiffin monitor status` has the reasons and what to do.",
                   units.NoUnit, "Never monitored", width=24, height=6),
             Query(verdict, "version {{version}}"),
             VERDICTS,
@@ -76,25 +79,27 @@ def _quality() -> Section:
     measured, training = (of(_QUALITY, *chosen, f'source="{source}"') for source in ("measured", "training"))
     return Section("Quality", (
         panels.lines(
-            Shown("$metric", "measured: of the answers with a label. estimated: of all answers, from their probabilities. "
-                  "training: of the evaluation after the training.", units.Short, "Neither labels nor an estimate",
-                  width=24, decimals=4),
+            Shown("$metric", "measured: of the answers with a label. estimated: of all answers, from their "
+                  "probabilities. training: of the evaluation after the training.", units.Short,
+                  "Neither labels nor an estimate", width=24, decimals=4),
             (Query(largest("version, metric, source", of(_QUALITY, *chosen)), "{{source}}, version {{version}}"),),
             low=None, repeat="metric",
         ),
         panels.lines(
-            Shown("Measured, less the value at training", "Difference of each metric with labels from its value at training. "
-                  "Of a loss, more is worse; of accuracy and AUC, less.", units.Short, "No labels in this time", decimals=4),
+            Shown("Measured, less the value at training", "Difference of each metric with labels from its value at "
+                  "training. Of a loss, more is worse; of accuracy and AUC, less.", units.Short,
+                  "No labels in this time", decimals=4),
             (Query(f"{largest('version, metric', measured)} - {largest('version, metric', training)}",
                    "{{metric}}, version {{version}}"),),
             low=None,
         ),
         panels.lines(
-            Shown("Labels", "Answers with a label in the window, and rows in all.", units.Short, "No labels in this time",
-                  decimals=0),
+            Shown("Labels", "Answers with a label in the window, and rows in all.", units.Short,
+                  "No labels in this time", decimals=0),
             (Query(largest("version", of("tiffin_monitoring_labelled_rows", MODEL, VERSION)),
                    "with a label, version {{version}}"),
-             Query(largest("version", of("tiffin_monitoring_window_rows", MODEL, VERSION)), "rows, version {{version}}")),
+             Query(largest("version", of("tiffin_monitoring_window_rows", MODEL, VERSION)),
+                   "rows, version {{version}}")),
         ),
     ))  # fmt: skip
 
@@ -104,18 +109,19 @@ def _window() -> Section:
     failed = largest("version", of("tiffin_monitoring_window_failed_requests", MODEL, VERSION))
     return Section("Predictions in the window of the monitoring", (
         panels.lines(
-            Shown("Requests", "Recorded requests in the window, without copies.", units.Short, "Never monitored", width=8,
-                  decimals=0),
+            Shown("Requests", "Recorded requests in the window, without copies.", units.Short, "Never monitored",
+                  width=8, decimals=0),
             (Query(requests, "version {{version}}"),),
         ),
         panels.lines(
-            Shown("Failed", "Share of these requests that failed.", units.PercentUnit, "No requests in the window", width=8,
-                  decimals=2),
+            Shown("Failed", "Share of these requests that failed.", units.PercentUnit, "No requests in the window",
+                  width=8, decimals=2),
             (Query(f"{failed} / ({requests} > 0)", "version {{version}}"),),
         ),
         panels.lines(
-            Shown("p99", "Time within which 99 % of these requests were answered.", units.Seconds, "No requests in the window",
-                  width=8),
-            (Query(largest("version", of("tiffin_monitoring_window_p99_seconds", MODEL, VERSION)), "version {{version}}"),),
+            Shown("p99", "Time within which 99 % of these requests were answered.", units.Seconds,
+                  "No requests in the window", width=8),
+            (Query(largest("version", of("tiffin_monitoring_window_p99_seconds", MODEL, VERSION)),
+                   "version {{version}}"),),
         ),
     ))  # fmt: skip

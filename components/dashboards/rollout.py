@@ -45,8 +45,8 @@ def _standing() -> Section:
     by = "role, version"
     return Section("Standing", (
         panels.rows(
-            Shown("Versions", "Version in production (stable) and its candidate, with their shares of the requests. Without a "
-                  "rollout there is no candidate.", units.PercentUnit, "No such model", width=10, height=6),
+            Shown("Versions", "Version in production (stable) and its candidate, with their shares of the requests. "
+                  "Without a rollout there is no candidate.", units.PercentUnit, "No such model", width=10, height=6),
             ("role", "version"),
             (
                 Query(f"0 * {largest(by, of('tiffin_serving_version_info', MODEL))} + on (role, version) group_left () "
@@ -54,12 +54,13 @@ def _standing() -> Section:
             ),
         ),
         panels.number(
-            Shown("Last change", "Time of the last deployment, promotion or rollback.", units.DateTimeFromNow, "Never changed",
-                  width=7, height=6),
+            Shown("Last change", "Time of the last deployment, promotion or rollback.", units.DateTimeFromNow,
+                  "Never changed", width=7, height=6),
             Query(f"1000 * {largest('model', of('tiffin_serving_last_change_timestamp_seconds', MODEL))}", "{{model}}"),
         ),
         panels.number(
-            Shown("Copied requests", "Share of the requests of which the candidate gets a copy: clients do not get its answer.",
+            Shown("Copied requests",
+                  "Share of the requests of which the candidate gets a copy: clients do not get its answer.",
                   units.PercentUnit, "No candidate", width=7, height=6),
             Query(largest("version", of("tiffin_serving_mirror_share", MODEL)), "version {{version}}"),
         ),
@@ -73,8 +74,8 @@ def _course() -> Section:
     state = number_of("tiffin_rollout_state", "state", names, "version", MODEL)
     return Section("Last rollout", (
         panels.number(
-            Shown("State", "State of the last rollout. Paused, requests stay divided as they are: `tiffin rollout status` has "
-                  "the reason.", units.NoUnit, empty, width=6, height=5),
+            Shown("State", "State of the last rollout. Paused, requests stay divided as they are: `tiffin rollout "
+                  "status` has the reason.", units.NoUnit, empty, width=6, height=5),
             Query(state, version),
             _STATES,
         ),
@@ -91,7 +92,8 @@ def _course() -> Section:
                   f"/ ({largest('version', of('tiffin_rollout_steps', MODEL))} > 0)", version),
         ),
         panels.number(
-            Shown("In this state or step", "Time since when it is there.", units.DateTimeFromNow, empty, width=6, height=5),
+            Shown("In this state or step", "Time since when it is there.", units.DateTimeFromNow, empty, width=6,
+                  height=5),
             Query(f"1000 * {largest('version', of('tiffin_rollout_state_since_timestamp_seconds', MODEL))}", version),
         ),
         panels.timeline(
@@ -100,7 +102,8 @@ def _course() -> Section:
             _STATES,
         ),
         panels.lines(
-            Shown("Compared requests", "Requests of both versions that the rollout has compared since its start, also copies.",
+            Shown("Compared requests",
+                  "Requests of both versions that the rollout has compared since its start, also copies.",
                   units.Short, "No rollout has compared requests in this time", decimals=0),
             (Query(largest("role, version", of("tiffin_rollout_requests", MODEL)), "{{role}}, version {{version}}"),),
         ),
@@ -117,21 +120,23 @@ def _course() -> Section:
 def _traffic() -> Section:
     return Section("Requests", (
         panels.lines(
-            Shown("Shares of the requests", "Share that each version should answer, and share that is copied to the candidate.",
+            Shown("Shares of the requests",
+                  "Share that each version should answer, and share that is copied to the candidate.",
                   units.PercentUnit, "No such model"),
             (Query(largest("role, version", of("tiffin_serving_weight", MODEL)), "{{role}}, version {{version}}"),
              Query(largest("version", of("tiffin_serving_mirror_share", MODEL)), "copies, version {{version}}")),
             high=1,
         ),
         panels.lines(
-            Shown("Answered requests", "Requests per second that the servers answered: stable, candidate, and copies (mirror). "
-                  "The gateway counts a model of its own only while it has a candidate.", units.RequestsPerSecond,
-                  "No candidate in this time, or no requests"),
+            Shown("Answered requests", "Requests per second that the servers answered: stable, candidate, and copies "
+                  "(mirror). The gateway counts a model of its own only while it has a candidate.",
+                  units.RequestsPerSecond, "No candidate in this time, or no requests"),
             (Query(answered("route", MODEL), "{{route}}"),),
             stacked=True,
         ),
         panels.timeline(
-            Shown("Versions over time", "Which version had which role.", units.NoUnit, "No such model", width=24, height=6),
+            Shown("Versions over time", "Which version had which role.", units.NoUnit, "No such model", width=24,
+                  height=6),
             Query(largest("role, version", of("tiffin_serving_version_info", MODEL)), "{{role}}, version {{version}}"),
             {1: ("served", panels.BLUE)},
         ),
@@ -150,20 +155,23 @@ def _comparison() -> Section:
             (Query(f"({' + '.join(parts.values())}) / ({ended} > 0)", "{{route}}"),),
         ),
         panels.lines(
-            Shown("Failed by reason", "Requests per second that failed by gRPC and by REST, and that the client gave up.",
+            Shown("Failed by reason",
+                  "Requests per second that failed by gRPC and by REST, and that the client gave up.",
                   units.RequestsPerSecond, "No request failed in this time"),
             tuple(Query(failed, f"{{{{route}}}} {kind}") for kind, failed in parts.items()),
         ),
         panels.lines(
-            Shown("Latency", "Time that the servers took: half of the answers, and 99 of 100, took less.", units.Seconds, empty),
+            Shown("Latency", "Time that the servers took: half of the answers, and 99 of 100, took less.",
+                  units.Seconds, empty),
             tuple(
                 Query(quantile(part, "route", _BUCKETS, _MILLIS), f"{{{{route}}}} p{100 * part:g}")
                 for part in (0.5, 0.99)
             ),
         ),
         panels.lines(
-            Shown("Latency of the candidate, as a multiple of that in production", "Above 1, the candidate is slower. A rollout "
-                  "compares with a limit of 1.5, unless it was started with another one, and with regard to chance.",
+            Shown("Latency of the candidate, as a multiple of that in production", "Above 1, the candidate is slower. "
+                  "A rollout compares with a limit of 1.5, unless it was started with another one, and with regard to "
+                  "chance.",
                   units.Short, empty, decimals=2),
             tuple(
                 Query(f"{_quantile(part, 'candidate|mirror')} / on () group_left () {_quantile(part, 'stable')}",

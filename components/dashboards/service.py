@@ -1,4 +1,4 @@
-"""The dashboard of the service: requests, errors and latencies by model, and how the servers and the recorder keep up."""
+"""The dashboard of the service: requests, errors and latencies, and how the servers and the recorder keep up."""
 
 from typing import Any
 
@@ -55,8 +55,8 @@ def _overview() -> Section:
             named=True,
         ),
         panels.number(
-            Shown("Requests", "Requests per second that the model servers answer, with copies.", units.RequestsPerSecond,
-                  "No requests", width=6, height=5),
+            Shown("Requests", "Requests per second that the model servers answer, with copies.",
+                  units.RequestsPerSecond, "No requests", width=6, height=5),
             Query(requests, "requests"),
         ),
         panels.number(
@@ -82,34 +82,36 @@ def _servers() -> Section:
             stacked=True,
         ),
         panels.lines(
-            Shown("Errors by code", "Failed requests per second, by gRPC's status code. INVALID_ARGUMENT is a mistake of a "
-                  "client; UNAVAILABLE and RESOURCE_EXHAUSTED are those of a server.",
+            Shown("Errors by code", "Failed requests per second, by gRPC's status code. INVALID_ARGUMENT is a mistake "
+                  "of a client; UNAVAILABLE and RESOURCE_EXHAUSTED are those of a server.",
                   units.RequestsPerSecond, "No request failed in this time"),
             (Query(total("model_name, status", rate(of(_COUNT, SERVED, _FAILED))), "{{model_name}} {{status}}"),),
             stacked=True,
         ),
         panels.lines(
-            Shown("Latency", "Time that the model servers take for a successful request: half of them, 9 of 10, and 99 of 100 "
-                  "take less.", units.Seconds, "No requests in this time"),
+            Shown("Latency", "Time that the model servers take for a successful request: half of them, 9 of 10, and 99 "
+                  "of 100 take less.", units.Seconds, "No requests in this time"),
             tuple(
-                Query(quantile(part, "model_name", of(_LATENCY, SERVED), _MICROS), f"{{{{model_name}}}} p{100 * part:g}")
+                Query(quantile(part, "model_name", of(_LATENCY, SERVED), _MICROS),
+                      f"{{{{model_name}}}} p{100 * part:g}")
                 for part in (0.5, 0.9, 0.99)
             ),
         ),
         panels.lines(
-            Shown("Requests under way in the models", "Average number of requests that TensorFlow computes at a time, by "
-                  "server: as many as it has cores is a full load.", units.Short, "No requests in this time"),
+            Shown("Requests under way in the models", "Average number of requests that TensorFlow computes at a time, "
+                  "by server: as many as it has cores is a full load.", units.Short, "No requests in this time"),
             (Query(f"{total('instance, model_name', rate(of(f'{_RUNTIME}_sum', SERVED)))} / {_MICROS:g}",
                    "{{model_name}} {{instance}}"),),
         ),
         panels.lines(
-            Shown("Requests by server", "Requests per second of each model server: a server without any is not in the Service, "
-                  "or its clients keep old connections.", units.RequestsPerSecond, "No requests in this time"),
+            Shown("Requests by server", "Requests per second of each model server: a server without any is not in the "
+                  "Service, or its clients keep old connections.", units.RequestsPerSecond, "No requests in this time"),
             (Query(total("instance", rate(of(_COUNT, SERVED))), "{{instance}}"),),
         ),
         panels.lines(
-            Shown("Loaded versions", "Times that the servers have loaded a version since they started. A status other than "
-                  "success is a version that cannot be loaded.", units.Short, "No server has loaded a version", decimals=0),
+            Shown("Loaded versions", "Times that the servers have loaded a version since they started. A status other "
+                  "than success is a version that cannot be loaded.", units.Short, "No server has loaded a version",
+                  decimals=0),
             (Query(total("model_path, status", of(":tensorflow:cc:saved_model:load_attempt_count", SERVED_FILES)),
                    "{{status}} {{model_path}}"),),
         ),
@@ -142,8 +144,8 @@ def _gateway() -> Section:
             ),
         ),
         panels.lines(
-            Shown("Dropped", "Copies that a slow candidate did not get, of all models, and requests that the recorder did not "
-                  "get in time.", units.RequestsPerSecond, "No gateway"),
+            Shown("Dropped", "Copies that a slow candidate did not get, of all models, and requests that the recorder "
+                  "did not get in time.", units.RequestsPerSecond, "No gateway"),
             tuple(
                 Query(or_zero(total("", rate(of(metric))), answered("", ROUTED)), legend)
                 for metric, legend in (
@@ -159,22 +161,24 @@ def _log() -> Section:
     received = total("", rate(of("tiffin_recorder_requests_total", MODELS)))
     return Section("Prediction log", (
         panels.lines(
-            Shown("Recorded requests", "Requests per second that the recorder received, and rows per second in files that are "
-                  "stored. A file is stored after a minute.", units.RequestsPerSecond, "No requests in this time"),
+            Shown("Recorded requests", "Requests per second that the recorder received, and rows per second in files "
+                  "that are stored. A file is stored after a minute.", units.RequestsPerSecond,
+                  "No requests in this time"),
             (Query(total("model, route", rate(of("tiffin_recorder_requests_total", MODELS))), "{{model}} {{route}}"),
              Query(total("model", rate(of("tiffin_recorder_rows_total", MODELS))), "{{model}} stored rows")),
         ),
         panels.lines(
-            Shown("Left out", "Requests per second that are not in the log, and values or bodies that were replaced, of all "
-                  "models: see how-to/prediction-log for the reasons.", units.RequestsPerSecond, "No recorder"),
+            Shown("Left out", "Requests per second that are not in the log, and values or bodies that were replaced, "
+                  "of all models: see how-to/prediction-log for the reasons.", units.RequestsPerSecond, "No recorder"),
             (Query(or_zero(total("", rate(of("tiffin_recorder_dropped_requests_total"))), received), "not in the log"),
              Query(total("reason", rate(of("tiffin_recorder_dropped_requests_total"))), "{{reason}}"),
              Query(total("reason", rate(of("tiffin_recorder_problems_total"))), "replaced: {{reason}}"),
              Query(total("", rate(of("tiffin_recorder_dropped_rows_total"))), "rows of files that were not stored")),
         ),
         panels.lines(
-            Shown("Lag", "Time since a recorder has stored a file. It grows while there are no requests; with requests, more "
-                  "than two minutes mean that files cannot be stored.", units.Seconds, "No recorder", width=8),
+            Shown("Lag", "Time since a recorder has stored a file. It grows while there are no requests; with "
+                  "requests, more than two minutes mean that files cannot be stored.", units.Seconds, "No recorder",
+                  width=8),
             (Query(largest("instance", of("tiffin_recorder_seconds_since_last_file")), "{{instance}}"),),
         ),
         panels.lines(

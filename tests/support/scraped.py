@@ -1,4 +1,4 @@
-"""A real run that a real Prometheus scrapes, as on a cluster: model servers, gateway with recorder, and the metrics page.
+"""A real run that a real Prometheus scrapes: model servers, gateway with recorder, and the page of metrics.
 
 A candidate that fails for large inputs is under a rollout: first with copies of the requests, then with half of them.
 """
@@ -214,7 +214,7 @@ def _give_up(address: str, server: int) -> None:
 
 @contextlib.contextmanager
 def run(folder: Path, rules: Sequence[Path] = ()) -> Iterator[Prometheus]:
-    """Run everything, send requests until the candidate has answered some of them, and yield the Prometheus that saw it.
+    """Run everything, send requests until the candidate has answered some of them, and yield the Prometheus.
 
     Args:
         folder: An empty folder, with a path that is short enough for sockets.
@@ -257,7 +257,7 @@ def _has(prometheus: Prometheus, expression: str) -> bool:
 
 
 def _roll_out(taxi: ServedModel, state: Path, prometheus: Prometheus) -> None:
-    """Roll out the candidate until it answers requests and fails at some; then pause."""
+    """Start the rollout of the candidate, and wait until it answers requests and fails at some."""
     limits = Limits(max_error_share=0.95, max_latency_ratio=1000.0)
     started = course.start(taxi, CANDIDATE, ADA, strategy="shadow_canary", steps=(_SHADOW, _CANARY), limits=limits)
     lines: list[str] = []
@@ -266,7 +266,7 @@ def _roll_out(taxi: ServedModel, state: Path, prometheus: Prometheus) -> None:
         with contextlib.suppress(TiffinError):  # the gateway ends before the rollout
             driving.drive(taxi, started.id, lambda: gateway.find_places(state), Pace(look=0.3, load=60), lines.append)
 
-    # It goes on until the process of the tests ends.
+    # It goes on until the gateway ends.
     threading.Thread(target=drive, daemon=True).start()
     failed = 'tiffin_rollout_failed_requests{role="candidate"} > 2'
     answered = f'envoy_cluster_grpc_success{{model="{MODEL}",route="candidate"}}'
