@@ -75,7 +75,7 @@ def make_alerts(model: str, thresholds: Thresholds) -> Iterator[Alert]:
         "5m",
         "Requests for a model fail.",
         f"{{{{ $value | humanizePercentage }}}} of the requests for the model '{name}' fail, counted by the "
-        f"{{{{ $labels.source }}}} (allowed: {thresholds.max_error_share:.4g}, 1 is all). See: tiffin models show {name}, "
+        f"{{{{ $labels.source }}}} (allowed: {100 * thresholds.max_error_share:.4g} %). See: tiffin models show {name}, "
         f"and the servers' logs. If it began with a new version: tiffin models rollback {name}",
     )
     if thresholds.max_p99_seconds:
@@ -150,7 +150,7 @@ def make_shared_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "5m",
         "Requests through the gateway fail.",
         "{{ $value | humanizePercentage }} of the requests through the gateway fail, of all models without a candidate "
-        f"(allowed: {thresholds.max_error_share:.4g}, 1 is all). See: tiffin gateway --status, and the servers' logs",
+        f"(allowed: {100 * thresholds.max_error_share:.4g} %). See: tiffin gateway --status, and the servers' logs",
     )
     yield alert(
         "TiffinMonitoringStopped",
@@ -176,12 +176,12 @@ def make_shared_alerts(thresholds: Thresholds) -> Iterator[Alert]:
     yield alert(
         "TiffinRecorderDropping",
         "requests",
-        f"{lost}\n/ on (namespace) (\n  sum by (namespace) (rate({taken}[15m])) + on (namespace) {lost}\n"
+        f"{lost}\n/ on (namespace) (\n  sum by (namespace) (rate({taken}[15m]))\n  + on (namespace)\n  {lost}\n"
         f"  or on (namespace)\n  {lost}\n) > {thresholds.max_dropped_share:.10g}",
         "15m",
         "The prediction log lacks requests.",
         "{{ $value | humanizePercentage }} of the requests are not in the prediction log (allowed: "
-        f"{thresholds.max_dropped_share:.4g}, 1 is all), so that the monitoring sees a part. The reasons are in the metric "
+        f"{100 * thresholds.max_dropped_share:.4g} %), so that the monitoring sees a part. The reasons are in the metric "
         f"{dropped} and in the recorder's log; see: tiffin gateway --status",
     )
     yield alert(

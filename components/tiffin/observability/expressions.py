@@ -92,7 +92,7 @@ def find_p99(source: Source, model: str) -> str:
     """Return the 99th percentile of the latency in seconds; NaN without requests."""
     if source == "servers":
         selected, unit = select(_LATENCY, _servers(model)), "1e6"
-        inner = f'label_replace(rate({selected}[{WINDOW}]), "model", "$1", "model_name", "(.*)")'
+        inner = _named(selected, "    ")
     else:
         selected, unit = select(f"{_ENVOY}upstream_rq_time_bucket", *_gateway(model)), "1e3"
         inner = f"rate({selected}[{WINDOW}])"
@@ -113,8 +113,12 @@ def choose(record: str, model: str, more: str = "") -> str:
 
 def _sum_servers(model: str, *matchers: str) -> str:
     selected = select(_COUNT, _servers(model), *matchers)
-    named = f'label_replace(rate({selected}[{WINDOW}]), "model", "$1", "model_name", "(.*)")'
-    return f"sum by ({OF}) (\n  {named}\n)"
+    return f"sum by ({OF}) (\n  {_named(selected, '  ')}\n)"
+
+
+def _named(selected: str, indent: str) -> str:
+    """Return the rate of a counter of the model servers, with the label `model`."""
+    return f'label_replace(\n{indent}  rate({selected}[{WINDOW}]),\n{indent}  "model", "$1", "model_name", "(.*)"\n{indent})'
 
 
 def _servers(model: str) -> str:
@@ -130,7 +134,8 @@ def _gateway(model: str) -> tuple[str, ...]:
 def _sum_gateway(model: str, parts: dict[str, str]) -> str:
     # The label keeps the parts apart, which have the same labels otherwise, so that a part without series is left out.
     rates = [
-        f'label_replace(rate({select(_ENVOY + name, *_gateway(model), matcher)}[{WINDOW}]), "part", "{name}", "", "")'
+        f"label_replace(\n    rate({select(_ENVOY + name, *_gateway(model), matcher)}[{WINDOW}]),\n"
+        f'    "part", "{name}", "", ""\n  )'
         for name, matcher in parts.items()
     ]
     return f"sum by ({OF}) (\n  " + "\n  or ".join(rates) + "\n)"
