@@ -126,8 +126,10 @@ check: .venvs/dev/.ready ## Lint, check types, import rules and formatting.
 	@.venvs/dev/bin/mypy components pipelines
 	@.venvs/dev/bin/lint-imports
 
-golden: .venvs/dev/.ready ## Rewrite the goldens and the descriptors; review the diff.
+golden: .venvs/dev/.ready ## Rewrite the goldens, the dashboards, the alert rules and the descriptors; review the diff.
 	@.venvs/dev/bin/python -m pytest -q tests/goldens/test_interfaces.py --update-goldens
+	@.venvs/dev/bin/python -m dashboards
+	@.venvs/dev/bin/tiffin monitor rules --operator --output manifests/options/monitoring/rules.yaml
 	@.venvs/dev/bin/python tests/support/manifest_rendering.py
 	@.venvs/dev/bin/python -m grpc_tools.protoc --proto_path=components/tiffin/serving \
 	  --descriptor_set_out=components/tiffin/serving/descriptors.binpb tensorflow.proto tensorflow_serving.proto

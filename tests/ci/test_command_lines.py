@@ -26,6 +26,8 @@ SCHEDULES = ROOT / "pipelines" / "schedules"
 SERVERS = (ROOT / ".github" / "workflows" / "ci.yml", ROOT / ".gitlab-ci.yml", ROOT / "Jenkinsfile")
 NEWEST = ROOT / ".github" / "workflows" / "newest.yml"
 NIGHTLY = (SCHEDULES / "airflow_dag.py", SCHEDULES / "crontab")
+# In the order of their lines.
+PIPELINES = ("training", "monitoring")
 # Targets that take seconds and use no network.
 CHEAP = ("compile", "diff-specs")
 
@@ -41,7 +43,7 @@ def commands(path: Path) -> list[str]:
         assert len(found) == len(re.findall(r"\b(?:sh|bat|powershell)\b", text))
         return found
     if path.suffix == ".py":
-        return [task.bash_command for task in airflow_stand_in.load(path).tasks]
+        return [task.bash_command for dag in airflow_stand_in.load(path).values() for task in dag.tasks]
     document = yaml.safe_load(text)
     if path.name == ".gitlab-ci.yml":
         return [line for job in document.values() if isinstance(job, dict) for line in job.get("script", [])]
@@ -164,26 +166,38 @@ def given(backend: kfp_backend.Server, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def check_submission(backend: kfp_backend.Server) -> None:
-    """Check that a backend got one run of one version, which deploys to the folder that the servers read."""
+def check_submission(backend: kfp_backend.Server, pipeline: str = "training") -> None:
+    """Check that a backend got one run of one version, whose steps have the folders that servers and gateway have."""
     state = backend.state()
     [run] = state["runs"].values()
     # All pipelines are published.
-    [version] = [version for version in state["versions"].values() if version["name"].startswith("training")]
-    parameters = yaml.safe_load((SCHEDULES / "training.yaml").read_text())
+    [version] = [version for version in state["versions"].values() if version["name"].startswith(pipeline)]
+    parameters = yaml.safe_load((SCHEDULES / f"{pipeline}.yaml").read_text())
     assert run["runtime_config"]["parameters"].items() >= parameters.items()
-    [(folder, claim)] = deploys_to(state["specs"][version["name"]]).items()
     for overlay in ("local", "kubeflow"):
         resources = render(overlay)
-        assert yaml.safe_load(resources["ConfigMap/tiffin"])["data"]["TIFFIN_SERVING_ROOT"] == folder
-        assert f"PersistentVolumeClaim/{claim}" in resources
+        settings = yaml.safe_load(resources["ConfigMap/tiffin"])["data"]
+        for step, roots in ROOTS[pipeline].items():
+            claims = mounts_of(state["specs"][version["name"]], step)
+            assert list(claims) == [settings[root] for root in roots]
+            assert all(f"PersistentVolumeClaim/{claim}" in resources for claim in claims.values())
         assert f"ServiceAccount/{run['service_account']}" in resources
 
 
-def deploys_to(spec: str) -> dict[str, str]:
-    """Return mount path -> claim of the volumes of the step deploy-model."""
+# Pipeline to its steps with the settings whose folders they need.
+ROOTS = {
+    "training": {"deploy-model": ["TIFFIN_SERVING_ROOT"]},
+    "monitoring": {
+        "find-reference": ["TIFFIN_SERVING_ROOT", "TIFFIN_LOG_ROOT"],
+        "monitor-model": ["TIFFIN_LOG_ROOT"],
+    },
+}
+
+
+def mounts_of(spec: str, step: str) -> dict[str, str]:
+    """Return mount path -> claim of the volumes of a step."""
     executors = list(yaml.safe_load_all(spec))[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    return {one["mountPath"]: one["constant"] for one in executors["exec-deploy-model"].get("pvcMount", [])}
+    return {one["mountPath"]: one["constant"] for one in executors[f"exec-{step}"].get("pvcMount", [])}
 
 
 @pytest.mark.parametrize("path", SERVERS, ids=lambda path: path.name)
@@ -198,31 +212,42 @@ def test_a_server_publishes_and_submits_one_version(
     check_submission(backend)
 
 
-def test_cron_submits(backend: kfp_backend.Server, given: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", range(2), ids=PIPELINES)
+def test_cron_submits(backend: kfp_backend.Server, given: dict[str, str], tmp_path: Path, place: int) -> None:
     token = tmp_path / "token"
     token.write_text("secret")
-    [line] = commands(NIGHTLY[1])
+    line = commands(NIGHTLY[1])[place]
+    assert len(commands(NIGHTLY[1])) == len(PIPELINES)
     line = line.replace("/opt/tiffin", str(ROOT)).replace("/etc/tiffin/token", str(token))
     done = subprocess.run(
         ["sh", "-c", line], cwd=tmp_path, env=settings(NIGHTLY[1]) | given, capture_output=True, text=True
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    check_submission(backend)
+    check_submission(backend, PIPELINES[place])
 
 
 class TestAirflow:
     @pytest.fixture
-    def task(self, given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> airflow_stand_in.BashOperator:
+    def tasks(self, given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, airflow_stand_in.BashOperator]:
+        """The task of each pipeline."""
         for name, value in (given | {"TIFFIN_KFP_TOKEN": "secret"}).items():
             monkeypatch.setenv(name, value)
-        [task] = airflow_stand_in.load(NIGHTLY[0]).tasks
-        return task
+        dags = airflow_stand_in.load(NIGHTLY[0])
+        assert list(dags) == [f"tiffin_{pipeline}" for pipeline in PIPELINES]
+        return {pipeline: dags[f"tiffin_{pipeline}"].tasks[0] for pipeline in PIPELINES}
 
-    def test_submits(self, backend: kfp_backend.Server, task: airflow_stand_in.BashOperator) -> None:
-        task.execute()
+    @pytest.fixture
+    def task(self, tasks: dict[str, airflow_stand_in.BashOperator]) -> airflow_stand_in.BashOperator:
+        return tasks["training"]
 
-        check_submission(backend)
+    @pytest.mark.parametrize("pipeline", PIPELINES)
+    def test_submits(
+        self, backend: kfp_backend.Server, tasks: dict[str, airflow_stand_in.BashOperator], pipeline: str
+    ) -> None:
+        tasks[pipeline].execute()
+
+        check_submission(backend, pipeline)
 
     def test_skips_a_run_that_a_gate_stopped(
         self, backend: kfp_backend.Server, task: airflow_stand_in.BashOperator
@@ -238,19 +263,20 @@ class TestAirflow:
         with pytest.raises(airflow_stand_in.AirflowException):
             task.execute()
 
-    def test_waits_longer_than_the_command(self, task: airflow_stand_in.BashOperator) -> None:
-        words = shlex.split(task.bash_command)
-
-        assert task.execution_timeout
-        assert task.execution_timeout.total_seconds() > int(words[words.index("--timeout") + 1])
+    def test_waits_longer_than_the_command(self, tasks: dict[str, airflow_stand_in.BashOperator]) -> None:
+        for task in tasks.values():
+            words = shlex.split(task.bash_command)
+            assert task.execution_timeout
+            assert task.execution_timeout.total_seconds() > int(words[words.index("--timeout") + 1])
 
 
 def test_the_schedules_are_valid_cron_lines() -> None:
-    line = next(line for line in NIGHTLY[1].read_text().splitlines() if "tiffin submit" in line)
-    dag = airflow_stand_in.load(NIGHTLY[0])
+    lines = [line for line in NIGHTLY[1].read_text().splitlines() if "tiffin submit" in line]
+    dags = airflow_stand_in.load(NIGHTLY[0]).values()
 
-    assert read_cron(" ".join(line.split()[:5])) == read_cron(dag.schedule) == "0 0 3 * * *"
-    assert "%" not in line, "cron would end the command there"
+    for line, dag, expected in zip(lines, dags, ("0 0 3 * * *", "0 15 * * * *"), strict=True):
+        assert read_cron(" ".join(line.split()[:5])) == read_cron(dag.schedule) == expected
+        assert "%" not in line, "cron would end the command there"
 
 
 @pytest.mark.parametrize(
@@ -267,7 +293,7 @@ def test_a_file_follows_its_servers_schema(path: Path, schema: str) -> None:
 
 
 def test_the_files_contain_no_secrets() -> None:
-    for path in (*SERVERS, *NIGHTLY, SCHEDULES / "training.yaml"):
+    for path in (*SERVERS, *NIGHTLY, *(SCHEDULES / f"{name}.yaml" for name in PIPELINES)):
         for name, value in re.findall(r"(\w*(?:TOKEN|PASSWORD|SECRET)\w*)\s*[:=]\s*(\S.*)", path.read_text(), re.I):
             assert re.match(r"\$\{\{ secrets\.|credentials\(", value), f"{path.name}: {name}"
 

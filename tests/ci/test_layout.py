@@ -3,7 +3,7 @@
 from support.environments import ENVIRONMENTS, SOURCE, TESTS, environments
 
 # Folders of tests for code outside the package.
-APART = ("benchmarks", "ci", "docs", "goldens", "images", "manifests", "notebooks")
+APART = ("benchmarks", "ci", "dashboards", "docs", "goldens", "images", "manifests", "notebooks")
 FILES = sorted(TESTS.rglob("test_*.py"))
 
 

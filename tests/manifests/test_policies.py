@@ -205,6 +205,15 @@ def test_only_those_who_deploy_reach_the_grpc_port(cluster: Cluster) -> None:
             assert open_ports(cluster, server, labels) == {"grpc", "http"}
 
 
+def test_only_prometheus_reaches_the_metrics_page(cluster: Cluster) -> None:
+    page = cluster.pods().get("tiffin-observability")
+    if page is not None:
+        assert open_ports(cluster, page, {}, "monitoring") == {"metrics"}
+        for labels in ({}, STEP, LABELLED):
+            assert open_ports(cluster, page, labels) == set()
+            assert open_ports(cluster, page, labels, "elsewhere") == set()
+
+
 def test_gateways_route_predictions_and_status_only(cluster: Cluster) -> None:
     for route in cluster.of("GRPCRoute"):
         matches = [match["method"] for rule in route["spec"]["rules"] for match in rule["matches"]]

@@ -18,6 +18,8 @@ from support.manifest_rendering import (
 
 MANIFESTS = ROOT / "manifests"
 RESOURCES = sorted(path for path in MANIFESTS.rglob("*.yaml") if path.name != "kustomization.yaml")
+# Files that a ConfigMap is made of.
+CONTENTS = sorted(MANIFESTS.rglob("*.json"))
 
 
 @pytest.mark.parametrize(("overlay", "options"), COMBINATIONS, ids="+".join)
@@ -46,10 +48,15 @@ def test_every_file_is_used_and_at_most_two_folders_deep() -> None:
     for path in MANIFESTS.rglob("kustomization.yaml"):
         kustomization = yaml.safe_load(path.read_text())
         entries = kustomization.get("resources", []) + [patch["path"] for patch in kustomization.get("patches", [])]
+        entries += [
+            file.partition("=")[2]
+            for generator in kustomization.get("configMapGenerator", [])
+            for file in generator["files"]
+        ]
         used |= {(path.parent / entry).resolve() for entry in entries}
         assert len(path.relative_to(MANIFESTS).parts) <= 3
 
-    assert set(RESOURCES) <= used
+    assert {*RESOURCES, *CONTENTS} <= used
 
 
 @pytest.mark.parametrize("path", RESOURCES, ids=lambda path: str(path.relative_to(MANIFESTS)))

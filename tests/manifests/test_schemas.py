@@ -65,6 +65,8 @@ def test_custom_schemas_are_valid_and_used() -> None:
         ("Service", {"spec": {"ports": [{"port": "8500"}]}}, "8500"),
         ("GRPCRoute", {"spec": {"rules": [{"backendRefs": [{"name": "a", "weight": -1}]}]}}, "-1"),
         ("VirtualService", {"spec": {"host": ["a"]}}, "host"),
+        ("ServiceMonitor", {"spec": {"selector": {}, "endpoints": []}}, "non-empty"),
+        ("PrometheusRule", {"spec": {"groups": [{"name": "a", "rules": [{"alert": "A", "expr": "1"}]}]}}, "valid"),
         ("Gateway", {"spec": {"gatewayClassName": "eg", "listeners": []}}, "non-empty"),
     ],
 )

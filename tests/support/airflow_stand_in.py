@@ -29,6 +29,7 @@ class DAG:
     """`airflow.sdk.DAG`."""
 
     current: ClassVar["DAG"]
+    entered: ClassVar[dict[str, "DAG"]]
 
     dag_id: str
     schedule: str
@@ -39,6 +40,7 @@ class DAG:
 
     def __enter__(self) -> "DAG":
         DAG.current = self
+        DAG.entered[self.dag_id] = self
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -95,8 +97,9 @@ def _installed() -> AbstractContextManager[Any]:
     )
 
 
-def load(path: Path) -> DAG:
-    """Execute the file of a DAG, as Airflow does, and return the DAG."""
+def load(path: Path) -> dict[str, DAG]:
+    """Execute a file of DAGs, as Airflow does, and return them by their IDs."""
+    DAG.entered = {}
     with _installed():
         exec(compile(path.read_text(), path, "exec"), {"__file__": str(path), "__name__": "dag"})
-    return DAG.current
+    return DAG.entered

@@ -2,15 +2,18 @@
 
 `python tests/support/manifest_rendering.py` rewrites the goldens. The golden of an overlay holds its resources; the golden
 of an overlay with an option holds the resources that the option adds or changes. An overlay with several options renders
-the union of these goldens, provided that no two options change the same resource.
+the union of these goldens, provided that no two options change the same resource. The dashboards, which are committed anyway,
+are named in the goldens, not repeated.
 """
 
 import functools
 import itertools
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,8 +27,8 @@ ROUTES = ("envoy", "gateway", "istio")
 CHOICES = (
     *itertools.product(("", "mlflow"), ("", *ROUTES), ("",), ("", "gpu")),
     # It adds resources of its own.
-    ("", "", "prometheus", ""),
-    ("mlflow", "envoy", "prometheus", "gpu"),
+    ("", "", "monitoring", ""),
+    ("mlflow", "envoy", "monitoring", "gpu"),
 )
 COMBINATIONS = tuple(
     (overlay, tuple(option for option in chosen if option)) for overlay in OVERLAYS for chosen in CHOICES
@@ -56,7 +59,22 @@ def render(overlay: str, options: tuple[str, ...] = ()) -> Documents:
         done = subprocess.run([KUBECTL, "kustomize", target], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr
-    return split(done.stdout)
+    return split(_without_dashboards(done.stdout))
+
+
+def _without_dashboards(text: str) -> str:
+    """Return a YAML stream with the name of a dashboard's file in place of its content.
+
+    Raises:
+        AssertionError: A content is not that of the file.
+    """
+
+    def name(found: re.Match[str]) -> str:
+        path = ROOT / "manifests" / "options" / "monitoring" / found[1]
+        assert textwrap.dedent(found[2]) == path.read_text(), path
+        return f"  tiffin-{found[1]}: content of {path.relative_to(ROOT)}\n"
+
+    return re.sub(r"^  tiffin-(\w+\.json): \|\n((?:    .*\n)+)", name, text, flags=re.MULTILINE)
 
 
 @functools.cache
