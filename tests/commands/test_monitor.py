@@ -112,7 +112,7 @@ class TestMetrics:
     def test_serve(self, made):
         port = free_port()
         with start("monitor", "metrics", "--serve", "--port", port, "--state", made) as process:
-            assert process.stdout.readline() == f"Metrics at http://127.0.0.1:{port}/metrics. Press Ctrl-C to stop.\n"
+            assert f"http://127.0.0.1:{port}/metrics" in process.stdout.readline()
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
                 assert b"tiffin_monitoring_window_rows{" in answer.read()
             process.send_signal(signal.SIGINT)

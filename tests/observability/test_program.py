@@ -129,7 +129,7 @@ class TestOptions:
         monkeypatch.chdir(tmp_path)
         assert locate("log", "", "root") == Places(f"{tmp_path}/log", "monitoring", f"{tmp_path}/root")
         assert locate("log", "gs://b/state/", "") == Places("gs://b/state", "", "")
-        with pytest.raises(InputError, match="none of them"):
+        with pytest.raises(InputError, match="TIFFIN_LOG_ROOT"):
             locate("", "", "")
         with pytest.raises(InputError, match="s3://"):
             locate("", "", "s3://b/root")

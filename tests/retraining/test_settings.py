@@ -27,10 +27,10 @@ def test_numbers_of_kfp_have_their_types_again():
     [
         ("epoch", 3, "epochs"),
         ("model_name", "x", "Received: 'model_name'"),
-        ("epochs", 3.5, "whole number"),
-        ("epochs", True, "whole number"),
+        ("epochs", 3.5, "epochs"),
+        ("epochs", True, "True"),
         ("label", 3, "text"),
-        ("reuse", 1, "true or false"),
+        ("reuse", 1, "reuse"),
         ("gate", [], "mapping"),
         ("slices", {}, "list"),
     ],

@@ -12,7 +12,7 @@ from tiffin.authoring.compilation import compile_spec, load_spec
 from tiffin.authoring.settings import set_size
 from tiffin.commands.options import adjustment_options, backend_adjustment_options
 from tiffin.errors import InputError
-from tiffin.specs.adjustments import NONE, Adjustments, adjust, find_skipped, find_step
+from tiffin.specs.adjustments import NONE, Adjustments, adjust, find_skipped, find_steps
 from tiffin.specs.spec import Spec, read_spec
 from tiffin.specs.steps import Step
 
@@ -154,7 +154,7 @@ STEPS = [
 
 def test_a_pipeline_without_steps_has_no_step_to_adjust() -> None:
     with pytest.raises(InputError, match=r"--size .*'train'"):
-        find_step("--size", "train", [])
+        find_steps("--size", "train", [])
 
 
 @pytest.mark.parametrize(
@@ -167,13 +167,13 @@ def test_a_pipeline_without_steps_has_no_step_to_adjust() -> None:
     ],
 )
 def test_a_step_is_found_by_its_name_or_first_word(named: str, step: str) -> None:
-    assert find_step("--size", named, STEPS).name == step
+    assert [one.name for one in find_steps("--size", named, STEPS)] == [step]
 
 
 @pytest.mark.parametrize("named", ["stop", "tra", "", "say-more"])
 def test_an_unknown_or_ambiguous_step_is_refused(named: str) -> None:
     with pytest.raises(InputError, match=f"--size .*'{named}'"):
-        find_step("--size", named, STEPS)
+        find_steps("--size", named, STEPS)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def titled():
 
 def test_a_step_has_its_display_name() -> None:
     assert [step.title for step in steps_of(titled)] == ["Say: one", "Say (say-more-2)", "Say (say-more-3)", "wait"]
-    assert [step.title for step in steps_of(nesting)] == ["say-more (say-more-2)", "say-more (say-more)"]
+    assert [step.title for step in steps_of(nesting)] == ["say-more (say-more)", "say-more (say-more-2)"]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_step_has_its_display_name() -> None:
         (toys.waiting, ["wait", "say-more"], ["wait", "say-more"]),
         (toys.gated, ["stop-run", "say-more", "summarize-run"], ["stop-run", "say-more", "summarize-run"]),
         (toys.fitting, ["fit-model", "fit-model-2"], ["fit-model", "fit-model-2"]),
-        (nesting, ["say-more", "say-more"], ["say-more-2", "say-more"]),
+        (nesting, ["say-more", "say-more"], ["say-more", "say-more-2"]),
         (looped, ["evaluate-model", "register-model"], ["evaluate-model", "register-model"]),
     ],
     ids=lambda value: getattr(value, "name", ""),

@@ -23,7 +23,7 @@ def split_step(path: str) -> tuple[str, list[str]]:
 def split_output(uri: str, step: str) -> tuple[str, str]:
     """Return the run that an output of a step belongs to, and the name of the step's folder; empty texts if it has none.
 
-    A step of a nested pipeline may have a number, as in `summarize-run-2`.
+    A step of a nested pipeline may have a number at the end of its name, such as `-2`.
 
     Args:
         uri: URI of the output: `<run>/<step>/...`.

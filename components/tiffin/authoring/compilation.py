@@ -16,7 +16,7 @@ import tiffin
 import tiffin.pipelines
 from tiffin.authoring.catalogue import PAGE, write_index, write_page
 from tiffin.errors import InputError, did_you_mean
-from tiffin.specs.adjustments import NONE, Adjustments, adjust, run_as_non_root
+from tiffin.specs.adjustments import NONE, Adjustments, adjust, named_in_order, run_as_non_root
 from tiffin.specs.interfaces import read_interface
 from tiffin.specs.spec import Spec, read_spec
 from tiffin.stages import find_components
@@ -72,7 +72,8 @@ def compile_spec(component: Any) -> bytes:
         compiler.Compiler().compile(component, str(path))
         # The order of a protobuf mapping differs between processes. kfp sorts mappings in the YAML, but not the defaults
         # in its comments.
-        return re.sub(rb"(?m)(?<=\[Default: )[\[{].*[\]}](?=\]$)", _in_order, path.read_bytes())
+        content = re.sub(rb"(?m)(?<=\[Default: )[\[{].*[\]}](?=\]$)", _in_order, path.read_bytes())
+    return named_in_order(content)
 
 
 def _in_order(default: re.Match[bytes]) -> bytes:

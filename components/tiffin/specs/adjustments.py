@@ -10,10 +10,16 @@ from typing import Any
 import yaml
 
 from tiffin.errors import InputError, did_you_mean
+from tiffin.specs.component_names import name_in_order
 from tiffin.specs.sizes import read_size, resources
 from tiffin.specs.spec import Spec
 from tiffin.specs.steps import Step, read_steps
+from tiffin.specs.yaml_text import load_documents
 
+# A component that is a DAG, and no condition, loop or exit handler.
+_NESTED = re.compile(
+    rb"(?m)^  comp-(?!(?:condition|condition-branches|exit-handler|for-loop)-\d+(?:-\d+)*:).*:\n    dag:$"
+)
 # Name of the environment variable.
 _USUAL = "TIFFIN_MOUNT"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -98,25 +104,43 @@ def run_as_non_root(spec: Spec) -> Spec:
     return _rewritten(spec, documents)
 
 
+def named_in_order(content: bytes) -> bytes:
+    """Return the YAML of a spec with the components of nested pipelines named by the order of their tasks.
+
+    Args:
+        content: The YAML, as kfp's compiler writes it.
+    """
+    # Parsing takes longer than this look.
+    if not _NESTED.search(content):
+        return content
+    return _format(content, name_in_order(load_documents(content)))
+
+
 def _rewritten(spec: Spec, documents: list[dict[str, Any]]) -> Spec:
-    # Same format as kfp's, below the original comments.
-    head = b"".join(line for line in spec.content.splitlines(keepends=True) if line.startswith(b"#"))
-    content = head + yaml.dump_all(documents, sort_keys=True).encode()
+    content = _format(spec.content, documents)
     return dataclasses.replace(spec, content=content, documents=tuple(documents), steps=tuple(read_steps(documents[0])))
 
 
-def find_step(option: str, name: str, steps: Iterable[Step]) -> Step:
-    """Return the step that an option names, by its name or by a unique first word.
+def _format(before: bytes, documents: list[dict[str, Any]]) -> bytes:
+    """Return documents in the same format as kfp's, below the original comments."""
+    head = b"".join(line for line in before.splitlines(keepends=True) if line.startswith(b"#"))
+    return head + yaml.dump_all(documents, sort_keys=True).encode()
+
+
+def find_steps(option: str, name: str, steps: Iterable[Step]) -> list[Step]:
+    """Return the steps that an option names, by their name or by a unique first word.
+
+    They are several if a nested pipeline has a step of the same name.
 
     Raises:
-        InputError: No step matches, or several do, for example if a nested pipeline has a step of the same name.
+        InputError: No step matches, or those of several names do.
     """
     found = _match_steps(name, steps := tuple(steps))
-    if len(found) != 1:
-        names = sorted(step.name for step in steps)
+    if len({step.name for step in found}) != 1:
+        names = sorted({step.name for step in steps})
         hint = did_you_mean(name.replace("_", "-"), names)
         raise InputError(f"{option} should name one step of: {', '.join(names)}. Received: '{name}'.{hint}")
-    return found[0]
+    return found
 
 
 def _match_steps(name: str, steps: Iterable[Step]) -> list[Step]:
@@ -130,9 +154,9 @@ def _resize(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]]
     name, separator, text = setting.partition("=")
     if not separator:
         raise InputError(f"--size should be STEP=SIZE, for example train=large. Received: '{setting}'.")
-    step = find_step("--size", name, steps)
-    executor = documents[0]["deploymentSpec"]["executors"][step.executor]
-    executor["container"]["resources"] = resources(read_size(text))
+    for step in find_steps("--size", name, steps):
+        executor = documents[0]["deploymentSpec"]["executors"][step.executor]
+        executor["container"]["resources"] = resources(read_size(text))
 
 
 def _limit(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]]) -> None:
@@ -144,9 +168,9 @@ def _limit(setting: str, steps: Iterable[Step], documents: list[dict[str, Any]])
             "--deadline should be STEP=TIME in s, m, h or d, at least 1 s, for example train=12h. "
             f"Received: '{setting}'."
         )
-    step = find_step("--deadline", name, steps)
-    # Same format as kfp-kubernetes': JSON holds 64-bit numbers as strings.
-    _kubernetes_config(step, documents)["activeDeadlineSeconds"] = str(seconds)
+    for step in find_steps("--deadline", name, steps):
+        # Same format as kfp-kubernetes': JSON holds 64-bit numbers as strings.
+        _kubernetes_config(step, documents)["activeDeadlineSeconds"] = str(seconds)
 
 
 def _read_mount(option: str, setting: str) -> tuple[str, str, str]:
@@ -163,18 +187,18 @@ def _read_mount(option: str, setting: str) -> tuple[str, str, str]:
 
 def _mount(option: str, setting: str, steps: Iterable[Step], documents: list[dict[str, Any]]) -> None:
     name, claim, path = _read_mount(option, setting)
-    step = find_step(option, name, steps)
-    mounts = _kubernetes_config(step, documents).setdefault("pvcMount", [])
     # Same format as kfp-kubernetes': `constant` for backends before 2.5, `pvcNameParameter` since.
     mount = {"constant": claim, "mountPath": path, "pvcNameParameter": {"runtimeValue": {"constant": claim}}}
-    if mount in mounts:
-        # The spec may have been compiled with it.
-        return
-    if any(other["mountPath"] == path for other in mounts):
-        raise InputError(
-            f"{option} should use each path once per step. Received: '{setting}', which is already mounted."
-        )
-    mounts.append(mount)
+    for step in find_steps(option, name, steps):
+        mounts = _kubernetes_config(step, documents).setdefault("pvcMount", [])
+        if mount in mounts:
+            # The spec may have been compiled with it.
+            continue
+        if any(other["mountPath"] == path for other in mounts):
+            raise InputError(
+                f"{option} should use each path once per step. Received: '{setting}', which is already mounted."
+            )
+        mounts.append(copy.deepcopy(mount))
 
 
 def _kubernetes_config(step: Step, documents: list[dict[str, Any]]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def test_the_exit_steps_of_nested_pipelines_tell_it_once(uri, started, capfd):
     for outcome in ("evaluation", None):
         end_retrainings(summary(uri, state="FAILED", stopped_by=outcome))
     assert read_state(uri, "trips").attempts[0].outcome == "rejected"
-    assert capfd.readouterr().err.count("retraining of") == 1
+    assert len(capfd.readouterr().err.splitlines()) == 1
 
 
 def test_a_state_that_cannot_be_read_is_a_warning(uri, started, tmp_path, capfd):

@@ -55,6 +55,10 @@ def test_another_version_is_in_production(back, served):
     assert read_history(served).standing.champion == 2
 
 
+def test_whatever_is_in_production(back, served):
+    assert (back(version=0).leaving, read_history(served).standing.champion) == (2, 1)
+
+
 def test_a_server_that_does_not_answer_is_told(back, served):
     found = back(serving_address="127.0.0.1:9", deadline_seconds=0.5)
     assert found.version == 1

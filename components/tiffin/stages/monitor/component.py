@@ -128,7 +128,7 @@ def collect_labelled(
 
         joined = make_labels(labels, label_columns, corrections, tolerance_hours, clock_skew_seconds, [])
         found = collect(reference.path, labelled.path, joined, window=window, log_root=log_root)
-        print(f"{found.rows} of {found.answers} answers have a label and are added to the data")  # noqa: T201
+        print(printable(f"{found.rows} of {found.answers} answers have a label"))  # noqa: T201 - the step's log
         for note in found.notes:
             print(printable(note.text))  # noqa: T201 - the step's log
         return found.rows

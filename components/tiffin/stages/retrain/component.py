@@ -80,7 +80,7 @@ def plan_retraining(
 @dsl.component(base_image=COMPONENTS["prepare_retraining"].image, install_kfp_package=False)
 def prepare_retraining(
     retraining: Input[Artifact],
-    defaults: dict,  # type: ignore[type-arg]
+    defaults: dict = {},  # type: ignore[type-arg]  # noqa: B006 - kfp copies it into the spec
     labelled: Input[Dataset] = None,
 ) -> NamedTuple("Prepared", [  # type: ignore[valid-type]
     ("batch_size", int), ("column_names", list), ("data", str), ("data_root", str), ("date_format", str), ("decimal", str),
@@ -95,11 +95,47 @@ def prepare_retraining(
 
     Args:
         retraining: Output of plan_retraining, whose output start is true.
-        defaults: Parameter to its default in the pipeline training.
+        defaults: Parameter to its default in the pipeline training, for those that the settings do not have.
         labelled: Output of collect_labelled, which is added to the data.
 
     Returns:
-        batch_size: Parameter of the pipeline training, as are all others.
+        batch_size: Parameter batch_size of the pipeline training.
+        column_names: Parameter column_names of the pipeline training.
+        data: Parameter data of the pipeline training.
+        data_root: Parameter data_root of the pipeline training.
+        date_format: Parameter date_format of the pipeline training.
+        decimal: Parameter decimal of the pipeline training.
+        delimiter: Parameter delimiter of the pipeline training.
+        derive: Parameter derive of the pipeline training.
+        drift_gate: Parameter drift_gate of the pipeline training.
+        drift_thresholds: Parameter drift_thresholds of the pipeline training.
+        dropout: Parameter dropout of the pipeline training.
+        epochs: Parameter epochs of the pipeline training.
+        exclude: Parameter exclude of the pipeline training.
+        expected_schema: Parameter expected_schema of the pipeline training.
+        gate: Parameter gate of the pipeline training.
+        header: Parameter header of the pipeline training.
+        hidden_units: Parameter hidden_units of the pipeline training.
+        hyperparameters: Parameter hyperparameters of the pipeline training.
+        key: Parameter key of the pipeline training.
+        label: Parameter label of the pipeline training.
+        learning_rate: Parameter learning_rate of the pipeline training.
+        max_bad_share: Parameter max_bad_share of the pipeline training.
+        min_slice_rows: Parameter min_slice_rows of the pipeline training.
+        missing_values: Parameter missing_values of the pipeline training.
+        model_code: Parameter model_code of the pipeline training.
+        partitions: Parameter partitions of the pipeline training.
+        reuse: Parameter reuse of the pipeline training.
+        seed: Parameter seed of the pipeline training.
+        sensitive: Parameter sensitive of the pipeline training.
+        slices: Parameter slices of the pipeline training.
+        splits: Parameter splits of the pipeline training.
+        task: Parameter task of the pipeline training.
+        thousands: Parameter thousands of the pipeline training.
+        thresholds: Parameter thresholds of the pipeline training.
+        types: Parameter types of the pipeline training.
+        unreadable_dates: Parameter unreadable_dates of the pipeline training.
+        weight_decay: Parameter weight_decay of the pipeline training.
     """
     from tiffin.errors import reported
 

@@ -81,8 +81,8 @@ def roll_out_model(
 def roll_back_model(
     rollback: Output[Artifact],
     model_name: str,
-    version: int,
-    why: str,
+    version: int = 0,
+    why: str = "rolled back by a pipeline",
     serving_root: str = "",
     serving_address: str = "",
     deadline_seconds: float = 120.0,
@@ -96,7 +96,7 @@ def roll_back_model(
 
     Args:
         model_name: Name of the model on the server.
-        version: Version that is left, at least 1. The step fails if another one is in production.
+        version: Version that is left. The step fails if another one is in production. 0 for the one in production.
         why: Reason, recorded in the history.
         serving_root: Path or gs:// URI that the model servers load from. Empty for TIFFIN_SERVING_ROOT of the step's
             environment.

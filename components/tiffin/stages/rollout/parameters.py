@@ -53,6 +53,12 @@ def check_version(version: int) -> None:
         raise InputError(f"version should be at least 1. Received: version={version}.")
 
 
+def check_leaving(version: int) -> None:
+    """Raise an InputError unless `version` is the number of a version, or 0 for the one in production."""
+    if version < 0:
+        raise InputError(f"version should be at least 1, or 0 for the one in production. Received: version={version}.")
+
+
 def check_deadline_hours(hours: float) -> None:
     """Raise an InputError unless the parameter `deadline_hours` is a positive number."""
     if not 0 < hours < math.inf:

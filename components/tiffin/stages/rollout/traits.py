@@ -3,6 +3,7 @@
 from tiffin.governance.identity import check_person
 from tiffin.stages.rollout.parameters import (
     check_deadline_hours,
+    check_leaving,
     check_limits_given,
     check_load_seconds,
     check_look_seconds,
@@ -49,7 +50,7 @@ COMPONENTS = {
         },
         rules={
             "model_name": check_model_name,
-            "version": check_version,
+            "version": check_leaving,
             "requested_by": check_person,
             "tracking_uri": check_tracking_uri,
         },
