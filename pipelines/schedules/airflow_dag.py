@@ -26,8 +26,11 @@ TRAINING = {
 }
 MONITORING = {
     "TIFFIN_MOUNT": (
+        f"{TRAINING['TIFFIN_MOUNT']} "
         "find-reference=tiffin-serving-root:/serving find-reference=tiffin-predictions:/predictions "
-        "monitor-model=tiffin-predictions:/predictions"
+        "monitor-model=tiffin-predictions:/predictions plan-retraining=tiffin-predictions:/predictions "
+        "collect-labelled=tiffin-predictions:/predictions summarize-run=tiffin-predictions:/predictions "
+        "plan-retraining=tiffin-serving-root:/serving roll-back-model=tiffin-serving-root:/serving"
     ),
     "TIFFIN_SERVICE_ACCOUNT": "tiffin-pipeline",
 }

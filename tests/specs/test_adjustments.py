@@ -170,7 +170,21 @@ def test_a_step_is_found_by_its_name_or_first_word(named: str, step: str) -> Non
     assert [one.name for one in find_steps("--size", named, STEPS)] == [step]
 
 
-@pytest.mark.parametrize("named", ["stop", "tra", "", "say-more"])
+def test_an_option_holds_for_the_steps_of_nested_pipelines_too() -> None:
+    assert len(find_steps("--size", "say-more", STEPS)) == 2
+    spec = adjust(load_spec("monitoring"), Adjustments(mounts=("find-reference=c:/c",), sizes=("summarize-run=large",)))
+    executors = spec.documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounted = [name for name, one in executors.items() if "pvcMount" in one]
+    assert mounted == ["exec-find-reference", "exec-find-reference-2"]
+    sizes = {
+        str(spec.documents[0]["deploymentSpec"]["executors"][step.executor]["container"]["resources"])
+        for step in spec.steps
+        if step.function == "summarize_run"
+    }
+    assert len(sizes) == 1
+
+
+@pytest.mark.parametrize("named", ["stop", "tra", ""])
 def test_an_unknown_or_ambiguous_step_is_refused(named: str) -> None:
     with pytest.raises(InputError, match=f"--size .*'{named}'"):
         find_steps("--size", named, STEPS)
