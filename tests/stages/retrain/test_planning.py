@@ -78,7 +78,7 @@ def test_settings_of_the_version_in_production(decide):
     assert found.settings["label"] == "lateness"
     assert found.settings["derive"] == {"far": "km > 5"}
     assert str(found.settings["data"]).endswith("old.csv")
-    assert [(note.code, note.count) for note in found.notes] == [("SETTINGS_TAKEN", 4)]
+    assert [(note.code, note.count) for note in found.notes] == [("SETTINGS_TAKEN", 2)]
 
 
 def test_the_newest_span(decide, new):

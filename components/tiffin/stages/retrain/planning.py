@@ -32,6 +32,8 @@ from tiffin.serving.root import ServedModel
 from tiffin.stages.retrain.parameters import check_policy, check_trigger
 
 LOG_ROOT = "TIFFIN_LOG_ROOT"
+# Of settings that ingest chooses by the data.
+_DETECTED = "auto"
 _ACTIONS = {
     "ASK": "Start it with: tiffin submit retraining --set model_name={model} --set trigger=hand, and the parameters of this run.",
     "BUDGET": "Look at why they did not help; start one by hand with: tiffin submit retraining --set model_name={model} "
@@ -160,7 +162,9 @@ def _settings(
             "column_names": list(recipe.column_names),
             "partitions": recipe.partitions,
         }
-    taken = {name: value for name, value in known.items() if value and name not in training}
+    taken = {
+        name: value for name, value in known.items() if value not in ("", [], {}, _DETECTED) and name not in training
+    }
     if not training.get("data") and "data" not in taken:
         raise InputError(
             f"training should have the location of the data. Received: none, and the reference of '{reference.model}' version "
