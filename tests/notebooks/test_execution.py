@@ -145,6 +145,6 @@ def test_model_life(folder: Path) -> None:
     assert find_production(ServedModel(str(serving_root(state)), "deliveries"))[0] == 1
     assert "- TiffinDrift (" in text
     assert "- TiffinDecay (" in text
-    (page,) = (o.data["text/html"] for o in outputs(notebook) if "<iframe" in o.data.get("text/html", ""))
+    (page,) = (html for o in outputs(notebook) if "<iframe" in (html := o.get("data", {}).get("text/html", "")))
     assert "CONCEPT_DRIFT" in page
     assert running == [None, None]
