@@ -15,8 +15,13 @@ import pytest
 from nbclient import NotebookClient
 
 from support import kfp_backend
+from support.debian import program
 from tiffin.artifacts.model import read_training
-from tiffin.local.serving import find_server, stop_server
+from tiffin.local.gateway import read_status, stop_gateway
+from tiffin.local.records import list_runs, read_record
+from tiffin.local.serving import find_server, serving_root, stop_server
+from tiffin.serving.production import find_production
+from tiffin.serving.root import ServedModel
 
 RUNS_IN = ("notebooks",)
 
@@ -116,3 +121,30 @@ def test_reuse_components_and_submit(folder: Path) -> None:
         output.data["text/markdown"] for output in outputs(notebook) if "text/markdown" in output.get("data", {})
     )
     assert page.startswith("# infer_schema\n")
+
+
+def test_model_life(folder: Path) -> None:
+    state = folder / ".tiffin" / "life" / "state"
+    path = os.pathsep.join([str(Path(sys.executable).parent), str(program("prometheus").parent), os.environ["PATH"]])
+    try:
+        notebook = execute("model_life", folder, PATH=path)
+    finally:
+        running = [find_server(state), read_status(state)]
+        stop_server(state)
+        stop_gateway(str(state))
+    text = text_of(notebook)
+
+    check_plots(notebook)
+    _, *days = [read_record(run) or {} for _, run in list_runs(state)]
+    assert [one["verdict"] for day in days for one in day["monitorings"].values()] == [
+        "healthy", "drifted", "degraded", "degraded",
+    ]  # fmt: skip
+    decisions = [[one["code"] for one in day["retrainings"].values()] for day in days]
+    assert decisions == [[], ["ASK"], ["START"], ["COOL_DOWN"]]
+    assert re.findall(r"^rolled back: from version (\d) to version (\d)", text, re.MULTILINE) == [("2", "1")]
+    assert find_production(ServedModel(str(serving_root(state)), "deliveries"))[0] == 1
+    assert "- TiffinDrift (" in text
+    assert "- TiffinDecay (" in text
+    (page,) = (html for o in outputs(notebook) if "<iframe" in (html := o.get("data", {}).get("text/html", "")))
+    assert "CONCEPT_DRIFT" in page
+    assert running == [None, None]

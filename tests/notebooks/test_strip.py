@@ -18,8 +18,8 @@ def strip(path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "notebooks" / "strip.py", path], check=True)
 
 
-def test_there_are_three() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["query_serving", "quickstart", "reuse_components"]
+def test_there_are_four() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["model_life", "query_serving", "quickstart", "reuse_components"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
