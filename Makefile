@@ -96,7 +96,7 @@ test-runs: .venvs/dev/.ready setup .venvs/model/.tested ## Run whole pipelines a
 	@.venvs/dev/bin/python -m pytest $(PYTEST) --ignore=$(IMAGE_TESTS) -m runs
 
 test-notebooks: .venvs/notebooks/.ready setup ## Execute the notebooks against real local runs.
-	@.venvs/notebooks/bin/python -m pytest tests/notebooks
+	@.venvs/notebooks/bin/python -m pytest --numprocesses=2 tests/notebooks
 
 # Environments of the newest and the lowest packages, with the names that tests and local runs expect. tests/ci is left out: it
 # needs the locked environments.

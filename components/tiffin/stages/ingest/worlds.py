@@ -30,17 +30,18 @@ class World:
 
 
 USUAL = "usual"
+_STRIKE = MappingProxyType({"scooter": 4.0, "car": 4.0})
 WORLDS: Mapping[str, World] = MappingProxyType(
     {
         USUAL: World("nothing has changed", "D"),
         # Inputs move; what makes an order late stays.
         "airport": World("a new zone, the airport, gets a third of the orders", "A", new_zone=0.33),
         # Inputs stay; what makes an order late changes.
-        "strike": World(
-            "a fuel strike: scooters and cars crawl", "S", delay=MappingProxyType({"scooter": 4.0, "car": 4.0})
+        "strike": World("a fuel strike: scooters and cars crawl", "S", delay=_STRIKE),
+        # The world stays as in the strike; a program writes another unit.
+        "metres": World(
+            "in the strike, an upstream program writes distance_km in metres", "M", delay=_STRIKE, unit=1000.0
         ),
-        # The world stays; a program writes another unit.
-        "metres": World("an upstream program writes distance_km in metres", "M", unit=1000.0),
     }
 )
 
