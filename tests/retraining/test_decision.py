@@ -116,6 +116,12 @@ def test_the_same_cause_version_and_data():
     assert code(before, replace(WORSE, is_labelled=True)) == "START"
 
 
+def test_the_data_of_the_training_teach_nothing_new():
+    assert code(NOTHING, replace(WORSE, known_data="d9")) == "SAME_DATA"
+    assert code(NOTHING, replace(WORSE, known_data="d9", is_labelled=True)) == "START"
+    assert code(NOTHING, replace(WORSE, known_data="d9", trigger="schedule")) == "START"
+
+
 def test_a_new_span():
     asked = Asked("r9", "data", data="d9", known_data="d8")
     assert code(NOTHING, asked) == "START"

@@ -7,7 +7,7 @@ nothing is wrong                  no                                     NOTHING
 not cured by training             no: errors, latency, broken data       NOT_BY_TRAINING
 policy none                       no                                     POLICY_NONE
 one began a short time ago        no                                     COOL_DOWN
-the same cause, version and data  no: it would end in the same way       SAME_DATA
+nothing new to learn from         no: it would end in the same way       SAME_DATA
 no span is new                    no                                     NO_NEW_DATA
 the budget of the week is used    a person is asked                      BUDGET
 policy ask                        a person is asked                      ASK
@@ -159,9 +159,13 @@ def _without_news(state: RetrainingState, asked: Asked, _rules: Rules, _now: dat
     seen = [asked.known_data, *(one.data for one in state.attempts[-1:])]
     if asked.trigger == "data" and asked.data in seen:
         return "NO_NEW_DATA", f"There is no newer data for '{state.model}' than it was trained on."
+    if asked.trigger != "monitoring" or asked.is_labelled:
+        return None
+    if asked.data == asked.known_data:
+        return "SAME_DATA", f"The data for '{state.model}' are those that it was trained on."
     wanted = (asked.cause, asked.version, asked.data)
     same = [one for one in state.attempts if (one.cause, one.version, one.data) == wanted]
-    if asked.trigger == "monitoring" and same and not asked.is_labelled:
+    if same:
         return "SAME_DATA", (
             f"'{state.model}' was trained again for the same cause on the same data at {same[-1].started}, and "
             f"{_ended(same[-1])}."

@@ -95,8 +95,8 @@ def test_the_trigger_data_asks_for_a_new_span(decide, new, uri):
     assert decide({"data": new}, trigger="data", run="r2", now=later).code == "NO_NEW_DATA"
 
 
-def test_monitoring_asks(decide, uri):
-    worse = {"trigger": "monitoring", "verdict": "degraded", "cause": "CONCEPT_DRIFT"}
+def test_monitoring_asks(decide, new, uri):
+    worse = {"training": {"data": new}, "trigger": "monitoring", "verdict": "degraded", "cause": "CONCEPT_DRIFT"}
     asked = decide(policy="ask", **worse)
     assert (asked.code, asked.asks) == ("ASK", True)
     assert f"model_name={MODEL}" in asked.action
@@ -107,8 +107,8 @@ def test_monitoring_asks(decide, uri):
     assert decide(policy="retrain", run="r2", **worse).code == "RUNNING"
 
 
-def test_a_failed_retraining_is_not_repeated_within_the_cool_down(decide, uri):
-    worse = {"trigger": "monitoring", "verdict": "degraded", "cause": "CONCEPT_DRIFT"}
+def test_a_failed_retraining_is_not_repeated_within_the_cool_down(decide, new, uri):
+    worse = {"training": {"data": new}, "trigger": "monitoring", "verdict": "degraded", "cause": "CONCEPT_DRIFT"}
     assert decide(**worse).starts
     end(uri, MODEL, "r1", "failed", version=0, reason="out of memory", now=NOON)
     found = decide(run="r2", now=NOON + timedelta(hours=23), **worse)
@@ -116,12 +116,18 @@ def test_a_failed_retraining_is_not_repeated_within_the_cool_down(decide, uri):
     assert "failed" in found.reason
 
 
-def test_a_loop_on_bad_data_ends_in_a_question(decide, uri):
+def test_nothing_new_to_learn_from(decide):
+    worse = {"trigger": "monitoring", "verdict": "degraded", "cause": "CONCEPT_DRIFT"}
+    assert decide(**worse).code == "SAME_DATA"
+    assert decide(labelled_window="7d", **worse).code == "START"
+
+
+def test_a_loop_on_bad_data_ends_in_a_question(decide, new, uri):
     """Each day brings new data that no model is better on: three tries, then a person is asked, once a day."""
     codes = []
     for day in range(6):
         found = decide(
-            run=f"r{day}", now=NOON + timedelta(days=day), trigger="monitoring", verdict="degraded",
+            training={"data": new}, run=f"r{day}", now=NOON + timedelta(days=day), trigger="monitoring", verdict="degraded",
             cause=f"DATA_DRIFT:day{day}",
         )  # fmt: skip
         codes.append(found.code)
