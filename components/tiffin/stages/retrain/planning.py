@@ -36,8 +36,8 @@ LOG_ROOT = "TIFFIN_LOG_ROOT"
 _DETECTED = "auto"
 _ACTIONS = {
     "ASK": "Start the pipeline retraining with model_name={model}, trigger=hand and the settings of this run.",
-    "BUDGET": "Look at why they did not help; start one by hand with the pipeline retraining, model_name={model}, trigger=hand and "
-    "the settings of this run.",
+    "BUDGET": "Look at why they did not help; start one by hand with the pipeline retraining, model_name={model}, trigger=hand "
+    "and the settings of this run.",
     "SAME_DATA": "Give it newer data by training, or answers whose labels have arrived by labelled_window.",
     "NOT_BY_TRAINING": "See the verdict with: tiffin monitor status {model}.",
     "PAUSED": "Allow it again with: tiffin monitor resume {model}.",
