@@ -10,11 +10,13 @@ from support.hostile import HOSTILE
 from support.production import NOON, begin_rollout, column, distance, keep, make_monitoring, serve_versions
 from support.prometheus import promtool
 from tiffin.artifacts.monitoring_status import COLUMNS
+from tiffin.artifacts.retraining import Attempt
 from tiffin.gateway.traffic import Traffic
 from tiffin.gateway.traffic_document import write_traffic
 from tiffin.governance.merging import merge
 from tiffin.observability.faults import SOURCES
 from tiffin.observability.metrics import METRICS, Page, Places, Reading, make_registry, read_documents
+from tiffin.retraining.state import change, locate, pause, with_started
 from tiffin.rollout import evidence
 from tiffin.rollout.plan import Limits
 from tiffin.rollout.statistics.shares import Tally
@@ -326,3 +328,32 @@ def test_the_same_documents_give_the_same_bytes(places, tmp_path):
     keep(places.statuses, make_monitoring(columns=[column("b", distance(0.1)), column("a", distance(0.1))]))
     one, other = (replace(read_documents(places), time=NOON) for _ in range(2))
     assert page_of(one) == page_of(other)
+
+
+class TestRetrainings:
+    def test_a_model_that_was_trained_again(self, places):
+        uri = locate(f"{places.statuses}/taxi/monitoring")
+        for number, outcome in enumerate(("rejected", "promoted", "running")):
+            one = Attempt(f"r{number}", "schedule", "", 3, "d", f"2026-03-0{number + 1}T00:00:00+00:00", outcome)
+            change(uri, "taxi", lambda before, one=one: with_started(before, one))
+        found = values(read_documents(places), "tiffin_retraining_")
+        assert {name: value for (name, *labels), value in found.items() if len(labels) == 1} == {
+            "tiffin_retraining_paused": 0,
+            "tiffin_retraining_running": 1,
+            "tiffin_retraining_last_start_timestamp_seconds": 1_772_496_000,
+        }
+        ended = {dict(labels)["outcome"]: value for (_, *labels), value in found.items() if len(labels) == 2}
+        assert {outcome for outcome, value in ended.items() if value} == {"rejected", "promoted", "running"}
+        pause(uri, "taxi", by="ada", why="", now=NOON)
+        assert values(read_documents(places), "tiffin_retraining_paused") == {
+            ("tiffin_retraining_paused", ("model", "taxi")): 1
+        }
+
+    @pytest.mark.parametrize("content", ["{", '{"model": "taxi", "attempts": 3}'])
+    def test_a_damaged_state_is_counted(self, places, tmp_path, content):
+        path = tmp_path / "log" / "taxi" / "monitoring" / "retrainings.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+        reading = read_documents(places)
+        assert reading.faults.counts["retraining"] == 1
+        assert values(reading, "tiffin_retraining_") == {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 # The kind of a document; of a root, that it could not be listed.
-Source = Literal["status", "history", "config", "traffic", "rollout", "log_root", "serving_root"]
+Source = Literal["status", "retraining", "history", "config", "traffic", "rollout", "log_root", "serving_root"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 
 

@@ -15,10 +15,12 @@ from prometheus_client.registry import Collector
 
 from tiffin.artifacts.monitoring import FOLDER, Verdict
 from tiffin.artifacts.monitoring_status import Status
+from tiffin.artifacts.retraining import Outcome as Ended
+from tiffin.artifacts.retraining import RetrainingState
 from tiffin.errors import TiffinError
 from tiffin.observability.faults import Faults
 from tiffin.observability.served import Production, find_production
-from tiffin.observability.statuses import find_statuses
+from tiffin.observability.statuses import find_retrainings, find_statuses
 from tiffin.rollout.document import Outcome, Phase, Rollout
 
 # Name to its labels and its help.
@@ -49,6 +51,10 @@ METRICS: Mapping[str, tuple[tuple[str, ...], str]] = {
         "Metric of the answers: measured with labels, estimated without, or its value at training.",
     ),
     "tiffin_monitoring_labelled_rows": (("model", "version"), "Answers with a label."),
+    "tiffin_retraining_paused": (("model",), "1 while a person has paused the retrainings."),
+    "tiffin_retraining_running": (("model",), "1 while a retraining runs."),
+    "tiffin_retraining_last_start_timestamp_seconds": (("model",), "Time at which the last retraining started."),
+    "tiffin_retraining_attempts": (("model", "outcome"), "Retrainings among the last 60, by how they ended."),
     "tiffin_serving_version_info": (("model", "version", "role"), "1 for a version that gets requests or copies."),
     "tiffin_serving_weight": (("model", "version", "role"), "Share of the requests that the version answers."),
     "tiffin_serving_mirror_share": (("model", "version"), "Share of the requests that are copied to the candidate."),
@@ -119,6 +125,11 @@ def read_documents(places: Places) -> Reading:
             samples += list(_describe_status(model, status))
         except (ValueError, OverflowError) as error:  # a time that is none, a number that is too large
             faults.note("status", f"The status of '{model}': {error}")
+    for model, state in _find_retrainings(places, faults).items():
+        try:
+            samples += list(_describe_retrainings(model, state))
+        except (ValueError, OverflowError) as error:
+            faults.note("retraining", f"The retrainings of '{model}': {error}")
     if places.serving_root:
         for found in find_production(places.serving_root, faults):
             samples += _describe_production(found)
@@ -136,6 +147,15 @@ def _find_statuses(places: Places, faults: Faults) -> dict[str, Status]:
         return find_statuses(places.statuses, places.folder, lambda error: faults.note("status", error))
     except TiffinError as error:
         faults.note("log_root", error)
+        return {}
+
+
+def _find_retrainings(places: Places, faults: Faults) -> dict[str, RetrainingState]:
+    if not places.statuses:
+        return {}
+    try:
+        return find_retrainings(places.statuses, places.folder, lambda error: faults.note("retraining", error))
+    except TiffinError:  # told by the statuses, which are in the same place
         return {}
 
 
@@ -211,6 +231,16 @@ def _describe_status(model: str, status: Status) -> Iterator[Sample]:
         for source in ("measured", "estimated", "training"):
             yield from sample("quality", getattr(metric, source), metric.metric, source)
     yield from sample("labelled_rows", status.labelled)
+
+
+def _describe_retrainings(model: str, state: RetrainingState) -> Iterator[Sample]:
+    yield Sample("tiffin_retraining_paused", (model,), state.paused is not None)
+    yield Sample("tiffin_retraining_running", (model,), any(one.outcome == "running" for one in state.attempts))
+    if state.attempts:
+        yield Sample("tiffin_retraining_last_start_timestamp_seconds", (model,), _seconds(state.attempts[-1].started))
+    for outcome in get_args(Ended):
+        number = sum(one.outcome == outcome for one in state.attempts)
+        yield Sample("tiffin_retraining_attempts", (model, outcome), number)
 
 
 def _describe_production(found: Production) -> Iterator[Sample]:

@@ -1,12 +1,16 @@
-"""The statuses of the models below the root of a prediction log."""
+"""The statuses of the models below the root of a prediction log, and the states of their retrainings."""
 
 import glob
 from collections.abc import Callable
+from typing import TypeVar
 
 from tiffin import storage
 from tiffin.artifacts import documents
 from tiffin.artifacts.monitoring_status import STATUS, Status
+from tiffin.artifacts.retraining import STATE, RetrainingState
 from tiffin.errors import InputError, TiffinError
+
+_Document = TypeVar("_Document")
 
 
 def find_statuses(root: str, folder: str, note: Callable[[TiffinError], None] | None = None) -> dict[str, Status]:
@@ -21,8 +25,21 @@ def find_statuses(root: str, folder: str, note: Callable[[TiffinError], None] | 
         InputError: A status cannot be read, or the root is no location.
         StorageError: The location cannot be listed.
     """
+    return _find(root, folder, STATUS, Status, note)
+
+
+def find_retrainings(
+    root: str, folder: str, note: Callable[[TiffinError], None] | None = None
+) -> dict[str, RetrainingState]:
+    """Return the state of the retrainings of each model that has one, by name; see `find_statuses`."""
+    return _find(root, folder, STATE, RetrainingState, note)
+
+
+def _find(
+    root: str, folder: str, name: str, kind: type[_Document], note: Callable[[TiffinError], None] | None
+) -> dict[str, _Document]:
     # Not the whole log: it has a file for each minute.
-    parts = ["*", *filter(None, [folder]), STATUS]
+    parts = ["*", *filter(None, [folder]), name]
     try:
         files = storage.list_files("/".join([glob.escape(root.rstrip("/")), *parts]))
     except InputError:  # no model has one
@@ -33,7 +50,7 @@ def find_statuses(root: str, folder: str, note: Callable[[TiffinError], None] | 
         try:
             content = storage.read(file.uri)
             if content:
-                found[file.uri.split("/")[-len(parts)]] = documents.parse(content[0], Status, file.uri)
+                found[file.uri.split("/")[-len(parts)]] = documents.parse(content[0], kind, file.uri)
         except TiffinError as error:
             if note is None:
                 raise
