@@ -334,6 +334,17 @@ class TestInterrupted:
 
 
 class TestConcurrentChanges:
+    def test_another_change_is_written_between_a_record_and_its_config(
+        self, taxi: ServedModel, saved_model: Path
+    ) -> None:
+        """As with a bucket, where a request takes a while: the config of the newer change is none by hand."""
+        put(taxi, saved_model, 1)
+        own = read_history(taxi)
+        put(taxi, saved_model, 2, 3, 4)
+
+        assert not changes.write_config(taxi, own)
+        assert served(taxi) == [3, 4]
+
     def test_a_newer_version_is_tried_again(
         self, taxi: ServedModel, saved_model: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

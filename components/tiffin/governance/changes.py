@@ -187,13 +187,18 @@ def write_config(served: ServedModel, history: History | None = None) -> bool:
         Conflict: The config was changed by hand since, or by others in all attempts.
     """
     for pause in pauses():
+        # Before the history, so that this one has the record of a config that was found.
         state = served.read(STABLE)
-        history = history or read_history(served)
+        is_own, history = history is not None, history or read_history(served)
         wanted, found = expected_config(history), state[0].decode(errors="replace") if state else None
         if wanted is None or found == wanted.after:
             merge(served.root)
             return False
         if found not in _recent(history):
+            if is_own:
+                # Another process has made its change, and written it, since this one's record.
+                history = None
+                continue
             raise Conflict(
                 f"'{served.locate(STABLE)}' was changed by hand: its content is that of no record in the history. Put it "
                 f"right with: tiffin models verify {served.name} --repair"
