@@ -120,6 +120,7 @@ def test_the_data_of_the_training_teach_nothing_new():
     assert code(NOTHING, replace(WORSE, known_data="d9")) == "SAME_DATA"
     assert code(NOTHING, replace(WORSE, known_data="d9", is_labelled=True)) == "START"
     assert code(NOTHING, replace(WORSE, known_data="d9", trigger="schedule")) == "START"
+    assert code(NOTHING, replace(WORSE, known_data="d9"), Rules("ask")) == "ASK"
 
 
 def test_a_new_span():

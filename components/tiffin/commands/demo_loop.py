@@ -25,7 +25,8 @@ def play(state: str) -> int:
     from tiffin.local.life.timeline import Event, timeline_lines
 
     def tell(event: Event) -> None:
-        for line in timeline_lines([event]) if event.what != "$" else [f"\n$ {event.text}"]:
+        lines = timeline_lines([event]) if event.what != "$" else ["", f"$ {event.text}"]
+        for line in lines:
             echo(printable(line))
 
     life = acts.Life(_make_folder(state), tell)

@@ -152,14 +152,15 @@ def _cooling_down(state: RetrainingState, _asked: Asked, rules: Rules, now: date
     )
 
 
-def _without_news(state: RetrainingState, asked: Asked, _rules: Rules, _now: datetime) -> Found | None:
+def _without_news(state: RetrainingState, asked: Asked, rules: Rules, _now: datetime) -> Found | None:
     """Of data that a retraining has seen."""
     if not asked.data:
         return None
     seen = [asked.known_data, *(one.data for one in state.attempts[-1:])]
     if asked.trigger == "data" and asked.data in seen:
         return "NO_NEW_DATA", f"There is no newer data for '{state.model}' than it was trained on."
-    if asked.trigger != "monitoring" or asked.is_labelled:
+    # A person who is asked may have newer data.
+    if asked.trigger != "monitoring" or asked.is_labelled or rules.policy == "ask":
         return None
     if asked.data == asked.known_data:
         return "SAME_DATA", f"The data for '{state.model}' are those that it was trained on."
