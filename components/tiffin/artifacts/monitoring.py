@@ -253,6 +253,11 @@ class Monitoring:
         return " ".join(f"{code}:{','.join(sorted(names))}".rstrip(":") for code, names in sorted(columns.items()))
 
 
+def own_folder(state: str, model: str) -> tuple[str, ...]:
+    """Return the folder with the state of a model: below `state`, or without it, in a folder of the model's log without hours."""
+    return (model,) if state else (model, FOLDER)
+
+
 def find_outcomes(home: str) -> list[str]:
     """Return the locations of the outcomes that MLflow does not have yet, the oldest first.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import click
 
-from tiffin.artifacts.monitoring import FOLDER
+from tiffin.artifacts.monitoring import FOLDER, own_folder
 from tiffin.artifacts.monitoring_status import Look, Status
 from tiffin.artifacts.numbers import format_number
 from tiffin.commands.monitor_metrics import config, metrics
@@ -60,7 +60,7 @@ def status(*, model: str, state: str, log_root: str, monitor_state: str, as_json
     if not found:
         raise InputError(f"No verdict at '{root}'. Give one with: tiffin run monitoring --set model_name=NAME")
     for number, one in enumerate(found.values()):
-        again = read_state(locate(storage.join(root, one.model, *([] if monitor_state else [FOLDER]))), one.model)
+        again = read_state(locate(storage.join(root, *own_folder(monitor_state, one.model))), one.model)
         if as_json:
             retrainings = {name: value for name, value in to_json(again).items() if name != "model"}
             echo_json({**to_json(one), "retrainings": retrainings})

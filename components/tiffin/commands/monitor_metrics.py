@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tiffin.commands.monitor_retrainings import place_options
 from tiffin.commands.options import debug_option, examples, state_argument, state_option
 from tiffin.commands.output import echo
 
@@ -19,32 +20,16 @@ _PORT = 9105
 
 
 def _place_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--state` and the options of the places to a command."""
-    for option in (
+    """Add the options of the places to a command: those of the states of monitoring, and of the serving root."""
+    return place_options(
         click.option(
             "--serving-root",
             default="",
             metavar="PATH",
             envvar="TIFFIN_SERVING_ROOT",
             help="Path or URI of the serving root.  [default: that of --state]",
-        ),
-        click.option(
-            "--monitor-state",
-            default="",
-            metavar="PATH",
-            help="Path or URI that was passed to the pipeline as `state`.  [default: the prediction log]",
-        ),
-        click.option(
-            "--log-root",
-            default="",
-            metavar="PATH",
-            envvar="TIFFIN_LOG_ROOT",
-            help="Path or URI of the prediction log.  [default: that of --state]",
-        ),
-        state_option,
-    ):
-        command = option(command)
-    return command
+        )(command)
+    )
 
 
 @click.command(

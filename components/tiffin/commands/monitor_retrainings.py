@@ -88,7 +88,7 @@ def locate_state(model: str, state: str, log_root: str, monitor_state: str) -> s
         StorageError: The location cannot be listed.
     """
     from tiffin import storage
-    from tiffin.artifacts.monitoring import FOLDER
+    from tiffin.artifacts.monitoring import own_folder
     from tiffin.artifacts.monitoring_status import STATUS
     from tiffin.artifacts.retraining import STATE
     from tiffin.local.serving import prediction_log, serving_root
@@ -105,7 +105,7 @@ def locate_state(model: str, state: str, log_root: str, monitor_state: str) -> s
             f"MODEL should be a model that is served or monitored at '{root}': {names}. Received: '{model}'."
             f"{did_you_mean(model, known)}"
         )
-    return locate(storage.join(root, model, *([] if monitor_state else [FOLDER])))
+    return locate(storage.join(root, *own_folder(monitor_state, model)))
 
 
 def retraining_lines(found: RetrainingState) -> Iterator[str]:

@@ -14,6 +14,7 @@ from tiffin.artifacts.columns import Column
 from tiffin.artifacts.examples import MANIFEST, read_manifest
 from tiffin.artifacts.labelled import read_labelled
 from tiffin.artifacts.recipe import DerivedColumn, Recipe, SourceColumn
+from tiffin.serving.recording import hash_text
 from tiffin.stages.ingest.examples import ingest
 from tiffin.stages.monitor.labelled import collect
 from tiffin.stages.monitor.performance import make_labels
@@ -143,3 +144,33 @@ def test_derived_inputs_have_nothing_to_be_derived_from(gather, tmp_path):
     assert [note.code for note in found.notes] == ["NOT_USABLE"]
     assert found.rows == 0
     assert not (tmp_path / "out" / "labelled.parquet").exists()
+
+
+def codes(found):
+    return {note.code: note.count for note in found.notes}
+
+
+def test_hashed_inputs_are_missing_and_told(gather, rows, tmp_path):
+    rows["city"][:] = [hash_text(name, b"secret") for name in rows["city"]]
+    assert codes(gather())["HASHED"] == 1
+    assert pq.read_table(tmp_path / "out" / "labelled.parquet")["city"].null_count == 30
+
+
+def test_values_of_another_type_are_counted(gather, rows, tmp_path):
+    source = [replace(one, type="BIGINT") if one.column == "city" else one for one in SOURCE]
+    found = codes(gather(source=source))
+    assert found["VALUES_MISSING"] == 30
+    assert pq.read_table(tmp_path / "out" / "labelled.parquet")["city"].null_count == 30
+
+
+def test_answers_and_labels_that_are_in_no_row_are_counted(gather, rows, tmp_path, reference):
+    write_hour(tmp_path / "log", NOON - timedelta(hours=3), rows, "old", version=2)
+    write_hour(tmp_path / "log", NOON - timedelta(hours=3), rows, "copy", route="mirror")
+    gather()
+    with (tmp_path / "labels.csv").open("a") as file:
+        file.write("nobody,1\n")
+    labels = make_labels(str(tmp_path / "labels.csv"), {}, "last", 720.0, 300.0, [])
+    found = collect(reference, tmp_path / "out", labels, window="24h", log_root=str(tmp_path / "log"), now=NOON)
+    assert {name: count for name, count in codes(found).items() if name.startswith(("LEFT_OUT", "LABELS"))} == {
+        "LEFT_OUT_VERSIONS": 40, "LEFT_OUT_MIRROR": 40, "LABELS_UNKNOWN": 1,
+    }  # fmt: skip

@@ -7,19 +7,19 @@ each input was, and of which type. Columns that the model was not given are miss
 import glob
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tiffin.artifacts.columns import Column
 from tiffin.artifacts.documents import write
 from tiffin.artifacts.examples import Manifest, read_manifest
 from tiffin.artifacts.labelled import LABELLED, ROWS, LabelledRows
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.recipe import SourceColumn
-from tiffin.performance.answers import load_answers
+from tiffin.performance.answers import Answers, load_answers
 from tiffin.performance.joining import Joining, join
-from tiffin.performance.label_sources import read_labels
+from tiffin.performance.label_sources import LabelTable, read_labels
 from tiffin.performance.workspace import Workspace, open_workspace
 from tiffin.recipe.sql import escaped, quoted_name
 from tiffin.recipe.values import DATES, FRACTIONS, INTEGERS
@@ -89,7 +89,9 @@ def collect(
                         tolerance=labels.tolerance, clock_skew=labels.clock_skew,
                         secret=os.environ.get(KEY_VARIABLE, "").encode(),
                     )  # fmt: skip
-                    found = _write(workspace, output / ROWS, manifest, baseline, joining, inputs, found)
+                    found = _write(workspace, output / ROWS, manifest, baseline, joining, answers.inputs, found)
+                    told = (*found.notes, *_tell_left_out(answers, joining, table))
+                    found = replace(found, notes=told)
     write(output / LABELLED, found)
     return found
 
@@ -113,38 +115,86 @@ def _write(
     manifest: Manifest,
     baseline: Baseline,
     joining: Joining,
-    inputs: list[str],
+    inputs: Mapping[str, str],
     found: LabelledRows,
 ) -> LabelledRows:
     """Write the rows with a label, and return the counts."""
     reference = baseline.reference
     columns = {column.name: column for column in manifest.columns}
     excluded = {one for one in manifest.recipe.source if one.column not in columns}
-    selected, missing = [], []
+    joined = f"read_parquet('{escaped(glob.escape(str(joining.path)))}') WHERE truth IS NOT NULL"
+    hashed = _find_hashed(workspace, joined, inputs)
+    inputs = {name: kind for name, kind in inputs.items() if name not in hashed}
+    selected, missing, counted = [], [], []
     for source in manifest.recipe.source:
         if source.column == reference.label:
             value = _label(source, reference.classes)
         elif source.column in inputs:
-            value = _value(source, columns.get(source.column))
+            value = _typed(present := _present(source.column, inputs[source.column]), source)
+            counted.append(f"count({present}) - count({value})")
         else:
             value = f"CAST(NULL AS {source.type})"
             missing += [source.name] if source not in excluded else []
         selected.append(f"{value} AS {quoted_name(source.name)}")
-    joined = f"read_parquet('{escaped(glob.escape(str(joining.path)))}')"
+    unread = 0
     if joining.labelled:
+        unread = workspace.fetch(f"SELECT {' + '.join(['0', *counted])} FROM {joined}")[0][0]
         partial = path.with_name(f".{path.name}.partial")
-        rows = workspace.write(
-            f"SELECT {', '.join(selected)} FROM {joined} WHERE truth IS NOT NULL ORDER BY answer", path.name
-        )
+        rows = workspace.write(f"SELECT {', '.join(selected)} FROM {joined} ORDER BY answer", path.name)
         shutil.copyfile(rows, partial)
         partial.rename(path)
     notes = []
+    if hashed:
+        text = "inputs are in the prediction log as hashes, and missing in the labelled answers"
+        notes.append(Note("HASHED", text, count=len(hashed), example=hashed[0]))
+    if unread:
+        notes.append(
+            Note("VALUES_MISSING", "values do not have the type of their column, and are missing", count=unread)
+        )
     if missing:
         text = "columns that the model is not given are missing in the labelled answers"
         notes.append(Note("COLUMNS_MISSING", text, count=len(missing), example=missing[0]))
     if without := joining.answers - joining.labelled:
         notes.append(Note("WITHOUT_LABEL", "answers have no label, and are not added", count=without))
     return replace(found, answers=joining.answers, labelled=joining.labelled, rows=joining.labelled, notes=tuple(notes))
+
+
+def _find_hashed(workspace: Workspace, joined: str, inputs: Mapping[str, str]) -> list[str]:
+    """Return the inputs whose texts are all hashes, as the recorder writes those that it should not keep."""
+    texts = [name for name, kind in inputs.items() if kind == "string"]
+    if not texts:
+        return []
+    tests = ", ".join(f"bool_and(regexp_full_match({quoted_name(INPUT + name)}, '[0-9a-f]{{64}}'))" for name in texts)
+    (found,) = workspace.fetch(f"SELECT {tests} FROM {joined}")
+    return [name for name, is_hash in zip(texts, found, strict=True) if is_hash]
+
+
+def _tell_left_out(answers: Answers, joining: Joining, table: LabelTable) -> tuple[Note, ...]:
+    """Return notes about answers and labels that are in no row, by their reason."""
+    left = {**answers.left_out, **joining.left_out, "repeated": joining.repeated_answers}
+    texts = {
+        "versions": "rows of the log are of other versions",
+        "mirror": "rows of the log are copies, whose answers no client has seen",
+        "failed": "rows of the log are of failed requests",
+        "values": "answers have no number",
+        "range": "answers are no probability",
+        "repeated": "answers were logged again",
+        "no_key": "answers have no key",
+        "rows": "answers are of requests with several rows, and the labels have no column row",
+    }
+    notes = [
+        Note(f"LEFT_OUT_{code.upper()}", texts.get(code, code), count=count) for code, count in left.items() if count
+    ]
+    labels = {
+        **table.skipped, "unknown": joining.unknown, "outside": joining.outside, "without_time": joining.without_time,
+        "invalid": joining.invalid, "contradicting": joining.contradicting,
+    }  # fmt: skip
+    notes += [
+        Note(f"LABELS_{code.upper()}", f"labels are left out: {code}", count=count)
+        for code, count in labels.items()
+        if count
+    ]
+    return tuple(notes)
 
 
 def _label(source: SourceColumn, classes: tuple[str, ...]) -> str:
@@ -155,12 +205,12 @@ def _label(source: SourceColumn, classes: tuple[str, ...]) -> str:
     return _typed(f"CASE truth {cases} END", source)
 
 
-def _value(source: SourceColumn, column: Column | None) -> str:
-    """Return the SQL of an input as a value of the source."""
-    name = quoted_name(INPUT + source.column)
-    is_text = source.type in ("VARCHAR", *DATES) or (column is not None and column.logical in ("date", "timestamp"))
-    present = f"nullif({name}, '')" if is_text else f"CASE WHEN NOT isnan({name}) THEN {name} END"
-    return _typed(present, source)
+def _present(column: str, kind: str) -> str:
+    """Return the SQL of an input of a kind as it is in the log; null if it is missing: NaN, or an empty text."""
+    name = quoted_name(INPUT + column)
+    if kind == "string":
+        return f"nullif({name}, '')"
+    return f"CASE WHEN NOT isnan({name}) THEN {name} END" if kind.startswith("float") else name
 
 
 def _typed(value: str, source: SourceColumn) -> str:

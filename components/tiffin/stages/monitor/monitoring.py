@@ -11,7 +11,7 @@ from typing import Any
 
 from tiffin import storage
 from tiffin.artifacts import documents
-from tiffin.artifacts.monitoring import FOLDER, Finding, Monitoring, join_traffic, traffic_of, write_monitoring
+from tiffin.artifacts.monitoring import Finding, Monitoring, join_traffic, own_folder, traffic_of, write_monitoring
 from tiffin.artifacts.monitoring_status import STATUS
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.performance import Performance
@@ -107,7 +107,7 @@ def monitor(
     skew, drift = (read_limits(thresholds, baseline.schema, comparator, level) for comparator in ("skew", "drift"))
     rules = Rules(skew, drift, max_error_share, max_p99_seconds)
     root = resolve_log_root(log_root or os.environ.get(LOG_ROOT, ""))
-    home = storage.join(resolve_log_root(state) if state else root, *_own(state, baseline))
+    home = storage.join(resolve_log_root(state) if state else root, *own_folder(state, baseline.reference.model))
     place = storage.join(home, str(baseline.reference.version))
     last = _read_last(place)
     moment = now or datetime.now(UTC)
@@ -129,12 +129,6 @@ def monitor(
     keep_status(home, found, moment)
     _write_last(place, Last(in_utc(moment), found.verdict))
     return found
-
-
-def _own(state: str, baseline: Baseline) -> tuple[str, ...]:
-    """Return the folder of a model: below the state, or in a folder of the model's log that has no hours."""
-    model = baseline.reference.model
-    return (model,) if state else (model, FOLDER)
 
 
 def _read_last(place: str) -> Last | None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from tiffin import storage
 from tiffin.artifacts.examples import Manifest, read_manifest
-from tiffin.artifacts.monitoring import FOLDER
+from tiffin.artifacts.monitoring import own_folder
 from tiffin.artifacts.notes import Note
 from tiffin.artifacts.reference import Reference, read_reference
 from tiffin.artifacts.retraining import Attempt, Policy, Retraining, RetrainingState, Trigger, write_retraining
@@ -140,9 +140,8 @@ def home_of(state: str, log_root: str, model: str) -> str:
     Raises:
         InputError: There is neither.
     """
-    if state:
-        return storage.join(resolve_log_root(state), model)
-    return storage.join(resolve_log_root(log_root or os.environ.get(LOG_ROOT, "")), model, FOLDER)
+    root = resolve_log_root(state or log_root or os.environ.get(LOG_ROOT, ""))
+    return storage.join(root, *own_folder(state, model))
 
 
 def _settings(
