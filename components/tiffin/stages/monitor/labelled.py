@@ -189,10 +189,19 @@ def _tell_left_out(answers: Answers, joining: Joining, table: LabelTable) -> tup
         **table.skipped, "unknown": joining.unknown, "outside": joining.outside, "without_time": joining.without_time,
         "invalid": joining.invalid, "contradicting": joining.contradicting,
     }  # fmt: skip
+    said = {
+        "unknown": "labels found no answer in the window",
+        "outside": "labels are too far in time from their answer",
+        "without_time": "labels have no time",
+        "invalid": "labels are no class of the model, or no number",
+        "contradicting": "answers have labels that contradict one another",
+        "no_key": "rows of labels have no key",
+        "no_label": "rows of labels have no label",
+        "row": "rows of labels have no whole number as row",
+        "csv": "lines of labels cannot be read",
+    }
     notes += [
-        Note(f"LABELS_{code.upper()}", f"labels are left out: {code}", count=count)
-        for code, count in labels.items()
-        if count
+        Note(f"LABELS_{code.upper()}", said.get(code, code), count=count) for code, count in labels.items() if count
     ]
     return tuple(notes)
 
