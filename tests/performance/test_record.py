@@ -11,6 +11,7 @@ from tiffin.performance.record import (
     Record,
     extend,
     make_entries,
+    own_error,
     read_record,
     summarize,
     write_record,
@@ -40,6 +41,26 @@ def test_by_hand():
     assert (found.metric, found.periods, found.covered) == ("auc", 2, 0.5)
     assert found.error == pytest.approx((0.05 + 0.15) / 2)
     assert found.bias == pytest.approx((-0.05 + 0.15) / 2)
+
+
+class TestOwnError:
+    BEFORE = "2026-03-09T00:00:00+00:00"
+
+    def test_nothing_known(self):
+        assert own_error(EMPTY, 3, "auc", self.BEFORE) == 0
+
+    def test_by_hand(self):
+        """Better by 0.03 and 0.04; worse by 0.5, which a changed relation might explain."""
+        record = extend(EMPTY, [entry(1, 0.8, 0.83, 100), entry(2, 0.8, 0.84, 100), entry(3, 0.8, 0.3, 100)])
+        assert own_error(record, 3, "auc", self.BEFORE) == pytest.approx(((0.0009 + 0.0016) / 2) ** 0.5)
+
+    def test_lower_is_better(self):
+        record = extend(EMPTY, [entry(1, 0.4, 0.3, 100, "log_loss"), entry(2, 0.4, 0.9, 100, "log_loss")])
+        assert own_error(record, 3, "log_loss", self.BEFORE) == pytest.approx(0.1)
+
+    def test_other_versions_few_labels_and_the_window_itself(self):
+        others = [entry(1, 0.8, 0.9, 100, version=2), entry(2, 0.8, 0.9, 49), entry(10, 0.8, 0.9, 100)]
+        assert own_error(extend(EMPTY, others), 3, "auc", self.BEFORE) == 0
 
 
 def test_same_entries_change_nothing():

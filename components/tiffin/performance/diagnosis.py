@@ -5,8 +5,8 @@ rows with labels and their realised value R, where higher is better (and the sig
 
     decay    T - R   tested with the standard errors of T and R
     excess   E - R   tested with the standard deviation of what labels of these rows would show if the concept were unchanged, and
-                     with the error that estimates have by themselves: by their record, or at least 0.005 (of losses without an
-                     upper bound, 1 % of T)
+                     with the error that estimates have by themselves: by their record before the window, or at least 0.005 (of
+                     losses without an upper bound, 1 % of T)
     shift    T - E   tested with both
 
     CONCEPT_DRIFT  the excess is above 0: with these inputs, the model should be better than it is
@@ -55,7 +55,8 @@ def diagnose(
         level: Probability of a false alarm of each test. Defaults to 0.0025.
         power: Probability to find a loss of the margin. Defaults to 0.95.
         margin: Loss that matters. Defaults to 0.03, of losses without an upper bound to a tenth of the value at training.
-        estimate_error: Mean absolute error of the estimates by their record. Defaults to 0.005, see above.
+        estimate_error: Error of the estimates by themselves, see `tiffin.performance.record.own_error`. Defaults to 0.005, see
+            above.
     """
     before, now = reference.metrics.get(metric), realised.metrics.get(metric)
     expected = estimated.metrics.get(metric) if estimated else None

@@ -9,12 +9,14 @@ An estimate stays as it was first made, before its labels came; later looks at t
 that adding the same period again changes nothing. Periods should be whole ones of the same length.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from tiffin.artifacts import documents
 from tiffin.artifacts.performance import Entry, Estimate, Measurement, Record, TrackRecord
+from tiffin.quality.definitions import HIGHER_IS_BETTER
 
 MOST_ENTRIES = 10_000
 
@@ -76,6 +78,29 @@ def summarize(record: Record, version: int | None = None) -> tuple[TrackRecord, 
         error, bias = sum(map(abs, differences)) / periods, sum(differences) / periods
         found.append(TrackRecord(metric, periods, error, bias, inside / periods))
     return tuple(found)
+
+
+def own_error(record: Record, version: int, metric: str, before: str) -> float:
+    """Return the error that estimates of a metric have by themselves, in its units; 0 if nothing is known.
+
+    It is the root mean square of how much better than estimated the version was, in periods before a window. Periods in which it
+    was worse do not count: a changed relation of inputs and labels makes a model worse than estimated too, and would excuse
+    itself. Errors of estimates alone go both ways, so that those of one side show how large they are.
+
+    Args:
+        record: The record.
+        version: Version of the model.
+        metric: Name of the metric.
+        before: Start of the window, in ISO 8601 and UTC.
+    """
+    sign = 1.0 if HIGHER_IS_BETTER[metric] else -1.0
+    gains = [
+        sign * ((one.realised or 0.0) - one.estimate)
+        for one in record.entries
+        if one.counts and (one.version, one.metric) == (version, metric) and one.end <= before
+    ]
+    better = [gain for gain in gains if gain > 0]
+    return math.sqrt(sum(gain * gain for gain in better) / len(better)) if better else 0.0
 
 
 def write_record(path: str | Path, record: Record) -> None:

@@ -379,6 +379,24 @@ class TestPerformance:
         assert found.performance.diagnosis.code == "CONCEPT_DRIFT"
         assert "Train again" in found.action
 
+    def test_a_concept_that_drifted_days_ago_excuses_none(self, watch, log, tmp_path):
+        """The estimates of days on which the model was worse than estimated do not show how wrong estimates are."""
+        midnight = NOON.replace(hour=0)
+        labels = Labels(str(tmp_path / "labels.csv"))
+        write_labelled(log, tmp_path / "labels.csv", hours=72, end=midnight, concept=0.7)
+        found = []
+        for days in (2, 1, 0):
+            at = midnight - timedelta(days=days, minutes=1)
+            found.append(watch(now=at, labels=labels).performance)
+        assert [one.diagnosis.code for one in found] == ["CONCEPT_DRIFT"] * 3
+        # The last hour of a window has begun, and so its day is not over.
+        assert [dict.fromkeys(record.periods for record in one.record) for one in found] == [{}, {}, {}]
+        later = watch(now=midnight + timedelta(minutes=1), labels=labels, performance_window="3d").performance
+        assert later.diagnosis.code == "CONCEPT_DRIFT"
+        assert {one.periods for one in later.record} == {2}
+        last = watch(now=midnight + timedelta(minutes=1), labels=labels).performance
+        assert (last.diagnosis.code, {one.periods for one in last.record}) == ("CONCEPT_DRIFT", {2})
+
     def test_a_slice_decays_alone(self, watch, log, tmp_path):
         """In Bonn, a fifth of the rows, two fifths of the relation are gone; the whole is within chance."""
         write_labelled(log, tmp_path / "labels.csv", concept_in_bonn=0.4, seed=32)

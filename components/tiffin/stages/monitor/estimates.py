@@ -21,7 +21,7 @@ from tiffin.performance.record import extend, make_entries
 from tiffin.performance.rows import Rows
 from tiffin.performance.workspace import BATCH_ROWS
 from tiffin.stages.monitor.baseline import Baseline
-from tiffin.stages.monitor.windows import Window, in_utc
+from tiffin.stages.monitor.windows import HOUR, Window, in_utc
 
 RECORD = "estimates.json"
 _DAY = 24 * 3600
@@ -120,11 +120,11 @@ def extend_record(place: str, model: str, version: int, span: Window, rows: Rows
 
 
 def _days(span: Window) -> list[datetime]:
-    """Return the start of each full day of UTC in a window."""
+    """Return the start of each full day of UTC in a window, except one that is not over: the last hour of a window has begun."""
     start = span.start.astimezone(UTC)
     first = start.replace(hour=0) + timedelta(days=start.hour > 0)
     days = []
-    while first + timedelta(days=1) <= span.end:
+    while first + timedelta(days=1) <= span.end - HOUR:
         days.append(first)
         first += timedelta(days=1)
     return days

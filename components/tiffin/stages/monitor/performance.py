@@ -26,7 +26,7 @@ from tiffin.performance.diagnosis import diagnose
 from tiffin.performance.joining import Joining, join
 from tiffin.performance.label_sources import LabelTable, read_labels
 from tiffin.performance.measured import choose_length, measure, measure_classes, measure_periods, measure_slices
-from tiffin.performance.record import summarize
+from tiffin.performance.record import own_error, summarize
 from tiffin.performance.rows import Rows, check_columns, read_rows
 from tiffin.performance.slice_comparison import compare_all
 from tiffin.performance.unlabelled import read_unlabelled
@@ -183,13 +183,12 @@ def _measure(
     estimated = estimator.all()
     diagnosis: Diagnosis | None = None
     record = extend_record(place, reference.model, reference.version, span, rows, estimator)
-    history = summarize(record, reference.version)
     if measured and known:
-        own = next((one.error for one in history if one.metric == metric), 0.0)
+        own = own_error(record, reference.version, metric, in_utc(span.start))
         diagnosis = diagnose(metric, measured, known, estimator.labelled(), estimate_error=own)
     found = Performance(
         metric, in_utc(span.start), in_utc(span.end), _describe(answers, joining, table), measured, periods, slices, compared,
-        bounds, estimated, diagnosis, history, of_slices, _at_training(evaluation),
+        bounds, estimated, diagnosis, summarize(record, reference.version), of_slices, _at_training(evaluation),
     )  # fmt: skip
     return found, notes
 
