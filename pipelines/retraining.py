@@ -88,6 +88,7 @@ def retraining(
             max_per_week=max_per_week,
             roll_back_hours=roll_back_hours,
             labelled_window=labelled_window,
+            labels=labels,
             log_root=log_root,
             state=state,
             serving_root=serving_root,

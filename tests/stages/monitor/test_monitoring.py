@@ -375,6 +375,7 @@ class TestPerformance:
         found = watch(labels=Labels(str(tmp_path / "labels.csv")))
         assert found.verdict == "degraded"
         assert ("CONCEPT_DRIFT", "") in codes(found)
+        assert [one.code for one in found.findings if one.text.startswith("log_loss")] == ["CONCEPT_DRIFT"]
         assert not found.skew.drifted
         assert found.performance.diagnosis.code == "CONCEPT_DRIFT"
         assert "Train again" in found.action

@@ -131,11 +131,14 @@ def judge_performance(performance: Performance | None, evaluation: Evaluation | 
     if performance is None:
         return []
     found = _judge_keys(performance.labelled) if performance.labelled else []
+    told = ""
     if performance.diagnosis and performance.diagnosis.code in ("CONCEPT_DRIFT", "DATA_DRIFT"):
+        told = performance.diagnosis.metric
         code = "CONCEPT_DRIFT" if performance.diagnosis.code == "CONCEPT_DRIFT" else "WORSE_BY_DATA_DRIFT"
         found.append(Finding(code, "degraded", performance.diagnosis.text))
     for one in worse(performance.compared):
-        found.append(Finding("WORSE_THAN_TRAINING", "degraded", _loss(one)))
+        if one.metric != told:
+            found.append(Finding("WORSE_THAN_TRAINING", "degraded", _loss(one)))
     for part in performance.compared_slices:
         column = part.columns[0] if len(part.columns) == 1 else ""
         for one in worse(part.compared):

@@ -22,6 +22,7 @@ def plan_retraining(
     max_per_week: int = 3,
     roll_back_hours: float = 0.0,
     labelled_window: str = "",
+    labels: str = "",
     log_root: str = "",
     state: str = "",
     serving_root: str = "",
@@ -47,6 +48,7 @@ def plan_retraining(
         max_per_week: Number of retrainings within 7 days that start without a person; then a person is asked.
         roll_back_hours: Hours in which a new version in production that monitoring finds degraded is rolled back. 0 for never.
         labelled_window: Time whose labelled answers are added to the data, as for collect_labelled. Empty for none.
+        labels: Labels of these answers, as for monitor_model. Empty for none.
         log_root: Path or URI of the prediction log. Empty for TIFFIN_LOG_ROOT of the step's environment.
         state: Path or URI that keeps the retrainings, as for monitor_model. Empty for the prediction log's own folder.
         serving_root: Path or URI of the serving root, to roll back. Empty for TIFFIN_SERVING_ROOT of the step's environment.
@@ -70,7 +72,7 @@ def plan_retraining(
         found = plan(
             retraining.path, reference.path, training, trigger=trigger, verdict=verdict, cause=cause, policy=policy, spans=spans,
             cool_down_hours=cool_down_hours, max_per_week=max_per_week, roll_back_hours=roll_back_hours,
-            labelled_window=labelled_window, log_root=log_root, state=state, serving_root=serving_root, run=run,
+            is_labelled=bool(labelled_window and labels), log_root=log_root, state=state, serving_root=serving_root, run=run,
         )  # fmt: skip
         for line in (f"{found.code}: {found.sentence}", *(note.text for note in found.notes)):
             print(printable(line))  # noqa: T201 - the step's log
