@@ -103,3 +103,10 @@ def test_errors_with_a_code_have_no_secret():
     assert str(errors.ServingError("at http://a:hunter2@b", "NOT_FOUND")) == "at http://***@b"
     assert str(errors.BackendError("at http://a:hunter2@b", 403)) == "at http://***@b"
     assert errors.MissingExtra("at http://a:hunter2@b", name="x").name == "x"
+
+
+@pytest.mark.parametrize("part", ["a", "a=", "a:", "a.", "%", "+", "TOKEN", "?a=1&", "cookie ", "bearer 1", "'"])
+def test_long_texts(part):
+    """200,000 characters, for which a time that grows with their square would be minutes."""
+    text = part * (200_000 // len(part))
+    assert masked(f"{text} http://ada:hunter2@mlflow") == f"{masked(text)} http://***@mlflow"
