@@ -294,6 +294,8 @@ class Handler(BaseHTTPRequestHandler):
                 code = CODES[refused.status]
                 message = {"error": refused.message, "code": code, "message": refused.message, "details": []}
             self.answer(refused.status, message)
+        except ConnectionError:  # The client was stopped, and does not wait for its answer.
+            self.close_connection = True
         except Exception as error:  # noqa: BLE001 - `serve` reports complaints when it ends
             STORE.complaints.append(f"{self.command} {self.path}: {type(error).__name__} {error}")
             self.answer(500, {"message": f"fake backend: {error}"})
