@@ -120,7 +120,7 @@ def test_a_life(world: World) -> None:
     bad.unlink()
 
     # Monitoring finds that the world turned back. The policy is to ask, then to retrain, with labelled answers as well.
-    labels = answer(world, 400)
+    labels = answer(world, 400, version=2)
     watched = (f"labels={labels}", 'label_columns={"request_id": "id"}', "window=24h", "labelled_window=24h",
                "cool_down_hours=0", "rollout=direct", f'training={json.dumps({"data": world.data, "epochs": 20})}')  # fmt: skip
     status, result = world.run("monitoring", *watched)
@@ -136,21 +136,31 @@ def test_a_life(world: World) -> None:
     assert "CONCEPT_DRIFT" in last["cause"]
     assert labelled_rows(world, result["run"])["rows"] == 400
 
+    # The new version is worse at once. It is rolled back, and no training is asked for.
+    version = result["model"]["version"]
+    answer(world, 400, version=version)
+    status, result = world.run("monitoring", *watched, "policy=none", "roll_back_hours=24")
+    assert (status, decided(result)) == (0, "POLICY_NONE"), result["reason"]
+    (back,) = result["rollbacks"].values()
+    assert (back["leaving"], back["version"]) == (version, 2)
+    assert "CONCEPT_DRIFT" in back["why"]
+    assert len(world.attempts) == 4
 
-def answer(world: World, number: int) -> Path:
-    """Log answers of version 2 in the last hours, of a world that has turned back, and return their labels."""
+
+def answer(world: World, number: int, *, version: int) -> Path:
+    """Log wrong answers of a version in the last hours, and return their labels."""
     now = datetime.now(UTC)
     trips = [(n * 7 % 17, VEHICLES[n * 5 % 3]) for n in range(number)]
     rows = [
         logged.row(
-            "stable", 2, f"q{n}", now - timedelta(minutes=61), input_km=float(km), input_vehicle=vehicle,
+            "stable", version, f"v{version}-{n}", now - timedelta(minutes=61), input_km=float(km), input_vehicle=vehicle,
             output_probability=0.05 if km > 8 else 0.95, protocol="grpc", method="Predict", latency_seconds=0.004,
         )
         for n, (km, vehicle) in enumerate(trips)
     ]  # fmt: skip
-    logged.write(world.state / "predictions", rows)
+    logged.write(world.state / "predictions", rows, f"v{version}")
     labels = world.folder / "labels.csv"
-    labels.write_text("id,label\n" + "".join(f"q{n},{int(km > 8)}\n" for n, (km, _) in enumerate(trips)))
+    labels.write_text("id,label\n" + "".join(f"v{version}-{n},{int(km > 8)}\n" for n, (km, _) in enumerate(trips)))
     return labels
 
 
