@@ -88,6 +88,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.runs
 def test_a_life(world: World) -> None:
     status, result = world.retrain("trigger=data")
