@@ -27,7 +27,8 @@ from tiffin.kubeflow.listing import LastRun, Schedule, show_schedules
 from tiffin.kubeflow.publication import Published
 from tiffin.kubeflow.schedule import Recurring
 from tiffin.kubeflow.submission import Submission, show_end
-from tiffin.local.results import Run, show_run
+from tiffin.local.result_text import show_run
+from tiffin.local.results import Run
 from tiffin.printing import json_line, printable, printable_lines
 from tiffin.specs.progress import StepProgress, shown
 

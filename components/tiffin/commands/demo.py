@@ -31,7 +31,7 @@ def demo(state: str, loop: bool) -> int:
 
         return play(state)
     from tiffin.local.companion import running_server, stop_unless_needed
-    from tiffin.local.results import show_run
+    from tiffin.local.result_text import show_run
     from tiffin.local.runs import run_pipeline
 
     left_server = None

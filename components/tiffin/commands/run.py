@@ -50,7 +50,7 @@ def run(
     model waits for approval.
     """
     # rich and kfp take a second to import, and `tiffin run --help` needs neither.
-    from tiffin.local.results import show_run
+    from tiffin.local.result_text import show_run
     from tiffin.local.runs import run_pipeline
 
     stream = cast("TextIO", Progress(sys.stderr if as_json else sys.stdout))

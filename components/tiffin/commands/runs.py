@@ -282,7 +282,7 @@ def retry(*, run: str, cold: bool, stop_server: bool, settings: tuple[str, ...],
             echo(f"Retrying {found.submission.run_id}: {found.submission.url}")
         return 0
     folder = place.find_local(run)
-    from tiffin.local.results import show_run
+    from tiffin.local.result_text import show_run
     from tiffin.local.retries import retry_run as retry_local
 
     stream = cast("TextIO", Progress(sys.stderr if as_json else sys.stdout))

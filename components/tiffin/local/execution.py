@@ -21,7 +21,8 @@ from tiffin.local.conditions import corrected_conditions
 from tiffin.local.logs import shared_logger
 from tiffin.local.loops import corrected_loops
 from tiffin.local.records import relative
-from tiffin.local.results import Run, conclude, tidy_log
+from tiffin.local.results import Run, conclude
+from tiffin.local.step_logs import tidy_log
 from tiffin.local.task_records import TaskRecords
 from tiffin.local.tracking import find_tracking
 from tiffin.local.virtualenvs import Place

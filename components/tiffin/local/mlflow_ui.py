@@ -19,7 +19,7 @@ from tiffin.local.guarding import guarded_folder
 from tiffin.local.ports import find_port
 from tiffin.local.processes import Processes
 from tiffin.local.records import database, list_runs, read_record
-from tiffin.local.results import tail
+from tiffin.local.step_logs import tail
 from tiffin.stages.traits import database_uri
 
 DEFAULT_PORT = 5000

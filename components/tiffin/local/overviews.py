@@ -11,7 +11,7 @@ from typing import Any
 from tiffin.artifacts.summary import REPORT_PAGE
 from tiffin.errors import InputError, did_you_mean
 from tiffin.local.records import find_page, find_runner, list_runs, pipeline_of, read_state, relative, start_of
-from tiffin.local.results import error_line, tail
+from tiffin.local.step_logs import error_line, tail
 from tiffin.printing import printable
 from tiffin.specs.logs import without_noise
 from tiffin.specs.overview import RunOverview, StepOverview

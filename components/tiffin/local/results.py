@@ -1,15 +1,10 @@
-"""The result of a run: collected from its steps and its summary, and shown as text or JSON."""
+"""The result of a run: collected from its steps and its summary, and written as JSON."""
 
 import contextlib
-import os
-import textwrap
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
-
-from rich.text import Text
+from typing import Any
 
 from tiffin.artifacts import documents
 from tiffin.artifacts.logs import WARNING
@@ -21,17 +16,13 @@ from tiffin.artifacts.rollback import Rollback
 from tiffin.artifacts.summary import REPORT_PAGE, RegisteredModel, Summary, noted, read_summary
 from tiffin.artifacts.verdict import Evaluation, Verdict
 from tiffin.errors import InputError
-from tiffin.local.records import STATUSES, database, find_page, find_summaries, relative, write_record
+from tiffin.local.records import STATUSES, database, find_page, find_summaries, write_record
+from tiffin.local.step_logs import error_line, tail
 from tiffin.printing import printable
-from tiffin.specs import logs
-from tiffin.specs.progress import StepProgress, open_console
+from tiffin.specs.progress import StepProgress
 from tiffin.stages.traits import database_uri
-from tiffin.storage.files import write_bytes
 from tiffin.version import __version__
 
-_STYLES = {"SUCCEEDED": "bold green", "WAITING": "bold yellow"}
-# Stands for the space inside a pair that must stay on one line.
-_JOINED = "\N{NO-BREAK SPACE}"
 _FROM_SUMMARY = (
     "data_version", "metrics", "verdict", "model", "serving", "stopped_by", "evaluations", "models", "predictions",
     "monitorings", "retrainings", "rollbacks", "notifications", "unread",
@@ -283,109 +274,3 @@ def _find_summary(folder: Path) -> Summary | None:
         with contextlib.suppress(InputError):
             return read_summary(path)
     return None
-
-
-def tail(log: Path, lines: int = 12) -> list[str]:
-    """Return the last `lines` lines of a log, without empty lines and without those that are in every log."""
-    try:
-        with log.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 65_536))
-            text = file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return []
-    return [line for line in logs.without_noise(text.splitlines()) if line.strip()][-lines:]
-
-
-def tidy_log(log: Path) -> None:
-    """Remove the lines of kfp's executor and TensorFlow from a step's log, among them an input of a hundred lines."""
-    # A log that cannot be rewritten, as on a full disk, stays as it is.
-    with contextlib.suppress(OSError):
-        lines = log.read_bytes().decode(errors="surrogateescape").splitlines(keepends=True)
-        write_bytes(log, "".join(logs.without_noise(lines)).encode(errors="surrogateescape"))
-
-
-def error_line(log: Path) -> str | None:
-    """Return the error in a failed step's log: the last `error: ...` line, else the last line of the traceback, or None."""
-    return logs.error_line(tail(log, 200))
-
-
-def show_run(run: Run, state_option: str, stream: TextIO) -> None:
-    """Print the result of a run in a few lines.
-
-    Args:
-        run: The run.
-        state_option: What the commands that are named need at their end: ` --state` and the state folder, or nothing.
-        stream: Standard output or error.
-    """
-    console = open_console(stream)
-    failed = run.failed_step
-    # A gate's reason is complete; for other failures, the log has the details.
-    if failed and failed.log and not run.stopped_by:
-        console.print(Text(f"\nLast log lines of {failed.title}:"))
-        for line in tail(failed.log):
-            console.print(Text(f"  {printable(line.expandtabs())}", style="dim"))
-        console.print(Text(f"Full log: {printable(failed.log)}"))
-    style = _STYLES.get(run.state, "bold red")
-    title = printable(f"{run.pipeline} {run.version or ''}".rstrip())
-    stopped = f", stopped by {run.stopped_by}" if run.stopped_by else ""
-    console.print(Text.assemble(f"\n{title} ", (run.state, style), f" in {run.seconds:.1f} s{stopped}"))
-    for name, text in _facts(run):
-        # Wrap lines on a terminal only.
-        lines = _wrapped(text, console.width - 12) if console.is_terminal else [text]
-        for label, line in zip([name, *[""] * len(lines)], lines, strict=False):
-            console.print(Text(f"  {label:<7} {line.replace(_JOINED, ' ')}"))
-    is_retriable = run.state == "FAILED" and not run.stopped_by
-    hints = {
-        "Go on from the failed step with": f"tiffin runs retry {run.id}" if is_retriable else None,
-        # After a retry, another run may be the newest.
-        "Show the report with": f"tiffin report{f' {run.id}' if run.attempts else ''}" if run.report else None,
-        "Show the database of MLflow with": "tiffin ui" if run.tracking_uri == own_tracking_uri(run) else None,
-        f"A model server is running at {run.left_server}. Stop it with": "tiffin serve --stop"
-        if run.left_server
-        else None,
-    }
-    for text, command in hints.items():
-        if command:
-            console.print(Text(printable(f"{text}: {command}{state_option}")))
-
-
-def _wrapped(text: str, columns: int) -> list[str]:
-    return textwrap.wrap(text, max(columns, 20), break_long_words=False, break_on_hyphens=False)
-
-
-def _facts(run: Run) -> list[tuple[str, str]]:
-    metrics = [("metrics", _numbers(run.metrics or {}))]
-    if len(run.evaluations) > 1:
-        metrics = [
-            (
-                "metrics",
-                f"{run.title_of(step)} {'passed' if found.passed else 'did not pass'}: {_numbers(found.metrics)}",
-            )
-            for step, found in run.evaluations.items()
-        ]
-    models = run.models.values() or filter(None, [run.model])
-    facts = [
-        ("reason", printable(run.reason)),
-        ("data", printable(run.data_version or "")),
-        *metrics,
-        ("verdict", printable(run.verdict.reason) if run.verdict and run.state in STATUSES else None),
-        *[("model", printable(f"{model.name} version {model.version}")) for model in models],
-        ("serving", printable(run.serving or "")),
-        *[("verdict", printable(f"{found.sentence} {found.action}")) for found in run.monitorings.values()],
-        *[("again", printable(found.sentence)) for found in run.retrainings.values()],
-        *[("back", printable(found.sentence)) for found in run.rollbacks.values()],
-        *[("output", printable(found.sentence)) for found in run.predictions.values()],
-        ("report", printable(relative(run.report)).replace(" ", _JOINED) if run.report else None),
-        ("mlflow", printable(run.tracking_uri or "").replace(" ", _JOINED)),
-        # What was kept is among the warnings.
-        *[("told", printable(one.line)) for one in run.notifications if not one.line.startswith(WARNING)],
-        # Without another failure, these lines are the reason itself.
-        *[("unread", printable(line)) for line in run.unread if line not in run.reason],
-        *[("warning", printable(line)) for line in run.warnings],
-    ]
-    return [(name, text) for name, text in facts if text]
-
-
-def _numbers(metrics: Mapping[str, float | None]) -> str:
-    return ", ".join(f"{printable(name)}{_JOINED}{value:.6g}" for name, value in metrics.items() if value is not None)

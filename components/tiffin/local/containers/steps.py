@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tiffin.local.containers.engine import OWNER, owner
-from tiffin.local.results import tail
+from tiffin.local.step_logs import tail
 from tiffin.local.tasks import RunTask, folder_of, missing_outputs
 from tiffin.specs.steps import function_of
 
