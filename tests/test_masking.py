@@ -110,3 +110,8 @@ def test_long_texts(part):
     """200,000 characters, for which a time that grows with their square would be minutes."""
     text = part * (200_000 // len(part))
     assert masked(f"{text} http://ada:hunter2@mlflow") == f"{masked(text)} http://***@mlflow"
+
+
+def test_long_secrets():
+    assert masked(f"{'u' * 1000}:{'x' * 10_000}@host:8500") == "***@host:8500"
+    assert masked(f"{'x' * 100}http://ada:{'x' * 10_000}@mlflow") == f"{'x' * 100}http://***@mlflow"

@@ -17,7 +17,7 @@ MASK = "***"
 # Names have a greatest length, so that the time grows with the length of a text and not with its square.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30})://(\S*)")
 # Without a scheme, as in the address of a gRPC server; not the tag and digest of an image.
-_LOGIN = re.compile(r"(?<![\w@/:.=-])[\w.%+-]{1,256}:[^\s@/'\"]{1,1024}@(?!sha\d+:)(?=[\w.-]+:\d|\[)")
+_LOGIN = re.compile(r"(?<![\w@/:.=-])[\w.%+-]{1,2048}:[^\s@/'\"]{1,16384}@(?!sha\d+:)(?=[\w.-]+:\d|\[)")
 # Schemes with a user before the @ that is no secret by itself.
 _DATABASES = {"postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle", "mongodb", "ssh", "sftp"}
 # Schemes whose path may contain an @: without a colon before the first slash, nothing precedes the host.
