@@ -1,5 +1,8 @@
 """The record of the estimates."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from tiffin.artifacts.measures import Interval
@@ -50,13 +53,31 @@ class TestOwnError:
         assert own_error(EMPTY, 3, "auc", self.BEFORE) == 0
 
     def test_by_hand(self):
-        """Better by 0.03 and 0.04; worse by 0.5, which a changed relation might explain."""
-        record = extend(EMPTY, [entry(1, 0.8, 0.83, 100), entry(2, 0.8, 0.84, 100), entry(3, 0.8, 0.3, 100)])
-        assert own_error(record, 3, "auc", self.BEFORE) == pytest.approx(((0.0009 + 0.0016) / 2) ** 0.5)
+        """Better by 0.1 and 0.2, of which chance is 0.1 / 1.96; worse by 0.5, which a changed relation might explain."""
+        record = extend(EMPTY, [entry(1, 0.8, 0.9, 100), entry(2, 0.8, 1.0, 100), entry(3, 0.8, 0.3, 100)])
+        assert own_error(record, 3, "auc", self.BEFORE) == pytest.approx(((0.01 + 0.04) / 2 - (0.1 / 1.96) ** 2) ** 0.5)
+
+    def test_chance_is_no_error(self):
+        assert own_error(extend(EMPTY, [entry(1, 0.8, 0.85, 100)]), 3, "auc", self.BEFORE) == 0
+
+    def test_with_fewer_labels_there_is_more_chance(self):
+        """Half of the labels have twice the variance."""
+        found = own_error(extend(EMPTY, [entry(1, 0.8, 0.9, 50)]), 3, "auc", self.BEFORE)
+        assert found == pytest.approx((0.01 - 2 * (0.1 / 1.96) ** 2) ** 0.5)
+
+    @pytest.mark.parametrize("own", [0.0, 0.1])
+    def test_of_many_periods(self, own):
+        rng = np.random.default_rng(7)
+        errors = rng.normal(0, own, 2000) + rng.normal(0, 0.1 / 1.96, 2000)
+        entries = [
+            replace(entry(estimate=0.5, realised=0.5 + error, labelled=100), start=f"{place:04}")
+            for place, error in enumerate(errors)
+        ]
+        assert own_error(extend(EMPTY, entries), 3, "auc", self.BEFORE) == pytest.approx(own, abs=0.02)
 
     def test_lower_is_better(self):
         record = extend(EMPTY, [entry(1, 0.4, 0.3, 100, "log_loss"), entry(2, 0.4, 0.9, 100, "log_loss")])
-        assert own_error(record, 3, "log_loss", self.BEFORE) == pytest.approx(0.1)
+        assert own_error(record, 3, "log_loss", self.BEFORE) == pytest.approx((0.01 - (0.1 / 1.96) ** 2) ** 0.5)
 
     def test_other_versions_few_labels_and_the_window_itself(self):
         others = [entry(1, 0.8, 0.9, 100, version=2), entry(2, 0.8, 0.9, 49), entry(10, 0.8, 0.9, 100)]

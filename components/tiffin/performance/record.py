@@ -19,6 +19,8 @@ from tiffin.artifacts.performance import Entry, Estimate, Measurement, Record, T
 from tiffin.quality.definitions import HIGHER_IS_BETTER
 
 MOST_ENTRIES = 10_000
+# Standard deviations in the 95 % interval of a normal distribution.
+_WIDTH = 2 * 1.96
 
 
 def make_entries(
@@ -83,9 +85,10 @@ def summarize(record: Record, version: int | None = None) -> tuple[TrackRecord, 
 def own_error(record: Record, version: int, metric: str, before: str) -> float:
     """Return the error that estimates of a metric have by themselves, in its units; 0 if nothing is known.
 
-    It is the root mean square of how much better than estimated the version was, in periods before a window. Periods in which it
-    was worse do not count: a changed relation of inputs and labels makes a model worse than estimated too, and would excuse
-    itself. Errors of estimates alone go both ways, so that those of one side show how large they are.
+    It is the root mean square of how much better than estimated the version was, in periods before a window, less what the chance
+    of their labels explains. Periods in which it was worse do not count: a changed relation of inputs and labels makes a model
+    worse than estimated too, and would excuse itself. Errors of estimates alone go both ways, so that those of one side show how
+    large they are.
 
     Args:
         record: The record.
@@ -94,13 +97,13 @@ def own_error(record: Record, version: int, metric: str, before: str) -> float:
         before: Start of the window, in ISO 8601 and UTC.
     """
     sign = 1.0 if HIGHER_IS_BETTER[metric] else -1.0
-    gains = [
-        sign * ((one.realised or 0.0) - one.estimate)
-        for one in record.entries
-        if one.counts and (one.version, one.metric) == (version, metric) and one.end <= before
-    ]
-    better = [gain for gain in gains if gain > 0]
-    return math.sqrt(sum(gain * gain for gain in better) / len(better)) if better else 0.0
+    squares = []
+    for one in record.entries:
+        if one.counts and (one.version, one.metric) == (version, metric) and one.end <= before:
+            gain = sign * ((one.realised or 0.0) - one.estimate)
+            chance = (one.high - one.low) / _WIDTH * math.sqrt(one.answers / one.labelled)
+            squares += [gain * gain - chance * chance] if gain > 0 else []
+    return math.sqrt(max(0.0, sum(squares) / len(squares))) if squares else 0.0
 
 
 def write_record(path: str | Path, record: Record) -> None:
