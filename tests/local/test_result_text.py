@@ -11,7 +11,13 @@ from support.local_results import make_run, summarized
 from support.terminals import read_terminal
 from tiffin.artifacts.summary import REPORT_PAGE, RegisteredModel, Step
 from tiffin.local.result_text import show_run
-from tiffin.local.results import conclude
+from tiffin.local.results import Run, conclude
+
+
+def text_of(run: Run, state_option: str = "") -> str:
+    stream = io.StringIO()
+    show_run(run, state_option, stream)
+    return stream.getvalue()
 
 
 def test_the_output_of_a_successful_run(tmp_path: Path) -> None:
@@ -20,10 +26,9 @@ def test_the_output_of_a_successful_run(tmp_path: Path) -> None:
     summarized(tmp_path, **found, unread=("A report of own could not be read.",))
     conclude(run, "")
     run.seconds, run.left_server = 61.23, "h:1"
-    stream = io.StringIO()
-    show_run(run, " --state 'my state'", stream)
+    text = text_of(run, " --state 'my state'")
 
-    *lines, hint = [line.rstrip() for line in stream.getvalue().splitlines()]
+    *lines, hint = [line.rstrip() for line in text.splitlines()]
     assert lines == [
         "",
         "toy 0.1.0 SUCCEEDED in 61.2 s",
@@ -45,9 +50,8 @@ def test_the_report_and_mlflow_are_named_with_their_commands(tmp_path: Path, mon
     shown = []
     for uri in (None, "http://***@mlflow:5000", f"sqlite:///{tmp_path}/my state/mlflow.db"):
         run.tracking_uri = uri
-        stream = io.StringIO()
-        show_run(run, " --state 'my state'", stream)
-        shown.append([line for line in stream.getvalue().splitlines() if "report" in line or "mlflow" in line.lower()])
+        text = text_of(run, " --state 'my state'")
+        shown.append([line for line in text.splitlines() if "report" in line or "mlflow" in line.lower()])
 
     assert run.report == report
     assert (run.to_json()["report"], run.to_json()["tracking_uri"]) == (str(report), uri)
@@ -66,10 +70,9 @@ def test_predictions_are_shown_with_their_place(tmp_path: Path) -> None:
     steps = {"finish-predictions": Step(predictions=found), "predict-batch": Step(predictions=part)}
     summarized(tmp_path, steps=steps)
     conclude(run, "")
-    stream = io.StringIO()
-    show_run(run, "", stream)
+    text = text_of(run)
 
-    assert f"  output  {found.sentence}" in stream.getvalue()
+    assert f"  output  {found.sentence}" in text
     assert run.to_json()["predictions"] == {
         "finish-predictions": {
             "model": "taxi", "versions": {"3": 5}, "data_version": "d1", "rows": 5, "files": 1, "reused": 1, "location": "/out",
@@ -87,10 +90,9 @@ def test_several_models_have_separate_lines(tmp_path: Path) -> None:
     gate = {"state": "FAILED", "reason": failed.reason, "stopped_by": "evaluation"}
     summarized(tmp_path, **gate, metrics=failed.metrics, verdict=failed.verdict, steps=steps)
     conclude(run, "")
-    stream = io.StringIO()
-    show_run(run, "", stream)
+    text = text_of(run)
 
-    assert [line.rstrip() for line in stream.getvalue().splitlines()] == [
+    assert [line.rstrip() for line in text.splitlines()] == [
         "",
         "toy 0.1.0 FAILED in 0.0 s, stopped by evaluation",
         "  reason  auc 0.7 is too low.",
@@ -110,10 +112,9 @@ def test_the_output_of_a_failed_run_has_the_last_log_lines(tmp_path: Path) -> No
     run = make_run(tmp_path, "failed")
     (tmp_path / "step-0.log").write_text("reading\nerror: [data] is empty.\n")
     conclude(run, "")
-    stream = io.StringIO()
-    show_run(run, "", stream)
+    text = text_of(run)
 
-    first, title, *lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+    first, title, *lines = [line.rstrip() for line in text.splitlines()]
     assert first == ""
     assert "Step 0" in title
     assert lines.pop(2).endswith(f": {tmp_path / 'step-0.log'}")
@@ -151,9 +152,8 @@ def test_control_characters_of_logs_and_reports_do_not_reach_the_terminal(tmp_pa
     run = make_run(tmp_path, "failed")
     (tmp_path / "step-0.log").write_text("a\tb \x1b[2J\nerror: The value is '\x1b]0;title\x07'.\n")
     conclude(run, "")
-    stream = io.StringIO()
-    show_run(run, "", stream)
+    text = text_of(run)
 
-    assert "\x1b" not in stream.getvalue()
-    assert r"\x1b]0;title\x07" in stream.getvalue()
-    assert "  a       b " in stream.getvalue()
+    assert "\x1b" not in text
+    assert r"\x1b]0;title\x07" in text
+    assert "  a       b " in text

@@ -41,6 +41,13 @@ def test_monitoring_passes_on_what_retraining_asks_for() -> None:
     assert given <= set(monitoring.component_spec.inputs)
 
 
+def test_the_decision_knows_of_the_labels() -> None:
+    tasks = retraining.pipeline_spec.components["comp-exit-handler-1"].dag.tasks
+    given = tasks["plan-retraining"].inputs.parameters
+    for name in ("labels", "labelled_window"):
+        assert given[name].component_input_parameter == f"pipelinechannel--{name}"
+
+
 class World:
     """A state folder, days of trips, and what happened to them."""
 

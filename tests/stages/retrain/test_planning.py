@@ -119,7 +119,10 @@ def test_a_failed_retraining_is_not_repeated_within_the_cool_down(decide, new, u
 def test_nothing_new_to_learn_from(decide):
     worse = {"trigger": "monitoring", "verdict": "degraded", "cause": "CONCEPT_DRIFT"}
     assert decide(**worse).code == "SAME_DATA"
-    assert decide(is_labelled=True, **worse).code == "START"
+    # Labelled answers are new, and need a window and labels.
+    assert decide(labelled_window="7d", **worse).code == "SAME_DATA"
+    assert decide(labels="labels.csv", **worse).code == "SAME_DATA"
+    assert decide(labelled_window="7d", labels="labels.csv", **worse).code == "START"
 
 
 def test_a_loop_on_bad_data_ends_in_a_question(decide, new, uri):

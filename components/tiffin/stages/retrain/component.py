@@ -72,7 +72,7 @@ def plan_retraining(
         found = plan(
             retraining.path, reference.path, training, trigger=trigger, verdict=verdict, cause=cause, policy=policy, spans=spans,
             cool_down_hours=cool_down_hours, max_per_week=max_per_week, roll_back_hours=roll_back_hours,
-            is_labelled=bool(labelled_window and labels), log_root=log_root, state=state, serving_root=serving_root, run=run,
+            labelled_window=labelled_window, labels=labels, log_root=log_root, state=state, serving_root=serving_root, run=run,
         )  # fmt: skip
         for line in (f"{found.code}: {found.sentence}", *(note.text for note in found.notes)):
             print(printable(line))  # noqa: T201 - the step's log

@@ -57,7 +57,8 @@ def plan(
     cool_down_hours: float = 24.0,
     max_per_week: int = 3,
     roll_back_hours: float = 0.0,
-    is_labelled: bool = False,
+    labelled_window: str = "",
+    labels: str = "",
     log_root: str = "",
     state: str = "",
     serving_root: str = "",
@@ -79,7 +80,8 @@ def plan(
         cool_down_hours: Time from the start of a retraining to the next one. Defaults to 24.
         max_per_week: Retrainings within a week that no person asked for. Defaults to 3.
         roll_back_hours: Time in which a version that became worse is rolled back. Defaults to 0: never.
-        is_labelled: Whether labelled answers are added to the data. Defaults to False.
+        labelled_window: Time whose labelled answers are added to the data. Defaults to none.
+        labels: Labels of these answers. Defaults to none: none are added.
         log_root: Root of the prediction log; empty for TIFFIN_LOG_ROOT.
         state: Path or URI of the state; empty for the log root.
         serving_root: Path or URI of the serving root; empty for TIFFIN_SERVING_ROOT. Only needed to roll back.
@@ -106,7 +108,7 @@ def plan(
     rules = Rules(cast("Policy", policy), timedelta(hours=cool_down_hours), max_per_week)
     asked = Asked(
         run, cast("Trigger", trigger), verdict, cause, found.version, newest.digest,
-        known_data=_digest(manifest) if manifest else "", is_labelled=is_labelled,
+        known_data=_digest(manifest) if manifest else "", is_labelled=bool(labelled_window and labels),
     )  # fmt: skip
     moment = now or datetime.now(UTC)
     uri = locate(home_of(state, log_root, found.model))
